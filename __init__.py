@@ -92,12 +92,19 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
         if name not in _WHERE:
             raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
         room = import_module(_WHERE[name])
-        inside = room.__name__ != __name__ and hasattr(room, name)  # asking ourselves would never end
+        inside = room.__name__ != __name__ and hasattr(
+            room, name
+        )  # asking ourselves would never end
         return getattr(room, name) if inside else import_module(f"{_WHERE[name]}.{name}")
 
     def __dir__() -> list[str]:
         """The verbs that are loaded; in an interactive session all, which completion offers.
 
-        freezegun reads every name of every module while time stands still: what it loaded then would load pandas, which dies of it.
+        freezegun reads every name of every module while time stands still: what it loaded then
+        would load pandas, which dies of it.
         """
-        return [name for name in __all__ if hasattr(sys, "ps1") or name in vars(sys.modules.get(_WHERE[name], object))]
+        return [
+            name
+            for name in __all__
+            if hasattr(sys, "ps1") or name in vars(sys.modules.get(_WHERE[name], object))
+        ]

@@ -1,7 +1,8 @@
 """Every error that Isthmus raises on purpose.
 
 IsthmusError
-├── ProjectError          the project's files are wrong: a list of problems, each with file, line, key and remedy
+├── ProjectError          the project's files are wrong: a list of problems, each with file, line,
+key and remedy
 ├── NotFound
 ├── AlreadyExists
 ├── Invalid               the provider's words and our key
@@ -9,14 +10,16 @@ IsthmusError
 ├── LimitExceeded
 ├── Unsupported           the target cannot do it; names the capability
 ├── Conflict              the `expect` token is stale: somebody else wrote. Re-read, decide again
-├── Busy                  the resource is in mid-change, or another command holds the project. Try later
+├── Busy                  the resource is in mid-change, or another command holds the project. Try
+later
 ├── ModelError            the model answered with an error: status and body
 ├── NotSettled            the metric window is too young
 ├── Throttled             not done; try again
 ├── Unavailable           not done; try again
 ├── OutcomeUnknown        sent, but the reply was lost: it may have happened. Observe, then decide
 ├── MissingDependency     an optional package is not installed; names the pip line
-├── Refused               a rule of the product says no (quarantine share, gate, breaking change); names the way on
+├── Refused               a rule of the product says no (quarantine share, gate, breaking change);
+names the way on
 └── DryRun                `--dry-run` stopped before this call
 """
 

@@ -1,4 +1,5 @@
-"""Text that leaves a process of ours: what a terminal would act upon is shown, not done, whoever wrote it.
+"""Text that leaves a process of ours: what a terminal would act upon is shown, not done, whoever
+wrote it.
 
 Event values, names of files, a provider's words and the lines of jobs are others'. The stream
 escapes them, and no caller has to think of it; only what draws on a terminal (cli/terminal.py)
@@ -18,7 +19,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, TextIO, final
 
-_ACTED_UPON = re.compile("\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ACTED_UPON = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def escaped(text: str) -> str:

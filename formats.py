@@ -1,6 +1,9 @@
-"""What is stored says in which format it is: `schema`, a number in every document, looked at before the rest is read.
+"""What is stored says in which format it is:
 
-A document without one is of format 0: none had a number then. A newer one is refused and never written over.
+`schema`, a number in every document, looked at before the rest is read.
+
+A document without one is of format 0: none had a number then. A newer one is refused and never
+written over.
 """
 
 from __future__ import annotations
@@ -14,11 +17,17 @@ from .errors import Invalid, Refused
 
 
 class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1):
-    """The base of every document that a later version may read. The tag is its format; who changes the layout says `tag=2`."""
+    """The base of every document that a later version may read.
+
+    The tag is its format; who changes the layout says `tag=2`.
+    """
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """The JSON value of an older format with the fields of this one. As it is where their defaults say what the older meant."""
+        """The JSON value of an older format with the fields of this one.
+
+        As it is where their defaults say what the older meant.
+        """
         return old
 
 
@@ -37,7 +46,8 @@ _first = threading.Lock()
 def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
     """What decodes this kind, in any thread.
 
-    msgspec works out the fields of a struct at its first use; where two threads come first at once the process ends by SIGSEGV (0.22).
+    msgspec works out the fields of a struct at its first use; where two threads come first at once
+    the process ends by SIGSEGV (0.22).
     """
     known = _decoders.get(kind)
     if known is None:
@@ -46,8 +56,12 @@ def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
     return known  # type: ignore[no-any-return]  # a table cannot carry each kind's type
 
 
-def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy") -> Kind:
-    """A document of this format, or of an older one. Refused: a newer one. Invalid: bytes that are none of ours.
+def decode(
+    data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy"
+) -> Kind:
+    """A document of this format, or of an older one.
+
+    Refused: a newer one. Invalid: bytes that are none of ours.
 
     `what` names it in messages; `remedy` is what helps when it is damaged.
     """
@@ -57,8 +71,16 @@ def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore i
         if written == known:
             return decoder(kind).decode(data)
         decoder(kind)
-        return msgspec.convert(kind.upgraded(msgspec.json.decode(data), written) | {"schema": known}, kind, str_keys=True)
-    except (msgspec.DecodeError, TypeError, AttributeError) as error:  # the last two: JSON, but no object
+        return msgspec.convert(
+            kind.upgraded(msgspec.json.decode(data), written) | {"schema": known},
+            kind,
+            str_keys=True,
+        )
+    except (
+        msgspec.DecodeError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the last two: JSON, but no object
         raise Invalid(f"{what} is damaged: {error}", remedy=remedy) from error
 
 
@@ -80,9 +102,12 @@ def schema_of(data: bytes) -> int:
 
 
 def refuse_newer(what: str, written: int, known: int) -> None:
-    """Refused: a later version wrote it, and this one would misread it or lose what it does not know."""
+    """Refused: a later version wrote it, and this one would misread it or lose what it does not
+    know.
+    """
     if written > known:
         raise Refused(
-            f"{what} was written by a newer Isthmus (format {written}; this one reads up to {known})",
+            f"{what} was written by a newer Isthmus (format {written}; this one reads up to "
+            f"{known})",
             remedy="update Isthmus on this machine; nothing was changed",
         )

@@ -1,4 +1,7 @@
-"""The names that git tracks, read from its index. No git runs: a hostile repository's own settings could have it run a program."""
+"""The names that git tracks, read from its index.
+
+No git runs: a hostile repository's own settings could have it run a program.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ _LONG = 0x4000  # the flag of two more bytes of flags
 def tracked_below(folder: Path) -> tuple[str, ...]:
     """Return the names, from the work tree's root, that git tracks at `folder` or below it.
 
-    Upper and lower case are one, as on file systems that do not tell them apart. None where no work tree is above.
+    Upper and lower case are one, as on file systems that do not tell them apart. None where no work
+    tree is above.
     """
     tree = next((place for place in folder.parents if (place / ".git").exists()), None)
     if tree is None:
@@ -41,7 +45,9 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
 
 
 def _git_folder(tree: Path) -> Path:
-    """Return `.git`, or where it leads: in a linked work tree or a submodule it is a file with `gitdir: PATH`."""
+    """Return `.git`, or where it leads: in a linked work tree or a submodule it is a file with
+    `gitdir: PATH`.
+    """
     place = tree / ".git"
     if place.is_dir():
         return place
@@ -80,7 +86,11 @@ def _names(index: bytes, id_size: int) -> Iterator[bytes]:
         end = index.find(b"\0", begin)
         if end < 0:
             return
-        name = previous[: len(previous) - removed] + index[begin:end] if version == 4 else index[begin:end]
+        name = (
+            previous[: len(previous) - removed] + index[begin:end]
+            if version == 4
+            else index[begin:end]
+        )
         yield name
         previous = name
         place = end + 1 if version == 4 else place + (end - place) // 8 * 8 + 8

@@ -1,4 +1,7 @@
-"""Which adapters are installed: the entry points of the group `isthmus.adapters`. The one place that looks an adapter up by its name."""
+"""Which adapters are installed: the entry points of the group `isthmus.adapters`.
+
+The one place that looks an adapter up by its name.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,18 @@ GROUP = "isthmus.adapters"
 
 
 def names() -> tuple[str, ...]:
-    """Every adapter that an installed package names, in the order of the alphabet. Nothing of them is imported."""
+    """Every adapter that an installed package names, in the order of the alphabet.
+
+    Nothing of them is imported.
+    """
     return tuple(sorted({point.name for point in _entry_points()}))
 
 
 def adapter(name: str) -> Adapter:
     """One adapter, also when its own packages are not here (`require` tells).
 
-    Unsupported when nothing installed has that name; MissingDependency when its package lacks another; Invalid when it cannot be imported,
+    Unsupported when nothing installed has that name; MissingDependency when its package lacks
+    another; Invalid when it cannot be imported,
     or when what its entry point names is not an Adapter of that name.
     """
     if (own := _own(name)) is not None:
@@ -40,7 +47,10 @@ def adapter(name: str) -> Adapter:
 
 
 def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iterator[Adapter]:
-    """Every adapter that can be imported and for which `where` holds. One that is broken is in nobody's way: its own name tells why."""
+    """Every adapter that can be imported and for which `where` holds.
+
+    One that is broken is in nobody's way: its own name tells why.
+    """
     for name in names():
         try:
             candidate = adapter(name)
@@ -51,7 +61,10 @@ def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iter
 
 
 def _own(name: str) -> Adapter | None:
-    """One of our own, by its folder: what its entry point says, without the 20 ms of asking. Every step of every pipeline comes by here."""
+    """One of our own, by its folder: what its entry point says, without the 20 ms of asking.
+
+    Every step of every pipeline comes by here.
+    """
     module = f"{__package__}.adapters.{name}"
     if not name.isidentifier() or find_spec(module) is None:
         return None
@@ -70,10 +83,14 @@ def _loaded(point: EntryPoint) -> Adapter:
         named = point.load()
     except ImportError as error:
         lacks = error.name or str(error)
-        raise MissingDependency(f"adapter {point.name} needs {lacks}", remedy=f"install what brings {lacks}") from error
-    except Exception as error:  # somebody else's module may fail in any way, and the other adapters are not to suffer
+        raise MissingDependency(
+            f"adapter {point.name} needs {lacks}", remedy=f"install what brings {lacks}"
+        ) from error
+    except Exception as error:
+        # somebody else's module may fail in any way, and the other adapters are not to suffer
         raise Invalid(
-            f"adapter {point.name} cannot be imported: {type(error).__name__}: {error}", remedy=f"its entry point is {point.value}"
+            f"adapter {point.name} cannot be imported: {type(error).__name__}: {error}",
+            remedy=f"its entry point is {point.value}",
         ) from error
     if not isinstance(named, Adapter) or named.name != point.name:
         raise Invalid(

@@ -1,4 +1,7 @@
-"""Who drives: a lease inside a document that is written by compare-and-swap. Pure; times are judged by each machine's own clock."""
+"""Who drives: a lease inside a document that is written by compare-and-swap.
+
+Pure; times are judged by each machine's own clock.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ LENGTH = timedelta(seconds=60)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """`holder` "" was given back. `touched`: nobody with an older token can act any more, or the older holder had given it back."""
+    """`holder` "" was given back.
+
+    `touched`: nobody with an older token can act any more, or the older holder had given it back.
+    """
 
     holder: str = ""
     epoch: int = 0
@@ -24,7 +30,12 @@ def is_free(lease: Lease, now: datetime) -> bool:
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
     """A new epoch. Who was not given it has fenced nobody yet."""
-    return Lease(holder=holder, epoch=lease.epoch + 1, until=now + LENGTH, touched=not lease.holder and lease.touched)
+    return Lease(
+        holder=holder,
+        epoch=lease.epoch + 1,
+        until=now + LENGTH,
+        touched=not lease.holder and lease.touched,
+    )
 
 
 def renew(lease: Lease, now: datetime) -> Lease:

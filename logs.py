@@ -1,6 +1,8 @@
-"""What Isthmus does, as records of `logging.getLogger("isthmus")`: each has `event`, a name that stays, and `fields`.
+"""What Isthmus does, as records of `logging.getLogger("isthmus")`: each has `event`, a name that
+stays, and `fields`.
 
-`logging` is used only where somebody has imported it: nobody else can be listening, and `import isthmus` does without it.
+`logging` is used only where somebody has imported it: nobody else can be listening, and `import
+isthmus` does without it.
 """
 
 from __future__ import annotations
@@ -28,12 +30,27 @@ EVENTS = {
     "progress": (
         "info",
         "what, done, total",
-        "a command tells its progress, every half a minute (JSON only); total is null where it is not known",
+        (
+            "a command tells its progress, every half a minute (JSON only); total is null where "
+            "it is not known"
+        ),
     ),
     "step": ("info", "run, step, phase, reason", "a training run's step has another phase"),
-    "look": ("info", "endpoint, rollout, phase, step, problems", "a rollout's controller has looked, and something is new"),
-    "request": ("info", "method, path, status, ms", "a gateway, the pages, the laptop's router or a model server answered"),
-    "warning": ("warning", "message", "a command could not do what goes beside its work (JSON only)"),
+    "look": (
+        "info",
+        "endpoint, rollout, phase, step, problems",
+        "a rollout's controller has looked, and something is new",
+    ),
+    "request": (
+        "info",
+        "method, path, status, ms",
+        "a gateway, the pages, the laptop's router or a model server answered",
+    ),
+    "warning": (
+        "warning",
+        "message",
+        "a command could not do what goes beside its work (JSON only)",
+    ),
     "error": ("error", "kind, message, remedy", "a command fails (JSON only)"),
 }
 
@@ -46,7 +63,9 @@ def emit(event: str, /, **fields: object) -> None:
 
 
 def listening(event: str) -> bool:
-    """Whether somebody wants records of this event: what costs something to find out is found out only then."""
+    """Whether somebody wants records of this event: what costs something to find out is found out
+    only then.
+    """
     logger = _logger()
     return logger is not None and logger.isEnabledFor(LEVELS[EVENTS[event][0]])
 
@@ -66,9 +85,11 @@ def as_json() -> bool:
 
 
 def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
-    """Write records to stderr, in the form and from the level that the environment says: this process is a program of ours.
+    """Write records to stderr, in the form and from the level that the environment says: this
+    process is a program of ours.
 
-    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one starts. Without one of LEVELS: JSON from
+    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one
+    starts. Without one of LEVELS: JSON from
     info on, text not at all.
     """
     if level is not None:
@@ -87,9 +108,13 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 
 
 def tolerate_full_disk() -> None:
-    """What stderr, a file, does not take is lost: this process is a server, which goes on answering. Before `configure`."""
+    """What stderr, a file, does not take is lost: this process is a server, which goes on
+    answering. Before `configure`.
+    """
     file = io.BufferedWriter(_Lossy(2, "w", closefd=False))
-    sys.stderr = escaping(io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", line_buffering=True))
+    sys.stderr = escaping(
+        io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    )
 
 
 class _Lossy(io.FileIO):
@@ -105,7 +130,9 @@ def _handler(stream: TextIO) -> logging.Handler:
 
     class Lines(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return _json(record) if as_json() else f"{_moment(record):%H:%M:%S} {record.getMessage()}"
+            return (
+                _json(record) if as_json() else f"{_moment(record):%H:%M:%S} {record.getMessage()}"
+            )
 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Lines())
@@ -127,4 +154,6 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 def _text(event: str, fields: dict[str, object]) -> str:
-    return "  ".join([event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))])
+    return "  ".join(
+        [event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))]
+    )

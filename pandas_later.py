@@ -1,7 +1,9 @@
 """In a process of ours, PyArrow does without pandas until somebody imports it.
 
-PyArrow imports pandas, where it is installed, with the first array that it makes of Python values: 0.2 s and 40 MB in every step and
-command. It asks for it once. So it is refused it once, and made to ask again when somebody has imported pandas (`to_pandas` does that).
+PyArrow imports pandas, where it is installed, with the first array that it makes of Python values:
+0.2 s and 40 MB in every step and
+command. It asks for it once. So it is refused it once, and made to ask again when somebody has
+imported pandas (`to_pandas` does that).
 """
 
 from __future__ import annotations
@@ -16,12 +18,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.abc import Loader
 else:
-    Loader = object  # importlib.abc brings tempfile, shutil and what they read: a sixth of `isthmus --help`
+    # importlib.abc brings tempfile, shutil and what they read: a sixth of `isthmus --help`
+    Loader = object
 
 
 def install() -> None:
-    """For a process that is ours from its start; where either of the two is imported already, nothing changes."""
-    if not ({"pyarrow", "pandas"} & sys.modules.keys() or any(isinstance(finder, _Finder) for finder in sys.meta_path)):
+    """For a process that is ours from its start; where either of the two is imported already,
+    nothing changes.
+    """
+    if not (
+        {"pyarrow", "pandas"} & sys.modules.keys()
+        or any(isinstance(finder, _Finder) for finder in sys.meta_path)
+    ):
         sys.meta_path.insert(0, _Finder())
 
 
@@ -31,7 +39,9 @@ class _Finder:
     def __init__(self) -> None:
         self.refused: int | None = None  # the thread that finds no pandas
 
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Any = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name not in ("pyarrow", "pandas"):
             return None
         if name == "pandas" and self.refused == threading.get_ident():

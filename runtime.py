@@ -1,4 +1,7 @@
-"""An open project: what the verbs take. The one place where a description, a target and a clock meet."""
+"""An open project: what the verbs take.
+
+The one place where a description, a target and a clock meet.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ class Project:
         progress: Progress = _silent,
         clock: Clock | None = None,
     ) -> None:
-        """Describe a project on a target. `clock`: the simulated one of its log; None: its target's."""
+        """Describe a project on a target.
+
+        `clock`: the simulated one of its log; None: its target's.
+        """
         self.description = description
         self.spec: ProjectSpec = description.spec
         self.folder = Path(description.folder)
@@ -61,14 +67,18 @@ class Project:
         return utc_milliseconds(self.spec.now or self.log_time())
 
     def log_time(self) -> datetime:
-        """Return the time that rows and experiments' changes are written with: what a simulation moves.
+        """Return the time that rows and experiments' changes are written with: what a simulation
+        moves.
 
-        Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between simulations. UTC, whole milliseconds.
+        Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between
+        simulations. UTC, whole milliseconds.
         """
         return utc_milliseconds(self.clock() if self.clock is not None else self.target.clock())
 
     def wall(self) -> datetime:
-        """Return the target's time, for what really happens now: traffic, rollouts, leases, models. No simulation moves it.
+        """Return the target's time, for what really happens now: traffic, rollouts, leases, models.
+
+        No simulation moves it.
 
         It is this machine's, unless a test or a rehearsal moves it. UTC, whole milliseconds.
         """
@@ -76,8 +86,11 @@ class Project:
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own objects by the names of this project: `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
-        `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now. Unsupported where the target has no provider.
+        """The provider's own objects by the names of this project:
+
+        `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
+        `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now.
+        Unsupported where the target has no provider.
         """
         adapter = self.target.adapter
         if not adapter.native:
@@ -89,15 +102,20 @@ class Project:
         return attribute(adapter.native)(self.target)
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left behind, where the target keeps its things in our own files. Under the lock."""
+        """Remove what writers that were killed left behind, where the target keeps its things in
+        our own files. Under the lock.
+        """
         if self.target.adapter.sweep and not self.target.calls.dry_run:
             attribute(self.target.adapter.sweep)(self.target)
 
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
-        """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
+        """One changing command at a time in a project's folder.
 
-        Two people in two checkouts are not held back by it: what they share is guarded by StateStore's compare-and-swap.
+        Busy, naming the holder. The kernel frees it when its holder dies.
+
+        Two people in two checkouts are not held back by it: what they share is guarded by
+        StateStore's compare-and-swap.
         Taking it again in the same process (a verb that calls a verb) is allowed.
         """
         if _held.get(self.folder):
@@ -114,7 +132,8 @@ class Project:
                 file.seek(0)
                 holder = _holder(file.read())
                 raise Busy(
-                    f"another command holds this project: {holder}", remedy="wait for it to end, or stop it, and run this again"
+                    f"another command holds this project: {holder}",
+                    remedy="wait for it to end, or stop it, and run this again",
                 ) from None
             self._sign(file, command)
             _held[self.folder] = True
@@ -127,8 +146,15 @@ class Project:
                 file.truncate(0)
 
     def _sign(self, file: IO[str], command: str) -> None:
-        """Write into the lock who holds it. OSError, naming the file: the disk is full, which does not keep a dry run from its answer."""
-        holder = {"command": command, "pid": os.getpid(), "since": self.wall().isoformat(timespec="seconds")}
+        """Write into the lock who holds it.
+
+        OSError, naming the file: the disk is full, which does not keep a dry run from its answer.
+        """
+        holder = {
+            "command": command,
+            "pid": os.getpid(),
+            "since": self.wall().isoformat(timespec="seconds"),
+        }
         file.truncate(0)
         try:
             os.write(file.fileno(), json.dumps(holder).encode())
@@ -174,10 +200,13 @@ def open(
     progress: Progress = _silent,
     **options: Any,
 ) -> Project:
-    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else the laptop).
+    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else
+    the laptop).
 
-    `options` overlay the profile's (None is ignored). ProjectError lists every problem at once; Unsupported and MissingDependency when the
-    target cannot be loaded; Refused for a `.isthmus`, or a `home` of the laptop, that this user's state folder does not know. Nothing is
+    `options` overlay the profile's (None is ignored). ProjectError lists every problem at once;
+    Unsupported and MissingDependency when the
+    target cannot be loaded; Refused for a `.isthmus`, or a `home` of the laptop, that this user's
+    state folder does not know. Nothing is
     called on a cloud before the first port is touched, and no module of the project is imported.
     """
     from msgspec import structs
@@ -191,9 +220,17 @@ def open(
     description = load(Path(path))
     known_id(Path(description.folder) / FOLDER)  # before a stack is looked for
     overlay = {k: v for k, v in options.items() if v is not None}
-    chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.options, Path(description.folder)))
+    chosen = profile(
+        description,
+        target=target,
+        offline=offline,
+        options=overlay,
+        stack=partial(stacks.options, Path(description.folder)),
+    )
     stack = adapter(chosen.adapter).offline
-    if stack and "endpoint_url" not in chosen.options:  # nothing would leave this machine without it either
+    if (
+        stack and "endpoint_url" not in chosen.options
+    ):  # nothing would leave this machine without it either
         chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
     for folder in folders(chosen):
         claim(folder, Path(description.folder))
@@ -201,21 +238,29 @@ def open(
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
-    """The target of a profile that a run.json carries: how a pipeline's step, a job of its own, comes back to its ports."""
+    """The target of a profile that a run.json carries: how a pipeline's step, a job of its own,
+    comes back to its ports.
+    """
     from .adapters import targets
 
     return targets.load(profile, calls=calls)
 
 
 def open_blobs(uri: str) -> BlobStore:
-    """What reads and writes a URI, by its scheme: how a job that was given only a URI begins. Unsupported."""
+    """What reads and writes a URI, by its scheme: how a job that was given only a URI begins.
+
+    Unsupported.
+    """
     from .adapters import targets
 
     return targets.blobs_for(uri)
 
 
 def reopen(path: str | Path, target: Target) -> Project:
-    """Parse a project again on a target that is already open. ProjectError when its files are wrong by now."""
+    """Parse a project again on a target that is already open.
+
+    ProjectError when its files are wrong by now.
+    """
     from .project.load import load
 
     return Project(load(Path(path)), target)

@@ -32,7 +32,12 @@ class BuildPy(build_py):
 
 rooms = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
 setup(
-    packages=["isthmus", *(f"isthmus.{room}" for room in rooms), "isthmus.tests", "isthmus.tests.conformance"],
+    packages=[
+        "isthmus",
+        *(f"isthmus.{room}" for room in rooms),
+        "isthmus.tests",
+        "isthmus.tests.conformance",
+    ],
     package_dir={"isthmus": "."},
     cmdclass={"build_py": BuildPy},
 )

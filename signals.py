@@ -1,6 +1,7 @@
 """Signals, told to a function whichever thread of the process the kernel gives them to.
 
-A handler of Python's runs in the main thread, once that is back at bytecode. A main thread that waits in a read or for a lock does not
+A handler of Python's runs in the main thread, once that is back at bytecode. A main thread that
+waits in a read or for a lock does not
 hear of a signal that another thread was given.
 """
 
@@ -15,10 +16,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object]) -> Iterator[None]:
-    """Meanwhile `function(number)` is called, in a thread of its own, for each of these signals. From the main thread."""
+    """Meanwhile `function(number)` is called, in a thread of its own, for each of these signals.
+
+    From the main thread.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    thread = threading.Thread(target=_tell, args=(reading, frozenset(numbers), function), name="signals", daemon=True)
+    thread = threading.Thread(
+        target=_tell, args=(reading, frozenset(numbers), function), name="signals", daemon=True
+    )
     thread.start()
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {number: signal.signal(number, _nothing) for number in numbers}

@@ -1,6 +1,7 @@
 """OpenTelemetry spans of commands, verbs, provider calls and requests.
 
-Only where something in this process has imported OpenTelemetry's API: nobody else can be listening, and nothing of ours imports it.
+Only where something in this process has imported OpenTelemetry's API: nobody else can be listening,
+and nothing of ours imports it.
 """
 
 from __future__ import annotations
@@ -21,19 +22,30 @@ def _ignored(**_attributes: object) -> None: ...
 
 @contextmanager
 def span(
-    name: str, *, kind: Kind = "INTERNAL", sent: Mapping[str, str] | None = None, **attributes: object
+    name: str,
+    *,
+    kind: Kind = "INTERNAL",
+    sent: Mapping[str, str] | None = None,
+    **attributes: object,
 ) -> Generator[Callable[..., None]]:
-    """A span around what the block does; an error that leaves the block is its own. The block is given what adds attributes to it.
+    """A span around what the block does; an error that leaves the block is its own.
 
-    `sent`: headers that may carry the caller's trace. Attributes' names begin with `isthmus.` unless they have a dot.
+    The block is given what adds attributes to it.
+
+    `sent`: headers that may carry the caller's trace. Attributes' names begin with `isthmus.`
+    unless they have a dot.
     """
     if not listening():
         yield _ignored
         return
-    from opentelemetry import trace  # it is imported, or another thread is at it: then this waits for it
+    from opentelemetry import (
+        trace,
+    )  # it is imported, or another thread is at it: then this waits for it
 
     tracer = trace.get_tracer(_NAME)
-    with tracer.start_as_current_span(name, _caller(sent), trace.SpanKind[kind], _named(attributes)) as opened:
+    with tracer.start_as_current_span(
+        name, _caller(sent), trace.SpanKind[kind], _named(attributes)
+    ) as opened:
         yield lambda **more: opened.set_attributes(_named(more))
 
 
@@ -65,4 +77,8 @@ def _caller(sent: Mapping[str, str] | None) -> Any:
 
 
 def _named(attributes: Mapping[str, object]) -> dict[str, Any]:
-    return {name if "." in name else f"{_NAME}.{name}": value for name, value in attributes.items() if value is not None}
+    return {
+        name if "." in name else f"{_NAME}.{name}": value
+        for name, value in attributes.items()
+        if value is not None
+    }

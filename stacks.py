@@ -1,9 +1,14 @@
-"""`--offline`: what stands for an adapter's cloud. The stack that a variable on loopback names, the server of profiles.yaml, or a stack
+"""`--offline`: what stands for an adapter's cloud.
+
+The stack that a variable on loopback names, the server of profiles.yaml, or a stack
 of the project's own, in this order.
 
-The project's own stack is a process of its own, started when first needed, recorded in the user's state folder (user_state.py) as
-`projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps what it holds, that is beside it in
-`stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it lies in the project: a record names a
+The project's own stack is a process of its own, started when first needed, recorded in the user's
+state folder (user_state.py) as
+`projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps
+what it holds, that is beside it in
+`stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it
+lies in the project: a record names a
 process that is signalled and a port that is talked to, and what a stack holds is unpickled.
 """
 
@@ -34,7 +39,8 @@ if TYPE_CHECKING:
 
 _LISTENS = 5.0  # seconds that a stack may take to let us in
 _LETS_GO = 10.0  # seconds until one that was ended has no more lock
-CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
+# nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
+CLOCK = "instant"
 
 
 def clouds() -> dict[str, Offline]:
@@ -48,15 +54,18 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
-    """Where the stack for the project in `folder` listens; `server`: what its profile names instead of a stack of its own.
+    """Where the stack for the project in `folder` listens; `server`: what its profile names instead
+    of a stack of its own.
 
-    Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
+    Invalid for a variable that leads off this machine; Unavailable when the project's own does not
+    start.
     """
     if exported := _variable(stack):
         variable, url = exported
         if not on_this_machine(url):
             raise Invalid(
-                f"--offline, and {variable} is {url}, which is not on this machine", remedy=f"unset {variable}, or leave --offline out"
+                f"--offline, and {variable} is {url}, which is not on this machine",
+                remedy=f"unset {variable}, or leave --offline out",
             )
         return url
     if server:
@@ -73,40 +82,61 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
             already = answering(ready)
         except NoAnswer as error:
             raise Unavailable(
-                f"the offline stack of {stack.cloud} is busy: {error}", remedy="try again later, or end it with `isthmus stack down`"
+                f"the offline stack of {stack.cloud} is busy: {error}",
+                remedy="try again later, or end it with `isthmus stack down`",
             ) from error
         if already is not None:
             return already.url
         if (news := _told(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log)}\n")
         try:
-            return start_apart(stack.cloud, ready=ready, log=log, images=images(folder, stack), clock=CLOCK, home=home(folder, stack)).url
+            return start_apart(
+                stack.cloud,
+                ready=ready,
+                log=log,
+                images=images(folder, stack),
+                clock=CLOCK,
+                home=home(folder, stack),
+            ).url
         except StackFailed as error:
             reason = str(error).splitlines()[-1]
             raise Unavailable(
                 f"the offline stack of {stack.cloud} did not start: {reason}",
-                remedy=f"read {log}; where it cannot go on with what was kept, `isthmus stack down --forget` removes that",
+                remedy=f"read {log}; where it cannot go on with what was kept, `isthmus stack down "
+                "--forget` removes that",
             ) from error
 
 
 def told(folder: Path) -> str | None:
-    """When and how the project's own stacks died, what that means, and their last lines; None for those that run, or were stopped."""
+    """When and how the project's own stacks died, what that means, and their last lines; None for
+    those that run, or were stopped.
+    """
     return "\n".join(filter(None, map(_told, _records(folder)))) or None
 
 
 def gone(folder: Path, url: str | None) -> str | None:
-    """What is to be known of the stack at `url` that stood for a project's cloud, and what to do; None where one stands, or none did."""
+    """What is to be known of the stack at `url` that stood for a project's cloud, and what to do;
+    None where one stands, or none did.
+    """
     if url is None or _listens(url):
         return None
     own = _own(folder, url)
     news = _told(own) if own is not None else None
-    return news or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and begin with `isthmus apply`"
+    return (
+        news
+        or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and "
+        "begin with `isthmus apply`"
+    )
 
 
 def _listens(url: str) -> bool:
-    """False only where nothing is there: who is busy, or is another's server, may take its time or answer anything."""
+    """False only where nothing is there: who is busy, or is another's server, may take its time or
+    answer anything.
+    """
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_stack/health", timeout=_LISTENS):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"{url}/_stack/health", timeout=_LISTENS
+        ):
             return True
     except urllib.error.URLError as error:
         return not isinstance(error.reason, ConnectionError)
@@ -138,7 +168,10 @@ def _told(ready: Path) -> str | None:
         text = f"it ended at {when}: {_how(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
     rest = _KEPT if end.home else _NOT_KEPT
-    return f"the offline stack of this project died: {text}\n{rest}{chr(10) + '  its last lines' + lines if lines else ''}"
+    return (
+        "the offline stack of this project died: "
+        f"{text}\n{rest}{chr(10) + '  its last lines' + lines if lines else ''}"
+    )
 
 
 _KEPT = """\
@@ -154,11 +187,14 @@ def _how(code: int) -> str:
         name = signal.Signals(code - 128).name
     except ValueError:
         return f"it ended with code {code}"
-    return f"killed by {name}" + (", by hand or by the kernel for want of memory" if name == "SIGKILL" else "")
+    return f"killed by {name}" + (
+        ", by hand or by the kernel for want of memory" if name == "SIGKILL" else ""
+    )
 
 
 def exported(stack: Offline) -> dict[str, str]:
-    """As `options`, of a stack of this machine that the environment leads every SDK to; empty when it leads to none.
+    """As `options`, of a stack of this machine that the environment leads every SDK to; empty when
+    it leads to none.
 
     That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
     """
@@ -167,13 +203,19 @@ def exported(stack: Offline) -> dict[str, str]:
 
 
 def address(stack: Offline, url: str) -> dict[str, str]:
-    """What a profile carries of a stack that listens there: `endpoint_url`, and what else its adapter needs of the address."""
+    """What a profile carries of a stack that listens there:
+
+    `endpoint_url`, and what else its adapter needs of the address.
+    """
     more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
     return {"endpoint_url": url, **more}
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
-    """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
+    """End the project's own stacks; with `forget` what they held goes, too.
+
+    False when none runs. Unavailable when one cannot be ended.
+    """
     place = _known_record_folder(folder)
     if place is None or not place.exists():
         return False
@@ -192,7 +234,11 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 
 def _forget(place: Path, *, ending: bool) -> None:
-    """Remove it. `ending`: its stack was told to end, and may have lost its command line, by which it is known, before its lock."""
+    """Remove it.
+
+    `ending`: its stack was told to end, and may have lost its command line, by which it is known,
+    before its lock.
+    """
     from isthmus_stack.folders import Owned, Taken, remove_tree
 
     deadline = time.monotonic() + _LETS_GO * ending
@@ -215,7 +261,11 @@ def home(folder: Path, stack: Offline) -> Path | None:
     """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
     from isthmus_stack.run import environment_of
 
-    return _record_folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
+    return (
+        _record_folder(folder) / stack.cloud
+        if "home" in environment_of(stack.cloud).OPTIONS
+        else None
+    )
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
@@ -239,7 +289,9 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    """Where the project's own stack of a cloud is recorded; the project's `.isthmus` is made and known where there is none."""
+    """Where the project's own stack of a cloud is recorded; the project's `.isthmus` is made and
+    known where there is none.
+    """
     return _record_folder(folder) / f"{stack.cloud}.json"
 
 
@@ -248,7 +300,9 @@ def _log(ready: Path) -> Path:
 
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:
-    """Container image -> what it is on this machine: our model server, under every name that the project's profiles have for it."""
+    """Container image -> what it is on this machine: our model server, under every name that the
+    project's profiles have for it.
+    """
     from .errors import IsthmusError
     from .project.load import load
     from .project.profiles import profiles
@@ -257,31 +311,47 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     if (folder / "project.yaml").exists():
         try:
             targets = tuple(profiles(load(folder / "project.yaml")).values())
-        except IsthmusError:  # a stack starts for a project that is not right yet; `validate` says what is wrong
+        except (
+            IsthmusError
+        ):  # a stack starts for a project that is not right yet; `validate` says what is wrong
             targets = ()
         for profile in targets:
             offline = adapter(profile.adapter).offline
-            if offline is not None and offline.cloud == stack.cloud and profile.options.get("image"):
+            if (
+                offline is not None
+                and offline.cloud == stack.cloud
+                and profile.options.get("image")
+            ):
                 names.add(str(profile.options["image"]))
     return dict.fromkeys(
         sorted(names),
-        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
+        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 "
+        "--model {model} --port {port}",
     )
 
 
 def check(stack: Offline) -> None:
-    """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
+    """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when
+    the stack's packages are absent.
+    """
     require_package()
     from isthmus_stack.run import CLOUDS
 
     if stack.cloud not in CLOUDS:
-        raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
+        raise Unsupported(
+            f"there is no offline stack of {stack.cloud} in this version", capability="offline"
+        )
     require(stack.needs, "the offline stack")
 
 
 def require_package() -> None:
-    """Raise MissingDependency, with the line that installs it, where the package of the offline stacks is not installed."""
-    require(Packages(modules=("isthmus_stack",), install=STACK_PACKAGE.format("aws,gcp")), "an offline stack")
+    """Raise MissingDependency, with the line that installs it, where the package of the offline
+    stacks is not installed.
+    """
+    require(
+        Packages(modules=("isthmus_stack",), install=STACK_PACKAGE.format("aws,gcp")),
+        "an offline stack",
+    )
 
 
 def _stacks() -> list[Offline]:
@@ -290,7 +360,9 @@ def _stacks() -> list[Offline]:
 
 def _variable(stack: Offline) -> tuple[str, str] | None:
     """The variable that names a stack, and its URL."""
-    return next(((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None)
+    return next(
+        ((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None
+    )
 
 
 def _records(folder: Path) -> list[Path]:
@@ -313,7 +385,10 @@ def _refuse_newer(ready: Path) -> None:
 
 
 def _known_record_folder(project: Path) -> Path | None:
-    """Where the stacks of a project are recorded; None: it has none. Refused: its `.isthmus` is not known to this user."""
+    """Where the stacks of a project are recorded; None: it has none.
+
+    Refused: its `.isthmus` is not known to this user.
+    """
     number = known_id(project / FOLDER)
     return kept_for(number) / "stack" if number else None
 
@@ -323,7 +398,8 @@ def _record_folder(project: Path) -> Path:
     place = _known_record_folder(project)
     if place is None:
         raise Denied(
-            f"{project / FOLDER} is a copy of another project's that cannot be written, so it has no stack of its own",
+            f"{project / FOLDER} is a copy of another project's that cannot be written, so "
+            "it has no stack of its own",
             remedy="copy the project to where you may write",
         )
     return place

@@ -1,4 +1,7 @@
-"""The ports that every room uses: BlobStore, StateStore, Inventory; and `wait`, the one place that sleeps."""
+"""The ports that every room uses:
+
+BlobStore, StateStore, Inventory; and `wait`, the one place that sleeps.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlobStore(Protocol):
-    """Bytes under URIs below `root`. A write is whole or absent; get and list see every finished write."""
+    """Bytes under URIs below `root`.
+
+    A write is whole or absent; get and list see every finished write.
+    """
 
     root: str  # file:///..., s3://bucket/prefix, gs://bucket/prefix
 
@@ -72,24 +78,39 @@ class BlobStore(Protocol):
 
 
 def below(root: str, uri: str) -> str:
-    """A URI as documents hold it: without the store's root, so that the store can be moved. Another store's stays whole."""
+    """A URI as documents hold it: without the store's root, so that the store can be moved.
+
+    Another store's stays whole.
+    """
     return uri.removeprefix(root.rstrip("/") + "/")
 
 
 def located(root: str, name: str) -> str:
-    """The URI of what a document names by `below`. A whole URI stays: another store's, or from before documents were relative."""
+    """The URI of what a document names by `below`.
+
+    A whole URI stays: another store's, or from before documents were relative.
+    """
     return name if "://" in name else f"{root.rstrip('/')}/{name}"
 
 
 class StateStore(Protocol):
-    """Small documents with compare-and-swap; linearizable per key. At most 64 KiB a value and one write a second per key."""
+    """Small documents with compare-and-swap; linearizable per key.
+
+    At most 64 KiB a value and one write a second per key.
+    """
 
     def get(self, key: str) -> Versioned | None:
-        """The document with its token and when it was written (UTC, ms); None: absent. Invalid: the key, or a damaged document."""
+        """The document with its token and when it was written (UTC, ms); None: absent.
+
+        Invalid: the key, or a damaged document.
+        """
         ...
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write if the token is still `expect` (None: if absent); return the new token. Conflict."""
+        """Write if the token is still `expect` (None: if absent); return the new token.
+
+        Conflict.
+        """
         ...
 
     def delete(self, key: str, *, expect: str) -> None:
@@ -106,8 +127,17 @@ LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
 
 def check_key(key: str) -> None:
     """Invalid: what no StateStore takes as a key."""
-    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
-        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
+    if (
+        not key
+        or "\0" in key
+        or len(key.encode()) > 900
+        or key.startswith("/")
+        or ".." in key.split("/")
+    ):
+        raise Invalid(
+            f"{key!r} is not a state key",
+            remedy="1 to 900 bytes, parts joined by /, none of them ..",
+        )
 
 
 def check_document(key: str, value: bytes) -> None:
@@ -115,7 +145,8 @@ def check_document(key: str, value: bytes) -> None:
     check_key(key)
     if len(value) > LARGEST_VALUE:
         raise Invalid(
-            f"state {key}: {len(value):,} bytes are more than the {LARGEST_VALUE:,} that a document may have",
+            f"state {key}: {len(value):,} bytes are more than the {LARGEST_VALUE:,} that a "
+            "document may have",
             remedy="keep the data in the BlobStore and its uri here",
         )
 
@@ -124,7 +155,9 @@ def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
     """Of a compare-and-swap that found another token; None: absent."""
     there = "is absent" if token is None else f"is at {token}"
     return Conflict(
-        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
+        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: "
+        "somebody else wrote",
+        remedy="read it again",
     )
 
 
@@ -144,7 +177,10 @@ class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it. NotFound, Invalid (a strange cursor)."""
+        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+
+        NotFound, Invalid (a strange cursor).
+        """
         ...
 
 
@@ -163,13 +199,18 @@ def wait(
 ) -> Seen:
     """Observe until the predicate holds and return what was seen then.
 
-    Unavailable when `deadline` passes first: the work may still end, and observing again later is safe.
-    The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are seen quickly, long ones are not asked often.
+    Unavailable when `deadline` passes first: the work may still end, and observing again later is
+    safe.
+    The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are seen
+    quickly, long ones are not asked often.
     """
     begun = clock()
     while not until(seen := observe()):
         waited = clock() - begun
         if waited >= deadline.total_seconds():
-            raise Unavailable(f"{what} did not settle within {deadline}", remedy="it may still: look again with `isthmus status`")
+            raise Unavailable(
+                f"{what} did not settle within {deadline}",
+                remedy="it may still: look again with `isthmus status`",
+            )
         sleep(min(max(waited / 10, every.total_seconds()), 2.0))
     return seen

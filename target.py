@@ -1,4 +1,7 @@
-"""What an adapter says of itself, and a target: its ports under one profile, built on first touch. It forwards nothing."""
+"""What an adapter says of itself, and a target: its ports under one profile, built on first touch.
+
+It forwards nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the parity table. `known` says how: only a run on a real account may write `account`."""
+    """One row of the parity table.
+
+    `known` says how: only a run on a real account may write `account`.
+    """
 
     name: str
     level: Literal["native", "emulated", "refused"]
@@ -65,7 +71,9 @@ STACK_PACKAGE = "isthmus-stack[{}] @ git+https://github.com/example/isthmus#subd
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and `render`: targets.Dialect)."""
+    """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and
+    `render`: targets.Dialect).
+    """
 
     name: str  # Athena
     dialect: str  # mypackage.sql: pure, and importable without an SDK
@@ -75,10 +83,14 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
     """The stack of this machine that can stand in for an adapter's cloud."""
 
     cloud: str  # as `isthmus stack up` calls it: aws
-    variables: tuple[str, ...]  # where an SDK looks for the stack's URL, the first one that is set; an adapter has it as `endpoint_url`
+    variables: tuple[
+        str, ...
+    ]  # where an SDK looks for the stack's URL, the first one that is set; an adapter has it as `endpoint_url`
     needs: Packages
     image: str  # what the adapter calls our model server's image where nobody pushed one
-    address: str = ""  # "module:attribute": (url) -> what else of the stack's address a profile carries; "": its URL is all of it
+    # "module:attribute": (url) -> what else of the stack's address a profile carries; "": its URL
+    # is all of it
+    address: str = ""
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +106,16 @@ class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that an account must have, looked at without changing anything."""
 
     name: str
-    status: Literal["ok", "fails", "unknown"]  # unknown: these credentials may not look, or the provider does not tell
+    status: Literal[
+        "ok", "fails", "unknown"
+    ]  # unknown: these credentials may not look, or the provider does not tell
     detail: str
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"  {self.name:<12} {self.status:<8} {self.detail}" + (f"\n{'':<24}{self.remedy}" if self.remedy else "")
+        return f"  {self.name:<12} {self.status:<8} {self.detail}" + (
+            f"\n{'':<24}{self.remedy}" if self.remedy else ""
+        )
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,45 +123,83 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     smallest: Callable[[Profile], Profile]  # with the smallest machines
     hourly: Callable[[Profile], Estimate]  # what those cost, at most
-    names: Callable[[Profile], dict[str, str]]  # the profile's own names, and what stands for each in a recording
+    names: Callable[
+        [Profile], dict[str, str]
+    ]  # the profile's own names, and what stands for each in a recording
     clear: Callable[[Target], None]  # remove what the inventory does not list, once that is empty
 
 
 class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
     """How an account is looked at before anything is made there."""
 
-    checks: Callable[[Target, Mapping[str, Any] | None], Iterator[AccountCheck]]  # with the rights to look for, where they are known
+    checks: Callable[
+        [Target, Mapping[str, Any] | None], Iterator[AccountCheck]
+    ]  # with the rights to look for, where they are known
     trial: Trial | None = None  # None: there is no round
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
-    """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names it, and nothing else asks for its name.
+    """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names
+    it, and nothing else asks for its name.
 
-    What is "module:attribute" is imported when it is used, so that an Adapter can be looked at without its packages.
+    What is "module:attribute" is imported when it is used, so that an Adapter can be looked at
+    without its packages.
     """
 
     name: str  # as `adapter:` of profiles.yaml, and its entry point
     title: str  # for people: SageMaker
-    capabilities: Mapping[str, Capability]  # the rows of the parity table; empty while there are no ports
-    ports: Mapping[str, str]  # port -> "module:attribute" of what takes the Target; a port that is absent is refused by its name
+    capabilities: Mapping[
+        str, Capability
+    ]  # the rows of the parity table; empty while there are no ports
+    ports: Mapping[
+        str, str
+    ]  # port -> "module:attribute" of what takes the Target; a port that is absent is refused by its name
     needs: Packages = Packages()
-    options: str = ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.shapes.Key]
+    options: str = (
+        ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.shapes.Key]
+    )
     engine: Engine | None = None  # None: neutral SQL runs there as it is, or there is no warehouse
-    scheme: str = ""  # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a URI
-    sources: tuple[str, ...] = ()  # schemes of users' own data that its optional port `sources` reads: s3, athena
+    # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a
+    # URI
+    scheme: str = ""
+    sources: tuple[
+        str, ...
+    ] = ()  # schemes of users' own data that its optional port `sources` reads: s3, athena
     offline: Offline | None = None
-    where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
-    estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
-    price_list: str = ""  # "module:attribute": (Target) -> None, keeps the provider's own prices for the user; "": it tells none
-    scan_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a TB that a query reads; "": it has no such price
-    count_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a million counted answers; "": it has no such price
-    sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
-    examine: str = ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
-    adopt: str = ""  # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there cannot be taken over
-    native: str = ""  # "module:attribute": (Target) -> the provider's own objects by our names (`project.native`); "": it has none
-    fixed: str = ""  # "module:attribute": (Target, str) -> str, in what an endpoint differs from its profile for good; "": nothing
-    first_account: str = ""  # "module:attribute": FirstAccount; "": its accounts cannot be looked at
-    remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
+    # "module:attribute": (Target) -> str, the place that a command's first line names; "": its
+    # bucket, or its name
+    where: str = ""
+    estimate: str = (
+        ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
+    )
+    # "module:attribute": (Target) -> None, keeps the provider's own prices for the user; "": it
+    # tells none
+    price_list: str = ""
+    # "module:attribute": (Profile) -> Decimal | None, USD a TB that a query reads; "": it has no
+    # such price
+    scan_price: str = ""
+    # "module:attribute": (Profile) -> Decimal | None, USD a million counted answers; "": it has no
+    # such price
+    count_price: str = ""
+    # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
+    sweep: str = ""
+    examine: str = (
+        ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
+    )
+    # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there
+    # cannot be taken over
+    adopt: str = ""
+    # "module:attribute": (Target) -> the provider's own objects by our names (`project.native`);
+    # "": it has none
+    native: str = ""
+    # "module:attribute": (Target, str) -> str, in what an endpoint differs from its profile for
+    # good; "": nothing
+    fixed: str = ""
+    first_account: str = (
+        ""  # "module:attribute": FirstAccount; "": its accounts cannot be looked at
+    )
+    # commands go to a cloud: they say where, ask before traffic moves, and look less often
+    remote: bool = True
 
 
 def attribute(name: str) -> Any:
@@ -154,7 +208,9 @@ def attribute(name: str) -> Any:
     try:
         return getattr(import_module(module), inside)
     except ModuleNotFoundError as error:
-        raise MissingDependency(f"{name} needs {error.name}", remedy=f"install what brings {error.name}") from error
+        raise MissingDependency(
+            f"{name} needs {error.name}", remedy=f"install what brings {error.name}"
+        ) from error
 
 
 def missing(packages: Packages) -> tuple[str, ...]:
@@ -172,7 +228,10 @@ def _is_there(module: str) -> bool:
 def require(packages: Packages, what: str) -> None:
     """MissingDependency, with the pip line, when `what` cannot be imported."""
     if absent := missing(packages):
-        raise MissingDependency(f"{what} needs {', '.join(absent)}", remedy=f'pip install "{packages.install or " ".join(absent)}"')
+        raise MissingDependency(
+            f"{what} needs {', '.join(absent)}",
+            remedy=f'pip install "{packages.install or " ".join(absent)}"',
+        )
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,14 +246,17 @@ _KEPT = 10_000  # calls: the newest, at least
 class CallLog:
     """Every provider call of a target, in order; where `--dry-run` stops and tests cut.
 
-    An adapter wraps each effect: `with calls.mutating("warehouse.append", table): ...`. Reads are logged by `calls.reading(...)`.
+    An adapter wraps each effect: `with calls.mutating("warehouse.append", table): ...`. Reads are
+    logged by `calls.reading(...)`.
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.calls: list[Call] = []
         self.dry_run = dry_run
         self.listeners: list[Callable[[Call], None]] = []  # the CLI prints with these
-        self.before: Callable[[Call], None] | None = None  # a test raises here: cut before the effect
+        self.before: Callable[[Call], None] | None = (
+            None  # a test raises here: cut before the effect
+        )
         self.after: Callable[[Call], None] | None = None  # ... and here: cut after it
 
     def reading(self, operation: str, resource: str) -> None:
@@ -217,19 +279,31 @@ class CallLog:
         if len(self.calls) >= 2 * _KEPT:  # a gateway lives for months
             del self.calls[:_KEPT]
         self.calls.append(call)
-        logs.emit("call" if call.mutating else "read", operation=call.operation, resource=call.resource)
+        logs.emit(
+            "call" if call.mutating else "read", operation=call.operation, resource=call.resource
+        )
         for listener in self.listeners:
             listener(call)
 
 
 @final
 class Target:
-    """`name` is free; `adapter` says the rest. A port that an adapter lacks raises Unsupported on touch.
+    """`name` is free; `adapter` says the rest.
 
-    `clock` is the one of the project that is open here and of what its ports judge by time: tests and rehearsals move it.
+    A port that an adapter lacks raises Unsupported on touch.
+
+    `clock` is the one of the project that is open here and of what its ports judge by time: tests
+    and rehearsals move it.
     """
 
-    def __init__(self, profile: Profile, adapter: Adapter, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        adapter: Adapter,
+        *,
+        calls: CallLog | None = None,
+        clock: Clock = wall_clock,
+    ) -> None:
         self.name = profile.name
         self.adapter = adapter
         self.profile = profile
@@ -240,15 +314,22 @@ class Target:
 
     def _build(self, port: str) -> Any:
         if not self.adapter.ports:
-            sql = f"; its SQL check for {self.adapter.engine.name} works: isthmus validate" if self.adapter.engine else ""
+            sql = (
+                f"; its SQL check for {self.adapter.engine.name} works: isthmus validate"
+                if self.adapter.engine
+                else ""
+            )
             raise Unsupported(
-                f"target {self.name}: {self.adapter.title} is not supported yet, nothing runs there (asked for: {port})",
+                f"target {self.name}: {self.adapter.title} is not supported yet, nothing "
+                f"runs there (asked for: {port})",
                 capability=port,
                 remedy=f"use another target of profiles.yaml{sql}",
             )
         if port not in self.adapter.ports:
             raise Unsupported(
-                f"target {self.name} ({self.adapter.name}) has no {port}: {self.adapter.title} does not support it yet", capability=port
+                f"target {self.name} ({self.adapter.name}) has no {port}: "
+                f"{self.adapter.title} does not support it yet",
+                capability=port,
             )
         return attribute(self.adapter.ports[port])(self)
 
@@ -308,11 +389,16 @@ class Target:
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus` folder's Path."""
+        """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus`
+        folder's Path.
+        """
         return self._build("native")
 
     def extra(self, capability: str) -> Any:
-        """An optional port, by the name of its capability (`guarded_replace`). Unsupported, naming it, when this target has none."""
+        """An optional port, by the name of its capability (`guarded_replace`).
+
+        Unsupported, naming it, when this target has none.
+        """
         return self._build(capability)
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""Moments at ports: aware, UTC, whole milliseconds (PORTS.md, rule 4); and as the integers that JSON and databases keep of them."""
+"""Moments at ports: aware, UTC, whole milliseconds (PORTS.md, rule 4); and as the integers that
+JSON and databases keep of them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def wall_clock() -> datetime:
 
 @final
 class StillClockAlarm:
-    """Raises an error when a clock that something waits for does not move, where the wait would have no end."""
+    """Raises an error when a clock that something waits for does not move, where the wait would
+    have no end.
+    """
 
     def __init__(self, clock: Clock, *, what: str) -> None:
         """Begin to watch. `what` waits for it, as the message says."""
@@ -31,14 +35,20 @@ class StillClockAlarm:
         self._since, self._moment = machine.monotonic(), clock()
 
     def check(self) -> None:
-        """Raise Unavailable if the clock shows the same moment as 5 s ago. To be called after each pause of a wait."""
-        monotonic = machine.monotonic()  # before the clock: a process that is stopped in between must not think that it stands
+        """Raise Unavailable if the clock shows the same moment as 5 s ago.
+
+        To be called after each pause of a wait.
+        """
+        monotonic = (
+            machine.monotonic()
+        )  # before the clock: a process that is stopped in between must not think that it stands
         moment = self._clock()
         if moment != self._moment:
             self._since, self._moment = monotonic, moment
         elif monotonic - self._since >= _STILL:
             raise Unavailable(
-                f"{self._what} waits for the target's clock, which stands still at {moment:%Y-%m-%d %H:%M:%S} UTC",
+                f"{self._what} waits for the target's clock, which stands still at "
+                f"{moment:%Y-%m-%d %H:%M:%S} UTC",
                 remedy="give the target a clock that moves; then the same command again goes on",
             )
 
@@ -57,7 +67,10 @@ def midnight(day: date) -> datetime:
 
 
 def epoch_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since 1970, rounded down. A datetime without a zone is UTC, as tables and Arrow have it."""
+    """Whole milliseconds since 1970, rounded down.
+
+    A datetime without a zone is UTC, as tables and Arrow have it.
+    """
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
 
 

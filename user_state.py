@@ -1,4 +1,5 @@
-"""The user's state folder: which project folders this user has made or trusted, and what is kept for each of them.
+"""The user's state folder: which project folders this user has made or trusted, and what is kept
+for each of them.
 
 `.isthmus` lies in a project, so a clone or an archive may bring one, with records that name
 processes, ports, commands and modules. Nothing of it is used unless the id in it stands here, too,
@@ -35,7 +36,8 @@ FOLDER = ".isthmus"  # of a project; its folder of the laptop's target may have 
 ID = "id"  # the file in it
 _ID_NEW = "id.new"  # while it is written
 _ID = re.compile(r"[0-9a-f]{32}")
-# What is made again by the next command that needs it. All else on the laptop (local.db, counters.db,
+# What is made again by the next command that needs it. All else on the laptop (local.db,
+# counters.db,
 # warehouse/, runs/, models/, raw/, ...) is what was stored, and may be the only copy.
 _DERIVED = frozenset({"lock", "reports", "rehearsal", "rollouts", "stack", "starting", "tmp"})
 _TRACEBACK = "traceback-"
@@ -43,21 +45,32 @@ _NAMED = 6  # entries that a message names
 
 
 class KnownFolder(StoredDocument, frozen=True, kw_only=True):
-    """Where a folder with an id of ours was last seen. The inode tells an original from its copy."""
+    """Where a folder with an id of ours was last seen.
+
+    The inode tells an original from its copy.
+    """
 
     folder: str
     inode: int
-    projects: tuple[str, ...] = ()  # of a folder outside of its project: the projects that keep things in it
+    projects: tuple[
+        str, ...
+    ] = ()  # of a folder outside of its project: the projects that keep things in it
 
 
 def root() -> Path:
-    """Return the path of the state folder, which may not exist yet. Denied: this user has no home."""
+    """Return the path of the state folder, which may not exist yet.
+
+    Denied: this user has no home.
+    """
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
         try:
             base = str(Path.home() / ".local" / "state")
         except RuntimeError as error:
-            raise Denied("this user has no home folder, where Isthmus keeps which projects are known", remedy=_ELSEWHERE) from error
+            raise Denied(
+                "this user has no home folder, where Isthmus keeps which projects are known",
+                remedy=_ELSEWHERE,
+            ) from error
     return Path(base) / "isthmus"
 
 
@@ -70,7 +83,8 @@ def kept_for(number: str) -> Path:
 
 
 def known_id(folder: Path, *, project: Path | None = None) -> str | None:
-    """Return the id of a project's `.isthmus` (or of a folder below it); None: it is not there, or nothing is in it.
+    """Return the id of a project's `.isthmus` (or of a folder below it); None: it is not there, or
+    nothing is in it.
 
     "" of a copy that cannot be written to: it can only be read. A copy is given an id of its own.
 
@@ -80,7 +94,8 @@ def known_id(folder: Path, *, project: Path | None = None) -> str | None:
             advised to remove it: a clone may name any folder.
 
     Raises:
-        Refused: this user's state folder does not know it, it is a symbolic link, or git tracks files in it.
+        Refused: this user's state folder does not know it, it is a symbolic link, or git tracks
+        files in it.
     """
     folder = _whole(folder)
     try:
@@ -118,12 +133,16 @@ def is_known(folder: Path) -> bool:
 
 
 def is_derived(name: str) -> bool:
-    """Whether what has this name at the top of the folder is made again by the next command that needs it."""
+    """Whether what has this name at the top of the folder is made again by the next command that
+    needs it.
+    """
     return name in _DERIVED or name.startswith(_TRACEBACK)
 
 
 def make(folder: Path) -> Path:
-    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only, and know it from now on. Refused as `known_id`."""
+    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only, and know it
+    from now on. Refused as `known_id`.
+    """
     if known_id(folder) is None:
         whole = _whole(folder)
         with _alone():
@@ -134,7 +153,8 @@ def make(folder: Path) -> Path:
 
 
 def trust(folder: Path) -> str:
-    """Know a folder that is there, and return its id: a new one unless it is known already, or cannot be written to.
+    """Know a folder that is there, and return its id: a new one unless it is known already, or
+    cannot be written to.
 
     Raises:
         Refused: it is a symbolic link, or git tracks files in it.
@@ -146,33 +166,47 @@ def trust(folder: Path) -> str:
         if not is_known(folder):
             try:
                 _register(folder)
-            except OSError as error:  # another user's, or on a disk that can only be read: it keeps the id that it has
+            except OSError as error:
+                # another user's, or on a disk that can only be read: it keeps the id that it has
                 number = _read_id(folder)
                 if number is None:
                     words = f"{folder} has no id and cannot be given one: {error.strerror}"
                     raise Denied(words, remedy="copy the project to where you may write") from error
-                _write_record(number, KnownFolder(folder=os.path.realpath(folder), inode=folder.stat().st_ino))
+                _write_record(
+                    number, KnownFolder(folder=os.path.realpath(folder), inode=folder.stat().st_ino)
+                )
         return known_id(folder) or ""
 
 
 def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
-    """Keep a folder that lies outside of a project to the projects that made it, or that were trusted with it.
+    """Keep a folder that lies outside of a project to the projects that made it, or that were
+    trusted with it.
 
     Raises:
-        Refused: it is another project's. A clone's profiles.yaml may name any folder of this machine.
+        Refused: it is another project's. A clone's profiles.yaml may name any folder of this
+        machine.
     """
     number, place = known_id(home, project=project), os.path.realpath(project)
     record = _record(number)
-    if number is None or record is None or Path(record.folder).is_relative_to(place) or place in record.projects:
+    if (
+        number is None
+        or record is None
+        or Path(record.folder).is_relative_to(place)
+        or place in record.projects
+    ):
         return
     if not trusted and (record.projects or Path(record.folder).name == FOLDER):
         raise Refused(
-            f"{home} is kept for {', '.join(record.projects) or Path(record.folder).parent}, and {project} names "
+            f"{home} is kept for {', '.join(record.projects) or Path(record.folder).parent}, "
+            f"and {project} names "
             "it as its own; nothing of it was read",
-            remedy="if both projects are yours: isthmus trust; else name another `home` in profiles.yaml",
+            remedy="if both projects are yours: isthmus trust; else name another `home` in "
+            "profiles.yaml",
         )
     with _alone(), suppress(OSError):
-        _write_record(number, replace(_record(number) or record, projects=(*record.projects, place)))
+        _write_record(
+            number, replace(_record(number) or record, projects=(*record.projects, place))
+        )
 
 
 def forget(folder: Path) -> None:
@@ -184,7 +218,9 @@ def forget(folder: Path) -> None:
 def _whole(folder: Path) -> Path:
     """Return the `.isthmus` that a folder lies in; the folder itself where it lies in none."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
-    return next((place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute)
+    return next(
+        (place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute
+    )
 
 
 def _written(folder: Path) -> tuple[int, int]:
@@ -199,9 +235,11 @@ def _written(folder: Path) -> tuple[int, int]:
 def _require_folder(folder: Path, status: os.stat_result) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise Refused(
-            f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into another "
+            f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead "
+            "into another "
             "one's folder. Nothing there was read",
-            remedy="remove the link; where the laptop's data is to be elsewhere, profiles.yaml says so: targets: {local: {home: FOLDER}}",
+            remedy="remove the link; where the laptop's data is to be elsewhere, profiles.yaml says "
+            "so: targets: {local: {home: FOLDER}}",
         )
     if not stat.S_ISDIR(status.st_mode):
         raise Refused(
@@ -214,25 +252,33 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
-            f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so name processes, "
+            f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so "
+            "name processes, "
             "ports, commands and modules that a verb would use; nothing of it was read",
             remedy=f"git -C {quote(str(folder.parent))} rm -r --cached {folder.name}\n"
             f"and write {folder.name}/ into .gitignore"
-            + (f"; if they came with a clone, also: rm -r {quote(str(folder))}" if removable else ""),
+            + (
+                f"; if they came with a clone, also: rm -r {quote(str(folder))}"
+                if removable
+                else ""
+            ),
         )
 
 
 def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
-        f"that removes what was stored there ({_first(stored)}): of events, runs, models and endpoints on "
+        f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
+        "endpoints on "
         "the laptop it may be the only copy"
         if stored
         else "that is safe: all that lies there is made again by the next command"
     )
     return Refused(
-        f"{folder} is not known to {root()}: it came with the project, from another machine or user, or "
-        "from an older Isthmus. Its records name processes, ports, commands and modules that a verb would "
+        f"{folder} is not known to {root()}: it came with the project, from another machine "
+        "or user, or "
+        "from an older Isthmus. Its records name processes, ports, commands and modules that "
+        "a verb would "
         "use; nothing of it was read",
         remedy=(
             f"if it came with a clone or an archive: rm -r {quote(str(folder))}\n  {loses}"
@@ -266,26 +312,38 @@ def _record(number: str | None) -> KnownFolder | None:
         return None
     path = kept_for(number) / "project.json"
     try:
-        return decode(path.read_bytes(), KnownFolder, what=str(path), remedy=f"rm {path}, and then isthmus trust")
+        return decode(
+            path.read_bytes(),
+            KnownFolder,
+            what=str(path),
+            remedy=f"rm {path}, and then isthmus trust",
+        )
     except FileNotFoundError:
         return None
 
 
 def _is_ours(state: Path) -> bool:
-    """Return whether the state folder is there. Refused: it belongs to another user, who would say what is known here."""
+    """Return whether the state folder is there.
+
+    Refused: it belongs to another user, who would say what is known here.
+    """
     try:
         status = state.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     if status.st_uid != os.geteuid():
-        raise Refused(f"{state} belongs to another user (number {status.st_uid})", remedy=_ELSEWHERE)
+        raise Refused(
+            f"{state} belongs to another user (number {status.st_uid})", remedy=_ELSEWHERE
+        )
     if status.st_mode & 0o077:
         state.chmod(0o700)
     return True
 
 
 def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
-    """Return the id of a known folder: a new one where the folder is a copy and its original still stands."""
+    """Return the id of a known folder: a new one where the folder is a copy and its original still
+    stands.
+    """
     place = os.path.realpath(folder)
     if place == record.folder and inode == record.inode:
         return number
@@ -293,13 +351,20 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
         number = _read_id(folder) or number  # another command may have been here first
         record = _record(number) or record
         original = Path(record.folder)
-        stands = place != record.folder and _inode(original) == record.inode and _read_id(original) == number
+        stands = (
+            place != record.folder
+            and _inode(original) == record.inode
+            and _read_id(original) == number
+        )
         if stands and not original.samefile(folder):
             try:
                 return _register(folder)
             except OSError:
                 return ""
-        if (place, inode) != (record.folder, record.inode) and not stands:  # moved, or put back from a copy
+        if (place, inode) != (
+            record.folder,
+            record.inode,
+        ) and not stands:  # moved, or put back from a copy
             with suppress(OSError):
                 _write_record(number, replace(record, folder=place, inode=inode))
     return number
@@ -320,7 +385,10 @@ def _make_private(folder: Path, status: os.stat_result) -> None:
 
 
 def _register(folder: Path) -> str:
-    """Give a folder a new id. First it is known, then it says so: whoever stops in between begins again."""
+    """Give a folder a new id.
+
+    First it is known, then it says so: whoever stops in between begins again.
+    """
     make_folder(folder, mode=0o700)
     folder.chmod(0o700)
     number = secrets.token_hex(16)
@@ -345,7 +413,9 @@ def _write_record(number: str, record: KnownFolder) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb"
+    ) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -353,7 +423,8 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _alone() -> Generator[None, None, None]:
-    """Let one process at a time make, move or copy what is known; whoever does so may come here again.
+    """Let one process at a time make, move or copy what is known; whoever does so may come here
+    again.
 
     Raises:
         Denied, Refused: the state folder cannot be used.

@@ -1,4 +1,6 @@
-"""All rows of the parity table, for an adapter that keeps few of them yet: what it does not say is refused."""
+"""All rows of the parity table, for an adapter that keeps few of them yet: what it does not say is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -36,30 +38,48 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
 _WHY = "this adapter does not have it yet"
 
 
-def rows(**levels: Literal["native", "emulated", "refused"] | Decimal | timedelta | int) -> dict[str, Capability]:
-    """Every row: `rows(warehouse_asof="native", invoke_max_bytes=1_500_000)`. A quantity's row is native with what it is given.
+def rows(
+    **levels: Literal["native", "emulated", "refused"] | Decimal | timedelta | int,
+) -> dict[str, Capability]:
+    """Every row:
+
+    `rows(warehouse_asof="native", invoke_max_bytes=1_500_000)`. A quantity's row is native with
+    what it is given.
 
     Invalid for a row that is none, and for a level where a quantity belongs or the other way round.
     """
     names = {name.replace(".", "_"): name for name in ROWS}
     for key in levels:
         if key not in names:
-            raise Invalid(f"{key} is not a row of the parity table", remedy=did_you_mean(key, names, has="rows are"))
+            raise Invalid(
+                f"{key} is not a row of the parity table",
+                remedy=did_you_mean(key, names, has="rows are"),
+            )
     return {name: _row(name, levels.get(key, "refused")) for key, name in names.items()}
 
 
-def _row(name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int) -> Capability:
+def _row(
+    name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
+) -> Capability:
     quantity = ROWS[name]
     if level == "refused":
         return Capability(name=name, level="refused", why=_WHY)
     if isinstance(level, str):
         if quantity is not None or level not in ("native", "emulated"):
-            raise Invalid(f"{name} is {level!r}", remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then")
+            raise Invalid(
+                f"{name} is {level!r}",
+                remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then",
+            )
         return Capability(name=name, level=level)
     if type(level) is not quantity:
-        raise Invalid(f"{name} is {level!r}", remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then")
+        raise Invalid(
+            f"{name} is {level!r}",
+            remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then",
+        )
     return Capability(name=name, level="native", value=level)
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
-    return "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
+    return (
+        "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
+    )

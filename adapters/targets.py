@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def find(adapter: str) -> Adapter:
-    """What an installed adapter says of itself. Unsupported: there is none of the name. MissingDependency: its packages are absent."""
+    """What an installed adapter says of itself.
+
+    Unsupported: there is none of the name. MissingDependency: its packages are absent.
+    """
     known = installed.adapter(adapter)
     require(known.needs, f"adapter {adapter}")
     return known
@@ -33,7 +36,10 @@ def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """What these variants would cost an hour under a profile. None: the adapter has no prices, as the laptop."""
+    """What these variants would cost an hour under a profile.
+
+    None: the adapter has no prices, as the laptop.
+    """
     adapter = find(profile.adapter)
     if not (adapter.estimate and variants):
         return None
@@ -42,7 +48,10 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
 
 
 def ask_prices(target: Target) -> None:
-    """Have the provider's price list asked, unless it was this week. Where it is not told, the last or the adapter's table stands."""
+    """Have the provider's price list asked, unless it was this week.
+
+    Where it is not told, the last or the adapter's table stands.
+    """
     if target.adapter.price_list:
         ask: Callable[[Target], None] = attribute(target.adapter.price_list)
         with suppress(IsthmusError):
@@ -50,7 +59,10 @@ def ask_prices(target: Target) -> None:
 
 
 def where(target: Target) -> str:
-    """Where a target is, as a command's first line says it. Denied without credentials, or with another account's; nothing is changed."""
+    """Where a target is, as a command's first line says it.
+
+    Denied without credentials, or with another account's; nothing is changed.
+    """
     if not target.adapter.where:
         return str(target.profile.options.get("bucket", target.name))
     place: Callable[[Target], str] = attribute(target.adapter.where)
@@ -58,7 +70,9 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """In what an endpoint that stands differs from the target's profile and cannot be changed; "": in nothing, or it is not there."""
+    """In what an endpoint that stands differs from the target's profile and cannot be changed; "":
+    in nothing, or it is not there.
+    """
     if not target.adapter.fixed:
         return ""
     differs: Callable[[Target, str], str] = attribute(target.adapter.fixed)
@@ -66,9 +80,11 @@ def fixed(target: Target, endpoint: str) -> str:
 
 
 def blobs_for(uri: str) -> BlobStore:
-    """What opens a URI, by its scheme, under the identity of the process: a job is given the URI of its run.json and nothing else.
+    """What opens a URI, by its scheme, under the identity of the process: a job is given the URI of
+    its run.json and nothing else.
 
-    The adapter is opened with `bucket: SCHEME://NAME` of the URI, the next part of it as its project, and a stack's URL when one of the
+    The adapter is opened with `bucket: SCHEME://NAME` of the URI, the next part of it as its
+    project, and a stack's URL when one of the
     variables of its offline stack has it. Unsupported for a scheme that nothing here opens.
     """
     scheme, _, rest = uri.partition("://")
@@ -77,9 +93,18 @@ def blobs_for(uri: str) -> BlobStore:
         raise Unsupported(f"nothing installed opens {scheme}:// URIs: {uri}", capability="blobs")
     bucket, _, below = rest.partition("/")
     options: dict[str, Any] = {"bucket": f"{scheme}://{bucket}"}
-    if adapter.offline and (url := next(filter(None, map(os.environ.get, adapter.offline.variables)), None)):
+    if adapter.offline and (
+        url := next(filter(None, map(os.environ.get, adapter.offline.variables)), None)
+    ):
         options["endpoint_url"] = url
-    return load(Profile(name=adapter.name, adapter=adapter.name, project=below.partition("/")[0], options=options)).blobs
+    return load(
+        Profile(
+            name=adapter.name,
+            adapter=adapter.name,
+            project=below.partition("/")[0],
+            options=options,
+        )
+    ).blobs
 
 
 class Dialect(Protocol):
@@ -91,6 +116,8 @@ class Dialect(Protocol):
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """An adapter's SQL allow-list, also when its packages are not here; None: neutral SQL runs there as it is. Unsupported if unknown."""
+    """An adapter's SQL allow-list, also when its packages are not here; None: neutral SQL runs
+    there as it is. Unsupported if unknown.
+    """
     engine = installed.adapter(adapter).engine
     return cast("Dialect", import_module(engine.dialect)) if engine else None

@@ -1,6 +1,8 @@
-"""`make bench` runs every benchmark; `python -m benchmarks NAME ...` some of them, each in a process of its own.
+"""`make bench` runs every benchmark; `python -m benchmarks NAME ...` some of them, each in a
+process of its own.
 
-What begins with -- goes to each. With --small each takes seconds, and no figure of it means anything: it shows that it runs.
+What begins with -- goes to each. With --small each takes seconds, and no figure of it means
+anything: it shows that it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ import sys
 from pathlib import Path
 
 NAMES = sorted(
-    p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "__main__", "bare_gcp", "gcp_asked", "measure")
+    p.stem
+    for p in Path(__file__).parent.glob("*.py")
+    if p.stem not in ("__init__", "__main__", "bare_gcp", "gcp_asked", "measure")
 )
 
 
@@ -22,7 +26,9 @@ def main() -> None:
     failed = []
     for name in named or NAMES:
         print(f"\n--- {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False).returncode:
+        if subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{name}", *options], check=False
+        ).returncode:
             failed.append(name)
     if failed:
         raise SystemExit(f"failed, or missed its goal: {', '.join(failed)}")

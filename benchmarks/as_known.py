@@ -1,6 +1,8 @@
-"""The as-known check: what it costs beside materialize, and the share of peeks that its three moments find, by how far they look ahead.
+"""The as-known check: what it costs beside materialize, and the share of peeks that its three
+moments find, by how far they look ahead.
 
-`python -m benchmarks.as_known [--draws N]`: draws of the three moments, each by a seed of its own. Over the example's log.
+`python -m benchmarks.as_known [--draws N]`: draws of the three moments, each by a seed of its own.
+Over the example's log.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def main() -> None:
 
 
 def cost(parent: Path) -> None:
-    """Wall and CPU of the check beside a first materialize of the same view, whose own check is taken out of it."""
+    """Wall and CPU of the check beside a first materialize of the same view, whose own check is
+    taken out of it.
+    """
     import pyarrow as pa
 
     import isthmus as im
@@ -47,7 +51,9 @@ def cost(parent: Path) -> None:
     moment = 1_767_225_600_000  # 2026-01-01; the starter's clock stands a week later
     shown = {
         "event_id": [f"i{n}" for n in range(ROWS)],
-        "event_timestamp": pa.array([moment + n * 6_000 for n in range(ROWS)], pa.timestamp("ms", "UTC")),
+        "event_timestamp": pa.array(
+            [moment + n * 6_000 for n in range(ROWS)], pa.timestamp("ms", "UTC")
+        ),
         "item_id": [n * n % 997 % 200 for n in range(ROWS)],
         "position": [n % 5 + 1 for n in range(ROWS)],
     }
@@ -59,7 +65,11 @@ def cost(parent: Path) -> None:
     table(
         f"first materialize of item_history over {ROWS:,} impressions",
         [
-            Line(name="the check alone", value=f"{check:.2f} s, CPU {check_cpu:.2f} s", ratio=check / max(whole - check, 0.01)),
+            Line(
+                name="the check alone",
+                value=f"{check:.2f} s, CPU {check_cpu:.2f} s",
+                ratio=check / max(whole - check, 0.01),
+            ),
             Line(name="materialize with it", value=f"{whole:.2f} s, CPU {whole_cpu:.2f} s"),
         ],
     )
@@ -81,19 +91,34 @@ def shares_found(parent: Path, draws: int) -> None:
 
         def share(sql: str) -> str:
             view = msgspec.structs.replace(project.spec.feature_views["item_history"], sql=sql)
-            spec = msgspec.structs.replace(project.spec, feature_views={"item_history": view}, models={})
+            spec = msgspec.structs.replace(
+                project.spec, feature_views={"item_history": view}, models={}
+            )
             description = msgspec.structs.replace(project.description, spec=spec)
             (source,) = view_sources(description)
             read = inputs(source, description)
             other = Project(description, project.target)
-            reports = [examine(other, source, read, known_times(other, read, MOMENTS, seed=seed)) for seed in range(draws)]
+            reports = [
+                examine(other, source, read, known_times(other, read, MOMENTS, seed=seed))
+                for seed in range(draws)
+            ]
             return f"{sum(report.peek is not None for report in reports)} of {draws}"
 
-        peeks = {f"a frame that ends {ahead} FOLLOWING": VIEW.format(early="", end=f"INTERVAL {ahead} FOLLOWING") for ahead in AHEAD}
-        peeks |= {f"known {early} too early": VIEW.format(early=f" - INTERVAL {early}", end="CURRENT ROW") for early in EARLY}
+        peeks = {
+            f"a frame that ends {ahead} FOLLOWING": VIEW.format(
+                early="", end=f"INTERVAL {ahead} FOLLOWING"
+            )
+            for ahead in AHEAD
+        }
+        peeks |= {
+            f"known {early} too early": VIEW.format(early=f" - INTERVAL {early}", end="CURRENT ROW")
+            for early in EARLY
+        }
         peeks["honest"] = VIEW.format(early="", end="CURRENT ROW")
         lines = [Line(name=name, value=share(sql)) for name, sql in peeks.items()]
-    table(f"found by {MOMENTS} moments over the example's log, by how far the view looks ahead", lines)
+    table(
+        f"found by {MOMENTS} moments over the example's log, by how far the view looks ahead", lines
+    )
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:

@@ -1,7 +1,10 @@
-"""What the decision of a unit's arms costs: CPU of one with two holdouts and one run, beside one of its hashes; and how even
+"""What the decision of a unit's arms costs:
+
+CPU of one with two holdouts and one run, beside one of its hashes; and how even
 and independent the hashes are.
 
-For units of three shapes and 60 salts: units by bucket, and the tenths of each two salts beside each other, by chi-square.
+For units of three shapes and 60 salts: units by bucket, and the tenths of each two salts beside
+each other, by chi-square.
 `--units N` of a shape, default 1,000,000: some two minutes.
 """
 
@@ -42,13 +45,24 @@ def main() -> None:
 
 
 def evenness(name: str, units: list[str]) -> None:
-    buckets = [np.array([bucket("arm", f"run_{salt}.1", unit) for unit in units], dtype=np.int16) for salt in range(SALTS)]
+    buckets = [
+        np.array([bucket("arm", f"run_{salt}.1", unit) for unit in units], dtype=np.int16)
+        for salt in range(SALTS)
+    ]
     even = [float(stats.chisquare(np.bincount(of, minlength=BUCKETS)).pvalue) for of in buckets]
     tenths = [of // (BUCKETS // TENTHS) for of in buckets]
     pairs = [_independent(*pair) for pair in itertools.combinations(tenths, 2)]
     lines = [
-        Line(name=f"{SALTS} salts, even over buckets: below p 0.05", value=_below(even), goal=f"the least p: {min(even):.4f}"),
-        Line(name=f"{len(pairs):,} pairs of salts: share below p 0.05", value=_below(pairs), goal="4 .. 6 %"),
+        Line(
+            name=f"{SALTS} salts, even over buckets: below p 0.05",
+            value=_below(even),
+            goal=f"the least p: {min(even):.4f}",
+        ),
+        Line(
+            name=f"{len(pairs):,} pairs of salts: share below p 0.05",
+            value=_below(pairs),
+            goal="4 .. 6 %",
+        ),
     ]
     table(f"{len(units):,} units like {name}", lines)
 
@@ -65,16 +79,38 @@ def _below(values: list[float]) -> str:
 def cost() -> None:
     moment = datetime(2026, 11, 26, tzinfo=UTC)
     arms = (LiveArm("control", 5_000), LiveArm("treatment", 10_000, {"blend": 0.7}))
-    run = LiveRun(run="a.1", experiment="a", layer="home", ranges=((0, 9_999),), arms=arms, holdout=500, salt="a.1", started=moment)
-    live = Live(version=1, written=moment, layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=200)}, runs=(run,))
+    run = LiveRun(
+        run="a.1",
+        experiment="a",
+        layer="home",
+        ranges=((0, 9_999),),
+        arms=arms,
+        holdout=500,
+        salt="a.1",
+        started=moment,
+    )
+    live = Live(
+        version=1,
+        written=moment,
+        layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=200)},
+        runs=(run,),
+    )
     assigner = Assigner(live, "ranker", {"blend": 0.5})
     hashes = microseconds(lambda unit: bucket("layer", "home", unit))
     decision = microseconds(lambda unit: assigner.decide(unit, {}))
     lines = [
         Line(name="one bucket", value=f"{hashes:.2f} us"),
-        Line(name="a decision of four hashes", value=f"{decision:.2f} us", ratio=decision / hashes, goal="goal: 1 us"),
+        Line(
+            name="a decision of four hashes",
+            value=f"{decision:.2f} us",
+            ratio=decision / hashes,
+            goal="goal: 1 us",
+        ),
     ]
-    table(f"CPU of one, the least of {ROUNDS} rounds of {UNITS:,} units; a call of a lambda included", lines)
+    table(
+        f"CPU of one, the least of {ROUNDS} rounds of {UNITS:,} units; a call of a lambda included",
+        lines,
+    )
 
 
 def microseconds(call: Callable[[str], Any]) -> float:

@@ -1,6 +1,8 @@
-"""The AWS stack's front beside moto's own server: calls/s and p50 through boto3, one caller and twenty; start-up. `[--calls N]`
+"""The AWS stack's front beside moto's own server: calls/s and p50 through boto3, one caller and
+twenty; start-up. `[--calls N]`
 
-The same operation on moto's server and on moto below the front, then one that a (trivial) handler of ours answers.
+The same operation on moto's server and on moto below the front, then one that a (trivial) handler
+of ours answers.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def measure(call: Callable[[], object], calls: int) -> tuple[float, str]:
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda _: call(), range(calls)))
     together = calls / (time.perf_counter() - started)
-    return alone, f"{alone:.0f}/s  p50 {statistics.median(took) * 1e3:.2f} ms  20 callers {together:.0f}/s"
+    return (
+        alone,
+        f"{alone:.0f}/s  p50 {statistics.median(took) * 1e3:.2f} ms  20 callers {together:.0f}/s",
+    )
 
 
 def client(url: str, service: str):
@@ -59,7 +64,11 @@ def moto_server() -> Iterator[tuple[str, float]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while True:
             try:
@@ -79,12 +88,23 @@ def main() -> None:
     calls = parser.parse_known_args()[0].calls
     with moto_server() as (url, took):
         theirs, words = measure(client(url, "sagemaker").list_notebook_instances, calls)
-    lines = [Line(name="moto's server: start-up", value=f"{took:.2f} s"), Line(name="moto's server: ListNotebookInstances", value=words)]
+    lines = [
+        Line(name="moto's server: start-up", value=f"{took:.2f} s"),
+        Line(name="moto's server: ListNotebookInstances", value=words),
+    ]
     started = time.perf_counter()
     with start_aws(handlers=[HANDLERS]) as stack:
-        lines.append(Line(name="the stack: start-up", value=f"{time.perf_counter() - started:.2f} s"))
+        lines.append(
+            Line(name="the stack: start-up", value=f"{time.perf_counter() - started:.2f} s")
+        )
         sagemaker, metrics = client(stack.url, "sagemaker"), client(stack.url, "sagemaker-metrics")
-        query = {"MetricName": "m", "ResourceArn": "a", "MetricStat": "Avg", "Period": "OneMinute", "XAxisType": "Timestamp"}
+        query = {
+            "MetricName": "m",
+            "ResourceArn": "a",
+            "MetricStat": "Avg",
+            "Period": "OneMinute",
+            "XAxisType": "Timestamp",
+        }
         for name, call in {
             "moto below the front: the same": sagemaker.list_notebook_instances,
             "a handler, json": sagemaker.list_hubs,

@@ -1,6 +1,8 @@
-"""invoke_endpoint through the AWS stack (a real model), on moto's server (canned), on the model server itself. `[--calls N] [--split N]`
+"""invoke_endpoint through the AWS stack (a real model), on moto's server (canned), on the model
+server itself. `[--calls N] [--split N]`
 
-All three by the same boto3 client, in one run, in turns; then the split of 20,000 calls at 9:1 and at 1:0 (chi-square); then start-ups.
+All three by the same boto3 client, in one run, in turns; then the split of 20,000 calls at 9:1 and
+at 1:0 (chi-square); then start-ups.
 Goals of the issue: at least twice moto's calls/s, at most twice the direct call's time.
 """
 
@@ -35,7 +37,9 @@ ROUNDS = 5
 
 
 def call(runtime, **more):
-    return runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="application/json", Body=BODY, **more)
+    return runtime.invoke_endpoint(
+        EndpointName=ENDPOINT, ContentType="application/json", Body=BODY, **more
+    )
 
 
 def direct_server(stack: ExitStack, folder: Path) -> str:
@@ -44,7 +48,9 @@ def direct_server(stack: ExitStack, folder: Path) -> str:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {**os.environ, "AIP_PREDICT_ROUTE": f"/endpoints/{ENDPOINT}/invocations"}
-    process = subprocess.Popen([*SERVER.split(), "--model", str(folder), "--port", str(port)], env=env)
+    process = subprocess.Popen(
+        [*SERVER.split(), "--model", str(folder), "--port", str(port)], env=env
+    )
     stack.callback(process.wait)
     stack.callback(process.kill)
     return f"http://127.0.0.1:{port}"
@@ -62,21 +68,33 @@ def deploy(url: str, folder: Path, weights: dict[str, float]) -> float:
     container = {"Image": "ranker", "ModelDataUrl": "s3://models/model.tar.gz"}
     sagemaker.create_model(ModelName="ranker", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     variants = [
-        {"VariantName": n, "ModelName": "ranker", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1, "InitialVariantWeight": w}
+        {
+            "VariantName": n,
+            "ModelName": "ranker",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": w,
+        }
         for n, w in weights.items()
     ]
     sagemaker.create_endpoint_config(EndpointConfigName="one", ProductionVariants=variants)
     began = time.perf_counter()
     sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="one")
-    while (answer := sagemaker.describe_endpoint(EndpointName=ENDPOINT))["EndpointStatus"] == "Creating":
+    while (answer := sagemaker.describe_endpoint(EndpointName=ENDPOINT))[
+        "EndpointStatus"
+    ] == "Creating":
         time.sleep(0.02)
     if answer["EndpointStatus"] != "InService":
-        raise SystemExit(f"the endpoint is {answer['EndpointStatus']}: {answer.get('FailureReason')}")
+        raise SystemExit(
+            f"the endpoint is {answer['EndpointStatus']}: {answer.get('FailureReason')}"
+        )
     return time.perf_counter() - began
 
 
 def measure(runtimes, calls: int) -> dict[str, list[float]]:
-    """Seconds of each call, the three in turns, so that what else the machine does meets all of them."""
+    """Seconds of each call, the three in turns, so that what else the machine does meets all of
+    them.
+    """
     took: dict[str, list[float]] = {name: [] for name in runtimes}
     for round_ in range(ROUNDS + 1):
         for name, runtime in runtimes.items():
@@ -99,7 +117,9 @@ def together(runtime, calls: int) -> float:
 def chi_square(url: str, weights: dict[str, int], calls: int) -> str:
     sagemaker, runtime = client(url, "sagemaker"), client(url, "sagemaker-runtime")
     wanted = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
-    sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=wanted)
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=ENDPOINT, DesiredWeightsAndCapacities=wanted
+    )
     with ThreadPoolExecutor(4) as pool:
         seen = Counter(pool.map(lambda _: call(runtime)["InvokedProductionVariant"], range(calls)))
     total = sum(weights.values())
@@ -121,35 +141,56 @@ def main() -> int:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         model_folder(folder / "model", 1.0)
         began = time.perf_counter()
-        running = stack.enter_context(start_aws(images={"ranker": f"{SERVER} --model {{model}} --port {{port}}"}, clock="instant"))
+        running = stack.enter_context(
+            start_aws(
+                images={"ranker": f"{SERVER} --model {{model}} --port {{port}}"}, clock="instant"
+            )
+        )
         started = time.perf_counter() - began
         moto, moto_started = stack.enter_context(moto_server())
-        urls = {"stack": running.url, "moto": moto, "direct": direct_server(stack, folder / "model")}
+        urls = {
+            "stack": running.url,
+            "moto": moto,
+            "direct": direct_server(stack, folder / "model"),
+        }
         ready = deploy(running.url, folder / "model", {"champion": 9, "challenger": 1})
         runtimes = {name: client(url, "sagemaker-runtime") for name, url in urls.items()}
         took = measure(runtimes, options.calls)
         fast = {name: 1 / statistics.mean(times) for name, times in took.items()}
         four = {name: together(runtime, options.calls) for name, runtime in runtimes.items()}
         p50 = {name: statistics.median(times) * 1e3 for name, times in took.items()}
-        names = {"stack": "the stack, a real model", "moto": "moto's server, canned", "direct": "the model server itself"}
+        names = {
+            "stack": "the stack, a real model",
+            "moto": "moto's server, canned",
+            "direct": "the model server itself",
+        }
         table(
-            f"invoke_endpoint by boto3, {options.calls:,} calls each, in turns; ratio: calls/s to moto's",
+            f"invoke_endpoint by boto3, {options.calls:,} calls each, in turns; ratio: "
+            "calls/s to moto's",
             [
                 Line(
                     name=names[name],
-                    value=f"{fast[name]:,.0f}/s  p50 {p50[name]:.2f} ms  4 callers {four[name]:,.0f}/s",
+                    value=f"{fast[name]:,.0f}/s  p50 {p50[name]:.2f} ms  4 callers "
+                    f"{four[name]:,.0f}/s",
                     ratio=fast[name] / fast["moto"],
                     goal="at least 2x moto" if name == "stack" else "",
                 )
                 for name in urls
             ],
-            note=f"the stack's p50 is {p50['stack'] / p50['direct']:.2f}x the direct call's (goal: at most 2x)",
+            note=f"the stack's p50 is {p50['stack'] / p50['direct']:.2f}x the direct call's "
+            "(goal: at most 2x)",
         )
         table(
             f"the split of {options.split:,} calls",
             [
-                Line(name="9:1", value=chi_square(running.url, {"champion": 9, "challenger": 1}, options.split)),
-                Line(name="1:0", value=chi_square(running.url, {"champion": 1, "challenger": 0}, options.split)),
+                Line(
+                    name="9:1",
+                    value=chi_square(running.url, {"champion": 9, "challenger": 1}, options.split),
+                ),
+                Line(
+                    name="1:0",
+                    value=chi_square(running.url, {"champion": 1, "challenger": 0}, options.split),
+                ),
             ],
         )
         table(

@@ -1,7 +1,10 @@
-"""What a call of Google's client costs where nothing is done for it: a process that answers a constant, over HTTP and by `grpc.aio`.
+"""What a call of Google's client costs where nothing is done for it: a process that answers a
+constant, over HTTP and by `grpc.aio`.
 
-`python bare_gcp.py COUNT PORT` writes its ports. On the first (HTTP) and second (gRPC) each prediction is answered with COUNT numbers,
-whatever is asked, and a feature read with one value; what comes to the third is passed on to the model server at PORT, and its answer back.
+`python bare_gcp.py COUNT PORT` writes its ports. On the first (HTTP) and second (gRPC) each
+prediction is answered with COUNT numbers,
+whatever is asked, and a feature read with one value; what comes to the third is passed on to the
+model server at PORT, and its answer back.
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ _SIZE = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class Bare(asyncio.Protocol):
-    """Reads a request to its end, and answers. No method, no path, no header but the body's length is looked at."""
+    """Reads a request to its end, and answers.
+
+    No method, no path, no header but the body's length is looked at.
+    """
 
     def __init__(self, answer: bytes = b"") -> None:
         self._answer = answer
@@ -44,7 +50,9 @@ class Bare(asyncio.Protocol):
 
 
 class Proxy(Bare):
-    """Sends a request as it came to the model server, and what comes from there back, over a connection of its own."""
+    """Sends a request as it came to the model server, and what comes from there back, over a
+    connection of its own.
+    """
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -59,7 +67,9 @@ class Proxy(Bare):
 
     async def _open(self, request: bytes) -> None:
         back = _Back(self._transport)
-        self._server, _ = await asyncio.get_running_loop().create_connection(lambda: back, "127.0.0.1", self._port)
+        self._server, _ = await asyncio.get_running_loop().create_connection(
+            lambda: back, "127.0.0.1", self._port
+        )
         self._server.write(request)
 
 
@@ -75,7 +85,10 @@ class _Constants(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
     """By the last part of a method's path: an answer's bytes."""
 
     def __init__(self, answers: dict[str, bytes]) -> None:
-        self._handlers = {name: grpc.unary_unary_rpc_method_handler(_constant(answer)) for name, answer in answers.items()}
+        self._handlers = {
+            name: grpc.unary_unary_rpc_method_handler(_constant(answer))
+            for name, answer in answers.items()
+        }
 
     def service(self, handler_call_details: Any) -> Any:
         return self._handlers[handler_call_details.method.rpartition("/")[2]]
@@ -89,12 +102,22 @@ def _constant(answer: bytes) -> Any:
 
 
 async def _serve(count: int, model: int) -> None:
-    response = v1.PredictResponse.pb()(deployed_model_id="1", model="m", predictions=[struct_pb2.Value(number_value=1.0)] * count)
-    row = v1.FetchFeatureValuesResponse.pb()(key_values={"features": [{"name": "value", "value": {"int64_value": 1}}]})
+    response = v1.PredictResponse.pb()(
+        deployed_model_id="1", model="m", predictions=[struct_pb2.Value(number_value=1.0)] * count
+    )
+    row = v1.FetchFeatureValuesResponse.pb()(
+        key_values={"features": [{"name": "value", "value": {"int64_value": 1}}]}
+    )
     body = json_format.MessageToJson(response, indent=None).encode()
-    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
     server = grpc.aio.server()
-    answers = {"Predict": response.SerializeToString(), "FetchFeatureValues": row.SerializeToString()}
+    answers = {
+        "Predict": response.SerializeToString(),
+        "FetchFeatureValues": row.SerializeToString(),
+    }
     server.add_generic_rpc_handlers((_Constants(answers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

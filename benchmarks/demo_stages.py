@@ -1,4 +1,7 @@
-"""`isthmus demo` by stage, on the laptop and on the clouds' offline stacks. Goal: 60 s each; 120 s is the limit."""
+"""`isthmus demo` by stage, on the laptop and on the clouds' offline stacks.
+
+Goal: 60 s each; 120 s is the limit.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,14 @@ def main() -> None:
     for target, goal in GOALS.items():  # the laptop first: the others are compared with it
         seconds = stages(target)
         least = least or seconds
-        lines = [Line(name=name, value=f"{taken:.1f} s", ratio=taken / max(least[name], 0.01)) for name, taken in seconds.items()]
+        lines = [
+            Line(name=name, value=f"{taken:.1f} s", ratio=taken / max(least[name], 0.01))
+            for name, taken in seconds.items()
+        ]
         total = sum(seconds.values())
-        lines.append(Line(name="all", value=f"{total:.1f} s", ratio=total / sum(least.values()), goal=goal))
+        lines.append(
+            Line(name="all", value=f"{total:.1f} s", ratio=total / sum(least.values()), goal=goal)
+        )
         table(f"isthmus demo --target {target}, by stage; ratio to the laptop's", lines)
 
 
@@ -47,7 +55,10 @@ def stages(target: str) -> dict[str, float]:
         folder = Path(parent) / "openbandit"
         create(folder, example="openbandit")
         try:
-            with suppress(SeenEnough), im.open(folder / "project.yaml", target=target, offline=True) as project:
+            with (
+                suppress(SeenEnough),
+                im.open(folder / "project.yaml", target=target, offline=True) as project,
+            ):
                 ended.append(("open", time.perf_counter()))
                 demo(project, on_stage=note)
         finally:

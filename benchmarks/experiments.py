@@ -1,7 +1,11 @@
-"""What a run's one query costs beside one look, and its last stage beside a scan written by hand. CPU seconds of DuckDB, one thread.
+"""What a run's one query costs beside one look, and its last stage beside a scan written by hand.
 
-`python -m benchmarks.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten exposures in two weeks, and in a second log 200.
-Every day's look from the cells is compared with a query that asks for that day alone, the last stage with one by hand: equal, or the
+CPU seconds of DuckDB, one thread.
+
+`python -m benchmarks.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten
+exposures in two weeks, and in a second log 200.
+Every day's look from the cells is compared with a query that asks for that day alone, the last
+stage with one by hand: equal, or the
 program ends with 1.
 """
 
@@ -30,10 +34,24 @@ GROWN = (
 START, DAYS = datetime(2026, 11, 1), 14  # noqa: DTZ001  as SQL has them, in UTC
 SPEC = ProjectSpec(
     name="shop",
-    events={"impression": Event(name="impression", attributes=(Attribute(name="visitor_id", type="string"),))},
-    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+    events={
+        "impression": Event(
+            name="impression", attributes=(Attribute(name="visitor_id", type="string"),)
+        )
+    },
+    objectives={
+        "ctr": Objective(
+            name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30)
+        )
+    },
 )
-CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr")
+CTR = Metric(
+    name="ctr",
+    kind="rate",
+    numerator=Total(event="click"),
+    denominator=Total(event="impression"),
+    objective="ctr",
+)
 SEVEN, A_UNIT = 7, 10
 ARMS = ("control", "treatment")
 ONE_LOOK = """
@@ -69,16 +87,34 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
     CASE WHEN hash(visitor_id) % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, 'split' AS reason, '' AS segment,
     min(event_timestamp) AS event_timestamp, min(dt) AS dt FROM ctr GROUP BY visitor_id, dt""")
     end = START + DAYS * timedelta(days=1)
-    asked = {"run": "r.1", "since": "2026-10-01", "earliest": "2026-10-01", "until": end} | parameters([CTR], ARMS, known=end, shifts={})
+    asked = {
+        "run": "r.1",
+        "since": "2026-10-01",
+        "earliest": "2026-10-01",
+        "until": end,
+    } | parameters([CTR], ARMS, known=end, shifts={})
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), asked)
-    _, trend = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked)
+    _, trend = measured(
+        engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked
+    )
     _, one_look = measured(engine, ONE_LOOK, {"until": end})
-    cells = RunCells(arms=ARMS, cells=tuple(cell(row, CellQuery(metrics=(CTR,), arms=ARMS)) for row in answer))
+    cells = RunCells(
+        arms=ARMS, cells=tuple(cell(row, CellQuery(metrics=(CTR,), arms=ARMS)) for row in answer)
+    )
     print(f"{exposures:,} exposures, {units:,} units, {DAYS} days: {len(answer)} cells")
-    print(f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, one look {one_look:.2f}")
+    print(
+        f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, "
+        f"one look {one_look:.2f}"
+    )
     print(f"  {all_looks / one_look:.1f} x (goal 3)")
-    differ = [day for day in range(1, DAYS + 1) if not same_look(engine, cells, START + day * timedelta(days=1))]
-    print(f"  days whose look from the cells is not that of a query for it: {len(differ)} of {DAYS}")
+    differ = [
+        day
+        for day in range(1, DAYS + 1)
+        if not same_look(engine, cells, START + day * timedelta(days=1))
+    ]
+    print(
+        f"  days whose look from the cells is not that of a query for it: {len(differ)} of {DAYS}"
+    )
     return not differ
 
 
@@ -93,12 +129,21 @@ def same_look(engine, cells, ends):
 
 
 def last_stage(engine, rows):
-    """Seven ratios of unit rows: the query's increments by cell, the same answer by hand, and plain sums, which say one look."""
+    """Seven ratios of unit rows: the query's increments by cell, the same answer by hand, and plain
+    sums, which say one look.
+    """
     metrics = [
-        Metric(name=f"m{at}", kind="rate", numerator=Total(event="impression"), denominator=Total(event="impression"))
+        Metric(
+            name=f"m{at}",
+            kind="rate",
+            numerator=Total(event="impression"),
+            denominator=Total(event="impression"),
+        )
         for at in range(SEVEN)
     ]
-    columns = ", ".join(f"{drawn(f'm{at}_y', 5, at)}, {drawn(f'm{at}_d', 9, SEVEN + at)}" for at in range(SEVEN))
+    columns = ", ".join(
+        f"{drawn(f'm{at}_y', 5, at)}, {drawn(f'm{at}_d', 9, SEVEN + at)}" for at in range(SEVEN)
+    )
     dated = f"TIMESTAMP '{START}' + to_days(CAST(hash(n + {{}}) % {DAYS} AS INTEGER))"
     engine.execute(f"""
 CREATE TABLE steps AS SELECT CAST(n % 2 AS INTEGER) AS arm,
@@ -109,9 +154,15 @@ CREATE TABLE steps AS SELECT CAST(n % 2 AS INTEGER) AS arm,
     by_hand, of_hand = measured(engine, scan(GROWN, KEYS), {})
     _, of_plain_cells = measured(engine, scan(PLAIN, KEYS), {})
     _, of_plain = measured(engine, scan(PLAIN, "arm"), {})
-    print(f"{rows:,} unit rows x {SEVEN} ratios, {len(answer)} cells: the last stage {of_ours:.2f} s")
+    print(
+        f"{rows:,} unit rows x {SEVEN} ratios, {len(answer)} cells: the last stage {of_ours:.2f} s"
+    )
     print(f"  by hand, the same answer, {of_hand:.2f} s: {of_ours / of_hand:.2f} x (goal 1.1)")
-    print(f"  plain sums, which say one look: by cell {of_plain_cells:.2f} s, {of_ours / of_plain_cells:.2f} x;", end=" ")
+    print(
+        f"  plain sums, which say one look: by cell {of_plain_cells:.2f} s, "
+        f"{of_ours / of_plain_cells:.2f} x;",
+        end=" ",
+    )
     print(f"by arm {of_plain:.2f} s, {of_ours / of_plain:.2f} x")
     return multiset(answer, ("segment",)) == multiset(by_hand)
 
@@ -119,15 +170,23 @@ CREATE TABLE steps AS SELECT CAST(n % 2 AS INTEGER) AS arm,
 def drawn(name, below, seed):
     """A total and what it was the day before, at most as much."""
     total = f"CAST(hash(n + {seed}) % {below} AS BIGINT)"
-    return f"{total} AS {name}, {total} - CAST(hash(n + {seed + 100}) % 100 AS BIGINT) % ({total} + 1) AS {name}_0"
+    return (
+        f"{total} AS {name}, {total} - CAST(hash(n + {seed + 100}) % 100 AS BIGINT) % ({total} + "
+        f"1) AS {name}_0"
+    )
 
 
 def scan(sums, keys):
-    return f"SELECT {keys}, sum(isthmus_new), {', '.join(sums.format(m=f'm{at}') for at in range(SEVEN))} FROM steps GROUP BY {keys}"
+    return (
+        f"SELECT {keys}, sum(isthmus_new), "
+        f"{', '.join(sums.format(m=f'm{at}') for at in range(SEVEN))} FROM steps GROUP BY {keys}"
+    )
 
 
 def multiset(rows, without=()):
-    return sorted(tuple(str(value) for name, value in row.items() if name not in without) for row in rows)
+    return sorted(
+        tuple(str(value) for name, value in row.items() if name not in without) for row in rows
+    )
 
 
 def measured(engine, sql, values):

@@ -1,7 +1,10 @@
-"""Differences, standard errors and relative intervals beside tea-tasting's, on the same units: the largest relative distance of each.
+"""Differences, standard errors and relative intervals beside tea-tasting's, on the same units: the
+largest relative distance of each.
 
-tea-tasting 2 needs Python 3.12, hence an environment of its own: `uv venv peers --python 3.13`, `uv pip install --python peers/bin/python
-tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:. peers/bin/python -m benchmarks experiments_peers`.
+tea-tasting 2 needs Python 3.12, hence an environment of its own: `uv venv peers --python 3.13`, `uv
+pip install --python peers/bin/python
+tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:. peers/bin/python -m benchmarks
+experiments_peers`.
 """
 
 from __future__ import annotations
@@ -27,18 +30,30 @@ def main() -> None:
             random = np.random.default_rng(600 + seed)
             apart = np.max([distances(kind, random, before) for _ in range(DRAWS)], axis=0)
             name = f"{kind}, before" if before else kind
-            print(f"  {name:<16} {apart[0]:>11.1e} {apart[1]:>11.1e} {apart[2]:>13.1e} {apart[3]:>14.1e}")
+            print(
+                f"  {name:<16} {apart[0]:>11.1e} {apart[1]:>11.1e} {apart[2]:>13.1e} "
+                f"{apart[3]:>14.1e}"
+            )
 
 
 def distances(kind, random, before):
-    arms = [[column[0] for column in np.broadcast_arrays(*units(kind, random, 1, UNITS, 0.05 * side))] for side in (0, 1)]
+    arms = [
+        [column[0] for column in np.broadcast_arrays(*units(kind, random, 1, UNITS, 0.05 * side))]
+        for side in (0, 1)
+    ]
     of = points(
-        {name: sums(*(column[None, :] for column in (arm if before else arm[:2])))[0] for name, arm in zip("ct", arms, strict=True)}
+        {
+            name: sums(*(column[None, :] for column in (arm if before else arm[:2])))[0]
+            for name, arm in zip("ct", arms, strict=True)
+        }
     )
     ours, theirs = difference(of["c"], of["t"], Z), their(arms, before)
     pairs = (
         (ours.absolute.value, theirs.effect_size),
-        (ours.absolute.high - ours.absolute.low, theirs.effect_size_ci_upper - theirs.effect_size_ci_lower),
+        (
+            ours.absolute.high - ours.absolute.low,
+            theirs.effect_size_ci_upper - theirs.effect_size_ci_lower,
+        ),
         (1 + ours.relative.low, 1 + theirs.rel_effect_size_ci_lower),
         (1 + ours.relative.high, 1 + theirs.rel_effect_size_ci_upper),
     )
@@ -51,7 +66,9 @@ def their(arms, before):
 
     y, d, x = (np.concatenate(columns) for columns in zip(*arms, strict=True))
     frame = pd.DataFrame({"variant": np.repeat([0, 1], UNITS), "y": y, "d": d, "x": x, "one": 1.0})
-    metric = tt.RatioOfMeans("y", "d", *(["x", "one"] if before else []), use_t=False, equal_var=False)
+    metric = tt.RatioOfMeans(
+        "y", "d", *(["x", "one"] if before else []), use_t=False, equal_var=False
+    )
     return tt.Experiment(metric=metric).analyze(frame)["metric"]
 
 

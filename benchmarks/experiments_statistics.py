@@ -1,7 +1,10 @@
-"""How often each way of looking at an experiment cries, covers and finds: 20,000 simulated runs a row, seeds fixed.
+"""How often each way of looking at an experiment cries, covers and finds: 20,000 simulated runs a
+row, seeds fixed.
 
-`python -m benchmarks.experiments_statistics [--runs 20000]`. Arms of tests/experiments/worlds.py: a rate, a ratio of people with several
-rows, a mean, revenue that few bring; each with and without the metric of the time before. What is compared goes through `ratio.points`
+`python -m benchmarks.experiments_statistics [--runs 20000]`. Arms of tests/experiments/worlds.py: a
+rate, a ratio of people with several
+rows, a mean, revenue that few bring; each with and without the metric of the time before. What is
+compared goes through `ratio.points`
 and `inference.Horizon`, as results do.
 """
 
@@ -23,10 +26,19 @@ from isthmus.tests.experiments.worlds import KINDS, sums, sums_so_far, units
 
 from .measure import scaled
 
-UNITS, LOOKS, PART = 300, scaled(20, 4), 50  # units an arm of one look; looks, and units an arm that each adds
+UNITS, LOOKS, PART = (
+    300,
+    scaled(20, 4),
+    50,
+)  # units an arm of one look; looks, and units an arm that each adds
 PLANNED = tuple(2 * PART * look for look in range(1, LOOKS + 1))
 CHUNK = 1000  # runs at a time
-EFFECTS = {"rate": 0.23, "ratio": 0.1, "mean": 0.027, "skewed": 0.35}  # one look at the end finds them about four times in five
+EFFECTS = {
+    "rate": 0.23,
+    "ratio": 0.1,
+    "mean": 0.027,
+    "skewed": 0.35,
+}  # one look at the end finds them about four times in five
 
 
 def main() -> None:
@@ -49,12 +61,20 @@ def chunks(runs):
 
 def z(control, treatment):
     of = points({"control": control, "treatment": treatment})
-    return (of["treatment"].value - of["control"].value) / math.sqrt(of["control"].variance + of["treatment"].variance)
+    return (of["treatment"].value - of["control"].value) / math.sqrt(
+        of["control"].variance + of["treatment"].variance
+    )
 
 
 def single(runs):
-    print(f"\n% of {runs:,} A/A tests of {UNITS} units an arm that one look calls (goal: 4.4 to 5.6; revenue from 3.5)")
-    print(f"  {'':<8} {'plain':>7} {'before':>7} {'by row':>7}   variance that the time before takes away")
+    print(
+        f"\n% of {runs:,} A/A tests of {UNITS} units an arm that one look calls (goal: 4.4 "
+        "to 5.6; revenue from 3.5)"
+    )
+    print(
+        f"  {'':<8} {'plain':>7} {'before':>7} {'by row':>7}   variance that the time before "
+        "takes away"
+    )
     for seed, kind in enumerate(KINDS):
         random = np.random.default_rng(100 + seed)
         plain = before = rows = 0
@@ -64,10 +84,15 @@ def single(runs):
             plain += called(*(sums(y, d) for y, d, _ in arms))
             pairs = [sums(*arm) for arm in arms]
             before += called(*pairs)
-            rows += called(*([by_row(of) for of in side] for side in pairs)) if kind == "ratio" else 0
+            rows += (
+                called(*([by_row(of) for of in side] for side in pairs)) if kind == "ratio" else 0
+            )
             saved += [points({"a": of})["a"].saved for of in pairs[0][:50]]
         shown = f"{100 * rows / runs:7.1f}" if kind == "ratio" else f"{'-':>7}"
-        print(f"  {kind:<8} {100 * plain / runs:7.2f} {100 * before / runs:7.2f} {shown}   {100 * np.mean(saved):.0f} %")
+        print(
+            f"  {kind:<8} {100 * plain / runs:7.2f} {100 * before / runs:7.2f} {shown}   "
+            f"{100 * np.mean(saved):.0f} %"
+        )
 
 
 def called(control, treatment):
@@ -81,19 +106,32 @@ def by_row(of):
 
 def multiples(inference):
     return np.array(
-        [Horizon(inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1]).multiple() for at, n in enumerate(PLANNED)]
+        [
+            Horizon(
+                inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1]
+            ).multiple()
+            for at, n in enumerate(PLANNED)
+        ]
     )
 
 
 def several(runs):
     limits = {inference: multiples(inference) for inference in ("fixed", "planned", "always")}
-    print(f"\n% of {runs:,} runs called at some of {LOOKS} looks, {PART} units an arm each (A/A goals: planned 6.0, always 5.0 at most)")
+    print(
+        f"\n% of {runs:,} runs called at some of {LOOKS} looks, {PART} units an arm each "
+        "(A/A goals: planned 6.0, always 5.0 at most)"
+    )
     print(f"  {'':<8} {'A/A':^24}   A/B, goal: planned within 3 points of the last look")
-    print(f"  {'':<8} {'naive':>8}{'planned':>8}{'always':>8}   {'last look':>9} {'planned':>8} {'always':>8}")
+    print(
+        f"  {'':<8} {'naive':>8}{'planned':>8}{'always':>8}   {'last look':>9} "
+        f"{'planned':>8} {'always':>8}"
+    )
     for seed, kind in enumerate(KINDS):
         same, other = (walk(kind, runs, effect, 200 + 10 * seed) for effect in (0.0, EFFECTS[kind]))
         cries = {name: 100 * (np.abs(same) > bound).any(1).mean() for name, bound in limits.items()}
-        finds = {name: 100 * (np.abs(other) > bound).any(1).mean() for name, bound in limits.items()}
+        finds = {
+            name: 100 * (np.abs(other) > bound).any(1).mean() for name, bound in limits.items()
+        }
         last = 100 * (np.abs(other[:, -1]) > limits["fixed"][-1]).mean()
         print(
             f"  {kind:<8} {cries['fixed']:>8.1f}{cries['planned']:>8.2f}{cries['always']:>8.2f}"
@@ -106,36 +144,65 @@ def walk(kind, runs, effect, seed):
     random = np.random.default_rng(seed)
     walks = []
     for number in chunks(runs):
-        sides = [sums_so_far([units(kind, random, number, PART, effect * side) for _ in range(LOOKS)]) for side in (0, 1)]
+        sides = [
+            sums_so_far([units(kind, random, number, PART, effect * side) for _ in range(LOOKS)])
+            for side in (0, 1)
+        ]
         walks += [[z(*pair) for pair in zip(*run, strict=True)] for run in zip(*sides, strict=True)]
     return np.array(walks)
 
 
 def acting(runs):
-    """Clicks of impressions of units that come look by look and all go on acting: the information grows faster than the units."""
-    print(f"\n% of {runs:,} A/A called at some of {LOOKS} planned looks, {PART} new units an arm each, who all go on acting (goal: 6.0)")
-    print(f"  {'people':<12} {'as units':>9} {'as known':>9}   part of the information at a half of the units")
-    for seed, (name, likely) in enumerate({"alike": (2000, 8000), "in between": (10, 40), "unlike": (1, 4)}.items()):
+    """Clicks of impressions of units that come look by look and all go on acting: the information
+    grows faster than the units.
+    """
+    print(
+        f"\n% of {runs:,} A/A called at some of {LOOKS} planned looks, {PART} new units an "
+        "arm each, who all go on acting (goal: 6.0)"
+    )
+    print(
+        f"  {'people':<12} {'as units':>9} {'as known':>9}   part of the information at a "
+        "half of the units"
+    )
+    for seed, (name, likely) in enumerate(
+        {"alike": (2000, 8000), "in between": (10, 40), "unlike": (1, 4)}.items()
+    ):
         random = np.random.default_rng(600 + seed)
-        walks = [acted(random, number, likely) for number in [min(250, runs - begun) for begun in range(0, runs, 250)]]
+        walks = [
+            acted(random, number, likely)
+            for number in [min(250, runs - begun) for begun in range(0, runs, 250)]
+        ]
         of_z, spreads = (np.concatenate(part) for part in zip(*walks, strict=True))
         known = tuple((1 / spreads).mean(0).tolist())
         limits = [
             [
-                Horizon(inference="planned", units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1], information=of[: at + 1]).multiple()
+                Horizon(
+                    inference="planned",
+                    units=n,
+                    planned=PLANNED[-1],
+                    looks=PLANNED[: at + 1],
+                    information=of[: at + 1],
+                ).multiple()
                 for at, n in enumerate(PLANNED)
             ]
             for of in ((), known)
         ]
         cries = [100 * (np.abs(of_z) > np.array(limit)).any(1).mean() for limit in limits]
-        print(f"  {name:<12} {cries[0]:>9.2f} {cries[1]:>9.2f}   {known[LOOKS // 2 - 1] / known[-1]:.2f}")
+        print(
+            f"  {name:<12} {cries[0]:>9.2f} {cries[1]:>9.2f}   "
+            f"{known[LOOKS // 2 - 1] / known[-1]:.2f}"
+        )
 
 
 def acted(random, runs, likely):
     """z at each look, and the variance of the logarithms of both rates, of A/A tests."""
     sides = [side_acted(random, runs, likely) for _ in range(2)]
-    (control, of_control), (treatment, of_treatment) = ((rates, variances) for rates, variances in sides)
-    return (treatment - control) / np.sqrt(of_control + of_treatment), of_control / control**2 + of_treatment / treatment**2
+    (control, of_control), (treatment, of_treatment) = (
+        (rates, variances) for rates, variances in sides
+    )
+    return (treatment - control) / np.sqrt(
+        of_control + of_treatment
+    ), of_control / control**2 + of_treatment / treatment**2
 
 
 def side_acted(random, runs, likely):
@@ -153,26 +220,39 @@ def side_acted(random, runs, likely):
 
 
 def crept(runs):
-    """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs where somebody looks all the time."""
+    """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs
+    where somebody looks all the time.
+    """
     looks = np.arange(500, 10_001, scaled(2, 2_000))
     counted = looks[counting(looks.tolist(), 10_000)] / 10_000
-    bound = np.array(bounds(counted.tolist()))[np.searchsorted(counted, looks / 10_000, "right") - 1]
+    bound = np.array(bounds(counted.tolist()))[
+        np.searchsorted(counted, looks / 10_000, "right") - 1
+    ]
     random = np.random.default_rng(300)
     cried = 0
     for number in chunks(runs):
         steps = random.normal(0, 1, (number, len(looks))) * np.sqrt(np.diff(looks, prepend=0))
         cried += (np.abs(steps.cumsum(1)) / np.sqrt(looks) > bound).any(1).sum()
-    print(f"\n% of {runs:,} A/A called at some of {len(looks):,} looks of a plan, of which {len(counted)} count: {100 * cried / runs:.2f}")
+    print(
+        f"\n% of {runs:,} A/A called at some of {len(looks):,} looks of a plan, of which "
+        f"{len(counted)} count: {100 * cried / runs:.2f}"
+    )
 
 
 def sized(runs):
-    print(f"\n% of {runs:,} runs of the size that planned_units says, which one look at the end calls (goal: 78 to 82)")
+    print(
+        f"\n% of {runs:,} runs of the size that planned_units says, which one look at the "
+        "end calls (goal: 78 to 82)"
+    )
     for name, shares in {"50 : 50": (50, 50), "80 : 20": (80, 20)}.items():
         random = np.random.default_rng(400)
         control, effect = Sums(units=10_000, y=400, d=10_000, yy=400, yd=400, dd=10_000), 0.25
         number = planned_units(control, effect, shares)
         sizes = [round(number * share / sum(shares)) for share in shares]
-        came = [random.binomial(size, rate, runs).tolist() for size, rate in zip(sizes, (0.04, 0.04 * (1 + effect)), strict=True)]
+        came = [
+            random.binomial(size, rate, runs).tolist()
+            for size, rate in zip(sizes, (0.04, 0.04 * (1 + effect)), strict=True)
+        ]
         sides = [[row_sums(y, size) for y in side] for side, size in zip(came, sizes, strict=True)]
         print(f"  {name}   {number:,} units   {100 * called(*sides) / runs:.1f}")
 
@@ -184,18 +264,24 @@ def row_sums(y, size):
 def splits(runs):
     planned, a_day, days = {"control": 50.0, "treatment": 50.0}, 2000, 28
     print(
-        f"\n% of {runs:,} splits that are called at some of {days} daily looks, {a_day:,} units a day (goals: 0.1 at most; half by day 24)"
+        f"\n% of {runs:,} splits that are called at some of {days} daily looks, {a_day:,} "
+        "units a day (goals: 0.1 at most; half by day 24)"
     )
     for share in (0.5, 0.49):
         came = np.random.default_rng(500).binomial(a_day, share, (runs, days)).cumsum(1)
         first = np.array([alarmed(run, a_day, planned) for run in came.tolist()])
-        print(f"  {100 * share:g} for 50   {100 * (first < days).mean():.2f}   by day 24: {100 * (first < 24).mean():.0f}")
+        print(
+            f"  {100 * share:g} for 50   {100 * (first < days).mean():.2f}   by day 24: "
+            f"{100 * (first < 24).mean():.0f}"
+        )
 
 
 def alarmed(run, a_day, planned):
     """The first look that calls, or their number."""
     looks = ({"control": n, "treatment": a_day * day - n} for day, n in enumerate(run, 1))
-    return next((at for at, counts in enumerate(looks) if split.check(counts, planned).alarm), len(run))
+    return next(
+        (at for at, counts in enumerate(looks) if split.check(counts, planned).alarm), len(run)
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""What a ranking costs beside the call of the endpoint that it makes: p50, the process's own CPU, memory after many. `--requests N`
+"""What a ranking costs beside the call of the endpoint that it makes: p50, the process's own CPU,
+memory after many. `--requests N`
 
-One process, one request after the other, measured in turns, so that the machine's other work meets all. 20 candidates, 3 places,
-features of two views, exposures on; also with two layers that have a run each, then with four rules, too, then with a cap per unit beside
+One process, one request after the other, measured in turns, so that the machine's other work meets
+all. 20 candidates, 3 places,
+features of two views, exposures on; also with two layers that have a run each, then with four
+rules, too, then with a cap per unit beside
 them; what four threads count at once; an
-assignment and OpenFeature's flags. The memory is that of a process of its own that has ranked N times (default 100,000).
+assignment and OpenFeature's flags. The memory is that of a process of its own that has ranked N
+times (default 100,000).
 """
 
 from __future__ import annotations
@@ -82,16 +86,23 @@ def main() -> None:
 def in_process(project: isthmus.Project) -> None:
     chance = random.Random(0)
     wanted = [request(chance, number) for number in range(512)]
-    with_exposures, without = Gateway(project, "ranker"), Gateway(project, "ranker", emit=lambda _stream, _rows: ())
+    with_exposures, without = (
+        Gateway(project, "ranker"),
+        Gateway(project, "ranker", emit=lambda _stream, _rows: ()),
+    )
     document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written=NOW)
     tested = Gateway(project, "ranker", live=LiveReader(lambda: document))
     project.target.counters.apply("ranker")
     others = [with_rules(project.folder, rules) for rules in (RULES, RULES + CAP)]
-    ruled, capped = (Gateway(other, "ranker", live=LiveReader(lambda: document)) for other in others)
+    ruled, capped = (
+        Gateway(other, "ranker", live=LiveReader(lambda: document)) for other in others
+    )
     body = instances(project)
     measured = turns(
         {
-            "EndpointHost.invoke": lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"),
+            "EndpointHost.invoke": lambda n: project.target.endpoints.invoke(
+                "ranker", body, variant=None, request_id=f"b-{n}"
+            ),
             "Gateway.rank, exposures to nowhere": lambda n: without.rank(wanted[n % 512]),
             "Gateway.rank": lambda n: with_exposures.rank(wanted[n % 512]),
             TESTED: lambda n: tested.rank(wanted[n % 512]),
@@ -111,7 +122,12 @@ def in_process(project: isthmus.Project) -> None:
         value = f"{p50:.3f} ms, {1000 * seconds:.3f} of CPU"
         lines.append(Line(name=name, value=value, ratio=p50 / least, goal=goal))
         if name.startswith("Gateway.rank"):
-            lines.append(Line(name="  more than the call", value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU"))
+            lines.append(
+                Line(
+                    name="  more than the call",
+                    value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU",
+                )
+            )
     table(f"one ranking of {CANDIDATES} candidates in process, p50 of {CALLS:,}", lines)
 
 
@@ -131,7 +147,13 @@ def at_once(project: isthmus.Project) -> None:
         raise SystemExit(f"{counted:,} of {THREADS * ADDED:,} were counted")
     table(
         f"{THREADS} threads count {ADDED:,} answers each, of one unit",
-        [Line(name="Counters.add", value=f"{1000 * spent / (THREADS * ADDED):.3f} ms, all of {THREADS * ADDED:,} counted")],
+        [
+            Line(
+                name="Counters.add",
+                value=f"{1000 * spent / (THREADS * ADDED):.3f} ms, all of {THREADS * ADDED:,} "
+                "counted",
+            )
+        ],
     )
 
 
@@ -147,7 +169,9 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
     wanted = [json.dumps(request(chance, number)).encode() for number in range(512)]
     body = instances(project)
     command = [sys.executable, "-m", "isthmus", "gateway", "--port", "0", "--json"]
-    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    server = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
     try:
         text = ""
         while not text.endswith("}\n"):
@@ -156,7 +180,9 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
         until(lambda: answers(client), what="the gateway")
 
         def post(path: str, body: bytes) -> None:
-            reply = client.request("POST", path, body, (("content-type", "application/json"),), what="the gateway")
+            reply = client.request(
+                "POST", path, body, (("content-type", "application/json"),), what="the gateway"
+            )
             if reply.status != 200:
                 raise SystemExit(f"{reply.status}: {reply.body.decode()}")
 
@@ -164,10 +190,16 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
         flags = "/ofrep/v1/evaluate/flags"
         measured = turns(
             {
-                invoke: lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"),
+                invoke: lambda n: project.target.endpoints.invoke(
+                    "ranker", body, variant=None, request_id=f"b-{n}"
+                ),
                 "POST /rank": lambda n: post("/rank", wanted[n % 512]),
-                "POST /assign": lambda n: post("/assign", json.dumps({"visitor_id": f"v{n % 512}"}).encode()),
-                f"POST {flags}": lambda n: post(flags, json.dumps({"context": {"targetingKey": f"v{n % 512}"}}).encode()),
+                "POST /assign": lambda n: post(
+                    "/assign", json.dumps({"visitor_id": f"v{n % 512}"}).encode()
+                ),
+                f"POST {flags}": lambda n: post(
+                    flags, json.dumps({"context": {"targetingKey": f"v{n % 512}"}}).encode()
+                ),
             }
         )
     finally:
@@ -176,9 +208,14 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
     least, most = measured[invoke][0], measured["POST /rank"][0]
     lines = [
         Line(name=invoke, value=f"{least:.3f} ms"),
-        Line(name="POST /rank", value=f"{most:.3f} ms", ratio=most / least, goal="goal: 1.2 ms more"),
+        Line(
+            name="POST /rank", value=f"{most:.3f} ms", ratio=most / least, goal="goal: 1.2 ms more"
+        ),
         Line(name="  more than the call", value=f"{most - least:+.3f} ms"),
-        *(Line(name=name, value=f"{p50:.3f} ms", ratio=p50 / least) for name, (p50, _) in list(measured.items())[2:]),
+        *(
+            Line(name=name, value=f"{p50:.3f} ms", ratio=p50 / least)
+            for name, (p50, _) in list(measured.items())[2:]
+        ),
     ]
     table(f"the same over HTTP, 2 layers, p50 of {CALLS:,}", lines)
 
@@ -187,10 +224,22 @@ def two_layers() -> Live:
     """In each a run with every unit, one of them over the variants."""
     arms = {
         "home": (LiveArm("control", 5_000), LiveArm("treatment", 10_000, {"blend": 0.7})),
-        "search": (LiveArm("control", 5_000, {"variant": "champion"}), LiveArm("treatment", 10_000, {"variant": "challenger"})),
+        "search": (
+            LiveArm("control", 5_000, {"variant": "champion"}),
+            LiveArm("treatment", 10_000, {"variant": "challenger"}),
+        ),
     }
     runs = [
-        LiveRun(run=f"{name}.1", experiment=name, layer=name, ranges=((0, 9_999),), arms=of, holdout=500, salt=f"{name}.1", started=NOW)
+        LiveRun(
+            run=f"{name}.1",
+            experiment=name,
+            layer=name,
+            ranges=((0, 9_999),),
+            arms=of,
+            holdout=500,
+            salt=f"{name}.1",
+            started=NOW,
+        )
         for name, of in arms.items()
     ]
     layers = {name: LiveLayer(endpoint="ranker", salt=name, holdout=200) for name in arms}
@@ -220,7 +269,10 @@ def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, floa
                 seen[name].append(time.perf_counter() - began)
             time.sleep(0.05)  # what was left to a thread is its own cost
             cpu[name] += time.process_time() - began_cpu
-    return {name: (1000 * statistics.median(times), cpu[name] / len(times)) for name, times in seen.items()}
+    return {
+        name: (1000 * statistics.median(times), cpu[name] / len(times))
+        for name, times in seen.items()
+    }
 
 
 def request(chance: random.Random, number: int) -> dict[str, Any]:
@@ -234,7 +286,9 @@ def request(chance: random.Random, number: int) -> dict[str, Any]:
 
 def instances(project: isthmus.Project) -> list[dict[str, Any]]:
     """The rows that the gateway would send: what the call alone costs."""
-    inputs = union([manifest_of(project, "ranker", 1), manifest_of(project, "ranker", 2)], view_keys(project))
+    inputs = union(
+        [manifest_of(project, "ranker", 1), manifest_of(project, "ranker", 2)], view_keys(project)
+    )
     names = [name for _, names in inputs.views.values() for name in names]
     return [{**inputs.constants, **dict.fromkeys(names, 12)} for _ in range(CANDIDATES)]
 
@@ -266,7 +320,10 @@ def memory(folder: Path, requests: int) -> None:
     lines = [
         Line(name="resident", value=f"{resident:.0f} MB", goal="goal: 120 MB"),
         Line(name="the most", value=f"{most:.0f} MB"),
-        Line(name="heavy modules imported", value=", ".join(name for name in HEAVY if name in imported) or "none"),
+        Line(
+            name="heavy modules imported",
+            value=", ".join(name for name in HEAVY if name in imported) or "none",
+        ),
     ]
     table(f"a process that has ranked {requests:,} times", lines)
 
@@ -284,7 +341,14 @@ def filled(folder: Path) -> Path:
         }
         for number in range(800)
     ]
-    clicks = [{"event_id": "c1", "event_timestamp": "2024-01-02T10:01:00Z", "impression_id": "i1", "item_id": 2}]
+    clicks = [
+        {
+            "event_id": "c1",
+            "event_timestamp": "2024-01-02T10:01:00Z",
+            "impression_id": "i1",
+            "item_id": 2,
+        }
+    ]
     with mini.opened(folder) as project:
         isthmus.apply(project)
         for event, rows in (("impression", impressions), ("click", clicks)):

@@ -1,4 +1,6 @@
-"""Whom the benchmark of the offline GCP asks, and by which clients: the stack, the model server alone, a server that answers a constant."""
+"""Whom the benchmark of the offline GCP asks, and by which clients: the stack, the model server
+alone, a server that answers a constant.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,25 @@ class Stack:
     def client(self, kind, *, rest: bool = False):
         if rest:
             host = self.url.removeprefix("http://")
-            return kind(transport=kind.get_transport_class("rest")(host=host, credentials=AnonymousCredentials(), url_scheme="http"))
-        return kind(transport=kind.get_transport_class("grpc")(channel=grpc.insecure_channel(self.address)))
+            return kind(
+                transport=kind.get_transport_class("rest")(
+                    host=host, credentials=AnonymousCredentials(), url_scheme="http"
+                )
+            )
+        return kind(
+            transport=kind.get_transport_class("grpc")(channel=grpc.insecure_channel(self.address))
+        )
 
     def cpu(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def megabytes(self) -> float:
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+        return (
+            int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGESIZE")
+            / 2**20
+        )
 
 
 def instances(count: int) -> list[dict[str, object]]:
@@ -51,13 +63,22 @@ def instances(count: int) -> list[dict[str, object]]:
 
 
 def peers(stack: ExitStack, count: int, direct: str) -> tuple[Stack, str]:
-    """A process that answers every prediction with so many numbers, and where it passes requests on to the model server."""
-    command = [sys.executable, str(Path(__file__).with_name("bare_gcp.py")), str(count), direct.rpartition(":")[2]]
+    """A process that answers every prediction with so many numbers, and where it passes requests on
+    to the model server.
+    """
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("bare_gcp.py")),
+        str(count),
+        direct.rpartition(":")[2],
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait)
     stack.callback(process.kill)
     http_port, grpc_port, proxy_port = process.stdout.readline().split()
-    return Stack(f"http://127.0.0.1:{http_port}", process.pid, f"127.0.0.1:{grpc_port}"), f"127.0.0.1:{proxy_port}"
+    return Stack(
+        f"http://127.0.0.1:{http_port}", process.pid, f"127.0.0.1:{grpc_port}"
+    ), f"127.0.0.1:{proxy_port}"
 
 
 def direct_server(stack: ExitStack, folder: Path) -> str:
@@ -65,7 +86,9 @@ def direct_server(stack: ExitStack, folder: Path) -> str:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {**os.environ, "AIP_PREDICT_ROUTE": "/predict", "AIP_HEALTH_ROUTE": "/ping"}
-    process = subprocess.Popen([*SERVER.split(), "--model", str(folder), "--port", str(port)], env=env)
+    process = subprocess.Popen(
+        [*SERVER.split(), "--model", str(folder), "--port", str(port)], env=env
+    )
     stack.callback(process.wait)
     stack.callback(process.kill)
     deadline = time.monotonic() + 60
@@ -86,14 +109,26 @@ def deploy(stack: Stack, folder: Path) -> str:
         if path.is_file():
             bucket.blob(f"model/{path.relative_to(folder)}").upload_from_filename(path)
     models, endpoints = stack.client(v1.ModelServiceClient), stack.client(v1.EndpointServiceClient)
-    container = v1.ModelContainerSpec(image_uri="ranker", predict_route="/predict", health_route="/ping")
-    model = v1.Model(display_name="ranker", artifact_uri="gs://bench-models/model", container_spec=container)
+    container = v1.ModelContainerSpec(
+        image_uri="ranker", predict_route="/predict", health_route="/ping"
+    )
+    model = v1.Model(
+        display_name="ranker", artifact_uri="gs://bench-models/model", container_spec=container
+    )
     version = models.upload_model(parent=PARENT, model=model).result().model
-    endpoint = endpoints.create_endpoint(parent=PARENT, endpoint=v1.Endpoint(display_name="home")).result().name
+    endpoint = (
+        endpoints.create_endpoint(parent=PARENT, endpoint=v1.Endpoint(display_name="home"))
+        .result()
+        .name
+    )
     for number, split in (("1", {"0": 100}), ("2", {"0": 10, "1": 90})):
-        machine = v1.DedicatedResources(machine_spec=v1.MachineSpec(machine_type="n1-standard-2"), min_replica_count=1)
+        machine = v1.DedicatedResources(
+            machine_spec=v1.MachineSpec(machine_type="n1-standard-2"), min_replica_count=1
+        )
         deployed = v1.DeployedModel(id=number, model=version, dedicated_resources=machine)
-        endpoints.deploy_model(endpoint=endpoint, deployed_model=deployed, traffic_split=split).result(timeout=120)
+        endpoints.deploy_model(
+            endpoint=endpoint, deployed_model=deployed, traffic_split=split
+        ).result(timeout=120)
     return endpoint
 
 
@@ -101,7 +136,12 @@ def bare(netloc: str, path: str):
     connection = http.client.HTTPConnection(netloc)
 
     def ask(count: int) -> None:
-        connection.request("POST", path, json.dumps({"instances": instances(count)}), {"Content-Type": "application/json"})
+        connection.request(
+            "POST",
+            path,
+            json.dumps({"instances": instances(count)}),
+            {"Content-Type": "application/json"},
+        )
         answer = connection.getresponse()
         body = answer.read()
         assert answer.status == 200, body
@@ -111,7 +151,9 @@ def bare(netloc: str, path: str):
 
 def by_client(client: v1.PredictionServiceClient, endpoint: str):
     def ask(count: int) -> None:
-        values = [json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances(count)]
+        values = [
+            json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances(count)
+        ]
         client.predict(endpoint=endpoint, instances=values)
 
     return ask
@@ -119,7 +161,10 @@ def by_client(client: v1.PredictionServiceClient, endpoint: str):
 
 def clients(asked: Stack, endpoint: str, name: str):
     """What asks a stack in each way of Google's, and whom it asks."""
-    rest, wire = asked.client(v1.PredictionServiceClient, rest=True), asked.client(v1.PredictionServiceClient)
+    rest, wire = (
+        asked.client(v1.PredictionServiceClient, rest=True),
+        asked.client(v1.PredictionServiceClient),
+    )
     return {
         f"{name}, Google's client over REST": (asked, by_client(rest, endpoint)),
         f"{name}, Google's client over gRPC": (asked, by_client(wire, endpoint)),

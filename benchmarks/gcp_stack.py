@@ -1,8 +1,12 @@
-"""The offline GCP: a prediction by every way beside the model server itself, the split, other calls. `[--calls N] [--split N]`
+"""The offline GCP: a prediction by every way beside the model server itself, the split, other
+calls. `[--calls N] [--split N]`
 
-All ways in one run, in turns, beside a proxy of bytes, and beside each of Google's clients the same client asking a server that answers a
-constant: no stack on `grpc.aio` is quicker. CPU is the asked process's own, by /proc. Goals of the issue: bare HTTP at most 1.5 times the
-direct call; 600 calls a second on REST, 800 on gRPC; 0.25 ms of CPU a call on REST, 0.7 on gRPC; 41 feature reads in 25 ms; SELECT 1 in
+All ways in one run, in turns, beside a proxy of bytes, and beside each of Google's clients the same
+client asking a server that answers a
+constant: no stack on `grpc.aio` is quicker. CPU is the asked process's own, by /proc. Goals of the
+issue: bare HTTP at most 1.5 times the
+direct call; 600 calls a second on REST, 800 on gRPC; 0.25 ms of CPU a call on REST, 0.7 on gRPC; 41
+feature reads in 25 ms; SELECT 1 in
 40 ms; 100,000 rows loaded in 0.5 s; a publish in 2 ms.
 """
 
@@ -27,7 +31,18 @@ from google.cloud import aiplatform_v1 as v1
 from google.cloud import bigquery, pubsub_v1
 from google.protobuf import json_format, struct_pb2
 
-from benchmarks.gcp_asked import PARENT, PROJECT, SERVER, Stack, bare, clients, deploy, direct_server, instances, peers
+from benchmarks.gcp_asked import (
+    PARENT,
+    PROJECT,
+    SERVER,
+    Stack,
+    bare,
+    clients,
+    deploy,
+    direct_server,
+    instances,
+    peers,
+)
 from benchmarks.measure import Line, scaled, table
 from isthmus.tests.conformance.toy_models import model_folder
 from isthmus_stack.gcp import environment
@@ -55,7 +70,8 @@ def predictions(stack: Stack, endpoint: str, direct: str, calls: int) -> None:
             took, used = in_turns(ways, count, calls)
         medians = {name: statistics.median(times) for name, times in took.items()}
         table(
-            f"a prediction of {count} instances, {calls:,} calls each, in turns; ratio: p50 to the direct call's",
+            f"a prediction of {count} instances, {calls:,} calls each, in turns; ratio: p50 "
+            "to the direct call's",
             [
                 Line(
                     name=name,
@@ -86,25 +102,41 @@ def in_turns(ways, count: int, calls: int) -> tuple[dict[str, list[float]], dict
 
 
 def beside_peer(name: str, medians: dict[str, float]) -> str:
-    """What the stack takes beside the least that its way can: a proxy, or who answers the same client with a constant."""
+    """What the stack takes beside the least that its way can: a proxy, or who answers the same
+    client with a constant.
+    """
     if name == BARE:
         return f"1.5x; {medians[BARE] / medians[PROXY]:.2f}x the proxy"
-    least = medians.get(name.replace("the stack", "a constant")) if name.startswith("the stack") else None
+    least = (
+        medians.get(name.replace("the stack", "a constant"))
+        if name.startswith("the stack")
+        else None
+    )
     return "" if least is None else f"{medians[name] / least:.2f}x a constant"
 
 
 def split(stack: Stack, endpoint: str, shares: dict[str, int], calls: int) -> str:
     """The answers' deployed models against the split (chi-square, 1 degree of freedom, p = 0.001)."""
     wanted = v1.Endpoint(name=endpoint, traffic_split=shares)
-    stack.client(v1.EndpointServiceClient).update_endpoint(endpoint=wanted, update_mask={"paths": ["traffic_split"]})
+    stack.client(v1.EndpointServiceClient).update_endpoint(
+        endpoint=wanted, update_mask={"paths": ["traffic_split"]}
+    )
     client = stack.client(v1.PredictionServiceClient)
     value = json_format.ParseDict(instances(1)[0], struct_pb2.Value())
     with ThreadPoolExecutor(4) as pool:
-        seen = Counter(pool.map(lambda _: client.predict(endpoint=endpoint, instances=[value]).deployed_model_id, range(calls)))
+        seen = Counter(
+            pool.map(
+                lambda _: client.predict(endpoint=endpoint, instances=[value]).deployed_model_id,
+                range(calls),
+            )
+        )
     expected = {name: calls * share / 100 for name, share in shares.items() if share}
     distance = sum((seen[name] - n) ** 2 / n for name, n in expected.items())
     right = not set(seen) - set(expected) and distance < 10.83
-    return f"{' / '.join(f'{seen[name]:,}' for name in shares)}   chi-square {distance:.2f} {'(p > 0.001)' if right else 'WRONG'}"
+    return (
+        f"{' / '.join(f'{seen[name]:,}' for name in shares)}   chi-square {distance:.2f} "
+        f"{'(p > 0.001)' if right else 'WRONG'}"
+    )
 
 
 def median_ms(ask, runs: int = scaled(20, 1)) -> float:
@@ -120,15 +152,31 @@ def median_ms(ask, runs: int = scaled(20, 1)) -> float:
 def reads(stack: Stack, warehouse: bigquery.Client):
     """41 keys of three views at once on one channel."""
     admin = stack.client(v1.FeatureOnlineStoreAdminServiceClient)
-    store = v1.FeatureOnlineStore(bigtable={"auto_scaling": {"min_node_count": 1, "max_node_count": 1}})
-    parent = admin.create_feature_online_store(parent=PARENT, feature_online_store=store, feature_online_store_id="bench").result().name
+    store = v1.FeatureOnlineStore(
+        bigtable={"auto_scaling": {"min_node_count": 1, "max_node_count": 1}}
+    )
+    parent = (
+        admin.create_feature_online_store(
+            parent=PARENT, feature_online_store=store, feature_online_store_id="bench"
+        )
+        .result()
+        .name
+    )
     rows = ", ".join(f"STRUCT('{key}' AS entity_key, {key} AS value)" for key in range(KEYS))
     warehouse.query_and_wait(f"CREATE TABLE bench.latest AS SELECT * FROM UNNEST([{rows}])")
     names = []
     for number in range(VIEWS):
-        source = v1.FeatureView.BigQuerySource(uri=f"bq://{PROJECT}.bench.latest", entity_id_columns=["entity_key"])
+        source = v1.FeatureView.BigQuerySource(
+            uri=f"bq://{PROJECT}.bench.latest", entity_id_columns=["entity_key"]
+        )
         view = v1.FeatureView(big_query_source=source)
-        name = admin.create_feature_view(parent=parent, feature_view=view, feature_view_id=f"view_{number}").result().name
+        name = (
+            admin.create_feature_view(
+                parent=parent, feature_view=view, feature_view_id=f"view_{number}"
+            )
+            .result()
+            .name
+        )
         sync = admin.sync_feature_view(feature_view=name).feature_view_sync
         while not admin.get_feature_view_sync(name=sync).run_time.end_time:
             time.sleep(0.05)
@@ -145,7 +193,10 @@ def reading(address: str, names: list[str]):
 
     def ask() -> None:
         key = v1.FeatureViewDataKey
-        asked = (v1.FetchFeatureValuesRequest(feature_view=names[n % VIEWS], data_key=key(key=str(n))) for n in range(KEYS))
+        asked = (
+            v1.FetchFeatureValuesRequest(feature_view=names[n % VIEWS], data_key=key(key=str(n)))
+            for n in range(KEYS)
+        )
         for future in [fetch.future(request) for request in asked]:
             future.result()
 
@@ -155,38 +206,67 @@ def reading(address: str, names: list[str]):
 def feature_reads(stack: Stack, warehouse: bigquery.Client) -> list[Line]:
     """41 reads, and as many of a server that answers a constant, in turns."""
     with ExitStack() as exit_:
-        asks = (reads(stack, warehouse), reading(peers(exit_, FEW, "0")[0].address, ["view"] * VIEWS))
+        asks = (
+            reads(stack, warehouse),
+            reading(peers(exit_, FEW, "0")[0].address, ["view"] * VIEWS),
+        )
         turns = [[median_ms(ask, scaled(5, 1)) for ask in asks] for _ in range(scaled(4, 1))]
     ours, least = (statistics.median(turn) for turn in zip(*turns, strict=True))
     return [
-        Line(name="41 feature reads of three views, one channel", value=f"{ours:.1f} ms", goal=f"25 ms; {ours / least:.2f}x a constant"),
+        Line(
+            name="41 feature reads of three views, one channel",
+            value=f"{ours:.1f} ms",
+            goal=f"25 ms; {ours / least:.2f}x a constant",
+        ),
         Line(name="41 calls of a server that answers a constant", value=f"{least:.1f} ms"),
     ]
 
 
 def load(warehouse: bigquery.Client, rows: int):
     buffer = io.BytesIO()
-    pq.write_table(pa.table({"id": range(rows), "name": [str(n) for n in range(rows)], "value": [n / 7 for n in range(rows)]}), buffer)
+    pq.write_table(
+        pa.table(
+            {
+                "id": range(rows),
+                "name": [str(n) for n in range(rows)],
+                "value": [n / 7 for n in range(rows)],
+            }
+        ),
+        buffer,
+    )
     settings = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
-    return lambda: warehouse.load_table_from_file(buffer, f"{PROJECT}.bench.rows", rewind=True, job_config=settings).result()
+    return lambda: warehouse.load_table_from_file(
+        buffer, f"{PROJECT}.bench.rows", rewind=True, job_config=settings
+    ).result()
 
 
 def others(stack: Stack) -> None:
     warehouse = bigquery.Client(**stack.anonymous, client_options={"api_endpoint": stack.url})
     warehouse.create_dataset("bench")
     publisher = pubsub_v1.PublisherClient(
-        transport=pubsub_v1.PublisherClient.get_transport_class("grpc")(channel=grpc.insecure_channel(stack.address))
+        transport=pubsub_v1.PublisherClient.get_transport_class("grpc")(
+            channel=grpc.insecure_channel(stack.address)
+        )
     )
     topic = publisher.create_topic(name=f"projects/{PROJECT}/topics/bench").name
     api = publisher.api if hasattr(publisher, "api") else publisher
     message = {"data": b"{}"}
     lines = [
         *feature_reads(stack, warehouse),
-        Line(name="SELECT 1", value=f"{median_ms(lambda: list(warehouse.query_and_wait('SELECT 1'))):.1f} ms", goal="40 ms"),
-        Line(name="100,000 rows loaded (Parquet)", value=f"{median_ms(load(warehouse, 100_000), scaled(5, 1)):.0f} ms", goal="500 ms"),
+        Line(
+            name="SELECT 1",
+            value=f"{median_ms(lambda: list(warehouse.query_and_wait('SELECT 1'))):.1f} ms",
+            goal="40 ms",
+        ),
+        Line(
+            name="100,000 rows loaded (Parquet)",
+            value=f"{median_ms(load(warehouse, 100_000), scaled(5, 1)):.0f} ms",
+            goal="500 ms",
+        ),
         Line(
             name="one message published",
-            value=f"{median_ms(lambda: api.publish(request={'topic': topic, 'messages': [message]})):.2f} ms",
+            value=f"{median_ms(lambda: api.publish(request={'topic': topic, 'messages': [message]})):.2f} "
+            "ms",
             goal="2 ms",
         ),
     ]
@@ -203,7 +283,13 @@ def main() -> int:
         exit_.callback(shutil.rmtree, folder, ignore_errors=True)
         model_folder(folder / "model", 1.0)
         began = time.perf_counter()
-        running = exit_.enter_context(start("gcp", images={"ranker": f"{SERVER} --model {{model}} --port {{port}}"}, clock="instant"))
+        running = exit_.enter_context(
+            start(
+                "gcp",
+                images={"ranker": f"{SERVER} --model {{model}} --port {{port}}"},
+                clock="instant",
+            )
+        )
         listening = time.perf_counter() - began
         stack = Stack(running.url, running.pid, environment.of(running.url).grpc_address)
         empty = stack.megabytes()
@@ -215,7 +301,15 @@ def main() -> int:
         table(
             f"the split of {options.split:,} predictions, four callers",
             [
-                Line(name=f"{first}/{second}", value=split(stack, endpoint, dict(zip(names, (first, second), strict=True)), options.split))
+                Line(
+                    name=f"{first}/{second}",
+                    value=split(
+                        stack,
+                        endpoint,
+                        dict(zip(names, (first, second), strict=True)),
+                        options.split,
+                    ),
+                )
                 for first, second in ((90, 10), (100, 0))
             ],
         )

@@ -1,8 +1,12 @@
-"""How often guardrails take back a healthy rollout, and how soon a broken one: 4,000 simulated rollouts a row, seeds fixed.
+"""How often guardrails take back a healthy rollout, and how soon a broken one: 4,000 simulated
+rollouts a row, seeds fixed.
 
-`python -m benchmarks.guardrails [--rollouts 4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20 min), 40 looks, two checks running;
-5 % false alarms of two guardrails: each stage and guardrail fails from an evidence of 160 on. What is compared is exactly at its limit: the
-hardest healthy case. Beside it a z-test at every look. The simulation's verdicts are compared with `judge`'s, check by check.
+`python -m benchmarks.guardrails [--rollouts 4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20
+min), 40 looks, two checks running;
+5 % false alarms of two guardrails: each stage and guardrail fails from an evidence of 160 on. What
+is compared is exactly at its limit: the
+hardest healthy case. Beside it a z-test at every look. The simulation's verdicts are compared with
+`judge`'s, check by check.
 """
 
 from __future__ import annotations
@@ -29,14 +33,20 @@ RATES = {
     "600/min, 1 %, errors in packs of 20": World(per_minute=600, rate=0.01, pack=20),
     "600/min, 1 %, every 8th minute bad for both": World(per_minute=600, rate=0.01, bad=8),
 }
-LATENCIES = {  # the figure, its quantile, what makes a minute count, requests a minute of the new and the old variant
+# the figure, its quantile, what makes a minute count, requests a minute of the new and the old
+# variant
+LATENCIES = {
     "p99, 150 and 450": (0.99, 100, 150, 450),
     "p90, 100 and 300": (0.9, 30, 100, 300),
     "p90, 30 and 570": (0.9, 30, 30, 570),
     "mean, 30 and 570": (None, 10, 30, 570),
 }
 
-TAILS = {0.4: "p99 2.5 x p50", 0.7: "p99 5 x p50", 1.0: "p99 10 x p50"}  # lognormal latencies, by the spread of their logarithm
+TAILS = {
+    0.4: "p99 2.5 x p50",
+    0.7: "p99 5 x p50",
+    1.0: "p99 10 x p50",
+}  # lognormal latencies, by the spread of their logarithm
 
 
 def main() -> None:
@@ -53,12 +63,20 @@ def main() -> None:
 
 
 def healthy(rollouts: int) -> None:
-    print(f"\n% of {rollouts:,} healthy rollouts that are taken back (goal: 5 at most; z-test above 20 at 600/min and more)")
+    print(
+        f"\n% of {rollouts:,} healthy rollouts that are taken back (goal: 5 at most; z-test "
+        "above 20 at 600/min and more)"
+    )
     print(f"  {'':<46} {'max_ratio, p90':>14} {'max':>6} {'z-test':>7}   checks unlike judge's")
     for name, world in RATES.items():
         ratio, limit, z, unlike = _healthy(world, rollouts)
-        absolute = "-" if world.bad else f"{limit:.1f}"  # its rate is above the limit, which is no false alarm
-        print(f"  {name:<46} {ratio:>14.1f} {absolute:>6} {z:>7.0f}   {unlike} of {10 * 3 * sum(length for _, length in traffic.STEPS):,}")
+        absolute = (
+            "-" if world.bad else f"{limit:.1f}"
+        )  # its rate is above the limit, which is no false alarm
+        print(
+            f"  {name:<46} {ratio:>14.1f} {absolute:>6} {z:>7.0f}   {unlike} of "
+            f"{10 * 3 * sum(length for _, length in traffic.STEPS):,}"
+        )
 
 
 def _healthy(world: World, rollouts: int) -> tuple[float, float, float, int]:
@@ -86,24 +104,44 @@ def _healthy(world: World, rollouts: int) -> tuple[float, float, float, int]:
 
 
 def broken(rollouts: int) -> None:
-    print(f"\n% of {rollouts:,} rollouts with so many times the errors that are taken back (goal at 600/min and 1 %: 70 of 2x, 95 of 3x)")
+    print(
+        f"\n% of {rollouts:,} rollouts with so many times the errors that are taken back "
+        "(goal at 600/min and 1 %: 70 of 2x, 95 of 3x)"
+    )
     print(f"  {'':<46} {'max_ratio: 1':^23} {'in step 1':^11} {'max: the old rate':^23}")
     print(f"  {'':<46} {'2x':>7} {'3x':>7} {'5x':>7} {'3x':>11} {'2x':>7} {'3x':>7} {'5x':>7}")
     for name, world in RATES.items():
-        ratio, first = zip(*(_percent_taken_back(world, times, rollouts, "ratio") for times in (2, 3, 5)), strict=True)
-        limit, _ = zip(*(_percent_taken_back(world, times, rollouts, "limit") for times in (2, 3, 5)), strict=True)
-        shown = " ".join(f"{part:7.0f}" for part in ratio), " ".join(f"{part:7.0f}" for part in limit)
+        ratio, first = zip(
+            *(_percent_taken_back(world, times, rollouts, "ratio") for times in (2, 3, 5)),
+            strict=True,
+        )
+        limit, _ = zip(
+            *(_percent_taken_back(world, times, rollouts, "limit") for times in (2, 3, 5)),
+            strict=True,
+        )
+        shown = (
+            " ".join(f"{part:7.0f}" for part in ratio),
+            " ".join(f"{part:7.0f}" for part in limit),
+        )
         print(f"  {name:<46} {shown[0]} {first[1]:>11.0f} {'' if world.bad else shown[1]}")
 
 
-def _percent_taken_back(world: World, times: float, rollouts: int, kind: str) -> tuple[float, float]:
+def _percent_taken_back(
+    world: World, times: float, rollouts: int, kind: str
+) -> tuple[float, float]:
     """% in any step, % in the first."""
     random = np.random.default_rng(2)
     steps = []
-    changed = World(per_minute=world.per_minute, rate=world.rate, times=times, pack=world.pack, bad=world.bad)
+    changed = World(
+        per_minute=world.per_minute, rate=world.rate, times=times, pack=world.pack, bad=world.bad
+    )
     for share, length in traffic.STEPS:
         m = traffic.stage(changed, share, length, rollouts, random)
-        fails = traffic.ratio_fails(m, 1, NEEDED) if kind == "ratio" else traffic.limit_fails(m, world.rate, NEEDED)
+        fails = (
+            traffic.ratio_fails(m, 1, NEEDED)
+            if kind == "ratio"
+            else traffic.limit_fails(m, world.rate, NEEDED)
+        )
         steps.append(traffic.taken_back(fails) > 0)
     return 100 * np.any(steps, axis=0).mean(), 100 * steps[0].mean()
 
@@ -113,12 +151,21 @@ def outright(rollouts: int) -> None:
     m = traffic.stage(world, 0.25, 10, rollouts, np.random.default_rng(1))
     minute = traffic.taken_back(traffic.ratio_fails(m, 2, NEEDED), running=1)
     part = 100 * (minute > 0).mean()
-    print(f"\n80 % errors at 60/min of the new variant: {part:.1f} % found, in minute {minute.min()} to {minute.max()} (goal: 3)")
+    print(
+        f"\n80 % errors at 60/min of the new variant: {part:.1f} % found, in minute "
+        f"{minute.min()} to {minute.max()} (goal: 3)"
+    )
 
 
 def latencies(rollouts: int) -> None:
-    print(f"\n% of {rollouts:,} steps of 20 minutes that are taken back: latency, max_ratio 1.2; requests a minute of new and old")
-    print(f"  {'':<46} {'1.0x':>7} {'1.2x':>7} {'1.5x':>7} {'2x':>7}   goal of p90 at 100 requests: 90 of 1.5x")
+    print(
+        f"\n% of {rollouts:,} steps of 20 minutes that are taken back: latency, max_ratio "
+        "1.2; requests a minute of new and old"
+    )
+    print(
+        f"  {'':<46} {'1.0x':>7} {'1.2x':>7} {'1.5x':>7} {'2x':>7}   goal of p90 at 100 "
+        "requests: 90 of 1.5x"
+    )
     for spread, tail in TAILS.items():
         for name in LATENCIES:
             parts = [_slow(name, slower, spread, rollouts) for slower in (1.0, 1.2, 1.5, 2.0)]
@@ -128,14 +175,19 @@ def latencies(rollouts: int) -> None:
 def _slow(name: str, slower: float, spread: float, rollouts: int) -> float:
     quantile, count, new, old = LATENCIES[name]
     random = np.random.default_rng(4)
-    world = World(per_minute=new + old, rate=0, slower=slower, spread=spread, quantile=quantile or 0.5)
+    world = World(
+        per_minute=new + old, rate=0, slower=slower, spread=spread, quantile=quantile or 0.5
+    )
     stage = traffic.mean_stage if quantile is None else traffic.even_stage
     m = stage(world, new, old, 20, rollouts, random)
     return 100 * (traffic.taken_back(traffic.sign_fails(m, 1.2, NEEDED, count)) > 0).mean()
 
 
 def few_requests(rollouts: int) -> None:
-    print("\nwhat a p99 of 30 requests a minute shows beside one of 570, the median of all minutes: why a minute needs 100")
+    print(
+        "\nwhat a p99 of 30 requests a minute shows beside one of 570, the median of all "
+        "minutes: why a minute needs 100"
+    )
     for spread, tail in TAILS.items():
         seen = []
         for slower in (1.0, 2.0):

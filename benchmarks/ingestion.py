@@ -1,6 +1,8 @@
-"""Events per CPU second through `ingest` beside other ways to read and check the same log; and the memory that logs of all sizes take.
+"""Events per CPU second through `ingest` beside other ways to read and check the same log; and the
+memory that logs of all sizes take.
 
-`python -m benchmarks.ingestion 1000000 2000000` measures the memory of other sizes. 20 million events take some ten minutes of CPU.
+`python -m benchmarks.ingestion 1000000 2000000` measures the memory of other sizes. 20 million
+events take some ten minutes of CPU.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ SCHEMA = {
 
 
 COLUMNS = (
-    "{event_id: 'VARCHAR', event_timestamp: 'TIMESTAMPTZ', item_id: 'BIGINT', position: 'BIGINT', policy: 'VARCHAR', propensity: 'DOUBLE'}"
+    "{event_id: 'VARCHAR', event_timestamp: 'TIMESTAMPTZ', item_id: 'BIGINT', position: "
+    "'BIGINT', policy: 'VARCHAR', propensity: 'DOUBLE'}"
 )
 BY_DUCKDB = """
 COPY (
@@ -91,25 +94,52 @@ def rates() -> None:
         folder = Path(name)
         lines, text = _log(folder / "impressions.jsonl", EVENTS), folder / "impressions.csv"
         with text.open("w") as file:
-            csv.writer(file).writerows([SCHEMA["required"], *(json.loads(line).values() for line in lines.read_text().splitlines())])
+            csv.writer(file).writerows(
+                [
+                    SCHEMA["required"],
+                    *(json.loads(line).values() for line in lines.read_text().splitlines()),
+                ]
+            )
         content = lines.read_bytes().splitlines()
         decoder = msgspec.json.Decoder(Impression)
-        ours = {file.suffix: apart(_ingested, folder / file.suffix[1:], file) for file in (lines, text)}
+        ours = {
+            file.suffix: apart(_ingested, folder / file.suffix[1:], file) for file in (lines, text)
+        }
         read = {
             ".jsonl": f"read_json('{lines}', format = 'newline_delimited', columns = {COLUMNS})",
             ".csv": f"read_csv('{text}', columns = {COLUMNS})",
         }
-        checked = {suffix: cpu(lambda rows=rows: _by_duckdb(folder, rows)) for suffix, rows in read.items()}
+        checked = {
+            suffix: cpu(lambda rows=rows: _by_duckdb(folder, rows)) for suffix, rows in read.items()
+        }
         values = [
-            ("msgspec: decode to typed structs, nothing else", EVENTS / cpu(lambda: [decoder.decode(line) for line in content])),
-            ("ingest, JSON lines: decode, check, judge, keep, store", EVENTS / ours[".jsonl"].seconds),
-            ("DuckDB, read_json: decode, check in SQL, one copy, store", EVENTS / checked[".jsonl"]),
+            (
+                "msgspec: decode to typed structs, nothing else",
+                EVENTS / cpu(lambda: [decoder.decode(line) for line in content]),
+            ),
+            (
+                "ingest, JSON lines: decode, check, judge, keep, store",
+                EVENTS / ours[".jsonl"].seconds,
+            ),
+            (
+                "DuckDB, read_json: decode, check in SQL, one copy, store",
+                EVENTS / checked[".jsonl"],
+            ),
             ("ingest, CSV", EVENTS / ours[".csv"].seconds),
             ("DuckDB, read_csv", EVENTS / checked[".csv"]),
-            ("jsonschema: decode and check, nothing stored", SCHEMA_EVENTS / cpu(lambda: _by_schema(content[:SCHEMA_EVENTS]))),
+            (
+                "jsonschema: decode and check, nothing stored",
+                SCHEMA_EVENTS / cpu(lambda: _by_schema(content[:SCHEMA_EVENTS])),
+            ),
         ]
-        note = "ratio: how many times slower than msgspec's decoding. DuckDB says of no row why it is refused, and keeps none of them"
-        shown = [Line(name=name, value=f"{rate:,.0f} events/CPU s", ratio=values[0][1] / rate) for name, rate in values]
+        note = (
+            "ratio: how many times slower than msgspec's decoding. DuckDB says of no row why it "
+            "is refused, and keeps none of them"
+        )
+        shown = [
+            Line(name=name, value=f"{rate:,.0f} events/CPU s", ratio=values[0][1] / rate)
+            for name, rate in values
+        ]
         table(f"ingestion, {EVENTS:,} events of 6 attributes", shown, note)
 
 
@@ -121,10 +151,19 @@ def memory(sizes: Sequence[int]) -> None:
             measured = [
                 ("ingest", apart(_ingested, folder, path), "2,000 MB at 20 million"),
                 ("ingest again", apart(_ingested, folder, path), "at most the time of the first"),
-                ("materialize, with its as-known check", apart(_materialized, folder), "2,000 MB at 20 million"),
+                (
+                    "materialize, with its as-known check",
+                    apart(_materialized, folder),
+                    "2,000 MB at 20 million",
+                ),
             ]
             shown = [
-                Line(name=what, value=f"{cost.megabytes:,.0f} MB, {cost.seconds:,.0f} CPU s", goal=goal) for what, cost, goal in measured
+                Line(
+                    name=what,
+                    value=f"{cost.megabytes:,.0f} MB, {cost.seconds:,.0f} CPU s",
+                    goal=goal,
+                )
+                for what, cost, goal in measured
             ]
             table(f"peak memory, {events:,} events", shown)
 
@@ -141,7 +180,9 @@ def _lines(events: int) -> Iterator[str]:
     for n in range(events):
         row = {
             "event_id": f"i{n}",
-            "event_timestamp": (start + n * step).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "event_timestamp": (start + n * step)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "item_id": chance.randrange(10_000),
             "position": chance.choice((1, 2, 3)),
             "policy": chance.choice(("random", "bts")),

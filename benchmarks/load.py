@@ -1,7 +1,11 @@
-"""The laptop's endpoint under load while its processes are killed. `make bench-load`, or `python -m benchmarks.load [--seconds N]`
+"""The laptop's endpoint under load while its processes are killed.
 
-Six threads ask; three cases, each counted from the callers' side: acknowledged (an answer that fits), failed (refused, or the model's
-error: nothing is in doubt), unknown (sent, and the answer was lost). The counts go into docs/promises.md. Times are printed, not asserted.
+`make bench-load`, or `python -m benchmarks.load [--seconds N]`
+
+Six threads ask; three cases, each counted from the callers' side: acknowledged (an answer that
+fits), failed (refused, or the model's
+error: nothing is in doubt), unknown (sent, and the answer was lost). The counts go into
+docs/promises.md. Times are printed, not asserted.
 """
 
 from __future__ import annotations
@@ -25,7 +29,13 @@ from isthmus.adapters.local.endpoints import supervision
 from isthmus.adapters.local.endpoints.rows import Address
 from isthmus.errors import ModelError, OutcomeUnknown, Unavailable
 from isthmus.target import Profile, Target
-from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, variant
+from isthmus.tests.conformance.toy_models import (
+    endpoint,
+    register,
+    remove_endpoints,
+    settled,
+    variant,
+)
 
 from .measure import SMALL, scaled
 
@@ -44,7 +54,9 @@ class Load:
         self._row = row
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(THREADS)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(number,)) for number in range(THREADS)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -70,7 +82,9 @@ class Load:
     def _once(self, number: int) -> str:
         row = self._row(number)
         try:
-            reply = self._target.endpoints.invoke("ranker", [row], variant=None, request_id=f"q{number}")
+            reply = self._target.endpoints.invoke(
+                "ranker", [row], variant=None, request_id=f"q{number}"
+            )
         except OutcomeUnknown:
             return "unknown"
         except ModelError as error:
@@ -86,7 +100,11 @@ def served(folder: Path, *, instances: int, timeout: str = "60s") -> Iterator[tu
     options = {"home": str(home), "serving": {"timeout": timeout}}
     target = targets.load(Profile(name="local", adapter="local", project="bench", options=options))
     try:
-        target.endpoints.apply(endpoint(variant(register(target, folder, 1.0), "champion", instances=(instances, instances))))
+        target.endpoints.apply(
+            endpoint(
+                variant(register(target, folder, 1.0), "champion", instances=(instances, instances))
+            )
+        )
         state = settled(target)
         assert state.phase == "ready", state.failure
         yield target, home
@@ -116,7 +134,11 @@ def killed_variants(folder: Path, seconds: float) -> tuple[str, Load, int]:
                 os.kill(servers[number % len(servers)].pid, signal.SIGKILL)
                 kills += 1
         settled(target)
-    return f"kill -9 of a variant's process, {kills} times in {seconds:g} s, 2 instances", load, kills
+    return (
+        f"kill -9 of a variant's process, {kills} times in {seconds:g} s, 2 instances",
+        load,
+        kills,
+    )
 
 
 def killed_supervisors(folder: Path, seconds: float) -> tuple[str, Load, int]:
@@ -139,10 +161,16 @@ def hanging(folder: Path, seconds: float) -> tuple[str, Load, int]:
     """A model that hangs at one request in a hundred, with 2 instances and a time-out of 2 s."""
     with (
         served(folder, instances=2, timeout="2s") as (target, _),
-        Load(target, lambda n: {"x": float(n % 7), "sleep": 3600.0 if n % 100 == 99 else 0.0}) as load,
+        Load(
+            target, lambda n: {"x": float(n % 7), "sleep": 3600.0 if n % 100 == 99 else 0.0}
+        ) as load,
     ):
         time.sleep(seconds)
-    return f"a model that hangs at one request in a hundred, {seconds:g} s, 2 instances, time-out 2 s", load, 0
+    return (
+        f"a model that hangs at one request in a hundred, {seconds:g} s, 2 instances, time-out 2 s",
+        load,
+        0,
+    )
 
 
 def main() -> int:
@@ -150,7 +178,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=scaled(60.0, 0.5), help="of each case")
     parser.add_argument("--print-only", action="store_true", help="leave docs/promises.md as it is")
     options, _ = parser.parse_known_args()
-    lines = ["| case, 6 callers | acknowledged | failed | timed out (504) | unknown |", "|---|---|---|---|---|"]
+    lines = [
+        "| case, 6 callers | acknowledged | failed | timed out (504) | unknown |",
+        "|---|---|---|---|---|",
+    ]
     good = True
     for case in (killed_variants, killed_supervisors, hanging):
         folder = Path(tempfile.mkdtemp())
@@ -159,13 +190,25 @@ def main() -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         counts = load.counts
-        lines.append(f"| {name} | {counts['acknowledged']:,} | {counts['failed']:,} | {counts['timed out']:,} | {counts['unknown']:,} |")
+        lines.append(
+            f"| {name} | {counts['acknowledged']:,} | {counts['failed']:,} | "
+            f"{counts['timed out']:,} | {counts['unknown']:,} |"
+        )
         print(lines[-1], f"longest wait {max(load.gaps):.2f} s", flush=True)
-        good &= not counts["wrong"] and not counts["failed"] and counts["unknown"] <= kills * THREADS
+        good &= (
+            not counts["wrong"] and not counts["failed"] and counts["unknown"] <= kills * THREADS
+        )
     if not (options.print_only or SMALL):
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
-    print("no request failed but those in flight in what was killed" if good else "NOT: a request failed that no killed process had")
+        PAGE.write_text(
+            before + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2],
+            encoding="utf-8",
+        )
+    print(
+        "no request failed but those in flight in what was killed"
+        if good
+        else "NOT: a request failed that no killed process had"
+    )
     return 0 if good else 1
 
 

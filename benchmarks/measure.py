@@ -1,4 +1,7 @@
-"""Timing, and tables of ratios. A number here means little by itself: what is compared is measured in the same run."""
+"""Timing, and tables of ratios.
+
+A number here means little by itself: what is compared is measured in the same run.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ _T = TypeVar("_T")
 
 
 def scaled(whole: _T, small: _T) -> _T:
-    """Return the size of a benchmark; with --small the one by which it takes seconds, which shows that it runs and no more."""
+    """Return the size of a benchmark; with --small the one by which it takes seconds, which shows
+    that it runs and no more.
+    """
     return small if SMALL else whole
 
 
@@ -86,7 +91,9 @@ class Cost:
 
 
 def apart(work: Callable[..., object], *arguments: object) -> Cost:
-    """Measure what a piece of work costs in a process of its own, which imports everything again; with --small in this one."""
+    """Measure what a piece of work costs in a process of its own, which imports everything again;
+    with --small in this one.
+    """
     if SMALL:
         return _cost(work, *arguments)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -105,6 +112,13 @@ def cpu(work: Callable[[], object]) -> float:
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process has held. Not ru_maxrss, which begins with that of whoever started it."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    """The most memory that this process has held.
+
+    Not ru_maxrss, which begins with that of whoever started it.
+    """
+    (line,) = (
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
     return int(line.split()[1]) / 1024

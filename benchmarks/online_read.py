@@ -1,6 +1,7 @@
 """Online reads of 1 and 50 keys beside raw sqlite3 that builds the same rows. Goal: 1.5x at p50.
 
-`--feast-python PATH` (a Python with Feast 0.67) adds Feast's SQLite store, measured in its own process.
+`--feast-python PATH` (a Python with Feast 0.67) adds Feast's SQLite store, measured in its own
+process.
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ def main() -> None:
                 shown(size, "OnlineStore.get", ours, least, goal="goal: 1.5x"),
             ]
             if options.feast_python:
-                lines.append(shown(size, "Feast's SQLite store", feast(options.feast_python, size), least))
-        table(f"online reads, {ENTITIES:,} entities, 3 features, p50 / p99 of {CALLS:,} calls", lines)
+                lines.append(
+                    shown(size, "Feast's SQLite store", feast(options.feast_python, size), least)
+                )
+        table(
+            f"online reads, {ENTITIES:,} entities, 3 features, p50 / p99 of {CALLS:,} calls", lines
+        )
 
 
 def measured(get: Callable[[list[str]], object], batches: list[list[str]]) -> tuple[float, float]:
@@ -50,9 +55,16 @@ def measured(get: Callable[[list[str]], object], batches: list[list[str]]) -> tu
     return latencies(lambda: get(next(turns)), calls=CALLS)
 
 
-def shown(size: int, name: str, times: tuple[float, float], least: tuple[float, float], *, goal: str = "") -> Line:
+def shown(
+    size: int, name: str, times: tuple[float, float], least: tuple[float, float], *, goal: str = ""
+) -> Line:
     keys = f"{size} key{'s' * (size > 1)}"
-    return Line(name=f"{keys}: {name}", value=f"{times[0]:.4f} / {times[1]:.4f} ms", ratio=times[0] / least[0], goal=goal)
+    return Line(
+        name=f"{keys}: {name}",
+        value=f"{times[0]:.4f} / {times[1]:.4f} ms",
+        ratio=times[0] / least[0],
+        goal=goal,
+    )
 
 
 def filled(home: str):
@@ -64,11 +76,26 @@ def filled(home: str):
     from isthmus.feature_store.port import OnlineViewSpec, TableSpec
     from isthmus.target import Profile
 
-    target = targets.load(Profile(name="local", adapter="local", project="bench", options={"home": f"{home}/.isthmus"}))
-    features = (Column(name="clicks", type="int64"), Column(name="rate", type="float64"), Column(name="place", type="string"))
-    keys = (Column(name="entity_key", type="string"), *(Column(name=f"{n}_timestamp", type="timestamp") for n in ("event", "created")))
-    target.warehouse.apply(TableSpec(name="bench", columns=(*keys, *features), time_column="event_timestamp"))
-    moments = pa.array([UNTIL.replace(tzinfo=None) - timedelta(hours=1)] * ENTITIES, pa.timestamp("ms"))
+    target = targets.load(
+        Profile(
+            name="local", adapter="local", project="bench", options={"home": f"{home}/.isthmus"}
+        )
+    )
+    features = (
+        Column(name="clicks", type="int64"),
+        Column(name="rate", type="float64"),
+        Column(name="place", type="string"),
+    )
+    keys = (
+        Column(name="entity_key", type="string"),
+        *(Column(name=f"{n}_timestamp", type="timestamp") for n in ("event", "created")),
+    )
+    target.warehouse.apply(
+        TableSpec(name="bench", columns=(*keys, *features), time_column="event_timestamp")
+    )
+    moments = pa.array(
+        [UNTIL.replace(tzinfo=None) - timedelta(hours=1)] * ENTITIES, pa.timestamp("ms")
+    )
     rows = pa.table(
         {
             "entity_key": [f"k{n}" for n in range(ENTITIES)],
@@ -87,25 +114,39 @@ def filled(home: str):
 
 
 class RawStore:
-    """What one would write by hand: one table, one SELECT, a dict a row with its time as a datetime."""
+    """What one would write by hand: one table, one SELECT, a dict a row with its time as a
+    datetime.
+    """
 
     def __init__(self, path: Path) -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute(
-            "CREATE TABLE bench (entity_key TEXT PRIMARY KEY, event_ms INTEGER, clicks INTEGER, rate REAL, place TEXT) WITHOUT ROWID"
+            "CREATE TABLE bench (entity_key TEXT PRIMARY KEY, event_ms INTEGER, clicks "
+            "INTEGER, rate REAL, place TEXT) WITHOUT ROWID"
         )
         self.db.execute("BEGIN")
         self.db.executemany(
             "INSERT INTO bench VALUES (?, ?, ?, ?, ?)",
-            ((f"k{n}", int(UNTIL.timestamp()) * 1000, n, n / 7, f"place {n % 9}") for n in range(ENTITIES)),
+            (
+                (f"k{n}", int(UNTIL.timestamp()) * 1000, n, n / 7, f"place {n % 9}")
+                for n in range(ENTITIES)
+            ),
         )
         self.db.execute("COMMIT")
 
     def get(self, keys: list[str]) -> list[dict[str, object] | None]:
-        sql = f"SELECT entity_key, event_ms, clicks, rate, place FROM bench WHERE entity_key IN ({', '.join('?' * len(keys))})"
+        sql = (
+            "SELECT entity_key, event_ms, clicks, rate, place FROM bench WHERE entity_key IN "
+            f"({', '.join('?' * len(keys))})"
+        )
         rows = {
-            key: {"feature_timestamp": EPOCH + timedelta(milliseconds=at), "clicks": clicks, "rate": rate, "place": place}
+            key: {
+                "feature_timestamp": EPOCH + timedelta(milliseconds=at),
+                "clicks": clicks,
+                "rate": rate,
+                "place": place,
+            }
             for key, at, clicks, rate, place in self.db.execute(sql, keys)
         }
         return [rows.get(key) for key in keys]
@@ -145,7 +186,12 @@ print(json.dumps([cuts[49], cuts[98]]))
 
 
 def feast(python: Path, size: int) -> tuple[float, float]:
-    done = subprocess.run([python, "-c", FEAST, str(ENTITIES), str(size), "1000"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-c", FEAST, str(ENTITIES), str(size), "1000"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     p50, p99 = json.loads(done.stdout.splitlines()[-1])
     return p50, p99
 

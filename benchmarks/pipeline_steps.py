@@ -1,7 +1,10 @@
-"""What a pipeline step costs above the process that it runs: three trivial steps in a chain, beside bare subprocesses and kfp.local.
+"""What a pipeline step costs above the process that it runs: three trivial steps in a chain, beside
+bare subprocesses and kfp.local.
 
-`python -m benchmarks.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an environment of its own
-(`pip install kfp`), at its fastest: SubprocessRunner without a virtual environment, no `pip install` in each step, its import not counted
+`python -m benchmarks.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
+environment of its own
+(`pip install kfp`), at its fastest: SubprocessRunner without a virtual environment, no `pip
+install` in each step, its import not counted
 (the pipeline is called again and again in one process).
 """
 
@@ -51,7 +54,10 @@ def main(argv: list[str] | None = None) -> None:
     bare = best(lambda: [subprocess.run(python, check=True) for _ in range(STEPS)], runs=5)
     lines = [
         Line(
-            name="/bin/true, subprocess.run", value=_a_step(best(lambda: [subprocess.run(["/bin/true"], check=True) for _ in range(STEPS)]))
+            name="/bin/true, subprocess.run",
+            value=_a_step(
+                best(lambda: [subprocess.run(["/bin/true"], check=True) for _ in range(STEPS)])
+            ),
         ),
         Line(name="python -c pass, subprocess.run", value=_a_step(bare), ratio=1.0),
     ]
@@ -61,20 +67,34 @@ def main(argv: list[str] | None = None) -> None:
     ):
         total, steps = chain(command)
         lines.append(Line(name=f"{name}: the steps", value=_a_step(steps), ratio=steps / bare))
-        lines.append(Line(name=f"{name}: submit to seen done", value=_a_step(total), ratio=total / bare))
+        lines.append(
+            Line(name=f"{name}: submit to seen done", value=_a_step(total), ratio=total / bare)
+        )
     if arguments.kfp_python:
         spent = kfp(arguments.kfp_python)
-        lines.append(Line(name="kfp.local, SubprocessRunner without venv", value=_a_step(spent), ratio=spent / bare))
-    imports = cpu_seconds([sys.executable, "-c", "import isthmus.pipelines.step, isthmus.adapters.local.blobs"]) - cpu_seconds(python)
+        lines.append(
+            Line(
+                name="kfp.local, SubprocessRunner without venv",
+                value=_a_step(spent),
+                ratio=spent / bare,
+            )
+        )
+    imports = cpu_seconds(
+        [sys.executable, "-c", "import isthmus.pipelines.step, isthmus.adapters.local.blobs"]
+    ) - cpu_seconds(python)
     table(
         f"pipeline steps ({STEPS} in a chain; wall time a step, least of some runs)",
         lines,
-        note=f"a step's own imports cost {imports * 1e3:.0f} ms CPU; all durable: {fsyncs()} fsyncs a step here",
+        note=f"a step's own imports cost {imports * 1e3:.0f} ms CPU; all durable: {fsyncs()} "
+        "fsyncs a step here",
     )
 
 
 def chain(command: tuple[str, ...]) -> tuple[float, float]:
-    """Wall seconds of a chain of steps that the cache does not know: (submit until a watcher sees the end, first start to last end)."""
+    """Wall seconds of a chain of steps that the cache does not know:
+
+    (submit until a watcher sees the end, first start to last end).
+    """
     from isthmus.adapters import targets
     from isthmus.pipelines.graph import Pipeline, Step
     from isthmus.pipelines.submit import submit
@@ -84,10 +104,20 @@ def chain(command: tuple[str, ...]) -> tuple[float, float]:
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:
-        profile = Profile(name="local", adapter="local", project="bench", options={"home": str(Path(folder) / ".isthmus")})
-        with Project(Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)) as project:
+        profile = Profile(
+            name="local",
+            adapter="local",
+            project="bench",
+            options={"home": str(Path(folder) / ".isthmus")},
+        )
+        with Project(
+            Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
+        ) as project:
             names = [f"s{number}" for number in range(STEPS)]
-            steps = tuple(Step(name=name, command=command, needs=(names[i - 1],) if i else (), cache=False) for i, name in enumerate(names))
+            steps = tuple(
+                Step(name=name, command=command, needs=(names[i - 1],) if i else (), cache=False)
+                for i, name in enumerate(names)
+            )
             graph, numbers = Pipeline(name="bench", steps=steps), count(1)
             inner: list[float] = []
 
@@ -105,10 +135,21 @@ def chain(command: tuple[str, ...]) -> tuple[float, float]:
 
 def kfp(python: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "chain.py"  # KFP reads a component's source, so it has to be in a file
+        file = (
+            Path(folder) / "chain.py"
+        )  # KFP reads a component's source, so it has to be in a file
         file.write_text(_KFP.replace("STEPS", str(STEPS)), encoding="utf-8")
-        environment = os.environ | {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"}  # it calls `python3`
-        done = subprocess.run([python, file, folder], capture_output=True, text=True, check=False, cwd=folder, env=environment)
+        environment = os.environ | {
+            "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
+        }  # it calls `python3`
+        done = subprocess.run(
+            [python, file, folder],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env=environment,
+        )
         if done.returncode:
             raise SystemExit(f"kfp.local failed:\n{done.stderr[-2000:]}")
         return float(done.stderr.strip().splitlines()[-1])
@@ -127,10 +168,21 @@ def fsyncs() -> int:
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:
-        profile = Profile(name="local", adapter="local", project="bench", options={"home": str(Path(folder) / ".isthmus")})
-        with Project(Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)) as project:
+        profile = Profile(
+            name="local",
+            adapter="local",
+            project="bench",
+            options={"home": str(Path(folder) / ".isthmus")},
+        )
+        with Project(
+            Description(spec=ProjectSpec(name="bench"), folder=folder), targets.load(profile)
+        ) as project:
             with patch.object(type(project.target.pipelines), "submit"):
-                submit(project, Pipeline(name="bench", steps=(Step(name="s", command=("/bin/true",)),)), run="r1")
+                submit(
+                    project,
+                    Pipeline(name="bench", steps=(Step(name="s", command=("/bin/true",)),)),
+                    run="r1",
+                )
             seen = 0
             real = os.fsync
 
@@ -140,7 +192,9 @@ def fsyncs() -> int:
                 real(descriptor)
 
             with patch.object(os, "fsync", counted):
-                module.main(["--run", f"{project.target.blobs.root}/runs/r1/run.json", "--step", "s"])
+                module.main(
+                    ["--run", f"{project.target.blobs.root}/runs/r1/run.json", "--step", "s"]
+                )
             return seen
 
 

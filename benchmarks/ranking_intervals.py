@@ -1,6 +1,8 @@
-"""Intervals that draw units: how long 2,000 samples of 100,000 rows and 1,000 units take, and how often they hold the truth.
+"""Intervals that draw units: how long 2,000 samples of 100,000 rows and 1,000 units take, and how
+often they hold the truth.
 
-`python -m benchmarks.ranking_intervals [--logs 2000]`: simulated logs of 300 people (tests/pipelines/people.py), seeds fixed. Beside them
+`python -m benchmarks.ranking_intervals [--logs 2000]`: simulated logs of 300 people
+(tests/pipelines/people.py), seeds fixed. Beside them
 the row bootstrap, and the plain way: every sample a table of its own.
 """
 
@@ -36,11 +38,19 @@ def speed() -> None:
     ours = time.process_time() - started
     plain = 2000 * _plain(log, scaled(20, 1))
     table(
-        f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 7 metrics of a model and 7 differences",
+        f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 7 metrics "
+        "of a model and 7 differences",
         [
             Line(name="ours", value=f"{ours:.2f} s", ratio=1.0, goal="2 s"),
-            Line(name="... of which the metrics and their sums by unit", value=f"{summed - started:.2f} s"),
-            Line(name="a table for each sample, one AUC and one NDCG (20 run)", value=f"{plain:.0f} s", ratio=plain / ours),
+            Line(
+                name="... of which the metrics and their sums by unit",
+                value=f"{summed - started:.2f} s",
+            ),
+            Line(
+                name="a table for each sample, one AUC and one NDCG (20 run)",
+                value=f"{plain:.0f} s",
+                ratio=plain / ours,
+            ),
         ],
     )
 
@@ -50,12 +60,21 @@ def _log_of(rows: int, number: int) -> people.Log:
     log = people.log(number, 0)
     times = -(-rows // len(log.outcome))
     again = [
-        np.concatenate([getattr(log, name) for _ in range(times)])[:rows] for name in ("unit", "day", "outcome", "by_item", "by_person")
+        np.concatenate([getattr(log, name) for _ in range(times)])[:rows]
+        for name in ("unit", "day", "outcome", "by_item", "by_person")
     ]
     lists = int(log.group.max()) + 1
     group = np.concatenate([log.group + lists * turn for turn in range(times)])[:rows]
     unit, day, outcome, by_item, by_person = again
-    return people.Log(unit=unit, group=group, day=day, outcome=outcome, by_item=by_item, by_person=by_person, units=number)
+    return people.Log(
+        unit=unit,
+        group=group,
+        day=day,
+        outcome=outcome,
+        by_item=by_item,
+        by_person=by_person,
+        units=number,
+    )
 
 
 def _plain(log: people.Log, samples: int) -> float:
@@ -79,13 +98,18 @@ def coverage(logs: int) -> None:
         Line(
             name=name,
             value=f"{100 * values[name]:.1f} %, {100 * differences[name]:.1f} %",
-            goal="93.0 .. 97.0 %" + (f"   rows drawn: {100 * naive[name]:.1f} %" if name in naive else ""),
+            goal="93.0 .. 97.0 %"
+            + (f"   rows drawn: {100 * naive[name]:.1f} %" if name in naive else ""),
         )
         for name in values
     ]
-    milliseconds, sigma = (time.process_time() - started) / logs * 1e3, 100 * (0.95 * 0.05 / logs) ** 0.5
+    milliseconds, sigma = (
+        (time.process_time() - started) / logs * 1e3,
+        100 * (0.95 * 0.05 / logs) ** 0.5,
+    )
     table(
-        f"95 % intervals that hold the truth, of {logs:,} logs of 300 people: the value, the difference to another model's",
+        f"95 % intervals that hold the truth, of {logs:,} logs of 300 people: the value, the "
+        "difference to another model's",
         lines,
         note=f"{milliseconds:.0f} ms CPU a log; one standard error is {sigma:.1f} points",
     )

@@ -1,6 +1,8 @@
-"""Whether a replay says what is true, in 120 logs of a world that is known; and what a large log takes. `--answers N`
+"""Whether a replay says what is true, in 120 logs of a world that is known; and what a large log
+takes. `--answers N`
 
-The world's answers are ranked under block, boost, pin, reserve and a cap (tests/experiments/ruled_world.py). The large log is the laptop's:
+The world's answers are ranked under block, boost, pin, reserve and a cap
+(tests/experiments/ruled_world.py). The large log is the laptop's:
 20 candidates, 5 places; beside it a quarter of it, as memory must not grow with the log.
 """
 
@@ -33,7 +35,8 @@ CANDIDATES, SLOTS, EXPLORE, GROUP = 20, 5, 0.3, 5_000
 START = datetime(2024, 1, 8, tzinfo=UTC)
 FILES = mini.FILES | {
     "project.yaml": mini.FILES["project.yaml"].replace(
-        "      position:   {type: int}\n", "      position:   {type: int}\n      exposure_id: {type: string, required: false}\n"
+        "      position:   {type: int}\n",
+        "      position:   {type: int}\n      exposure_id: {type: string, required: false}\n",
     )
 }
 REPLAY = """
@@ -63,7 +66,9 @@ def truth() -> None:
     rng = Random(20261128)
     logs = [judged(rng, OF_A_LOG, 200) for _ in range(LOGS)]
     robust = [log.replay.doubly_robust for log in logs]
-    holds = sum(value.low <= log.earned <= value.high for value, log in zip(robust, logs, strict=True))
+    holds = sum(
+        value.low <= log.earned <= value.high for value, log in zip(robust, logs, strict=True)
+    )
     estimates = {
         "IPS": [log.replay.value for log in logs],
         "self-normalised": [log.replay.self_normalised.value for log in logs],
@@ -75,8 +80,20 @@ def truth() -> None:
     for name, values in estimates.items():
         errors = np.array(values) - earned
         goal = "" if "ignore" in name else "|z| < 3"
-        lines.append(Line(name=name, value=f"{np.mean(values):.4f}  z {z(errors):+.1f}  sd {errors.std():.4f}", goal=goal))
-    lines.append(Line(name="doubly robust's intervals hold it", value=f"{100 * holds / LOGS:.0f} %", goal="95 %"))
+        lines.append(
+            Line(
+                name=name,
+                value=f"{np.mean(values):.4f}  z {z(errors):+.1f}  sd {errors.std():.4f}",
+                goal=goal,
+            )
+        )
+    lines.append(
+        Line(
+            name="doubly robust's intervals hold it",
+            value=f"{100 * holds / LOGS:.0f} %",
+            goal="95 %",
+        )
+    )
     table(f"{LOGS} logs of {OF_A_LOG:,} answers under five rules", lines)
 
 
@@ -94,10 +111,19 @@ def large(answers: int) -> None:
         for share in scaled((0.25, 1.0), (1.0,)):
             until = START + step * answers * share
             printed = subprocess.run(
-                [sys.executable, "-c", REPLAY, str(folder), until.isoformat()], check=True, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", REPLAY, str(folder), until.isoformat()],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
             ).stdout.split()
             count, seconds, memory = int(printed[0]), float(printed[1]), printed[2]
-            lines.append(Line(name=f"{count:,} answers", value=f"{1000 * seconds / count:.2f} ms of CPU each", goal=f"{memory} MB at most"))
+            lines.append(
+                Line(
+                    name=f"{count:,} answers",
+                    value=f"{1000 * seconds / count:.2f} ms of CPU each",
+                    goal=f"{memory} MB at most",
+                )
+            )
         table(f"a log of {answers:,} answers of {CANDIDATES} candidates, {SLOTS} places", lines)
 
 
@@ -105,7 +131,9 @@ def fill(project: isthmus.Project, answers: int) -> None:
     chance = Random(1)
     for first in range(0, answers, GROUP):
         numbers = range(first, min(first + GROUP, answers))
-        rankings, exposures, seen = map(list, zip(*(logged(number, answers, chance) for number in numbers), strict=True))
+        rankings, exposures, seen = map(
+            list, zip(*(logged(number, answers, chance) for number in numbers), strict=True)
+        )
         emit_stream(project, RANKINGS, rankings)
         emit_stream(project, EXPOSURES, [row for rows in exposures for row in rows])
         clicked = [row for rows in seen for row in rows]
@@ -120,16 +148,37 @@ def click(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def logged(number: int, answers: int, chance: Random) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+def logged(
+    number: int, answers: int, chance: Random
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """A ranking, its exposures, and the impressions of those that were clicked."""
     moment = START + timedelta(days=1) / answers * number
     items = chance.sample(range(1, 81), CANDIDATES)
     best = sorted(range(CANDIDATES), key=items.__getitem__)
-    places, explored = shown_places(items, [0.0] * CANDIDATES, plain_arrangement(best, SLOTS), explore=EXPLORE, rng=chance)
-    shared = {"event_timestamp": moment, "endpoint": "ranker", "unit": f"v{number // 3}", "variant": "champion", "version": "ranker@1"}
+    places, explored = shown_places(
+        items, [0.0] * CANDIDATES, plain_arrangement(best, SLOTS), explore=EXPLORE, rng=chance
+    )
+    shared = {
+        "event_timestamp": moment,
+        "endpoint": "ranker",
+        "unit": f"v{number // 3}",
+        "variant": "champion",
+        "version": "ranker@1",
+    }
     shared |= {"entity": "item", "explored": explored}
-    ranking = {"event_id": f"q-b-{number}", "gateway": "q-b", "sequence": number, "candidates": text(items), "model_order": text(best)}
-    ranking |= {"explore": EXPLORE, "slots": SLOTS, "request": '{"segment_id":"a"}', "milliseconds": 1.0} | shared
+    ranking = {
+        "event_id": f"q-b-{number}",
+        "gateway": "q-b",
+        "sequence": number,
+        "candidates": text(items),
+        "model_order": text(best),
+    }
+    ranking |= {
+        "explore": EXPLORE,
+        "slots": SLOTS,
+        "request": '{"segment_id":"a"}',
+        "milliseconds": 1.0,
+    } | shared
     exposures = [
         {"event_id": f"q-b-{number}-{p.position}", "entity_key": str(p.item), "position": p.position, "score": 0.0} | shared
         | {"propensity": p.propensity}
@@ -141,8 +190,17 @@ def logged(number: int, answers: int, chance: Random) -> tuple[dict[str, Any], l
 def impressions(exposures: list[dict[str, Any]], chance: Random) -> Iterator[dict[str, Any]]:
     for row in exposures:
         if chance.random() < 0.05:
-            about = {"item_id": int(row["entity_key"]), "segment_id": "a", "position": row["position"]}
-            yield {"event_id": f"i-{row['event_id']}", "event_timestamp": row["event_timestamp"], "exposure_id": row["event_id"], **about}
+            about = {
+                "item_id": int(row["entity_key"]),
+                "segment_id": "a",
+                "position": row["position"],
+            }
+            yield {
+                "event_id": f"i-{row['event_id']}",
+                "event_timestamp": row["event_timestamp"],
+                "exposure_id": row["event_id"],
+                **about,
+            }
 
 
 def text(value: object) -> str:

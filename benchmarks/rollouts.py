@@ -1,4 +1,5 @@
-"""Rollouts in random weather: no promise is broken; and without one of the engine's precautions it is. Then what a look costs.
+"""Rollouts in random weather: no promise is broken; and without one of the engine's precautions it
+is. Then what a look costs.
 
 `--steps N`: looks of controllers (default 20,000; 100,000 take a minute). Episode n has the seed n.
 """
@@ -72,7 +73,10 @@ def weather(steps: int) -> None:
     lines = [Line(name="looks", value=f"{looks:,}"), Line(name="rollouts", value=f"{episodes:,}")]
     lines += [Line(name=name, value=f"{count:,}") for name, count in sorted(counts.items())]
     lines += [
-        Line(name="late raises where none is fenced: the longest, all asleep", value=f"{late.total_seconds():.0f} s"),
+        Line(
+            name="late raises where none is fenced: the longest, all asleep",
+            value=f"{late.total_seconds():.0f} s",
+        ),
         Line(name="promises broken", value=f"{promises.total()}", goal="goal: 0"),
     ]
     table(f"rollouts in random weather, {time.perf_counter() - started:.0f} s", lines)
@@ -91,7 +95,9 @@ def precautions() -> None:
                 seen += Counter(violation.promise for violation in played.violations)
         most = seen.most_common(1)[0][0] if seen else "nothing"
         lines.append(Line(name=name, value=f"{caught} of {seed} rollouts", goal=most))
-    table("without one of the precautions: rollouts in which it was seen, and what was broken", lines)
+    table(
+        "without one of the precautions: rollouts in which it was seen, and what was broken", lines
+    )
 
 
 def costs() -> None:
@@ -101,24 +107,44 @@ def costs() -> None:
         state = scene.until("baking", 2)
         scene.world.advance(timedelta(minutes=10) + traits.metrics_delay)
         seen = observe(scene.ports(), state, scene.world.now()).seen
-        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(500, 10))
-        lines.append(Line(name=f"{traits.name}: a tick with new minutes, p50 / p99", value=f"{p50:.3f} / {p99:.3f} ms"))
+        p50, p99 = latencies(
+            partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(500, 10)
+        )
+        lines.append(
+            Line(
+                name=f"{traits.name}: a tick with new minutes, p50 / p99",
+                value=f"{p50:.3f} / {p99:.3f} ms",
+            )
+        )
         scene.run(1)
         state = scene.state
-        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(2_000, 10))
-        lines.append(Line(name=f"{traits.name}: a tick with nothing new, p50 / p99", value=f"{p50:.3f} / {p99:.3f} ms"))
+        p50, p99 = latencies(
+            partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(2_000, 10)
+        )
+        lines.append(
+            Line(
+                name=f"{traits.name}: a tick with nothing new, p50 / p99",
+                value=f"{p50:.3f} / {p99:.3f} ms",
+            )
+        )
         while scene.look().again:
             continue
         calls = len(scene.calls().calls)
         scene.look()
         lines.append(
-            Line(name=f"{traits.name}: port calls of a look with nothing new", value=f"{len(scene.calls().calls) - calls}", goal="goal: 3")
+            Line(
+                name=f"{traits.name}: port calls of a look with nothing new",
+                value=f"{len(scene.calls().calls) - calls}",
+                goal="goal: 3",
+            )
         )
     table("what the engine costs, in the scripted world", lines)
 
 
 def looks() -> None:
-    """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a minute."""
+    """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a
+    minute.
+    """
     lines: list[Line] = []
     for kind in scaled((laptop, sagemaker), (laptop,)):
         with TemporaryDirectory() as folder, Baking(kind(Path(folder))).going_on() as baking:
@@ -131,7 +157,11 @@ def looks() -> None:
             p50, p99 = latencies(baking.look, calls=scaled(100, 10))
             none = baking.calls()
             lines += [
-                Line(name=f"{name}: no new minute, p50 / p99", value=f"{p50:.1f} / {p99:.1f} ms", goal=f"goal: {goals[0]}; {none}"),
+                Line(
+                    name=f"{name}: no new minute, p50 / p99",
+                    value=f"{p50:.1f} / {p99:.1f} ms",
+                    goal=f"goal: {goals[0]}; {none}",
+                ),
                 Line(
                     name=f"{name}: a new minute, median / longest",
                     value=f"{median(milliseconds):.1f} / {max(milliseconds):.1f} ms",
@@ -151,10 +181,16 @@ class Baking:
         plan = plan_of(replace(ROLLOUT, steps=steps), ENDPOINT, traits_of(self.deployment))
         scenario = Scenario(name="looks", rollout="ranker", expect=Expect(end="promoted"))
         start = place.start(plan.advance)
-        self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback)
+        self.setting = TargetSetting(
+            scenario, "ranker", self.open, start=start, rollback=place.rollback
+        )
         self.ports = self.setting.ports()
         self.remembered: Stored | None = None
-        documents.begin(self.ports.state, "ranker", lambda name: beginning(name, "ranker", plan, start, who="ann"))
+        documents.begin(
+            self.ports.state,
+            "ranker",
+            lambda name: beginning(name, "ranker", plan, start, who="ann"),
+        )
         while not self.state.checks:
             self.settle()
             self.setting.advance(timedelta(seconds=10))
@@ -164,7 +200,9 @@ class Baking:
         return self.opened
 
     def look(self) -> LookResult:
-        result = look(self.ports, "ranker", holder="a", clock=self.setting.now, remembered=self.remembered)
+        result = look(
+            self.ports, "ranker", holder="a", clock=self.setting.now, remembered=self.remembered
+        )
         self.remembered = result.stored
         return result
 
@@ -192,7 +230,9 @@ class Baking:
         return (time.perf_counter() - started) * 1e3
 
     def calls(self) -> str:
-        """What a look asks for, in order: the provider's operations as the stack logs them; on this machine the ports'."""
+        """What a look asks for, in order: the provider's operations as the stack logs them; on this
+        machine the ports'.
+        """
         before = len(self.log)
         self.look()
         operations = [call.operation for call in self.log[before:]]
@@ -200,7 +240,9 @@ class Baking:
 
     @property
     def log(self) -> Sequence[Call | StackCall]:
-        return self.place.stack.calls() if isinstance(self.place, Cloud) else self.opened.calls.calls
+        return (
+            self.place.stack.calls() if isinstance(self.place, Cloud) else self.opened.calls.calls
+        )
 
     @contextmanager
     def going_on(self) -> Generator[Baking]:

@@ -1,6 +1,8 @@
-"""Memory and CPU of a training run's four steps, with a predictor that answers by columns and with one that answers by rows.
+"""Memory and CPU of a training run's four steps, with a predictor that answers by columns and with
+one that answers by rows.
 
-The trainer keeps Arrow and learns next to nothing, so what is shown is Isthmus' own share, with Python and its libraries (some 150 MB).
+The trainer keeps Arrow and learns next to nothing, so what is shown is Isthmus' own share, with
+Python and its libraries (some 150 MB).
 `python -m benchmarks.training 1000000` measures another size.
 """
 
@@ -68,7 +70,8 @@ def by_rows(data, label, features):
 def by_columns(data, label, features):
     return ByColumns(data[label].to_numpy().mean().item())
 """
-# Python imports a sitecustomize.py of PYTHONPATH as it starts: so every process of a run tells what it took.
+# Python imports a sitecustomize.py of PYTHONPATH as it starts: so every process of a run tells what
+# it took.
 AT_EXIT = """
 import atexit, resource, sys
 
@@ -95,8 +98,16 @@ def main(sizes: Sequence[int] = SIZES) -> None:
                 for text in file.read_text().splitlines():
                     megabytes, seconds, *arguments = text.split()
                     step = arguments[arguments.index("--step") + 1]
-                    lines.append(Line(name=f"{trainer}: {step}", value=f"{float(megabytes):,.0f} MB, {float(seconds):,.1f} CPU s"))
-            table(f"peak memory of a run's steps, {rows:,} rows x {len(NUMBERS + HISTORY)} features", lines)
+                    lines.append(
+                        Line(
+                            name=f"{trainer}: {step}",
+                            value=f"{float(megabytes):,.0f} MB, {float(seconds):,.1f} CPU s",
+                        )
+                    )
+            table(
+                f"peak memory of a run's steps, {rows:,} rows x {len(NUMBERS + HISTORY)} features",
+                lines,
+            )
 
 
 def _prepare(folder: Path, rows: int) -> None:
@@ -130,7 +141,9 @@ def _prepare(folder: Path, rows: int) -> None:
     (folder / "ranker.py").write_text(RANKER)
     features = ", ".join([*NUMBERS, *(f"item_history.{name}" for name in HISTORY)])
     for trainer in ("by_columns", "by_rows"):
-        (folder / "models" / f"{trainer}.yaml").write_text(MODEL.format(features=features, trainer=trainer))
+        (folder / "models" / f"{trainer}.yaml").write_text(
+            MODEL.format(features=features, trainer=trainer)
+        )
     with im.open(folder / "project.yaml") as project:
         im.apply(project)
         for event, columns in (("impression", impressions), ("click", clicks)):

@@ -1,4 +1,6 @@
-"""A project on the clock of its target: where a target has simulated time, that is where the simulation stands."""
+"""A project on the clock of its target: where a target has simulated time, that is where the
+simulation stands.
+"""
 
 from __future__ import annotations
 

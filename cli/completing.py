@@ -1,4 +1,6 @@
-"""Shell completion: the names of a project's targets, models, runs and endpoints, read from its files alone."""
+"""Shell completion: the names of a project's targets, models, runs and endpoints, read from its
+files alone.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,21 @@ from functools import partial
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+)
 
 from .console import PROJECT, project_file
 
-SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+SHELLS: dict[str, type[ShellComplete]] = {
+    "bash": BashComplete,
+    "zsh": ZshComplete,
+    "fish": FishComplete,
+}
 VARIABLE = "_ISTHMUS_COMPLETE"
 
 
@@ -27,11 +39,25 @@ class Name(click.types.StringParamType):
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
         if folder := ctx.find_root().params.get("folder"):  # isthmus -C DIR ...
             os.chdir(folder)
-        path = Path(project_file(str(ctx.params.get("project_path") or os.environ.get("ISTHMUS_PROJECT") or PROJECT), above=True))
-        return [CompletionItem(name) for name in _NAMES[self.kind](path.parent) if name.startswith(incomplete)]
+        path = Path(
+            project_file(
+                str(ctx.params.get("project_path") or os.environ.get("ISTHMUS_PROJECT") or PROJECT),
+                above=True,
+            )
+        )
+        return [
+            CompletionItem(name)
+            for name in _NAMES[self.kind](path.parent)
+            if name.startswith(incomplete)
+        ]
 
 
 def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
@@ -61,7 +87,11 @@ def _runs(folder: Path) -> Iterable[str]:
     from ..user_state import FOLDER, is_known
 
     own = folder / FOLDER
-    return (path.parent.name for path in sorted(own.glob("runs/*/record.json"))) if is_known(own) else ()
+    return (
+        (path.parent.name for path in sorted(own.glob("runs/*/record.json")))
+        if is_known(own)
+        else ()
+    )
 
 
 _NAMES: dict[str, Callable[[Path], Iterable[str]]] = {  # of a project's folder
@@ -91,6 +121,10 @@ _PARAMETERS = {
 def complete_names(click_command: click.Command, *, group: str) -> None:
     """Give a command's parameters the names that they take."""
     for parameter in click_command.params:
-        kind = "experiment" if (group, parameter.name) == ("experiment", "name") else _PARAMETERS.get(parameter.name or "")
+        kind = (
+            "experiment"
+            if (group, parameter.name) == ("experiment", "name")
+            else _PARAMETERS.get(parameter.name or "")
+        )
         if kind and isinstance(parameter.type, click.types.StringParamType):
             parameter.type = Name(kind)

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 import click
 
 from .. import logs
-from ..errors import DryRun, IsthmusError, IsthmusWarning, OutcomeUnknown, ProjectError, Refused, Unavailable
+from ..errors import (
+    DryRun,
+    IsthmusError,
+    IsthmusWarning,
+    OutcomeUnknown,
+    ProjectError,
+    Refused,
+    Unavailable,
+)
 from ..escapes import beneath, escaped, escaped_line
 from .tables import Grid
 
@@ -31,7 +39,9 @@ FORMAT = 2  # of `--json`: the shapes in docs/reference.md. A field may come, no
 class Console:
     """One command's voice. Results go to stdout; progress, calls and errors to stderr."""
 
-    speaking: ClassVar[Console | None] = None  # the command that runs now: errors leave in its voice
+    speaking: ClassVar[Console | None] = (
+        None  # the command that runs now: errors leave in its voice
+    )
 
     def __init__(
         self,
@@ -49,33 +59,53 @@ class Console:
         self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
-        self._headline = ""  # of a cloud's target: said when the project is opened, not again with the result
+        self._headline = (
+            ""  # of a cloud's target: said when the project is opened, not again with the result
+        )
         self._opened: Project | None = None
 
     def open(self) -> Project:
-        """The project of this command, with progress on stderr and, with `--dry-run`, a target that changes nothing."""
+        """The project of this command, with progress on stderr and, with `--dry-run`, a target that
+        changes nothing.
+        """
         from ..runtime import open as open_project
         from ..target import CallLog
 
         calls = CallLog(dry_run=self.dry_run)
-        project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
+        project = open_project(
+            self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress
+        )
         self._opened = project
         if project.target.adapter.remote and not (self.as_json or self.quiet):
             from ..lifecycle.plan import headline, where
 
-            self._headline = headline(project.target.name, where(project))  # before the first call that changes something
+            self._headline = headline(
+                project.target.name, where(project)
+            )  # before the first call that changes something
             self.say(self._headline)
         return project
 
-    def ask(self, project: Project, question: str, what: Callable[[], object], *, yes: bool) -> None:
-        """Ask before a cloud that is not offline is changed. Refused where nobody can answer; nothing is asked with `yes`.
+    def ask(
+        self, project: Project, question: str, what: Callable[[], object], *, yes: bool
+    ) -> None:
+        """Ask before a cloud that is not offline is changed.
+
+        Refused where nobody can answer; nothing is asked with `yes`.
 
         `what` is about to happen: worked out only where somebody is asked.
         """
-        if yes or self.dry_run or not project.target.adapter.remote or "endpoint_url" in project.target.profile.options:
+        if (
+            yes
+            or self.dry_run
+            or not project.target.adapter.remote
+            or "endpoint_url" in project.target.profile.options
+        ):
             return
         if self.as_json or not sys.stdin.isatty():
-            raise Refused(f"{project.target.name}: nothing was changed, as nobody here can say yes", remedy="pass --yes")
+            raise Refused(
+                f"{project.target.name}: nothing was changed, as nobody here can say yes",
+                remedy="pass --yes",
+            )
         click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, *parts: str | Grid) -> None:
@@ -85,7 +115,10 @@ class Console:
             _show(parts, err=self.aside)
 
     def result(self, value: object, *parts: str | Grid, raw: bool = False) -> None:
-        """The command's result: JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is."""
+        """The command's result:
+
+        JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is.
+        """
         self._clear()
         if self.as_json:
             click.echo(_json(document(value)))
@@ -96,7 +129,9 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """What the command is about to do: said with `--dry-run`, before the call at which it stopped."""
+        """What the command is about to do: said with `--dry-run`, before the call at which it
+        stopped.
+        """
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:
@@ -105,24 +140,36 @@ class Console:
             self.result({"dry_run": stop.message}, f"dry run: {stop.message}")
         else:
             value, text = self._preview
-            self.result({"dry_run": stop.message, "would": value}, f"{text}\ndry run: {stop.message}")
+            self.result(
+                {"dry_run": stop.message, "would": value}, f"{text}\ndry run: {stop.message}"
+            )
 
     def next(self, *commands: str) -> None:
         """What to run now, on the same target as this command."""
         if commands:
             self.say(
-                "next   " + "    ".join(f"isthmus {command}{'' if command.startswith('init ') else self.same}" for command in commands)
+                "next   "
+                + "    ".join(
+                    f"isthmus {command}{'' if command.startswith('init ') else self.same}"
+                    for command in commands
+                )
             )
 
     @property
     def same(self) -> str:
         """The options of a command for the same target."""
-        return (f" --target {self.target}" if self.target else "") + (" --offline" if self.offline else "")
+        return (f" --target {self.target}" if self.target else "") + (
+            " --offline" if self.offline else ""
+        )
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """One line that is rewritten, at most ten times a second; where stderr is not a terminal a line every half a minute."""
+        """One line that is rewritten, at most ten times a second; where stderr is not a terminal a
+        line every half a minute.
+        """
         now = time.monotonic()
-        share = f"{done:,} of {total:,}" if total is not None else f"{done:,}" if done else "under way"
+        share = (
+            f"{done:,} of {total:,}" if total is not None else f"{done:,}" if done else "under way"
+        )
         if self.as_json or not sys.stderr.isatty() or logs.as_json():
             if now - self._progress_at >= QUIET and not self.quiet:
                 self._progress_at = now
@@ -147,11 +194,17 @@ class Console:
 
     def _clear(self) -> None:
         if self._progress_shown:
-            self._draw("\r\x1b[K" if is_terminal(sys.stderr) else "\r" + " " * len(self._progress_shown) + "\r")
+            self._draw(
+                "\r\x1b[K"
+                if is_terminal(sys.stderr)
+                else "\r" + " " * len(self._progress_shown) + "\r"
+            )
             self._progress_shown = ""
 
     def picture(self, text: str) -> None:
-        """Show text alone on the terminal, in place of all that is there; nothing where stdout is no terminal."""
+        """Show text alone on the terminal, in place of all that is there; nothing where stdout is
+        no terminal.
+        """
         if sys.stdout.isatty():
             stream = beneath(sys.stdout)
             stream.write("\x1b[2J\x1b[H")
@@ -183,7 +236,9 @@ class Console:
             click.echo(escaped(f"warning  {text}"), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
-        """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
+        """What became of the offline stack, where that is why a call had no answer: then there is
+        nothing to look at.
+        """
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
         from ..stacks import gone
@@ -219,7 +274,9 @@ def _terminal(stream: TextIO) -> Terminal | None:
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
-        click.echo("\n".join(map(escaped, map(str, parts))), err=err)  # before click, which takes colours out of a pipe's text
+        click.echo(
+            "\n".join(map(escaped, map(str, parts))), err=err
+        )  # before click, which takes colours out of a pipe's text
         return
     for part in parts or ("",):
         if isinstance(part, Grid):
@@ -251,7 +308,9 @@ def _json(value: object) -> str:
 
     try:
         return msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
-    except UnicodeEncodeError:  # a name of a file that is no UTF-8: half a surrogate pair, which JSON can only escape
+    except (
+        UnicodeEncodeError
+    ):  # a name of a file that is no UTF-8: half a surrogate pair, which JSON can only escape
         return json.dumps(_builtins(value), indent=2)
 
 
@@ -262,7 +321,11 @@ def _builtins(value: object) -> object:
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
-    document: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": remedy}
+    document: dict[str, object] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "remedy": remedy,
+    }
     if isinstance(error, ProjectError):
         document["problems"] = error.problems
     if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones
@@ -271,7 +334,9 @@ def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
 
 
 def _plain(value: Any) -> object:
-    """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by their rows."""
+    """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by
+    their rows.
+    """
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
@@ -282,13 +347,20 @@ def _plain(value: Any) -> object:
 
 
 def project_file(path: str, *, above: bool) -> str:
-    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here, that of the nearest folder above."""
+    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here,
+    that of the nearest folder above.
+    """
     named = Path(path or PROJECT)
     if named.is_dir():
         return str(named / PROJECT)
     if not above or str(named) != PROJECT or named.is_file():
         return str(named)
-    return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))
+    return str(
+        next(
+            (folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()),
+            named,
+        )
+    )
 
 
 def relative(path: str | Path) -> str:

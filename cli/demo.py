@@ -11,15 +11,22 @@ from .command import command
 from .console import Console
 
 
-@command(above=False, help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")
+@command(
+    above=False,
+    help="An example from raw files to its figures; here when this folder holds it, else in a new "
+    "folder of its name.",
+)
 @click.option(
     "--example",
     type=click.Choice(["openbandit", "shop"]),
-    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that passes, a version promoted, an A/B test."
+    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that "
+    "passes, a version promoted, an A/B test."
     " [default: this folder's, else openbandit]",
 )
 @click.option("--keep", is_flag=True, help="Leave the endpoint up.")
-@click.option("--requests", type=int, help="How many requests to serve (openbandit). [default: 2000]")
+@click.option(
+    "--requests", type=int, help="How many requests to serve (openbandit). [default: 2000]"
+)
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
     from ..lifecycle import demo as openbandit
     from ..lifecycle import demo_shop as shop
@@ -32,7 +39,9 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
 
             create(Path(example), example=example)
             console.say(f"{example}/  a copy of the example")
-    console.offline = True  # a demo needs no account and spends nothing: a cloud's is its offline stack
+    console.offline = (
+        True  # a demo needs no account and spends nothing: a cloud's is its offline stack
+    )
 
     def on_stage(number: int, total: int, name: str, result: str) -> None:
         line = f"[{number:>2}/{total}] {name:<18} {result}"
@@ -48,7 +57,11 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
     try:
         with console.open() as project:
             example = example or project.spec.name
-            console.result(openbandit.demo(project, example=example, requests=requests, keep=keep, on_stage=on_stage))
+            console.result(
+                openbandit.demo(
+                    project, example=example, requests=requests, keep=keep, on_stage=on_stage
+                )
+            )
     finally:
         if not (keep or had_stack):
             stacks.stop(folder, forget=not had_home)

@@ -27,14 +27,39 @@ _WORTH_SAYING = 0.3  # seconds
 
 @command(
     changes=True,
-    help="Validate and store events: the project's sources, or with --event a file, a folder or a glob (JSON lines, CSV, TSV, Parquet).",
+    help="Validate and store events: the project's sources, or with --event a file, a folder or a "
+    "glob (JSON lines, CSV, TSV, Parquet).",
 )
 @click.argument("data", required=False, type=click.Path())
-@click.option("--event", metavar="NAME", help="The event that DATA holds, or the only source to read.")
-@click.option("--max-bad", default="0.1%", show_default=True, metavar="PERCENT", help="The share that may be quarantined.")
-@click.option("--backfill", is_flag=True, help="Take events older than max_lateness, too: the first load of an old log.")
-@click.option("--corrects", is_flag=True, help="Events that are stored with another content are corrected by these, from now on.")
-def ingest(console: Console, data: str | None, event: str | None, *, max_bad: str, backfill: bool, corrects: bool) -> None:
+@click.option(
+    "--event", metavar="NAME", help="The event that DATA holds, or the only source to read."
+)
+@click.option(
+    "--max-bad",
+    default="0.1%",
+    show_default=True,
+    metavar="PERCENT",
+    help="The share that may be quarantined.",
+)
+@click.option(
+    "--backfill",
+    is_flag=True,
+    help="Take events older than max_lateness, too: the first load of an old log.",
+)
+@click.option(
+    "--corrects",
+    is_flag=True,
+    help="Events that are stored with another content are corrected by these, from now on.",
+)
+def ingest(
+    console: Console,
+    data: str | None,
+    event: str | None,
+    *,
+    max_bad: str,
+    backfill: bool,
+    corrects: bool,
+) -> None:
     from ..events.ingest import ingest as store
 
     if data and not event:
@@ -62,7 +87,10 @@ def _can_ask(console: Console) -> bool:
 
 
 def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
-    console.say(f"{event}: {late.count:,} events are older than its max_lateness, {_dates(late.first, late.last)}")
+    console.say(
+        f"{event}: {late.count:,} events are older than its max_lateness, "
+        f"{_dates(late.first, late.last)}"
+    )
     return click.confirm("Are they a back-fill, to be stored now?")
 
 
@@ -70,7 +98,11 @@ def _dates(first: datetime | None, last: datetime | None) -> str:
     """The days from the first to the last."""
     if first is None or last is None:
         return ""
-    return f"{first:%Y-%m-%d}" if first.date() == last.date() else f"{first:%Y-%m-%d} .. {last:%Y-%m-%d}"
+    return (
+        f"{first:%Y-%m-%d}"
+        if first.date() == last.date()
+        else f"{first:%Y-%m-%d} .. {last:%Y-%m-%d}"
+    )
 
 
 def share(text: str) -> float:
@@ -78,23 +110,31 @@ def share(text: str) -> float:
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        raise click.UsageError(f"--max-bad is a share such as 0.1% or 0.001, not {text!r}") from None
+        raise click.UsageError(
+            f"--max-bad is a share such as 0.1% or 0.001, not {text!r}"
+        ) from None
     if not 0 <= value <= 1:
         raise click.UsageError(f"--max-bad is between 0% and 100%, not {text}")
     return value
 
 
 def _ingested(reports: tuple[IngestReport, ...]) -> str:
-    rows = [(r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}") for r in reports]
+    rows = [
+        (r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}")
+        for r in reports
+    ]
     name, *widths = (max((len(row[i]) for row in rows), default=0) for i in range(5))
     lines = []
     for r, (event, *counts) in zip(reports, rows, strict=True):
-        read, stored, there, bad = (count.rjust(width) for count, width in zip(counts, widths, strict=True))
+        read, stored, there, bad = (
+            count.rjust(width) for count, width in zip(counts, widths, strict=True)
+        )
         retried = f"   {r.retried:,} that had waited were stored" if r.retried else ""
         corrected = f"   {r.corrected:,} corrected" if r.corrected else ""
         took = f"   {r.seconds:.1f} s" if r.seconds >= _WORTH_SAYING else ""
         lines.append(
-            f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{corrected}{retried}{took}"
+            f"{event:<{name}}   {read} read   {stored} stored   {there} already there   "
+            f"{bad} quarantined{corrected}{retried}{took}"
         )
         lines += _reasons(r)
     return "\n".join(lines)
@@ -102,10 +142,14 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
 
 def _reasons(report: IngestReport) -> Iterator[str]:
     """Why rows were quarantined, a line a reason and one for its remedy."""
-    place = max((len(reason.reason) for reason in report.reasons if reason.line is not None), default=0)
+    place = max(
+        (len(reason.reason) for reason in report.reasons if reason.line is not None), default=0
+    )
     for reason in report.reasons:
         line = "" if reason.line is None else f"  line {reason.line}"
-        dates = f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
+        dates = (
+            f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
+        )
         yield f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}{dates}".rstrip()
         if reason.remedy:
             yield f"      {reason.remedy}"
@@ -124,7 +168,9 @@ def list_(console: Console) -> None:
     console.result(entries, grid(rows, head=("event", "attributes", "owner", "")))
 
 
-@command(help="One event: its attributes with types and bounds, what they refer to, and who reads each.")
+@command(
+    help="One event: its attributes with types and bounds, what they refer to, and who reads each."
+)
 @click.argument("event")
 def show(console: Console, event: str) -> None:
     from ..events.verbs import show as describe
@@ -132,7 +178,10 @@ def show(console: Console, event: str) -> None:
     console.result(describe(_description(console), event))
 
 
-@command(help="What changed in the events since a git revision. Exit code 1 when a change breaks a reader: for review in CI.")
+@command(
+    help="What changed in the events since a git revision. Exit code 1 when a change breaks a "
+    "reader: for review in CI."
+)
 @click.argument("revision")
 def diff(console: Console, revision: str) -> None:
     from ..events.verbs import diff as compare
@@ -141,7 +190,9 @@ def diff(console: Console, revision: str) -> None:
         changes = compare(project, revision)
     breaking = [change for change in changes if change.breaking]
     if console.as_json or not breaking:
-        console.result(changes, "\n".join(map(str, changes)) or f"no event changed since {revision}")
+        console.result(
+            changes, "\n".join(map(str, changes)) or f"no event changed since {revision}"
+        )
     if breaking and not console.as_json:
         for change in changes:
             click.echo(f"{'error' if change.breaking else 'ok':<7}{change}", err=change.breaking)
@@ -151,7 +202,9 @@ def diff(console: Console, revision: str) -> None:
 
 @command(help="What was refused and is still open, by reason and one by one.")
 @click.argument("event")
-@click.option("--limit", default=20, show_default=True, help="How many reasons and how many rows to show.")
+@click.option(
+    "--limit", default=20, show_default=True, help="How many reasons and how many rows to show."
+)
 def quarantine(console: Console, event: str, limit: int) -> None:
     from ..events.verbs import quarantine as read
 
@@ -165,7 +218,20 @@ def quarantine(console: Console, event: str, limit: int) -> None:
         console.say(f"{event}: nothing is quarantined")
         return
     shown = groups[:limit]
-    console.say(grid([(g.count, g.attribute, g.reason, _dates(g.first, g.last), "tried again" if g.retry else "") for g in shown]))
+    console.say(
+        grid(
+            [
+                (
+                    g.count,
+                    g.attribute,
+                    g.reason,
+                    _dates(g.first, g.last),
+                    "tried again" if g.retry else "",
+                )
+                for g in shown
+            ]
+        )
+    )
     if rest := groups[limit:]:
         console.say(f"{sum(g.count for g in rest):,} for {len(rest):,} other reasons (--limit)")
     console.say()
@@ -184,5 +250,10 @@ def _description(console: Console) -> Description:
     return load(Path(console.path))
 
 
-for _name, _command in (("list", list_), ("show", show), ("diff", diff), ("quarantine", quarantine)):
+for _name, _command in (
+    ("list", list_),
+    ("show", show),
+    ("diff", diff),
+    ("quarantine", quarantine),
+):
     events.add_command(_command, _name)

@@ -27,7 +27,8 @@ EXAMPLES = {
     "features check": "features check item_history --moments 5",
     "features skew": "features skew --sample 200",
     "features leaks": "features leaks models/logistic.yaml",
-    "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER BY n DESC' --limit 20",
+    "query": "query 'SELECT item_id, count(*) AS n FROM events_impression GROUP BY item_id ORDER BY n "
+    "DESC' --limit 20",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
     "compile": "compile models/logistic.yaml --to argo",
     "runs list": "runs list --sort auc --where model=ranker",

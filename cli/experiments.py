@@ -1,4 +1,6 @@
-"""experiment start | ramp | stop | close | list | status | history | audit | results | power | report."""
+"""experiment start | ramp | stop | close | list | status | history | audit | results | power |
+report.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from .console import Console, relative
 from .tables import grid
 
 
-@click.group(help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes.")
+@click.group(
+    help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes."
+)
 def experiment() -> None: ...
 
 
@@ -35,17 +39,23 @@ class Percent(click.ParamType[Decimal]):
 
     name = "percent"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
         try:
             return Decimal(str(value).removesuffix("%"))
         except InvalidOperation:
             self.fail(f"{value!r} is not a percentage: write 40", param, ctx)
 
 
-_because = click.option("--because", required=True, metavar="TEXT", help="Why. It stands in the history.")
+_because = click.option(
+    "--because", required=True, metavar="TEXT", help="Why. It stands in the history."
+)
 
 
-@command(changes=True, help="Start a run of EXPERIMENT: from now on its units are assigned to its arms.")
+@command(
+    changes=True, help="Start a run of EXPERIMENT: from now on its units are assigned to its arms."
+)
 @click.argument("name", metavar="EXPERIMENT")
 def start(console: Console, name: str) -> None:
     from ..experiments.experiment import start as begin
@@ -56,7 +66,9 @@ def start(console: Console, name: str) -> None:
     console.next(f"experiment status {name}")
 
 
-@command(changes=True, help="Give the run of EXPERIMENT another share of its layer. Nobody changes arm.")
+@command(
+    changes=True, help="Give the run of EXPERIMENT another share of its layer. Nobody changes arm."
+)
 @click.argument("name", metavar="EXPERIMENT")
 @click.argument("percent", type=Percent())
 @click.option("--because", default="", metavar="TEXT", help="Why. It stands in the history.")
@@ -64,11 +76,18 @@ def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
     from ..experiments.experiment import ramp as change
 
     with opened(console) as project:
-        console.would({"ramp": name, "percent": percent}, f"{project.target.name:<7} ramp {name} to {percent} %")
+        console.would(
+            {"ramp": name, "percent": percent},
+            f"{project.target.name:<7} ramp {name} to {percent} %",
+        )
         console.result(change(project, name, percent, because=because))
 
 
-@command(changes=True, help="End the run of EXPERIMENT. With --ship every unit has that arm's parameters until `close`.")
+@command(
+    changes=True,
+    help="End the run of EXPERIMENT. With --ship every unit has that arm's parameters until "
+    "`close`.",
+)
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--ship", metavar="ARM", help="The arm that every unit gets, but for the holdout.")
 @_because
@@ -76,13 +95,20 @@ def stop(console: Console, name: str, ship: str | None, because: str) -> None:
     from ..experiments.experiment import stop as end
 
     with opened(console) as project:
-        console.would({"stop": name, "ship": ship}, f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}")
+        console.would(
+            {"stop": name, "ship": ship},
+            f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}",
+        )
         console.result(end(project, name, because=because, ship=ship))
     if ship:
         console.next(f"experiment close {name}")
 
 
-@command(changes=True, help="Make what EXPERIMENT has shipped the endpoint's own, and end the run. Killed, or stopped: run it again.")
+@command(
+    changes=True,
+    help="Make what EXPERIMENT has shipped the endpoint's own, and end the run. Killed, or "
+    "stopped: run it again.",
+)
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--everybody", is_flag=True, help="Also where it has shipped to some units only.")
 def close(console: Console, name: str, *, everybody: bool) -> None:
@@ -118,7 +144,10 @@ def history(console: Console, name: str | None) -> None:
         console.result(changes, history_text(changes))
 
 
-@command(help="Compute the arm of every logged unit of EXPERIMENT's run once more. Exit code 1: some are not the hash's.")
+@command(
+    help="Compute the arm of every logged unit of EXPERIMENT's run once more. Exit code 1: some "
+    "are not the hash's."
+)
 @click.argument("name", metavar="EXPERIMENT")
 def audit(console: Console, name: str) -> None:
     from ..experiments.experiment import audit as judge
@@ -154,12 +183,26 @@ def list_(console: Console) -> None:
         console.result(lines, grid(rows, head=head) if rows else "project.yaml has no experiments")
 
 
-@command(help="The arms of EXPERIMENT's newest run, or of a run (NAME.2), beside each other, with intervals and a verdict.")
+@command(
+    help="The arms of EXPERIMENT's newest run, or of a run (NAME.2), beside each other, with "
+    "intervals and a verdict."
+)
 @click.argument("name", metavar="EXPERIMENT")
-@click.option("--as-of", type=click.DateTime(), metavar="TIME", help="What a look at that time (UTC) would have said. Nothing is recorded.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="What a look at that time (UTC) would have said. Nothing is recorded.",
+)
 @click.option("--last", is_flag=True, help="What the last look showed, without a query.")
-@click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
-def results(console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool) -> None:
+@click.option(
+    "--despite-split",
+    is_flag=True,
+    help="Also where units did not come to the arms as planned, and every figure may be biased.",
+)
+def results(
+    console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool
+) -> None:
     from ..experiments.experiment import results as compare
 
     with opened(console) as project:
@@ -173,16 +216,39 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
     if value is None:
         return None
     try:
-        return float(Decimal(value.removesuffix("%")) / 100) if value.endswith("%") else float(Decimal(value))
+        return (
+            float(Decimal(value.removesuffix("%")) / 100)
+            if value.endswith("%")
+            else float(Decimal(value))
+        )
     except InvalidOperation:
         raise click.BadParameter(f"{value!r} is not a share: write 0.4%") from None
 
 
-@command(help="How many units an effect needs, and how many days, by what the log has: EXPERIMENT's control, or its endpoint's units.")
+@command(
+    help="How many units an effect needs, and how many days, by what the log has: EXPERIMENT's "
+    "control, or its endpoint's units."
+)
 @click.argument("name", metavar="EXPERIMENT")
-@click.option("--units", callback=_per_day, metavar="N/day", help="Units that come in a day, all arms together.")
-@click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="Say what so many days show.")
-@click.option("--control", callback=_share, metavar="SHARE", help="The control's rate, where the log has none yet: 0.4%.")
+@click.option(
+    "--units",
+    callback=_per_day,
+    metavar="N/day",
+    help="Units that come in a day, all arms together.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 365),
+    default=14,
+    show_default=True,
+    help="Say what so many days show.",
+)
+@click.option(
+    "--control",
+    callback=_share,
+    metavar="SHARE",
+    help="The control's rate, where the log has none yet: 0.4%.",
+)
 def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
     from ..experiments.experiment import power as sized
 
@@ -192,7 +258,11 @@ def power(console: Console, name: str, units: int | None, days: int, control: fl
 
 @command(help="EXPERIMENT's results as a page; of a run what the newest look showed.")
 @click.argument("name", metavar="EXPERIMENT")
-@click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
+@click.option(
+    "--despite-split",
+    is_flag=True,
+    help="Also where units did not come to the arms as planned, and every figure may be biased.",
+)
 def report(console: Console, name: str, despite_split: bool) -> None:
     from ..experiments.experiment import report as write
 
@@ -201,7 +271,11 @@ def report(console: Console, name: str, despite_split: bool) -> None:
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 
-@command(changes=True, help="Let SPEC.yaml's made-up visitors come to the gateway, on a simulated clock, and compare with what is true.")
+@command(
+    changes=True,
+    help="Let SPEC.yaml's made-up visitors come to the gateway, on a simulated clock, and compare "
+    "with what is true.",
+)
 @click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC.yaml")
 def simulate(console: Console, spec: Path) -> None:
     from ..experiments.experiment import simulate as play
@@ -212,5 +286,18 @@ def simulate(console: Console, spec: Path) -> None:
         console.result(play(project, path))
 
 
-for verb in (start, ramp, stop, close, list_, status, history, audit, results, power, report, simulate):
+for verb in (
+    start,
+    ramp,
+    stop,
+    close,
+    list_,
+    status,
+    history,
+    audit,
+    results,
+    power,
+    report,
+    simulate,
+):
     experiment.add_command(verb)

@@ -11,11 +11,22 @@ from .console import Console
 from .tables import grid
 
 
-@command(changes=True, help="Compute the feature views (default: all) up to now, and put the newest rows online.")
+@command(
+    changes=True,
+    help="Compute the feature views (default: all) up to now, and put the newest rows online.",
+)
 @click.argument("views", nargs=-1)
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
-@click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments at which a new view is checked first.")
-def materialize(console: Console, views: tuple[str, ...], until: datetime | None, moments: int) -> None:
+@click.option(
+    "--moments",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Moments at which a new view is checked first.",
+)
+def materialize(
+    console: Console, views: tuple[str, ...], until: datetime | None, moments: int
+) -> None:
     from ..feature_store.as_known import price
     from ..feature_store.materialize import materialize as compute
     from ..feature_store.materialize import unchecked, watermark
@@ -25,9 +36,21 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
     with console.open() as project:
         moment = until.replace(tzinfo=UTC) if until else project.now()
         if console.dry_run:
-            marks = {name: watermark(project, name) for name in views or project.spec.feature_views if name in project.spec.feature_views}
-            known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
-            console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
+            marks = {
+                name: watermark(project, name)
+                for name in views or project.spec.feature_views
+                if name in project.spec.feature_views
+            }
+            known = {
+                name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet"
+                for name, mark in marks.items()
+            }
+            console.would(
+                marks,
+                "\n".join(
+                    f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()
+                ),
+            )
         if new := unchecked(project, views or None):
             paid = price(moments, scan=scan(project, new))
             console.say(f"first, whether they see later data ({paid}): {', '.join(new)}")
@@ -36,7 +59,9 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
     width = max((len(r.view) for r in reports), default=0)
     lines = [
-        f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
+        f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up "
+        f"to {r.until:%Y-%m-%d %H:%M}"
+        for r in reports
     ]
     checks = [str(report.as_known) for report in reports if report.as_known is not None]
     console.result(reports, "\n".join([*lines, *checks, str(served)]))
@@ -57,8 +82,15 @@ def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
     with console.open() as project:
         served = read(project, view, keys)
     rows = served.rows
-    shown = [[f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for v in row.values()] for row in rows]
-    stale = ["older than the view's ttl, served as missing: " + ", ".join(served.stale_features)] if served.stale_features else []
+    shown = [
+        [f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for v in row.values()]
+        for row in rows
+    ]
+    stale = (
+        ["older than the view's ttl, served as missing: " + ", ".join(served.stale_features)]
+        if served.stale_features
+        else []
+    )
     console.result(served, grid(shown, head=list(rows[0])), *stale)
 
 
@@ -74,7 +106,10 @@ def skew(console: Console, sample: int) -> None:
         raise SystemExit(1)
 
 
-@command(help="Each feature's AUC by day, and with what was known earlier: what stands out or falls far has often seen the label.")
+@command(
+    help="Each feature's AUC by day, and with what was known earlier: what stands out or falls "
+    "far has often seen the label."
+)
 @click.argument("config")
 def leaks(console: Console, config: str) -> None:
     from ..lifecycle.features import leaks as look
@@ -86,9 +121,18 @@ def leaks(console: Console, config: str) -> None:
         raise SystemExit(1)
 
 
-@command(help="Whether the views' rows (default: all) see data that only became known after them. Nothing is written.")
+@command(
+    help="Whether the views' rows (default: all) see data that only became known after them. "
+    "Nothing is written."
+)
 @click.argument("views", nargs=-1)
-@click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
+@click.option(
+    "--moments",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Moments of the history to look at.",
+)
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
     from ..feature_store.as_known import price
     from ..feature_store.scanned import scan

@@ -17,18 +17,41 @@ if TYPE_CHECKING:
 
 @command(
     changes=True,
-    help="Take over what stands on CLOUD (the target's adapter): an endpoint, whoever made it, as project.yaml says it. Nothing that runs "
-    "is changed. `--adopt` registers its models and tags it as this project's: traffic and rollouts can move it then.",
+    help="Take over what stands on CLOUD (the target's adapter): an endpoint, whoever made it, as "
+    "project.yaml says it. Nothing that runs "
+    "is changed. `--adopt` registers its models and tags it as this project's: traffic and "
+    "rollouts can move it then.",
 )
 @click.argument("cloud")
 @click.argument("kind", type=click.Choice(["endpoint"]))
 @click.argument("name")
-@click.option("--as", "alias", metavar="NAME", help="What this project calls it. Default: its own name, as far as it is one here.")
-@click.option("--model", metavar="NAME", help="The registered model that its models become versions of. Default: the endpoint's name.")
-@click.option("--objective", metavar="NAME", help="The objective that it serves, where project.yaml has more than one.")
+@click.option(
+    "--as",
+    "alias",
+    metavar="NAME",
+    help="What this project calls it. Default: its own name, as far as it is one here.",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="The registered model that its models become versions of. Default: the endpoint's name.",
+)
+@click.option(
+    "--objective",
+    metavar="NAME",
+    help="The objective that it serves, where project.yaml has more than one.",
+)
 @click.option("--adopt", "adopt_it", is_flag=True, help="Adopt it without asking.")
 def import_(
-    console: Console, *, cloud: str, kind: str, name: str, alias: str | None, model: str | None, objective: str | None, adopt_it: bool
+    console: Console,
+    *,
+    cloud: str,
+    kind: str,
+    name: str,
+    alias: str | None,
+    model: str | None,
+    objective: str | None,
+    adopt_it: bool,
 ) -> None:
     from ..endpoints.adoption import adopt, describe
 
@@ -36,14 +59,19 @@ def import_(
         _check_cloud(project, cloud)
         standing = describe(project, name, name=alias, model=model, objective=objective)
         before = " already: nothing was changed" if standing.adopted else ""
-        if not (standing.adopted or adopt_it or console.as_json or console.dry_run) and sys.stdin.isatty():
+        if (
+            not (standing.adopted or adopt_it or console.as_json or console.dry_run)
+            and sys.stdin.isatty()
+        ):
             adopt_it = click.confirm(f"{standing}     adopt it?")
         if console.dry_run or (adopt_it and not standing.adopted):
             console.would(standing, f"{standing}\n{standing.yaml}")
             standing = adopt(project, name, name=alias, model=model, objective=objective)
     console.result(standing, f"{standing}{before}\n{standing.yaml}", raw=True)
     if standing.adopted:
-        console.next("endpoints list", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT")
+        console.next(
+            "endpoints list", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT"
+        )
     else:
         console.next(f"import {cloud} {kind} {name} --adopt")
 
@@ -53,8 +81,12 @@ def _check_cloud(project: Project, cloud: str) -> None:
 
     if project.target.adapter.name == cloud:
         return
-    names = [name for name, profile in profiles(project.description).items() if profile.adapter == cloud]
+    names = [
+        name for name, profile in profiles(project.description).items() if profile.adapter == cloud
+    ]
     raise Invalid(
         f"target {project.target.name} is of {project.target.adapter.name}, not of {cloud}",
-        remedy=f"--target {' or '.join(names)}" if names else f"profiles.yaml has no target of {cloud}",
+        remedy=f"--target {' or '.join(names)}"
+        if names
+        else f"profiles.yaml has no target of {cloud}",
     )

@@ -27,7 +27,10 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
         return 1
     except (KeyboardInterrupt, click.Abort) as stop:
         return _stopped(stop.__cause__ or stop)  # click raises its Abort from what it caught
-    except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
+    except (
+        click.ClickException,
+        click.exceptions.Exit,
+    ):  # a command line that is wrong: click says so
         raise
     except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
         if _is_stop(error):
@@ -38,28 +41,42 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
 
 
 def _is_stop(error: BaseException) -> bool:
-    """Ctrl-C as others hand it on: DuckDB in its own words, Python 3.11 as the cause of what stopped an import."""
+    """Ctrl-C as others hand it on:
+
+    DuckDB in its own words, Python 3.11 as the cause of what stopped an import.
+    """
     words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
     return words or isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def _stopped(stop: BaseException) -> int:
-    notes = getattr(stop, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
+    notes = getattr(stop, "__notes__", ()) or (
+        "Nothing is half-done: run the same command again to go on.",
+    )
     click.echo("\n".join(("\nstopped.", *notes)), err=True)
     return 130
 
 
 def _as_ours(error: Exception) -> IsthmusError:
-    if isinstance(error, OSError):  # the system's own: a full disk, a folder that may not be written
+    if isinstance(
+        error, OSError
+    ):  # the system's own: a full disk, a folder that may not be written
         return _of_system(error)
     if isinstance(error, RecursionError):
-        return IsthmusError("something in the input is nested too deeply", remedy=f"flatten it; {_written_down(error)}")
+        return IsthmusError(
+            "something in the input is nested too deeply",
+            remedy=f"flatten it; {_written_down(error)}",
+        )
     words = str(error).strip().partition("\n")[0]
-    return IsthmusError(f"a mistake in Isthmus: {type(error).__name__}: {words}", remedy=_written_down(error))
+    return IsthmusError(
+        f"a mistake in Isthmus: {type(error).__name__}: {words}", remedy=_written_down(error)
+    )
 
 
 def _written_down(error: Exception) -> str:
-    """Where an error's traceback is now: in the project's own folder, or where the system puts what is temporary."""
+    """Where an error's traceback is now: in the project's own folder, or where the system puts what
+    is temporary.
+    """
     import tempfile
     import traceback
 
@@ -75,11 +92,19 @@ def _written_down(error: Exception) -> str:
 
 
 def _of_system(error: OSError) -> IsthmusError:
-    full, denied = error.errno in {errno.ENOSPC, errno.EDQUOT}, error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    full, denied = (
+        error.errno in {errno.ENOSPC, errno.EDQUOT},
+        error.errno in {errno.EACCES, errno.EPERM, errno.EROFS},
+    )
     place = error.filename2 or error.filename  # of a copy: what is written
     where = f" ({place})" if place else ""
-    remedy = "free some space and run the same command again: it goes on where it was" if full else None
+    remedy = (
+        "free some space and run the same command again: it goes on where it was" if full else None
+    )
     if denied:
-        remedy = "make the folder writable for you, or copy the project to where you may write; status, validate and runs only read"
+        remedy = (
+            "make the folder writable for you, or copy the project to where you may write; "
+            "status, validate and runs only read"
+        )
     kind = LimitExceeded if full else IsthmusError
     return kind(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)

@@ -54,13 +54,32 @@ GROUPS = {
         "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
         "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
         "traffic": ("serving", "traffic", "Change the split between variants, read back."),
-        "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
-        "experiment": ("experiments", "experiment", "A/B tests: start, ramp and stop a run, compare its arms."),
-        "monitor": ("monitors", "monitor", "Bias: what is shown and who is served, by groups, with alarms."),
+        "rollout": (
+            "rollouts",
+            "rollout",
+            "Move traffic from one variant to another, step by step, guarded.",
+        ),
+        "experiment": (
+            "experiments",
+            "experiment",
+            "A/B tests: start, ramp and stop a run, compare its arms.",
+        ),
+        "monitor": (
+            "monitors",
+            "monitor",
+            "Bias: what is shown and who is served, by groups, with alarms.",
+        ),
         "ui": ("pages", "ui", "Experiments, endpoints, models, events in a browser."),
     },
     "Offline": {
-        "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
+        "stack": (
+            "stack",
+            "stack",
+            (
+                "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights "
+                "that were used."
+            ),
+        ),
     },
 }
 COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
@@ -93,27 +112,43 @@ class Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for heading, commands in GROUPS.items():
             with formatter.section(heading):
-                formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()], col_max=12)
+                formatter.write_dl(
+                    [(name, line) for name, (_, _, line) in commands.items()], col_max=12
+                )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=line) for name, (_, _, line) in COMMANDS.items() if name.startswith(incomplete)]
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, _, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             from ..project.names import nearest
 
             near = nearest(args[0], COMMANDS)
-            raise click.UsageError(f"{error.message} Did you mean {near}?" if near else error.message, ctx) from None
+            raise click.UsageError(
+                f"{error.message} Did you mean {near}?" if near else error.message, ctx
+            ) from None
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="isthmus", message="isthmus %(version)s")
-@click.option("-C", "folder", type=click.Path(exists=True, file_okay=False), metavar="DIR", help="Begin in this folder.")
+@click.option(
+    "-C",
+    "folder",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Begin in this folder.",
+)
 def main(folder: str | None) -> None:
     """Describe a ranking product once; run it on a laptop, on SageMaker or on Vertex AI."""
     if folder is not None:
@@ -155,4 +190,8 @@ def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
 
 def _usage(error: click.ClickException) -> str | None:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help" if context else None
+    return (
+        f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help"
+        if context
+        else None
+    )

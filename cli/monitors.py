@@ -17,20 +17,35 @@ ALARM = 3  # exit code: as `rollout wait` of one that was aborted
 class _Monitors(click.Group):
     """`monitor NAME` is `monitor show NAME`."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
 
 
-@click.group(cls=_Monitors, help="Bias: what is shown, and who is served, by groups. `isthmus monitor NAME` looks.")
+@click.group(
+    cls=_Monitors,
+    help="Bias: what is shown, and who is served, by groups. `isthmus monitor NAME` looks.",
+)
 def monitor() -> None: ...
 
 
-@command(help="What monitor NAME says of the days up to now, with alarms. It is kept, once a day. `isthmus monitor NAME` is short for it.")
+@command(
+    help="What monitor NAME says of the days up to now, with alarms. It is kept, once a day. "
+    "`isthmus monitor NAME` is short for it."
+)
 @click.argument("name")
-@click.option("--as-of", type=click.DateTime(), metavar="TIME", help="What a look at that time (UTC) would have said. Nothing is kept.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="What a look at that time (UTC) would have said. Nothing is kept.",
+)
 @click.option("--last", is_flag=True, help="What the last look said, without a query.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is an alarm.")
-def show(console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool) -> None:
+def show(
+    console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool
+) -> None:
     from ..experiments.monitors.monitor import beside
     from ..experiments.monitors.monitor import show as look
 
@@ -39,7 +54,9 @@ def show(console: Console, name: str, *, as_of: datetime | None, last: bool, det
         console.result(seen)
         other = beside(project.spec.monitors, name)
     if seen.alarms:
-        console.next(*([f"monitor {other}"] if other else []), f"endpoints explain {seen.endpoint} '{{...}}'")
+        console.next(
+            *([f"monitor {other}"] if other else []), f"endpoints explain {seen.endpoint} '{{...}}'"
+        )
         if detailed_exitcode:
             raise SystemExit(ALARM)
 
@@ -52,7 +69,15 @@ def list_(console: Console) -> None:
         lines = listed(project)
     head = ("monitor", "endpoint", "groups", "by", "days", "looked at", "alarms")
     rows = [
-        (line.monitor, line.endpoint, line.kind, line.groups, line.window, line.until or "never", ", ".join(line.alarms) or "-")
+        (
+            line.monitor,
+            line.endpoint,
+            line.kind,
+            line.groups,
+            line.window,
+            line.until or "never",
+            ", ".join(line.alarms) or "-",
+        )
         for line in lines
     ]
     console.result(lines, grid(rows, head=head) if rows else "project.yaml has no monitors")

@@ -19,12 +19,25 @@ _WIDE = 60  # characters of a cell
 
 
 @command(
-    help="Read the target's tables and views (`isthmus status` lists them): one SELECT of the SQL that all targets share, or - for stdin. "
+    help="Read the target's tables and views (`isthmus status` lists them): one SELECT of the SQL "
+    "that all targets share, or - for stdin. "
     "A cloud bills what it scans."
 )
 @click.argument("sql")
-@click.option("--param", "params", multiple=True, metavar="NAME=JSON", help="The value of $NAME. May be repeated.")
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="How many rows at most.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="The value of $NAME. May be repeated.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="How many rows at most.",
+)
 def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> None:
     from ..feature_store.query import query as ask
 
@@ -38,7 +51,10 @@ def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> No
 
 
 def _table(rows: pa.Table) -> Grid:
-    return grid([[_short(value) for value in row.values()] for row in rows.to_pylist()], head=rows.column_names)
+    return grid(
+        [[_short(value) for value in row.values()] for row in rows.to_pylist()],
+        head=rows.column_names,
+    )
 
 
 def _short(value: object) -> object:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 
-@command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
+@command(
+    changes=True,
+    help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when "
+    "the endpoint is new.",
+)
 @click.argument("endpoint")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
@@ -35,12 +39,19 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
 
         def wanted() -> tuple[EndpointSpec, str]:
             spec = resolve(project, endpoint_of(project, endpoint), running).spec
-            return spec, "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
+            return spec, "   ".join(
+                [
+                    f"{project.target.name:<7} {endpoint}",
+                    *(f"{v.name} {v.model}@{v.version}" for v in spec.variants),
+                ]
+            )
 
         if console.dry_run:
             spec, words = wanted()
             if variants_ready(spec, running):  # its smoke test would be counted in the metrics
-                console.result({"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do")
+                console.result(
+                    {"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do"
+                )
                 return
             console.would(spec, words)
         console.ask(project, "deploy?", lambda: wanted()[1], yes=yes)
@@ -52,12 +63,18 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     console.next(f"endpoints invoke {endpoint} '{{...}}'")
 
 
-@command(changes=True, help="Change the split: VARIANT=PERCENT. With two variants the other gets the rest. Read back afterwards.")
+@command(
+    changes=True,
+    help="Change the split: VARIANT=PERCENT. With two variants the other gets the rest. Read back "
+    "afterwards.",
+)
 @click.argument("endpoint")
 @click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
-def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool, wait: bool) -> None:
+def traffic(
+    console: Console, endpoint: str, changes: tuple[str, ...], yes: bool, wait: bool
+) -> None:
     from ..endpoints.traffic.manual import intent
     from ..endpoints.traffic.manual import traffic as move
 
@@ -103,18 +120,28 @@ def list_(console: Console) -> None:
         if state is None:
             rows.append((name, "not there", "", "", f"isthmus deploy {name}"))
             continue
-        split = "  ".join(f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants)
+        split = "  ".join(
+            f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants
+        )
         rows.append((name, state.phase, split, listed.urls.get(name) or "", state.failure or ""))
     console.result(listed, grid(rows, head=("endpoint", "phase", "variants", "url", "")))
 
 
 @command(
-    help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. REQUEST is JSON, or - for stdin. "
-    "With --parameter a model is only asked: its predictions in the candidates' order, and no exposure."
+    help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. "
+    "REQUEST is JSON, or - for stdin. "
+    "With --parameter a model is only asked: its predictions in the candidates' order, and "
+    "no exposure."
 )
 @click.argument("endpoint")
 @click.argument("request")
-@click.option("--parameter", "parameters", multiple=True, metavar="NAME=JSON", help="For the model: blend=0.7. May be repeated.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="For the model: blend=0.7. May be repeated.",
+)
 def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
     from ..endpoints.verbs import invoke as ask
 
@@ -137,7 +164,8 @@ def _request(request: str) -> dict[str, object]:
 
 
 @command(
-    help="The order that the model gives to REQUEST, and what each rule of ENDPOINT makes of it. Nothing is drawn, shown or logged. "
+    help="The order that the model gives to REQUEST, and what each rule of ENDPOINT makes of it. "
+    "Nothing is drawn, shown or logged. "
     "REQUEST is JSON, or - for stdin."
 )
 @click.argument("endpoint")
@@ -157,12 +185,20 @@ def parameter(text: str) -> tuple[str, object]:
     except (ValueError, RecursionError):
         name, parsed = "", None
     if not name:
-        raise click.UsageError(f"""a parameter is NAME=JSON, such as blend=0.7 or mode='"mean"', not {text!r}""")
+        raise click.UsageError(
+            f"""a parameter is NAME=JSON, such as blend=0.7 or mode='"mean"', not {text!r}"""
+        )
     return name, parsed
 
 
 def _kind(value: object) -> str:
-    names = {list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        list: "a list",
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "null")
 
 
@@ -193,7 +229,9 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
     console.result({"items": by_variant}, grid(rows, head=head) if rows else nothing)
 
 
-@command(help="What the shadow variant answered beside those that did: latency, failures, scores, order.")
+@command(
+    help="What the shadow variant answered beside those that did: latency, failures, scores, order."
+)
 @click.argument("endpoint")
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back.")
 def shadow(console: Console, endpoint: str, days: int) -> None:
@@ -216,7 +254,10 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
     console.result({"items": pages}, "\n".join(lines) or "nothing was written", raw=True)
 
 
-@command(help="Print a systemd user unit that keeps ENDPOINT of this machine up over restarts. A cloud does so by itself.")
+@command(
+    help="Print a systemd user unit that keeps ENDPOINT of this machine up over restarts. A cloud "
+    "does so by itself."
+)
 @click.argument("endpoint")
 def service(console: Console, endpoint: str) -> None:
     from ..endpoints.verbs import service as described

@@ -28,16 +28,26 @@ class _Cloud(click.ParamType["Offline"]):
 
         return f"{{{'|'.join(clouds())}}}"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Offline:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Offline:
         from ..stacks import clouds
 
         known = clouds()
         if value not in known:
-            self.fail(f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx)
+            self.fail(
+                f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx
+            )
         return known[value]
 
 
-_images = click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What a container image is here; repeatable.")
+_images = click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="NAME=COMMAND",
+    help="What a container image is here; repeatable.",
+)
 _clock = click.option(
     "--clock",
     type=click.Choice(["real", "instant", "manual"]),
@@ -46,24 +56,36 @@ _clock = click.option(
     help="instant: the provider's own delays are zero; manual: time passes when a test says so.",
 )
 _memory = click.option(
-    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one query may use; beyond it spills, then fails."
+    "--query-memory",
+    default="1GB",
+    show_default=True,
+    metavar="SIZE",
+    help="What one query may use; beyond it spills, then fails.",
 )
 _open = click.option(
     "--open",
     "any_key",
     is_flag=True,
-    help="Take any access key or token, and requests without one: any user of this machine may then run commands as you.",
+    help="Take any access key or token, and requests without one: any user of this machine may "
+    "then run commands as you.",
 )
 _moto_answers = click.option(
     "--moto-answers",
     is_flag=True,
-    help="aws: answer what moto makes up where nothing here executes: a job without a program is Completed. Implies --open.",
+    help="aws: answer what moto makes up where nothing here executes: a job without a program is "
+    "Completed. Implies --open.",
 )
 _home = click.option(
-    "--home", type=click.Path(file_okay=False, path_type=Path), help="aws: a folder in which it keeps what it holds over a restart."
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="aws: a folder in which it keeps what it holds over a restart.",
 )
 _allow_hosts = click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="HOST", help="A host that is to be the genuine one behind the door; repeatable."
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host that is to be the genuine one behind the door; repeatable.",
 )
 
 
@@ -74,7 +96,9 @@ def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Around(Command):
-    """Its options may stand before and behind the cloud; what comes after `--` is the command's own."""
+    """Its options may stand before and behind the cloud; what comes after `--` is the command's
+    own.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args[1:2] and args[1] in ctx.help_option_names:
@@ -84,13 +108,19 @@ class _Around(Command):
         return super().parse_args(ctx, args)
 
 
-@click.group(help="The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used, a recording asked again.")
+@click.group(
+    help="The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were "
+    "used, a recording asked again."
+)
 def stack() -> None:
     """A group of commands."""
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
-    text = "Which stack (default: the one that the environment names, else the project's own, else that of `stack up`)."
+    text = (
+        "Which stack (default: the one that the environment names, else the project's own, else "
+        "that of `stack up`)."
+    )
     return click.option("--url", help=text)(function)
 
 
@@ -117,12 +147,16 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
         except KeyboardInterrupt:
             console.say("\nstopped")
             return
-    raise Unavailable(f"the stack ended by itself, with code {code}", remedy="its last words are above; start it again")
+    raise Unavailable(
+        f"the stack ended by itself, with code {code}",
+        remedy="its last words are above; start it again",
+    )
 
 
 @command(
     project=False,
-    help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is COMMAND's.",
+    help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is "
+    "COMMAND's.",
     cls=_Around,
 )
 @click.argument("cloud", type=_Cloud())
@@ -133,7 +167,10 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
     words = words[words[0] == "--" :]
     if not words or words[0].startswith("-"):
-        raise Invalid("there is no command after --", remedy=f"isthmus stack run {cloud.cloud} --clock manual -- python train.py")
+        raise Invalid(
+            "there is no command after --",
+            remedy=f"isthmus stack run {cloud.cloud} --clock manual -- python train.py",
+        )
     raise SystemExit(stacks.run(cloud.cloud, words, **_process_options(options)))
 
 
@@ -147,13 +184,18 @@ def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "images": verbs.image_commands(options["images"])}
 
 
-@command(project=False, help="Stop the stack that --offline started for this project. What it holds is kept.")
+@command(
+    project=False,
+    help="Stop the stack that --offline started for this project. What it holds is kept.",
+)
 @click.option("--forget", is_flag=True, help="Remove what it holds.")
 def down(console: Console, forget: bool) -> None:
     from ..lifecycle import stack as stacks
 
     ended = stacks.down(forget=forget)
-    words = "the offline stack is stopped" if ended.stopped else "no offline stack of this project runs"
+    words = (
+        "the offline stack is stopped" if ended.stopped else "no offline stack of this project runs"
+    )
     console.result(ended, f"{words}\n{ended.ended}" if ended.ended else words)
 
 
@@ -163,14 +205,19 @@ def status(console: Console) -> None:
     from ..stacks import told
 
     standing = stacks.status()
-    lines = [f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}" for cloud, ready in standing.items()]
+    lines = [
+        f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}"
+        for cloud, ready in standing.items()
+    ]
     lines += [news] if (news := told(Path.cwd())) else []
     console.result({"items": standing}, "\n".join(lines) or "no offline stack of this project runs")
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
 @click.argument("cloud", type=_Cloud())
-@click.option("--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform.")
+@click.option(
+    "--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform."
+)
 def coverage(console: Console, cloud: Offline, service: str | None) -> None:
     from ..lifecycle import stack as stacks
 
@@ -182,7 +229,9 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 
 
 @command(
-    project=False, help="The least rights for what the stack was asked since its last reset: AWS, a policy; GCP, roles and a custom one."
+    project=False,
+    help="The least rights for what the stack was asked since its last reset: AWS, a policy; GCP, "
+    "roles and a custom one.",
 )
 @_url
 def policy(console: Console, url: str | None) -> None:
@@ -196,10 +245,14 @@ def policy(console: Console, url: str | None) -> None:
 
 
 @command(
-    project=False, help="Ask the calls of a recording (doctor --first-account --round --record) again, and tell what is answered otherwise."
+    project=False,
+    help="Ask the calls of a recording (doctor --first-account --round --record) again, and tell "
+    "what is answered otherwise.",
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--url", help="Of another server, which is changed by it (default: a stack of its own).")
+@click.option(
+    "--url", help="Of another server, which is changed by it (default: a stack of its own)."
+)
 def compare(console: Console, folder: Path, url: str | None) -> None:
     from ..lifecycle import stack as stacks
 
@@ -216,14 +269,32 @@ def fault() -> None:
 
 @command(
     project=False,
-    help="Let something go wrong: throttle, error, latency, cut-before, cut-after, silent-rollback, eventual-consistency, ...",
+    help="Let something go wrong: throttle, error, latency, cut-before, cut-after, "
+    "silent-rollback, eventual-consistency, ...",
 )
 @click.argument("kind")
-@click.option("--service", help="As boto3 calls it (sagemaker, sagemaker-runtime), or Google (aiplatform, storage). Default: every one.")
-@click.option("--operation", help="As the API calls it: UpdateEndpoint, EndpointService.UpdateEndpoint. Default: every one.")
+@click.option(
+    "--service",
+    help="As boto3 calls it (sagemaker, sagemaker-runtime), or Google (aiplatform, storage). "
+    "Default: every one.",
+)
+@click.option(
+    "--operation",
+    help="As the API calls it: UpdateEndpoint, EndpointService.UpdateEndpoint. Default: every one.",
+)
 @click.option("--name", help="Only calls that name this resource.")
-@click.option("--times", default=1, show_default=True, help="How often; 0: until it is cleared. An SDK's retries count.")
-@click.option("--seconds", default=1.0, show_default=True, help="latency: how late. eventual-consistency: how long reads are old.")
+@click.option(
+    "--times",
+    default=1,
+    show_default=True,
+    help="How often; 0: until it is cleared. An SDK's retries count.",
+)
+@click.option(
+    "--seconds",
+    default=1.0,
+    show_default=True,
+    help="latency: how late. eventual-consistency: how long reads are old.",
+)
 @click.option("--code", help="error: the error code to answer.")
 @_url
 def add(console: Console, url: str | None, **rule: Any) -> None:

@@ -12,7 +12,10 @@ GAP = "  "
 
 
 class Grid(msgspec.Struct, frozen=True):
-    """A table of cells as they are shown. As text: columns aligned, numbers on the right; a terminal has its own way (terminal.py)."""
+    """A table of cells as they are shown.
+
+    As text: columns aligned, numbers on the right; a terminal has its own way (terminal.py).
+    """
 
     rows: tuple[tuple[str, ...], ...]
     head: tuple[str, ...] = ()
@@ -29,14 +32,19 @@ class Grid(msgspec.Struct, frozen=True):
         right = [self.numeric(i) for i in range(len(widths))]
         lines = []
         for row in whole:
-            cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(row, widths, right, strict=True)]
+            cells = [
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            ]
             lines.append((self.indent + GAP.join(cells)).rstrip())
         return "\n".join(lines)
 
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
     """Values as cells: numbers with separators, nothing for None."""
-    return Grid(tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent)
+    return Grid(
+        tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
+    )
 
 
 def _cell(value: object) -> str:

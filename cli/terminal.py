@@ -1,4 +1,6 @@
-"""What a person at a terminal sees: tables that fit it, long lines that go on below themselves, colour, a bar. It loads rich."""
+"""What a person at a terminal sees: tables that fit it, long lines that go on below themselves,
+colour, a bar. It loads rich.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +39,40 @@ class Terminal:
     """A stream that somebody looks at."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, width=width_of(stream), force_terminal=True, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            file=stream,
+            width=width_of(stream),
+            force_terminal=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     def text(self, text: str) -> None:
         """Lines in their colours."""
         text = escaped(text)
-        shown = "\n".join(part for line in text.split("\n") for part in broken(line, self._console.width))
+        shown = "\n".join(
+            part for line in text.split("\n") for part in broken(line, self._console.width)
+        )
         coloured = Text(shown)
         for line in re.finditer(r"[^\n]+", shown):
             for pattern, style in _STYLES.items():
                 for match in re.finditer(pattern, line[0]):
-                    coloured.stylize(style, line.start() + match.start(), line.start() + match.end())
+                    coloured.stylize(
+                        style, line.start() + match.start(), line.start() + match.end()
+                    )
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
         """Columns as narrow as their longest words; where these do not fit, a line for each cell."""
-        longest = [_longest_word(grid, column) for column in range(len(grid.rows[0] if grid.rows else grid.head))]
-        if len(grid.indent) + sum(longest) + len(GAP) * len(longest) <= self._console.width or not grid.head:
+        longest = [
+            _longest_word(grid, column)
+            for column in range(len(grid.rows[0] if grid.rows else grid.head))
+        ]
+        if (
+            len(grid.indent) + sum(longest) + len(GAP) * len(longest) <= self._console.width
+            or not grid.head
+        ):
             self._console.print(Padding(_columns(grid, longest), (0, 0, 0, len(grid.indent))))
         else:
             for row in grid.rows:
@@ -82,7 +101,8 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """A line that is too long goes on below: between its cells, or within one below that cell's beginning.
+    """A line that is too long goes on below: between its cells, or within one below that cell's
+    beginning.
 
     A command and a word are never broken, so that they can be copied.
     """
@@ -93,7 +113,9 @@ def broken(line: str, width: int) -> list[str]:
     for cell in _CELL.finditer(line):
         at = len(lines[-1]) + cell.start() - end
         end = cell.end()
-        if at + len(cell[0]) > width and (hangs or at > 0.6 * width or (at > hang and _widest(cell[0]) > width - at)):
+        if at + len(cell[0]) > width and (
+            hangs or at > 0.6 * width or (at > hang and _widest(cell[0]) > width - at)
+        ):
             lines.append("")
             at = hang
         first, *rest = _wrapped(cell[0], width - at)
@@ -121,10 +143,21 @@ def _longest_word(grid: Grid, column: int) -> int:
 
 
 def _columns(grid: Grid, longest: list[int]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=bool(grid.head), header_style="bold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, len(GAP), 0, 0),
+        show_header=bool(grid.head),
+        header_style="bold",
+    )
     for column, least in enumerate(longest):
         head = grid.head[column] if grid.head else ""
-        table.add_column(head, justify="right" if grid.numeric(column) else "left", min_width=least, overflow="fold")
+        table.add_column(
+            head,
+            justify="right" if grid.numeric(column) else "left",
+            min_width=least,
+            overflow="fold",
+        )
     for row in grid.rows:
         table.add_row(*map(_coloured, row))
     return table

@@ -10,7 +10,9 @@ from .console import Console
 
 
 @command(help="What would be made, where, and what differs. It only reads.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to change.")
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to change."
+)
 def plan(console: Console, detailed_exitcode: bool) -> None:
     from ..lifecycle.plan import plan as compare
 
@@ -18,7 +20,10 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
         planned = compare(project)
     console.result(planned)
     if over := next((item for item in planned.refused if item.kind == "budget"), None):
-        raise Refused(f"budget of {over.name}{over.detail}", remedy="smaller or fewer instances under `serving:`, or a higher `budget:`")
+        raise Refused(
+            f"budget of {over.name}{over.detail}",
+            remedy="smaller or fewer instances under `serving:`, or a higher `budget:`",
+        )
     if any(item.by == "apply" and item.action in "+~" for item in planned.items):
         console.next("apply")
     elif planned.refused:
@@ -26,12 +31,22 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
     elif any(item.action == "." for item in planned.items):
         console.next("ingest", "materialize", "train models/...")
     elif planned.changes:
-        console.next(*(f"deploy {item.name}" for item in planned.items if item.by == "deploy" and item.action in "+~"))
+        console.next(
+            *(
+                f"deploy {item.name}"
+                for item in planned.items
+                if item.by == "deploy" and item.action in "+~"
+            )
+        )
     if detailed_exitcode and planned.changes:
         raise SystemExit(2)
 
 
-@command(changes=True, help="Make the tables and views that the project describes. It never deletes and never moves traffic.")
+@command(
+    changes=True,
+    help="Make the tables and views that the project describes. It never deletes and never moves "
+    "traffic.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def apply(console: Console, yes: bool) -> None:
     from ..lifecycle.apply import apply as make
@@ -54,7 +69,10 @@ def status(console: Console) -> None:
         console.result(look(project))
 
 
-@command(changes=True, help="Remove what apply and deploy made. Runs, models, reports, raw data and your files stay.")
+@command(
+    changes=True,
+    help="Remove what apply and deploy made. Runs, models, reports, raw data and your files stay.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
 def destroy(console: Console, yes: bool, wait: bool) -> None:
@@ -68,8 +86,20 @@ def destroy(console: Console, yes: bool, wait: bool) -> None:
         if gone.resources and not yes and not console.dry_run:
             name = project.spec.name
             if console.as_json:
-                raise Refused(f"destroy would remove {len(gone.resources)} things of {name} without having asked", remedy="add --yes")
-            if click.prompt(f'{gone}    type "{name}" to go on', prompt_suffix=": ", default="", show_default=False) != name:
+                raise Refused(
+                    f"destroy would remove {len(gone.resources)} things of {name} without "
+                    "having asked",
+                    remedy="add --yes",
+                )
+            if (
+                click.prompt(
+                    f'{gone}    type "{name}" to go on',
+                    prompt_suffix=": ",
+                    default="",
+                    show_default=False,
+                )
+                != name
+            ):
                 raise Refused("that is not the project's name: nothing was changed")
         console.would(gone)
         console.result(remove(project))

@@ -1,8 +1,12 @@
-"""One look at every monitor: for cron, or the handler of a function that is called once a day (AWS Lambda, Cloud Run).
+"""One look at every monitor: for cron, or the handler of a function that is called once a day (AWS
+Lambda, Cloud Run).
 
-As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a monitor. As a handler it raises either, so
-that the schedule's own alarm tells of it. Looks are kept once a day: a call that is repeated, or tried again, does no harm.
-PROJECT (default: project.yaml beside this file) and TARGET (default: profiles.yaml's) are environment variables.
+As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a
+monitor. As a handler it raises either, so
+that the schedule's own alarm tells of it. Looks are kept once a day: a call that is repeated, or
+tried again, does no harm.
+PROJECT (default: project.yaml beside this file) and TARGET (default: profiles.yaml's) are
+environment variables.
 """
 # ruff: noqa: INP001  a script, not a package
 
@@ -30,7 +34,12 @@ def _line(project: im.Project, name: str) -> str:
         alarms = im.monitor.show(project, name).alarms
     except IsthmusError as error:
         return f"{FAILED}   {error}"
-    return f"{ALARM}   {', '.join(f'{row.figure} {row.group} {row.of} {row.value:.3g}' for row in alarms)}" if alarms else "quiet"
+    return (
+        f"{ALARM}   "
+        f"{', '.join(f'{row.figure} {row.group} {row.of} {row.value:.3g}' for row in alarms)}"
+        if alarms
+        else "quiet"
+    )
 
 
 def handler(_event: object = None, _context: object = None) -> dict[str, str]:
@@ -44,4 +53,8 @@ def handler(_event: object = None, _context: object = None) -> dict[str, str]:
 if __name__ == "__main__":
     told = looked()
     sys.stdout.write("".join(f"{name}   {line}\n" for name, line in told.items()))
-    sys.exit(3 if any(line.startswith(ALARM) for line in told.values()) else any(line.startswith(FAILED) for line in told.values()))
+    sys.exit(
+        3
+        if any(line.startswith(ALARM) for line in told.values())
+        else any(line.startswith(FAILED) for line in told.values())
+    )

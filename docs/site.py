@@ -25,7 +25,9 @@ def on_files(files: Files, config: Any) -> Files:
     for page, place in PAGES.items():
         if page.parent != DOCS:
             files.append(File.generated(config, place, content=page.read_text()))
-    for named in sorted({target for page in PAGES for target in _targets(page) if _is_copied(target)}):
+    for named in sorted(
+        {target for page in PAGES for target in _targets(page) if _is_copied(target)}
+    ):
         files.append(File.generated(config, _copy(named), content=named.read_bytes()))
     return files
 
@@ -42,12 +44,19 @@ def _targets(page: Path) -> Iterator[Path]:
 
 def _is_copied(target: Path) -> bool:
     """Whether a page links to a file of the repository that is no page."""
-    return target.is_file() and target.is_relative_to(ROOT) and target not in PAGES and target.parent != DOCS
+    return (
+        target.is_file()
+        and target.is_relative_to(ROOT)
+        and target not in PAGES
+        and target.parent != DOCS
+    )
 
 
 def _led(source: Path, to: str) -> str:
     target = (source.parent / to).resolve()
-    place = PAGES.get(target) or (_copy(target) if _is_copied(target) else target.name if target.parent == DOCS else None)
+    place = PAGES.get(target) or (
+        _copy(target) if _is_copied(target) else target.name if target.parent == DOCS else None
+    )
     return os.path.relpath(place, os.path.dirname(PAGES[source]) or ".") if place else to  # noqa: PTH120  a place in the site
 
 

@@ -1,4 +1,7 @@
-"""Endpoints: deploy, split, ask and watch them. As `im.endpoints` its verbs are those of `isthmus endpoints`."""
+"""Endpoints: deploy, split, ask and watch them.
+
+As `im.endpoints` its verbs are those of `isthmus endpoints`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
 """`app` is the gateway for any ASGI server (gateway/application.py).
 
-It serves every endpoint of the project that ISTHMUS_PROJECT names (a file or a folder; default: the working folder), on ISTHMUS_TARGET
-(default: that of profiles.yaml). ISTHMUS_ALLOW_HOST: names, with commas between, that callers may use for it. ISTHMUS_ALLOW_USER: other
-users of this machine that may ask (peers.py); a server that takes a caller's address from a header needs ISTHMUS_TOKEN, or `*`.
+It serves every endpoint of the project that ISTHMUS_PROJECT names (a file or a folder; default: the
+working folder), on ISTHMUS_TARGET
+(default: that of profiles.yaml). ISTHMUS_ALLOW_HOST: names, with commas between, that callers may
+use for it. ISTHMUS_ALLOW_USER: other
+users of this machine that may ask (peers.py); a server that takes a caller's address from a header
+needs ISTHMUS_TOKEN, or `*`.
 """
 
 from __future__ import annotations
@@ -32,7 +35,12 @@ def of_environment(environ: Mapping[str, str] = os.environ) -> Application:
         return Service(project, (), folder=folder, slot=0, sampler=sampler, owns_folder=True)
 
     hosts = environ.get("ISTHMUS_ALLOW_HOST", "").split(",")
-    at = door(listen="127.0.0.1", allow_hosts=hosts, token=environ.get(TOKEN), users=allowed_users(environ))
+    at = door(
+        listen="127.0.0.1",
+        allow_hosts=hosts,
+        token=environ.get(TOKEN),
+        users=allowed_users(environ),
+    )
     return Application(make, at, listening=False)
 
 

@@ -1,8 +1,12 @@
-"""HTTP/1.1 of the model server and of the laptop's router: what a connection may send, how much, and how long it may take.
+"""HTTP/1.1 of the model server and of the laptop's router: what a connection may send, how much,
+and how long it may take.
 
-What a request means is not here. A raw asyncio protocol over httptools, as these hops are paid by every prediction. A connection answers in
-order; while it waits for an answer nothing more of it is parsed, and beyond 64 KiB nothing more is read. A request that is refused for its
-size is answered at once, and what its sender still sends is read and thrown away: who sends does not listen.
+What a request means is not here. A raw asyncio protocol over httptools, as these hops are paid by
+every prediction. A connection answers in
+order; while it waits for an answer nothing more of it is parsed, and beyond 64 KiB nothing more is
+read. A request that is refused for its
+size is answered at once, and what its sender still sends is read and thrown away: who sends does
+not listen.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from .repeated import Head, head_of
 MOST_HEADERS = 65_536  # bytes, 431
 MOST_URL = 8_192  # bytes, 414
 HEADERS_WITHIN, BODY_WITHIN = 10.0, 60.0  # seconds, 408
-IDLE = 3600.0  # seconds; the caller's pool should be the first to close, as a close that meets a request loses it
+# seconds; the caller's pool should be the first to close, as a close that meets a request loses it
+IDLE = 3600.0
 READ_WITHIN = 60.0  # seconds in which a caller takes some of its answer
 _LINGER, _DISCARDED = 5.0, 100_000_000  # seconds and bytes of what is thrown away
-_SLICE = 4096  # bytes that are parsed at once outside of a body: so many requests at most wait on a connection
+# bytes that are parsed at once outside of a body: so many requests at most wait on a connection
+_SLICE = 4096
 _UNPARSED = 65_536  # bytes of what comes after a request, before reading stops
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -41,7 +47,9 @@ class Connection(asyncio.Protocol):
         self.parser: Any = httptools.HttpRequestParser(self)
         self.deadline = math.inf
         self._request: Request | None = None  # that is being read
-        self._waiting: deque[Request] = deque()  # read, to be answered after the one that is under way
+        self._waiting: deque[Request] = (
+            deque()
+        )  # read, to be answered after the one that is under way
         self._under_way: Request | None = None
         self._unparsed = b""
         self._in_head = False
@@ -56,7 +64,9 @@ class Connection(asyncio.Protocol):
         self._asked = False  # whose the connection is
         self._strange: Refusal | None = None
         self.descriptor = -1
-        self._direct = False  # nothing stands before the answer that is under way, so it may be written past the transport
+        # nothing stands before the answer that is under way, so it may be written past the
+        # transport
+        self._direct = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream's transport
@@ -68,14 +78,18 @@ class Connection(asyncio.Protocol):
             self._step()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        with self.server.lock:  # the descriptor is closed after this, and may then be another connection's
+        with (
+            self.server.lock
+        ):  # the descriptor is closed after this, and may then be another connection's
             self.transport, under_way, self._under_way = None, self._under_way, None
         self.server.forget(self)
         self.server.bytes -= self._unread
         for request in (self._request, under_way, *self._waiting):
             if request is not None:
                 self.server.bytes -= request.size
-                request.body = b""  # it may wait for its prediction for long, and is counted no more
+                request.body = (
+                    b""  # it may wait for its prediction for long, and is counted no more
+                )
         self._request = None
         self._waiting.clear()
         self._unparsed, self._unread = b"", 0
@@ -93,7 +107,10 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Who sends no more is gone, as half a close looks like a whole one. Half a request is answered, should somebody still listen."""
+        """Who sends no more is gone, as half a close looks like a whole one.
+
+        Half a request is answered, should somebody still listen.
+        """
         if self._request is not None:
             self._refuse(400, "BadRequest", "the request ended before it was whole")
             self._step()
@@ -147,9 +164,18 @@ class Connection(asyncio.Protocol):
                     request.unsent = answer[os.write(self.descriptor, answer) :]
 
     def lend(self, request: Request) -> Head | None:
-        """Nothing of it is read here until `take_back`. None: something is under way here, or the last request was of another kind."""
+        """Nothing of it is read here until `take_back`.
+
+        None: something is under way here, or the last request was of another kind.
+        """
         transport, server = self.transport, self.server
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() or server.stopping or server.logged:
+        if (
+            transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()
+            or server.stopping
+            or server.logged
+        ):
             return None
         head = self._head
         if head is None or (head.method, head.path) != (request.method, request.path):
@@ -190,20 +216,29 @@ class Connection(asyncio.Protocol):
         now = self.server.loop.time()
         if self._under_way is not None:
             self.deadline = math.inf
-        elif self._unread and self.transport is not None and (size := self.transport.get_write_buffer_size()) < self._unread:
+        elif (
+            self._unread
+            and self.transport is not None
+            and (size := self.transport.get_write_buffer_size()) < self._unread
+        ):
             self.server.bytes -= self._unread - size
             self._unread, self.deadline = size, now + READ_WITHIN
         elif self._unread or self._deaf:
             self.abort()
         elif self._request is not None:
             part, within = ("headers", HEADERS_WITHIN) if self._in_head else ("body", BODY_WITHIN)
-            self._refuse(408, "RequestTimeout", f"the request's {part} did not come within {within:.0f} s")
+            self._refuse(
+                408, "RequestTimeout", f"the request's {part} did not come within {within:.0f} s"
+            )
             self._step()
         else:
             self.end()
 
     def _stranger(self) -> Refusal | None:
-        """Return why the user at the other end may not come. The kernel is asked once: a connection stays whose it is."""
+        """Return why the user at the other end may not come.
+
+        The kernel is asked once: a connection stays whose it is.
+        """
         if not self._asked and self.transport is not None:
             peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))
             self._asked, self._strange = True, peers.stranger(self.server.users, peer, local)
@@ -231,7 +266,9 @@ class Connection(asyncio.Protocol):
         request.head += len(name) + len(value) + 4
         name = name.lower()
         if name in self.server.headers:
-            if name in request.headers:  # whoever stands before this may go by the first, and we by the last
+            if (
+                name in request.headers
+            ):  # whoever stands before this may go by the first, and we by the last
                 self._refuse(400, "BadRequest", f"the request has {name.decode()} twice")
             request.headers[name] = value
         elif name == b"content-length":
@@ -247,16 +284,28 @@ class Connection(asyncio.Protocol):
         self._in_head, self._fed = False, 0
         self.deadline = self.server.loop.time() + BODY_WITHIN
         request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
-        request.refused = self.server.refusal(request.method, request.path, request.headers, self._stranger)
-        if request.refused is None:  # else a new connection may take its place: nothing is to be done here
+        request.refused = self.server.refusal(
+            request.method, request.path, request.headers, self._stranger
+        )
+        if (
+            request.refused is None
+        ):  # else a new connection may take its place: nothing is to be done here
             self.server.idle.pop(self, None)
         if request.head > MOST_HEADERS:
             self._refuse_headers()
         elif self.parser.should_upgrade():  # httptools takes a body for another protocol
-            self._refuse(400, "BadRequest", "this server upgrades to nothing: set your client to HTTP/1.1")
+            self._refuse(
+                400, "BadRequest", "this server upgrades to nothing: set your client to HTTP/1.1"
+            )
         elif self._left and not self._takes(request, self._left):
             return
-        elif request.expects and request.refused is None and self.transport is not None and self._under_way is None and not self._waiting:
+        elif (
+            request.expects
+            and request.refused is None
+            and self.transport is not None
+            and self._under_way is None
+            and not self._waiting
+        ):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -264,8 +313,12 @@ class Connection(asyncio.Protocol):
             request.size += len(body)
             self.server.bytes += len(body)
             self._left = max(0, self._left - len(body))
-            if request.body:  # no list of pieces: those of a byte each would take ten times what is counted
-                request.body = bytearray(request.body) if isinstance(request.body, bytes) else request.body
+            if (
+                request.body
+            ):  # no list of pieces: those of a byte each would take ten times what is counted
+                request.body = (
+                    bytearray(request.body) if isinstance(request.body, bytes) else request.body
+                )
                 request.body += body
             else:
                 request.body = body
@@ -273,7 +326,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if (request := self._request) is not None:
             # HTTP/1.0 is kept by llhttp where a header asks for it, and not by us
-            request.keep = self.parser.should_keep_alive() and not (request.keeps and self.parser.get_http_version() != "1.1")
+            request.keep = self.parser.should_keep_alive() and not (
+                request.keeps and self.parser.get_http_version() != "1.1"
+            )
             self._deaf = not request.keep
             self._waiting.append(request)
             self._head, self._first = head_of(request, self._first), b""
@@ -292,18 +347,28 @@ class Connection(asyncio.Protocol):
         return request
 
     def _takes(self, request: Request, size: int) -> bool:
-        if (refusal := request.refused) is not None and (request.expects or request.size + size > _UNPARSED):
+        if (refusal := request.refused) is not None and (
+            request.expects or request.size + size > _UNPARSED
+        ):
             self._refuse(refusal.status, refusal.error, refusal.message)
         elif request.size + size > self.server.most_body:
-            self._refuse(413, "RequestTooLarge", f"the request is above {self.server.most_body:,} bytes")
+            self._refuse(
+                413, "RequestTooLarge", f"the request is above {self.server.most_body:,} bytes"
+            )
         elif self.server.bytes + size > connections.MOST_BODIES:
-            self._refuse(503, "Busy", f"the requests that are here have {connections.MOST_BODIES:,} bytes together")
+            self._refuse(
+                503,
+                "Busy",
+                f"the requests that are here have {connections.MOST_BODIES:,} bytes together",
+            )
         else:
             return True
         return False
 
     def _refuse_headers(self) -> None:
-        self._refuse(431, "HeadersTooLarge", f"the request's headers are above {MOST_HEADERS:,} bytes")
+        self._refuse(
+            431, "HeadersTooLarge", f"the request's headers are above {MOST_HEADERS:,} bytes"
+        )
 
     def _refuse(self, status: int, error: str, message: str) -> None:
         """In its turn; nothing more is read of this connection."""
@@ -352,10 +417,14 @@ class Connection(asyncio.Protocol):
         if (request := self._request) is None:
             return
         self._fed += len(piece)
-        if self._in_head and self._fed > MOST_HEADERS + MOST_URL + 2 * _SLICE:  # one that does not end is told by no callback
+        if (
+            self._in_head and self._fed > MOST_HEADERS + MOST_URL + 2 * _SLICE
+        ):  # one that does not end is told by no callback
             self._refuse_headers()
         elif not self._in_head and self._fed > 8 * request.size + MOST_HEADERS:
-            self._refuse(400, "BadRequest", "more is sent between the chunks of the body than in them")
+            self._refuse(
+                400, "BadRequest", "more is sent between the chunks of the body than in them"
+            )
 
     def _begin(self, request: Request) -> None:
         assert self.transport is not None  # noqa: S101  for the type checker: _step looked

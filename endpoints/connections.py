@@ -1,4 +1,6 @@
-"""What all connections of a model server or a router share: how many there are, how much they hold, and when they end."""
+"""What all connections of a model server or a router share: how many there are, how much they hold,
+and when they end.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ class Request:
         self.connection.send(self, status, body, extra)
 
     def write(self, status: int, body: bytes, extra: bytes = b"") -> None:
-        """Before `reply`, from another thread than the loop's: what the socket takes goes out without waiting for the loop."""
+        """Before `reply`, from another thread than the loop's: what the socket takes goes out
+        without waiting for the loop.
+        """
         self.connection.write(self, status, body, extra)
 
     def fail(self, status: int, error: str, message: str) -> None:
@@ -98,10 +102,14 @@ class Request:
 
 
 class Connections:
-    """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread.
+    """All connections of a server, and what they share.
 
-    `refusal` judges method, path, headers and the connection's user before the body is read, the same at any time. `users`: of this
-    machine who may come, as a door has them. `headers`: those that somebody reads, in lower case; a request that has one of them twice
+    `handle` answers a request, now or later, in the loop's thread.
+
+    `refusal` judges method, path, headers and the connection's user before the body is read, the
+    same at any time. `users`: of this
+    machine who may come, as a door has them. `headers`: those that somebody reads, in lower case; a
+    request that has one of them twice
     is refused. `most`: connections; `most_body`: bytes of one request.
     """
 
@@ -109,7 +117,9 @@ class Connections:
         self,
         handle: Callable[[Request], None],
         *,
-        refusal: Callable[[bytes, bytes, Mapping[bytes, bytes], Callable[[], Refusal | None]], Refusal | None],
+        refusal: Callable[
+            [bytes, bytes, Mapping[bytes, bytes], Callable[[], Refusal | None]], Refusal | None
+        ],
         users: frozenset[int] | None,
         headers: frozenset[bytes],
         most: int,
@@ -125,14 +135,18 @@ class Connections:
         self.idle: dict[Connection, None] = {}  # that wait for their caller, the longest first
         self.bytes = 0
         self.stopping = False
-        self.lock = threading.Lock()  # whoever writes outside of the loop's thread has it, and what changes who may write what
+        self.lock = (
+            threading.Lock()
+        )  # whoever writes outside of the loop's thread has it, and what changes who may write what
         self.logged = logs.listening("request")
         self.ended = asyncio.Event()  # set when it stops and no connection is left
         self.loop = asyncio.get_running_loop()
         self._sweep()
 
     def admit(self, connection: Connection) -> bool:
-        """A new connection takes the place of the one that has been idle for longest: who only connects locks nobody out."""
+        """A new connection takes the place of the one that has been idle for longest: who only
+        connects locks nobody out.
+        """
         if len(self.open) >= self.most and self.idle:
             next(iter(self.idle)).abort()
         admitted = len(self.open) < self.most and not self.stopping
@@ -157,7 +171,13 @@ class Connections:
     def log(self, request: Request, status: int) -> None:
         """That it was answered; 0: the caller has gone before."""
         took = round(1_000 * (self.loop.time() - request.begun), 1) if request.begun else 0.0
-        logs.emit("request", method=request.method.decode("latin-1"), path=request.path.decode("latin-1"), status=status, ms=took)
+        logs.emit(
+            "request",
+            method=request.method.decode("latin-1"),
+            path=request.path.decode("latin-1"),
+            status=status,
+            ms=took,
+        )
 
     def _sweep(self) -> None:
         now = self.loop.time()

@@ -1,4 +1,6 @@
-"""`isthmus deploy`: make the declared variants run, give a new endpoint its first split, and see that it answers."""
+"""`isthmus deploy`: make the declared variants run, give a new endpoint its first split, and see
+that it answers.
+"""
 
 from __future__ import annotations
 
@@ -48,20 +50,29 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # what differs from project.yaml, and why
 
     def __str__(self) -> str:
-        parts = [f"{v.name} {v.model}@{v.version}  {percent_text(v.percent)} %" for v in self.variants]
+        parts = [
+            f"{v.name} {v.model}@{v.version}  {percent_text(v.percent)} %" for v in self.variants
+        ]
         parts.append(f"ready in {self.seconds:.1f} s")
         if self.url:
             parts.append(self.url)
         split = "/".join(percent_text(v.percent) for v in self.variants)
-        lines = [f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}", *(f"  note   {note}" for note in self.notes)]
+        lines = [
+            f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}",
+            *(f"  note   {note}" for note in self.notes),
+        ]
         return "\n".join([*lines, f"  smoke  {self.smoke}; split read back {split}"])
 
 
 def deploy(project: Project, name: str) -> Deployment:
-    """Resolve the models, apply until converged, split at creation only, send a smoke test. May be run again after any crash.
+    """Resolve the models, apply until converged, split at creation only, send a smoke test.
 
-    NotFound: no such endpoint, or an alias without a version. Invalid: a model takes a parameter as another type than is declared. Refused:
-    a rejected version, a change of a variant that has traffic, or of any while a rollout or an experiment owns the traffic. Unavailable: a
+    May be run again after any crash.
+
+    NotFound: no such endpoint, or an alias without a version. Invalid: a model takes a parameter as
+    another type than is declared. Refused:
+    a rejected version, a change of a variant that has traffic, or of any while a rollout or an
+    experiment owns the traffic. Unavailable: a
     variant that does not start, with its last words.
     """
     with project.lock("deploy"):
@@ -72,7 +83,12 @@ def deploy(project: Project, name: str) -> Deployment:
         claim = owner.read(project.target.state, name)
         spec = under(claim, resolved.spec, running, now=project.wall())
         split = {v.name: v.traffic for v in endpoint.variants}
-        check(split, variants=split, resolution=resolution(project.target, endpoint.routing), where=f"{project.target.name} {name}")
+        check(
+            split,
+            variants=split,
+            resolution=resolution(project.target, endpoint.routing),
+            where=f"{project.target.name} {name}",
+        )
         manifests = [manifest_of(project, v.model, v.version) for v in spec.variants]
         union(manifests, view_keys(project))
         notes = (*resolved.notes, *comparison(endpoint, manifests))
@@ -88,7 +104,9 @@ def deploy(project: Project, name: str) -> Deployment:
         seconds = time.monotonic() - began
         if claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
             if set(claim.owner.split) != set(split):
-                claim = _intend(project, name, split, claim)  # the description changed before the first split was made
+                claim = _intend(
+                    project, name, split, claim
+                )  # the description changed before the first split was made
             state = _first_split(project, state, claim)
         answers = smoke(project, name, [v.name for v in state.variants if v.percent > 0])
     by_name = {v.name: v for v in state.variants}
@@ -96,7 +114,10 @@ def deploy(project: Project, name: str) -> Deployment:
         target=project.target.name,
         endpoint=name,
         variants=tuple(
-            DeployedVariant(name=v.name, model=v.model, version=v.version, percent=by_name[v.name].percent) for v in spec.variants
+            DeployedVariant(
+                name=v.name, model=v.model, version=v.version, percent=by_name[v.name].percent
+            )
+            for v in spec.variants
         ),
         created=created,
         seconds=seconds,
@@ -114,23 +135,34 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
     def step() -> EndpointState | None:
         state = host.observe(name)
         failed = state is not None and state.phase == "failed"
-        remarked = state is not None and state.failure is not None and not tried  # an earlier version may serve, too
+        remarked = (
+            state is not None and state.failure is not None and not tried
+        )  # an earlier version may serve, too
         if (remarked or not variants_ready(spec, state)) and not (failed and tried):
             _apply(project, spec)
-            tried.extend([True] * (failed or remarked))  # a failure from before what was mended now is given one more chance
+            tried.extend(
+                [True] * (failed or remarked)
+            )  # a failure from before what was mended now is given one more chance
             state = host.observe(name)
-        project.progress(f"deploy {name}", sum(v.phase == "ready" for v in state.variants) if state else 0, len(spec.variants))
+        project.progress(
+            f"deploy {name}",
+            sum(v.phase == "ready" for v in state.variants) if state else 0,
+            len(spec.variants),
+        )
         return state
 
     def over(state: EndpointState | None) -> bool:
-        return variants_ready(spec, state) or (state is not None and state.phase == "failed" and state.failure is not None)
+        return variants_ready(spec, state) or (
+            state is not None and state.phase == "failed" and state.failure is not None
+        )
 
     tried: list[bool] = []
     seen = wait(step, over, deadline=DEADLINE, what=f"endpoint {name}")
     if seen is None or not variants_ready(spec, seen):
         failure = seen.failure if seen else "it is absent"
         raise Unavailable(
-            f"{name} does not come up: {failure}", remedy=f"isthmus endpoints logs {name}; then `isthmus deploy {name}` again"
+            f"{name} does not come up: {failure}",
+            remedy=f"isthmus endpoints logs {name}; then `isthmus deploy {name}` again",
         )
     return seen
 
@@ -143,27 +175,41 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
         wanted = {v.name: v for v in spec.variants}
         for now in state.variants if state else ():
             new = wanted.get(now.name)
-            if now.target_percent > 0 and (new is None or (new.model, new.version) != (now.model, now.version)):
+            if now.target_percent > 0 and (
+                new is None or (new.model, new.version) != (now.model, now.version)
+            ):
                 change = f"would become {new.model}@{new.version}" if new else "would go"
                 share = percent_text(now.target_percent)
                 raise Refused(
-                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {share} % of the traffic and {change}; "
+                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {share} % of "
+                    f"the traffic and {change}; "
                     "deploy never moves traffic",
-                    remedy=f"isthmus traffic {spec.name} {now.name}=0     then     isthmus deploy {spec.name}",
+                    remedy=f"isthmus traffic {spec.name} {now.name}=0     then     isthmus deploy "
+                    f"{spec.name}",
                 ) from error
         raise
 
 
-def _intend(project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None) -> owner.Claim:
-    return owner.intend(project.target.state, name, split, by="deploy", claim=claim, now=project.wall())
+def _intend(
+    project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
+) -> owner.Claim:
+    return owner.intend(
+        project.target.state, name, split, by="deploy", claim=claim, now=project.wall()
+    )
 
 
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
-    """The declared split of a new endpoint. After a crash it is found here again: the intent was written down before."""
+    """The declared split of a new endpoint.
+
+    After a crash it is found here again: the intent was written down before.
+    """
     wanted = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != wanted:
         if set(wanted) != {v.name for v in state.variants}:
-            raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
+            raise Invalid(
+                f"{state.name}: the first split names {', '.join(wanted)}",
+                remedy=f"isthmus destroy, then deploy {state.name}",
+            )
         routed_endpoints(project.target).shift(state.name, wanted, expect=state.token)
     state = read_back(project, state.name, wanted)
     owner.settle(project.target.state, state.name, claim, now=project.wall())
@@ -171,5 +217,9 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
 
 
 def _url(project: Project, name: str) -> str | None:
-    listed = (r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name)
+    listed = (
+        r
+        for r in project.target.inventory.list(project.spec.name)
+        if r.kind == "endpoint" and r.name == name
+    )
     return next((r.console_url for r in listed), None)

@@ -1,9 +1,14 @@
-"""Who may come in: programs, not web pages. One function for all that speaks HTTP here, with two settings. Pure.
+"""Who may come in: programs, not web pages.
 
-`ours`: the gateway, the router, a page. A Host that is loopback, the address that it listens on, or named with `--allow-host`; bodies of a
-type that no page can send to another site without asking first; a token, which beyond loopback there must be, or where there is none a
+One function for all that speaks HTTP here, with two settings. Pure.
+
+`ours`: the gateway, the router, a page. A Host that is loopback, the address that it listens on, or
+named with `--allow-host`; bodies of a
+type that no page can send to another site without asking first; a token, which beyond loopback
+there must be, or where there is none a
 user of this machine who may come (peers.py).
-A provider's wire (the model server in a container): any Host, the provider's content types, no token of ours; nothing with an Origin.
+A provider's wire (the model server in a container): any Host, the provider's content types, no
+token of ours; nothing with an Origin.
 """
 
 from __future__ import annotations
@@ -15,8 +20,17 @@ from ipaddress import ip_address
 import msgspec
 
 JSON_ONLY = frozenset({b"application/json"})
-OPEN_PATHS = frozenset({b"/health", b"/ping"})  # with GET: never need a Host or a token, as probes have none
-READ = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-api-key", b"content-type")  # headers that decide
+OPEN_PATHS = frozenset(
+    {b"/health", b"/ping"}
+)  # with GET: never need a Host or a token, as probes have none
+READ = (
+    b"host",
+    b"origin",
+    b"sec-fetch-site",
+    b"authorization",
+    b"x-api-key",
+    b"content-type",
+)  # headers that decide
 TOKEN = "ISTHMUS_TOKEN"  # noqa: S105  the variable's name
 _LOOPBACK = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _BODIES = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -31,9 +45,15 @@ class Refusal(msgspec.Struct, frozen=True):
 class Door(msgspec.Struct, frozen=True):
     ours: bool = True
     hosts: frozenset[bytes] = _LOOPBACK  # lower case, without a port
-    bodies: frozenset[bytes] = JSON_ONLY  # content types; what a page may send anywhere without a preflight must not be among them
+    bodies: frozenset[bytes] = (
+        # content types; what a page may send anywhere without a preflight must not be among them
+        JSON_ONLY
+    )
     token: bytes | None = None
-    users: frozenset[int] | None = None  # of this machine who may come beside the server's own and root; None: it is not asked whose
+    users: frozenset[int] | None = (
+        # of this machine who may come beside the server's own and root; None: it is not asked whose
+        None
+    )
 
 
 PROVIDERS = Door(ours=False)
@@ -59,14 +79,22 @@ def door(
     Raises:
         ValueError: It listens beyond loopback without a token; what is no host's name.
     """
-    token = token.strip() if token else None  # a secret's file ends with a newline, which no header can send
+    token = (
+        token.strip() if token else None
+    )  # a secret's file ends with a newline, which no header can send
     if not is_loopback(listen) and not token:
         raise ValueError(
-            f"{listen} can be reached from other machines: set {TOKEN} to a secret, which callers send as a Bearer token or X-API-Key"
+            f"{listen} can be reached from other machines: set {TOKEN} to a secret, which "
+            "callers send as a Bearer token or X-API-Key"
         )
     names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
-    return Door(hosts=_LOOPBACK | names, token=token.encode() if token else None, users=None if token else users, bodies=bodies)
+    return Door(
+        hosts=_LOOPBACK | names,
+        token=token.encode() if token else None,
+        users=None if token else users,
+        bodies=bodies,
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -79,7 +107,11 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(
-    at: Door, method: bytes, path: bytes, headers: Mapping[bytes, bytes], stranger: Callable[[], Refusal | None] = lambda: None
+    at: Door,
+    method: bytes,
+    path: bytes,
+    headers: Mapping[bytes, bytes],
+    stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
     """Return why a request is refused; None: come in.
 
@@ -88,7 +120,8 @@ def refusal(
         method: GET, POST ...
         path: Without the query.
         headers: By name in lower case.
-        stranger: Why the connection's user may not come, as peers.stranger says. It is asked where nothing else has refused it.
+        stranger: Why the connection's user may not come, as peers.stranger says. It is asked where
+        nothing else has refused it.
     """
     if not at.ours:
         if b"origin" in headers or _of_another_site(headers):
@@ -96,7 +129,9 @@ def refusal(
         return stranger()
     host = headers.get(b"host", b"").lower()
     origin = headers.get(b"origin")
-    if (origin is not None and origin.partition(b"://")[2].lower() != host) or _of_another_site(headers):
+    if (origin is not None and origin.partition(b"://")[2].lower() != host) or _of_another_site(
+        headers
+    ):
         return Refusal(403, "Forbidden", "a web page of another site may not ask this server")
     if method == b"GET" and path in OPEN_PATHS:
         return None
@@ -105,7 +140,9 @@ def refusal(
 
 
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
-    """Who stands before this server may go by the first of two equal headers, and the door by the last. `also`: more that decide."""
+    """Who stands before this server may go by the first of two equal headers, and the door by the
+    last. `also`: more that decide.
+    """
     names = [name for name, _ in headers]
     if len(set(names)) == len(names):
         return None
@@ -121,7 +158,10 @@ def _unknown_host(at: Door, host: bytes) -> Refusal | None:
     if without_port(host) in at.hosts:
         return None
     shown = host.decode("latin-1")[:200]
-    words = f"the Host {shown!r} is not one of this server: start it with --allow-host NAME if it stands behind a proxy"
+    words = (
+        f"the Host {shown!r} is not one of this server: start it with --allow-host NAME if it "
+        "stands behind a proxy"
+    )
     return Refusal(403, "Forbidden", words)
 
 
@@ -132,7 +172,11 @@ def _without_token(at: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
     sent = bearer.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
     if hmac.compare_digest(sent, at.token):
         return None
-    return Refusal(401, "Unauthorized", f"send the value of {TOKEN} as `Authorization: Bearer ...` or as `X-API-Key: ...`")
+    return Refusal(
+        401,
+        "Unauthorized",
+        f"send the value of {TOKEN} as `Authorization: Bearer ...` or as `X-API-Key: ...`",
+    )
 
 
 def _wrong_body(at: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
@@ -156,8 +200,17 @@ def _name(host: str) -> bytes:
     except ValueError:
         pass
     name, _, port = host.partition(":")
-    if not name or "/" in host or "*" in host or not host.isascii() or (port and not port.isdigit()):
-        raise ValueError(f"the allowed host {host} is no name: give it as callers do, for example rank.example, without scheme and path")
+    if (
+        not name
+        or "/" in host
+        or "*" in host
+        or not host.isascii()
+        or (port and not port.isdigit())
+    ):
+        raise ValueError(
+            f"the allowed host {host} is no name: give it as callers do, for example "
+            "rank.example, without scheme and path"
+        )
     return name.encode()
 
 

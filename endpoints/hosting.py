@@ -1,4 +1,6 @@
-"""The rules that every endpoint host keeps, whatever runs its variants. Pure: an adapter reads its provider's state, these judge it.
+"""The rules that every endpoint host keeps, whatever runs its variants.
+
+Pure: an adapter reads its provider's state, these judge it.
 
 What differs from one target to the next stands in `HostRules`.
 """
@@ -46,14 +48,18 @@ _decoder = msgspec.json.Decoder(_Predictions)
 
 
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
-    """By the target's capabilities: traffic.resolution, invoke.max_bytes, and which it offers at all."""
+    """By the target's capabilities: traffic.resolution, invoke.max_bytes, and which it offers at
+    all.
+    """
     return HostRules(
         target=target.name,
         provider=provider,
         resolution=resolution(target),
         max_bytes=int(_number(target, "invoke.max_bytes")),
         most_variants=most_variants,
-        offers=frozenset(name for name, row in target.capabilities.items() if row.level != "refused"),
+        offers=frozenset(
+            name for name, row in target.capabilities.items() if row.level != "refused"
+        ),
     )
 
 
@@ -79,28 +85,43 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Invalid: no variants, two of one name, a count below 1. Unsupported, by its capability: more than this target's endpoints have."""
+    """Invalid: no variants, two of one name, a count below 1.
+
+    Unsupported, by its capability: more than this target's endpoints have.
+    """
     names = [variant.name for variant in spec.variants]
     if not names or len(set(names)) != len(names):
-        raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
+        raise Invalid(
+            f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}"
+        )
     for variant in spec.variants:
         if variant.instances is not None and not 1 <= variant.instances[0] <= variant.instances[1]:
             raise Invalid(
-                f"endpoint {spec.name}, variant {variant.name}: {variant.instances} is no number of instances",
+                f"endpoint {spec.name}, variant {variant.name}: {variant.instances} is no "
+                "number of instances",
                 remedy="at least 1, and the most not below the fewest",
             )
     if rules.most_variants is not None and len(names) > rules.most_variants:
         raise Unsupported(
-            f"endpoint {spec.name} has {len(names)} variants; {rules.provider} takes {rules.most_variants}", capability="endpoints.variants"
+            f"endpoint {spec.name} has {len(names)} variants; {rules.provider} takes "
+            f"{rules.most_variants}",
+            capability="endpoints.variants",
         )
     if spec.routing == "sticky" and STICKY not in rules.offers:
-        raise Unsupported("sticky routing is not supported yet", capability=STICKY, remedy="routing: weighted")
+        raise Unsupported(
+            "sticky routing is not supported yet", capability=STICKY, remedy="routing: weighted"
+        )
     if spec.capture_percent and CAPTURE not in rules.offers:
-        raise Unsupported("capture is not supported yet", capability=CAPTURE, remedy="leave capture_percent at 0")
+        raise Unsupported(
+            "capture is not supported yet", capability=CAPTURE, remedy="leave capture_percent at 0"
+        )
 
 
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
-    """Whether a request can name its variant: of a sticky endpoint always. What a target says nothing of is not judged."""
+    """Whether a request can name its variant: of a sticky endpoint always.
+
+    What a target says nothing of is not judged.
+    """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
 
@@ -108,16 +129,22 @@ def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
     """Unsupported: a request that names its variant, where a request cannot under weighted routing."""
     if variant is not None and AIM not in rules.offers:
         raise Unsupported(
-            f"{endpoint}: {rules.provider} takes no request for one variant: the split alone decides",
+            f"{endpoint}: {rules.provider} takes no request for one variant: the split alone "
+            "decides",
             capability=AIM,
             remedy="routing: sticky",
         )
 
 
 def guard_traffic(
-    spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal], *, routing: str = "weighted"
+    spec: EndpointSpec,
+    running: Mapping[str, VariantSpec],
+    traffic: Mapping[str, Decimal],
+    *,
+    routing: str = "weighted",
 ) -> None:
-    """Conflict: the spec removes or changes a variant that has traffic, or has another `routing` than what runs.
+    """Conflict: the spec removes or changes a variant that has traffic, or has another `routing`
+    than what runs.
 
     Of a sticky endpoint a host knows no traffic: router.py looks at it.
     """
@@ -130,10 +157,15 @@ def guard_traffic(
         guard_variants(spec, running, traffic)
 
 
-def guard_variants(spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]) -> None:
-    """Conflict: the spec removes or changes a variant that has traffic. How many instances it has may change.
+def guard_variants(
+    spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]
+) -> None:
+    """Conflict: the spec removes or changes a variant that has traffic.
 
-    `traffic`: percent by variant, the larger of what is served and what is asked for. A variant that is not in `running` is not known.
+    How many instances it has may change.
+
+    `traffic`: percent by variant, the larger of what is served and what is asked for. A variant
+    that is not in `running` is not known.
     """
     wanted = {variant.name: variant for variant in spec.variants}
     for name, percent in traffic.items():
@@ -142,19 +174,30 @@ def guard_variants(spec: EndpointSpec, running: Mapping[str, VariantSpec], traff
         if name not in wanted or identity(wanted[name]) != identity(running[name]):
             change = "be changed" if name in wanted else "be removed"
             raise Conflict(
-                f"{spec.name}: {name} has {percent_text(percent)} % of the traffic and would {change}",
+                f"{spec.name}: {name} has {percent_text(percent)} % of the traffic and would "
+                f"{change}",
                 remedy=f"move its traffic away first: isthmus traffic {spec.name} {name}=0",
             )
 
 
 def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
     """Percent by variant of a new endpoint: its first variant has everything."""
-    return {variant.name: HUNDRED if place == 0 else Decimal(0) for place, variant in enumerate(spec.variants)}
+    return {
+        variant.name: HUNDRED if place == 0 else Decimal(0)
+        for place, variant in enumerate(spec.variants)
+    }
 
 
-def checked_split(endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules) -> dict[str, Decimal]:
+def checked_split(
+    endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules
+) -> dict[str, Decimal]:
     """The split, if this endpoint can have it. Invalid, Unsupported: see split.check."""
-    return check(split, variants=variants, resolution=rules.resolution, where=f"{rules.target} endpoint {endpoint}")
+    return check(
+        split,
+        variants=variants,
+        resolution=rules.resolution,
+        where=f"{rules.target} endpoint {endpoint}",
+    )
 
 
 def sticky(endpoint: str) -> Unsupported:
@@ -164,7 +207,10 @@ def sticky(endpoint: str) -> Unsupported:
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:
     """Conflict: the endpoint is not as it was when it was observed. None: it is, or was, absent."""
     if token != expect:
-        raise Conflict(f"{endpoint} was changed by somebody else since it was observed", remedy="look at it again, and decide again")
+        raise Conflict(
+            f"{endpoint} was changed by somebody else since it was observed",
+            remedy="look at it again, and decide again",
+        )
 
 
 def not_found(endpoint: str) -> NotFound:
@@ -175,29 +221,54 @@ def check_window(window: Window) -> None:
     """Invalid: not whole minutes, or it ends before it starts."""
     whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
     if not whole or window.end < window.start:
-        raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+        raise Invalid(
+            f"a window is whole minutes, the end after the start: {window.start} .. "
+            f"{window.end} is not"
+        )
 
 
 def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
-    """Invalid: of a variant that is not there, not a whole minute, more errors than requests, or no latency."""
+    """Invalid: of a variant that is not there, not a whole minute, more errors than requests, or no
+    latency.
+    """
     for minute in minutes:
         if minute.variant not in variants:
-            raise Invalid(f"{endpoint} has no variant {minute.variant}", remedy=f"it has {', '.join(variants)}")
+            raise Invalid(
+                f"{endpoint} has no variant {minute.variant}",
+                remedy=f"it has {', '.join(variants)}",
+            )
         check_window(Window(start=minute.start, end=minute.start))
         errors = minute.client_errors + minute.server_errors
-        if min(minute.requests, minute.client_errors, minute.server_errors) < 0 or errors > minute.requests or not minute.latencies_ms:
-            raise Invalid(f"{endpoint}: {minute.variant} cannot have had {errors} errors in {minute.requests} requests at {minute.start}")
+        if (
+            min(minute.requests, minute.client_errors, minute.server_errors) < 0
+            or errors > minute.requests
+            or not minute.latencies_ms
+        ):
+            raise Invalid(
+                f"{endpoint}: {minute.variant} cannot have had {errors} errors in "
+                f"{minute.requests} requests at {minute.start}"
+            )
 
 
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
-    """Invalid: one that JSON, or a protobuf Value, which is what Vertex AI makes of it, would not carry as it is."""
+    """Invalid: one that JSON, or a protobuf Value, which is what Vertex AI makes of it, would not
+    carry as it is.
+    """
     for name, value in parameters.items():
         if not is_scalar(value):
             kind = "" if isinstance(value, int | float | str) else f", a {type(value).__name__}"
-            raise Invalid(f"{endpoint}: the parameter {name} is {value!r}{kind}", remedy=f"a parameter is {SCALARS}")
+            raise Invalid(
+                f"{endpoint}: the parameter {name} is {value!r}{kind}",
+                remedy=f"a parameter is {SCALARS}",
+            )
 
 
-def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules, parameters: Mapping[str, object] = NO_PARAMETERS) -> bytes:
+def request_body(
+    endpoint: str,
+    instances: Sequence[Row],
+    rules: HostRules,
+    parameters: Mapping[str, object] = NO_PARAMETERS,
+) -> bytes:
     """`{"instances": [...]}`, and `"parameters": {...}` where there are any.
 
     Invalid: see `check_parameters`. Unsupported: parameters, or more bytes, than the target takes.
@@ -215,7 +286,8 @@ def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules, para
     body = _encode(document)
     if len(body) > rules.max_bytes:
         raise Unsupported(
-            f"{endpoint}: the request has {len(body):,} bytes, more than the {rules.max_bytes:,} that {rules.target} takes",
+            f"{endpoint}: the request has {len(body):,} bytes, more than the "
+            f"{rules.max_bytes:,} that {rules.target} takes",
             capability="invoke.max_bytes",
             remedy="send fewer instances a call",
         )
@@ -228,4 +300,6 @@ def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
         return _decoder.decode(body).predictions
     except msgspec.MsgspecError as error:
         text = body.decode("utf-8", "replace")
-        raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
+        raise ModelError(
+            f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text
+        ) from error

@@ -1,6 +1,8 @@
-"""A connection that is lent to the predicting thread, which reads and answers it itself: no other thread must wake for a request.
+"""A connection that is lent to the predicting thread, which reads and answers it itself: no other
+thread must wake for a request.
 
-It knows whole requests that are like the one before; with whatever else comes it goes back to the loop, which knows all of HTTP.
+It knows whole requests that are like the one before; with whatever else comes it goes back to the
+loop, which knows all of HTTP.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from .connections import Connection, Request
 from .repeated import Head
 
 ALONE = 8  # requests of one connection, and none of another, before it is lent
-SILENT = 5.0  # seconds without a request, then it goes back: how long it may idle is the loop's to say
+SILENT = (
+    5.0  # seconds without a request, then it goes back: how long it may idle is the loop's to say
+)
 _PIECE = 262_144  # bytes
 
 

@@ -74,9 +74,17 @@ def _with_spans(application: Any) -> Any:
             await send(message)
 
         try:
-            with spans.span(f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)) as tell:
+            with spans.span(
+                f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)
+            ) as tell:
                 await application(scope, receive, seen)
-                tell(**{"http.request.method": scope["method"], "url.path": scope["path"], "http.response.status_code": status})
+                tell(
+                    **{
+                        "http.request.method": scope["method"],
+                        "url.path": scope["path"],
+                        "http.response.status_code": status,
+                    }
+                )
         finally:
             took = round(1_000 * (time.perf_counter() - began), 1)
             logs.emit("request", method=scope["method"], path=scope["path"], status=status, ms=took)
@@ -89,7 +97,10 @@ def _headers(scope: Any) -> dict[str, str]:
 
 
 class Server(uvicorn.Server):
-    """With our signals: exit code 0 after the first, at once after the second. `ending`, `cut`: what each of them means."""
+    """With our signals: exit code 0 after the first, at once after the second.
+
+    `ending`, `cut`: what each of them means.
+    """
 
     def __init__(self, of: uvicorn.Config, *, ending: str, cut: str) -> None:
         super().__init__(of)

@@ -18,6 +18,10 @@ class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listing(project: Project) -> Listing:
-    states = {name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints}
+    states = {
+        name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints
+    }
     resources = project.target.inventory.list(project.spec.name)
-    return Listing(endpoints=states, urls={r.name: r.console_url for r in resources if r.kind == "endpoint"})
+    return Listing(
+        endpoints=states, urls={r.name: r.console_url for r in resources if r.kind == "endpoint"}
+    )

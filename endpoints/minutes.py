@@ -14,7 +14,9 @@ from .port import Bucket, Window
 
 
 class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Percentiles of minutes do not merge: p50_ms and p99_ms are the medians of the minutes' own, weighed by nothing."""
+    """Percentiles of minutes do not merge: p50_ms and p99_ms are the medians of the minutes' own,
+    weighed by nothing.
+    """
 
     variant: str
     minutes: int  # with requests
@@ -29,8 +31,12 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.client_errors + self.server_errors
 
 
-def summary(project: Project, endpoint: str, start: datetime, end: datetime) -> dict[str, VariantSummary]:
-    """By variant, over the whole minutes that touch [start, end). A variant without requests is absent: no data is not zero errors.
+def summary(
+    project: Project, endpoint: str, start: datetime, end: datetime
+) -> dict[str, VariantSummary]:
+    """By variant, over the whole minutes that touch [start, end).
+
+    A variant without requests is absent: no data is not zero errors.
 
     NotSettled: the last minute is not over, or younger than the target's `metrics.delay`.
     """
@@ -38,7 +44,9 @@ def summary(project: Project, endpoint: str, start: datetime, end: datetime) -> 
     first, last = floor_minute(start), floor_minute(end)
     window = Window(start=first, end=last if last == end else last + minute)
     minutes = project.target.metrics.read(endpoint, window)
-    return {variant: of_buckets(variant, buckets) for variant, buckets in minutes.items() if buckets}
+    return {
+        variant: of_buckets(variant, buckets) for variant, buckets in minutes.items() if buckets
+    }
 
 
 def settled_window(project: Project, length: timedelta) -> Window:

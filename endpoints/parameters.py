@@ -12,17 +12,37 @@ from ..project.specs import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """What deploy says of them, a line each. Invalid: a model takes one as another type, so that every call with it would fail."""
-    figures = {value for rule in endpoint.rules for value in msgspec.structs.asdict(rule).values() if isinstance(value, str)}
-    return tuple(line for parameter in endpoint.parameters.values() for line in _compare(endpoint.name, parameter, manifests, figures))
+    """What deploy says of them, a line each.
+
+    Invalid: a model takes one as another type, so that every call with it would fail.
+    """
+    figures = {
+        value
+        for rule in endpoint.rules
+        for value in msgspec.structs.asdict(rule).values()
+        if isinstance(value, str)
+    }
+    return tuple(
+        line
+        for parameter in endpoint.parameters.values()
+        for line in _compare(endpoint.name, parameter, manifests, figures)
+    )
 
 
-def _compare(endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]) -> Iterator[str]:
+def _compare(
+    endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
+) -> Iterator[str]:
     ruled = f"${parameter.name}" in figures  # of rules
-    takers = {m.configuration: m.accepted[parameter.name] for m in manifests if parameter.name in m.accepted}
+    takers = {
+        m.configuration: m.accepted[parameter.name]
+        for m in manifests
+        if parameter.name in m.accepted
+    }
     if not (takers or ruled):
         yield f"no deployed model takes {parameter.name}: only who asks for the parameters themselves has it"
-    _check_types(endpoint, parameter, {configuration: taken.type for configuration, taken in takers.items()})
+    _check_types(
+        endpoint, parameter, {configuration: taken.type for configuration, taken in takers.items()}
+    )
     for configuration, taken in takers.items():
         if taken.default != parameter.default:
             yield f"{configuration} was evaluated with {parameter.name}={taken.default}, and is called with {parameter.default} by default"
@@ -33,6 +53,7 @@ def _check_types(endpoint: str, parameter: Parameter, types: Mapping[str, str]) 
     for configuration, kind in types.items():
         if kind != parameter.type and (parameter.type, kind) != ("int", "float"):
             raise Invalid(
-                f"endpoints.{endpoint}.parameters.{parameter.name} is of type {parameter.type}, and {configuration} takes it as {kind}",
+                f"endpoints.{endpoint}.parameters.{parameter.name} is of type "
+                f"{parameter.type}, and {configuration} takes it as {kind}",
                 remedy=f"write type: {kind}, or give predict another default",
             )

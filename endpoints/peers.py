@@ -1,6 +1,7 @@
 """Tell which user of this machine has the other end of a connection, by asking Linux.
 
-A server of ours that wants no token is for its own user, for root, and for whom ISTHMUS_ALLOW_USER names. Where the system cannot be
+A server of ours that wants no token is for its own user, for root, and for whom ISTHMUS_ALLOW_USER
+names. Where the system cannot be
 asked (it is no Linux) everybody of this machine is answered, and `kernel_tells` says so.
 """
 
@@ -26,13 +27,16 @@ UNMAPPED = 65534  # how Linux shows a user that this namespace does not have: a 
 _SOCK_DIAG, _BY_FAMILY, _REQUEST = 4, 20, 1  # linux/netlink.h, linux/sock_diag.h
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
 _ANY_STATE, _ANY_COOKIE = 0xFFFFFFFF, b"\xff" * 8
-_OWNER = _HEADER.size + 64  # of user and inode in inet_diag_msg: behind states, addresses, expiry and queues
+_OWNER = (
+    _HEADER.size + 64
+)  # of user and inode in inet_diag_msg: behind states, addresses, expiry and queues
 
 Address = tuple[str, int]
 
 
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
-    """Return the users that ISTHMUS_ALLOW_USER admits besides the server's own and root; None for any (`*`).
+    """Return the users that ISTHMUS_ALLOW_USER admits besides the server's own and root; None for
+    any (`*`).
 
     Raises:
         Invalid: it names somebody who is no user of this machine.
@@ -51,14 +55,19 @@ def _number(name: str) -> int:
         raise Invalid(f"{ALLOW_USER}: this machine has no user {name}", remedy=remedy) from None
 
 
-def stranger(users: frozenset[int] | None, peer: Address | None, local: Address | None) -> Refusal | None:
-    """Return why a connection is refused, or None where its user may come; ask once for each connection.
+def stranger(
+    users: frozenset[int] | None, peer: Address | None, local: Address | None
+) -> Refusal | None:
+    """Return why a connection is refused, or None where its user may come; ask once for each
+    connection.
 
-    A connection of another machine is let in here: a server that can be reached from there has a token, or a proxy before it.
+    A connection of another machine is let in here: a server that can be reached from there has a
+    token, or a proxy before it.
 
     Args:
         users: As `allowed_users` returns them.
-        peer: The caller's address. None where the connection has none, as that of a Unix socket, which files' modes guard.
+        peer: The caller's address. None where the connection has none, as that of a Unix socket,
+        which files' modes guard.
         local: The server's.
     """
     if users is None or peer is None or local is None or not kernel_tells():
@@ -75,13 +84,21 @@ def stranger(users: frozenset[int] | None, peer: Address | None, local: Address 
 
 
 def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -> Refusal | None:
-    """Return why an ASGI request is refused, by the addresses that its server tells. One that hides the caller's is refused."""
+    """Return why an ASGI request is refused, by the addresses that its server tells.
+
+    One that hides the caller's is refused.
+    """
     peer, local = scope.get("client"), scope.get("server")
     if users is None or local is None or local[1] is None or not kernel_tells():
         return None
     if peer is None or not is_loopback(peer[0]):
-        words = "the server tells no address of this machine for this connection, so whose it is cannot be told"
-        return Refusal(403, "Forbidden", f"{words}: set {TOKEN} where it runs, or {ALLOW_USER}={ANY}")
+        words = (
+            "the server tells no address of this machine for this connection, so whose it is "
+            "cannot be told"
+        )
+        return Refusal(
+            403, "Forbidden", f"{words}: set {TOKEN} where it runs, or {ALLOW_USER}={ANY}"
+        )
     return stranger(users, tuple(peer), tuple(local))
 
 
@@ -90,7 +107,10 @@ def _words(user: int | None) -> str:
         return "this connection was closed before it could be told whose it is"
     name = _name(user)
     whose = f"{name} (who may be a container's user)" if user == UNMAPPED else name
-    words = f"this server is {_name(os.getuid())}'s and answers no other user of this machine, and this connection is of {whose}"
+    words = (
+        f"this server is {_name(os.getuid())}'s and answers no other user of this machine, and "
+        f"this connection is of {whose}"
+    )
     return f"{words}: set {ALLOW_USER}={name} where the server is started to let them in"
 
 
@@ -103,16 +123,23 @@ def _name(user: int) -> str:
 
 @cache
 def kernel_tells() -> bool:
-    """Say whether this system tells whose a connection is. It is tried once, with a connection of this process."""
+    """Say whether this system tells whose a connection is.
+
+    It is tried once, with a connection of this process.
+    """
     try:
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as client,
+        ):
             return _owner(client.getsockname(), server.getsockname()) == os.getuid()
     except OSError:
         return False
 
 
 def _owner(peer: Address, local: Address) -> int | None:
-    """Return the user of the socket at `peer` that is connected to `local`; None: there is none, or its process has closed it.
+    """Return the user of the socket at `peer` that is connected to `local`; None: there is none, or
+    its process has closed it.
 
     Raises:
         OSError: The kernel cannot be asked.
@@ -130,7 +157,13 @@ def _by_question(peer: Address, local: Address) -> tuple[int, int]:
     family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
     sides = [socket.inet_pton(family, host).ljust(16, b"\0") for host in (peer[0], local[0])]
     query = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ANY_STATE)
-    query += struct.pack("!HH", peer[1], local[1]) + sides[0] + sides[1] + struct.pack("=I", 0) + _ANY_COOKIE
+    query += (
+        struct.pack("!HH", peer[1], local[1])
+        + sides[0]
+        + sides[1]
+        + struct.pack("=I", 0)
+        + _ANY_COOKIE
+    )
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:  # type: ignore[attr-defined,unused-ignore]  # Linux alone has it
         kernel.settimeout(1)
         kernel.send(_HEADER.pack(_HEADER.size + len(query), _BY_FAMILY, _REQUEST, 1, 0) + query)

@@ -1,4 +1,7 @@
-"""EndpointHost and MetricSource. `apply` owns the variants, `shift` the traffic: two verbs, because they have two owners."""
+"""EndpointHost and MetricSource.
+
+`apply` owns the variants, `shift` the traffic: two verbs, because they have two owners.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,25 @@ NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Stored without its defaults: who wrote (1, 1) for `instances` before it could be None meant the profile's, too."""
+    """Stored without its defaults: who wrote (1, 1) for `instances` before it could be None meant
+    the profile's, too.
+    """
 
     name: str
     model: str
     version: int
     machine: str = ""
-    instances: tuple[int, int] | None = None  # the fewest and the most; None: as many as the profile says
+    instances: tuple[int, int] | None = (
+        None  # the fewest and the most; None: as many as the profile says
+    )
     attempt: int = 0  # deploy the same version again
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A new endpoint gives its first variant 100 %, the others 0.
 
-    `sticky`: the gateway splits (router.py). The host answers a call that names its variant, and any other by the first one; `shift` is
+    `sticky`: the gateway splits (router.py). The host answers a call that names its variant, and
+    any other by the first one; `shift` is
     Unsupported. What an endpoint has here it keeps: Conflict.
     """
 
@@ -88,7 +96,10 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrafficMinute(msgspec.Struct, frozen=True, kw_only=True):
-    """A minute of one variant's requests that a scripted world says there were. The errors are the first of them."""
+    """A minute of one variant's requests that a scripted world says there were.
+
+    The errors are the first of them.
+    """
 
     variant: str
     start: datetime
@@ -99,7 +110,11 @@ class TrafficMinute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointHost(Protocol):
-    """Endpoints with variants. No method waits for the provider: `apply` is asked again until what is observed is what is wanted."""
+    """Endpoints with variants.
+
+    No method waits for the provider: `apply` is asked again until what is observed is what is
+    wanted.
+    """
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Bring the variants nearer to the spec; return what it saw before acting.
@@ -109,14 +124,20 @@ class EndpointHost(Protocol):
         ...
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Every variant, in percent, sum 100. Conflict, Busy, Unsupported (routing.sticky: the gateway splits)."""
+        """Every variant, in percent, sum 100.
+
+        Conflict, Busy, Unsupported (routing.sticky: the gateway splits).
+        """
         ...
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return phase, variants with percent and counts, and the token that `shift` expects; None: there is no such endpoint.
+        """Return phase, variants with percent and counts, and the token that `shift` expects; None:
+        there is no such endpoint.
 
-        Two looks between which nobody changed split or variants have one token, whatever else of the provider's moved: its etags and times,
-        processes, instances by autoscaling. Where a shift fences (`traffic.touch`) each makes another one, also to the same split.
+        Two looks between which nobody changed split or variants have one token, whatever else of
+        the provider's moved: its etags and times,
+        processes, instances by autoscaling. Where a shift fences (`traffic.touch`) each makes
+        another one, also to the same split.
         """
         ...
 
@@ -129,7 +150,10 @@ class EndpointHost(Protocol):
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """ModelError, Busy. `parameters`: bool, int, float or str by name, for this call alone; a predictor gets those that it accepts.
+        """ModelError, Busy.
+
+        `parameters`: bool, int, float or str by name, for this call alone; a predictor gets those
+        that it accepts.
 
         Invalid, before anything is sent: a parameter that JSON cannot carry to every target alike.
         """
@@ -140,7 +164,8 @@ class MetricSource(Protocol):
     """What the target's own monitoring counted of an endpoint, in whole minutes (UTC)."""
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, latencies in milliseconds; one without a request is left out.
+        """By variant its minutes in order, latencies in milliseconds; one without a request is left
+        out.
 
         NotSettled: the window is too young. NotFound: no such endpoint. Invalid: not whole minutes.
         """
@@ -148,9 +173,11 @@ class MetricSource(Protocol):
 
 
 class Counters(Protocol):
-    """Optional, `target.counters`: how often a unit was shown what, a document of whole numbers for each unit of an endpoint.
+    """Optional, `target.counters`: how often a unit was shown what, a document of whole numbers for
+    each unit of an endpoint.
 
-    Names of numbers are the caller's and say nothing to a port. At least once: what a lost reply repeats may count twice.
+    Names of numbers are the caller's and say nothing to a port. At least once: what a lost reply
+    repeats may count twice.
     """
 
     def apply(self, endpoint: str) -> None:
@@ -162,21 +189,45 @@ class Counters(Protocol):
         ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """All that was added before this call began. A unit that nothing was added for has none. NotFound: no `apply`. Unavailable."""
+        """All that was added before this call began.
+
+        A unit that nothing was added for has none. NotFound: no `apply`. Unavailable.
+        """
         ...
 
-    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """Add each, atomically; take `forget` out in the same write. After `until` (real time) the whole document may vanish. As `get`."""
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
+        """Add each, atomically; take `forget` out in the same write.
+
+        After `until` (real time) the whole document may vanish. As `get`.
+        """
         ...
 
 
 class TrafficScript(Protocol):
-    """Optional, `target.extra("traffic_script")`: puts into the target's metrics what nobody sent. No real cloud has it."""
+    """Optional, `target.extra("traffic_script")`: puts into the target's metrics what nobody sent.
+
+    No real cloud has it.
+    """
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """NotFound: no such endpoint. Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another emulator."""
+        """NotFound: no such endpoint.
+
+        Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another
+        emulator.
+        """
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the provider's own clock, where it has one that is moved. Whoever is asked after that sees what came due."""
+        """Move the provider's own clock, where it has one that is moved.
+
+        Whoever is asked after that sees what came due.
+        """
         ...

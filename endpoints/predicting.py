@@ -1,10 +1,14 @@
-"""Predictions one at a time, on the thread that loaded the model, while the server's loop goes on in another one.
+"""Predictions one at a time, on the thread that loaded the model, while the server's loop goes on
+in another one.
 
-A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals) is its thread's. So the thread that
+A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals)
+is its thread's. So the thread that
 loads predicts, and health checks and time-outs are the loop's.
 
-Who asks often and alone has its connection lent to that thread, so that no other must wake for a request. It knows whole requests that are
-like the one before; with whatever else comes, and as soon as somebody else asks, the connection goes back to the loop.
+Who asks often and alone has its connection lent to that thread, so that no other must wake for a
+request. It knows whole requests that are
+like the one before; with whatever else comes, and as soon as somebody else asks, the connection
+goes back to the loop.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ from .mistakes import tell
 
 MOST_WAITING = 256  # requests, with the one that is under way; 503 beyond
 MOST_ANSWER = 10_000_000  # bytes
-_GRACE = 5.0  # seconds after its limit in which a prediction that lets no other thread run may still end
+_GRACE = (
+    5.0  # seconds after its limit in which a prediction that lets no other thread run may still end
+)
 _ENDS = "a prediction before this one hung, and its process ends"
 _encode = msgspec.json.Encoder().encode
 
@@ -38,10 +44,17 @@ _encode = msgspec.json.Encoder().encode
 class Predictions:
     """`submit` and what it calls are of the loop's thread, `run` of the one that loaded the model."""
 
-    def __init__(self, model: LoadedModel, *, extra: bytes, timeout: float | None, hung: Callable[[], None]) -> None:
-        """In the loop's thread. `hung` is called once a prediction has taken `timeout` seconds and everybody was answered."""
+    def __init__(
+        self, model: LoadedModel, *, extra: bytes, timeout: float | None, hung: Callable[[], None]
+    ) -> None:
+        """In the loop's thread.
+
+        `hung` is called once a prediction has taken `timeout` seconds and everybody was answered.
+        """
         self.ended = asyncio.Event()  # `run` has returned
-        self.under_way: dict[Request, None] = {}  # in their order, with the one that is being predicted
+        self.under_way: dict[
+            Request, None
+        ] = {}  # in their order, with the one that is being predicted
         self._model = model
         self._loop = asyncio.get_running_loop()
         self._extra = extra
@@ -59,7 +72,11 @@ class Predictions:
             request.fail(503, "Unavailable", _ENDS)
             return
         if len(self.under_way) >= MOST_WAITING:
-            request.fail(503, "Busy", f"{MOST_WAITING} requests wait already: ask again later, or deploy more instances")
+            request.fail(
+                503,
+                "Busy",
+                f"{MOST_WAITING} requests wait already: ask again later, or deploy more instances",
+            )
             return
         self.under_way[request] = None
         self._queue.put(request)
@@ -85,7 +102,9 @@ class Predictions:
     def run(self) -> None:
         while (item := self._queue.get()) is not None:
             if isinstance(item, Loan):
-                self._loop.call_soon_threadsafe(self._take_back, item, item.serve(self._predict, self._extra))
+                self._loop.call_soon_threadsafe(
+                    self._take_back, item, item.serve(self._predict, self._extra)
+                )
             else:
                 self._answer(item)
         self._loop.call_soon_threadsafe(self.ended.set)
@@ -147,13 +166,19 @@ class Predictions:
 
     def _end(self, request: Request, timeout: float) -> None:
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
-        print(f"error: a prediction took longer than {timeout:g} s, so this process ends", file=sys.stderr, flush=True)
+        print(
+            f"error: a prediction took longer than {timeout:g} s, so this process ends",
+            file=sys.stderr,
+            flush=True,
+        )
         self._hangs = True
         waiting, self.under_way = self.under_way, {}
         for asked in waiting:
             asked.keep = False
             if asked is request:
-                asked.fail(504, "PredictionTimeout", f"the prediction took longer than {timeout:g} s")
+                asked.fail(
+                    504, "PredictionTimeout", f"the prediction took longer than {timeout:g} s"
+                )
             else:
                 asked.fail(503, "Unavailable", _ENDS)
         self._hung()
@@ -164,13 +189,24 @@ def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
         rows, parameters = wire.request(bytes(request.body), content_type, model.manifest)
-        body = _encode({"predictions": wire.predictions(model.predictor.predict(rows, **parameters), len(rows))})
+        body = _encode(
+            {
+                "predictions": wire.predictions(
+                    model.predictor.predict(rows, **parameters), len(rows)
+                )
+            }
+        )
     except wire.BadRequest as error:
         return 400, _encode(Failure(error="BadRequest", message=str(error)))
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything, SystemExit too, and the server outlives it
         return 500, _encode(_failure(error))
     if len(body) > MOST_ANSWER:
-        return 500, _encode(Failure(error="AnswerTooLarge", message=f"the predictions have {len(body):,} bytes, above {MOST_ANSWER:,}"))
+        return 500, _encode(
+            Failure(
+                error="AnswerTooLarge",
+                message=f"the predictions have {len(body):,} bytes, above {MOST_ANSWER:,}",
+            )
+        )
     return 200, body
 
 
@@ -179,7 +215,13 @@ _OURS = {__file__, wire.__file__}
 
 def _failure(error: BaseException) -> Failure:
     tell("a prediction failed", error)
-    frames: list[Any] = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS]
-    line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}" if frames else None
+    frames: list[Any] = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS
+    ]
+    line = (
+        f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}"
+        if frames
+        else None
+    )
     message = str(error).encode("utf-8", "replace").decode()  # a lone surrogate has no JSON
     return Failure(error=type(error).__name__, message=message, line=line)

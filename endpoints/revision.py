@@ -11,7 +11,9 @@ from .port import EndpointSpec, VariantSpec
 
 
 def revision_of(spec: EndpointSpec) -> str:
-    """12 hex digits over routing and the variants (name, model, version, machine, attempt), whatever their order."""
+    """12 hex digits over routing and the variants (name, model, version, machine, attempt),
+    whatever their order.
+    """
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 

@@ -1,4 +1,7 @@
-"""What shadow traffic has shown of an endpoint's shadow variant beside those that answered: `isthmus endpoints shadow`."""
+"""What shadow traffic has shown of an endpoint's shadow variant beside those that answered:
+
+`isthmus endpoints shadow`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from .resolving import endpoint_of
 
 _PAIR = ("version", "shadow_version")
 _COPIES = (  # a row of a stream may stand there twice
-    "SELECT DISTINCT event_id, version, shadow_version, milliseconds, shadow_milliseconds, failure, score_difference, agreement "
+    "SELECT DISTINCT event_id, version, shadow_version, milliseconds, shadow_milliseconds, "
+    "failure, score_difference, agreement "
     f"FROM {SHADOWS.name} WHERE endpoint = $endpoint AND dt >= $since"
 )
 FIGURES = f"""
@@ -39,7 +43,10 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Copies of requests that one version answered, as another one answered them. None: all failed."""
+    """Copies of requests that one version answered, as another one answered them.
+
+    None: all failed.
+    """
 
     version: str  # model@version
     shadow_version: str | None
@@ -51,7 +58,12 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float | None = None  # 0 .. 1, of the items that stand first by both
 
     def __str__(self) -> str:
-        if self.answered is None or self.shadow is None or self.score_difference is None or self.agreement is None:
+        if (
+            self.answered is None
+            or self.shadow is None
+            or self.score_difference is None
+            or self.agreement is None
+        ):
             return f"beside {self.version}   {self.failed:,} copies failed"
         parts = (
             f"{self.shadow_version} beside {self.version}",
@@ -73,20 +85,35 @@ class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
 
     def __str__(self) -> str:
-        head = f"{self.target:<7} {self.endpoint}   {self.share:g} % of the requests to {self.shadow} as well, since {self.since}"
+        head = (
+            f"{self.target:<7} {self.endpoint}   {self.share:g} % of the requests to "
+            f"{self.shadow} as well, since {self.since}"
+        )
         return "\n".join([head, *(f"  {pair}" for pair in self.pairs or ("no copy yet",))])
 
 
 def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
-    """Of the last `days` dates of the project's clock. NotFound: no such endpoint, or nothing was copied yet. Invalid: it has no shadow."""
+    """Of the last `days` dates of the project's clock.
+
+    NotFound: no such endpoint, or nothing was copied yet. Invalid: it has no shadow.
+    """
     shadow = endpoint_of(project, endpoint).shadow
     if shadow is None:
-        raise Invalid(f"endpoints.{endpoint} has no shadow", remedy="shadow: {variant: challenger, share: 10%}")
+        raise Invalid(
+            f"endpoints.{endpoint} has no shadow",
+            remedy="shadow: {variant: challenger, share: 10%}",
+        )
     if project.target.warehouse.observe(SHADOWS.name) is None:
-        raise NotFound(f"{project.target.name} has no {SHADOWS.name} yet: no gateway has copied a request", remedy="isthmus apply")
+        raise NotFound(
+            f"{project.target.name} has no {SHADOWS.name} yet: no gateway has copied a request",
+            remedy="isthmus apply",
+        )
     since = project.now().date() - timedelta(days=days - 1)
     asked = {"endpoint": endpoint, "since": since.isoformat()}
-    latencies = {column: _latencies(_rows(project, latency_sql(column), asked)) for column in ("milliseconds", "shadow_milliseconds")}
+    latencies = {
+        column: _latencies(_rows(project, latency_sql(column), asked))
+        for column in ("milliseconds", "shadow_milliseconds")
+    }
     pairs = (_pair(row, latencies) for row in _rows(project, FIGURES, asked))
     return ShadowFigures(
         target=project.target.name,
@@ -124,13 +151,21 @@ def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Laten
     counts: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))
-    return {pair: Latency(p50=percentile(of, 0.5), p99=percentile(of, 0.99)) for pair, of in counts.items()}
+    return {
+        pair: Latency(p50=percentile(of, 0.5), p99=percentile(of, 0.99))
+        for pair, of in counts.items()
+    }
 
 
-def _pair(row: Mapping[str, Any], latencies: Mapping[str, Mapping[tuple[str, str], Latency]]) -> Pair:
+def _pair(
+    row: Mapping[str, Any], latencies: Mapping[str, Mapping[tuple[str, str], Latency]]
+) -> Pair:
     pair = row["version"], row["shadow_version"]
     return Pair(
-        **{name: row[name] for name in (*_PAIR, "copies", "failed", "score_difference", "agreement")},
+        **{
+            name: row[name]
+            for name in (*_PAIR, "copies", "failed", "score_difference", "agreement")
+        },
         answered=latencies["milliseconds"].get(pair),
         shadow=latencies["shadow_milliseconds"].get(pair),
     )

@@ -1,4 +1,6 @@
-"""What one target cannot do of an endpoint: leave its split to the gateway, count what units are shown, aim copies at a shadow."""
+"""What one target cannot do of an endpoint: leave its split to the gateway, count what units are
+shown, aim copies at a shadow.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +30,38 @@ def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bo
     return endpoint.shadow is None or aims(capabilities, endpoint.routing)
 
 
-def check_target(description: Description, endpoint: Endpoint, target: str, capabilities: Mapping[str, Capability]) -> tuple[Problem, ...]:
+def check_target(
+    description: Description,
+    endpoint: Endpoint,
+    target: str,
+    capabilities: Mapping[str, Capability],
+) -> tuple[Problem, ...]:
     """What `target` refuses, where it is written."""
     return tuple(
-        problem_at(description, key, f"{what} is not supported yet on {target}", f"{remedy}, or choose another target")
+        problem_at(
+            description,
+            key,
+            f"{what} is not supported yet on {target}",
+            f"{remedy}, or choose another target",
+        )
         for key, what, remedy in _refusals(endpoint, capabilities)
     )
 
 
-def _refusals(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> Iterator[tuple[str, str, str]]:
+def _refusals(
+    endpoint: Endpoint, capabilities: Mapping[str, Capability]
+) -> Iterator[tuple[str, str, str]]:
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):
         caps = (key for rule, key in places(endpoint) if isinstance(rule, UnitCap))
         yield from ((f"{key}.per", "a cap per unit", "take it out") for key in caps)
     if not can_shadow(endpoint, capabilities):
-        yield f"endpoints.{endpoint.name}.shadow", "a shadow under routing: weighted", "write routing: sticky"
+        yield (
+            f"endpoints.{endpoint.name}.shadow",
+            "a shadow under routing: weighted",
+            "write routing: sticky",
+        )
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:

@@ -1,4 +1,7 @@
-"""What goes over the wire to a model and back: JSON, JSON lines and CSV to instances; predictions to JSON. Pure."""
+"""What goes over the wire to a model and back:
+
+JSON, JSON lines and CSV to instances; predictions to JSON. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ import msgspec
 from ..pipelines.models.call_parameters import Scalar, fitting
 from ..pipelines.models.predictor import Manifest
 
-MAX_BYTES = 10_000_000  # of a request: the most of any target; its own limit is its row `invoke.max_bytes`
+MAX_BYTES = (
+    10_000_000  # of a request: the most of any target; its own limit is its row `invoke.max_bytes`
+)
 JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 
 _NUMBERS = {"int64": int, "float64": float}
@@ -24,8 +29,13 @@ class BadRequest(ValueError):
     """The caller's mistake, in words for the caller."""
 
 
-def request(body: bytes, content_type: str, manifest: Manifest) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
-    """The rows, and those parameters that the predictor accepts; only a JSON object has any. BadRequest says what was wrong and where."""
+def request(
+    body: bytes, content_type: str, manifest: Manifest
+) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
+    """The rows, and those parameters that the predictor accepts; only a JSON object has any.
+
+    BadRequest says what was wrong and where.
+    """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in (JSON, ""):
         return _from_json(body, manifest)
@@ -37,7 +47,10 @@ def request(body: bytes, content_type: str, manifest: Manifest) -> tuple[list[di
 
 
 def predictions(answer: object, count: int) -> list[Any]:
-    """A predictor's answer as plain values, one an instance. ValueError: another length, or a number that is not finite."""
+    """A predictor's answer as plain values, one an instance.
+
+    ValueError: another length, or a number that is not finite.
+    """
     plain = _plain(answer)
     if not isinstance(plain, list):
         raise ValueError(f"predict returned a {type(answer).__name__}, not a list")  # noqa: TRY004  one error for a wrong answer
@@ -77,12 +90,16 @@ def _rows(instances: object) -> list[dict[str, Any]]:
         raise BadRequest("instances is empty")
     for at, row in enumerate(instances):
         if not isinstance(row, dict):
-            raise BadRequest(f"instance {at} is a {_json_name(row)}, not an object of feature: value")
+            raise BadRequest(
+                f"instance {at} is a {_json_name(row)}, not an object of feature: value"
+            )
     return instances
 
 
 def _lines(body: bytes) -> list[object]:
-    return [_decoded(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()]
+    return [
+        _decoded(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()
+    ]
 
 
 def _decoded(data: bytes, what: str) -> Any:
@@ -95,14 +112,25 @@ def _decoded(data: bytes, what: str) -> Any:
 
 
 def _json_name(value: object) -> str:
-    names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    names = {
+        dict: "object",
+        list: "list",
+        str: "string",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+    }
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
-    """With a header row when its cells are the manifest's feature names (in any order), else in the manifest's order."""
+    """With a header row when its cells are the manifest's feature names (in any order), else in the
+    manifest's order.
+    """
     try:
-        rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if row]
+        rows = [
+            row for row in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if row
+        ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadRequest(f"the body is not CSV: {error}") from None
     features = {feature.name: feature.type for feature in manifest.features}
@@ -115,7 +143,9 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
         raise BadRequest("the CSV has no rows")
     for at, row in enumerate(rows):
         if len(row) != len(names):
-            raise BadRequest(f"row {at} has {len(row)} columns, not {len(names)}: {', '.join(names)}")
+            raise BadRequest(
+                f"row {at} has {len(row)} columns, not {len(names)}: {', '.join(names)}"
+            )
     return [{name: _cell(cell, features.get(name), f"row {at}, {name}") for name, cell in zip(names, row, strict=True)}
             for at, row in enumerate(rows)]  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""Events: the catalogue, ingest and what was refused. As `im.events` its verbs are those of `isthmus events`."""
+"""Events: the catalogue, ingest and what was refused.
+
+As `im.events` its verbs are those of `isthmus events`.
+"""
 
 from __future__ import annotations
 

@@ -36,18 +36,27 @@ def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Pa
 
 
 def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
-    times = [a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns]
+    times = [
+        a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns
+    ]
     for name in times:
         if frame[name].dtype.kind == "M" and getattr(frame[name].dtype, "tz", None) is None:
             raise Invalid(
                 f"dataframe: the times in column {name} have no time zone",
                 remedy=f'say which it is: frame["{name}"] = frame["{name}"].dt.tz_localize("UTC")',
             )
-    if any(map(_naive, (value for name in times for value in frame[name]))):  # as Python's own datetimes: Arrow would take them for UTC
+    if any(
+        map(_naive, (value for name in times for value in frame[name]))
+    ):  # as Python's own datetimes: Arrow would take them for UTC
         return _mixed_frame(event, frame, stage)
     try:
-        return table_source(event, pa.Table.from_pandas(frame, preserve_index=False), "dataframe", stage)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of several types: Arrow cannot hold it, so its rows are judged one by one
+        return table_source(
+            event, pa.Table.from_pandas(frame, preserve_index=False), "dataframe", stage
+        )
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+    ):  # a column of several types: Arrow cannot hold it, so its rows are judged one by one
         return _mixed_frame(event, frame, stage)
 
 
@@ -65,19 +74,29 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
     plain = frame.astype(object).where(frame.notna(), None)
     copy = stage / "rows.jsonl"
     with copy.open("w") as file:
-        file.writelines(as_json({str(k): v for k, v in row.items()}) + "\n" for row in plain.to_dict("records"))
+        file.writelines(
+            as_json({str(k): v for k, v in row.items()}) + "\n" for row in plain.to_dict("records")
+        )
 
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(plain), ROWS):
             part = plain.iloc[start : start + ROWS]
-            yield Chunk(columns={str(name): list(map(_as_json_has_it, part[name])) for name in part.columns}, rows=len(part))
+            yield Chunk(
+                columns={
+                    str(name): list(map(_as_json_has_it, part[name])) for name in part.columns
+                },
+                rows=len(part),
+            )
 
     return Source(name="dataframe", raw=copy, rows=len(plain), chunks=chunks)
 
 
 def parquet_source(event: Event, path: Path, name: str) -> Source:
     def unreadable(error: Exception) -> Invalid:
-        return Invalid(f"{name} cannot be read as Parquet: {error}", remedy="nothing was changed; write the file again, or leave it out")
+        return Invalid(
+            f"{name} cannot be read as Parquet: {error}",
+            remedy="nothing was changed; write the file again, or leave it out",
+        )
 
     try:
         with pq.ParquetFile(path) as file:
@@ -88,7 +107,8 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
     except UnicodeDecodeError as error:
         name_shown = error.object.decode("utf-8", "backslashreplace")
         raise Invalid(
-            f"{name} has a column whose name is not UTF-8: {name_shown}", remedy="write the file again with its name in UTF-8"
+            f"{name} has a column whose name is not UTF-8: {name_shown}",
+            remedy="write the file again with its name in UTF-8",
         ) from error
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
@@ -108,7 +128,9 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
 
 
 def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
-    """Return a column of text that is UTF-8 as it is; else its values, those that are no UTF-8 as bytes: Parquet does not look."""
+    """Return a column of text that is UTF-8 as it is; else its values, those that are no UTF-8 as
+    bytes: Parquet does not look.
+    """
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column
     try:
@@ -116,7 +138,9 @@ def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
     except pa.ArrowInvalid:
         return [
             _text_or_bytes(value)
-            for value in column.view(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()).to_pylist()
+            for value in column.view(
+                pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+            ).to_pylist()
         ]
     return column
 
@@ -133,7 +157,13 @@ def _check_zones(schema: pa.Schema, name: str) -> None:
         zone = field.type.tz if pa.types.is_timestamp(field.type) else None
         try:
             pa.scalar(0, field.type).as_py() if zone else None
-        except (KeyError, ValueError, pa.ArrowException) as error:  # KeyError: pytz's and zoneinfo's own are of it
+        except (
+            KeyError,
+            ValueError,
+            pa.ArrowException,
+        ) as error:  # KeyError: pytz's and zoneinfo's own are of it
             raise Invalid(
-                f"{name}: column {field.name} is in the time zone {zone!r}, which nobody here knows", remedy="write its times in UTC"
+                f"{name}: column {field.name} is in the time zone {zone!r}, which nobody "
+                "here knows",
+                remedy="write its times in UTC",
             ) from error

@@ -1,4 +1,7 @@
-"""What `validate` says of sources: files are there, SQL parses, columns and their types fit. No cloud is asked, no row is read."""
+"""What `validate` says of sources: files are there, SQL parses, columns and their types fit.
+
+No cloud is asked, no row is read.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,18 @@ if TYPE_CHECKING:
 
     from ..target import Adapter
 
-_ELSEWHERE = "copy the data into the project's folder, or declare a target that reads it in profiles.yaml"
+_ELSEWHERE = (
+    "copy the data into the project's folder, or declare a target that reads it in profiles.yaml"
+)
 
 
-def check_sources(description: Description, adapters: tuple[Adapter, ...] | None) -> tuple[Problem, ...]:
-    """`adapters`: of the project's targets, where they are known. A place in a cloud is for one of them to read."""
+def check_sources(
+    description: Description, adapters: tuple[Adapter, ...] | None
+) -> tuple[Problem, ...]:
+    """`adapters`: of the project's targets, where they are known.
+
+    A place in a cloud is for one of them to read.
+    """
     from .read import is_declared
 
     folder = Path(description.folder)
@@ -28,7 +38,9 @@ def check_sources(description: Description, adapters: tuple[Adapter, ...] | None
     return tuple(problem for event in events for problem in _problems(description, event, adapters))
 
 
-def _problems(description: Description, event: Event, adapters: tuple[Adapter, ...] | None) -> Iterator[Problem]:
+def _problems(
+    description: Description, event: Event, adapters: tuple[Adapter, ...] | None
+) -> Iterator[Problem]:
     from . import files
 
     key = f"events.{event.name}.source"
@@ -43,16 +55,27 @@ def _problems(description: Description, event: Event, adapters: tuple[Adapter, .
     try:
         schemas = list(_schemas(fence(Path(description.folder), description.spec.paths), event))
     except (IsthmusError, OSError) as error:
-        message, remedy = (error.message, error.remedy) if isinstance(error, IsthmusError) else (str(error), None)
-        yield Problem(file=place.file, line=place.line, message=f"{where}: {message}", remedy=remedy)
+        message, remedy = (
+            (error.message, error.remedy) if isinstance(error, IsthmusError) else (str(error), None)
+        )
+        yield Problem(
+            file=place.file, line=place.line, message=f"{where}: {message}", remedy=remedy
+        )
         return
     for name, schema in schemas:
         for message, remedy in _misfits(event, schema):
-            yield Problem(file=place.file, line=place.line, message=f"{where}: {name}: {message}", remedy=remedy)
+            yield Problem(
+                file=place.file,
+                line=place.line,
+                message=f"{where}: {name}: {message}",
+                remedy=remedy,
+            )
 
 
 def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
-    """(name, columns) of the query or of each Parquet file; text files are opened, which reads their names of columns."""
+    """(name, columns) of the query or of each Parquet file; text files are opened, which reads
+    their names of columns.
+    """
     import pyarrow.parquet as pq
 
     from . import files
@@ -62,7 +85,9 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
     if event.source is None:
         name = f"sources/{event.name}.sql"
-        schema = query_schema(source_text(fenced, event.name), name=name, event=event.name, fence=fenced)
+        schema = query_schema(
+            source_text(fenced, event.name), name=name, event=event.name, fence=fenced
+        )
         check_columns(event, schema.names, name)
         yield name, schema
         return
@@ -77,6 +102,11 @@ def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
     from .validate import attributes_of, takes
 
     for attribute in attributes_of(event):
-        if attribute.name in schema.names and not takes(attribute, kind := schema.field(attribute.name).type):
+        if attribute.name in schema.names and not takes(
+            attribute, kind := schema.field(attribute.name).type
+        ):
             wanted = sql_type(OF_ATTRIBUTE[attribute.type])
-            yield f"column {attribute.name} is {kind}, and {attribute.name} is {attribute.type}", f"CAST({attribute.name} AS {wanted})"
+            yield (
+                f"column {attribute.name} is {kind}, and {attribute.name} is {attribute.type}",
+                f"CAST({attribute.name} AS {wanted})",
+            )

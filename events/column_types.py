@@ -1,6 +1,8 @@
-"""The five column types that every target has: one row a type, one field for every place that spells it its own way.
+"""The five column types that every target has: one row a type, one field for every place that
+spells it its own way.
 
-What only one cloud says (Glue's names, Feature Store's) stands in that adapter's `column_types.py`, by the same five keys.
+What only one cloud says (Glue's names, Feature Store's) stands in that adapter's `column_types.py`,
+by the same five keys.
 """
 
 from __future__ import annotations
@@ -29,13 +31,21 @@ class Spelling(msgspec.Struct, frozen=True, kw_only=True):
 COLUMN_TYPES: Mapping[ColumnType, Spelling] = {
     "bool": Spelling(attribute="bool", python=(bool,), arrow="bool", sql="BOOLEAN", zero="FALSE"),
     "int64": Spelling(attribute="int", python=(int,), arrow="int64", sql="BIGINT", zero="0"),
-    "float64": Spelling(attribute="float", python=(int, float), arrow="float64", sql="DOUBLE", zero="0.0"),
+    "float64": Spelling(
+        attribute="float", python=(int, float), arrow="float64", sql="DOUBLE", zero="0.0"
+    ),
     "string": Spelling(attribute="string", python=(str,), arrow="string", sql="VARCHAR", zero="''"),
     "timestamp": Spelling(
-        attribute="timestamp", python=(datetime,), arrow="timestamp[ms]", sql="TIMESTAMP", zero="TIMESTAMP '1970-01-01 00:00:00'"
+        attribute="timestamp",
+        python=(datetime,),
+        arrow="timestamp[ms]",
+        sql="TIMESTAMP",
+        zero="TIMESTAMP '1970-01-01 00:00:00'",
     ),
 }
-OF_ATTRIBUTE: Mapping[AttributeType, ColumnType] = {spelling.attribute: name for name, spelling in COLUMN_TYPES.items()}
+OF_ATTRIBUTE: Mapping[AttributeType, ColumnType] = {
+    spelling.attribute: name for name, spelling in COLUMN_TYPES.items()
+}
 
 
 def sql_type(name: ColumnType) -> str:

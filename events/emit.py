@@ -1,6 +1,7 @@
 """Single events, validated where they are made: only valid ones enter a stream.
 
-References are not looked up here (that would be a query an event): a join does not find what is not there.
+References are not looked up here (that would be a query an event): a join does not find what is not
+there.
 """
 
 from __future__ import annotations
@@ -24,27 +25,38 @@ _OWN = frozenset(
     {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
 )  # made here; what a caller sends under these names is not read
 
-Checker = Callable[[Row, datetime, datetime], dict[str, object]]  # of the project's clock and the wall's; raises BadValueError
+Checker = Callable[
+    [Row, datetime, datetime], dict[str, object]
+]  # of the project's clock and the wall's; raises BadValueError
 
 
-def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+def emit(
+    project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]
+) -> tuple[Rejected, ...]:
     """Append events to an event of the catalogue, by name, or to an internal stream.
 
-    A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes. What is not returned is durable.
+    A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes.
+    What is not returned is durable.
     NotFound for an unknown event; Invalid for one mapping in place of a sequence.
     """
     if isinstance(rows, Mapping):
-        raise Invalid("emit takes a list of rows, not one row", remedy="put it into brackets: [{...}]")
+        raise Invalid(
+            "emit takes a list of rows, not one row", remedy="put it into brackets: [{...}]"
+        )
     if isinstance(event_or_stream, StreamSpec):
         return emit_stream(project, event_or_stream, rows)
     event = project.spec.events.get(event_or_stream)
     if event is None:
-        raise NotFound(f"there is no event {event_or_stream}", remedy=f"project.yaml has {', '.join(project.spec.events) or 'no events'}")
+        raise NotFound(
+            f"there is no event {event_or_stream}",
+            remedy=f"project.yaml has {', '.join(project.spec.events) or 'no events'}",
+        )
     return _append(project, stream_of(event), _event_checker(msgspec.json.encode(event)), rows)
 
 
 def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
-    """The same for a stream of Isthmus' own (exposures): types and required columns are checked; there are no bounds.
+    """The same for a stream of Isthmus' own (exposures): types and required columns are checked;
+    there are no bounds.
 
     `payload_digest`, `correction` and `stored_timestamp` are added where the stream declares them.
     """
@@ -52,12 +64,16 @@ def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tu
 
 
 def stream_of(event: Event) -> StreamSpec:
-    """The stream of an event of the catalogue: it lands in the event's raw table, beside what `ingest` stores."""
+    """The stream of an event of the catalogue: it lands in the event's raw table, beside what
+    `ingest` stores.
+    """
     table = raw_table(event)
     return StreamSpec(name=table.name, columns=table.columns, key="event_id")
 
 
-def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+def _append(
+    project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
+) -> tuple[Rejected, ...]:
     now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
@@ -82,21 +98,31 @@ def _event_checker(encoded: bytes) -> Checker:
     def own_rules(moment: object, now: datetime) -> None:
         if not isinstance(moment, datetime):
             return
-        if fault := values.too_early(moment, event, now=now) or values.too_late(moment, event, now=now):
+        if fault := values.too_early(moment, event, now=now) or values.too_late(
+            moment, event, now=now
+        ):
             raise values.BadValueError(f"event_timestamp {fault}")
 
     return _checker(
         (values.ID, values.TIMESTAMP, *event.attributes),
         lambda name: values.unknown(name, event),
         own_rules,
-        {"source": "emit", "line": None, "payload_digest": None, CORRECTION.name: 0, STORED_TIMESTAMP.name: None},
+        {
+            "source": "emit",
+            "line": None,
+            "payload_digest": None,
+            CORRECTION.name: 0,
+            STORED_TIMESTAMP.name: None,
+        },
     )
 
 
 @cache
 def _stream_checker(stream: StreamSpec) -> Checker:
     attributes = tuple(
-        Attribute(name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required)
+        Attribute(
+            name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required
+        )
         for column in stream.columns
         if column.name not in _OWN
     )
@@ -117,14 +143,18 @@ def _checker(
     extra: Mapping[str, object],
 ) -> Checker:
     known = frozenset(a.name for a in attributes) | _OWN
-    plan = [(a.name, a.type == "string" and a.allowed is None, a) for a in attributes]  # whether any text will do
+    plan = [
+        (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
+    ]  # whether any text will do
     times = [a.name for a in attributes if a.type == "timestamp"]
 
     def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
         if not known.issuperset(row):
             name = next(name for name in row if name not in known)
             raise values.BadValueError(f"{name} {unknown(name)}")
-        event: dict[str, object] = {}  # without nulls, so that a stream which does not have a new column yet takes the row
+        event: dict[
+            str, object
+        ] = {}  # without nulls, so that a stream which does not have a new column yet takes the row
         for name, any_text, attribute in plan:
             value = row.get(name)
             is_fine = any_text and isinstance(value, str) and value and value.isascii()
@@ -133,7 +163,9 @@ def _checker(
         own_rules(event.get("event_timestamp"), now)
         own = {**extra, "dt": str(event.get("event_timestamp"))[:10]}
         if "payload_digest" in own:
-            own["payload_digest"] = values.digest(values.payload(tuple(event), tuple(event.values())))
+            own["payload_digest"] = values.digest(
+                values.payload(tuple(event), tuple(event.values()))
+            )
         if STORED_TIMESTAMP.name in own:
             own[STORED_TIMESTAMP.name] = stored
         for name in times:

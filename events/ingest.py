@@ -1,7 +1,10 @@
-"""Batches into the warehouse: read, validated, judged beside what is stored, kept raw, quarantined or stored.
+"""Batches into the warehouse: read, validated, judged beside what is stored, kept raw, quarantined
+or stored.
 
-Nothing is changed before every source has been read to its end and judged. What then changes is appended under names made from the content,
-and every step first asks what is there already: after a kill at any point the same command goes on, loses nothing and doubles nothing.
+Nothing is changed before every source has been read to its end and judged. What then changes is
+appended under names made from the content,
+and every step first asks what is there already: after a kill at any point the same command goes on,
+loses nothing and doubles nothing.
 """
 
 from __future__ import annotations
@@ -46,11 +49,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 pc: Any = pyarrow.compute
-ConfirmBackfill = Callable[[str, Late], bool]  # an event's name, what is older than its max_lateness
+ConfirmBackfill = Callable[
+    [str, Late], bool
+]  # an event's name, what is older than its max_lateness
 
 
 class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """read = stored + already_there + quarantined. `retried` events of earlier batches, which had waited, were stored besides."""
+    """read = stored + already_there + quarantined.
+
+    `retried` events of earlier batches, which had waited, were stored besides.
+    """
 
     event: str
     read: int
@@ -81,36 +89,61 @@ def ingest(
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
 ) -> Rows[IngestReport]:
-    """Store the events of the project's sources (every one, or the given event's), or of `data` for one event: a file, a folder, a glob,
+    """Store the events of the project's sources (every one, or the given event's), or of `data` for
+    one event: a file, a folder, a glob,
     a table.
 
-    Events that others refer to go first. What waited for its reference or its time is tried again, whatever is ingested.
-    Another content of a stored event is quarantined, unless it `corrects` that: then it is the event from now on, for every reader.
-    Events older than max_lateness are quarantined, unless this is a `backfill`; where an event's first ingest holds some,
+    Events that others refer to go first. What waited for its reference or its time is tried again,
+    whatever is ingested.
+    Another content of a stored event is quarantined, unless it `corrects` that: then it is the
+    event from now on, for every reader.
+    Events older than max_lateness are quarantined, unless this is a `backfill`; where an event's
+    first ingest holds some,
     `confirm_backfill` is asked whether it is one.
-    Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
-    than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
+    Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a
+    Refused with the `reports`, when more
+    than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows
+    would not become good by holding them back.
     """
     with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
         chosen = _chosen(project, event, data is not None)
         if isinstance(data, str | Path):
-            files.matching(Path(data), shown=str(data))  # NotFound for a mistyped name, whatever else is missing
+            files.matching(
+                Path(data), shown=str(data)
+            )  # NotFound for a mistyped name, whatever else is missing
         _check_tables(project, chosen)
         fenced, staged = fence(project.folder, project.spec.paths), []
         for spec in chosen:
             started = time.perf_counter()
-            source = open_source(fenced, spec, data, folder / spec.name / "raw", target=project.target)
+            source = open_source(
+                fenced, spec, data, folder / spec.name / "raw", target=project.target
+            )
             batch = _stage(project, spec, source, folder / spec.name, backfill=backfill)
-            if batch.lateness.count and confirm_backfill and _empty(project, spec) and confirm_backfill(spec.name, batch.lateness):
+            if (
+                batch.lateness.count
+                and confirm_backfill
+                and _empty(project, spec)
+                and confirm_backfill(spec.name, batch.lateness)
+            ):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
             staged.append((spec, source, batch, started))
         with bounded(folder / "spill", reads=(folder,)) as connection:
             reports = {
-                spec.name: _store(project, spec, source, waiting, started, connection=connection, corrects=corrects)
+                spec.name: _store(
+                    project,
+                    spec,
+                    source,
+                    waiting,
+                    started,
+                    connection=connection,
+                    corrects=corrects,
+                )
                 for spec, source, waiting, started in staged
             }
             for name, retried in _retry(project, folder, connection).items():
-                report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
+                report = reports.get(name) or IngestReport(
+                    event=name, read=0, stored=0, already_there=0, quarantined=0
+                )
                 reports[name] = msgspec.structs.replace(report, retried=retried)
     done = Rows(reports.values())
     _judge(done, max_bad)
@@ -122,7 +155,9 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in done or name in above:  # two that refer to each other: any order, the retry settles it
+        if (
+            name in done or name in above
+        ):  # two that refer to each other: any order, the retry settles it
             return
         for attribute in spec.events[name].attributes:
             if attribute.event is not None:
@@ -138,28 +173,43 @@ def _chosen(project: Project, event: str | None, has_data: bool) -> tuple[Event,
     events = project.spec.events
     if event is not None:
         if event not in events:
-            raise NotFound(f"there is no event {event}", remedy=f"project.yaml has {', '.join(events) or 'no events'}")
+            raise NotFound(
+                f"there is no event {event}",
+                remedy=f"project.yaml has {', '.join(events) or 'no events'}",
+            )
         return (events[event],)
     if has_data:
-        raise Invalid("data without its event's name", remedy=f"say which event it holds: --event, one of {', '.join(events)}")
+        raise Invalid(
+            "data without its event's name",
+            remedy=f"say which event it holds: --event, one of {', '.join(events)}",
+        )
     chosen = tuple(spec for spec in in_order(project.spec) if is_declared(project.folder, spec))
     if not chosen:
         raise NotFound(
-            "no event has a source", remedy="write sources/<event>.sql or events.<event>.source, or: isthmus ingest FILE --event NAME"
+            "no event has a source",
+            remedy="write sources/<event>.sql or events.<event>.source, or: isthmus ingest FILE "
+            "--event NAME",
         )
     return chosen
 
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
-    """NotFound when a table of these events, or of those that they refer to, is not as project.yaml says."""
+    """NotFound when a table of these events, or of those that they refer to, is not as project.yaml
+    says.
+    """
     names = {spec.name for spec in chosen}
     names |= {a.event for spec in chosen for a in spec.attributes if a.event is not None}
     for name in sorted(names):
-        for table in (raw_table(project.spec.events[name]), quarantine_table(project.spec.events[name])):
+        for table in (
+            raw_table(project.spec.events[name]),
+            quarantine_table(project.spec.events[name]),
+        ):
             require_table(project, table)
 
 
-def _stage(project: Project, event: Event, source: Source, folder: Path, *, backfill: bool) -> Staged:
+def _stage(
+    project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
+) -> Staged:
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
 
@@ -167,7 +217,9 @@ def _stage(project: Project, event: Event, source: Source, folder: Path, *, back
 
 
 def _empty(project: Project, event: Event) -> bool:
-    return not project.target.warehouse.query(f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}).num_rows
+    return not project.target.warehouse.query(
+        f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}
+    ).num_rows
 
 
 def _store(
@@ -180,7 +232,14 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
-    with settle(project.spec, project.target.warehouse, event, staged, connection=connection, corrects=corrects) as settled:
+    with settle(
+        project.spec,
+        project.target.warehouse,
+        event,
+        staged,
+        connection=connection,
+        corrects=corrects,
+    ) as settled:
         digest = keep_raw(project, event, source)
         first_ingest = staged.lateness.count > 0 and _empty(project, event)
         refused = _quarantine(project, event, settled)
@@ -203,7 +262,9 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
     wall = naive(project.log_time())
     for part in settled.refused():
         tally.add(part)
-        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute")]
+        columns: list[list[Any]] = [
+            part[name].to_pylist() for name in ("payload_digest", "attribute")
+        ]
         seen = lookup.quarantined(project.target.warehouse, event, columns[0])
         fresh = []
         for row, key in enumerate(zip(*columns, strict=True)):
@@ -212,8 +273,11 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
                 fresh.append(row)
         if fresh:
             rows = part.take(pa.array(fresh, pa.int64()))
-            rows = rows.append_column("quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms")))
-            # one payload may be there for two attributes: it waited for its reference, then it lost to another content of its id
+            rows = rows.append_column(
+                "quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms"))
+            )
+            # one payload may be there for two attributes: it waited for its reference, then it lost
+            # to another content of its id
             _write(project, table, rows, keys=("payload_digest", "attribute"))
     return tally
 
@@ -227,21 +291,38 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
         for part in settled.new():
             stamps = pa.array([naive(moment)] * part.num_rows, pa.timestamp("ms"))
             # a content may come back: it was corrected, and now it corrects
-            _write(project, table, part.append_column(STORED_TIMESTAMP.name, stamps), keys=("payload_digest", CORRECTION.name))
+            _write(
+                project,
+                table,
+                part.append_column(STORED_TIMESTAMP.name, stamps),
+                keys=("payload_digest", CORRECTION.name),
+            )
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Under a name made from the columns that tell rows apart: the same rows again are the same batch."""
+    """Under a name made from the columns that tell rows apart: the same rows again are the same
+    batch.
+    """
     content = hashlib.blake2b(digest_size=16)
     columns: list[Any] = [rows[name].to_pylist() for name in keys]
     content.update("".join(":".join(map(str, row)) for row in zip(*columns, strict=True)).encode())
-    project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
+    project.target.warehouse.append(
+        table.name,
+        rows.select([c.name for c in table.columns]),
+        batch=f"ingest-{content.hexdigest()}",
+    )
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What waits, and whose time and event are there now, is stored; those that wait for these in turn follow. Event -> how many."""
+    """What waits, and whose time and event are there now, is stored; those that wait for these in
+    turn follow. Event -> how many.
+    """
     warehouse = project.target.warehouse
-    order = [event for event in in_order(project.spec) if warehouse.observe(quarantine_table(event).name) is not None]
+    order = [
+        event
+        for event in in_order(project.spec)
+        if warehouse.observe(quarantine_table(event).name) is not None
+    ]
     stored: dict[str, int] = {}
     due, turn = {event.name for event in order}, 0
     while due:
@@ -249,16 +330,26 @@ def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection
         due, turn = due - {event.name}, turn + 1
         if rows := _retried(project, event, folder / f"late-{turn}", connection):
             stored[event.name] = stored.get(event.name, 0) + rows
-            due |= {other.name for other in order if any(a.event == event.name for a in other.attributes)}
+            due |= {
+                other.name
+                for other in order
+                if any(a.event == event.name for a in other.attributes)
+            }
     return stored
 
 
-def _retried(project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection) -> int:
+def _retried(
+    project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection
+) -> int:
     """How many of an event's waiting rows are stored now."""
     stored = 0
-    for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
+    for part, late in enumerate(
+        late_events(project.target.warehouse, event, now=naive(project.now()))
+    ):
         waiting = restage(event, late, folder / str(part))
-        with settle(project.spec, project.target.warehouse, event, waiting, connection=connection) as settled:
+        with settle(
+            project.spec, project.target.warehouse, event, waiting, connection=connection
+        ) as settled:
             _quarantine(project, event, settled)  # one that meets another content under its id
             _append(project, event, settled, batch=_late_batch(late))
         stored += settled.stored
@@ -272,7 +363,9 @@ def _late_batch(late: pa.Table) -> str:
 
 def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
     for report in reports:
-        if report.quarantined > max_bad * report.read:  # of all that was read: a repeat is judged as the first time was
+        if (
+            report.quarantined > max_bad * report.read
+        ):  # of all that was read: a repeat is judged as the first time was
             share, allowed = _percents(report.quarantined / report.read, max_bad)
             raise TooManyBad(
                 f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
@@ -308,7 +401,10 @@ def _disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
-    """A folder for this ingest. What a killed one left is swept: the lock says that it runs no more."""
+    """A folder for this ingest.
+
+    What a killed one left is swept: the lock says that it runs no more.
+    """
     base = make(root / FOLDER / "tmp")
     for left in base.glob("ingest-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -32,14 +32,22 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     reason: str
-    unknown: tuple[str, ...] = ()  # the columns that the event has and the stream lacks: `apply` adds what a later version logs
+    unknown: tuple[
+        str, ...
+    ] = ()  # the columns that the event has and the stream lacks: `apply` adds what a later version logs
 
 
 class EventLog(Protocol):
-    """Single events, each with event_id, event_timestamp, dt, payload_digest. At least once, unordered; visible after `events.delay`."""
+    """Single events, each with event_id, event_timestamp, dt, payload_digest.
+
+    At least once, unordered; visible after `events.delay`.
+    """
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream, or add columns to it. Invalid: a column dropped, or of another type; a key that is no column."""
+        """Make the stream, or add columns to it.
+
+        Invalid: a column dropped, or of another type; a key that is no column.
+        """
         ...
 
     def observe(self, stream: str) -> Phase | None:
@@ -52,10 +60,14 @@ class EventLog(Protocol):
 
 
 class Sources(Protocol):
-    """Optional: users' own data in a cloud, read where `ingest` runs. Which schemes, Adapter.sources says. Nothing is changed there."""
+    """Optional: users' own data in a cloud, read where `ingest` runs.
+
+    Which schemes, Adapter.sources says. Nothing is changed there.
+    """
 
     def copy(self, uri: str, folder: Path) -> None:
-        """One object, those below a prefix (it ends in /), or those that a glob matches (`*` within a folder, `**` across), into a folder,
+        """One object, those below a prefix (it ends in /), or those that a glob matches (`*` within
+        a folder, `**` across), into a folder,
         under their names below what is fixed in the URI. NotFound: there is none.
         """
         ...

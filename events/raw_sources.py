@@ -22,7 +22,10 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
-    """The source's bytes below raw/<event>/<digest>/, once; the digest. The manifest goes last, so a half-kept source is kept again."""
+    """The source's bytes below raw/<event>/<digest>/, once; the digest.
+
+    The manifest goes last, so a half-kept source is kept again.
+    """
     digest = _digest(source.raw)[:32]
     prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
     if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):

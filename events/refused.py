@@ -1,4 +1,6 @@
-"""Refused rows on their way to the quarantine: one schema for what never was an event and for what was, but is not taken."""
+"""Refused rows on their way to the quarantine: one schema for what never was an event and for what
+was, but is not taken.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,19 @@ from . import values
 from .validate import Bad, attributes_of, payloads
 
 _REFUSED: list[Any] = [
-    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "rule", "key", "payload", "payload_digest", "source")),
+    *(
+        pa.field(name, pa.string())
+        for name in (
+            "event_id",
+            "attribute",
+            "reason",
+            "rule",
+            "key",
+            "payload",
+            "payload_digest",
+            "source",
+        )
+    ),
     pa.field("event_timestamp", pa.timestamp("ms")),
     pa.field("line", pa.int64()),
     pa.field("retry", pa.bool_()),
@@ -21,10 +35,15 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """What could not be read as the event, as it was read: the columns of REFUSED, a row a fault, never retried."""
+    """What could not be read as the event, as it was read: the columns of REFUSED, a row a fault,
+    never retried.
+    """
     return pa.table(
         {
-            **{name: [getattr(row, name) for row in bad] for name in ("event_id", "event_timestamp", "attribute", "line", "payload")},
+            **{
+                name: [getattr(row, name) for row in bad]
+                for name in ("event_id", "event_timestamp", "attribute", "line", "payload")
+            },
             **_words([row.fault for row in bad]),
             "retry": [False] * len(bad),
             "payload_digest": [values.digest(row.payload.encode()) for row in bad],
@@ -34,8 +53,12 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
     )
 
 
-def judged(event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool) -> pa.Table:
-    """Validated events as refused ones, for an attribute's faults, with their content as the payload: the columns of REFUSED."""
+def judged(
+    event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
+) -> pa.Table:
+    """Validated events as refused ones, for an attribute's faults, with their content as the
+    payload: the columns of REFUSED.
+    """
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {
         "event_id": part["event_id"],

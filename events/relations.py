@@ -1,4 +1,7 @@
-"""The warehouse tables of events: their names, columns and SQL, made here only. The SQL is in the neutral subset (feature_store/sql.py)."""
+"""The warehouse tables of events: their names, columns and SQL, made here only.
+
+The SQL is in the neutral subset (feature_store/sql.py).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def quarantine_name(event: str) -> str:
 
 
 def column(attribute: Attribute) -> Column:
-    return Column(name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required)
+    return Column(
+        name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
+    )
 
 
 def event_columns(event: Event) -> tuple[Column, ...]:
@@ -39,22 +44,30 @@ def event_columns(event: Event) -> tuple[Column, ...]:
     )
 
 
-# Of a copy: how often its id was corrected before it, and when it was stored (the producer's wall clock; one of a whole ingest batch).
+# Of a copy: how often its id was corrected before it, and when it was stored (the producer's wall
+# clock; one of a whole ingest batch).
 CORRECTION = Column(name="correction", type="int64")
 STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
 
 
 def winning_order() -> str:
-    """ORDER BY of the copies under one id and date: the first is the event, for every reader on every target (PORTS.md, section 3).
+    """ORDER BY of the copies under one id and date: the first is the event, for every reader on
+    every target (PORTS.md, section 3).
 
-    A correction goes before what it corrects, then what was stored first; of one batch's contents the one whose digest sorts first.
+    A correction goes before what it corrects, then what was stored first; of one batch's contents
+    the one whose digest sorts first.
     Copies from before these columns have nulls in them: not corrected, stored in 1970.
     """
-    return f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00'), payload_digest"
+    return (
+        f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP "
+        "'1970-01-01 00:00:00'), payload_digest"
+    )
 
 
 def raw_table(event: Event) -> TableSpec:
-    """Every stored copy, with the digest of its payload, where it came from and what `winning_order` asks for."""
+    """Every stored copy, with the digest of its payload, where it came from and what
+    `winning_order` asks for.
+    """
     return TableSpec(
         name=raw_name(event.name),
         columns=(
@@ -78,14 +91,18 @@ def exactly_once_view(event: Event) -> TableSpec:
         time_column="event_timestamp",
         view_sql=(
             f"SELECT {names}, dt FROM (SELECT {names}, dt, "
-            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS isthmus_copy "
+            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS "
+            "isthmus_copy "
             f"FROM {raw_name(event.name)}) AS isthmus_copies WHERE isthmus_copy = 1"
         ),
     )
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """What was refused and why. Partitioned by when, as its own time may be what is wrong with it."""
+    """What was refused and why.
+
+    Partitioned by when, as its own time may be what is wrong with it.
+    """
     return TableSpec(
         name=quarantine_name(event.name),
         columns=(
@@ -95,9 +112,13 @@ def quarantine_table(event: Event) -> TableSpec:
             Column(name="reason", type="string", required=True),
             Column(name="source", type="string", required=True),
             Column(name="line", type="int64"),
-            Column(name="payload", type="string", required=True),  # JSON of the event as it was read
+            Column(
+                name="payload", type="string", required=True
+            ),  # JSON of the event as it was read
             Column(name="payload_digest", type="string", required=True),
-            Column(name="retry", type="bool", required=True),  # it waits for its reference or its time: tried again at the next ingest
+            Column(
+                name="retry", type="bool", required=True
+            ),  # it waits for its reference or its time: tried again at the next ingest
             Column(name="rule", type="string"),  # the reason without the row's own value
             Column(name="event_timestamp", type="timestamp"),  # where it has one
         ),

@@ -1,6 +1,7 @@
 """A staged batch judged as a whole, beside what is stored: references, copies, conflicts.
 
-Its size is bounded by the disk and not by memory: DuckDB judges narrow rows (ids, dates, digests) and spills, what is stored comes in
+Its size is bounded by the disk and not by memory: DuckDB judges narrow rows (ids, dates, digests)
+and spills, what is stored comes in
 parts, and a row's state stands in a file beside the staged rows, in their order.
 """
 
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 _JUDGED = 4_000_000  # rows, staged and stored, that are judged at a time
 _SAMPLE = 10_000  # ids that show how a batch's ids are spread
 CONFLICTING = "conflict"
-WAITING = ":waits"  # a name cannot hold a colon, so no attribute's state can be mistaken for another
+WAITING = (
+    ":waits"  # a name cannot hold a colon, so no attribute's state can be mistaken for another
+)
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a staged batch. `new` and `refused` stream tables of at most ROWS rows, in the source's order, one after the
+    """What is to be done with a staged batch.
+
+    `new` and `refused` stream tables of at most ROWS rows, in the source's order, one after the
     other, as long as `settle` is open.
     """
 
@@ -59,29 +64,49 @@ def settle(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool = False,
 ) -> Iterator[Settled]:
-    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts. One at a time on `connection` (sql.bounded).
+    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
-    Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
-    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
+    One at a time on `connection` (sql.bounded).
+
+    Under one id and date stands the first content of `winning_order`, so what is stored stays and
+    another content of its id is refused;
+    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the
+    batch's content takes the stored one's place.
     """
     unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
-    late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+    late_there = (
+        _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+    )
     if staged.days is None:
         refused = partial(_all_refused, event, staged, lambda _state: iter(()), unstored)
-        yield Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
+        yield Settled(
+            stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused
+        )
         return
     good = _rows_of(staged.good)
     _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
     existing, states = staged.folder / "existing.parquet", staged.folder / "states.parquet"
-    _note_stored(warehouse, event, _ids(connection, good), staged.days, connection=connection, to=existing)
+    _note_stored(
+        warehouse, event, _ids(connection, good), staged.days, connection=connection, to=existing
+    )
     _judge_all(connection, event, staged, corrects=corrects, existing=existing, to=states)
-    counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
-    corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
+    counts = dict(
+        connection.execute(
+            f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state"
+        ).fetchall()
+    )
+    corrected = connection.execute(
+        f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0"
+    ).fetchall()
     connection.unregister("isthmus_part")
     connection.execute("DROP TABLE isthmus_missing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
 
     def selected(state: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
-        return _selected(connection, staged, states, state, schema or good_schema(event)) if state in counts else iter(())
+        return (
+            _selected(connection, staged, states, state, schema or good_schema(event))
+            if state in counts
+            else iter(())
+        )
 
     yield Settled(
         stored=counts.get("new", 0),
@@ -92,22 +117,54 @@ def settle(
     )
 
 
-def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
-    """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
+def _stored_before(
+    warehouse: Warehouse,
+    event: Event,
+    staged: Staged,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    unstored: Path,
+) -> int:
+    """How many of the old ones are stored: they were in time then, or came as a back-fill.
+
+    The others go to `unstored`.
+    """
     late, lateness = _rows_of(staged.late), staged.lateness
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
-    _note_stored(warehouse, event, _ids(connection, late), days, connection=connection, to=staged.folder / "existing_late.parquet")
+    _note_stored(
+        warehouse,
+        event,
+        _ids(connection, late),
+        days,
+        connection=connection,
+        to=staged.folder / "existing_late.parquet",
+    )
     known = (
-        "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND isthmus_existing.event_id = isthmus_late.event_id "
+        "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND "
+        "isthmus_existing.event_id = isthmus_late.event_id "
         "AND isthmus_existing.payload_digest = isthmus_late.payload_digest"
     )
-    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
+    rest = (
+        f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS "
+        f"({known}) ORDER BY file_row_number"
+    )
     connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
     return lateness.count - _count(unstored)
 
 
-def _judge_all(connection: duckdb.DuckDBPyConnection, event: Event, staged: Staged, *, corrects: bool, existing: Path, to: Path) -> None:
-    """Write the state of each staged row, in order. DuckDB cannot spill all of two joins and a window: of many rows some ids at a time."""
+def _judge_all(
+    connection: duckdb.DuckDBPyConnection,
+    event: Event,
+    staged: Staged,
+    *,
+    corrects: bool,
+    existing: Path,
+    to: Path,
+) -> None:
+    """Write the state of each staged row, in order.
+
+    DuckDB cannot spill all of two joins and a window: of many rows some ids at a time.
+    """
     parts = -(-(_count(staged.good) + _count(existing)) // _JUDGED)
     judge = partial(_judge, event, _rows_of(staged.good), corrects=corrects)
     rows = f"({judge()})"
@@ -123,15 +180,18 @@ def _judge_all(connection: duckdb.DuckDBPyConnection, event: Event, staged: Stag
 
 
 def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
-    """Of each staged row `among`, a condition of its id: new, there, conflict, or the name of the attribute whose reference is unresolved.
+    """Of each staged row `among`, a condition of its id: new, there, conflict, or the name of the
+    attribute whose reference is unresolved.
 
-    `correction` is that of the new ones. A content that stood until it was corrected is there: its file may come again.
+    `correction` is that of the new ones. A content that stood until it was corrected is there: its
+    file may come again.
     """
     references = [a.name for a in event.attributes if a.event is not None]
     columns = ", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))
     unresolved = " ".join(
         "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
-        f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = isthmus_good.{name}) THEN '{name}'"
+        f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = "
+        f"isthmus_good.{name}) THEN '{name}'"
         for name in references
     )
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
@@ -178,32 +238,63 @@ def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> s
 
 
 def _note_missing(
-    spec: ProjectSpec, warehouse: Warehouse, event: Event, *, days: lookup.Days, connection: duckdb.DuckDBPyConnection, good: str
+    spec: ProjectSpec,
+    warehouse: Warehouse,
+    event: Event,
+    *,
+    days: lookup.Days,
+    connection: duckdb.DuckDBPyConnection,
+    good: str,
 ) -> None:
-    """Table isthmus_missing (attribute, id): the references of the batch that lead nowhere. A batch may refer to its own events."""
+    """Table isthmus_missing (attribute, id): the references of the batch that lead nowhere.
+
+    A batch may refer to its own events.
+    """
     connection.execute("CREATE OR REPLACE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
     for attribute in event.attributes:
         if attribute.event is None:
             continue
-        own = f" AND {attribute.name} NOT IN (SELECT event_id FROM {good})" if attribute.event == event.name else ""
-        wanted = f"SELECT DISTINCT {attribute.name} AS event_id FROM {good} WHERE {attribute.name} IS NOT NULL{own}"
+        own = (
+            f" AND {attribute.name} NOT IN (SELECT event_id FROM {good})"
+            if attribute.event == event.name
+            else ""
+        )
+        wanted = (
+            f"SELECT DISTINCT {attribute.name} AS event_id FROM {good} WHERE {attribute.name} IS "
+            f"NOT NULL{own}"
+        )
         connection.execute(f"CREATE OR REPLACE TABLE isthmus_wanted AS {wanted}")
         for around in (days, None):
             ids = _ids(connection, "isthmus_wanted", dated=False)
             if ids.few == ():
                 break
-            for part in lookup.stored_ids(warehouse, spec.events[attribute.event], ids, around=around):
+            for part in lookup.stored_ids(
+                warehouse, spec.events[attribute.event], ids, around=around
+            ):
                 connection.register("isthmus_part", part)
-                connection.execute("DELETE FROM isthmus_wanted WHERE event_id IN (SELECT event_id FROM isthmus_part)")
+                connection.execute(
+                    "DELETE FROM isthmus_wanted WHERE event_id IN (SELECT event_id FROM "
+                    "isthmus_part)"
+                )
             if ids.few is not None:
                 break
-        connection.execute(f"INSERT INTO isthmus_missing SELECT '{attribute.name}', event_id FROM isthmus_wanted")
+        connection.execute(
+            f"INSERT INTO isthmus_missing SELECT '{attribute.name}', event_id FROM isthmus_wanted"
+        )
 
 
 def _note_stored(
-    warehouse: Warehouse, event: Event, ids: lookup.Ids, days: lookup.Days, *, connection: duckdb.DuckDBPyConnection, to: Path
+    warehouse: Warehouse,
+    event: Event,
+    ids: lookup.Ids,
+    days: lookup.Days,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    to: Path,
 ) -> None:
-    """View isthmus_existing, as lookup.STORED says, of the file `to`: a long history takes room on the disk and none in memory."""
+    """View isthmus_existing, as lookup.STORED says, of the file `to`: a long history takes room on
+    the disk and none in memory.
+    """
     with pq.ParquetWriter(to, lookup.STORED, compression="lz4", use_dictionary=False) as file:
         for part in lookup.stored(warehouse, event, ids, days):
             file.write_table(part)
@@ -212,37 +303,71 @@ def _note_stored(
 
 def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
     """`dated`: the rows have a dt."""
-    few = connection.execute(f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}").fetchall()
+    few = connection.execute(
+        f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}"
+    ).fetchall()
     if len(few) <= lookup.BY_ID:
         return lookup.Ids(few=tuple(sorted(row[0] for row in few)))
     ends = connection.execute(f"SELECT min(event_id), max(event_id) FROM {rows}").fetchall()[0]
     columns = "event_id, dt" if dated else "event_id, NULL"
-    sample = connection.execute(f"SELECT {columns} FROM (FROM {rows}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)").fetchall()
+    sample = connection.execute(
+        f"SELECT {columns} FROM (FROM {rows}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)"
+    ).fetchall()
     by_day: dict[str, list[str]] = {}
     for event_id, day in sorted(sample):
         by_day.setdefault(day, []).append(event_id)
-    return lookup.Ids(few=None, sample=tuple(sorted({*ends, *(event_id for event_id, _ in sample)})), by_day=by_day if dated else {})
+    return lookup.Ids(
+        few=None,
+        sample=tuple(sorted({*ends, *(event_id for event_id, _ in sample)})),
+        by_day=by_day if dated else {},
+    )
 
 
-def _all_refused(event: Event, staged: Staged, selected: Callable[[str], Iterator[pa.Table]], unstored: Path | None) -> Iterator[pa.Table]:
+def _all_refused(
+    event: Event,
+    staged: Staged,
+    selected: Callable[[str], Iterator[pa.Table]],
+    unstored: Path | None,
+) -> Iterator[pa.Table]:
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
-        yield judged(event, part, "event_timestamp", [values.late(moment, event) for moment in moments], retry=False)
+        yield judged(
+            event,
+            part,
+            "event_timestamp",
+            [values.late(moment, event) for moment in moments],
+            retry=False,
+        )
     for attribute in event.attributes:
         if attribute.event is not None:
             fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
             for part in selected(attribute.name + WAITING):
                 yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
     for part in selected(CONFLICTING):
-        yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
+        yield judged(
+            event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False
+        )
 
 
-def _selected(connection: duckdb.DuckDBPyConnection, staged: Staged, states: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def _selected(
+    connection: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    states: Path,
+    state: str,
+    schema: pa.Schema,
+) -> Iterator[pa.Table]:
     """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
-    # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may be called so
-    names = ", ".join(f'{"isthmus_states" if name == CORRECTION.name else "isthmus_good"}."{name}"' for name in schema.names)
-    both = f"read_parquet('{_quoted(staged.good)}') AS isthmus_good POSITIONAL JOIN read_parquet('{_quoted(states)}') AS isthmus_states"
+    # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may
+    # be called so
+    names = ", ".join(
+        f'{"isthmus_states" if name == CORRECTION.name else "isthmus_good"}."{name}"'
+        for name in schema.names
+    )
+    both = (
+        f"read_parquet('{_quoted(staged.good)}') AS isthmus_good POSITIONAL JOIN "
+        f"read_parquet('{_quoted(states)}') AS isthmus_states"
+    )
     rows = connection.sql(f"SELECT {names} FROM {both} WHERE isthmus_states._state = '{state}'")
     for batch in rows.to_arrow_reader(ROWS):
         if batch.num_rows:

@@ -16,7 +16,9 @@ ROWS = 100_000  # a chunk: some tens of MB
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is what the quarantine shows; `raw` the file that is kept, or the folder; `chunks()` reads it from its beginning."""
+    """`name` is what the quarantine shows; `raw` the file that is kept, or the folder; `chunks()`
+    reads it from its beginning.
+    """
 
     name: str
     raw: Path
@@ -38,4 +40,7 @@ def check_columns(event: Event, names: list[str], source: str) -> None:
             )
     for attribute in attributes_of(event):
         if attribute.required and attribute.name not in names:
-            raise Invalid(f"{source} has no column {attribute.name}, which {event.name} requires", remedy=f"it has {', '.join(names)}")
+            raise Invalid(
+                f"{source} has no column {attribute.name}, which {event.name} requires",
+                remedy=f"it has {', '.join(names)}",
+            )

@@ -1,4 +1,6 @@
-"""When a batch was stored: one moment for all of its rows, noted before its first byte, so that a repeat after a crash writes the same."""
+"""When a batch was stored: one moment for all of its rows, noted before its first byte, so that a
+repeat after a crash writes the same.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from ..runtime import Project
 
 
 class BatchStamp(StoredDocument, frozen=True, kw_only=True):
-    """A batch on its way into an event's table: `ingest/<event>/<batch>` of the StateStore, gone when all of it is there."""
+    """A batch on its way into an event's table:
+
+    `ingest/<event>/<batch>` of the StateStore, gone when all of it is there.
+    """
 
     batch: str  # made from its content
     stored_timestamp: datetime
@@ -23,7 +28,10 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
-    """The wall clock's time, or what a run of the same batch that was cut short had noted. UTC, whole milliseconds."""
+    """The wall clock's time, or what a run of the same batch that was cut short had noted.
+
+    UTC, whole milliseconds.
+    """
     stamp, token = _stamp(project, _key(event, batch), batch)
     yield stamp.stored_timestamp
     with suppress(Conflict):  # another checkout stored the same batch, and has deleted the stamp

@@ -12,5 +12,9 @@ def require_table(project: Project, table: TableSpec) -> None:
     state = project.target.warehouse.observe(table.name)
     lacks = {c.name for c in table.columns} - ({c.name for c in state.columns} if state else set())
     if lacks:
-        what = f"has no table {table.name}" if state is None else f"has no {', '.join(sorted(lacks))} in {table.name}"
+        what = (
+            f"has no table {table.name}"
+            if state is None
+            else f"has no {', '.join(sorted(lacks))} in {table.name}"
+        )
         raise NotFound(f"{project.target.name} {what}", remedy="isthmus apply")

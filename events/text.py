@@ -30,13 +30,19 @@ def _binary(path: Path) -> IO[bytes]:
         case ".gz":
             return cast("IO[bytes]", gzip.open(path, "rb"))
         case ".zst":
-            return cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", pa.input_stream(path, compression="zstd"))))
+            return cast(
+                "IO[bytes]",
+                io.BufferedReader(cast("io.RawIOBase", pa.input_stream(path, compression="zstd"))),
+            )
         case _:
             return path.open("rb")
 
 
 def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> Source:
-    """The first row names the columns. An empty field is no value. A record's line is where it begins."""
+    """The first row names the columns.
+
+    An empty field is no value. A record's line is where it begins.
+    """
 
     def records() -> Iterator[tuple[int, list[str]]]:
         line = 1
@@ -48,9 +54,14 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
                         yield line, record
                     line = reader.line_num + 1
         except UnicodeDecodeError as error:
-            raise Invalid(f"{name} is not UTF-8: {error.reason} at byte {error.start}", remedy="convert it: iconv -t utf-8") from error
+            raise Invalid(
+                f"{name} is not UTF-8: {error.reason} at byte {error.start}",
+                remedy="convert it: iconv -t utf-8",
+            ) from error
         except (csv.Error, *UNREADABLE) as error:
-            raise Invalid(f"{name}, line {line}: {error}", remedy="nothing was changed; mend the file") from error
+            raise Invalid(
+                f"{name}, line {line}: {error}", remedy="nothing was changed; mend the file"
+            ) from error
 
     header = next(records(), None)
     if header is None:
@@ -67,17 +78,34 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
                 for line, record in part
                 if len(record) != len(names)
             )
-            columns = zip(*(record for _, record in whole), strict=True) if whole else ([] for _ in names)
-            arrays = {column: pa.array(values, pa.string()) for column, values in zip(names, columns, strict=True)}
-            yield Chunk(columns=arrays, rows=len(whole), lines=[line for line, _ in whole], text=True, broken=broken)
+            columns = (
+                zip(*(record for _, record in whole), strict=True) if whole else ([] for _ in names)
+            )
+            arrays = {
+                column: pa.array(values, pa.string())
+                for column, values in zip(names, columns, strict=True)
+            }
+            yield Chunk(
+                columns=arrays,
+                rows=len(whole),
+                lines=[line for line, _ in whole],
+                text=True,
+                broken=broken,
+            )
 
     return Source(name=name, raw=path, rows=None, chunks=chunks)
 
 
 def json_source(event: Event, path: Path, name: str) -> Source:
-    """One object a line. A line that is none, and a name that the event does not have, are that line's fault alone."""
+    """One object a line.
+
+    A line that is none, and a name that the event does not have, are that line's fault alone.
+    """
     # a time as it was written: the rules say what it means
-    kinds = {a.name: pa.string() if a.type == "timestamp" else arrow_type(OF_ATTRIBUTE[a.type]) for a in attributes_of(event)}
+    kinds = {
+        a.name: pa.string() if a.type == "timestamp" else arrow_type(OF_ATTRIBUTE[a.type])
+        for a in attributes_of(event)
+    }
     schema = pa.schema(list(kinds.items()))
     with _binary(path) as file:
         try:
@@ -85,7 +113,10 @@ def json_source(event: Event, path: Path, name: str) -> Source:
         except UNREADABLE:
             array = False  # `chunks` says what is wrong
     if array:
-        raise Invalid(f"{name} is one JSON array; events come one object a line", remedy=f"jq -c '.[]' {name} > events.jsonl")
+        raise Invalid(
+            f"{name} is one JSON array; events come one object a line",
+            remedy=f"jq -c '.[]' {name} > events.jsonl",
+        )
 
     def chunks() -> Iterator[Chunk]:
         first = 1
@@ -95,7 +126,10 @@ def json_source(event: Event, path: Path, name: str) -> Source:
                     yield _fast_json(lines, first, schema) or _slow_json(lines, first, schema)
                     first += len(lines)
         except UNREADABLE as error:
-            raise Invalid(f"{name} cannot be read: {error}", remedy="nothing was changed; write the file again") from error
+            raise Invalid(
+                f"{name} cannot be read: {error}",
+                remedy="nothing was changed; write the file again",
+            ) from error
 
     return Source(name=name, raw=path, rows=None, chunks=chunks)
 
@@ -107,14 +141,22 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
     content = b"".join(lines)
     try:
         content.decode()  # Arrow does not look
-        options = pyarrow.json.ParseOptions(explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error")
+        options = pyarrow.json.ParseOptions(
+            explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="error"
+        )
         block = pyarrow.json.ReadOptions(block_size=max(len(content), 1) + 1)
-        table = pyarrow.json.read_json(io.BytesIO(content), read_options=block, parse_options=options)
+        table = pyarrow.json.read_json(
+            io.BytesIO(content), read_options=block, parse_options=options
+        )
     except (UnicodeDecodeError, pa.ArrowException):
         return None
     if table.num_rows != len(lines):  # two objects on one line
         return None
-    return Chunk(columns={n: table[n] for n in schema.names}, rows=table.num_rows, lines=range(first, first + table.num_rows))
+    return Chunk(
+        columns={n: table[n] for n in schema.names},
+        rows=table.num_rows,
+        lines=range(first, first + table.num_rows),
+    )
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
@@ -129,17 +171,27 @@ def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
         try:
             row = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            broken.append((number, f"is not JSON ({_reason(line, error)})", line.decode("utf-8", "replace").rstrip("\n")))
+            broken.append(
+                (
+                    number,
+                    f"is not JSON ({_reason(line, error)})",
+                    line.decode("utf-8", "replace").rstrip("\n"),
+                )
+            )
             continue
         if not isinstance(row, dict):
-            broken.append((number, "is not a JSON object", line.decode("utf-8", "replace").rstrip("\n")))
+            broken.append(
+                (number, "is not a JSON object", line.decode("utf-8", "replace").rstrip("\n"))
+            )
             continue
         strange.extend((len(rows), name) for name in row if name not in known)
         rows.append(row)
         numbers.append(number)
     names = dict.fromkeys(chain(schema.names, (name for _, name in strange)))
     columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names}
-    return Chunk(columns=columns, rows=len(rows), lines=numbers, broken=tuple(broken), strange=tuple(strange))
+    return Chunk(
+        columns=columns, rows=len(rows), lines=numbers, broken=tuple(broken), strange=tuple(strange)
+    )
 
 
 def _reason(line: bytes, error: Exception) -> str:

@@ -1,7 +1,10 @@
-"""The rules of an event's values, one value at a time: what a value becomes, and in which words it is refused.
+"""The rules of an event's values, one value at a time: what a value becomes, and in which words it
+is refused.
 
-`validate.py` applies the same rules to whole columns and comes here for the values that a column's fast path could not settle;
-`emit.py` comes here for single events. One set of words, so that a reason reads the same whichever way an event came.
+`validate.py` applies the same rules to whole columns and comes here for the values that a column's
+fast path could not settle;
+`emit.py` comes here for single events. One set of words, so that a reason reads the same whichever
+way an event came.
 """
 
 from __future__ import annotations
@@ -21,22 +24,35 @@ from ..times import epoch_milliseconds, utc_milliseconds
 
 ID = Attribute(name="event_id", type="string")
 TIMESTAMP = Attribute(name="event_timestamp", type="timestamp")
-CONFLICT = "same id, other content: another event of that day stands (ingest --corrects replaces it)"
+CONFLICT = (
+    "same id, other content: another event of that day stands (ingest --corrects replaces it)"
+)
 UNRESOLVED = "refers to no {event} (late ones are tried again at the next ingest)"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ZONE = re.compile(r"(?i)(z|[+-]\d{2}(:?\d{2})?)$")
-_ARTICLES = {"int": "an int", "bool": "a bool", "float": "a float", "string": "a string", "timestamp": "a timestamp"}
+_ARTICLES = {
+    "int": "an int",
+    "bool": "a bool",
+    "float": "a float",
+    "string": "a string",
+    "timestamp": "a timestamp",
+}
 _INT64 = 2**63
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a value is refused: `value rule`, as the quarantine shows it. Rows are counted by rule."""
+    """Why a value is refused:
+
+    `value rule`, as the quarantine shows it. Rows are counted by rule.
+    """
 
     rule: str
     value: str = ""
-    key: str = ""  # of the event or the attribute in project.yaml, where the rule is one of the project's
+    key: str = (
+        ""  # of the event or the attribute in project.yaml, where the rule is one of the project's
+    )
 
     def __str__(self) -> str:
         return f"{self.value} {self.rule}".lstrip()
@@ -62,13 +78,18 @@ def shown(value: object) -> str:
 
 
 def number(value: float) -> str:
-    return str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(value)
+    return (
+        str(int(value))
+        if math.isfinite(value) and value == int(value) and abs(value) < 1e15
+        else repr(value)
+    )
 
 
 def convert(value: object, attribute: Attribute, *, text: bool = False) -> object:
     """The value as its attribute's type (timestamps: naive UTC, whole milliseconds). BadValueError.
 
-    `text`: the source has only text (CSV), so "12" may become an int; elsewhere text is not a number.
+    `text`: the source has only text (CSV), so "12" may become an int; elsewhere text is not a
+    number.
     """
     return _CONVERTERS[attribute.type](value, text)
 
@@ -83,7 +104,9 @@ def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
         if attribute.max is not None and value > attribute.max:
             return Fault(f"is over the maximum, {number(attribute.max)}", shown(value), "max")
     if attribute.allowed is not None and value not in attribute.allowed:
-        return Fault(f"is not one of {', '.join(map(str, attribute.allowed))}", shown(value), "allowed")
+        return Fault(
+            f"is not one of {', '.join(map(str, attribute.allowed))}", shown(value), "allowed"
+        )
     return None
 
 
@@ -93,15 +116,24 @@ def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def late(moment: datetime, event: Event) -> Fault:
-    return Fault(f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness")
+    return Fault(
+        f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness"
+    )
 
 
 def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
-    """Why an event's own time is not taken yet. Clocks differ, so some seconds ahead are no fault."""
+    """Why an event's own time is not taken yet.
+
+    Clocks differ, so some seconds ahead are no fault.
+    """
     if moment <= now + event.max_ahead:
         return None
     ahead = (moment - now).total_seconds()
-    return Fault(f"ahead of the clock, more than {_span(event.max_ahead)} (max_ahead)", f"{shown(moment)} is {ahead:,.10g} s", "max_ahead")
+    return Fault(
+        f"ahead of the clock, more than {_span(event.max_ahead)} (max_ahead)",
+        f"{shown(moment)} is {ahead:,.10g} s",
+        "max_ahead",
+    )
 
 
 def unknown(name: str, event: Event) -> str:
@@ -112,9 +144,15 @@ def unknown(name: str, event: Event) -> str:
 
 
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
-    """An event's content as canonical JSON: sorted names, nulls left out (a new optional attribute keeps old digests), times in ms."""
+    """An event's content as canonical JSON: sorted names, nulls left out (a new optional attribute
+    keeps old digests), times in ms.
+    """
     return _encode(
-        {name: epoch_milliseconds(v) if isinstance(v, datetime) else v for name, v in zip(names, values, strict=True) if v is not None}
+        {
+            name: epoch_milliseconds(v) if isinstance(v, datetime) else v
+            for name, v in zip(names, values, strict=True)
+            if v is not None
+        }
     )
 
 
@@ -137,7 +175,12 @@ def as_json(row: Mapping[str, object]) -> str:
 
 def _span(span: timedelta) -> str:
     """In the largest unit of which it is a whole number."""
-    units = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)), ("second", timedelta(seconds=1)))
+    units = (
+        ("day", timedelta(days=1)),
+        ("hour", timedelta(hours=1)),
+        ("minute", timedelta(minutes=1)),
+        ("second", timedelta(seconds=1)),
+    )
     unit, length = next(((unit, length) for unit, length in units if not span % length), units[-1])
     count = span / length
     return f"{count:g} {unit}{'' if count == 1 else 's'}"
@@ -156,7 +199,9 @@ def _int(value: object, text: bool) -> int:
             number = int(value) if value.isascii() and "_" not in value else None
         except ValueError:
             number = None
-    elif (isinstance(value, float) and value.is_integer()) or (isinstance(value, Decimal) and value.is_finite() and value == int(value)):
+    elif (isinstance(value, float) and value.is_integer()) or (
+        isinstance(value, Decimal) and value.is_finite() and value == int(value)
+    ):
         number = int(value)
     if not isinstance(number, int) or isinstance(number, bool):
         raise _wrong(value, "int")
@@ -207,7 +252,9 @@ def _string(value: object, _text: bool) -> str:
 
 def _timestamp(value: object, _text: bool) -> datetime:
     if isinstance(value, datetime):
-        return _in_utc(value if value.tzinfo else value.replace(tzinfo=UTC), value)  # only columns of a database come without a zone: UTC
+        return _in_utc(
+            value if value.tzinfo else value.replace(tzinfo=UTC), value
+        )  # only columns of a database come without a zone: UTC
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001  naive UTC is how times are stored
     if not isinstance(value, str) or not _DATE.match(value):

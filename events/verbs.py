@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What is open of an event: every reason, and the newest rows (columns: `quarantined.quarantine`)."""
+    """What is open of an event: every reason, and the newest rows (columns:
+
+    `quarantined.quarantine`).
+    """
 
     groups: tuple[Group, ...]
     rows: pa.Table
@@ -39,12 +42,23 @@ def show(project: Project | Description, event: str) -> EventEntry:
 
 
 def diff(project: Project, revision: str) -> Rows[Change]:
-    """What changed in the events since a git revision, breaking changes first. NotFound, Invalid: the revision."""
+    """What changed in the events since a git revision, breaking changes first.
+
+    NotFound, Invalid: the revision.
+    """
     description = project.description
     before = at_revision(project.folder, revision)
-    return Rows(compare(before, description.spec, versions=versions_of(project), places=description.places))
+    return Rows(
+        compare(before, description.spec, versions=versions_of(project), places=description.places)
+    )
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
-    """What was refused and is still open, `limit` rows of it. NotFound for an unknown event, or before `apply`."""
-    return Quarantine(groups=quarantined.summary(project, event), rows=quarantined.quarantine(project, event, limit=limit))
+    """What was refused and is still open, `limit` rows of it.
+
+    NotFound for an unknown event, or before `apply`.
+    """
+    return Quarantine(
+        groups=quarantined.summary(project, event),
+        rows=quarantined.quarantine(project, event, limit=limit),
+    )

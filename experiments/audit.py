@@ -1,6 +1,8 @@
-"""Whether the log's arms are those of the hash: every logged assignment of a run is computed once more, from what was frozen at its start.
+"""Whether the log's arms are those of the hash: every logged assignment of a run is computed once
+more, from what was frozen at its start.
 
-Of an interleaved run so is every draft (draft_audit.py). What is missing is counted, too: a number of `rankings.sequence` that no row of
+Of an interleaved run so is every draft (draft_audit.py). What is missing is counted, too: a number
+of `rankings.sequence` that no row of
 its gateway has is an answer that was lost.
 """
 
@@ -51,38 +53,64 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
     outside: int  # of buckets that the run did not have under the document's version
     twice: int  # with more than one arm
     examples: tuple[str, ...] = ()
-    gateways: int | None = None  # processes that answered since the run began; None: answers are not logged
+    gateways: int | None = (
+        None  # processes that answered since the run began; None: answers are not logged
+    )
     answers: int = 0
     lost: int = 0
     drafts: Drafts | None = None  # of a run that interleaves
 
     @property
     def sound(self) -> bool:
-        return not (self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ))
+        return not (
+            self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ)
+        )
 
     def __str__(self) -> str:
-        head = f"{self.run}   {self.units:,} units, {self.differ:,} differ from the hash, {self.outside:,} outside their buckets"
-        lines = [f"{head}, {self.twice:,} in two arms", *(f"  {example}" for example in self.examples)]
+        head = (
+            f"{self.run}   {self.units:,} units, {self.differ:,} differ from the hash, "
+            f"{self.outside:,} outside their buckets"
+        )
+        lines = [
+            f"{head}, {self.twice:,} in two arms",
+            *(f"  {example}" for example in self.examples),
+        ]
         if self.gateways is not None:
-            lines.append(f"  answers   {self.answers:,} logged by {self.gateways:,} gateway processes, {self.lost:,} lost")
+            lines.append(
+                f"  answers   {self.answers:,} logged by {self.gateways:,} gateway "
+                f"processes, {self.lost:,} lost"
+            )
         if self.drafts is not None:
-            lines += [f"  drafts    {self.drafts}", *(f"  {example}" for example in self.drafts.examples)]
+            lines += [
+                f"  drafts    {self.drafts}",
+                *(f"  {example}" for example in self.drafts.examples),
+            ]
         return "\n".join(lines)
 
 
 def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
-    """Of the live run of an experiment, or its last one. NotFound: it never ran, or nothing is logged on this target."""
+    """Of the live run of an experiment, or its last one.
+
+    NotFound: it never ran, or nothing is logged on this target.
+    """
     changes = runs.history(project.target.state, name)
     if not changes:
         raise never_ran(project, name)
     if project.target.warehouse.observe(ASSIGNMENTS.name) is None:
-        raise NotFound(f"{project.target.name} has no {ASSIGNMENTS.name} yet: no gateway has assigned anybody", remedy="isthmus apply")
+        raise NotFound(
+            f"{project.target.name} has no {ASSIGNMENTS.name} yet: no gateway has assigned anybody",
+            remedy="isthmus apply",
+        )
     frozen = runs.frozen_run(project.target.state, changes[-1].run)
     first = runs.first_day(frozen, project.spec).isoformat()
     judged = judge(_units(project, frozen.run, first, chunk), frozen, changes)
     answers = _answers(project, frozen.definition.layer.endpoint, first)
     interleaves = bool(answers) and frozen.definition.experiment.interleave is not None
-    drafts = draft_audit.audit(project, frozen, first, page=min(chunk, draft_audit.PAGE)) if interleaves else None
+    drafts = (
+        draft_audit.audit(project, frozen, first, page=min(chunk, draft_audit.PAGE))
+        if interleaves
+        else None
+    )
     return msgspec.structs.replace(judged, **answers, drafts=drafts)
 
 
@@ -99,11 +127,21 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
         twice += len({row.arm for row in rows}) > 1
         if (differs or is_outside) and len(examples) < EXAMPLES:
             examples.append(_example(rows[-1], arm, reason, place))
-    return Audit(run=frozen.run, units=count, differ=differ, outside=outside, twice=twice, examples=tuple(examples))
+    return Audit(
+        run=frozen.run,
+        units=count,
+        differ=differ,
+        outside=outside,
+        twice=twice,
+        examples=tuple(examples),
+    )
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
-    return f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says {arm} ({reason}), bucket {place}"
+    return (
+        f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
+        f"{arm} ({reason}), bucket {place}"
+    )
 
 
 class _Expected:
@@ -118,10 +156,18 @@ class _Expected:
 
     def of(self, unit: str) -> tuple[str, str, int]:
         """Arm, reason, and bucket of the layer; -1: in the layer's holdout, so in no run of it."""
-        place = -1 if bucket("holdout", self._layer, unit) < self._layer_holdout else bucket("layer", self._salt, unit)
+        place = (
+            -1
+            if bucket("holdout", self._layer, unit) < self._layer_holdout
+            else bucket("layer", self._salt, unit)
+        )
         if bucket("holdout", self._experiment, unit) < self._holdout:
             return self._arms[0].name, "holdout", place
-        return self._arms[bisect_right(self._uppers, bucket("arm", self._arm_salt, unit))].name, "split", place
+        return (
+            self._arms[bisect_right(self._uppers, bucket("arm", self._arm_salt, unit))].name,
+            "split",
+            place,
+        )
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
@@ -140,7 +186,9 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
     """The rows of a unit at a time, by queries of `chunk` rows."""
     after, full = "", True
     while full:
-        table = project.target.warehouse.query(_ASSIGNED.format(limit=chunk), {"run": run, "first": first, "after": after})
+        table = project.target.warehouse.query(
+            _ASSIGNED.format(limit=chunk), {"run": run, "first": first, "after": after}
+        )
         rows = [Row(**row) for row in table.to_pylist()]
         full = len(rows) >= chunk
         units = _by_unit(rows)
@@ -164,7 +212,9 @@ def _by_unit(rows: Sequence[Row]) -> list[list[Row]]:
 def _answers(project: Project, endpoint: str, first: str) -> dict[str, int]:
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
-    rows = project.target.warehouse.query(_ANSWERS, {"endpoint": endpoint, "first": first}).to_pylist()
+    rows = project.target.warehouse.query(
+        _ANSWERS, {"endpoint": endpoint, "first": first}
+    ).to_pylist()
     return {
         "gateways": len(rows),
         "answers": sum(row["logged"] for row in rows),

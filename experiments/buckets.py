@@ -1,6 +1,8 @@
-"""Which of a layer's 10,000 buckets a run holds: a start takes the lowest free ones, growth the lowest free, shrinking gives the last back.
+"""Which of a layer's 10,000 buckets a run holds: a start takes the lowest free ones, growth the
+lowest free, shrinking gives the last back.
 
-Ranges stand in the order in which they were taken. So a unit enters or leaves a run and never changes its arm, and no range has to be
+Ranges stand in the order in which they were taken. So a unit enters or leaves a run and never
+changes its arm, and no range has to be
 planned ahead. Pure.
 """
 
@@ -41,7 +43,10 @@ def free(others: Iterable[Ranges]) -> int:
 
 
 def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
-    """The ranges of a run that shall hold so many. ValueError: the layer has not so many free beside `others`."""
+    """The ranges of a run that shall hold so many.
+
+    ValueError: the layer has not so many free beside `others`.
+    """
     more = buckets - size(ranges)
     return _grown(ranges, others, more) if more > 0 else _shrunk(ranges, -more)
 

@@ -1,4 +1,7 @@
-"""The verdict on an experiment that is assigned, in the order of EXPERIMENTS.md, section 7. Pure. It moves no traffic: a person does."""
+"""The verdict on an experiment that is assigned, in the order of EXPERIMENTS.md, section 7.
+
+Pure. It moves no traffic: a person does.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True):
-    """`over`: the plan's units are complete, or its end has come. `left`: days until then; None: there is no plan, or no unit comes."""
+    """`over`: the plan's units are complete, or its end has come.
+
+    `left`: days until then; None: there is no plan, or no unit comes.
+    """
 
     days: float
     over: bool = False
@@ -47,7 +53,9 @@ class Age(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """`of`: what stops it (`guardrail errors`, `worse`), the arm that ships, or the variant whose order is preferred."""
+    """`of`: what stops it (`guardrail errors`, `worse`), the arm that ships, or the variant whose
+    order is preferred.
+    """
 
     word: Word
     of: str = ""
@@ -71,21 +79,36 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conclude(arms: Sequence[Shown], age: Age, *, unsound: Verdict | None = None) -> Conclusion:
-    """`arms`: the treatments, the one that is to ship first where several may. A treatment that is worse stops only with all others."""
+    """`arms`: the treatments, the one that is to ship first where several may.
+
+    A treatment that is worse stops only with all others.
+    """
     if unsound is not None:
         return Conclusion(word="invalid", why=unsound.why)
     if harmed := next((arm for arm in arms if arm.broken), None):
-        return Conclusion(word="stop", of=f"guardrail {harmed.broken[0]}", why=f"Harm beyond the margin is shown in {harmed.arm}.")
+        return Conclusion(
+            word="stop",
+            of=f"guardrail {harmed.broken[0]}",
+            why=f"Harm beyond the margin is shown in {harmed.arm}.",
+        )
     ready = [arm for arm in arms if arm.better and arm.holds]
     if ready and (age.over or age.days >= LEAST_DAYS):
         return Conclusion(
-            word="ship", of=ready[0].arm, why=f"Every deciding metric of {ready[0].arm} is better, and every guardrail holds."
+            word="ship",
+            of=ready[0].arm,
+            why=f"Every deciding metric of {ready[0].arm} is better, and every guardrail holds.",
         )
     if all(arm.worse for arm in arms):
-        return Conclusion(word="stop", of="worse", why=" ".join(f"{arm.worse[0]} of {arm.arm} is worse." for arm in arms))
+        return Conclusion(
+            word="stop",
+            of="worse",
+            why=" ".join(f"{arm.worse[0]} of {arm.arm} is worse." for arm in arms),
+        )
     if age.over:
         return Conclusion(word="undecided", why=f"The plan is over. {_open(arms)}")
-    return Conclusion(word="keep running", left=_left(age, ready), why=_young(age) if ready else _open(arms))
+    return Conclusion(
+        word="keep running", left=_left(age, ready), why=_young(age) if ready else _open(arms)
+    )
 
 
 def _left(age: Age, ready: Sequence[Shown]) -> int | None:
@@ -100,5 +123,8 @@ def _young(age: Age) -> str:
 def _open(arms: Sequence[Shown]) -> str:
     if almost := next((arm for arm in arms if arm.better), None):
         name = next(name for name, judged in almost.guardrails.items() if judged == "inconclusive")
-        return f"Every deciding metric of {almost.arm} is better, but guardrail {name} may still be broken."
+        return (
+            f"Every deciding metric of {almost.arm} is better, but guardrail {name} may still be "
+            "broken."
+        )
     return "No difference is shown."

@@ -32,7 +32,10 @@ def _of_gateway(of: Experiment) -> Rows:
     return [
         ["interleaves", " and ".join(of.interleave or ())],
         *(
-            [f"arm {arm.name}", f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}"]
+            [
+                f"arm {arm.name}",
+                f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}",
+            ]
             for arm in of.arms
             if not of.interleave
         ),
@@ -62,7 +65,9 @@ def _parameters(parameters: dict[str, object]) -> str:
 def _plan(plan: Plan | None) -> str:
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
-    return f"to see an effect of {percent(plan.minimum_effect)}" + (f" in {plan.days} days" if plan.days else "")
+    return f"to see an effect of {percent(plan.minimum_effect)}" + (
+        f" in {plan.days} days" if plan.days else ""
+    )
 
 
 def _condition(of: Condition) -> str:
@@ -70,5 +75,8 @@ def _condition(of: Condition) -> str:
     values = [", ".join(map(str, of.among))] if of.among is not None else []
     values += [f"not {', '.join(map(str, of.not_among))}"] if of.not_among is not None else []
     if of.min is not None or of.max is not None:
-        values.append(f"{'' if of.min is None else f'{of.min:g}'} .. {'' if of.max is None else f'{of.max:g}'}")
+        values.append(
+            f"{'' if of.min is None else f'{of.min:g}'} .. "
+            f"{'' if of.max is None else f'{of.max:g}'}"
+        )
     return f"{of.attribute} {' and '.join(values)}"

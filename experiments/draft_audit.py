@@ -1,7 +1,10 @@
-"""Whether what an interleaved run showed and credited follows from its log: every draft is made once more, of both orders and the coins.
+"""Whether what an interleaved run showed and credited follows from its log: every draft is made
+once more, of both orders and the coins.
 
-Of an answer under rules the log has what these made of both orders, not the features that they read: the draft is made of that. Where it
-has not (of a gateway of before), or nothing was drafted, the credits alone are looked at: a place credits the variant that picked it, or
+Of an answer under rules the log has what these made of both orders, not the features that they
+read: the draft is made of that. Where it
+has not (of a gateway of before), or nothing was drafted, the credits alone are looked at: a place
+credits the variant that picked it, or
 nobody.
 """
 
@@ -63,7 +66,10 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         ruled = f"{self.ruled:,} under rules of which the log says nothing"
         others = f"{ruled}, {self.explored:,} drawn at random, {self.alone:,} by one variant alone"
-        return f"{self.drafted:,} made again of both orders and the coins ({others}: only credits), {self.differ:,} differ"
+        return (
+            f"{self.drafted:,} made again of both orders and the coins ({others}: only credits), "
+            f"{self.differ:,} differ"
+        )
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
@@ -105,8 +111,13 @@ def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> s
     wanted = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
         if kind == "drafted" and place != wanted.get(position):
-            return f"place {position} has {_place_text(place)}; the draft has {_place_text(wanted.get(position))}"
-        if place.credit is not None and (kind in ("explored", "alone") or place.credit != credit(duel.run, place.variant)):
+            return (
+                f"place {position} has {_place_text(place)}; the draft has "
+                f"{_place_text(wanted.get(position))}"
+            )
+        if place.credit is not None and (
+            kind in ("explored", "alone") or place.credit != credit(duel.run, place.variant)
+        ):
             return f"place {position} has {_place_text(place)}"
     return ""
 
@@ -114,7 +125,9 @@ def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> s
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
     items, begins = msgspec.json.decode(row["candidates"]), 0
     of, coin = _arrangement(row), coins(duel.salt, row["event_id"])
-    places = {place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()}
+    places = {
+        place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()
+    }
     for pair in of.lanes:
         picks, begins = draft(*pair.lanes, coin, begins=begins)
         places |= {pair.places[pick.number]: _place(pick, items, duel) for pick in picks}
@@ -130,7 +143,11 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
     variant = duel.variants[pick.by]
-    return Place(entity_key(items[pick.candidate]), variant, credit(duel.run, variant) if pick.credited else None)
+    return Place(
+        entity_key(items[pick.candidate]),
+        variant,
+        credit(duel.run, variant) if pick.credited else None,
+    )
 
 
 def _place_text(place: Place | None) -> str:
@@ -139,7 +156,9 @@ def _place_text(place: Place | None) -> str:
     return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"
 
 
-def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
+def _answers(
+    project: Project, endpoint: str, first: str, page: int
+) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
     """In the order of their times; one that stands in the log twice counts once."""
     query, full = project.target.warehouse.query, True
     answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
@@ -151,9 +170,17 @@ def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator
         if not rows:
             return
         since, until = (rows[at]["event_timestamp"].replace(tzinfo=UTC) for at in (0, -1))
-        window = {"since": since, "until": until, "first": f"{since:%Y-%m-%d}", "last": f"{until:%Y-%m-%d}"}
+        window = {
+            "since": since,
+            "until": until,
+            "first": f"{since:%Y-%m-%d}",
+            "last": f"{until:%Y-%m-%d}",
+        }
         places = _places(query(_PLACES, {"endpoint": endpoint, **window}).to_pylist())
-        yield from ((row, places[row["event_id"]]) for row in {row["event_id"]: row for row in rows}.values())
+        yield from (
+            (row, places[row["event_id"]])
+            for row in {row["event_id"]: row for row in rows}.values()
+        )
         after = {"after": until, "id": rows[-1]["event_id"]}
 
 

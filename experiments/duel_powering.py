@@ -1,7 +1,10 @@
-"""How long an interleaved run takes at the least: by the events of its metric that its endpoint's units had, as if each of them counted.
+"""How long an interleaved run takes at the least: by the events of its metric that its endpoint's
+units had, as if each of them counted.
 
-An event counts that follows an item which one variant alone picked; how many do is known once both rank the same requests, by the first
-look (wins.units_needed). Without a preference each is a fair coin's, so of n that count the preference has a variance of 1 / n.
+An event counts that follows an item which one variant alone picked; how many do is known once both
+rank the same requests, by the first
+look (wins.units_needed). Without a preference each is a fair coin's, so of n that count the
+preference has a variance of 1 / n.
 """
 
 from __future__ import annotations
@@ -42,35 +45,69 @@ class DuelPower(Shown, msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[DuelNeed, ...]
     days: int | None = None  # that `shown` is of
     shown: float | None = None  # the smallest preference that so many days may show; None: none
-    cost_of_daily_looks: float | None = None  # of the power, when there is a plan with as many looks as days
+    cost_of_daily_looks: float | None = (
+        None  # of the power, when there is a plan with as many looks as days
+    )
 
     def __str__(self) -> str:
-        head = f"{self.experiment}   metric {self.metric}   {self.a_unit:.4g} a {self.unit}   {self.source}   interleaved, 80 % power, 5 %"
+        head = (
+            f"{self.experiment}   metric {self.metric}   {self.a_unit:.4g} a {self.unit}   "
+            f"{self.source}   interleaved, 80 % power, 5 %"
+        )
         days = "     days" if self.days is not None else ""
-        lines = [head, f"  preference   {'events that count':>20}{self.unit + 's at least':>26}{days}"]
+        lines = [
+            head,
+            f"  preference   {'events that count':>20}{self.unit + 's at least':>26}{days}",
+        ]
         for need in self.needs:
             dated = f"{need.days:>9,}" if need.days is not None else ""
-            lines.append(f"  {100 * need.effect:+.0f} %".ljust(15) + f"{rounded(need.events):>20,}{rounded(need.units):>26,}{dated}")
+            lines.append(
+                f"  {100 * need.effect:+.0f} %".ljust(15)
+                + f"{rounded(need.events):>20,}{rounded(need.units):>26,}{dated}"
+            )
         if self.days is not None and self.cost_of_daily_looks is not None:
             shown = "nothing" if self.shown is None else f"+{percent_up(self.shown)} % at best"
             lines.append(daily_looks_text(self.days, shown, self.cost_of_daily_looks))
-        lines.append("  what both variants would pick counts for neither: the first look at the run knows how much does")
+        lines.append(
+            "  what both variants would pick counts for neither: the first look at the run "
+            "knows how much does"
+        )
         return "\n".join(lines)
 
 
-def power(project: Project, name: str, *, units_per_day: int | None = None, days: int = 14, control: float | None = None) -> DuelPower:
-    """`control`: events of the metric that a unit has; None: by the log. `units_per_day`: else by the log.
+def power(
+    project: Project,
+    name: str,
+    *,
+    units_per_day: int | None = None,
+    days: int = 14,
+    control: float | None = None,
+) -> DuelPower:
+    """`control`: events of the metric that a unit has; None: by the log.
 
-    NotFound: no such experiment. Invalid: the endpoint has served nobody, or its units have no such event.
+    `units_per_day`: else by the log.
+
+    NotFound: no such experiment. Invalid: the endpoint has served nobody, or its units have no such
+    event.
     """
     definition = definition_of(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = past(project, metric, definition.layer.endpoint) if control is None else None
-    a_unit, source = (known.sums.mean("y"), known.source) if known else (control or 0.0, "as --control says")
+    a_unit, source = (
+        (known.sums.mean("y"), known.source) if known else (control or 0.0, "as --control says")
+    )
     if not a_unit > 0:
-        raise Invalid(f"experiments.{name}: {metric.name} is 0 {source}: nothing to plan with", remedy="--control 0.4% --units 8000/day")
-    a_day, window = units_per_day or share_of(known.a_day if known else None, experiment), metric.within.days if metric.within else 0
-    shown = smallest_effect(partial(_units, a_unit), a_day * max(days - window, 0)) if a_day else None
+        raise Invalid(
+            f"experiments.{name}: {metric.name} is 0 {source}: nothing to plan with",
+            remedy="--control 0.4% --units 8000/day",
+        )
+    a_day, window = (
+        units_per_day or share_of(known.a_day if known else None, experiment),
+        metric.within.days if metric.within else 0,
+    )
+    shown = (
+        smallest_effect(partial(_units, a_unit), a_day * max(days - window, 0)) if a_day else None
+    )
     return DuelPower(
         experiment=name,
         metric=metric.name,
@@ -95,4 +132,9 @@ def _units(a_unit: float, effect: float) -> int:
 
 def _need(effect: float, a_unit: float, a_day: int | None, window: int) -> DuelNeed:
     units = _units(a_unit, effect)
-    return DuelNeed(effect=effect, events=events(effect), units=units, days=math.ceil(units / a_day) + window if a_day else None)
+    return DuelNeed(
+        effect=effect,
+        events=events(effect),
+        units=units,
+        days=math.ceil(units / a_day) + window if a_day else None,
+    )

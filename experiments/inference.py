@@ -1,6 +1,7 @@
 """How many standard errors an interval is wide, by how often one looks. Pure.
 
-fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py). always: holds at every look at once,
+fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py).
+always: holds at every look at once,
 however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2021, eq. 9).
 """
 
@@ -19,25 +20,35 @@ from .looks import bounds
 Inference = Literal["fixed", "planned", "always"]
 Unplanned = Literal["fixed", "always"]
 ALPHA = 0.05
-TUNED_FOR = 10_000  # units of all arms at which the always-valid interval is tightest; it holds at any number
-NEW = 0.001  # of the plan (without one, of the units before): a look that adds less is the one before
+# units of all arms at which the always-valid interval is tightest; it holds at any number
+TUNED_FOR = 10_000
+NEW = (
+    0.001  # of the plan (without one, of the units before): a look that adds less is the one before
+)
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at, and how often. `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
+    """What is looked at, and how often.
 
-    `information`: of each look one over the variance of what is compared. The 5 % are spent by units; how alike two looks are goes by
+    `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
+
+    `information`: of each look one over the variance of what is compared. The 5 % are spent by
+    units; how alike two looks are goes by
     this, which grows faster than units where these go on acting. Empty: it grows as the units do.
     """
 
     inference: Inference
     units: int
-    planned: int | None = None  # units of all arms; needed for `planned`, and what `always` is tuned for
+    planned: int | None = (
+        None  # units of all arms; needed for `planned`, and what `always` is tuned for
+    )
     looks: tuple[int, ...] = ()
     information: tuple[float, ...] = ()
 
     def multiple(self, alpha: float = ALPHA) -> float:
-        """Standard errors to either side; twice `alpha` for one side. Infinite where an earlier look has ended the plan.
+        """Standard errors to either side; twice `alpha` for one side.
+
+        Infinite where an earlier look has ended the plan.
 
         ValueError: `planned` without a plan or a look.
         """
@@ -51,7 +62,11 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
             return math.inf
         counted = counting(self.looks, self.planned)
         times = tuple(self.looks[at] / self.planned for at in counted)
-        return _last_bound(times, alpha, tuple(_rising([self.information[at] for at in counted])) if self.information else ())
+        return _last_bound(
+            times,
+            alpha,
+            tuple(_rising([self.information[at] for at in counted])) if self.information else (),
+        )
 
     @property
     def watching(self) -> Horizon:
@@ -63,7 +78,10 @@ ONCE = Horizon(inference="fixed", units=0)
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
-    """How many standard errors an interval is wide that covers at every look. Infinite without a unit."""
+    """How many standard errors an interval is wide that covers at every look.
+
+    Infinite without a unit.
+    """
     if not units:
         return math.inf
     r = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / tuned_for
@@ -72,12 +90,17 @@ def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_
 
 
 def closing(looks: Sequence[int], planned: int) -> int | None:
-    """The look that ended the plan: what it shows stays, later data decide nothing. None: the plan is not over."""
+    """The look that ended the plan: what it shows stays, later data decide nothing.
+
+    None: the plan is not over.
+    """
     return next((at for at, units in enumerate(looks) if units >= planned), None)
 
 
 def counting(looks: Sequence[int], planned: int) -> list[int]:
-    """The looks that spend something: each adds to the one before, the last is the first with all units of the plan."""
+    """The looks that spend something: each adds to the one before, the last is the first with all
+    units of the plan.
+    """
     counted: list[int] = []
     for at, units in enumerate(looks):
         if units - (looks[counted[-1]] if counted else 0) >= NEW * planned:

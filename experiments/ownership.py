@@ -1,4 +1,6 @@
-"""Whose an endpoint's traffic is, as a run of an experiment sees it: taken at its start, given back by its name at its end."""
+"""Whose an endpoint's traffic is, as a run of an experiment sees it: taken at its start, given back
+by its name at its end.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,19 @@ def _check_home(project: Project, run: str) -> None:
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):
-        raise Refused(f"{run} is not closed yet: its version is on its way home", remedy=f"isthmus experiment close {name}")
+        raise Refused(
+            f"{run} is not closed yet: its version is on its way home",
+            remedy=f"isthmus experiment close {name}",
+        )
 
 
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
-    """Make the run the owner of the traffic; "none": it had no owner. Refused: it has one that is no run of the experiment.
+    """Make the run the owner of the traffic; "none": it had no owner.
 
-    What another run of the experiment has was left by a start or a stop that was killed, or is a start's that loses.
+    Refused: it has one that is no run of the experiment.
+
+    What another run of the experiment has was left by a start or a stop that was killed, or is a
+    start's that loses.
     """
     if endpoint is None:
         return None
@@ -40,23 +48,38 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
     claim = owner.read(state, endpoint.name)
     if claim is not None and claim.owner.is_of("experiment", run):
         return None
-    if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
-        owner.release(state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall())
+    if (
+        claim is not None
+        and claim.owner.owner == "experiment"
+        and runs.experiment_of(claim.owner.name) == name
+    ):
+        owner.release(
+            state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall()
+        )
     command = f'isthmus experiment stop {name} --because "..."'
     owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
     return "none"
 
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
-    """The endpoints whose traffic a run of the experiment had, given back. Refused: a run that is on its way home has one."""
+    """The endpoints whose traffic a run of the experiment had, given back.
+
+    Refused: a run that is on its way home has one.
+    """
     state, given_back = project.target.state, list[str]()
     for key in state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         claim = owner.read(state, endpoint)
-        if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
+        if (
+            claim is not None
+            and claim.owner.owner == "experiment"
+            and runs.experiment_of(claim.owner.name) == name
+        ):
             _check_home(project, claim.owner.name)
             with suppress(Conflict):
-                owner.release(state, endpoint, by="experiment", name=claim.owner.name, now=project.wall())
+                owner.release(
+                    state, endpoint, by="experiment", name=claim.owner.name, now=project.wall()
+                )
             given_back.append(endpoint)
     return tuple(given_back)
 

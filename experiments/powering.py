@@ -1,4 +1,6 @@
-"""How long an experiment takes: from the control's rate in the log, the units that each effect needs, and the days."""
+"""How long an experiment takes: from the control's rate in the log, the units that each effect
+needs, and the days.
+"""
 
 from __future__ import annotations
 
@@ -41,25 +43,39 @@ class Power(Shown, msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[Need, ...]
     days: int | None = None  # that `shown` is of
     shown: float | None = None  # the smallest relative rise that so many days show; None: none
-    cost_of_daily_looks: float | None = None  # of the power, when there is a plan with as many looks as days
+    cost_of_daily_looks: float | None = (
+        None  # of the power, when there is a plan with as many looks as days
+    )
 
     def __str__(self) -> str:
         control = f"{100 * self.control:.3f} %" if self.percents else f"{self.control:,.4g}"
         head = f"{self.experiment}   metric {self.metric}   control {control}   {self.source}"
         dated = any(need.days is not None for need in self.needs)
-        lines = [f"{head}   {self.arms} arms, 80 % power, 5 %", f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else "")]
+        lines = [
+            f"{head}   {self.arms} arms, 80 % power, 5 %",
+            f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else ""),
+        ]
         for need in self.needs:
             days = f"{need.days:>9,}" if need.days is not None else ""
-            lines.append(f"  {100 * need.effect:+.0f} %".ljust(9) + f"  {rounded(need.units):>20,}{days}")
+            lines.append(
+                f"  {100 * need.effect:+.0f} %".ljust(9) + f"  {rounded(need.units):>20,}{days}"
+            )
         if self.days is not None and self.cost_of_daily_looks is not None:
-            shown = "nothing below eleven times the control" if self.shown is None else f"+{percent_up(self.shown)} %"
+            shown = (
+                "nothing below eleven times the control"
+                if self.shown is None
+                else f"+{percent_up(self.shown)} %"
+            )
             lines.append(daily_looks_text(self.days, shown, self.cost_of_daily_looks))
         return "\n".join(lines)
 
 
 def daily_looks_text(days: int, shown: str, cost: float) -> str:
     """`cost`: of the power, as a share."""
-    return f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} points of power"
+    return (
+        f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} "
+        "points of power"
+    )
 
 
 def power(
@@ -71,17 +87,22 @@ def power(
     effects: tuple[float, ...] = EFFECTS,
     as_of: datetime | None = None,
 ) -> Power:
-    """What the experiment's control says of the sizes that effects need. `units_per_day`: of both arms together.
+    """What the experiment's control says of the sizes that effects need.
+
+    `units_per_day`: of both arms together.
 
     NotFound: no such experiment. Invalid: the control has no outcome.
     """
     experiment = of_project(project, name)
     objective = project.spec.objectives[experiment.metric]
     arm = str(experiment.control)
-    control = cells.read(project, experiment, objective, utc_milliseconds(as_of or project.now())).total()[arm]
+    control = cells.read(
+        project, experiment, objective, utc_milliseconds(as_of or project.now())
+    ).total()[arm]
     if not control.y:
         raise Invalid(
-            f"experiments.{name}: {objective.exposure}s of arm {arm} have no {objective.outcome}: nothing to plan with",
+            f"experiments.{name}: {objective.exposure}s of arm {arm} have no "
+            f"{objective.outcome}: nothing to plan with",
             remedy="isthmus ingest, or name a control that the log has",
         )
     return Power(
@@ -99,4 +120,8 @@ def power(
 
 def _need(control: Sums, effect: float, units_per_day: int | None) -> Need:
     units = units_needed(control, effect)
-    return Need(effect=effect, units=units, days=math.ceil(ARMS * units / units_per_day) if units_per_day else None)
+    return Need(
+        effect=effect,
+        units=units,
+        days=math.ceil(ARMS * units / units_per_day) if units_per_day else None,
+    )

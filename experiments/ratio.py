@@ -1,8 +1,11 @@
 """Arms compared by a ratio of totals, at the unit that was assigned and never at the row. Pure.
 
-The variance of a ratio R = y / d of totals over n units is (s_yy - 2 R s_yd + R^2 s_dd) / (n mean(d)^2), s the covariances over units
-(Deng, Knoblich, Lu 2018). Where a row is a unit of its own, d is 1 and this is the variance of a mean. What a unit did before reduces it:
-R - theta (x - x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu, Kohavi, Walker 2013).
+The variance of a ratio R = y / d of totals over n units is (s_yy - 2 R s_yd + R^2 s_dd) / (n
+mean(d)^2), s the covariances over units
+(Deng, Knoblich, Lu 2018). Where a row is a unit of its own, d is 1 and this is the variance of a
+mean. What a unit did before reduces it:
+R - theta (x - x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu,
+Kohavi, Walker 2013).
 """
 
 from __future__ import annotations
@@ -20,11 +23,16 @@ from .inference import Horizon, Unplanned
 from .sums import Sums
 
 Z = 1.959963984540054  # of a 95 % interval
-EXACT_BELOW = 1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
+EXACT_BELOW = (
+    1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
+)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """An arm's rate and its variance. `saved`: the part of the variance that the time before has taken away."""
+    """An arm's rate and its variance.
+
+    `saved`: the part of the variance that the time before has taken away.
+    """
 
     value: float
     variance: float
@@ -32,14 +40,19 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Treatment against control, 95 %: in the metric's own unit, and relative (0.1: ten percent more)."""
+    """Treatment against control, 95 %: in the metric's own unit, and relative (0.1: ten percent
+    more).
+    """
 
     absolute: Estimate
     relative: Estimate
 
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
-    """Of each arm, less what the time before explains (x). Arms without it are their plain rates."""
+    """Of each arm, less what the time before explains (x).
+
+    Arms without it are their plain rates.
+    """
     everyone = reduce(add, arms.values())
     theta = _theta(everyone)
     return {name: _point(sums, theta, everyone.mean("x")) for name, sums in arms.items()}
@@ -80,8 +93,14 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
 
 
 def difference(control: Point, treatment: Point, multiple: float) -> Difference:
-    """`multiple`: how many standard errors to either side. Of rates that are not both positive the relative interval has no end."""
-    value, margin = treatment.value - control.value, _times(multiple, standard_error(control, treatment))
+    """`multiple`: how many standard errors to either side.
+
+    Of rates that are not both positive the relative interval has no end.
+    """
+    value, margin = (
+        treatment.value - control.value,
+        _times(multiple, standard_error(control, treatment)),
+    )
     return Difference(
         absolute=Estimate(value=value, low=value - margin, high=value + margin),
         relative=_relative(control, treatment, multiple),
@@ -94,7 +113,9 @@ def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
         return Estimate(value=value, low=-math.inf, high=math.inf)
     ratio, spread = log_ratio(control, treatment)
     margin = _times(multiple, math.sqrt(spread))
-    return Estimate(value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin))
+    return Estimate(
+        value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin)
+    )
 
 
 def _times(multiple: float, error: float) -> float:
@@ -109,7 +130,10 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
 
 
 def information(arms: Mapping[str, Sums]) -> float | None:
-    """One over the variance of the logarithms of the arms' rates, added. None: a rate is not positive, or nothing varies."""
+    """One over the variance of the logarithms of the arms' rates, added.
+
+    None: a rate is not positive, or nothing varies.
+    """
     of = points(arms).values()
     if not all(point.value > 0 for point in of):
         return None

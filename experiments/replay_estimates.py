@@ -1,12 +1,17 @@
-"""What a policy would have earned, from sums over a log of another one: three estimates, how sure they are, and what the log is worth.
+"""What a policy would have earned, from sums over a log of another one: three estimates, how sure
+they are, and what the log is worth.
 
-With w = pi(a | x) / p, the weight of a row whose action a was shown with probability p and earned r:
+With w = pi(a | x) / p, the weight of a row whose action a was shown with probability p and earned
+r:
 
     IPS               mean of w r                                          (Horvitz, Thompson 1952)
-    self-normalised   sum of w r / sum of w: biased a little, steadier     (Swaminathan, Joachims 2015)
-    doubly robust     mean of q(pi) + w (r - q(a)), q a model of rewards   (Dudik, Langford, Li 2011)
+    self-normalised   sum of w r / sum of w: biased a little, steadier     (Swaminathan, Joachims
+    2015)
+    doubly robust     mean of q(pi) + w (r - q(a)), q a model of rewards   (Dudik, Langford, Li
+    2011)
 
-Only rows that the policy might have shown tell anything of it: `effective_rows` = (sum w)^2 / sum w^2 (Kish 1965) says how many, and
+Only rows that the policy might have shown tell anything of it: `effective_rows` = (sum w)^2 / sum
+w^2 (Kish 1965) says how many, and
 `heavy` which share of the rows has a weight above HEAVY, so that a few of them decide.
 """
 
@@ -31,7 +36,9 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
 
     def __str__(self) -> str:
-        interval = "no interval of so few" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
+        interval = (
+            "no interval of so few" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
+        )
         return f"{self.value:.5f}   {interval}"
 
 
@@ -44,7 +51,11 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     self_normalised: Value | None
     doubly_robust: Value | None = None  # None: no model of rewards was given
     logged: float | None = None  # what the log's own policy earned
-    difference: Value | None = None  # of the doubly robust estimate, else IPS, and the log's own, on the same units; None: rows are drawn
+    difference: Value | None = (
+        # of the doubly robust estimate, else IPS, and the log's own, on the same units; None: rows
+        # are drawn
+        None
+    )
     rows: int
     effective_rows: float
     heavy: float = 0.0
@@ -61,11 +72,17 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def worth(self) -> str:
         units = f", {self.units:,} units drawn" if self.units else ""
-        return f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} rows{units}"
+        return (
+            f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "
+            f"rows{units}"
+        )
 
 
 class LogSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Arrays of one length: sums over the rows of each unit, or each row by itself. The numbers are of the whole log."""
+    """Arrays of one length: sums over the rows of each unit, or each row by itself.
+
+    The numbers are of the whole log.
+    """
 
     rows: Floats
     weights: Floats
@@ -79,8 +96,14 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def metrics(self) -> dict[str, Totals]:
-        ips, normalised = (Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights))
-        doubly = {} if self.corrected is None else {"doubly_robust": Totals(numerator=self.corrected, denominator=self.rows)}
+        ips, normalised = (
+            Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
+        )
+        doubly = (
+            {}
+            if self.corrected is None
+            else {"doubly_robust": Totals(numerator=self.corrected, denominator=self.rows)}
+        )
         return {"value": ips, "self_normalised": normalised, **doubly}
 
     @property
@@ -92,26 +115,46 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
     """`units`: how many there are; more than there are entries where an entry is a bunch of them."""
     drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.matched_rewards > 0 else {}
     best = "value" if sums.corrected is None else "doubly_robust"
-    beside = differences({"": sums.metrics[best]}, {"": sums.logged}, samples=samples, seed=seed) if drawn else {}
+    beside = (
+        differences({"": sums.metrics[best]}, {"": sums.logged}, samples=samples, seed=seed)
+        if drawn
+        else {}
+    )
     difference = _value(sums.metrics[best].value - sums.logged.value, beside.get(""))
     replayed = _replay(sums, drawn)
-    return msgspec.structs.replace(replayed, units=units, difference=None if replayed.value is None else difference)
+    return msgspec.structs.replace(
+        replayed, units=units, difference=None if replayed.value is None else difference
+    )
 
 
 def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
-    """One entry a row. Of the same samples of rows as NumPy's RandomState(seed) draws: published figures depend on it."""
-    return _replay(sums, _drawn_rows(sums, samples, seed) if sums.matched_rewards > 0 and len(sums.rows) >= FEWEST else {})
+    """One entry a row.
+
+    Of the same samples of rows as NumPy's RandomState(seed) draws: published figures depend on it.
+    """
+    return _replay(
+        sums,
+        _drawn_rows(sums, samples, seed)
+        if sums.matched_rewards > 0 and len(sums.rows) >= FEWEST
+        else {},
+    )
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
     random, number = np.random.RandomState(seed), len(sums.rows)
-    columns = [column for column in (sums.earned, sums.weights, sums.corrected) if column is not None]
+    columns = [
+        column for column in (sums.earned, sums.weights, sums.corrected) if column is not None
+    ]
     means = np.empty((samples, len(columns)))
     for sample in range(samples):
         chosen = random.randint(0, number, number)
         means[sample] = [column[chosen].mean() for column in columns]
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = {"value": means[:, 0], "self_normalised": means[:, 0] / means[:, 1], "doubly_robust": means[:, -1]}
+        drawn = {
+            "value": means[:, 0],
+            "self_normalised": means[:, 0] / means[:, 1],
+            "doubly_robust": means[:, -1],
+        }
     return {name: _percentiles(metric.value, drawn[name]) for name, metric in sums.metrics.items()}
 
 
@@ -123,7 +166,11 @@ def _percentiles(value: float, drawn: Floats) -> Estimate:
 def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0
-    values = {name: _value(metric.value, drawn.get(name)) for name, metric in sums.metrics.items()} if rewarded else {}
+    values = (
+        {name: _value(metric.value, drawn.get(name)) for name, metric in sums.metrics.items()}
+        if rewarded
+        else {}
+    )
     ips = values.get("value")
     return Replay(
         value=ips.value if ips else None,

@@ -1,4 +1,6 @@
-"""The answers of an endpoint's gateways as they were logged: what was asked, what was shown, and what became of it. In pages."""
+"""The answers of an endpoint's gateways as they were logged: what was asked, what was shown, and
+what became of it. In pages.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     known: datetime
 
 
-def answers(project: Project, endpoint: str, of: Window, *, page: int = PAGE) -> Iterator[list[Answer]]:
+def answers(
+    project: Project, endpoint: str, of: Window, *, page: int = PAGE
+) -> Iterator[list[Answer]]:
     """In the order of their times; an answer that stands in the log twice counts once."""
     query, objective = project.target.warehouse.query, project.spec.endpoints[endpoint].objective
     window = {"endpoint": endpoint, "since": of.since, "until": of.until}
@@ -93,7 +97,10 @@ def answers(project: Project, endpoint: str, of: Window, *, page: int = PAGE) ->
             },
         )
         places = _places(shown.to_pylist())
-        yield [_answer(row, places[row["event_id"]]) for row in {row["event_id"]: row for row in rows}.values()]
+        yield [
+            _answer(row, places[row["event_id"]])
+            for row in {row["event_id"]: row for row in rows}.values()
+        ]
         after = {"after": times[1], "id": rows[-1]["event_id"]}
 
 
@@ -102,7 +109,9 @@ def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
     places: dict[str, list[Place]] = defaultdict(list)
     for row in {row["event_id"]: row for row in rows}.values():
         answer = row["event_id"].rpartition("-")[0]
-        places[answer].append(Place(row["entity_key"], row["position"], row["propensity"], float(row["reward"])))
+        places[answer].append(
+            Place(row["entity_key"], row["position"], row["propensity"], float(row["reward"]))
+        )
     return places
 
 

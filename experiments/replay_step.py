@@ -1,4 +1,6 @@
-"""The step in which a version is replayed: page by page, in a process of the model's own environment."""
+"""The step in which a version is replayed: page by page, in a process of the model's own
+environment.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,18 @@ def replay(context: StepContext) -> None:
 
 
 def replayed_from(
-    project: Project, question: Question, folder: Path, *, page: int = PAGE, log: Callable[[str], None] | None = None
+    project: Project,
+    question: Question,
+    folder: Path,
+    *,
+    page: int = PAGE,
+    log: Callable[[str], None] | None = None,
 ) -> VersionReplay:
-    """`folder`: the version's. `log`: told how far it is. Invalid: the predictor failed, or it is another one than was registered."""
+    """`folder`: the version's.
+
+    `log`: told how far it is. Invalid: the predictor failed, or it is another one than was
+    registered.
+    """
     version = _Version(project, question, load(folder, digest=question.digest))
     accounts, tenths_of = Accounts(), None
     for logged in answers(project, question.endpoint, question.window, page=page):
@@ -62,9 +73,18 @@ def replayed_from(
         if tenths_of is None and scored:
             tenths_of = edges(np.concatenate([scores for _, _, scores in scored]))
         if tenths_of is not None:
-            accounts.add([row for of_answer in scored for row in version.weighted_rows(*of_answer, tenths_of)])
+            accounts.add(
+                [
+                    row
+                    for of_answer in scored
+                    for row in version.weighted_rows(*of_answer, tenths_of)
+                ]
+            )
         if log is not None:
-            log(f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, {version.left_out.total():,} left out")
+            log(
+                f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, "
+                f"{version.left_out.total():,} left out"
+            )
     endpoint = project.spec.endpoints[question.endpoint]
     return VersionReplay(
         target=project.target.name,
@@ -88,15 +108,23 @@ class _Version:
     def __init__(self, project: Project, question: Question, model: LoadedModel) -> None:
         self._endpoint = project.spec.endpoints[question.endpoint]
         self.explore = float(self._endpoint.explore) / 100
-        self._spec, self._name, self._model = project.spec, f"{question.model}@{question.version}", model
-        most = msgspec.structs.replace(self._endpoint, max_candidates=1 << 62)  # with those that were added for a pin
+        self._spec, self._name, self._model = (
+            project.spec,
+            f"{question.model}@{question.version}",
+            model,
+        )
+        most = msgspec.structs.replace(
+            self._endpoint, max_candidates=1 << 62
+        )  # with those that were added for a pin
         self._shape = shape_of(project.spec, most)
         self._maximise = project.spec.objectives[self._endpoint.objective].goal == "maximise"
         self._inputs = union([model.manifest], view_keys(project))
         self._rulebook = Rulebook(self._endpoint, project.spec)
         names = names_by_view(self._inputs, self._rulebook.features)
         self._known = KnownStore(project, names, question.window.since)
-        self._reader = OnlineReader(project, names, cache=self._known, now=lambda: self._known.moment)
+        self._reader = OnlineReader(
+            project, names, cache=self._known, now=lambda: self._known.moment
+        )
         self.left_out: Counter[str] = Counter()
         self.replayed = self.undrawn = 0  # answers; places of those that do not explore
         self.outside = 0.0  # of those places, the version's probability on other items
@@ -112,7 +140,9 @@ class _Version:
             rows = self._rows(asked)
             scores = self._scores(rows, answer)
             rules = self._rulebook.active(answer.entity, asked.context, answer.moment)
-            arrangement = replayed_arrangement(answer, scores, rules, rows.ruled, maximise=self._maximise)
+            arrangement = replayed_arrangement(
+                answer, scores, rules, rows.ruled, maximise=self._maximise
+            )
             if answer.explore > 0:
                 yield answer, arrangement, np.array(scores)
             else:
@@ -120,13 +150,21 @@ class _Version:
                 self.undrawn += len(answer.places)
                 self.outside += outside(answer, arrangement, self.explore)
 
-    def weighted_rows(self, answer: Answer, arrangement: Arrangement, scores: NDArray[np.float64], ends: NDArray[np.float64]) -> list[Row]:
+    def weighted_rows(
+        self,
+        answer: Answer,
+        arrangement: Arrangement,
+        scores: NDArray[np.float64],
+        ends: NDArray[np.float64],
+    ) -> list[Row]:
         places = likely(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
             return []
         self.replayed += 1
-        return rows_of(answer.unit, places, np.searchsorted(ends, scores, side="right"), self.explore)
+        return rows_of(
+            answer.unit, places, np.searchsorted(ends, scores, side="right"), self.explore
+        )
 
     def _request(self, answer: Answer) -> RankRequest | str:
         """The request as a gateway would read it now, or why it cannot be asked again."""
@@ -139,28 +177,55 @@ class _Version:
             return UNFIT
         key = entity.key
         try:
-            asked = parsed({self._endpoint.unit: answer.unit, **answer.request, key: answer.candidates, "slots": answer.slots}, self._shape)
+            asked = parsed(
+                {
+                    self._endpoint.unit: answer.unit,
+                    **answer.request,
+                    key: answer.candidates,
+                    "slots": answer.slots,
+                },
+                self._shape,
+            )
         except Invalid:
             return UNFIT
         return self._lacking(asked, key) or asked
 
     def _lacking(self, asked: RankRequest, key: str) -> str | None:
         attributes = [name for name in self._inputs.attributes if name not in asked.attributes]
-        keys = [own for own, _ in self._inputs.views.values() if own != key and own not in asked.keys]
-        return next((f"{self._name} reads {name}, which was not sent" for name in (*attributes, *keys)), None)
+        keys = [
+            own for own, _ in self._inputs.views.values() if own != key and own not in asked.keys
+        ]
+        return next(
+            (f"{self._name} reads {name}, which was not sent" for name in (*attributes, *keys)),
+            None,
+        )
 
     def _rows(self, asked: RankRequest) -> Rows:
-        key, ruled = self._spec.entities[asked.entity].key, self._rulebook.features.get(asked.entity, {})
+        key, ruled = (
+            self._spec.entities[asked.entity].key,
+            self._rulebook.features.get(asked.entity, {}),
+        )
         served = self._reader.read(keys_by_view(asked, self._inputs, ruled, key))
-        return join(asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
+        return join(
+            asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None
+        )
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
         """By the way that a call takes: what the predictor sees went through JSON."""
-        sent: dict[str, Any] = {name: value for name, value in answer.parameters.items() if name in self._model.manifest.accepted}
+        sent: dict[str, Any] = {
+            name: value
+            for name, value in answer.parameters.items()
+            if name in self._model.manifest.accepted
+        }
         body = msgspec.json.encode({"instances": rows.instances, "parameters": sent})
         instances, parameters = wire.request(body, wire.JSON, self._model.manifest)
         try:
-            predictions = wire.predictions(self._model.predictor.predict(instances, **parameters), len(instances))
+            predictions = wire.predictions(
+                self._model.predictor.predict(instances, **parameters), len(instances)
+            )
         except Exception as error:  # the user's code may raise anything
-            raise Invalid(f"{self._name} failed on a logged request of {answer.moment:%Y-%m-%d %H:%M}: {error}") from error
+            raise Invalid(
+                f"{self._name} failed on a logged request of {answer.moment:%Y-%m-%d %H:%M}: "
+                f"{error}"
+            ) from error
         return as_scores(predictions, len(instances), who=self._name)

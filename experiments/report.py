@@ -1,4 +1,7 @@
-"""An experiment's page: one HTML file that fetches nothing. Everything on it is from its results."""
+"""An experiment's page: one HTML file that fetches nothing.
+
+Everything on it is from its results.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,18 @@ _FEWEST_LOOKS = 2  # of one a picture shows nothing that the table does not
 
 
 def report(project: Project, name: str) -> Path:
-    """Write the page into the blob store, and give a path that opens it. NotFound, Invalid: as `results`."""
+    """Write the page into the blob store, and give a path that opens it.
+
+    NotFound, Invalid: as `results`.
+    """
     seen = results(project, name)
     return keep(project, f"experiment-{name}.html", html(seen, project.target.name).encode())
 
 
 def html(seen: Results, target: str) -> str:
-    heading = page.heading(f"{seen.experiment}: {seen.treatment} against {seen.control}", about(seen))
+    heading = page.heading(
+        f"{seen.experiment}: {seen.treatment} against {seen.control}", about(seen)
+    )
     return page.page(seen.experiment, [heading, *sections(seen)], page.footer(seen.as_of, target))
 
 
@@ -32,7 +40,9 @@ def sections(seen: Results) -> list[str]:
     """HTML of what it shows, the verdict first."""
     metrics = (seen.metric, *seen.guardrails, *seen.also)
     return [
-        page.verdict([seen.headline.capitalize(), seen.verdict.why], _KINDS.get(seen.verdict.word, "")),
+        page.verdict(
+            [seen.headline.capitalize(), seen.verdict.why], _KINDS.get(seen.verdict.word, "")
+        ),
         page.section("Arms", _arms(seen)),
         *_differences(metrics),
         *_over_time(seen),
@@ -41,16 +51,37 @@ def sections(seen: Results) -> list[str]:
 
 
 def about(seen: Results) -> str:
-    how = "One look at a closed log." if seen.inference == "fixed" else "The log grows: every interval holds at all looks together."
-    unit = f"Compared by {seen.unit}" if seen.unit else f"Compared by {seen.exposure}: the log names no unit, so true intervals are wider"
+    how = (
+        "One look at a closed log."
+        if seen.inference == "fixed"
+        else "The log grows: every interval holds at all looks together."
+    )
+    unit = (
+        f"Compared by {seen.unit}"
+        if seen.unit
+        else f"Compared by {seen.exposure}: the log names no unit, so true intervals are wider"
+    )
     return f"Assigned by the site. {unit}. {how}"
 
 
 def _arms(seen: Results) -> str:
     rows: list[list[str]] = []
     for name, arm in seen.metric.arms.items():
-        rows.append([name, f"{arm.units:,}", f"{arm.d:,}", f"{arm.y:,}", f"{100 * arm.rate:.3f} %", _interval(seen.metric.rates[name])])
-    return page.table(["", "units", f"{seen.exposure}s", f"{seen.metric.outcome}s", seen.metric.name, "95 %"], rows, numbers=True)
+        rows.append(
+            [
+                name,
+                f"{arm.units:,}",
+                f"{arm.d:,}",
+                f"{arm.y:,}",
+                f"{100 * arm.rate:.3f} %",
+                _interval(seen.metric.rates[name]),
+            ]
+        )
+    return page.table(
+        ["", "units", f"{seen.exposure}s", f"{seen.metric.outcome}s", seen.metric.name, "95 %"],
+        rows,
+        numbers=True,
+    )
 
 
 def _interval(rate: Estimate | None) -> str:
@@ -79,7 +110,12 @@ def _differences(metrics: Sequence[Metric]) -> list[str]:
     behind = page.table(["", "points", "relative", ""], rows)
     reach = max(1.0, *(abs(bound) for line in lines for bound in (line.low, line.high))) * 1.05
     ruler = plots.axis("relative difference, %", -reach, reach)
-    return [page.section("Differences", plots.ranges("treatment against control, 95 %", ruler, lines, behind=behind))]
+    return [
+        page.section(
+            "Differences",
+            plots.ranges("treatment against control, 95 %", ruler, lines, behind=behind),
+        )
+    ]
 
 
 def _role(metric: Metric) -> str:
@@ -93,7 +129,15 @@ def _over_time(seen: Results) -> list[str]:
     first = date.fromisoformat(seen.looks[0].day)
     days = [float((date.fromisoformat(look.day) - first).days + 1) for look, _ in drawn]
     low, high = ([100 * of.low for _, of in drawn], [100 * of.high for _, of in drawn])
-    series = plots.Series(name="", style="a", x=days, y=[100 * of.value for _, of in drawn], low=low, high=high, kind="dots")
+    series = plots.Series(
+        name="",
+        style="a",
+        x=days,
+        y=[100 * of.value for _, of in drawn],
+        low=low,
+        high=high,
+        kind="dots",
+    )
     reach = max(1.0, *map(abs, low), *map(abs, high)) * 1.05
     zero = plots.Series(name="", style="quiet", x=[0.0, days[-1] + 1], y=[0.0, 0.0])
     graph = plots.chart(
@@ -104,16 +148,30 @@ def _over_time(seen: Results) -> list[str]:
         behind=page.table(["until", "units", "points", "relative"], map(_look, seen.looks)),
         wide=True,
     )
-    note = "Looks at one log are not independent: an interval that leaves zero on some day of a closed log says less than the last one."
-    return [page.section("Over time", graph, page.words(note, "soft") if seen.inference == "fixed" else "")]
+    note = (
+        "Looks at one log are not independent: an interval that leaves zero on some day of a "
+        "closed log says less than the last one."
+    )
+    return [
+        page.section(
+            "Over time", graph, page.words(note, "soft") if seen.inference == "fixed" else ""
+        )
+    ]
 
 
 def _look(look: Look) -> list[str]:
-    return [look.day, f"{look.units:,}", points(look.difference) if look.difference else "too few", percents(look.difference)]
+    return [
+        look.day,
+        f"{look.units:,}",
+        points(look.difference) if look.difference else "too few",
+        percents(look.difference),
+    ]
 
 
 def _checks(seen: Results) -> list[str]:
     lines = [str(seen.split)] if seen.split else []
     lines += [f"{plural(seen.twice, 'unit')} in both arms, left out"] if seen.twice else []
-    lines += [f"{plural(seen.unnamed, 'row')} without {seen.unit}, left out"] if seen.unnamed else []
+    lines += (
+        [f"{plural(seen.unnamed, 'row')} without {seen.unit}, left out"] if seen.unnamed else []
+    )
     return [page.section("Checks", *map(page.words, lines))] if lines else []

@@ -49,7 +49,9 @@ class Results(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     experiment: str
     exposure: str  # what a row is
-    unit: str | None  # the attribute whose rows are not independent of each other; None: the log names none
+    unit: (
+        str | None
+    )  # the attribute whose rows are not independent of each other; None: the log names none
     as_of: datetime
     control: str
     treatment: str
@@ -69,7 +71,10 @@ class Results(Shown, msgspec.Struct, frozen=True, kw_only=True):
         if self.metric.difference is None:
             return f"{self.verdict.word}: too few {self.metric.outcome}s"
         of = self.metric.difference.relative
-        return f"{self.verdict.word}: {self.metric.name} {100 * of.value:+.0f} % ({100 * of.low:+.0f} .. {100 * of.high:+.0f} %)"
+        return (
+            f"{self.verdict.word}: {self.metric.name} {100 * of.value:+.0f} % "
+            f"({100 * of.low:+.0f} .. {100 * of.high:+.0f} %)"
+        )
 
     def __str__(self) -> str:
         from .results_text import text
@@ -92,7 +97,9 @@ def results(project: Project, name: str, *, as_of: datetime | None = None) -> Re
 
     def other(metric: str, guardrail: ExperimentGuardrail | None = None) -> Metric:
         objective = objectives[metric]
-        return _metric(objective, cells.read(project, experiment, objective, moment), inference, guardrail)
+        return _metric(
+            objective, cells.read(project, experiment, objective, moment), inference, guardrail
+        )
 
     metric = _metric(deciding, read, inference)
     guardrails = tuple(other(guardrail.metric, guardrail) for guardrail in experiment.guardrails)
@@ -131,11 +138,22 @@ def looks(read: Cells, inference: Unplanned) -> tuple[Look, ...]:
     for day in read.days:
         so_far = {arm: sums + read.arms[arm].get(day, NOTHING) for arm, sums in so_far.items()}
         control, treatment = so_far.values()
-        seen.append(Look(day=day, units=control.units + treatment.units, difference=compare(control, treatment, inference)))
+        seen.append(
+            Look(
+                day=day,
+                units=control.units + treatment.units,
+                difference=compare(control, treatment, inference),
+            )
+        )
     return tuple(seen)
 
 
-def _metric(objective: Objective, read: Cells, inference: Unplanned, guardrail: ExperimentGuardrail | None = None) -> Metric:
+def _metric(
+    objective: Objective,
+    read: Cells,
+    inference: Unplanned,
+    guardrail: ExperimentGuardrail | None = None,
+) -> Metric:
     arms = read.total()
     control, treatment = arms.values()
     difference = compare(control, treatment, inference)
@@ -158,30 +176,52 @@ def _split(experiment: Analysis, metric: Metric) -> Split | None:
     return split.check({name: arm.units for name, arm in metric.arms.items()}, planned)
 
 
-def _verdict(metric: Metric, guardrails: tuple[Metric, ...], checked: Split | None, twice: int, objective: Objective) -> Verdict:
+def _verdict(
+    metric: Metric,
+    guardrails: tuple[Metric, ...],
+    checked: Split | None,
+    twice: int,
+    objective: Objective,
+) -> Verdict:
     control, treatment = metric.arms.values()
     if unsound := verdict.unsound(checked, control.units + treatment.units, twice):
         return unsound
-    word, why = verdict.decide(metric.difference, metric.goal, verdict.by_metric((g.name, g.judged) for g in guardrails if g.judged))
+    word, why = verdict.decide(
+        metric.difference,
+        metric.goal,
+        verdict.by_metric((g.name, g.judged) for g in guardrails if g.judged),
+    )
     if word == "undecided":
-        too_few = "" if metric.difference else f"Below 100 units or 10 {metric.outcome}s an arm there is nothing to compare."
-        shown = verdict.size(control, min(control.units, treatment.units), objective.unit or objective.exposure)
+        too_few = (
+            ""
+            if metric.difference
+            else f"Below 100 units or 10 {metric.outcome}s an arm there is nothing to compare."
+        )
+        shown = verdict.size(
+            control, min(control.units, treatment.units), objective.unit or objective.exposure
+        )
         why = " ".join(part for part in (why or too_few, shown) if part)
     return Verdict(word=word, why=why)
 
 
-def _both_arms(project: Project, experiment: Analysis, objective: Objective, read: Cells, moment: datetime) -> None:
+def _both_arms(
+    project: Project, experiment: Analysis, objective: Objective, read: Cells, moment: datetime
+) -> None:
     attribute = experiment.attribute
     for name, arm in read.total().items():
         if not arm.d:
             raise Invalid(
-                f"experiments.{experiment.name}: no {objective.exposure} has {attribute} = {name} before {moment:%Y-%m-%d %H:%M}",
+                f"experiments.{experiment.name}: no {objective.exposure} has {attribute} = "
+                f"{name} before {moment:%Y-%m-%d %H:%M}",
                 remedy=f"{attribute} is {_values(project, experiment, objective)}",
             )
 
 
 def _values(project: Project, experiment: Analysis, objective: Objective) -> str:
     arm = experiment.attribute
-    sql = f"SELECT {arm} AS arm, count(*) AS n FROM {objective.name} GROUP BY {arm} ORDER BY n DESC LIMIT 12"
+    sql = (
+        f"SELECT {arm} AS arm, count(*) AS n FROM {objective.name} GROUP BY {arm} ORDER BY n "
+        "DESC LIMIT 12"
+    )
     rows = project.target.warehouse.query(sql, {}).to_pylist()
     return ", ".join(f"{row['arm']} ({row['n']:,})" for row in rows) or "on no row: isthmus ingest"

@@ -17,7 +17,11 @@ def text(seen: Results) -> str:
 
 
 def _lines(seen: Results) -> Iterator[str]:
-    whose = f"unit: {seen.unit}" if seen.unit else f"unit: {seen.exposure} (the log names none, so true intervals are wider)"
+    whose = (
+        f"unit: {seen.unit}"
+        if seen.unit
+        else f"unit: {seen.exposure} (the log names none, so true intervals are wider)"
+    )
     yield f"{seen.experiment}   assigned by the site; {whose}"
     yield from _arms(seen)
     if seen.metric.difference is not None:
@@ -37,11 +41,33 @@ def _lines(seen: Results) -> Iterator[str]:
 
 def _arms(seen: Results) -> list[str]:
     units = seen.unit is not None
-    rows = [["", *(["units"] if units else []), f"{seen.exposure}s", f"{seen.metric.outcome}s", seen.metric.name, "95 %"]]
+    rows = [
+        [
+            "",
+            *(["units"] if units else []),
+            f"{seen.exposure}s",
+            f"{seen.metric.outcome}s",
+            seen.metric.name,
+            "95 %",
+        ]
+    ]
     for name, arm in seen.metric.arms.items():
         interval = seen.metric.rates[name]
-        shown = "too few" if interval is None else f"{100 * interval.low:.2f} .. {100 * interval.high:.2f}"
-        rows.append([name, *([f"{arm.units:,}"] if units else []), f"{arm.d:,}", f"{arm.y:,}", f"{100 * arm.rate:.3f} %", shown])
+        shown = (
+            "too few"
+            if interval is None
+            else f"{100 * interval.low:.2f} .. {100 * interval.high:.2f}"
+        )
+        rows.append(
+            [
+                name,
+                *([f"{arm.units:,}"] if units else []),
+                f"{arm.d:,}",
+                f"{arm.y:,}",
+                f"{100 * arm.rate:.3f} %",
+                shown,
+            ]
+        )
     return aligned(rows, left=(0, len(rows[0]) - 1))
 
 
@@ -50,7 +76,10 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "
-        + "   ".join(cell.ljust(w) if at in left else cell.rjust(w) for at, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        + "   ".join(
+            cell.ljust(w) if at in left else cell.rjust(w)
+            for at, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 
@@ -72,7 +101,11 @@ def _harmful_side(metric: Metric) -> str:
     if metric.difference is None or metric.guardrail is None:
         return "too few"
     of = metric.difference.relative
-    side = f"at most {100 * of.high:+.1f} %" if metric.guardrail.may == "rise" else f"at least {100 * of.low:+.1f} %"
+    side = (
+        f"at most {100 * of.high:+.1f} %"
+        if metric.guardrail.may == "rise"
+        else f"at least {100 * of.low:+.1f} %"
+    )
     return f"{100 * of.value:+.1f} %   {side}"
 
 

@@ -31,11 +31,16 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 def as_range(estimate: Estimate) -> Range:
     bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
     value = estimate.value if math.isfinite(estimate.value) else None
-    return Range(value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None)
+    return Range(
+        value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None
+    )
 
 
 class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric in every arm, before anything is compared. `rates`: None where there is too little for an interval."""
+    """A metric in every arm, before anything is compared.
+
+    `rates`: None where there is too little for an interval.
+    """
 
     metric: Metric
     role: Role
@@ -55,7 +60,8 @@ def is_share(metric: Metric) -> bool:
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """A treatment against the control in a metric. None: too few units or outcomes in one of them.
 
-    `relative`, `absolute`: 1 - `level`, at any look that the run allows; of a guardrail each bound is 95 % by itself; of `also` one look.
+    `relative`, `absolute`: 1 - `level`, at any look that the run allows; of a guardrail each bound
+    is 95 % by itself; of `also` one look.
     """
 
     metric: str
@@ -75,7 +81,10 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True):
-    """A deciding metric of a treatment by the values of an attribute, 95 % of one look. `p`: of no difference between them, by Holm."""
+    """A deciding metric of a treatment by the values of an attribute, 95 % of one look.
+
+    `p`: of no difference between them, by Holm.
+    """
 
     attribute: str
     metric: str
@@ -105,7 +114,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
     """What monitors of the endpoint say of each arm, 95 % of one look; it decides nothing.
 
-    concentration: Gini of what is shown over the items that any arm showed, with `differences` to the control. satisfied_ratio: the
+    concentration: Gini of what is shown over the items that any arm showed, with `differences` to
+    the control. satisfied_ratio: the
     satisfied share of `group` over that of `against`, two values of `attribute`.
     """
 
@@ -118,9 +128,12 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
-    """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`.
+    """`experiments/<run>/results/<until>.json`.
 
-    `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures are of what counts for each (wins.py).
+    Every difference is that of a treatment to the control, the first of `arms`.
+
+    `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures are
+    of what counts for each (wins.py).
     """
 
     target: str
@@ -148,7 +161,9 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     effects: tuple[Effect, ...]
     split: Split
     split_by_day: dict[str, dict[str, int]] = {}
-    split_by_segment: dict[str, dict[str, dict[str, int]]] = {}  # units by attribute or MODEL_VERSION, value and arm
+    split_by_segment: dict[
+        str, dict[str, dict[str, int]]
+    ] = {}  # units by attribute or MODEL_VERSION, value and arm
     twice: int = 0
     trends: tuple[Trend, ...] = ()
     segments: tuple[Segments, ...] = ()
@@ -164,7 +179,12 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     @property
     def plan_waits(self) -> bool:
         """It shows the look before: of a plan, what the same units do later is no new look."""
-        return self.inference == "planned" and self.closed is None and self.stopped is None and self.until < self.as_of
+        return (
+            self.inference == "planned"
+            and self.closed is None
+            and self.stopped is None
+            and self.until < self.as_of
+        )
 
     @property
     def share(self) -> float | None:

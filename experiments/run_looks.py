@@ -1,4 +1,7 @@
-"""The looks at a run that were taken: a plan spends its five percent over them. `experiments/<run>/looks`, by compare-and-swap."""
+"""The looks at a run that were taken: a plan spends its five percent over them.
+
+`experiments/<run>/looks`, by compare-and-swap.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,11 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look that could tell. None: none yet.
+    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look
+    that could tell. None: none yet.
 
-    `information`: by a look's `until` and metric, one over the variance of what it compared; looks of before do not say it.
+    `information`: by a look's `until` and metric, one over the variance of what it compared; looks
+    of before do not say it.
     """
 
     planned: int | None = None
@@ -58,7 +63,11 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         last = self.looks[-1].units if self.looks else 0
         if not _is_new(look.units, last, after.planned):
             return after
-        return replace(after, looks=(*self.looks, look), information=self.information | {look.until: dict(information)})
+        return replace(
+            after,
+            looks=(*self.looks, look),
+            information=self.information | {look.until: dict(information)},
+        )
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:

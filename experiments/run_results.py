@@ -1,4 +1,6 @@
-"""The results of a run that the gateway assigned: one query, then arithmetic; each look is recorded, and what it showed is kept."""
+"""The results of a run that the gateway assigned: one query, then arithmetic; each look is
+recorded, and what it showed is kept.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,17 @@ from .wins import Arms
 _RECENT = 7  # days from which it is told how many units come
 
 
-def results(project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False) -> RunResults:
-    """Compare the arms of an experiment's newest run, or of a run (`name.2`). The look is recorded, and what it shows is stored.
+def results(
+    project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False
+) -> RunResults:
+    """Compare the arms of an experiment's newest run, or of a run (`name.2`).
 
-    `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran. Invalid: nobody was assigned.
-    Refused: the split is not as planned, so every figure would be biased. This is no look; it is stored, for the page to tell.
+    The look is recorded, and what it shows is stored.
+
+    `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran.
+    Invalid: nobody was assigned.
+    Refused: the split is not as planned, so every figure would be biased. This is no look; it is
+    stored, for the page to tell.
     """
     run = newest_run(project, name)
     plain = _plain(run)
@@ -49,15 +57,28 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
         looks = looks.until(moment)
     of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
     cells = _cells(project, run, plain, of)
-    if plain.experiment.plan and (stands := looks.repeated(_complete(plain.sums(cells, of.until)[plain.first.name]))):
+    if plain.experiment.plan and (
+        stands := looks.repeated(_complete(plain.sums(cells, of.until)[plain.first.name]))
+    ):
         # what the same units do since would be looked at for nothing: the plan spends by units
-        of = run_cells.reading(project, run, plain.metrics.values(), min(moment, stands.until), stopped)
+        of = run_cells.reading(
+            project, run, plain.metrics.values(), min(moment, stands.until), stopped
+        )
         cells = _cells(project, run, plain, of)
     checked = _check_split(run, cells)
     look = partial(_with_look, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm
     looks = run_looks.record(project.target.state, run.run, look) if recorded else look(looks)
-    basis = _Basis(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
+    basis = _Basis(
+        run=run,
+        plain=plain,
+        cells=cells,
+        looks=looks,
+        of=of,
+        moment=moment,
+        stopped=stopped,
+        checked=checked,
+    )
     seen = _results(project, basis)
     if as_of is None:
         run_store.keep(project.target.blobs, seen)
@@ -66,13 +87,20 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
 
 def _plain(run: FrozenRun) -> Plain:
     metrics, experiment = run.definition.metrics, run.definition.experiment
-    return Plain(experiment=experiment, metrics={name: win_rate(of) for name, of in metrics.items()} if experiment.interleave else metrics)
+    return Plain(
+        experiment=experiment,
+        metrics={name: win_rate(of) for name, of in metrics.items()}
+        if experiment.interleave
+        else metrics,
+    )
 
 
 def _cells(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> RunCells:
     if plain.experiment.interleave:
         return run_cells.read_wins(project, run, plain.first, of)
-    return run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+    return run_cells.read(
+        project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,)
+    )
 
 
 class _Judging(Protocol):
@@ -81,8 +109,12 @@ class _Judging(Protocol):
     def units_needed(self, plain: Plain, sums: Arms) -> int | None: ...
     def information_by_metric(self, plain: Plain, sums: Arms) -> dict[str, float]: ...
     def arms_of(self, plain: Plain, sums: Arms) -> tuple[MetricArms, ...]: ...
-    def effects(self, plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]: ...
-    def over_time(self, plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]: ...
+    def effects(
+        self, plain: Plain, sums: Arms, at: Mapping[str, Horizon]
+    ) -> tuple[Effect, ...]: ...
+    def over_time(
+        self, plain: Plain, cells: RunCells, looks: Looks, until: datetime
+    ) -> tuple[DayEffect, ...]: ...
 
 
 def _judging(plain: Plain) -> _Judging:
@@ -90,19 +122,26 @@ def _judging(plain: Plain) -> _Judging:
 
 
 def last(project: Project, name: str, *, despite_split: bool = False) -> RunResults:
-    """The newest stored results, without a query. NotFound: nobody has looked yet. Refused: the split was not as planned then."""
+    """The newest stored results, without a query.
+
+    NotFound: nobody has looked yet. Refused: the split was not as planned then.
+    """
     run = newest_run(project, name).run
     seen = run_store.newest(project.target.blobs, run)
     if seen is None:
-        raise NotFound(f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}")
+        raise NotFound(
+            f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}"
+        )
     return _require_trust(seen, despite_split=despite_split)
 
 
 def _require_trust(seen: RunResults, *, despite_split: bool) -> RunResults:
     if seen.split.alarm and not despite_split:
         raise Refused(
-            f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
-            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day, segment and model version: isthmus ui",
+            f"no results yet: {seen.split}. Every figure would be biased; nothing is shown "
+            "without --despite-split",
+            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day, segment and "
+            "model version: isthmus ui",
         )
     return seen
 
@@ -111,19 +150,28 @@ def newest_run(project: Project, name: str) -> FrozenRun:
     """Of an experiment the newest run. NotFound: it never ran."""
     state = project.target.state
     past = list(dict.fromkeys(change.run for change in runs.history(state)))
-    of_name = [run for run in past if run == name] or [run for run in past if runs.experiment_of(run) == name]
+    of_name = [run for run in past if run == name] or [
+        run for run in past if runs.experiment_of(run) == name
+    ]
     if not of_name:
         experiment, _, number = name.rpartition(".")
         if not (number.isdigit() and experiment in project.spec.experiments):
             definition_of(project, name)
-        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {experiment or name}")
+        raise NotFound(
+            f"{name} never ran on {project.target.name}",
+            remedy=f"isthmus experiment start {experiment or name}",
+        )
     return runs.frozen_run(state, of_name[-1])
 
 
 def _stop_of(state: StateStore, run: str, as_of: datetime | None) -> datetime | None:
     """When it was stopped or shipped; None: it was not, by `as_of`."""
     changes = runs.history(state, runs.experiment_of(run))
-    ends = (change.at for change in changes if change.run == run and change.what in ("stopped", "shipped"))
+    ends = (
+        change.at
+        for change in changes
+        if change.run == run and change.what in ("stopped", "shipped")
+    )
     return next((end for end in ends if as_of is None or end <= as_of), None)
 
 
@@ -136,7 +184,9 @@ def _with_look(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> 
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
     judging, look = _judging(plain), Look(until=until, units=_complete(sums[plain.first.name]))
-    return looks.with_look(look, judging.units_needed(plain, sums), judging.information_by_metric(plain, sums))
+    return looks.with_look(
+        look, judging.units_needed(plain, sums), judging.information_by_metric(plain, sums)
+    )
 
 
 def _complete(arms: Mapping[str, Sums]) -> int:
@@ -147,7 +197,8 @@ def _check_split(run: FrozenRun, cells: RunCells) -> Split:
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(
-            f"no results yet: no unit of {run.run} was assigned", remedy=f"isthmus experiment status {runs.experiment_of(run.run)}"
+            f"no results yet: no unit of {run.run} was assigned",
+            remedy=f"isthmus experiment status {runs.experiment_of(run.run)}",
         )
     return split.check(counts, runs.weights(run.definition.experiment))
 
@@ -175,7 +226,9 @@ def _results(project: Project, on: _Basis) -> RunResults:
     sums = plain.sums(cells, until)
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
     judging = _judging(plain)
-    horizons = run_judging.horizons(plain, looks, judging.information_by_metric(plain, sums), units=complete, moment=until)
+    horizons = run_judging.horizons(
+        plain, looks, judging.information_by_metric(plain, sums), units=complete, moment=until
+    )
     effects, metrics = judging.effects(plain, sums, horizons), judging.arms_of(plain, sums)
     age = _age(on, a_day)
     of_segments = _by_segment(project, on)
@@ -224,7 +277,9 @@ def _by_segment(project: Project, on: _Basis) -> RunCells | None:
     return run_cells.read_segments(project, on.run, deciding, on.of)
 
 
-def _split_by_segment(project: Project, on: _Basis, cells: RunCells | None) -> dict[str, dict[str, dict[str, int]]]:
+def _split_by_segment(
+    project: Project, on: _Basis, cells: RunCells | None
+) -> dict[str, dict[str, dict[str, int]]]:
     """With the model's version, where it does not follow from the arm."""
     splits = {name: cells.by_value(name) for name in on.plain.experiment.segments} if cells else {}
     if MODEL_VERSION in splits or on.plain.experiment.aims:
@@ -234,7 +289,11 @@ def _split_by_segment(project: Project, on: _Basis, cells: RunCells | None) -> d
 
 
 def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:
-    told = (rests_on_few(arm, name, of_arm) for name, arms in sums.items() for arm, of_arm in arms.items())
+    told = (
+        rests_on_few(arm, name, of_arm)
+        for name, arms in sums.items()
+        for arm, of_arm in arms.items()
+    )
     return tuple(warning for warning in told if warning)
 
 
@@ -243,7 +302,11 @@ def _a_day(cells: RunCells, until: datetime) -> float:
     whole = min(_RECENT, len(cells.days(until)))
     if not whole:
         return sum(cells.units().values())
-    recent = [counts for day, counts in cells.by_first_day().items() if 0 < (until.date() - day).days <= whole]
+    recent = [
+        counts
+        for day, counts in cells.by_first_day().items()
+        if 0 < (until.date() - day).days <= whole
+    ]
     return sum(sum(counts.values()) for counts in recent) / whole
 
 
@@ -252,10 +315,16 @@ def _age(on: _Basis, a_day: float) -> Age:
     days = (on.of.until - midnight(on.cells.first_day)) / timedelta(days=1)
     of_plan = plan.days if plan else None
     planned = on.looks.planned
-    by_units = days_left(planned, on.came, a_day, within=window.days if window else 0) if planned else None
+    by_units = (
+        days_left(planned, on.came, a_day, within=window.days if window else 0) if planned else None
+    )
     by_days = None if of_plan is None else max(math.ceil(of_plan - days), 0)
     left = [wait for wait in (by_units, by_days) if wait is not None]
-    over = on.looks.closed is not None or on.stopped is not None or (of_plan is not None and days >= of_plan)
+    over = (
+        on.looks.closed is not None
+        or on.stopped is not None
+        or (of_plan is not None and days >= of_plan)
+    )
     return Age(days=days, over=over, left=min(left, default=None))
 
 
@@ -272,5 +341,7 @@ def _arm_effects(arm: str, effects: tuple[Effect, ...]) -> Shown:
     return Shown(
         arm=arm,
         metrics={effect.metric: effect.side for effect in own if effect.role == "decides"},
-        guardrails=verdict.by_metric((effect.metric, effect.judged) for effect in own if effect.judged),
+        guardrails=verdict.by_metric(
+            (effect.metric, effect.judged) for effect in own if effect.judged
+        ),
     )

@@ -1,4 +1,7 @@
-"""What looks at a run showed: `experiments/<run>/results/<until>.json` in the blob store, the newest last."""
+"""What looks at a run showed:
+
+`experiments/<run>/results/<until>.json` in the blob store, the newest last.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def newest(blobs: BlobStore, run: str) -> RunResults | None:
 
 def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
     """Names of what was stored, the newest last: until when it counts."""
-    return tuple(blob.uri.rpartition("/")[2].removesuffix(".json") for blob in blobs.list(_folder(blobs, run)))
+    return tuple(
+        blob.uri.rpartition("/")[2].removesuffix(".json")
+        for blob in blobs.list(_folder(blobs, run))
+    )
 
 
 def read(blobs: BlobStore, run: str, name: str) -> RunResults:

@@ -25,7 +25,9 @@ def _lines(seen: RunResults) -> Iterator[str]:
         yield from _wins(seen)
         return
     for metric in (metric for metric in seen.metrics if metric.role == "decides"):
-        yield from _table(metric, [effect for effect in seen.effects if effect.metric == metric.metric.name])
+        yield from _table(
+            metric, [effect for effect in seen.effects if effect.metric == metric.metric.name]
+        )
     for effect in seen.effects:
         if effect.role != "decides":
             yield _beside(effect, several=len(seen.arms) > 2)
@@ -45,7 +47,10 @@ def _wins(seen: RunResults) -> Iterator[str]:
     """Of two orders that were made one."""
     (metric,), (effect,) = seen.metrics, seen.effects
     rows = [["", total_text(metric.metric.numerator), "wins a unit"]]
-    rows += [[name, amount(arm.total("y")), value_text(arm.rate, metric)] for name, arm in metric.arms.items()]
+    rows += [
+        [name, amount(arm.total("y")), value_text(arm.rate, metric)]
+        for name, arm in metric.arms.items()
+    ]
     yield from aligned(rows, left=(0,))
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
@@ -62,11 +67,19 @@ def wins_texts(effect: Effect) -> Iterator[str]:
         yield "too few that count"
         return
     yield f"{effect.arm} {of.value:+.3g} wins a unit"
-    yield "no interval yet" if of.low is None or of.high is None else f"{of.low:+.3g} .. {of.high:+.3g}"
+    yield (
+        "no interval yet"
+        if of.low is None or of.high is None
+        else f"{of.low:+.3g} .. {of.high:+.3g}"
+    )
 
 
 def figure_title(figure: ArmFigure) -> str:
-    return figure.figure if figure.figure == "concentration" else f"satisfied {figure.group} / {figure.against}"
+    return (
+        figure.figure
+        if figure.figure == "concentration"
+        else f"satisfied {figure.group} / {figure.against}"
+    )
 
 
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
@@ -75,7 +88,11 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
     for arm in treatments:
         if figure.figure == "concentration":
             of = figure.differences[arm]
-            ends = f" ({of.low:+.2f} .. {of.high:+.2f})" if of.low is not None and of.high is not None else ""
+            ends = (
+                f" ({of.low:+.2f} .. {of.high:+.2f})"
+                if of.low is not None and of.high is not None
+                else ""
+            )
             yield f"{figure_title(figure)} {of.value:+.2f}{ends} in {arm}"
         else:
             before, after = figure.arms[control].value, figure.arms[arm].value
@@ -90,9 +107,14 @@ def head_parts(seen: RunResults) -> list[str]:
     """Which day and look it is, and what is not counted."""
     parts = [f"day {seen.day}" + (f" of {seen.days}" if seen.days else ""), look_text(seen)]
     if seen.open and seen.window:
-        parts.append(f"{plural(seen.open, 'unit')} still inside their {plural(seen.window, 'day')} are not counted")
+        parts.append(
+            f"{plural(seen.open, 'unit')} still inside their {plural(seen.window, 'day')} "
+            "are not counted"
+        )
     if seen.closed:
-        parts.append(f"the plan ended at {seen.closed:%Y-%m-%d %H:%M} UTC: later data are not counted")
+        parts.append(
+            f"the plan ended at {seen.closed:%Y-%m-%d %H:%M} UTC: later data are not counted"
+        )
     elif seen.plan_waits:
         parts.append(f"no new units since {seen.until:%Y-%m-%d %H:%M} UTC: that look stands")
     elif seen.stopped:
@@ -117,7 +139,16 @@ def _table(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
         effect = by_arm.get(name)
         totals = [amount(arm.total("d"))] if of.denominator else []
         shown = _comparison_text(effect) if effect else ["", "", ""]
-        rows.append([name, f"{arm.units:,}", *totals, amount(arm.total("y")), value_text(arm.rate, metric), *shown])
+        rows.append(
+            [
+                name,
+                f"{arm.units:,}",
+                *totals,
+                amount(arm.total("y")),
+                value_text(arm.rate, metric),
+                *shown,
+            ]
+        )
     return aligned(rows, left=(0, len(rows[0]) - 1))
 
 
@@ -126,11 +157,17 @@ def _comparison_text(effect: Effect) -> list[str]:
         return ["too few", "", ""]
     if effect.relative.low is None and effect.relative.high is None:
         return [percent(effect.relative.value), "no interval yet", once_text(effect)]
-    return [percent(effect.relative.value), range_text(effect.relative), f"({_how(effect)}{once_text(effect)})"]
+    return [
+        percent(effect.relative.value),
+        range_text(effect.relative),
+        f"({_how(effect)}{once_text(effect)})",
+    ]
 
 
 def _how(effect: Effect) -> str:
-    corrected = "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
+    corrected = (
+        "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
+    )
     return f"at any look{corrected}; "
 
 
@@ -142,7 +179,9 @@ def _beside(effect: Effect, *, several: bool) -> str:
     label = "guardrail" if effect.role == "guardrail" else "also"
     name = f"{effect.metric} of {effect.arm}" if several else effect.metric
     if effect.relative is None:
-        return f"  {label:<11} {name}   too few" + (f"   {effect.guardrail}   {effect.judged}" if effect.guardrail else "")
+        return f"  {label:<11} {name}   too few" + (
+            f"   {effect.guardrail}   {effect.judged}" if effect.guardrail else ""
+        )
     parts = [f"  {label:<11} {name}", percent(effect.relative.value)]
     if effect.guardrail:
         parts += [bound_text(effect), str(effect.guardrail), str(effect.judged)]
@@ -152,7 +191,11 @@ def _beside(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    return [f"variance {-100 * effect.saved:.0f} % by the time before"] if effect.saved >= 0.005 else []
+    return (
+        [f"variance {-100 * effect.saved:.0f} % by the time before"]
+        if effect.saved >= 0.005
+        else []
+    )
 
 
 def bound_text(effect: Effect) -> str:
@@ -170,14 +213,26 @@ def trend_text(trend: Trend) -> str:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
     flat = low is not None and high is not None and low <= 0 <= high
-    return f"{'no trend' if flat else 'the effect changes'} ({percent(trend.a_day.value)} a day, {range_text(trend.a_day)})"
+    return (
+        f"{'no trend' if flat else 'the effect changes'} ({percent(trend.a_day.value)} a day, "
+        f"{range_text(trend.a_day)})"
+    )
 
 
 def segment_text(of: Segments) -> str:
-    values = ", ".join(f"{value} {percent(effect.value) if effect else 'too few'}" for value, effect in of.effects.items()) or "none logged"
+    values = (
+        ", ".join(
+            f"{value} {percent(effect.value) if effect else 'too few'}"
+            for value, effect in of.effects.items()
+        )
+        or "none logged"
+    )
     if of.p is None:
         return f"{of.attribute} {values}"
-    return f"{of.attribute} {values}: {'a difference' if of.p < _CERTAIN else 'no difference shown'} (p {of.p:.2f})"
+    return (
+        f"{of.attribute} {values}: "
+        f"{'a difference' if of.p < _CERTAIN else 'no difference shown'} (p {of.p:.2f})"
+    )
 
 
 def verdict_text(seen: RunResults) -> str:
@@ -185,7 +240,11 @@ def verdict_text(seen: RunResults) -> str:
 
 
 def why_text(seen: RunResults) -> str:
-    left = f" {100 * (1 - seen.share):.0f} % of the plan is left." if seen.share is not None and seen.share < 1 else ""
+    left = (
+        f" {100 * (1 - seen.share):.0f} % of the plan is left."
+        if seen.share is not None and seen.share < 1
+        else ""
+    )
     return f"{seen.conclusion.why}{left if seen.conclusion.word == 'keep running' else ''}"
 
 

@@ -1,6 +1,9 @@
-"""Whether units came to the arms as they were meant to: a check that may be looked at every day. Pure.
+"""Whether units came to the arms as they were meant to: a check that may be looked at every day.
 
-The Bayes factor of a Dirichlet around the planned shares against the shares themselves (Lindon, Malek 2020): under the plan it exceeds k
+Pure.
+
+The Bayes factor of a Dirichlet around the planned shares against the shares themselves (Lindon,
+Malek 2020): under the plan it exceeds k
 at any look with probability 1 / k at most.
 """
 
@@ -41,7 +44,11 @@ def check(counts: Mapping[str, int], planned: Mapping[str, float]) -> Split:
     seen = sum(counts.values())
     log_odds = math.lgamma(_PRIOR) - math.lgamma(_PRIOR + seen)
     for arm, share in shares.items():
-        log_odds += math.lgamma(prior[arm] + counts[arm]) - math.lgamma(prior[arm]) - counts[arm] * math.log(share)
+        log_odds += (
+            math.lgamma(prior[arm] + counts[arm])
+            - math.lgamma(prior[arm])
+            - counts[arm] * math.log(share)
+        )
     return Split(counts=dict(counts), planned=dict(planned), log_odds=log_odds)
 
 

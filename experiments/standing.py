@@ -1,4 +1,6 @@
-"""How an experiment stands: its newest run, live or over, what the log has of it, and what project.yaml says otherwise by now."""
+"""How an experiment stands: its newest run, live or over, what the log has of it, and what
+project.yaml says otherwise by now.
+"""
 
 from __future__ import annotations
 
@@ -39,15 +41,23 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
-    """The live run, or the last one. `counted`: the log is asked how many units it has. NotFound: it never ran on this target."""
-    live, last = runs.current(project.target.state, project.log_time()).live, runs.last(project.target.state, name)
+    """The live run, or the last one.
+
+    `counted`: the log is asked how many units it has. NotFound: it never ran on this target.
+    """
+    live, last = (
+        runs.current(project.target.state, project.log_time()).live,
+        runs.last(project.target.state, name),
+    )
     run = startable.find(live, name)
     if run is None and last is None:
         raise startable.never_ran(project, name)
     return _status(project, live, run, last, counted=counted)
 
 
-def _status(project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool) -> RunStatus:
+def _status(
+    project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
+) -> RunStatus:
     """One of `run` and `last` is there."""
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     units, seen = _logged_units(project, frozen) if counted else (None, None)
@@ -77,7 +87,9 @@ def _status(project: Project, live: Live, run: LiveRun | None, last: Change | No
 
 
 def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
-    """Keys of the experiment that project.yaml says otherwise than the run; `it is gone`, where it says nothing of it any more."""
+    """Keys of the experiment that project.yaml says otherwise than the run; `it is gone`, where it
+    says nothing of it any more.
+    """
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:
         return ("it is gone",)
@@ -88,15 +100,23 @@ def _owner(project: Project, endpoint: str) -> str:
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner: isthmus experiment start takes it again"
-    return f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since "
+        f"{claim.owner.changed:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
-    """Units by arm, and the newest version of the document under which one was logged. None: there is no such table yet."""
+    """Units by arm, and the newest version of the document under which one was logged.
+
+    None: there is no such table yet.
+    """
     warehouse = project.target.warehouse
     if warehouse.observe(ASSIGNMENTS.name) is None:
         return None, None
-    rows = warehouse.query(_UNITS, {"run": frozen.run, "first": runs.first_day(frozen, project.spec).isoformat()}).to_pylist()
+    rows = warehouse.query(
+        _UNITS, {"run": frozen.run, "first": runs.first_day(frozen, project.spec).isoformat()}
+    ).to_pylist()
     configs = [row["config"] for row in rows if row["config"] is not None]
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 
@@ -109,7 +129,8 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
     live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
     analyses = [
-        Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
+        Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
+        for analysis in spec.analyses.values()
     ]
     return Rows((*(_line(project, live, name, counted=counted) for name in names), *analyses))
 
@@ -118,9 +139,18 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     run, last = startable.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
-        return Listed(run=name, layer=experiment.layer, state="not started", metric=", ".join(experiment.metric), owner=experiment.owner)
+        return Listed(
+            run=name,
+            layer=experiment.layer,
+            state="not started",
+            metric=", ".join(experiment.metric),
+            owner=experiment.owner,
+        )
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
-    experiment, seen = frozen.definition.experiment, run_store.newest(project.target.blobs, frozen.run)
+    experiment, seen = (
+        frozen.definition.experiment,
+        run_store.newest(project.target.blobs, frozen.run),
+    )
     units = _logged_units(project, frozen)[0] if counted else seen.split.counts if seen else None
     return Listed(
         run=frozen.run,
@@ -140,15 +170,27 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 
 
 def live_lines(project: Project) -> tuple[str, ...]:
-    """A line for each run that is live, for `isthmus status`, which a damaged document does not stop."""
+    """A line for each run that is live, for `isthmus status`, which a damaged document does not
+    stop.
+    """
     try:
-        return tuple(_live_line(project, run) for run in runs.current(project.target.state, project.log_time()).live.runs)
+        return tuple(
+            _live_line(project, run)
+            for run in runs.current(project.target.state, project.log_time()).live.runs
+        )
     except (Invalid, Refused) as error:
         return (f"{error}   {error.remedy}",)
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
     keys = differs(project, runs.frozen_run(project.target.state, run.run))
-    state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.share(run.ranges):.2f} %"
+    state = (
+        f"{run.ships} ships"
+        if run.state == "shipped"
+        else f"running   {buckets.share(run.ranges):.2f} %"
+    )
     otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
-    return f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"
+    return (
+        f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} "
+        f"UTC{otherwise}"
+    )

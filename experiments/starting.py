@@ -1,4 +1,7 @@
-"""The start of a run: what project.yaml says becomes a run that is live. Killed anywhere, the same start again goes on."""
+"""The start of a run: what project.yaml says becomes a run that is live.
+
+Killed anywhere, the same start again goes on.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,13 @@ from .runs import Definition, FrozenRun, StoredLive
 
 
 def start(project: Project, name: str) -> Started:
-    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live already: told, nothing changes.
+    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live
+    already: told, nothing changes.
 
-    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets, the traffic has another owner, or a
-    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was faster.
+    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets,
+    the traffic has another owner, or a
+    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was
+    faster.
     """
     with project.lock("experiment start"):
         definition = startable.definition_of(project, name)
@@ -46,7 +52,9 @@ def _start(project: Project, before: StoredLive, definition: Definition) -> Star
     arms = startable.with_defaults(project, before.live, layer, arms)
     frozen = _claim(project, startable.frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
-        project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
+        project.target.events.apply(
+            STREAMS[stream]
+        )  # as `deploy` does: who is assigned from now on is logged
     answers = _smoke(project, frozen) if endpoint is not None else {}
     run = replace(startable.live_run(frozen, ranges), started=project.log_time())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
@@ -61,7 +69,10 @@ def _start(project: Project, before: StoredLive, definition: Definition) -> Star
 def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
     """It is live already, as project.yaml says it. Raises what differs."""
     if run.state == "shipped":
-        raise Refused(f"{run.run} has shipped {run.ships}", remedy=f"isthmus experiment close {run.experiment}, then start the next run")
+        raise Refused(
+            f"{run.run} has shipped {run.ships}",
+            remedy=f"isthmus experiment close {run.experiment}, then start the next run",
+        )
     frozen = runs.frozen_run(project.target.state, run.run)
     if (differs := startable.conflicting(project, frozen, definition)) is not None:
         raise differs
@@ -102,17 +113,28 @@ def _claim(project: Project, wanted: FrozenRun) -> FrozenRun:
         return runs.claim(project.target.state, wanted)
     except Conflict as error:
         raise Conflict(
-            f"somebody else starts {wanted.run} just now; nothing was changed", remedy=f"isthmus experiment status {wanted.run}"
+            f"somebody else starts {wanted.run} just now; nothing was changed",
+            remedy=f"isthmus experiment status {wanted.run}",
         ) from error
 
 
 def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
-    """A few requests as each arm's units will be answered, or by each of two variants. Unavailable: one does not answer all."""
+    """A few requests as each arm's units will be answered, or by each of two variants.
+
+    Unavailable: one does not answer all.
+    """
     endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
     for arm in frozen.shippable:
-        parameters = {name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT}
-        defaults = {name: parameter.default for name, parameter in project.spec.endpoints[endpoint].parameters.items()}
-        answers[arm.name] = smoke_arm(project, endpoint, arm.parameters.get("variant"), defaults | parameters)
+        parameters = {
+            name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT
+        }
+        defaults = {
+            name: parameter.default
+            for name, parameter in project.spec.endpoints[endpoint].parameters.items()
+        }
+        answers[arm.name] = smoke_arm(
+            project, endpoint, arm.parameters.get("variant"), defaults | parameters
+        )
         if not answers[arm.name].ok:
             raise Unavailable(
                 f"{endpoint}: arm {arm.name} does not answer: {answers[arm.name]}",
@@ -121,12 +143,25 @@ def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     return answers
 
 
-def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
-    """The run is live, and the traffic its own: of two starts the one that comes too late may have taken it meanwhile."""
+def _gone_live(
+    project: Project,
+    before: StoredLive,
+    after: Live,
+    entry: Change,
+    endpoint: EndpointState | None,
+    *,
+    aims: bool,
+) -> Live:
+    """The run is live, and the traffic its own: of two starts the one that comes too late may have
+    taken it meanwhile.
+    """
     try:
         live = runs.change(project.target.state, before, after, entry)
     except Conflict:
-        there = startable.find(runs.current(project.target.state, project.log_time()).live, runs.experiment_of(entry.run))
+        there = startable.find(
+            runs.current(project.target.state, project.log_time()).live,
+            runs.experiment_of(entry.run),
+        )
         if there is not None and there.aims:
             ownership.take(project, endpoint, there.run)
         raise

@@ -1,6 +1,7 @@
 """Sums over the units of an arm. They add up: days to a total, arms to all. Pure.
 
-Plain sums of squares lose everything where a mean is ten million times its deviation; shifted by about the mean they lose nothing
+Plain sums of squares lose everything where a mean is ten million times its deviation; shifted by
+about the mean they lose nothing
 (Chan, Golub, LeVeque 1983). Whole numbers are exact without it, as Python's have no end.
 """
 
@@ -21,9 +22,11 @@ _ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx")
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of a unit: y its outcomes (a metric's numerator), d its exposures (the denominator, or 1), x its y of the time before, or 0.
+    """Of a unit: y its outcomes (a metric's numerator), d its exposures (the denominator, or 1), x
+    its y of the time before, or 0.
 
-    `yy` is the sum of y * y, and so on. `shift` (of y, d, x) was taken from each unit's value before it was squared and added.
+    `yy` is the sum of y * y, and so on. `shift` (of y, d, x) was taken from each unit's value
+    before it was squared and added.
     """
 
     units: int
@@ -36,17 +39,28 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     yx: Number = 0
     dx: Number = 0
     xx: Number = 0
-    outcomes: int | None = None  # how many y is made of; None: y counts them itself, or of floats as many as there are equal units
+    outcomes: int | None = (
+        # how many y is made of; None: y counts them itself, or of floats as many as there are equal
+        # units
+        None
+    )
     shift: tuple[float, float, float] = (0, 0, 0)
 
     def __add__(self, other: Sums) -> Sums:
-        """A day may add outcomes of units that came before it: no unit, but sums. ValueError: one is shifted otherwise."""
+        """A day may add outcomes of units that came before it: no unit, but sums.
+
+        ValueError: one is shifted otherwise.
+        """
         if self.nothing or other.nothing:
             return other if self.nothing else self
         if self.shift != other.shift:
             raise ValueError(f"sums shifted by {self.shift} and by {other.shift} do not add up")
         added = {name: getattr(self, name) + getattr(other, name) for name in _ADDED}
-        counted = None if self.outcomes is None or other.outcomes is None else self.outcomes + other.outcomes
+        counted = (
+            None
+            if self.outcomes is None or other.outcomes is None
+            else self.outcomes + other.outcomes
+        )
         return Sums(**added, outcomes=counted, shift=self.shift)
 
     @property
@@ -67,7 +81,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         n = self.units
         if n < 2:
             return math.nan
-        return float((n * getattr(self, first + second) - getattr(self, first) * getattr(self, second)) / (n * (n - 1)))
+        return float(
+            (n * getattr(self, first + second) - getattr(self, first) * getattr(self, second))
+            / (n * (n - 1))
+        )
 
     @property
     def rate(self) -> float:
@@ -81,11 +98,21 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
-        """The variance of z = (y - rate d) / mean(d), a unit's part in the rate, or the covariance of z and x."""
+        """The variance of z = (y - rate d) / mean(d), a unit's part in the rate, or the covariance
+        of z and x.
+        """
         d, rate = self.mean("d"), self.rate
         if column == "x":
-            return (self.covariance("y", "x") - rate * self.covariance("d", "x")) / d if d else math.nan
-        of_z = self.covariance("y", "y") - 2 * rate * self.covariance("y", "d") + rate**2 * self.covariance("d", "d")
+            return (
+                (self.covariance("y", "x") - rate * self.covariance("d", "x")) / d
+                if d
+                else math.nan
+            )
+        of_z = (
+            self.covariance("y", "y")
+            - 2 * rate * self.covariance("y", "d")
+            + rate**2 * self.covariance("d", "d")
+        )
         return max(of_z, 0.0) / d**2 if d else math.nan
 
     @property
@@ -95,7 +122,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def enough(self) -> bool:
-        return self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
+        return (
+            self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
+        )
 
     @property
     def counted(self) -> Number:
@@ -106,7 +135,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether these sums of floats are to be made again, less their means: a variance may have lost its digits."""
+        """Whether these sums of floats are to be made again, less their means: a variance may have
+        lost its digits.
+        """
         return self._ill("y") or self._ill("x")
 
     def _ill(self, column: Literal["y", "x"]) -> bool:
@@ -116,9 +147,16 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def equal_units(self) -> float:
-        """So many units of equal y would have these sums, (sum y)^2 / sum y^2 (Kish 1965). Of outcomes that are 0 or 1: their number."""
+        """So many units of equal y would have these sums, (sum y)^2 / sum y^2 (Kish 1965).
+
+        Of outcomes that are 0 or 1: their number.
+        """
         mean = self.mean("y")
-        square = mean**2 + max(self.covariance("y", "y"), 0.0) * (self.units - 1) / self.units if self.units > 1 else mean**2
+        square = (
+            mean**2 + max(self.covariance("y", "y"), 0.0) * (self.units - 1) / self.units
+            if self.units > 1
+            else mean**2
+        )
         return self.units * mean**2 / square if square else 0.0
 
 
@@ -126,7 +164,13 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """A warning where a few units carry an arm's total, so that its interval is not to be trusted. None: they do not."""
+    """A warning where a few units carry an arm's total, so that its interval is not to be trusted.
+
+    None: they do not.
+    """
     if sums.by_row or not sums.enough or sums.mean("y") < 0 or sums.equal_units >= FEW:
         return None
-    return f"metric {metric}: {arm}'s total rests on few of its {sums.units:,} units, as if on {sums.equal_units:.0f} equal ones"
+    return (
+        f"metric {metric}: {arm}'s total rests on few of its {sums.units:,} units, as if on "
+        f"{sums.equal_units:.0f} equal ones"
+    )

@@ -1,4 +1,7 @@
-"""What one target cannot do of an experiment: aim a call at a variant. Arms that differ by parameters travel with the request anywhere."""
+"""What one target cannot do of an experiment: aim a call at a variant.
+
+Arms that differ by parameters travel with the request anywhere.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,21 @@ from ..project.specs import Description, ProjectSpec
 from ..target import Capability
 
 
-def can_start(spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]) -> bool:
-    """What an endpoint that is not there cannot do is not judged: what is wrong with it is said already."""
+def can_start(
+    spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]
+) -> bool:
+    """What an endpoint that is not there cannot do is not judged: what is wrong with it is said
+    already.
+    """
     endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
     return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
 
 
 def check_target(
-    description: Description, experiment: Experiment, target: str, capabilities: Mapping[str, Capability]
+    description: Description,
+    experiment: Experiment,
+    target: str,
+    capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
     """Each arm that `target` refuses, where it is written."""
     if can_start(description.spec, experiment, capabilities):
@@ -33,9 +43,16 @@ def check_target(
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
     routing = _routing(description.spec, experiment)
-    otherwise = "" if experiment.interleave else ", or arms that differ by parameters (they travel with the request on every target)"
+    otherwise = (
+        ""
+        if experiment.interleave
+        else ", or arms that differ by parameters (they travel with the request on every target)"
+    )
     return problem_at(
-        description, key, f"{target} cannot aim one call at a variant under routing: {routing}", f"use routing: sticky{otherwise}"
+        description,
+        key,
+        f"{target} cannot aim one call at a variant under routing: {routing}",
+        f"use routing: sticky{otherwise}",
     )
 
 

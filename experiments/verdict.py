@@ -44,7 +44,9 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
     """The worst of each metric: it may have a limit to either side."""
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:
-        worst[name] = _SEVERITY[max(_SEVERITY.index(judged), _SEVERITY.index(worst.get(name, judged)))]
+        worst[name] = _SEVERITY[
+            max(_SEVERITY.index(judged), _SEVERITY.index(worst.get(name, judged)))
+        ]
     return worst
 
 
@@ -53,7 +55,9 @@ def unsound(split: Split | None, units: int, twice: int) -> Verdict | None:
         return Verdict(word="invalid", why=f"The {split}: every figure may be biased.")
     if twice > _MOST_TWICE * (units + twice):
         return Verdict(
-            word="invalid", why=f"{twice:,} of {units + twice:,} units are in several arms: what assigns them does not keep them."
+            word="invalid",
+            why=f"{twice:,} of {units + twice:,} units are in several arms: what assigns them "
+            "does not keep them.",
         )
     return None
 
@@ -65,7 +69,9 @@ def side(difference: Difference | None, goal: Goal) -> Side:
     return "better" if (difference.absolute.value > 0) == (goal == "maximise") else "worse"
 
 
-def decide(difference: Difference | None, goal: Goal, guardrails: dict[str, Judgement]) -> tuple[Word, str]:
+def decide(
+    difference: Difference | None, goal: Goal, guardrails: dict[str, Judgement]
+) -> tuple[Word, str]:
     if broken := [name for name, judged in guardrails.items() if judged == "broken"]:
         return "worse", f"Guardrail {broken[0]} is broken."
     shown = side(difference, goal)
@@ -83,7 +89,11 @@ def size(control: Sums, units: int, of: str) -> str:
     if not control.y:
         return ""
     rise = sizing.effect_shown(control, units)
-    least = "no effect below eleven times the control" if rise is None else f"a rise of {percent_up(rise)} % or more"
+    least = (
+        "no effect below eleven times the control"
+        if rise is None
+        else f"a rise of {percent_up(rise)} % or more"
+    )
     needed = f"{rounded(sizing.units_needed(control, 0.2)):,} {of}s an arm"
     return f"This size shows {least} four times in five; +20 % takes {needed}."
 

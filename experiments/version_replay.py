@@ -1,8 +1,12 @@
-"""`isthmus models replay ranker@3`: what a registered version would have earned in place of those that answered, from what was logged.
+"""`isthmus models replay ranker@3`: what a registered version would have earned in place of those
+that answered, from what was logged.
 
-Each logged answer is asked again: the version's own predictor scores the logged candidates, with the features as they were known then, and
-the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability of each item that was shown. Clicks are
-taken to depend on the unit, the item and its position (the item-position model of Li et al. 2018), so places are weighed one by one.
+Each logged answer is asked again: the version's own predictor scores the logged candidates, with
+the features as they were known then, and
+the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability
+of each item that was shown. Clicks are
+taken to depend on the unit, the item and its position (the item-position model of Li et al. 2018),
+so places are weighed one by one.
 """
 
 from __future__ import annotations
@@ -49,9 +53,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
-    """Estimates are of the objective's outcomes per place. `left_out`: answers that could not be replayed, by the reason.
+    """Estimates are of the objective's outcomes per place.
 
-    `outside`: of the answers that do not explore, the share of the version's probability that lies on what was not shown; None: none is so.
+    `left_out`: answers that could not be replayed, by the reason.
+
+    `outside`: of the answers that do not explore, the share of the version's probability that lies
+    on what was not shown; None: none is so.
     """
 
     target: str
@@ -70,37 +77,73 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         replay = self.replay
         span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
         of = f"{self.objective} per place, explore {100 * self.explore:g} %"
-        head = f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   {span}"
-        left = [f"  left out          {count:,} answers: {reason}" for reason, count in self.left_out.items()]
-        return "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left]) if replay.rows else head
+        head = (
+            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   "
+            f"{span}"
+        )
+        left = [
+            f"  left out          {count:,} answers: {reason}"
+            for reason, count in self.left_out.items()
+        ]
+        return (
+            "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left])
+            if replay.rows
+            else head
+        )
 
     def _figures(self) -> list[str]:
         replay = self.replay
-        logged = f"  logged            {replay.logged:.5f}   {self.answers:,} answers, {replay.rows:,} places, {replay.units:,} units"
+        logged = (
+            f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
+            f"{replay.rows:,} places, {replay.units:,} units"
+        )
         if replay.value is None:
             return [logged, f"  {replay}"]
         ips = Value(value=replay.value, low=replay.low, high=replay.high)
-        named = (("IPS", ips), ("self-normalised", replay.self_normalised), ("doubly robust", replay.doubly_robust))
-        return [logged, *(f"  {name:<17} {value}" for name, value in named), f"  against the log   {_signed_text(replay.difference)}"]
+        named = (
+            ("IPS", ips),
+            ("self-normalised", replay.self_normalised),
+            ("doubly robust", replay.doubly_robust),
+        )
+        return [
+            logged,
+            *(f"  {name:<17} {value}" for name, value in named),
+            f"  against the log   {_signed_text(replay.difference)}",
+        ]
 
     def _worth(self) -> str:
-        return f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of them weigh more than 20"
+        return (
+            f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
+            "them weigh more than 20"
+        )
 
 
 def _signed_text(value: Value | None) -> str:
     if value is None:
         return "-"
-    interval = "no interval of so few units" if value.low is None else f"{value.low:+.4f} .. {value.high:+.4f}"
+    interval = (
+        "no interval of so few units"
+        if value.low is None
+        else f"{value.low:+.4f} .. {value.high:+.4f}"
+    )
     return f"{value.value:+.5f}   {interval}   (doubly robust minus logged)"
 
 
 def replay_version(
-    project: Project, version: str, *, endpoint: str | None = None, since: datetime | None = None, until: datetime | None = None
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> VersionReplay:
-    """Replay a version (`ranker@3`) over what an endpoint's gateways logged in [since, until), by default the last 28 days.
+    """Replay a version (`ranker@3`) over what an endpoint's gateways logged in [since, until), by
+    default the last 28 days.
 
-    It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are closed count. NotFound: no such version
-    or endpoint. Refused: what was logged cannot tell; it says what is missing. Invalid: the predictor failed, with the log's name.
+    It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
+    closed count. NotFound: no such version
+    or endpoint. Refused: what was logged cannot tell; it says what is missing. Invalid: the
+    predictor failed, with the log's name.
     """
     from ..pipelines import run_names
 
@@ -113,36 +156,68 @@ def replay_version(
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Refused: no answer could be replayed; with the share of the version's probability that lies where the log's policy never went."""
+    """Refused: no answer could be replayed; with the share of the version's probability that lies
+    where the log's policy never went.
+    """
     if replayed.replay.rows:
         return
     left = "; ".join(f"{count:,} answers: {reason}" for reason, count in replayed.left_out.items())
-    lies = f"{100 * replayed.outside:.3g} % of {replayed.version}'s probability lies on what was not shown; " if replayed.outside else ""
+    lies = (
+        f"{100 * replayed.outside:.3g} % of {replayed.version}'s probability lies on what "
+        "was not shown; "
+        if replayed.outside
+        else ""
+    )
     raise Refused(
-        f"{replayed.endpoint}: no logged answer tells what {replayed.version} would earn: {lies}{left or 'there is no answer'}",
+        f"{replayed.endpoint}: no logged answer tells what {replayed.version} would earn: "
+        f"{lies}{left or 'there is no answer'}",
         remedy="`explore:` of the endpoint shows other orders; or another --since and --until",
     )
 
 
 def checked_question(
-    project: Project, version: str, *, endpoint: str | None = None, since: datetime | None = None, until: datetime | None = None
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Question:
     """The question, checked against what there is. As `replay_version` raises."""
     model, _, number = version.partition("@")
     if not number.isdigit():
-        raise Invalid(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}", remedy="isthmus models list")
+        raise Invalid(
+            f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}",
+            remedy="isthmus models list",
+        )
     digest = manifest_of(project, model, int(number)).digest
     name = endpoint or _endpoint_of(project.spec, model)
     if name not in project.spec.endpoints:
-        raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
+        raise NotFound(
+            f"project.yaml has no endpoint {name}",
+            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
+        )
     _require_log(project, name)
-    return Question(model=model, version=int(number), digest=digest, endpoint=name, window=_window(project, name, since, until))
+    return Question(
+        model=model,
+        version=int(number),
+        digest=digest,
+        endpoint=name,
+        window=_window(project, name, since, until),
+    )
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
-    serving = [e.name for e in spec.endpoints.values() if any(variant.model == model for variant in e.variants)]
+    serving = [
+        e.name
+        for e in spec.endpoints.values()
+        if any(variant.model == model for variant in e.variants)
+    ]
     if len(serving) != 1:
-        raise Invalid(f"{', '.join(serving) or 'no endpoint'} serves {model}", remedy="say whose log: --endpoint NAME")
+        raise Invalid(
+            f"{', '.join(serving) or 'no endpoint'} serves {model}",
+            remedy="say whose log: --endpoint NAME",
+        )
     return serving[0]
 
 
@@ -151,18 +226,28 @@ def _require_log(project: Project, endpoint: str) -> None:
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
     if not has_exposure(project.spec.events[objective.exposure]):
         raise Refused(
-            f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what became of an item that was shown",
-            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers as `exposures` along with the event",
+            f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "
+            "became of an item that was shown",
+            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers "
+            "as `exposures` along with the event",
         )
     for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
         there = project.target.warehouse.observe(stream.name)
         if there is None:
-            raise Refused(f"{stream.name} are not logged", remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic")
+            raise Refused(
+                f"{stream.name} are not logged",
+                remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic",
+            )
         if missing := sorted(set(columns) - {column.name for column in there.columns}):
-            raise Refused(f"{stream.name} has no column {', '.join(missing)} yet", remedy="isthmus apply, then some days of traffic")
+            raise Refused(
+                f"{stream.name} has no column {', '.join(missing)} yet",
+                remedy="isthmus apply, then some days of traffic",
+            )
 
 
-def _window(project: Project, endpoint: str, since: datetime | None, until: datetime | None) -> Window:
+def _window(
+    project: Project, endpoint: str, since: datetime | None, until: datetime | None
+) -> Window:
     """Answers whose outcomes are closed."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
@@ -172,7 +257,10 @@ def _window(project: Project, endpoint: str, since: datetime | None, until: date
     begin = utc_milliseconds(since) if since else moment - RECENT
     end = min(ends, closed)
     if begin >= end:
-        raise Invalid(f"no answer before {end:%Y-%m-%d %H:%M}, whose outcomes are closed, is after {begin}", remedy="an earlier --since")
+        raise Invalid(
+            f"no answer before {end:%Y-%m-%d %H:%M}, whose outcomes are closed, is after {begin}",
+            remedy="an earlier --since",
+        )
     return Window(since=begin, until=end, known=max(known, now))
 
 
@@ -193,7 +281,11 @@ def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
     from ..pipelines.submit import submit
     from ..pipelines.watch import artifact_uri, failure, watch
 
-    state = watch(project, submit(project, pipeline, run=name), on_change=lambda _: project.progress(f"{name} {STEP}", 0, None))
+    state = watch(
+        project,
+        submit(project, pipeline, run=name),
+        on_change=lambda _: project.progress(f"{name} {STEP}", 0, None),
+    )
     if state.phase != "done":
         raise _error(state, failure(project, name, STEP), remedy=f"isthmus runs log {name} {STEP}")
     uri = f"{artifact_uri(project, name, STEP, ARTIFACT)}/{DOCUMENT}"

@@ -1,7 +1,10 @@
-"""What an interleaved run shows: how many more events count for one variant than for the other, a unit. Pure.
+"""What an interleaved run shows: how many more events count for one variant than for the other, a
+unit. Pure.
 
-A unit's y is its events that count for the treatment less those for the control, its d all of these (run_sql.won). The difference is the
-mean of y; the preference is y / d, by the delta method (sums.py): 0.08 is 54 to 46 of what counts. Without a preference both are 0.
+A unit's y is its events that count for the treatment less those for the control, its d all of these
+(run_sql.won). The difference is the
+mean of y; the preference is y / d, by the delta method (sums.py): 0.08 is 54 to 46 of what counts.
+Without a preference both are 0.
 """
 
 from __future__ import annotations
@@ -34,9 +37,16 @@ Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm, as Plain.sums give
 def arms_of(plain: Plain, sums: Arms) -> tuple[MetricArms, ...]:
     """What counts for each variant, a unit."""
     of, metric = _all(plain, sums), plain.first
-    shares = dict(zip(plain.experiment.interleave or (), (_share(of, -1), _share(of, 1)), strict=True))
-    counted = Metric(name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal)
-    rates = {name: as_range(rate) if (rate := interval(share)) else None for name, share in shares.items()}
+    shares = dict(
+        zip(plain.experiment.interleave or (), (_share(of, -1), _share(of, 1)), strict=True)
+    )
+    counted = Metric(
+        name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal
+    )
+    rates = {
+        name: as_range(rate) if (rate := interval(share)) else None
+        for name, share in shares.items()
+    }
     return (MetricArms(metric=counted, role="decides", arms=shares, rates=rates),)
 
 
@@ -53,7 +63,10 @@ def _share(of: Sums, sign: int) -> Sums:
 
 
 def difference(of: Sums, multiple: float) -> Difference | None:
-    """`multiple`: standard errors to either side. None: too few units, or too few events that count."""
+    """`multiple`: standard errors to either side.
+
+    None: too few units, or too few events that count.
+    """
     if not of.enough:
         return None
     return Difference(
@@ -68,35 +81,58 @@ def _around(value: float, multiple: float, variance: float) -> Estimate:
 
 
 def units_needed(plain: Plain, sums: Arms) -> int | None:
-    """Units that the plan's preference needs, four times in five. None: there is no plan, or too little to say."""
+    """Units that the plan's preference needs, four times in five.
+
+    None: there is no plan, or too little to say.
+    """
     of, plan = _all(plain, sums), plain.experiment.plan
     if plan is None or not of.enough:
         return None
-    return math.ceil(z_needed() ** 2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2) or None
+    return (
+        math.ceil(z_needed() ** 2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2)
+        or None
+    )
 
 
 def effects(plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
     """One: the second variant against the first."""
-    of, (_, treatment), goal = _all(plain, sums), plain.experiment.interleave or ("", ""), plain.first.goal
+    of, (_, treatment), goal = (
+        _all(plain, sums),
+        plain.experiment.interleave or ("", ""),
+        plain.first.goal,
+    )
     seen, once = (difference(of, horizon.multiple()) for horizon in (at[plain.first.name], ONCE))
     effect = Effect(metric=WINS, arm=treatment, role="decides", goal=goal, side=side(seen, goal))
     if seen is None or once is None:
         return (effect,)
-    return (replace(effect, relative=as_range(seen.relative), absolute=as_range(seen.absolute), once=as_range(once.relative)),)
+    return (
+        replace(
+            effect,
+            relative=as_range(seen.relative),
+            absolute=as_range(seen.absolute),
+            once=as_range(once.relative),
+        ),
+    )
 
 
 def information_by_metric(plain: Plain, sums: Arms) -> dict[str, float]:
-    """By metric, one over the variance of the preference; empty: nothing varies, or too little is there.
+    """By metric, one over the variance of the preference; empty: nothing varies, or too little is
+    there.
 
-    Not that of wins a unit: who goes on acting has more of them, and their variance grows though more is known.
+    Not that of wins a unit: who goes on acting has more of them, and their variance grows though
+    more is known.
     """
     of = _all(plain, sums)
     variance = of.variance if of.enough else 0.0
     return {plain.first.name: 1 / variance} if variance > 0 else {}
 
 
-def over_time(plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]:
-    """The preference that a look at the end of each day would have shown, after the looks that were taken by then."""
+def over_time(
+    plain: Plain, cells: RunCells, looks: Looks, until: datetime
+) -> tuple[DayEffect, ...]:
+    """The preference that a look at the end of each day would have shown, after the looks that were
+    taken by then.
+    """
     return tuple(_end_of_day(plain, cells, looks, day) for day in cells.days(until))
 
 
@@ -104,7 +140,11 @@ def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> DayEf
     ends = midnight(day + timedelta(days=1))
     sums = plain.sums(cells, ends)
     units = _all(plain, sums).units
-    (effect,) = effects(plain, sums, horizons(plain, looks, information_by_metric(plain, sums), units=units, moment=ends))
+    (effect,) = effects(
+        plain,
+        sums,
+        horizons(plain, looks, information_by_metric(plain, sums), units=units, moment=ends),
+    )
     return DayEffect(day=day.isoformat(), arm=effect.arm, units=units, relative=effect.relative)
 
 
@@ -115,7 +155,10 @@ def conclude(plain: Plain, effect: Effect, age: Age, *, unsound: Verdict | None)
     if effect.side != "open":
         control, treatment = plain.experiment.interleave or ("", "")
         preferred = treatment if effect.side == "better" else control
-        why = f"{', '.join(wins_texts(effect))}. It says which order is preferred, not by how much more it earns: test it with arms."
+        why = (
+            f"{', '.join(wins_texts(effect))}. It says which order is preferred, not by how much "
+            "more it earns: test it with arms."
+        )
         return Conclusion(word="prefers", of=preferred, why=why)
     if age.over:
         return Conclusion(word="undecided", why="The plan is over. No preference is shown.")

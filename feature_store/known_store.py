@@ -1,6 +1,8 @@
-"""What the online store would hold at a moment, had every row come to it when it became known: for asking again what was asked then.
+"""What the online store would hold at a moment, had every row come to it when it became known: for
+asking again what was asked then.
 
-A moment only goes forward. In memory is the newest row of each entity, and a part of the rows that become known next.
+A moment only goes forward. In memory is the newest row of each entity, and a part of the rows that
+become known next.
 """
 
 from __future__ import annotations
@@ -23,15 +25,33 @@ _Row = dict[str, object]
 
 @final
 class KnownStore:
-    """`get` as the OnlineStore's, at `moment`: of rows with event_timestamp and created_timestamp up to it, the newest as the training
+    """`get` as the OnlineStore's, at `moment`: of rows with event_timestamp and created_timestamp
+    up to it, the newest as the training
     set takes it (point_in_time.py). Copies: who asks may change them.
     """
 
-    def __init__(self, project: Project, views: Mapping[str, Sequence[str]], start: datetime, *, chunk: int = CHUNK) -> None:
-        """`views`: features by view. NotFound: there is no such view or feature. Invalid: it was not materialized."""
-        sources = {source.view.name: source for source in view_sources(project.description, tuple(views))} if views else {}
+    def __init__(
+        self,
+        project: Project,
+        views: Mapping[str, Sequence[str]],
+        start: datetime,
+        *,
+        chunk: int = CHUNK,
+    ) -> None:
+        """`views`: features by view.
+
+        NotFound: there is no such view or feature. Invalid: it was not materialized.
+        """
+        sources = (
+            {source.view.name: source for source in view_sources(project.description, tuple(views))}
+            if views
+            else {}
+        )
         self.moment = utc_milliseconds(start)
-        self._views = {name: _View(project, join_view(project, sources[name], names), self.moment, chunk) for name, names in views.items()}
+        self._views = {
+            name: _View(project, join_view(project, sources[name], names), self.moment, chunk)
+            for name, names in views.items()
+        }
 
     def move(self, moment: datetime) -> None:
         """ValueError: it would go back."""
@@ -42,7 +62,10 @@ class KnownStore:
             view.move(moment)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
-        return {view: [dict(row) if (row := self._views[view].rows.get(key)) else None for key in keys] for view, keys in wanted.items()}
+        return {
+            view: [dict(row) if (row := self._views[view].rows.get(key)) else None for key in keys]
+            for view, keys in wanted.items()
+        }
 
 
 @final
@@ -65,7 +88,10 @@ class _View:
         before = self.rows.get(known["entity_key"])
         if before is None or known["event_timestamp"] >= before["feature_timestamp"]:
             features = {feature.name: known[feature.name] for feature in self._view.features}
-            self.rows[known["entity_key"]] = {"feature_timestamp": known["event_timestamp"], **features}
+            self.rows[known["entity_key"]] = {
+                "feature_timestamp": known["event_timestamp"],
+                **features,
+            }
 
     def _updates(self) -> Iterator[dict[str, Any]]:
         after: dict[str, Any] = {"known": self._start, "key": "", "event": self._start}
@@ -75,16 +101,23 @@ class _View:
             full = len(rows) >= self._chunk
             yield from rows
             if full:
-                after = {"known": rows[-1]["created_timestamp"], "key": rows[-1]["entity_key"], "event": rows[-1]["event_timestamp"]}
+                after = {
+                    "known": rows[-1]["created_timestamp"],
+                    "key": rows[-1]["entity_key"],
+                    "event": rows[-1]["event_timestamp"],
+                }
 
     def _query(self, sql: str, params: Mapping[str, object]) -> Any:
         names = "".join(f", {feature.name}" for feature in self._view.features)
         columns = f"entity_key, event_timestamp, created_timestamp{names}"
         text = sql.format(columns=columns, view=self._view.history, limit=self._chunk)
-        return self._project.target.warehouse.query(text, {"published": self._view.known_until, **params})
+        return self._project.target.warehouse.query(
+            text, {"published": self._view.known_until, **params}
+        )
 
 
-# created_timestamp is never before event_timestamp, as `materialize` writes it: it is when the row became known
+# created_timestamp is never before event_timestamp, as `materialize` writes it: it is when the row
+# became known
 _FIRST = """SELECT {columns} FROM (
 SELECT {columns}, row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_age
 FROM {view} WHERE created_timestamp <= $since AND created_timestamp <= $published) AS isthmus_aged WHERE isthmus_age = 1"""
@@ -94,4 +127,10 @@ ORDER BY created_timestamp, entity_key, event_timestamp LIMIT {limit}"""
 
 
 def _aware(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in row.items()} for row in rows]
+    return [
+        {
+            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]

@@ -1,4 +1,7 @@
-"""Warehouse and OnlineStore. Data crosses as `pyarrow.Table`, every timestamp UTC in milliseconds without a zone in the type."""
+"""Warehouse and OnlineStore.
+
+Data crosses as `pyarrow.Table`, every timestamp UTC in milliseconds without a zone in the type.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ Params = Mapping[str, object]
 
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A table partitioned by `dt` (STRING, the UTC date of `time_column`), or a view when `view_sql` is given."""
+    """A table partitioned by `dt` (STRING, the UTC date of `time_column`), or a view when
+    `view_sql` is given.
+    """
 
     name: str
     columns: tuple[Column, ...]  # without dt; of a view: empty, they follow from the SQL
@@ -28,8 +33,13 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class TableState(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
-    rows: int | None  # stored; None: of a view, or only a query could tell (a cloud's table of many files)
-    size: int | None = None  # bytes of its files, where reading them is paid for; None of a view, and where nothing is
+    rows: (
+        int | None
+    )  # stored; None: of a view, or only a query could tell (a cloud's table of many files)
+    size: int | None = (
+        # bytes of its files, where reading them is paid for; None of a view, and where nothing is
+        None
+    )
 
 
 class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +68,19 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Warehouse(Protocol):
-    """Append-only tables, and SQL in our subset of DuckDB's. A batch is written once, whoever repeats it."""
+    """Append-only tables, and SQL in our subset of DuckDB's.
+
+    A batch is written once, whoever repeats it.
+    """
 
     def apply(self, table: TableSpec) -> None:
         """Create, or add columns. Invalid: drop, rename, narrowing."""
         ...
 
     def observe(self, table: str) -> TableState | None:
-        """Columns, and rows and bytes where they cost no query (TableState); None: there is no such table or view."""
+        """Columns, and rows and bytes where they cost no query (TableState); None: there is no such
+        table or view.
+        """
         ...
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
@@ -86,7 +101,10 @@ class Warehouse(Protocol):
 
 
 class OnlineStore(Protocol):
-    """The latest row per entity of a history table, for reads of milliseconds. A projection: it can always be rebuilt."""
+    """The latest row per entity of a history table, for reads of milliseconds.
+
+    A projection: it can always be rebuilt.
+    """
 
     def apply(self, view: OnlineViewSpec) -> None:
         """Over a history table that is there: BigQuery makes no view of one that is not."""
@@ -97,12 +115,21 @@ class OnlineStore(Protocol):
         ...
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Blocking, resumable. Afterwards `get` serves for every entity the row that history held at `until`, or a later sync's."""
+        """Blocking, resumable.
+
+        Afterwards `get` serves for every entity the row that history held at `until`, or a later
+        sync's.
+        """
         ...
 
-    def get(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, list[dict[str, object] | None]]:
-        """By view, one row per key of it, in order, duplicates kept; None where the store has none. One round trip where the cloud can.
+    def get(
+        self, wanted: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, list[dict[str, object] | None]]:
+        """By view, one row per key of it, in order, duplicates kept; None where the store has none.
 
-        A row has feature_timestamp (the history row's event_timestamp) and the view's features; timestamps are aware UTC datetimes.
+        One round trip where the cloud can.
+
+        A row has feature_timestamp (the history row's event_timestamp) and the view's features;
+        timestamps are aware UTC datetimes.
         """
         ...

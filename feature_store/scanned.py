@@ -1,4 +1,6 @@
-"""What a computation of views reads and costs, where a target is paid by bytes: known before the as-known check runs."""
+"""What a computation of views reads and costs, where a target is paid by bytes: known before the
+as-known check runs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     def times(self, computations: int) -> str:
         """`7 GB`, `7 GB (0.04 USD)`: of so many."""
         cost = self.cost(computations)
-        return spoken_bytes(computations * self.size) + (f" ({cost:.2f} USD)" if cost is not None else "")
+        return spoken_bytes(computations * self.size) + (
+            f" ({cost:.2f} USD)" if cost is not None else ""
+        )
 
     def cost(self, computations: int) -> Decimal | None:
         """USD; None: unknown."""
@@ -43,7 +47,10 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
-    """What computing each of these views (default: all) once reads. None where nothing is paid for reading."""
+    """What computing each of these views (default: all) once reads.
+
+    None where nothing is paid for reading.
+    """
     size = scanned_bytes(project, views)
     return None if size is None else scan_of(project, size)
 
@@ -51,19 +58,29 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 def scan_of(project: Project, size: int) -> Scan:
     """What reading so many bytes once costs."""
     profile, priced = project.target.profile, project.target.adapter.scan_price
-    return Scan(size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile))
+    return Scan(
+        size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile)
+    )
 
 
 def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int | None:
-    """Of computing each of these views (default: all) once: the sizes of the files that its SQL names, as often as it names them.
+    """Of computing each of these views (default: all) once: the sizes of the files that its SQL
+    names, as often as it names them.
 
-    None where nothing is paid for reading. An engine that reads only some columns or dates of a table reads less.
+    None where nothing is paid for reading. An engine that reads only some columns or dates of a
+    table reads less.
     """
     reads: Counter[str] = Counter()
     for source in view_sources(project.description, views):
         for relation, times in _named(source.view.sql, _relations(project.spec)).items():
-            reads += Counter({table: times * number for table, number in _tables(project.spec, relation).items()})
-    sizes = {table: state.size for table in reads if (state := project.target.warehouse.observe(table)) is not None}
+            reads += Counter(
+                {table: times * number for table, number in _tables(project.spec, relation).items()}
+            )
+    sizes = {
+        table: state.size
+        for table in reads
+        if (state := project.target.warehouse.observe(table)) is not None
+    }
     known = {table: size for table, size in sizes.items() if size is not None}
     return sum(reads[table] * size for table, size in known.items()) if known else None
 

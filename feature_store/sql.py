@@ -1,7 +1,11 @@
-"""The neutral subset of DuckDB's SQL: what every target can say with one meaning. Pure: text in, problems out.
+"""The neutral subset of DuckDB's SQL: what every target can say with one meaning.
 
-An allow-list of syntax-tree nodes and of their parts (sql_forms.py) with rules on single nodes (sql_rules.py). It judges the text alone;
-types and names are judged by schema.py, against the project's relations. What it cannot see: ln and sqrt of what they are not defined for
+Pure: text in, problems out.
+
+An allow-list of syntax-tree nodes and of their parts (sql_forms.py) with rules on single nodes
+(sql_rules.py). It judges the text alone;
+types and names are judged by schema.py, against the project's relations. What it cannot see: ln and
+sqrt of what they are not defined for
 (nan in DuckDB and Athena, an error in BigQuery), and sums beyond 64 bits (an error on the clouds).
 """
 
@@ -35,7 +39,9 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Everything in the text that is not in the subset, in the order of lines; empty when it is sound."""
+    """Everything in the text that is not in the subset, in the order of lines; empty when it is
+    sound.
+    """
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return (tree,)
@@ -44,7 +50,10 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def parse(sql: str) -> exp.Query:
-    """The tree of a text that `check` accepts, the caller's own. ValueError for one that it refuses: ask `check` first."""
+    """The tree of a text that `check` accepts, the caller's own.
+
+    ValueError for one that it refuses: ask `check` first.
+    """
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         raise ValueError(f"line {tree.line}: {tree.what}: {tree.why}")  # noqa: TRY004  the text is wrong, not its type
@@ -58,7 +67,9 @@ def digest(sql: str) -> str:
 
 
 def tables(sql: str) -> frozenset[str]:
-    """The relations that a query reads, in lower case, without its own WITH names; empty when it cannot be read."""
+    """The relations that a query reads, in lower case, without its own WITH names; empty when it
+    cannot be read.
+    """
     return frozenset(reads(sql))
 
 
@@ -76,7 +87,9 @@ def reads(sql: str) -> Counter[str]:
 
 
 def line_of(node: exp.Expr, default: int = 1) -> int:
-    """Where a node stands, 1-based: its own mark, else the first of its children's, else its nearest parent's."""
+    """Where a node stands, 1-based: its own mark, else the first of its children's, else its
+    nearest parent's.
+    """
     marks = [int(found.meta["line"]) for found in node.walk() if "line" in found.meta]
     if marks:
         return min(marks)
@@ -85,13 +98,21 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 
 def _parse(sql: str) -> exp.Query | SqlProblem:
     try:
-        statements = [tree for tree in _statements(sql) if tree is not None and not isinstance(tree, exp.Semicolon)]
+        statements = [
+            tree
+            for tree in _statements(sql)
+            if tree is not None and not isinstance(tree, exp.Semicolon)
+        ]
     except (ParseError, TokenError, RecursionError) as error:
         return _unparsed(sql, error)
     if not statements:
         return SqlProblem(line=1, what="no statement", why="write one SELECT")
     if len(statements) > 1:
-        return SqlProblem(line=line_of(statements[1]), what=f"{len(statements)} statements", why="a view is exactly one SELECT")
+        return SqlProblem(
+            line=line_of(statements[1]),
+            what=f"{len(statements)} statements",
+            why="a view is exactly one SELECT",
+        )
     tree = statements[0]
     if not isinstance(tree, exp.Select | exp.Union):
         what = (tree.key if isinstance(tree, exp.Expr) else type(tree).__name__).upper()
@@ -101,28 +122,45 @@ def _parse(sql: str) -> exp.Query | SqlProblem:
 
 def _unparsed(sql: str, error: Exception) -> SqlProblem:
     if isinstance(error, RecursionError):
-        return SqlProblem(line=1, what="nested too deeply", why="no engine takes it: use fewer parentheses, or steps in a WITH")
+        return SqlProblem(
+            line=1,
+            what="nested too deeply",
+            why="no engine takes it: use fewer parentheses, or steps in a WITH",
+        )
     if isinstance(error, TokenError):
-        return SqlProblem(line=_line_of_token_error(sql), what="syntax error", why=f"a quote or a comment is not closed ({error})")
+        return SqlProblem(
+            line=_line_of_token_error(sql),
+            what="syntax error",
+            why=f"a quote or a comment is not closed ({error})",
+        )
     first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
     near = f" near {first['highlight']!r}" if first.get("highlight") else ""
-    return SqlProblem(line=first.get("line") or 1, what=f"syntax error{near}", why=first.get("description") or str(error))
+    return SqlProblem(
+        line=first.get("line") or 1,
+        what=f"syntax error{near}",
+        why=first.get("description") or str(error),
+    )
 
 
-@lru_cache(maxsize=64)  # a query is judged, bound and rendered by one text: a copy of a tree takes a quarter of the time
+@lru_cache(
+    maxsize=64
+)  # a query is judged, bound and rendered by one text: a copy of a tree takes a quarter of the time
 def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
     """For all who ask: nobody changes them."""
     opening = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", sql, re.DOTALL)
     word = opening.group(1).upper() if opening else ""
     if word and word not in {"SELECT", "WITH", "FROM"}:
-        # not given to sqlglot, which would log a warning of its own for statements that it does not know
+        # not given to sqlglot, which would log a warning of its own for statements that it does not
+        # know
         line = sql.upper()[: sql.upper().index(word)].count("\n") + 1
         raise ParseError.new(f"{word} does not begin a SELECT", line=line, highlight=word)
     return tuple(sqlglot.parse(sql, dialect="duckdb"))
 
 
 def _line_of_token_error(sql: str) -> int:
-    """The tokenizer tells no line: the shortest beginning of the text that fails ends in the line that is wrong."""
+    """The tokenizer tells no line: the shortest beginning of the text that fails ends in the line
+    that is wrong.
+    """
     lines = sql.split("\n")
     for count in range(len(lines), 0, -1):
         try:
@@ -134,11 +172,17 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """A clause has no mark of its own: its contents', else that of its first word in the text, else its node's."""
+    """A clause has no mark of its own: its contents', else that of its first word in the text, else
+    its node's.
+    """
     if isinstance(part, exp.Expr) and any("line" in found.meta for found in part.walk()):
         return line_of(part)
     word = what.split(maxsplit=1)[0].upper()
-    places = (token.line for token in sqlglot.tokenize(sql, dialect="duckdb") if token.text.upper() == word)
+    places = (
+        token.line
+        for token in sqlglot.tokenize(sql, dialect="duckdb")
+        if token.text.upper() == word
+    )
     return next(places, line_of(node))
 
 
@@ -147,13 +191,18 @@ def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
     while pending:
         node = pending.pop()
         if type(node) not in FORMS:
-            what, why = STRANGERS.get(type(node), (_named(node), "it is not in the SQL that all targets share"))
+            what, why = STRANGERS.get(
+                type(node), (_named(node), "it is not in the SQL that all targets share")
+            )
             yield SqlProblem(line=line_of(node), what=what, why=why)
             continue  # what is inside of it is not worth a second message
         parts = FORMS[type(node)]
         for part, value in node.args.items():
             if value and part not in parts and (part, type(node)) != ("method", exp.Join):
-                what, why = PARTS.get((type(node), part), (f"{part} of {_named(node)}", "it is not in the SQL that all targets share"))
+                what, why = PARTS.get(
+                    (type(node), part),
+                    (f"{part} of {_named(node)}", "it is not in the SQL that all targets share"),
+                )
                 yield SqlProblem(line=_line_of_part(value, what, node, sql), what=what, why=why)
         for what, why in troubles(node):
             yield SqlProblem(line=line_of(node), what=what, why=why)

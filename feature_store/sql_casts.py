@@ -21,15 +21,24 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil)
 
 
 def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> Iterator[SqlProblem]:
-    """Of a timestamp or a float to text, and of a float to a whole number. What cannot be typed is left to who runs it.
+    """Of a timestamp or a float to text, and of a float to a whole number.
+
+    What cannot be typed is left to who runs it.
 
     The tree is used up.
     """
     schema: dict[str, object] = {
-        name.lower(): {column.name.lower(): sql_type(column.type) for column in columns} for name, columns in relations.items()
+        name.lower(): {column.name.lower(): sql_type(column.type) for column in columns}
+        for name, columns in relations.items()
     }
     try:
-        qualified = qualify(tree, schema=schema, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False)
+        qualified = qualify(
+            tree,
+            schema=schema,
+            dialect="duckdb",
+            validate_qualify_columns=False,
+            quote_identifiers=False,
+        )
         typed = annotate_types(qualified, schema=schema, dialect="duckdb")
     except SqlglotError:
         return
@@ -38,11 +47,17 @@ def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> I
         to, kind = CASTS.get(cast.args["to"].this), value.type.this if value.type else None
         if to == "string" and kind in _TIMES:
             yield SqlProblem(
-                line=line_of(cast), what="a cast of a timestamp to VARCHAR", why="engines print it differently; keep the timestamp"
+                line=line_of(cast),
+                what="a cast of a timestamp to VARCHAR",
+                why="engines print it differently; keep the timestamp",
             )
         elif to == "string" and kind in _FLOATS:
             why = "engines print floats differently; CAST(round(x) AS BIGINT) first"
             yield SqlProblem(line=line_of(cast), what="a cast of a DOUBLE to VARCHAR", why=why)
-        elif to == "int64" and kind in _FLOATS and not (isinstance(value, _WHOLE) and not value.args.get("decimals")):
+        elif (
+            to == "int64"
+            and kind in _FLOATS
+            and not (isinstance(value, _WHOLE) and not value.args.get("decimals"))
+        ):
             why = "engines round halves differently; round(), floor() or ceil() it first"
             yield SqlProblem(line=line_of(cast), what="a cast of a DOUBLE to BIGINT", why=why)

@@ -1,4 +1,6 @@
-"""Where a column of a query comes from: the relations' columns below an expression, through subqueries, WITH and UNION ALL. Pure."""
+"""Where a column of a query comes from: the relations' columns below an expression, through
+subqueries, WITH and UNION ALL. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 Relations = Mapping[str, Collection[str]]  # relation -> its columns, all in lower case
-PLAIN = frozenset({exp.Alias, exp.Column, exp.Identifier, exp.Paren, exp.Star})  # what hands a value on as it is
+PLAIN = frozenset(
+    {exp.Alias, exp.Column, exp.Identifier, exp.Paren, exp.Star}
+)  # what hands a value on as it is
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +45,9 @@ def branches(scope: Scope) -> Iterator[Scope]:
 
 
 def tables_read(scope: Scope) -> Iterator[exp.Table]:
-    """Every relation that a query reads at any depth, also in EXISTS and IN; a WITH that nobody uses is not read."""
+    """Every relation that a query reads at any depth, also in EXISTS and IN; a WITH that nobody
+    uses is not read.
+    """
     for _, source in scope.selected_sources.values():
         if isinstance(source, Scope):
             yield from tables_read(source)
@@ -57,7 +63,9 @@ def selects(scope: Scope) -> list[exp.Expr]:
 
 
 def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
-    """Each side of a query with its expression of one column; None where it has none. Sides of a UNION ALL go by position.
+    """Each side of a query with its expression of one column; None where it has none.
+
+    Sides of a UNION ALL go by position.
 
     Behind a * the column stands for itself.
     """
@@ -69,7 +77,9 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
             place = names.index(name)
             yield side, returned[place] if place < len(returned) else None
         else:
-            own = [projection for projection in returned if projection.alias_or_name.lower() == name]
+            own = [
+                projection for projection in returned if projection.alias_or_name.lower() == name
+            ]
             yield side, own[0] if own else exp.column(name) if starred else None
 
 
@@ -80,7 +90,9 @@ def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage
         return origin | _column(expression, scope, relations)
     if isinstance(expression, exp.Query):
         query = expression.unnest()
-        inner = next((subquery for subquery in scope.subquery_scopes if subquery.expression is query), None)
+        inner = next(
+            (subquery for subquery in scope.subquery_scopes if subquery.expression is query), None
+        )
         for side in branches(inner) if inner else ():
             for projection in selects(side):
                 origin |= lineage(projection, side, relations)
@@ -116,4 +128,6 @@ def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
     if name in {projection.alias_or_name.lower() for projection in selects(first)}:
         return True
     starred = any(projection.is_star for projection in selects(first))
-    return starred and any(_has(inner, name, relations) for _, inner in first.selected_sources.values())
+    return starred and any(
+        _has(inner, name, relations) for _, inner in first.selected_sources.values()
+    )

@@ -1,4 +1,6 @@
-"""Names in a view's SQL: those that only DuckDB resolves (an alias used in the SELECT that makes it), and those that are ours. Pure."""
+"""Names in a view's SQL: those that only DuckDB resolves (an alias used in the SELECT that makes
+it), and those that are ours. Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,32 @@ from .sql import line_of
 
 
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
-    """CTEs, aliases, windows and columns below the outermost SELECT whose names begin as ours do, once each."""
-    outputs = [select.args.get("alias") for select in tree.selects]  # judged as features (view_columns.py)
-    names = [node for node in tree.find_all(exp.Identifier) if not any(node is output for output in outputs)]
-    ours = sorted((line_of(node), node.name) for node in names if node.name.lower().startswith(OURS))
+    """CTEs, aliases, windows and columns below the outermost SELECT whose names begin as ours do,
+    once each.
+    """
+    outputs = [
+        select.args.get("alias") for select in tree.selects
+    ]  # judged as features (view_columns.py)
+    names = [
+        node
+        for node in tree.find_all(exp.Identifier)
+        if not any(node is output for output in outputs)
+    ]
+    ours = sorted(
+        (line_of(node), node.name) for node in names if node.name.lower().startswith(OURS)
+    )
     for name, line in {name: line for line, name in reversed(ours)}.items():
         what, why = name_problem(name) or (f"{name} is not a name", "choose another name")
         yield SqlProblem(line=line, what=f"{name}: {what}", why=why)
 
 
-def reused_aliases(tree: exp.Query, relations: Mapping[str, Collection[str]]) -> tuple[SqlProblem, ...]:
-    """`SELECT a + 1 AS b, b * 2 AS c` and aliases in WHERE, GROUP BY, HAVING and windows. ORDER BY may use them on every target."""
+def reused_aliases(
+    tree: exp.Query, relations: Mapping[str, Collection[str]]
+) -> tuple[SqlProblem, ...]:
+    """`SELECT a + 1 AS b, b * 2 AS c` and aliases in WHERE, GROUP BY, HAVING and windows.
+
+    ORDER BY may use them on every target.
+    """
     try:
         scopes = traverse_scope(tree)
     except SqlglotError:  # two sources of one name: the engine says so, with the place
@@ -37,7 +54,11 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
     select = scope.expression
     if not isinstance(select, exp.Select):
         return
-    aliases = {projection.alias.lower() for projection in select.selects if isinstance(projection, exp.Alias)}
+    aliases = {
+        projection.alias.lower()
+        for projection in select.selects
+        if isinstance(projection, exp.Alias)
+    }
     columns = _columns(scope, relations)
     if columns is None:
         return
@@ -48,12 +69,15 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
         yield SqlProblem(
             line=line_of(column),
             what=f"the alias {column.name} inside its own SELECT",
-            why="only DuckDB allows that: repeat the expression, or use the name in a SELECT around it",
+            why="only DuckDB allows that: repeat the expression, or use the name in a SELECT "
+            "around it",
         )
 
 
 def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozenset[str] | None:
-    """Every column in reach of a SELECT, in lower case; None when it cannot be told (a * of something unknown)."""
+    """Every column in reach of a SELECT, in lower case; None when it cannot be told (a * of
+    something unknown).
+    """
     columns: set[str] = set()
     for source in scope.sources.values():
         names = _outputs(source, relations)

@@ -1,4 +1,6 @@
-"""What the table of forms cannot say: rules on single nodes, each yielding what is wrong and what to write instead."""
+"""What the table of forms cannot say: rules on single nodes, each yielding what is wrong and what
+to write instead.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,19 @@ Trouble = tuple[str, str]
 Rule = Callable[[exp.Expr], Iterator[Trouble]]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-INTERVAL_MILLISECONDS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000, "WEEK": 604_800_000}
-TRUNCATE_TO = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "YEAR"})  # a BigQuery week begins on Sunday
-EXTRACTED = frozenset({"YEAR", "MONTH", "DAY", "HOUR", "MINUTE"})  # weekdays are counted from other days
+INTERVAL_MILLISECONDS = {
+    "SECOND": 1_000,
+    "MINUTE": 60_000,
+    "HOUR": 3_600_000,
+    "DAY": 86_400_000,
+    "WEEK": 604_800_000,
+}
+TRUNCATE_TO = frozenset(
+    {"SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "YEAR"}
+)  # a BigQuery week begins on Sunday
+EXTRACTED = frozenset(
+    {"YEAR", "MONTH", "DAY", "HOUR", "MINUTE"}
+)  # weekdays are counted from other days
 CASTS = {
     exp.DType.BOOLEAN: "bool",
     exp.DType.INT: "int64",
@@ -30,7 +42,17 @@ CASTS = {
 }
 _TYPES = ", ".join(map(sql_type, COLUMN_TYPES))
 _ZONED = frozenset({exp.DType.TIMESTAMPTZ, exp.DType.TIMESTAMPLTZ})
-_FRACTIONAL = (exp.Div, exp.Avg, exp.Ln, exp.Exp, exp.Sqrt, exp.Pow, exp.Stddev, exp.StddevSamp, exp.Variance)
+_FRACTIONAL = (
+    exp.Div,
+    exp.Avg,
+    exp.Ln,
+    exp.Exp,
+    exp.Sqrt,
+    exp.Pow,
+    exp.Stddev,
+    exp.StddevSamp,
+    exp.Variance,
+)
 _WHOLE = (exp.Round, exp.Floor, exp.Ceil, exp.Count, exp.Length, exp.Extract, exp.DateDiff)
 
 
@@ -40,7 +62,11 @@ def is_integer(node: object) -> bool:
 
 def unit_of(interval: exp.Expr) -> str:
     """DAY for DAY, DAYS, day; empty when there is none."""
-    return str(interval.args["unit"].name).upper().removesuffix("S") if interval.args.get("unit") else ""
+    return (
+        str(interval.args["unit"].name).upper().removesuffix("S")
+        if interval.args.get("unit")
+        else ""
+    )
 
 
 def milliseconds(interval: exp.Expr) -> int:
@@ -58,7 +84,9 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def definition(window: exp.Window) -> exp.Window | None:
-    """The window itself, or the one that `OVER name` refers to in its SELECT; None when there is none of that name."""
+    """The window itself, or the one that `OVER name` refers to in its SELECT; None when there is
+    none of that name.
+    """
     name = window.args.get("alias")
     if name is None or window.arg_key == "windows":
         return window
@@ -70,7 +98,10 @@ def definition(window: exp.Window) -> exp.Window | None:
 def _identifier(node: exp.Expr) -> Iterator[Trouble]:
     named_by_table = isinstance(node.parent, exp.Table) and node.arg_key == "this"
     if not NAME.fullmatch(node.name) and not named_by_table:
-        yield f'the name "{node.name}"', "names are letters, digits and _ on every target; rename it where it comes from"
+        yield (
+            f'the name "{node.name}"',
+            "names are letters, digits and _ on every target; rename it where it comes from",
+        )
 
 
 _ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds without a schema
@@ -78,9 +109,15 @@ _ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds with
 
 def _table(node: exp.Expr) -> Iterator[Trouble]:
     if not isinstance(node.this, exp.Identifier):
-        yield f"{node.this.sql(dialect='duckdb')} as a relation", "read from events, objectives and tables of project.yaml"
+        yield (
+            f"{node.this.sql(dialect='duckdb')} as a relation",
+            "read from events, objectives and tables of project.yaml",
+        )
     elif not NAME.fullmatch(node.this.name):
-        yield f"the file {node.this.name!r} as a relation", "declare it under `tables` in project.yaml and use its name"
+        yield (
+            f"the file {node.this.name!r} as a relation",
+            "declare it under `tables` in project.yaml and use its name",
+        )
     elif node.this.name.lower().startswith(_ENGINES_OWN):
         yield f"{node.this.name} as a relation", "it is the laptop's engine's own; no cloud has it"
 
@@ -94,17 +131,30 @@ def _join(node: exp.Expr) -> Iterator[Trouble]:
     kind, side = str(node.args.get("kind") or "").upper(), str(node.args.get("side") or "").upper()
     method = str(node.args.get("method") or "").upper()
     if method:
-        why = "write ON" if method == "NATURAL" else "the clouds' references have none; use row_number() over a LEFT JOIN"
+        why = (
+            "write ON"
+            if method == "NATURAL"
+            else "the clouds' references have none; use row_number() over a LEFT JOIN"
+        )
         yield f"{method} JOIN", why
     elif kind not in {"", "INNER", "CROSS", "OUTER"} or side not in {"", "LEFT"}:
-        yield f"{side or kind} JOIN", "the subset has JOIN, LEFT JOIN and CROSS JOIN; write EXISTS for SEMI, NOT EXISTS for ANTI"
+        yield (
+            f"{side or kind} JOIN",
+            (
+                "the subset has JOIN, LEFT JOIN and CROSS JOIN; write EXISTS for SEMI, NOT "
+                "EXISTS for ANTI"
+            ),
+        )
     elif kind != "CROSS" and not node.args.get("on") and not node.args.get("using"):
         yield "relations joined by a comma or without ON", "write JOIN ... ON, or CROSS JOIN"
 
 
 def _union(node: exp.Expr) -> Iterator[Trouble]:
     if node.args.get("distinct"):
-        yield "UNION", "write UNION ALL, with SELECT DISTINCT or GROUP BY around it where rows must differ"
+        yield (
+            "UNION",
+            "write UNION ALL, with SELECT DISTINCT or GROUP BY around it where rows must differ",
+        )
 
 
 def _limit(node: exp.Expr) -> Iterator[Trouble]:
@@ -132,42 +182,77 @@ def _if(node: exp.Expr) -> Iterator[Trouble]:
 
 def _is(node: exp.Expr) -> Iterator[Trouble]:
     if not isinstance(node.args["expression"], exp.Null):
-        yield "IS with something else than NULL", "Athena has IS NULL, IS NOT NULL and IS DISTINCT FROM"
+        yield (
+            "IS with something else than NULL",
+            "Athena has IS NULL, IS NOT NULL and IS DISTINCT FROM",
+        )
 
 
 def _like(node: exp.Expr) -> Iterator[Trouble]:
     pattern = node.args["expression"]
     if not (isinstance(pattern, exp.Literal) and pattern.is_string and "\\" not in pattern.name):
-        yield "LIKE with a pattern that is not plain text", "BigQuery reads a backslash as an escape; write a literal without one"
+        yield (
+            "LIKE with a pattern that is not plain text",
+            "BigQuery reads a backslash as an escape; write a literal without one",
+        )
 
 
 def _mod(node: exp.Expr) -> Iterator[Trouble]:
     if not is_integer(node.args["expression"]) or not int(node.args["expression"].name):
-        yield "% by something else than a whole number", "BigQuery's MOD takes no floats; write a - b * floor(a / b)"
+        yield (
+            "% by something else than a whole number",
+            "BigQuery's MOD takes no floats; write a - b * floor(a / b)",
+        )
 
 
 def _interval(node: exp.Expr) -> Iterator[Trouble]:
     if not isinstance(node, exp.Interval):
         return
     amount, unit = node.this, unit_of(node)
-    if unit not in INTERVAL_MILLISECONDS or not (isinstance(amount, exp.Literal) and amount.name.isdigit()):
-        yield f"{node.sql(dialect='duckdb')}", "an interval is a whole number of SECOND, MINUTE, HOUR, DAY or WEEK: INTERVAL 7 DAY"
-    elif not (isinstance(node.parent, exp.WindowSpec) or (isinstance(node.parent, exp.Add | exp.Sub) and node.arg_key == "expression")):
-        yield "an interval in this place", "add it to a timestamp or take it away: event_timestamp + INTERVAL 7 DAY"
+    if unit not in INTERVAL_MILLISECONDS or not (
+        isinstance(amount, exp.Literal) and amount.name.isdigit()
+    ):
+        yield (
+            f"{node.sql(dialect='duckdb')}",
+            "an interval is a whole number of SECOND, MINUTE, HOUR, DAY or WEEK: INTERVAL 7 DAY",
+        )
+    elif not (
+        isinstance(node.parent, exp.WindowSpec)
+        or (isinstance(node.parent, exp.Add | exp.Sub) and node.arg_key == "expression")
+    ):
+        yield (
+            "an interval in this place",
+            "add it to a timestamp or take it away: event_timestamp + INTERVAL 7 DAY",
+        )
 
 
 def _cast(node: exp.Expr) -> Iterator[Trouble]:
     to, value = node.args["to"].this, node.this
     if to in _ZONED:
-        yield "TIMESTAMPTZ", "timestamps are plain UTC here; write TIMESTAMP '2019-11-24 00:00:00', without a zone"
+        yield (
+            "TIMESTAMPTZ",
+            "timestamps are plain UTC here; write TIMESTAMP '2019-11-24 00:00:00', without a zone",
+        )
     elif to not in CASTS:
-        yield f"a cast to {node.args['to'].sql(dialect='duckdb')}", f"the types of every target are {_TYPES}"
+        yield (
+            f"a cast to {node.args['to'].sql(dialect='duckdb')}",
+            f"the types of every target are {_TYPES}",
+        )
     elif CASTS[to] == "timestamp" and isinstance(value, exp.Literal):
         if parse_timestamp(value.name) is None:
-            yield f"TIMESTAMP '{value.name}'", "write UTC without a zone, to milliseconds at most: TIMESTAMP '2019-11-24 00:00:00'"
+            yield (
+                f"TIMESTAMP '{value.name}'",
+                (
+                    "write UTC without a zone, to milliseconds at most: TIMESTAMP '2019-11-24 "
+                    "00:00:00'"
+                ),
+            )
     elif CASTS[to] in {"int64", "string"} and _may_be_fractional(value):
         kind = node.args["to"].sql(dialect="duckdb")
-        yield f"a cast of a fraction to {kind}", "engines round and print floats differently; round() it first"
+        yield (
+            f"a cast of a fraction to {kind}",
+            "engines round and print floats differently; round() it first",
+        )
 
 
 def _may_be_fractional(value: exp.Expr) -> bool:
@@ -176,7 +261,9 @@ def _may_be_fractional(value: exp.Expr) -> bool:
     if isinstance(value, exp.Literal):
         return not value.is_string and not is_integer(value)
     return isinstance(value, _FRACTIONAL) or any(
-        _may_be_fractional(child) for child in value.iter_expressions() if not isinstance(child, exp.Predicate)
+        _may_be_fractional(child)
+        for child in value.iter_expressions()
+        if not isinstance(child, exp.Predicate)
     )
 
 
@@ -200,7 +287,10 @@ def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
         value = node.args.get(part)
         name = value.name.upper() if isinstance(value, exp.Expr) else ""
         if name not in allowed:
-            yield f"{what} with {name or 'no unit'}", f"the same on every target are {', '.join(sorted(allowed))}"
+            yield (
+                f"{what} with {name or 'no unit'}",
+                f"the same on every target are {', '.join(sorted(allowed))}",
+            )
 
     return rule
 
@@ -226,17 +316,28 @@ def _window(node: exp.Expr) -> Iterator[Trouble]:
     if function not in AGGREGATES | RANKING | NAVIGATION:
         yield f"{node.this.sql(dialect='duckdb')} OVER", "it is no window function of every target"
         return
-    if node.args.get("alias") and any(node.args.get(part) for part in ("partition_by", "order", "spec")):
-        yield f"OVER ({node.args['alias'].name} ...)", "write the window out, or name it as a whole: OVER name"
+    if node.args.get("alias") and any(
+        node.args.get(part) for part in ("partition_by", "order", "spec")
+    ):
+        yield (
+            f"OVER ({node.args['alias'].name} ...)",
+            "write the window out, or name it as a whole: OVER name",
+        )
         return
     window = definition(node)
     if window is None:
         yield f"OVER {node.args['alias'].name}", "no WINDOW of this SELECT has that name"
         return
     if function not in AGGREGATES and not window.args.get("order"):
-        yield f"{node.this.key}() over a window without ORDER BY", "its answer would be any row's; order the window"
+        yield (
+            f"{node.this.key}() over a window without ORDER BY",
+            "its answer would be any row's; order the window",
+        )
     if function in RANKING and window.args.get("spec"):
-        yield f"{node.this.key}() over a window with a frame", "the clouds refuse a frame here; give it a window of its own"
+        yield (
+            f"{node.this.key}() over a window with a frame",
+            "the clouds refuse a frame here; give it a window of its own",
+        )
 
 
 def _frame(node: exp.Expr) -> Iterator[Trouble]:
@@ -246,17 +347,30 @@ def _frame(node: exp.Expr) -> Iterator[Trouble]:
         yield f"{kind} in a window", "BigQuery has ROWS and RANGE"
         return
     offsets = [bound for bound in bounds if isinstance(bound, exp.Expr)]
-    if any(not is_integer(offset) and not (kind == "RANGE" and isinstance(offset, exp.Interval)) for offset in offsets):
-        yield f"a computed bound of {kind}", "write a whole number, or in RANGE an interval: INTERVAL 7 DAY PRECEDING"
+    if any(
+        not is_integer(offset) and not (kind == "RANGE" and isinstance(offset, exp.Interval))
+        for offset in offsets
+    ):
+        yield (
+            f"a computed bound of {kind}",
+            "write a whole number, or in RANGE an interval: INTERVAL 7 DAY PRECEDING",
+        )
     if len({isinstance(offset, exp.Interval) for offset in offsets}) > 1:
-        yield "RANGE from an interval to a number", "write both bounds as intervals, or both as numbers"
+        yield (
+            "RANGE from an interval to a number",
+            "write both bounds as intervals, or both as numbers",
+        )
     if kind == "RANGE" and offsets:
         order = node.parent.args.get("order") if node.parent else None
         if order is None or len(order.expressions) != 1:
             yield "RANGE with a distance over several columns", "order that window by one column"
         if any(str(bound).upper() == "UNBOUNDED" for bound in bounds if isinstance(bound, str)):
-            # a null key would be inside the frame on BigQuery, where nulls come first, and outside elsewhere
-            yield "RANGE from UNBOUNDED to a distance", "engines sort nulls to different ends; write INTERVAL 3650 DAY"
+            # a null key would be inside the frame on BigQuery, where nulls come first, and outside
+            # elsewhere
+            yield (
+                "RANGE from UNBOUNDED to a distance",
+                "engines sort nulls to different ends; write INTERVAL 3650 DAY",
+            )
 
 
 RULES: dict[Node, Rule] = {

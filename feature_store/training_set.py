@@ -1,4 +1,6 @@
-"""The training set: an objective's rows with every feature as it was known at the row's own time; and the hash of a table."""
+"""The training set: an objective's rows with every feature as it was known at the row's own time;
+and the hash of a table.
+"""
 
 from __future__ import annotations
 
@@ -40,28 +42,54 @@ def training_set(
     stamps: bool = False,
     earlier: timedelta = timedelta(),
 ) -> pa.Table:
-    """The objective's rows with start <= event_timestamp < end whose outcome was known at `as_of` (default: now), with the features.
+    """The objective's rows with start <= event_timestamp < end whose outcome was known at `as_of`
+    (default: now), with the features.
 
-    Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome (int64), the exposure's attributes, then the
-    views' features in the order asked; with `stamps` also STAMP<view> of each view, null where it has no row. Timestamps are timestamp[ms],
-    UTC. Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature; Invalid when a view has not been
-    materialized or two columns would have one name. `earlier`: the views' features as they were known so long before the row.
+    Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome
+    (int64), the exposure's attributes, then the
+    views' features in the order asked; with `stamps` also STAMP<view> of each view, null where it
+    has no row. Timestamps are timestamp[ms],
+    UTC. Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature;
+    Invalid when a view has not been
+    materialized or two columns would have one name. `earlier`: the views' features as they were
+    known so long before the row.
     """
     if objective not in project.spec.objectives:
-        raise NotFound(f"there is no objective {objective} (there is: {', '.join(project.spec.objectives) or 'none'})")
-    attributes = [column.name for column in objective_columns(project.spec, project.spec.objectives[objective])]
+        raise NotFound(
+            f"there is no objective {objective} (there is: "
+            f"{', '.join(project.spec.objectives) or 'none'})"
+        )
+    attributes = [
+        column.name
+        for column in objective_columns(project.spec, project.spec.objectives[objective])
+    ]
     leading = ["event_id", "event_timestamp", "created_timestamp", "outcome"]
     names = [*leading, *(name for name in attributes if name not in leading)]
-    if unknown := [str(feature) for feature in features if feature.view is None and feature.name not in attributes]:
-        raise NotFound(f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})")
+    if unknown := [
+        str(feature)
+        for feature in features
+        if feature.view is None and feature.name not in attributes
+    ]:
+        raise NotFound(
+            f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})"
+        )
     views = _views(project, names, features, stamps=stamps)
-    start, end, as_of = (utc_milliseconds(moment) for moment in (start, end, as_of or project.now()))
+    start, end, as_of = (
+        utc_milliseconds(moment) for moment in (start, end, as_of or project.now())
+    )
     time = f", event_timestamp - {interval(earlier)} AS {_EARLIER}" if earlier else ""
     spine = (
-        f"SELECT {', '.join(names)}{time} FROM {objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
+        f"SELECT {', '.join(names)}{time} FROM {objective} WHERE event_timestamp >= "
+        "$start_time AND event_timestamp < $end_time "
         "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
     )
-    params = {"start_time": start, "end_time": end, "as_of": as_of, "start_date": f"{start:%Y-%m-%d}", "end_date": f"{end:%Y-%m-%d}"}
+    params = {
+        "start_time": start,
+        "end_time": end,
+        "as_of": as_of,
+        "start_date": f"{start:%Y-%m-%d}",
+        "end_date": f"{end:%Y-%m-%d}",
+    }
     table = point_in_time(
         project.target,
         spine,
@@ -75,7 +103,9 @@ def training_set(
     return table.select([*names, *asked, *(view.stamp for view in views if view.stamp)])
 
 
-def _views(project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool) -> list[JoinView]:
+def _views(
+    project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool
+) -> list[JoinView]:
     wanted: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
@@ -86,24 +116,42 @@ def _views(project: Project, names: Sequence[str], features: Sequence[Feature], 
     for source in sources:
         if source.entity.key not in names:
             raise Invalid(
-                f"{source.view.name} is of entity {source.entity.name}, and the objective's rows have no {source.entity.key}",
+                f"{source.view.name} is of entity {source.entity.name}, and the objective's "
+                f"rows have no {source.entity.key}",
                 remedy="use a view of an entity whose key is an attribute of the exposure",
             )
     return [
-        join_view(project, source, wanted[source.view.name], stamp=f"{STAMP}{source.view.name}" if stamps else None) for source in sources
+        join_view(
+            project,
+            source,
+            wanted[source.view.name],
+            stamp=f"{STAMP}{source.view.name}" if stamps else None,
+        )
+        for source in sources
     ]
 
 
-def join_view(project: Project, source: ViewSource, features: Sequence[str] | None = None, *, stamp: str | None = None) -> JoinView:
+def join_view(
+    project: Project,
+    source: ViewSource,
+    features: Sequence[str] | None = None,
+    *,
+    stamp: str | None = None,
+) -> JoinView:
     """A materialized view as a side of the join: published rows only."""
     view, declared = source.view, {column.name: column for column in source.features}
     mark = watermarks.read(project, view.name).mark
     if mark.until is None:
-        raise Invalid(f"{view.name} has not been materialized", remedy=f"isthmus materialize {view.name}")
+        raise Invalid(
+            f"{view.name} has not been materialized", remedy=f"isthmus materialize {view.name}"
+        )
     return JoinView(
         history=view.name,
         key=source.entity.key,
-        features=tuple(_declared(view.name, declared, name) for name in (declared if features is None else features)),
+        features=tuple(
+            _declared(view.name, declared, name)
+            for name in (declared if features is None else features)
+        ),
         ttl=view.ttl,
         known_until=mark.until,
         unique=True,
@@ -114,14 +162,17 @@ def join_view(project: Project, source: ViewSource, features: Sequence[str] | No
 
 def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
     if name not in declared:
-        raise NotFound(f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}")
+        raise NotFound(
+            f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}"
+        )
     return declared[name]
 
 
 def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "event_id")) -> str:
     """SHA-256 of a table's canonical rows: equal on every target (PORTS.md, rule 5).
 
-    Sorted by `key` (those of its columns that the table has, then by the whole row), times in UTC milliseconds, floats to 9 significant
+    Sorted by `key` (those of its columns that the table has, then by the whole row), times in UTC
+    milliseconds, floats to 9 significant
     digits. Column names and their order count; integer widths and dictionary encoding do not.
     """
     positions = [table.column_names.index(name) for name in key if name in table.column_names]
@@ -135,7 +186,10 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
 
 
 def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """The canonical rows, sorted by their values at some positions. Where Arrow sorts as we do, few rows are Python's at a time."""
+    """The canonical rows, sorted by their values at some positions.
+
+    Where Arrow sorts as we do, few rows are Python's at a time.
+    """
     import pyarrow.compute as pc
 
     if not positions or not all(_sorted_alike(table.schema.field(n).type) for n in positions):
@@ -148,7 +202,10 @@ def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def _sorted_alike(kind: pa.DataType) -> bool:
-    """Whether Arrow's order of values is that of their canonical text. Times finer than a millisecond are not: their text is cut."""
+    """Whether Arrow's order of values is that of their canonical text.
+
+    Times finer than a millisecond are not: their text is cut.
+    """
     import pyarrow as pa
 
     return pa.types.is_string(kind) or (pa.types.is_timestamp(kind) and kind.unit in ("s", "ms"))
@@ -174,11 +231,15 @@ def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
     if texts is not None:
         written: list[str] = pc.fill_null(texts, "n").to_pylist()
         return written
-    if kind == pa.timestamp("ms") and _years_of_four_digits(column):  # not by Arrow's strftime, which needs the system's time zones
+    if kind == pa.timestamp("ms") and _years_of_four_digits(
+        column
+    ):  # not by Arrow's strftime, which needs the system's time zones
         moments: list[str] = np.datetime_as_string(column.to_numpy(), unit="ms").tolist()
         return ["n" if moment == "NaT" else f"t{moment}" for moment in moments]
     if pa.types.is_float64(kind):
-        return ["n" if value is None else f"f{value + 0.0:.9g}" for value in column.to_pylist()]  # as _canonical
+        return [
+            "n" if value is None else f"f{value + 0.0:.9g}" for value in column.to_pylist()
+        ]  # as _canonical
     return [_canonical(value) for value in column.to_pylist()]
 
 
@@ -200,11 +261,18 @@ def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
     kind = column.type
     if pa.types.is_string(kind):
         return bool(pc.any(pc.match_substring_regex(column, "[\\\\\x1e\x1f]")).as_py())
-    return not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
+    return not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_timestamp(kind)
+    )
 
 
 def _escaped(row: Sequence[str]) -> Iterator[str]:
-    return (cell.replace("\\", "\\\\").replace("\x1e", "\\r").replace("\x1f", "\\u") for cell in row)
+    return (
+        cell.replace("\\", "\\\\").replace("\x1e", "\\r").replace("\x1f", "\\u") for cell in row
+    )
 
 
 def _canonical(value: object) -> str:

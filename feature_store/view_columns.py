@@ -16,7 +16,18 @@ from ..project.specs import Entity, FeatureView
 # Of the online stores; the history's own are known to project/names.py.
 _RESERVED = frozenset({"feature_timestamp", "is_deleted", "event_ms", "created_ms", "synced_until"})
 _INTEGERS = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
+    {
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "HUGEINT",
+        "UTINYINT",
+        "USMALLINT",
+        "UINTEGER",
+        "UBIGINT",
+        "UHUGEINT",
+    }
 )  # sum() of whole numbers is HUGEINT in DuckDB and 64 bits on the clouds
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 
@@ -30,7 +41,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def column_type(duckdb_type: str) -> ColumnType | None:
-    """The neutral type, or None when there is none. Decimals are floats, whole numbers of any width 64 bits."""
+    """The neutral type, or None when there is none.
+
+    Decimals are floats, whole numbers of any width 64 bits.
+    """
     if duckdb_type in _INTEGERS:
         return "int64"
     if duckdb_type in {"FLOAT", "DOUBLE"} or duckdb_type.startswith("DECIMAL"):
@@ -40,15 +54,26 @@ def column_type(duckdb_type: str) -> ColumnType | None:
     return {"BOOLEAN": "bool", "VARCHAR": "string"}.get(duckdb_type)  # type: ignore[return-value]  # both are ColumnTypes
 
 
-def view_columns(view: FeatureView, entity: Entity, outputs: tuple[Output, ...]) -> tuple[tuple[Column, ...], bool, list[Problem]]:
+def view_columns(
+    view: FeatureView, entity: Entity, outputs: tuple[Output, ...]
+) -> tuple[tuple[Column, ...], bool, list[Problem]]:
     """(features, whether there is created_timestamp, problems)."""
-    times: dict[str, ColumnType] = {"event_timestamp": "timestamp", "created_timestamp": "timestamp"}
+    times: dict[str, ColumnType] = {
+        "event_timestamp": "timestamp",
+        "created_timestamp": "timestamp",
+    }
     wanted: dict[str, ColumnType] = {entity.key: OF_ATTRIBUTE[entity.type], **times}
     names = [output.name for output in outputs]
     features: list[Column] = []
-    problems = [_missing(view, entity, name, outputs) for name in (entity.key, "event_timestamp") if name not in names]
+    problems = [
+        _missing(view, entity, name, outputs)
+        for name in (entity.key, "event_timestamp")
+        if name not in names
+    ]
     for position, output in enumerate(outputs):
-        mistakes = list(_mistakes(view, output, wanted.get(output.name), twice=output.name in names[:position]))
+        mistakes = list(
+            _mistakes(view, output, wanted.get(output.name), twice=output.name in names[:position])
+        )
         problems += mistakes
         kind = column_type(output.type)
         if not mistakes and kind is not None and output.name not in wanted:
@@ -57,20 +82,32 @@ def view_columns(view: FeatureView, entity: Entity, outputs: tuple[Output, ...])
         line = outputs[-1].line if outputs else 1
         problems.append(
             Problem(
-                file=view.path, line=line, message=f"{view.name} has no feature", remedy="a view returns its key, its times and features"
+                file=view.path,
+                line=line,
+                message=f"{view.name} has no feature",
+                remedy="a view returns its key, its times and features",
             )
         )
     return tuple(features), "created_timestamp" in names, list(dict.fromkeys(problems))
 
 
 def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output, ...]) -> Problem:
-    what = f"the key of entity {entity.name}" if name == entity.key else "when a row's values are true"
+    what = (
+        f"the key of entity {entity.name}" if name == entity.key else "when a row's values are true"
+    )
     line = outputs[0].line if outputs else 1
-    hint = did_you_mean(name, [output.name for output in outputs]) or f"add it to the SELECT: ... AS {name}"
-    return Problem(file=view.path, line=line, message=f"{view.name} returns no {name}, {what}", remedy=hint)
+    hint = (
+        did_you_mean(name, [output.name for output in outputs])
+        or f"add it to the SELECT: ... AS {name}"
+    )
+    return Problem(
+        file=view.path, line=line, message=f"{view.name} returns no {name}, {what}", remedy=hint
+    )
 
 
-def _mistakes(view: FeatureView, output: Output, wanted: ColumnType | None, *, twice: bool) -> Iterator[Problem]:
+def _mistakes(
+    view: FeatureView, output: Output, wanted: ColumnType | None, *, twice: bool
+) -> Iterator[Problem]:
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)
 
@@ -86,12 +123,19 @@ def _mistakes(view: FeatureView, output: Output, wanted: ColumnType | None, *, t
         return
     if output.type == "TIMESTAMP WITH TIME ZONE":
         yield problem(
-            f"{name} is a TIMESTAMPTZ", "timestamps are plain UTC TIMESTAMP here: write TIMESTAMP '2019-11-24 00:00:00', without a zone"
+            f"{name} is a TIMESTAMPTZ",
+            "timestamps are plain UTC TIMESTAMP here: write TIMESTAMP '2019-11-24 00:00:00', "
+            "without a zone",
         )
     elif kind is None:
-        yield problem(f"{name} is of type {output.type}", f"columns are bool, int64, float64, string or timestamp{_other(output.type)}")
+        yield problem(
+            f"{name} is of type {output.type}",
+            f"columns are bool, int64, float64, string or timestamp{_other(output.type)}",
+        )
     elif wanted is not None and kind != wanted:
-        yield problem(f"{name} is {kind} and should be {wanted}", f"CAST(... AS {sql_type(wanted)}) AS {name}")
+        yield problem(
+            f"{name} is {kind} and should be {wanted}", f"CAST(... AS {sql_type(wanted)}) AS {name}"
+        )
 
 
 def _name_problem(name: str) -> tuple[str, str] | None:

@@ -1,4 +1,7 @@
-"""When a view's rows became known: a view that reads an outcome must say so in `created_timestamp`. Judged from its SQL alone; pure."""
+"""When a view's rows became known: a view that reads an outcome must say so in `created_timestamp`.
+
+Judged from its SQL alone; pure.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,35 @@ from .sql_lineage import Leaf, Lineage, Relations, lineage, outputs, selects, ta
 CREATED = "created_timestamp"
 
 
-def known_problems(root: Scope, view: FeatureView, spec: ProjectSpec, relations: Relations) -> tuple[Problem, ...]:
-    """Errors of `created_timestamp`, and a warning for each outcome event that the view reads. Each side of a UNION ALL by itself."""
+def known_problems(
+    root: Scope, view: FeatureView, spec: ProjectSpec, relations: Relations
+) -> tuple[Problem, ...]:
+    """Errors of `created_timestamp`, and a warning for each outcome event that the view reads.
+
+    Each side of a UNION ALL by itself.
+    """
     sides = outputs(root, CREATED)
-    problems = (problem for side, created in sides for problem in _of_side(side, created, view, spec, relations))
+    problems = (
+        problem
+        for side, created in sides
+        for problem in _of_side(side, created, view, spec, relations)
+    )
     return tuple(dict.fromkeys(problems))
 
 
-def _of_side(side: Scope, created: exp.Expr | None, view: FeatureView, spec: ProjectSpec, relations: Relations) -> Iterator[Problem]:
+def _of_side(
+    side: Scope,
+    created: exp.Expr | None,
+    view: FeatureView,
+    spec: ProjectSpec,
+    relations: Relations,
+) -> Iterator[Problem]:
     tables = list(tables_read(side))
-    timed = list(dict.fromkeys(t.name.lower() for t in tables if CREATED in relations.get(t.name.lower(), ())))
+    timed = list(
+        dict.fromkeys(
+            t.name.lower() for t in tables if CREATED in relations.get(t.name.lower(), ())
+        )
+    )
     origin = None if created is None else lineage(created, side, relations)
     if created is not None and origin is not None:
         yield from _created(origin, timed, view, line_of(created), side)
@@ -40,13 +62,19 @@ def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
     return Problem(
         file=view.path,
         line=line_of(selects(side)[0]),
-        message=f"{view.name} returns no {CREATED}, and {timed[0]} has one: without it every row would count as known at its own time",
+        message=f"{view.name} returns no {CREATED}, and {timed[0]} has one: without it every row "
+        "would count as known at its own time",
         remedy=f"add to the SELECT: {_line_to_add(timed, side)}",
     )
 
 
-def _created(origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope) -> Iterator[Problem]:
-    """`origin` is what the view's created_timestamp is made of. A delay that is written out (+ INTERVAL) is taken at its word here."""
+def _created(
+    origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope
+) -> Iterator[Problem]:
+    """`origin` is what the view's created_timestamp is made of.
+
+    A delay that is written out (+ INTERVAL) is taken at its word here.
+    """
     lacking = [name for name in timed if Leaf(relation=name, column=CREATED) not in origin.leaves]
     if not lacking or _delayed(origin):
         return
@@ -55,7 +83,10 @@ def _created(origin: Lineage, timed: Sequence[str], view: FeatureView, line: int
         message = f"{CREATED} is that of {has} alone, and {lacking[0]} is read, too"
         remedy = f"return the greatest of both: {_line_to_add([has, *lacking], side)}"
     else:
-        message = f"{CREATED} is not made of that of {lacking[0]}: for a row whose outcome comes later this is the same as none"
+        message = (
+            f"{CREATED} is not made of that of {lacking[0]}: for a row whose outcome comes later "
+            "this is the same as none"
+        )
         remedy = f"write instead: {_line_to_add(timed, side)}"
     yield Problem(file=view.path, line=line, message=f"{view.name}: {message}", remedy=remedy)
 
@@ -67,9 +98,16 @@ def _delayed(origin: Lineage) -> bool:
 def _line_to_add(timed: Sequence[str], side: Scope) -> str:
     """The latest of the inputs' times; of all rows of a group where the SELECT has groups."""
     select = side.expression
-    sources = {source.name.lower(): alias for alias, (_, source) in side.selected_sources.items() if isinstance(source, exp.Table)}
+    sources = {
+        source.name.lower(): alias
+        for alias, (_, source) in side.selected_sources.items()
+        if isinstance(source, exp.Table)
+    }
     several = len(side.selected_sources) > 1
-    names = [f"{sources.get(name, name)}.{CREATED}" if several or len(timed) > 1 else CREATED for name in timed]
+    names = [
+        f"{sources.get(name, name)}.{CREATED}" if several or len(timed) > 1 else CREATED
+        for name in timed
+    ]
     if select.args.get("group"):
         names = [f"max({name})" for name in names]
     latest = names[0]
@@ -78,11 +116,15 @@ def _line_to_add(timed: Sequence[str], side: Scope) -> str:
     return latest if latest == CREATED else f"{latest} AS {CREATED}"
 
 
-def _outcome_events(tables: Sequence[exp.Table], view: FeatureView, spec: ProjectSpec) -> Iterator[Problem]:
+def _outcome_events(
+    tables: Sequence[exp.Table], view: FeatureView, spec: ProjectSpec
+) -> Iterator[Problem]:
     if view.outcome_events == "known":
         return
     for table in tables:
-        objectives = [o for o in spec.objectives.values() if view_name(o.outcome) == table.name.lower()]
+        objectives = [
+            o for o in spec.objectives.values() if view_name(o.outcome) == table.name.lower()
+        ]
         if not objectives:
             continue
         slowest = max(objectives, key=lambda objective: objective.within)
@@ -92,6 +134,7 @@ def _outcome_events(tables: Sequence[exp.Table], view: FeatureView, spec: Projec
             severity="warning",
             message=f"{slowest.outcome} decides {' and '.join(o.name for o in objectives)}: "
             f"a row at the {slowest.exposure}'s own time may hold its own label",
-            remedy=f"read {slowest.name}, or return {CREATED} = event_timestamp + {duration_text(slowest.within)}; "
+            remedy=f"read {slowest.name}, or return {CREATED} = event_timestamp + "
+            f"{duration_text(slowest.within)}; "
             f"if it is meant: outcome_events: known in feature_views.{view.name}",
         )

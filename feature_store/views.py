@@ -11,8 +11,13 @@ from .history import ViewSource
 from .port import OnlineViewSpec
 
 
-def view_sources(description: Description, names: Sequence[str] | None = None) -> tuple[ViewSource, ...]:
-    """The views asked for (None: all), in the project's order. NotFound for an unknown one, ProjectError when a view's SQL is wrong."""
+def view_sources(
+    description: Description, names: Sequence[str] | None = None
+) -> tuple[ViewSource, ...]:
+    """The views asked for (None: all), in the project's order.
+
+    NotFound for an unknown one, ProjectError when a view's SQL is wrong.
+    """
     from .schema import view_schemas
 
     declared = description.spec.feature_views
@@ -36,8 +41,15 @@ def view_sources(description: Description, names: Sequence[str] | None = None) -
 
 def no_view(name: str, declared: Iterable[str]) -> NotFound:
     there = ", ".join(declared) or "none"
-    return NotFound(f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared))
+    return NotFound(
+        f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared)
+    )
 
 
 def online_spec(source: ViewSource) -> OnlineViewSpec:
-    return OnlineViewSpec(name=source.view.name, history=source.view.name, features=source.features, ttl=source.view.ttl)
+    return OnlineViewSpec(
+        name=source.view.name,
+        history=source.view.name,
+        features=source.features,
+        ttl=source.view.ttl,
+    )

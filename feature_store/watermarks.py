@@ -1,4 +1,6 @@
-"""How far a view's history is published: one small document per view in the StateStore, moved by compare-and-swap."""
+"""How far a view's history is published: one small document per view in the StateStore, moved by
+compare-and-swap.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,23 @@ from ..runtime import Project
 
 
 class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """`until` publishes: readers see rows with created_timestamp <= until. Batches are numbered; `pending` is one that has begun."""
+    """`until` publishes: readers see rows with created_timestamp <= until.
+
+    Batches are numbered; `pending` is one that has begun.
+    """
 
     until: datetime | None = None
     sequence: int = 0  # batches published
     rows: int = 0  # ... and their rows
     lag_ms: int | None = None  # created - event, while it is the same in every row
     steady: bool = True  # false once two rows differ in it
-    pending: datetime | None = None  # the `until` of batch number sequence + 1: a crash repeats exactly that batch
+    pending: datetime | None = (
+        None  # the `until` of batch number sequence + 1: a crash repeats exactly that batch
+    )
     synced: datetime | None = None  # the online store serves what was known then
-    checked: str | None = None  # digest of the SQL that was last found to see no later data (as_known.py)
+    checked: str | None = (
+        None  # digest of the SQL that was last found to see no later data (as_known.py)
+    )
 
 
 class Versioned(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +48,9 @@ def read(project: Project, view: str) -> Versioned:
     document = project.target.state.get(_key(view))
     if document is None:
         return Versioned(mark=Watermark(), token=None)
-    return Versioned(mark=decode(document.value, Watermark, what=f"state {_key(view)}"), token=document.token)
+    return Versioned(
+        mark=decode(document.value, Watermark, what=f"state {_key(view)}"), token=document.token
+    )
 
 
 def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:

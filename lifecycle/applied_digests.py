@@ -1,4 +1,6 @@
-"""What `apply` last did, as one document in the StateStore: how a view's changed SQL is noticed before its history is spoilt."""
+"""What `apply` last did, as one document in the StateStore: how a view's changed SQL is noticed
+before its history is spoilt.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ def changed_views(project: Project) -> frozenset[str]:
     from ..feature_store.sql import digest
 
     before = read(project).views
-    return frozenset(v.name for v in project.spec.feature_views.values() if before.get(v.name, digest(v.sql)) != digest(v.sql))
+    return frozenset(
+        v.name
+        for v in project.spec.feature_views.values()
+        if before.get(v.name, digest(v.sql)) != digest(v.sql)
+    )
 
 
 def write(project: Project) -> None:
@@ -34,10 +40,17 @@ def write(project: Project) -> None:
 
     document = project.target.state.get(KEY)
     before = Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
-    after = Applied(views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()})
+    after = Applied(
+        views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    )
     if document is not None and after == before:
         return
     try:
-        project.target.state.put(KEY, msgspec.json.encode(after), expect=document.token if document else None)
+        project.target.state.put(
+            KEY, msgspec.json.encode(after), expect=document.token if document else None
+        )
     except Conflict as error:
-        raise Conflict("somebody else applied this project at the same time", remedy="run `isthmus plan` again, then apply") from error
+        raise Conflict(
+            "somebody else applied this project at the same time",
+            remedy="run `isthmus plan` again, then apply",
+        ) from error

@@ -1,4 +1,7 @@
-"""`isthmus apply`: make what the project describes. It creates and adds; it never deletes, and never moves traffic."""
+"""`isthmus apply`: make what the project describes.
+
+It creates and adds; it never deletes, and never moves traffic.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,17 @@ class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
     def __str__(self) -> str:
-        counts = "  ".join(f"+ {n} {kind}{'s' if n != 1 else ''}" for kind, n in self.made.items() if n) or "nothing to do"
+        counts = (
+            "  ".join(f"+ {n} {kind}{'s' if n != 1 else ''}" for kind, n in self.made.items() if n)
+            or "nothing to do"
+        )
         return f"{self.target:<7} {counts}   {self.seconds:.1f} s"
 
 
 def apply(project: Project, planned: Plan | None = None) -> Applied:
-    """Carry out a plan (default: a new one). May be run again at any time and goes on where a crash left it.
+    """Carry out a plan (default: a new one).
+
+    May be run again at any time and goes on where a crash left it.
 
     Refused when a declared thing contradicts what is stored, before anything is changed.
     """
@@ -39,7 +47,10 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
         planned = planned or plan(project)
         if planned.refused:
             first = planned.refused[0]
-            raise Refused(f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy=_way_on(first))
+            raise Refused(
+                f"{first.kind} {first.name}{first.detail}; nothing was changed",
+                remedy=_way_on(first),
+            )
         steps = (_events, gateway_streams.make, _tables, _objectives, _views, counter_tables.make)
         for done, step in enumerate(steps):
             project.progress("apply", done, len(steps))
@@ -57,7 +68,8 @@ def _way_on(refused: PlanItem) -> str:
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
         return (
-            f"undo it, or declare {new} with features/{new}.sql, train on that, and take {refused.name} out later; isthmus plan shows all"
+            f"undo it, or declare {new} with features/{new}.sql, train on that, and take "
+            f"{refused.name} out later; isthmus plan shows all"
         )
     return "undo it, or add an attribute or table of another name; isthmus plan shows all"
 
@@ -89,4 +101,6 @@ def _views(project: Project) -> None:
     for view in project.spec.feature_views.values():
         columns = schemas[view.name].features
         project.target.warehouse.apply(features.history_table(project.spec, view, columns))
-        project.target.online.apply(OnlineViewSpec(name=view.name, history=view.name, features=columns, ttl=view.ttl))
+        project.target.online.apply(
+            OnlineViewSpec(name=view.name, history=view.name, features=columns, ttl=view.ttl)
+        )

@@ -1,4 +1,7 @@
-"""Counter tables: those that the rules of endpoints need, in plan and apply. A target that has none makes none: its `deploy` refuses."""
+"""Counter tables: those that the rules of endpoints need, in plan and apply.
+
+A target that has none makes none: its `deploy` refuses.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from ..target import attribute
 def due(project: Project) -> Iterator[str]:
     """The endpoints that need one."""
     if "counters" in project.target.adapter.ports:
-        yield from (endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint))
+        yield from (
+            endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint)
+        )
 
 
 def make(project: Project) -> None:
@@ -30,4 +35,8 @@ def price(project: Project) -> str:
     if not priced:
         return ""
     cost = attribute(priced)(project.target.profile)
-    return "(a million answers: unknown)" if cost is None else f"(a million answers: {cost:.2f} USD or more)"
+    return (
+        "(a million answers: unknown)"
+        if cost is None
+        else f"(a million answers: {cost:.2f} USD or more)"
+    )

@@ -1,4 +1,6 @@
-"""`isthmus demo`: the Open Bandit example all the way, from raw files to served answers, with its figures."""
+"""`isthmus demo`: the Open Bandit example all the way, from raw files to served answers, with its
+figures.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,33 @@ _REQUESTS = 2000
 
 
 def demo(
-    project: Project, *, example: str | None = None, requests: int | None = None, keep: bool = False, on_stage: OnStage = silent
+    project: Project,
+    *,
+    example: str | None = None,
+    requests: int | None = None,
+    keep: bool = False,
+    on_stage: OnStage = silent,
 ) -> Demo | ShopDemo:
-    """An example from raw files to its figures, on the project's target. May be run again: what is there already is found and kept.
+    """An example from raw files to its figures, on the project's target.
 
-    `example`: default, that of the project's name. `requests`: how many are served of openbandit (default: 2000).
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
+    May be run again: what is there already is found and kept.
+
+    `example`: default, that of the project's name. `requests`: how many are served of openbandit
+    (default: 2000).
+    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
+    Invalid: the project is not the example.
     """
     if (example or project.spec.name) != demo_shop.EXAMPLE:
-        return _openbandit(project, requests=_REQUESTS if requests is None else requests, keep=keep, on_stage=on_stage)
+        return _openbandit(
+            project,
+            requests=_REQUESTS if requests is None else requests,
+            keep=keep,
+            on_stage=on_stage,
+        )
     if requests is not None:
-        raise Invalid("how often the shop's visitors come is the shop's", remedy="leave --requests out")
+        raise Invalid(
+            "how often the shop's visitors come is the shop's", remedy="leave --requests out"
+        )
     return demo_shop.demo_shop(project, keep=keep, on_stage=on_stage)
 
 
@@ -55,15 +73,33 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
         champion = begun.champion
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
         leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
-        replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
-        experiment = stage("A/B test", lambda: results(project, EXPERIMENT), lambda answer: answer.headline)
+        replayed, fixed, random_ctr = stage(
+            "replay", lambda: _replays(project), lambda values: str(values[0])
+        )
+        experiment = stage(
+            "A/B test", lambda: results(project, EXPERIMENT), lambda answer: answer.headline
+        )
         compared = compare(project, champion.name, challenger.name)
-        picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
+        picture = stage(
+            "pictures",
+            lambda: demo_picture(project, (champion.name, challenger.name)),
+            lambda _: "2 pages and a picture",
+        )
         page = comparison_page(project, compared)
         with started_for(project, ENDPOINT, keep=keep) as was_there:
-            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
-            served = stage("serve", lambda: _serve(project, requests), lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}")
-        rolled = stage("rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline)
+            deployment = stage(
+                "deploy",
+                lambda: deploy(project, ENDPOINT),
+                lambda ready: f"ready in {ready.seconds:.1f} s",
+            )
+            served = stage(
+                "serve",
+                lambda: _serve(project, requests),
+                lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}",
+            )
+        rolled = stage(
+            "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
+        )
     first, last = _span(project)
     return Demo(
         target=project.target.name,
@@ -90,20 +126,32 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
 
 
 def _leaked(leak: Leak) -> str:
-    return f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
+    return (
+        f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
+    )
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """From the random log: bts's value, that of always showing the three most popular items, and the log's own rate."""
+    """From the random log: bts's value, that of always showing the three most popular items, and
+    the log's own rate.
+    """
     from ..experiments.replay import fixed_ranking, replay, thompson_probabilities
 
     log = project.target.warehouse.query(
-        "SELECT item_id, position, propensity, outcome FROM ctr WHERE policy = $policy ORDER BY event_timestamp, event_id",
+        "SELECT item_id, position, propensity, outcome FROM ctr WHERE policy = $policy ORDER "
+        "BY event_timestamp, event_id",
         {"policy": "random"},
     )
-    prior = project.target.warehouse.query("SELECT alpha, beta FROM item_prior ORDER BY item_id", {})
+    prior = project.target.warehouse.query(
+        "SELECT alpha, beta FROM item_prior ORDER BY item_id", {}
+    )
     alpha, beta = (prior[name].to_numpy() for name in ("alpha", "beta"))
-    columns = (log["position"].to_numpy(), log["item_id"].to_numpy(), log["propensity"].to_numpy(), log["outcome"].to_numpy())
+    columns = (
+        log["position"].to_numpy(),
+        log["item_id"].to_numpy(),
+        log["propensity"].to_numpy(),
+        log["outcome"].to_numpy(),
+    )
     return (
         replay(*columns, thompson_probabilities(alpha, beta, SLOTS)),
         replay(*columns, fixed_ranking(alpha / (alpha + beta), SLOTS)),
@@ -118,7 +166,11 @@ def _serve(project: Project, requests: int) -> Served:
     contexts = project.target.warehouse.query(
         "SELECT segment_id FROM events_impression ORDER BY event_timestamp, event_id LIMIT 2000", {}
     ).column("segment_id")
-    items = project.target.warehouse.query("SELECT item_id FROM items ORDER BY item_id", {}).column("item_id").to_pylist()
+    items = (
+        project.target.warehouse.query("SELECT item_id FROM items ORDER BY item_id", {})
+        .column("item_id")
+        .to_pylist()
+    )
     before = _exposures(project)
     chance = random.Random(0)  # noqa: S311  which candidates are asked for is no secret
     with Gateway(project, ENDPOINT) as gateway:
@@ -135,8 +187,12 @@ def _serve(project: Project, requests: int) -> Served:
     tally = gateway.tally
     state = project.target.endpoints.observe(ENDPOINT)
     return Served(
-        split={} if state is None else {variant.name: variant.percent for variant in state.variants},
-        requests={v.name: tally.requests.get(v.name, 0) for v in project.spec.endpoints[ENDPOINT].variants},
+        split={}
+        if state is None
+        else {variant.name: variant.percent for variant in state.variants},
+        requests={
+            v.name: tally.requests.get(v.name, 0) for v in project.spec.endpoints[ENDPOINT].variants
+        },
         errors=tally.errors,
         p50_ms=tally.percentile(0.5) or 0.0,
         p99_ms=tally.percentile(0.99) or 0.0,
@@ -145,7 +201,9 @@ def _serve(project: Project, requests: int) -> Served:
 
 
 def _rehearsed(project: Project) -> RolledBack:
-    """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
+    """The example's rollout with a challenger that begins to fail, in virtual time; and the same
+    with nobody who looks.
+    """
     from ..pipelines.run_pages.report_store import keep
     from ..rollouts import report
     from ..rollouts.rehearse import rehearse, without_guardrails
@@ -156,23 +214,33 @@ def _rehearsed(project: Project) -> RolledBack:
     return RolledBack(
         end=guarded.end,
         cause=guarded.state.cause,
-        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60) if seen and guarded.events else None,
+        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60)
+        if seen and guarded.events
+        else None,
         failed=guarded.failed,
         failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,
         unexpected=guarded.unexpected,
-        page=keep(project, "rollout-errors.html", report.html(guarded.state, guarded.entries, guarded.kept).encode()),
+        page=keep(
+            project,
+            "rollout-errors.html",
+            report.html(guarded.state, guarded.entries, guarded.kept).encode(),
+        ),
     )
 
 
 def _exposures(project: Project) -> int:
     from ..endpoints.gateway.streams import EXPOSURES
 
-    rows = project.target.warehouse.query(f"SELECT count(DISTINCT event_id) AS n FROM {EXPOSURES.name}", {})  # a stream may repeat
+    rows = project.target.warehouse.query(
+        f"SELECT count(DISTINCT event_id) AS n FROM {EXPOSURES.name}", {}
+    )  # a stream may repeat
     return int(rows["n"][0].as_py())
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
     rows = project.target.warehouse.query(
-        "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM events_impression", {}
+        "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
+        "events_impression",
+        {},
     )
     return rows["first_time"][0].as_py(), rows["last_time"][0].as_py()

@@ -1,4 +1,6 @@
-"""What the demo shows, as answers to a newcomer's questions: the verdict first, then the figures that it rests on."""
+"""What the demo shows, as answers to a newcomer's questions: the verdict first, then the figures
+that it rests on.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from ..pipelines.run_pages.records import Run
 from ..reports.results import Shown
 from .demo_stages import auc_of, future, here
 
-PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
+# inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
+PUBLISHED = 0.004553
 CANDIDATES, SLOTS = 20, 3
 _SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not chance
 
@@ -46,7 +49,9 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
     cause: str  # by which guardrail, with its figures
     minutes: int | None  # from the first failures to the decision
     failed: int  # requests
-    failed_unguarded: int  # ... until the challenger would have had all of the traffic, had no guardrail looked
+    failed_unguarded: (
+        int  # ... until the challenger would have had all of the traffic, had no guardrail looked
+    )
     unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
     page: Path
 
@@ -83,10 +88,16 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def lines(demo: Demo) -> Iterator[str]:
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
-    log = f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real fashion site"
+    log = (
+        f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real "
+        "fashion site"
+    )
     yield f"done in {demo.seconds:.0f} s   {log}, {days(demo.first.date(), demo.last.date())}"
     yield f"  Can the two models be told apart?   {_apart(demo)}"
-    yield "      " + "   ".join(f"{run.alias} {run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.challenger))
+    yield "      " + "   ".join(
+        f"{run.alias} {run.configuration}: {auc_of(run)}"
+        for run in (demo.champion, demo.challenger)
+    )
     leak = demo.leak
     yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
     yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
@@ -96,7 +107,10 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
-    yield f"  Is {demo.experiment.treatment} better than {demo.experiment.control}?".ljust(38) + demo.experiment.headline
+    yield (
+        f"  Is {demo.experiment.treatment} better than {demo.experiment.control}?".ljust(38)
+        + demo.experiment.headline
+    )
     yield f"      {demo.experiment.verdict.why}"
     yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
     if demo.url:
@@ -106,11 +120,21 @@ def lines(demo: Demo) -> Iterator[str]:
 def _apart(demo: Demo) -> str:
     comparison = demo.comparison
     difference = comparison.deciding()
-    figure = f"{comparison.metric} {signed(difference.value, 3)} ({interval(difference, sign=True)})"
+    figure = (
+        f"{comparison.metric} {signed(difference.value, 3)} ({interval(difference, sign=True)})"
+    )
     if comparison.verdict != "undecided":
         return f"yes: {comparison.second.configuration} is {comparison.verdict}, {figure}"
-    takes = comparison.positives * (distance_shown_by(difference) / abs(difference.value)) ** 2 if difference.value else float("inf")
-    more = f"; a difference of this size takes about {two_figures(takes)} clicks" if comparison.positives < takes < 1e7 else ""
+    takes = (
+        comparison.positives * (distance_shown_by(difference) / abs(difference.value)) ** 2
+        if difference.value
+        else float("inf")
+    )
+    more = (
+        f"; a difference of this size takes about {two_figures(takes)} clicks"
+        if comparison.positives < takes < 1e7
+        else ""
+    )
     return f"not by {number_of(comparison.positives, 'click')}: {figure}{more}"
 
 
@@ -118,7 +142,10 @@ def _taken_back(rollout: RolledBack) -> str:
     if rollout.unexpected:
         return f"no: {'; '.join(rollout.unexpected)}"
     without = f"{rollout.failed_unguarded:,} had nobody looked"
-    return f"yes: {rollout.minutes} minutes after it began to fail; {rollout.failed:,} requests failed, {without}"
+    return (
+        f"yes: {rollout.minutes} minutes after it began to fail; {rollout.failed:,} requests "
+        f"failed, {without}"
+    )
 
 
 def _traffic(served: Served) -> str:
@@ -129,7 +156,8 @@ def _traffic(served: Served) -> str:
     strays = [
         name
         for name, share in shares.items()
-        if abs(served.requests.get(name, 0) - total * share) > _SIGMAS * sqrt(total * share * (1 - share))
+        if abs(served.requests.get(name, 0) - total * share)
+        > _SIGMAS * sqrt(total * share * (1 - share))
     ]
     if strays or not total:
         return f"no: {sent} was set, and {came} of {total:,} requests came"
@@ -141,4 +169,7 @@ def _replay(demo: Demo) -> str:
     if value is None or demo.replay.low is None or demo.replay.high is None:
         return "no estimate"
     verdict = "yes" if round(value, 6) == PUBLISHED else "no"
-    return f"{verdict}: published {PUBLISHED:.6f}, here {value:.6f} ({demo.replay.low:.4f} .. {demo.replay.high:.4f})"
+    return (
+        f"{verdict}: published {PUBLISHED:.6f}, here {value:.6f} ({demo.replay.low:.4f} .. "
+        f"{demo.replay.high:.4f})"
+    )

@@ -1,4 +1,6 @@
-"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is promoted and an A/B test that decides."""
+"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is
+promoted and an A/B test that decides.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,17 @@ from ..pipelines.run_pages.figure_text import interval, signed
 from ..pipelines.run_pages.records import Run
 from ..project.metrics import CUTOFF
 from ..reports.results import Shown
-from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
+from .demo_stages import (
+    OnStage,
+    Stages,
+    auc_of,
+    future,
+    here,
+    prepared,
+    require,
+    silent,
+    started_for,
+)
 
 if TYPE_CHECKING:
     from ..experiments.run_figures import Range, RunResults
@@ -41,7 +53,9 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     end: str
     steps: dict[str, float]  # percent of the challenger, and when it had them
     promoted_after: float | None
-    handed_after: float | None  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    handed_after: (
+        float | None
+    )  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
     requests: int
     failed: int
     serving: dict[str, float]  # percent by variant at the end
@@ -54,7 +68,10 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):
-    """Two experiments with the same visitors, of whom each is in an arm of both. `alike`: of arms that do not differ."""
+    """Two experiments with the same visitors, of whom each is in an arm of both.
+
+    `alike`: of arms that do not differ.
+    """
 
     visits: Played
     experiment: RunResults
@@ -84,9 +101,12 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
-    """Run every stage on the project's target. May be run again: the same run of the experiment goes on.
+    """Run every stage on the project's target.
 
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
+    May be run again: the same run of the experiment goes on.
+
+    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
+    Invalid: the project is not the example.
     """
     from ..endpoints.deploy import deploy
     from ..pipelines.training.training import train
@@ -98,9 +118,15 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
         first = prepared(project, stage)
         flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
         challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
-        rollout = stage("rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline)
+        rollout = stage(
+            "rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline
+        )
         with started_for(project, ENDPOINT, keep=keep) as was_there:
-            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
+            deployment = stage(
+                "deploy",
+                lambda: deploy(project, ENDPOINT),
+                lambda ready: f"ready in {ready.seconds:.1f} s",
+            )
             tested = stage("A/B and A/A test", lambda: _tested(project), lambda seen: seen.headline)
     return ShopDemo(
         target=project.target.name,
@@ -118,7 +144,9 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
 
 
 def _tested(project: Project) -> Tested:
-    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw and clicked is compared."""
+    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
+    and clicked is compared.
+    """
     from ..experiments.run_report import report
     from ..experiments.run_results import results
     from ..experiments.simulation.simulate import Session
@@ -129,7 +157,9 @@ def _tested(project: Project) -> Tested:
         going.start(name, None)
     visits = going.play(read(project.folder / SIMULATION, project.spec))
     experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
-    return Tested(visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT))
+    return Tested(
+        visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT)
+    )
 
 
 def _handed_over(project: Project) -> HandedOver:
@@ -157,7 +187,10 @@ def _handed_over(project: Project) -> HandedOver:
 
 
 def _after(played: Rehearsal, what: str) -> float | None:
-    return next(((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what), None)
+    return next(
+        ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
+        None,
+    )
 
 
 def _judged(run: Run) -> str:
@@ -165,10 +198,14 @@ def _judged(run: Run) -> str:
 
 
 def _lines(demo: ShopDemo) -> Iterator[str]:
-    counts = ", ".join(f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested)
+    counts = ", ".join(
+        f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
+    )
     yield f"done in {demo.seconds:.0f} s   {counts} of simulated people"
     yield f"  Does the higher AUC rank better?    {_ranks(demo)}"
-    yield "      " + "   ".join(f"{run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.flatterer))
+    yield "      " + "   ".join(
+        f"{run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.flatterer)
+    )
     yield f"  Is a better model let through?      {_let_through(demo.challenger)}"
     yield f"      {_differences(demo.challenger)}"
     yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
@@ -193,27 +230,41 @@ def _ranks(demo: ShopDemo) -> str:
     if auc is None or ranking is None:
         return "no comparison: there is no champion on the same rows"
     if auc.low <= 0:
-        return f"not asked: {run.configuration}'s AUC is not higher, auc {signed(auc.value, 3)} ({interval(auc, sign=True)})"
+        return (
+            f"not asked: {run.configuration}'s AUC is not higher, auc {signed(auc.value, 3)} "
+            f"({interval(auc, sign=True)})"
+        )
     verdict = "no" if ranking.high < 0 else "yes" if ranking.low > 0 else "not known"
-    gate = {"fail": "its gate fails it", None: "it has no gate"}.get(run.gate, f"its gate says {run.gate}")
-    return f"{verdict}: auc {signed(auc.value, 3)}, but {_RANKING} {signed(ranking.value, 3)} ({interval(ranking, sign=True)}); {gate}"
+    gate = {"fail": "its gate fails it", None: "it has no gate"}.get(
+        run.gate, f"its gate says {run.gate}"
+    )
+    return (
+        f"{verdict}: auc {signed(auc.value, 3)}, but {_RANKING} {signed(ranking.value, 3)} "
+        f"({interval(ranking, sign=True)}); {gate}"
+    )
 
 
 def _let_through(run: Run) -> str:
     if run.gate == "pass" and run.alias:
-        return f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
+        return (
+            f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
+        )
     return f"no: the gate of {run.version} ({run.configuration}) says {run.gate or 'nothing'}"
 
 
 def _differences(run: Run) -> str:
     """Each check of the gate, with the figure that it stands on."""
-    return "   ".join(f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks)
+    return "   ".join(
+        f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
+    )
 
 
 def _promoted(rollout: HandedOver) -> str:
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
-    steps = ", ".join(f"{percent} % after {minutes:.0f} min" for percent, minutes in rollout.steps.items())
+    steps = ", ".join(
+        f"{percent} % after {minutes:.0f} min" for percent, minutes in rollout.steps.items()
+    )
     return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
 
 
@@ -221,7 +272,10 @@ def _home(rollout: HandedOver) -> str:
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
-    return f"yes: {rollout.handed_after:.0f} min after the start the promoted version serves as {serving}, the other variant is gone"
+    return (
+        f"yes: {rollout.handed_after:.0f} min after the start the promoted version serves as "
+        f"{serving}, the other variant is gone"
+    )
 
 
 def _answer(seen: RunResults) -> str:

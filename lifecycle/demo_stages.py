@@ -16,7 +16,9 @@ from ..pipelines.run_pages.figure_text import interval
 from ..pipelines.run_pages.records import Run
 from ..runtime import Progress, Project
 
-OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
+OnStage = Callable[
+    [int, int, str, str], None
+]  # the stage's number, of how many, its name, its result in a line
 T = TypeVar("T")
 
 
@@ -56,18 +58,31 @@ def prepared(project: Project, stage: Stages) -> Prepared:
     from .apply import apply
     from .plan import plan
 
-    planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
-    stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
+    planned = stage(
+        "validate and plan",
+        lambda: plan(project),
+        lambda planned: f"{len(planned.items)} things declared",
+    )
+    stage(
+        "apply",
+        lambda: apply(project, planned),
+        lambda applied: f"{sum(applied.made.values())} tables and views",
+    )
     events = stage("ingest", lambda: ingest(project), ingested)
     views = stage("materialize", lambda: materialize(project), rows_of)
-    differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
+    differing = stage(
+        "skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip()
+    )
     champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
     return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
 
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Whether the endpoint was there before. If it was not, it is stopped at the end, whatever happens, unless `keep`."""
+    """Whether the endpoint was there before.
+
+    If it was not, it is stopped at the end, whatever happens, unless `keep`.
+    """
     was_there = project.target.endpoints.observe(endpoint) is not None
     try:
         yield was_there
@@ -83,13 +98,16 @@ def require(project: Project, example: str, scenario: str) -> None:
     if project.spec.name == example and (project.folder / scenario).is_file():
         return
     raise Invalid(
-        f"the demo runs the example {example}; this project is {'another ' if project.spec.name == example else ''}{project.spec.name}",
+        f"the demo runs the example {example}; this project is "
+        f"{'another ' if project.spec.name == example else ''}{project.spec.name}",
         remedy=f"run it in another folder, or: isthmus init my_{example} --example {example}",
     )
 
 
 def ingested(reports: Sequence[IngestReport]) -> str:
-    return ", ".join(f"{report.stored + report.already_there:,} {report.event}s" for report in reports)
+    return ", ".join(
+        f"{report.stored + report.already_there:,} {report.event}s" for report in reports
+    )
 
 
 def rows_of(views: Sequence[MaterializeReport]) -> str:
@@ -105,9 +123,16 @@ def auc_of(run: Run) -> str:
 def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
     """Whether a feature saw what came later: what was looked at, and never that there is none."""
     if skew.differ:
-        return f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they were trained"
+        return (
+            f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "
+            "were trained"
+        )
     rows = sum(view.rows for view in checked)
-    looked = f"no: {rows:,} rows of features computed again without later data, none differs" if rows else "no: checked in an earlier run"
+    looked = (
+        f"no: {rows:,} rows of features computed again without later data, none differs"
+        if rows
+        else "no: checked in an earlier run"
+    )
     return f"{looked}; {skew.keys:,} keys served as trained"
 
 

@@ -32,7 +32,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def doctor(project: Project | None = None) -> Rows[Finding]:
-    """What works on this machine. Nothing outside a temporary folder is touched and no cloud is called.
+    """What works on this machine.
+
+    Nothing outside a temporary folder is touched and no cloud is called.
 
     With a project also what it has stored, all of it read (`examine`).
     """
@@ -40,16 +42,32 @@ def doctor(project: Project | None = None) -> Rows[Finding]:
 
 
 def examine(project: Project) -> tuple[Finding, ...]:
-    """What a project has stored, all of it read and compared with what was written. Nothing is changed."""
+    """What a project has stored, all of it read and compared with what was written.
+
+    Nothing is changed.
+    """
     target = project.target
     if not target.adapter.examine:
-        return (Finding(name="stored", ok=True, detail=f"{target.name} keeps checksums itself; nothing was read"),)
+        return (
+            Finding(
+                name="stored",
+                ok=True,
+                detail=f"{target.name} keeps checksums itself; nothing was read",
+            ),
+        )
     seen: Examination = attribute(target.adapter.examine)(target)
     whole = not seen.problems
-    detail = f"{seen.looked}: " + ("as they were written" if whole else f"{len(seen.problems):,} damaged or lost; {seen.remedy}")
+    detail = f"{seen.looked}: " + (
+        "as they were written"
+        if whole
+        else f"{len(seen.problems):,} damaged or lost; {seen.remedy}"
+    )
     return (
         Finding(name="stored", ok=whole, detail=detail, required=True),
-        *(Finding(name="damage", ok=False, detail=problem, required=True) for problem in seen.problems),
+        *(
+            Finding(name="damage", ok=False, detail=problem, required=True)
+            for problem in seen.problems
+        ),
         *(Finding(name="note", ok=True, detail=note) for note in seen.notes),
     )
 
@@ -57,7 +75,9 @@ def examine(project: Project) -> tuple[Finding, ...]:
 def _findings() -> Iterator[Finding]:
     supported = sys.version_info >= (3, 11)
     detail = "" if supported else "3.11 or newer is needed"
-    yield Finding(name=f"python {platform.python_version()}", ok=supported, detail=detail, required=True)
+    yield Finding(
+        name=f"python {platform.python_version()}", ok=supported, detail=detail, required=True
+    )
     yield _laptop()
     yield _packages("demo", ("scikit-learn", "matplotlib", "pandas"))
     yield from (_installed(name) for name in names() if name != DEFAULT)
@@ -75,14 +95,26 @@ def _laptop() -> Finding:
     try:
         with TemporaryDirectory(prefix="isthmus-doctor-") as folder:
             home = Path(folder) / "home"
-            target = targets.load(Profile(name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(home)}))
+            target = targets.load(
+                Profile(
+                    name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(home)}
+                )
+            )
             table = TableSpec(
                 name="probe",
-                columns=(Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64")),
+                columns=(
+                    Column(name="event_timestamp", type="timestamp"),
+                    Column(name="value", type="int64"),
+                ),
                 time_column="event_timestamp",
             )
             target.warehouse.apply(table)
-            rows = pa.table({"event_timestamp": pa.array([0], pa.timestamp("ms")), "value": pa.array([42], pa.int64())})
+            rows = pa.table(
+                {
+                    "event_timestamp": pa.array([0], pa.timestamp("ms")),
+                    "value": pa.array([42], pa.int64()),
+                }
+            )
             target.warehouse.append("probe", rows, batch="probe")
             read = target.warehouse.query("SELECT value FROM probe", {}).column("value").to_pylist()
             target.close()
@@ -90,13 +122,23 @@ def _laptop() -> Finding:
     except IsthmusError as error:
         return Finding(name=DEFAULT, ok=False, detail=str(error.remedy or error), required=True)
     except OSError as error:
-        return Finding(name=DEFAULT, ok=False, detail=f"cannot write to a temporary folder: {error}", required=True)
-    detail = f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
+        return Finding(
+            name=DEFAULT,
+            ok=False,
+            detail=f"cannot write to a temporary folder: {error}",
+            required=True,
+        )
+    detail = (
+        f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
+    )
     return Finding(name=DEFAULT, ok=read == [42], detail=detail, required=True)
 
 
 def _installed(name: str) -> Finding:
-    """Whether an adapter can be imported and has its packages. No cloud is asked: `plan --target` does that, with the profile's account."""
+    """Whether an adapter can be imported and has its packages.
+
+    No cloud is asked: `plan --target` does that, with the profile's account.
+    """
     try:
         known = adapter(name)
         require(known.needs, f"adapter {name}")
@@ -108,7 +150,9 @@ def _installed(name: str) -> Finding:
 def _detail(adapter: Adapter) -> str:
     if not adapter.ports:
         return "this version has its SQL check only; the adapter comes later"
-    return "its packages are here" + ("; credentials are checked by `plan`" if adapter.remote else "")
+    return "its packages are here" + (
+        "; credentials are checked by `plan`" if adapter.remote else ""
+    )
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
@@ -118,4 +162,10 @@ def _packages(name: str, packages: tuple[str, ...]) -> Finding:
             version(package)
         except PackageNotFoundError:
             missing.append(package)
-    return Finding(name=name, ok=not missing, detail=f'pip install "isthmus[{name}]"' if missing else "the example's trainer and pictures")
+    return Finding(
+        name=name,
+        ok=not missing,
+        detail=f'pip install "isthmus[{name}]"'
+        if missing
+        else "the example's trainer and pictures",
+    )

@@ -30,15 +30,26 @@ def add(
     code: str | None = None,
     url: str | None = None,
 ) -> Fault:
-    """Let something go wrong. `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as `isthmus stack`).
+    """Let something go wrong.
 
-    Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack answers.
+    `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as
+    `isthmus stack`).
+
+    Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack
+    answers.
     """
     with as_ours():
         from isthmus_stack import verbs
 
         return verbs.add_fault(
-            places(url), kind=kind, service=service, operation=operation, name=name, times=times, seconds=seconds, code=code
+            places(url),
+            kind=kind,
+            service=service,
+            operation=operation,
+            name=name,
+            times=times,
+            seconds=seconds,
+            code=code,
         )
 
 

@@ -23,7 +23,9 @@ __all__ = ["check", "get", "leaks", "skew"]
 
 
 class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's clock), and the features."""
+    """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's
+    clock), and the features.
+    """
 
     rows: Rows[dict[str, object]]
     stale_features: tuple[str, ...]  # older than the view's ttl: served as missing
@@ -33,19 +35,31 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
     """The online features of some keys. NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
     rows = Rows(
-        {"key": key, "feature_timestamp": moment, "age_s": None if moment is None else (now - moment).total_seconds(), **row}
+        {
+            "key": key,
+            "feature_timestamp": moment,
+            "age_s": None if moment is None else (now - moment).total_seconds(),
+            **row,
+        }
         for key, moment, row in zip(keys, served.timestamps, served.rows, strict=True)
     )
     return OnlineRows(rows=rows, stale_features=served.stale_features)
 
 
-def check(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> Rows[AsKnown]:
-    """Whether the views' rows (default: all) see data that only became known after them, at `moments` moments. Nothing is written."""
+def check(
+    project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
+) -> Rows[AsKnown]:
+    """Whether the views' rows (default: all) see data that only became known after them, at
+    `moments` moments. Nothing is written.
+    """
     return Rows(check_as_known(project, views, moments=moments))
 
 
 def leaks(project: Project, config: str) -> Rows[Looked]:
-    """Each feature of a configuration: its AUC by day, and with what was known earlier. ProjectError, NotFound: the configuration."""
+    """Each feature of a configuration: its AUC by day, and with what was known earlier.
+
+    ProjectError, NotFound: the configuration.
+    """
     from ..pipelines.evaluation.leak_alarm import look
 
     model = configuration(project, config)

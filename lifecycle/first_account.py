@@ -1,4 +1,6 @@
-"""`isthmus doctor --first-account`: what an account must have, looked at without changing anything; and one cheap round on it."""
+"""`isthmus doctor --first-account`: what an account must have, looked at without changing anything;
+and one cheap round on it.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,23 @@ from typing import Any
 import msgspec
 
 from .. import stacks
-from ..errors import AlreadyExists, Conflict, Invalid, IsthmusError, Refused, Unavailable, Unsupported
+from ..errors import (
+    AlreadyExists,
+    Conflict,
+    Invalid,
+    IsthmusError,
+    Refused,
+    Unavailable,
+    Unsupported,
+)
 from ..reports.results import Rows, Shown
 from ..runtime import Project
 from ..storage import wait
 from ..target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial, attribute
 
-NAME = "isthmus_round"  # all that a round makes carries it, so the next one removes what a killed one left. project.yaml takes no such name
+# all that a round makes carries it, so the next one removes what a killed one left. project.yaml
+# takes no such name
+NAME = "isthmus_round"
 MINUTES = 60
 _GOES = timedelta(minutes=20)  # that a cloud may take to remove what it was told to
 _MODEL = "ranker"
@@ -60,28 +72,48 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         left = [f"  remains      {name}" for name in self.remains] or ["  nothing of it remains"]
-        recorded = [f"  {self.calls:,} calls are recorded in {self.recorded}"] if self.recorded else []
-        return "\n".join([f"{self.target}   {self.seconds:.0f} s", *map(str, self.stages), *left, *recorded])
+        recorded = (
+            [f"  {self.calls:,} calls are recorded in {self.recorded}"] if self.recorded else []
+        )
+        return "\n".join(
+            [f"{self.target}   {self.seconds:.0f} s", *map(str, self.stages), *left, *recorded]
+        )
 
 
-def first_account(project: Project, *, policy: Mapping[str, Any] | None = None) -> Rows[AccountCheck]:
-    """Whether the target's account has what a project needs: credentials, region, role, bucket, quotas, rights. Nothing is changed.
+def first_account(
+    project: Project, *, policy: Mapping[str, Any] | None = None
+) -> Rows[AccountCheck]:
+    """Whether the target's account has what a project needs: credentials, region, role, bucket,
+    quotas, rights. Nothing is changed.
 
-    `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target without an account.
+    `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target
+    without an account.
     """
     return Rows(_first(project.target).checks(project.target, policy))
 
 
 def bound(project: Project) -> Estimate:
-    """What the round's machines cost an hour, at most. Unsupported: there is no round on this target."""
+    """What the round's machines cost an hour, at most.
+
+    Unsupported: there is no round on this target.
+    """
     return _trial(project.target).hourly(project.target.profile)
 
 
-def first_round(project: Project, *, record: Path | None = None, minutes: int = MINUTES, on_stage: OnStage | None = None) -> Round:
-    """Try storage, a table, a job, a model and an endpoint on the target's account, with the smallest machines; then remove them all.
+def first_round(
+    project: Project,
+    *,
+    record: Path | None = None,
+    minutes: int = MINUTES,
+    on_stage: OnStage | None = None,
+) -> Round:
+    """Try storage, a table, a job, a model and an endpoint on the target's account, with the
+    smallest machines; then remove them all.
 
-    After `minutes` no further call is made but those that remove. `record`: a new folder for what was asked and answered, without names,
-    keys and accounts. What fails is a stage of the answer and not an error. Unsupported: there is no round on this target.
+    After `minutes` no further call is made but those that remove. `record`: a new folder for what
+    was asked and answered, without names,
+    keys and accounts. What fails is a stage of the answer and not an error. Unsupported: there is
+    no round on this target.
     AlreadyExists: `record` holds something.
     """
     from ..adapters import targets
@@ -119,7 +151,10 @@ def first_round(project: Project, *, record: Path | None = None, minutes: int = 
 
 def _first(target: Target) -> FirstAccount:
     if not target.adapter.first_account:
-        raise Unsupported(f"{target.name} ({target.adapter.title}): looking at an account is not supported yet", capability="first_account")
+        raise Unsupported(
+            f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
+            capability="first_account",
+        )
     first: FirstAccount = attribute(target.adapter.first_account)
     return first
 
@@ -150,9 +185,13 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
     stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
     try:
-        return recording.Recorder(target.native, folder, names=trial.names(target.profile), version=version("isthmus"))
+        return recording.Recorder(
+            target.native, folder, names=trial.names(target.profile), version=version("isthmus")
+        )
     except FileExistsError as error:
-        raise AlreadyExists(f"{folder} holds something already", remedy="name a new folder for the recording") from error
+        raise AlreadyExists(
+            f"{folder} holds something already", remedy="name a new folder for the recording"
+        ) from error
 
 
 @contextmanager
@@ -175,7 +214,9 @@ def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stag
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
-        return Stage(name=name, ok=False, detail=f"{error}" + (f"; {error.remedy}" if error.remedy else ""))
+        return Stage(
+            name=name, ok=False, detail=f"{error}" + (f"; {error.remedy}" if error.remedy else "")
+        )
 
 
 def _storage(project: Project) -> str:
@@ -191,7 +232,8 @@ def _storage(project: Project) -> str:
     except Conflict:
         return "an object put and read; a document guarded against a second writer"
     raise Invalid(
-        "a second writer was not refused", remedy="this bucket has no conditional writes: rollouts and traffic are not safe on it"
+        "a second writer was not refused",
+        remedy="this bucket has no conditional writes: rollouts and traffic are not safe on it",
     )
 
 
@@ -202,10 +244,21 @@ def _table(project: Project) -> str:
     from ..feature_store.port import TableSpec
 
     columns = (Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64"))
-    project.target.warehouse.apply(TableSpec(name="probe", columns=columns, time_column="event_timestamp"))
-    rows = pa.table({"event_timestamp": pa.array([0, 1], pa.timestamp("ms")), "value": pa.array([40, 2], pa.int64())})
+    project.target.warehouse.apply(
+        TableSpec(name="probe", columns=columns, time_column="event_timestamp")
+    )
+    rows = pa.table(
+        {
+            "event_timestamp": pa.array([0, 1], pa.timestamp("ms")),
+            "value": pa.array([40, 2], pa.int64()),
+        }
+    )
     project.target.warehouse.append("probe", rows, batch="probe")
-    answer = project.target.warehouse.query("SELECT sum(value) AS total FROM probe", {}).column("total").to_pylist()
+    answer = (
+        project.target.warehouse.query("SELECT sum(value) AS total FROM probe", {})
+        .column("total")
+        .to_pylist()
+    )
     if answer != [42]:
         raise Invalid(f"the sum of 40 and 2 is {answer}")
     return "a table made, written and queried"
@@ -216,10 +269,19 @@ def _job(project: Project) -> str:
     from ..pipelines.submit import submit
     from ..pipelines.watch import watch
 
-    step = Step(name="hello", command=("{python}", "-c", "print('hello')"), timeout=timedelta(minutes=10))
-    state = watch(project, submit(project, Pipeline(name="round", steps=(step,)), run=f"r{project.wall():%Y%m%d%H%M%S}"))
+    step = Step(
+        name="hello", command=("{python}", "-c", "print('hello')"), timeout=timedelta(minutes=10)
+    )
+    state = watch(
+        project,
+        submit(
+            project, Pipeline(name="round", steps=(step,)), run=f"r{project.wall():%Y%m%d%H%M%S}"
+        ),
+    )
     if state.phase != "done":
-        raise Invalid(f"the job ended {state.phase}", remedy="the provider's log of the job says why")
+        raise Invalid(
+            f"the job ended {state.phase}", remedy="the provider's log of the job says why"
+        )
     return "a pipeline of one job has run"
 
 
@@ -227,9 +289,19 @@ def _model(project: Project) -> str:
     """Register what the starter's trainer would make."""
     from ..pipelines.models import predictor
 
-    described = msgspec.structs.replace(project.spec.models["history"], trainer=f"{_TRAINER}.history")
-    with TemporaryDirectory(prefix="isthmus-first-account-") as scratch, _trainer(project.folder / "ranker.py") as trainer:
-        digest = predictor.save(trainer.History(0.1), Path(scratch) / "model", model=described, types={"item_ctr_7d": "float64"})
+    described = msgspec.structs.replace(
+        project.spec.models["history"], trainer=f"{_TRAINER}.history"
+    )
+    with (
+        TemporaryDirectory(prefix="isthmus-first-account-") as scratch,
+        _trainer(project.folder / "ranker.py") as trainer,
+    ):
+        digest = predictor.save(
+            trainer.History(0.1),
+            Path(scratch) / "model",
+            model=described,
+            types={"item_ctr_7d": "float64"},
+        )
         uri = f"{project.target.blobs.root}/models/{_MODEL}/{digest}"
         project.target.blobs.upload(Path(scratch) / "model", uri)
     image = str(project.target.profile.options.get("image") or "")
@@ -256,9 +328,13 @@ def _endpoint(project: Project) -> str:
 
     host = project.target.endpoints
     newest = max(version.version for version in project.target.registry.versions(_MODEL))
-    spec = EndpointSpec(name="round", variants=(VariantSpec(name="champion", model=_MODEL, version=newest),))
+    spec = EndpointSpec(
+        name="round", variants=(VariantSpec(name="champion", model=_MODEL, version=newest),)
+    )
     state = wait(
-        lambda: host.apply(spec), lambda state: state.phase == "failed" or variants_ready(spec, state), deadline=timedelta(minutes=30)
+        lambda: host.apply(spec),
+        lambda state: state.phase == "failed" or variants_ready(spec, state),
+        deadline=timedelta(minutes=30),
     )
     if state.phase == "failed":
         raise Invalid(f"the endpoint has failed: {state.failure}")
@@ -278,9 +354,16 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Remove all that carries the round's name, until nothing is listed or twenty minutes have passed; what is still there."""
+    """Remove all that carries the round's name, until nothing is listed or twenty minutes have
+    passed; what is still there.
+    """
     try:
-        wait(lambda: _removed_once(project), lambda left: not left, deadline=_GOES, every=timedelta(seconds=0.1))
+        wait(
+            lambda: _removed_once(project),
+            lambda left: not left,
+            deadline=_GOES,
+            every=timedelta(seconds=0.1),
+        )
     except Unavailable:
         return _removed_once(project)
     trial.clear(project.target)

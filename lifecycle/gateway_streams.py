@@ -1,4 +1,6 @@
-"""The streams that the project's gateways fill: which of them `apply` makes, and `plan` and `status` show."""
+"""The streams that the project's gateways fill: which of them `apply` makes, and `plan` and
+`status` show.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from ..runtime import Project
 
 
 def due(project: Project) -> tuple[Stream, ...]:
-    """All of them where the project needs them before a `deploy`, and after the first one, as a later version may log more."""
+    """All of them where the project needs them before a `deploy`, and after the first one, as a
+    later version may log more.
+    """
     needed = applied(project.spec) or project.target.events.observe("exposures") is not None
     return logged(project.spec) if needed else ()
 

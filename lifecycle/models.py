@@ -37,11 +37,18 @@ def list(project: Project) -> Rows[ModelVersion]:
 
 
 def replay(
-    project: Project, version: str, *, endpoint: str | None = None, since: datetime | None = None, until: datetime | None = None
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> VersionReplay:
-    """What a version (`ranker@3`) would have earned in place of what an endpoint served, from its logged answers.
+    """What a version (`ranker@3`) would have earned in place of what an endpoint served, from its
+    logged answers.
 
-    Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see `version_replay`.
+    Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see
+    `version_replay`.
     """
     return replay_version(project, version, endpoint=endpoint, since=since, until=until)
 

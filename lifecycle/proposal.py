@@ -1,4 +1,7 @@
-"""A project proposed from a file of events: `isthmus init NAME --from log.parquet`. What is guessed is told, to be corrected by hand."""
+"""A project proposed from a file of events:
+
+`isthmus init NAME --from log.parquet`. What is guessed is told, to be corrected by hand.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,23 @@ from ..project.names import column_problem, neutral
 if TYPE_CHECKING:
     import duckdb
 
-_TIMES = ("event_timestamp", "timestamp", "event_time", "time", "datetime", "created_at", "occurred_at", "ts", "date")
+_TIMES = (
+    "event_timestamp",
+    "timestamp",
+    "event_time",
+    "time",
+    "datetime",
+    "created_at",
+    "occurred_at",
+    "ts",
+    "date",
+)
 _IDS = ("event_id", "id", "uuid", "message_id")
 _INDEX = r"__index_level_\d+__"  # a frame's row numbers, which pandas writes into Parquet
 _OLD = timedelta(days=30)  # a log that ended so long ago is told its `now:`
-_TYPES = {  # of attributes, by DuckDB's names of its own. Lists, structs, spans, times of day and bytes are none
+# of attributes, by DuckDB's names of its own. Lists, structs, spans, times of day and bytes are
+# none
+_TYPES = {
     r"BOOLEAN": "bool",
     r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?": "int",
     r"FLOAT|DOUBLE|DECIMAL\([0-9,]+\)": "float",
@@ -44,7 +59,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of the file. `name`: as an attribute, "" where another has it; `type`: an attribute's, None for a list and the like."""
+    """A column of the file.
+
+    `name`: as an attribute, "" where another has it; `type`: an attribute's, None for a list and
+    the like.
+    """
 
     source: str
     sql: str  # quoted
@@ -63,14 +82,19 @@ def propose(source: Path, folder: Path) -> Proposal:
     if not source.is_file():
         raise NotFound(f"{source} is not there", remedy="--from names one file of events")
     if kind_of(source) not in KINDS:
-        raise Invalid(f"{source.name} is of no format of events", remedy=f"they end in {', '.join(KINDS)}, also with .gz or .zst")
+        raise Invalid(
+            f"{source.name} is of no format of events",
+            remedy=f"they end in {', '.join(KINDS)}, also with .gz or .zst",
+        )
     import duckdb
 
     with bounded(folder.parent, reads=(source,), memory=MEMORY, threads=THREADS) as connection:
         try:
             return _proposed(connection, source, folder)
         except duckdb.Error as error:
-            raise Invalid(f"{source}: {str(error).strip()}", remedy="DuckDB must be able to read the file") from error
+            raise Invalid(
+                f"{source}: {str(error).strip()}", remedy="DuckDB must be able to read the file"
+            ) from error
 
 
 def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path) -> Proposal:
@@ -78,34 +102,62 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path)
     ask = partial(_row, connection, rows)
     (count,) = ask("count(*)")
     if not count:
-        raise Invalid(f"{source.name} has no rows", remedy="--from names a file of events that happened: their types are read from it")
+        raise Invalid(
+            f"{source.name} has no rows",
+            remedy="--from names a file of events that happened: their types are read from it",
+        )
     columns = _columns(connection, rows)
     time, instant, newest = _time(columns, ask, source)
     event = _event(source)
-    identity = next((c for name in _IDS for c in columns if c.name == name and not c.nulls and c.distinct == count), None)
+    identity = next(
+        (
+            c
+            for name in _IDS
+            for c in columns
+            if c.name == name and not c.nulls and c.distinct == count
+        ),
+        None,
+    )
     attributes = [
         c
         for c in columns
-        if c not in (time, identity) and c.type is not None and column_problem(c.name) is None and not re.fullmatch(_INDEX, c.source)
+        if c not in (time, identity)
+        and c.type is not None
+        and column_problem(c.name) is None
+        and not re.fullmatch(_INDEX, c.source)
     ]
     keys = {c.name.removesuffix("_id"): c for c in attributes if _is_key(c, count)}
     guesses = [
         f"each of the {count:,} rows of {source.name}, which is read where it lies, is one {event}",
         f"event_timestamp: {instant}, until {newest:%Y-%m-%d %H:%M:%S}",
     ]
-    guesses.append(f"event_id: {identity.source}" if identity else "event_id: a digest of the row, as no column names each row once")
-    guesses += [f"entity {name}: {key.source}, about {key.distinct:,} of them" for name, key in keys.items()]
+    guesses.append(
+        f"event_id: {identity.source}"
+        if identity
+        else "event_id: a digest of the row, as no column names each row once"
+    )
+    guesses += [
+        f"entity {name}: {key.source}, about {key.distinct:,} of them" for name, key in keys.items()
+    ]
     left = [c.source for c in columns if c not in (time, identity, *attributes)]
     if left:
-        reason = "no attribute can have such a type or name, another has the name, or they number a frame's rows"
+        reason = (
+            "no attribute can have such a type or name, another has the name, or they number a "
+            "frame's rows"
+        )
         guesses.append(f"left out: {', '.join(left)}: {reason}")
     now = newest + timedelta(seconds=1) if datetime.now(UTC) - newest > _OLD else None
     if now is not None:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
     files = {
-        "project.yaml": "".join(_description(event, attributes, keys, now, _declared(source, folder))),
+        "project.yaml": "".join(
+            _description(event, attributes, keys, now, _declared(source, folder))
+        ),
         f"sources/{event}.sql": _source(columns, identity, instant, attributes, rows),
-        **{f"features/{name}_history.sql": _view(event, name, key.name) for name, key in list(keys.items())[:1]},
+        **{
+            f"features/{name}_history.sql": _view(event, name, key.name)
+            for name, key in list(keys.items())[:1]
+        },
     }
     return Proposal(files=files, guesses=tuple(guesses))
 
@@ -120,29 +172,48 @@ def _columns(connection: duckdb.DuckDBPyConnection, rows: str) -> list[_Column]:
     columns: list[_Column] = []
     for source, kind in zip(relation.columns, map(str, relation.types), strict=True):
         sql = '"' + source.replace('"', '""') + '"'
-        nulls, distinct = _row(connection, rows, f"count(*) - count({sql}), approx_count_distinct({sql})")
+        nulls, distinct = _row(
+            connection, rows, f"count(*) - count({sql}), approx_count_distinct({sql})"
+        )
         name = neutral(source)
         if not nulls and name in _IDS:
             (distinct,) = _row(connection, rows, f"count(DISTINCT {sql})")
-        type_ = next((type_ for pattern, type_ in _TYPES.items() if re.fullmatch(pattern, kind)), None)
+        type_ = next(
+            (type_ for pattern, type_ in _TYPES.items() if re.fullmatch(pattern, kind)), None
+        )
         if any(column.name == name for column in columns):
             name = ""
-        columns.append(_Column(source=source, sql=sql, name=name, kind=kind, type=type_, nulls=nulls, distinct=distinct))
+        columns.append(
+            _Column(
+                source=source,
+                sql=sql,
+                name=name,
+                kind=kind,
+                type=type_,
+                nulls=nulls,
+                distinct=distinct,
+            )
+        )
     return columns
 
 
-def _time(columns: Sequence[_Column], ask: Callable[[str], tuple[Any, ...]], source: Path) -> tuple[_Column, str, datetime]:
+def _time(
+    columns: Sequence[_Column], ask: Callable[[str], tuple[Any, ...]], source: Path
+) -> tuple[_Column, str, datetime]:
     """The column of an event's time, the instant that SQL makes of it, and the newest."""
     named = [c for name in _TIMES for c in columns if c.name == name and not c.nulls]
     typed = [c for c in columns if c.type == "timestamp" and not c.nulls]
-    texts = [c for c in columns if c.type == "string" and not c.nulls]  # as JSON has them, and Parquet of frames with text
+    texts = [
+        c for c in columns if c.type == "string" and not c.nulls
+    ]  # as JSON has them, and Parquet of frames with text
     for column in [*named, *typed, *texts]:
         instant = _instant(column, ask)
         if instant is not None:
             (newest,) = ask(f"epoch_ms(max({instant}))")
             return column, instant, datetime.fromtimestamp(newest / 1000, UTC)
     raise Invalid(
-        f"{source.name} has no column of times that every row has: {', '.join(c.source for c in columns)}",
+        f"{source.name} has no column of times that every row has: "
+        f"{', '.join(c.source for c in columns)}",
         remedy=f"name one of them {_TIMES[0]}; events are points in time",
     )
 
@@ -157,28 +228,44 @@ def _instant(column: _Column, ask: Callable[[str], tuple[Any, ...]]) -> str | No
         return None if unread else f"CAST({column.sql} AS TIMESTAMPTZ)"
     if column.type in ("int", "float"):
         (most,) = ask(f"max({column.sql})")
-        return next((text.format(column.sql) for below, text in _EPOCHS if 1e8 < most < below), None)
+        return next(
+            (text.format(column.sql) for below, text in _EPOCHS if 1e8 < most < below), None
+        )
     return None
 
 
 def _event(source: Path) -> str:
     stem = neutral(re.split(r"[.]", source.name)[0])
-    name = stem.removesuffix("s") if len(stem) > 3 and not stem.endswith("ss") else stem  # "bus" and "ads" are no plurals to cut
+    name = (
+        stem.removesuffix("s") if len(stem) > 3 and not stem.endswith("ss") else stem
+    )  # "bus" and "ads" are no plurals to cut
     return name if name and column_problem(name) is None else "event"
 
 
 def _is_key(column: _Column, rows: int) -> bool:
     """Something that comes again and again, by a name that says so."""
-    return column.name.endswith("_id") and column.type in ("int", "string") and 2 * column.distinct < rows
+    return (
+        column.name.endswith("_id")
+        and column.type in ("int", "string")
+        and 2 * column.distinct < rows
+    )
 
 
 def _declared(source: Path, folder: Path) -> str:
-    """Return the line of project.yaml that lets the project read the log where it lies; "" where it lies in the project."""
+    """Return the line of project.yaml that lets the project read the log where it lies; "" where it
+    lies in the project.
+    """
     log = source.resolve()
     return "" if log.is_relative_to(folder.resolve()) else f"{line([log])}\n"
 
 
-def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Column], now: datetime | None, declared: str) -> Iterator[str]:
+def _description(
+    event: str,
+    attributes: Sequence[_Column],
+    keys: dict[str, _Column],
+    now: datetime | None,
+    declared: str,
+) -> Iterator[str]:
     yield f"name: {event}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}        # the log ends here. Live projects leave this out.\n"
@@ -186,7 +273,9 @@ def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Col
         yield f"\n# What sources/ may read outside of this folder.\n{declared}"
     if keys:
         yield "\nentities:\n"
-    yield from (f"  {entity}: {{key: {key.name}, type: {key.type}}}\n" for entity, key in keys.items())
+    yield from (
+        f"  {entity}: {{key: {key.name}, type: {key.type}}}\n" for entity, key in keys.items()
+    )
     yield f"\nevents:                          # event_id and event_timestamp (UTC) come with every event\n  {event}:\n"
     yield "    description: What a row means.\n    owner: you@example.com\n    attributes:\n"
     for column in attributes:
@@ -197,9 +286,18 @@ def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Col
     yield f"# objectives:\n#   ctr: {{rate: click / {event}, within: 30m}}\n"
 
 
-def _source(columns: Sequence[_Column], identity: _Column | None, instant: str, attributes: Sequence[_Column], rows: str) -> str:
+def _source(
+    columns: Sequence[_Column],
+    identity: _Column | None,
+    instant: str,
+    attributes: Sequence[_Column],
+    rows: str,
+) -> str:
     every = ", ".join(column.sql for column in columns)
-    digest = f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION BY {every})"
+    digest = (
+        f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION "
+        f"BY {every})"
+    )
     wanted = [
         f"{f'CAST({identity.sql} AS VARCHAR)' if identity else digest} AS event_id",
         f"{instant} AS event_timestamp",
@@ -212,7 +310,13 @@ def _attribute(column: _Column) -> str:
     if column.type == "timestamp" and column.kind != "TIMESTAMP WITH TIME ZONE":
         return f"CAST({column.sql} AS TIMESTAMP) AT TIME ZONE 'UTC' AS {column.name}"
     if column.kind == "UUID" or "DECIMAL" in column.kind or "HUGEINT" in column.kind:
-        sql_type = "VARCHAR" if column.kind == "UUID" else "DOUBLE" if "DECIMAL" in column.kind else "BIGINT"
+        sql_type = (
+            "VARCHAR"
+            if column.kind == "UUID"
+            else "DOUBLE"
+            if "DECIMAL" in column.kind
+            else "BIGINT"
+        )
         return f"CAST({column.sql} AS {sql_type}) AS {column.name}"
     return column.sql if column.sql == f'"{column.name}"' else f"{column.sql} AS {column.name}"
 
@@ -220,7 +324,8 @@ def _attribute(column: _Column) -> str:
 def _view(event: str, entity: str, key: str) -> str:
     return (
         "-- The entity's key, event_timestamp and the features.\n"
-        f"SELECT {key}, event_timestamp,\n       count(*) OVER last_7d AS {entity}_{event}s_7d\nFROM events_{event}\n"
+        f"SELECT {key}, event_timestamp,\n       count(*) OVER last_7d AS "
+        f"{entity}_{event}s_7d\nFROM events_{event}\n"
         f"WINDOW last_7d AS (PARTITION BY {key} ORDER BY event_timestamp\n"
         "                   RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW)\n"
     )

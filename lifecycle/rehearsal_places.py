@@ -1,4 +1,6 @@
-"""Where a rollout is rehearsed on genuine adapters: an empty home on this machine, or a cloud's offline stack on the manual clock."""
+"""Where a rollout is rehearsed on genuine adapters: an empty home on this machine, or a cloud's
+offline stack on the manual clock.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from isthmus_stack.client import Stack
 
 _MINUTE = timedelta(minutes=1)
-_KEPT = "3650d"  # of the request log: the rehearsal's minutes lie in another year than the real requests that are written beside them
+# of the request log: the rehearsal's minutes lie in another year than the real requests that are
+# written beside them
+_KEPT = "3650d"
 
 
 class Place(Protocol):
@@ -63,7 +67,11 @@ class Home:
                 self._rollbacks -= 1
                 after = target.endpoints.observe(endpoint)
                 if after is not None:
-                    shift(endpoint, {variant.name: variant.percent for variant in before.variants}, expect=after.token)
+                    shift(
+                        endpoint,
+                        {variant.name: variant.percent for variant in before.variants},
+                        expect=after.token,
+                    )
 
         target.endpoints.shift = going_back  # type: ignore[method-assign]  # of this one target
         return target

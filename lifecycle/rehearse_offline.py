@@ -1,4 +1,6 @@
-"""`isthmus rollout rehearse --offline`: the target's genuine adapter, in virtual time, in an empty place that goes afterwards."""
+"""`isthmus rollout rehearse --offline`: the target's genuine adapter, in virtual time, in an empty
+place that goes afterwards.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,21 @@ _SCRIPT = "traffic_script"  # the port by which minutes are made up
 
 
 def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
-    """As rollouts.rehearse.rehearse, without its scripted world. Nothing that the project has is touched, on its target or in its stack.
+    """As rollouts.rehearse.rehearse, without its scripted world.
 
-    Unsupported: the adapter cannot be shown made-up minutes, or its cloud has no offline stack. ProjectError: the scenario's mistakes.
+    Nothing that the project has is touched, on its target or in its stack.
+
+    Unsupported: the adapter cannot be shown made-up minutes, or its cloud has no offline stack.
+    ProjectError: the scenario's mistakes.
     """
     adapter = project.target.adapter
     if _SCRIPT not in adapter.ports or (adapter.remote and adapter.offline is None):
         raise Unsupported(
-            f"target {project.target.name}: a rehearsal by {adapter.title}'s own adapter is not supported yet",
+            f"target {project.target.name}: a rehearsal by {adapter.title}'s own adapter is "
+            "not supported yet",
             capability="rehearse --offline",
-            remedy="leave --offline out: it is played in a scripted world that behaves as the target does",
+            remedy="leave --offline out: it is played in a scripted world that behaves as the "
+            "target does",
         )
     with _cloud(project) if adapter.remote else _home(project) as place:
 
@@ -47,16 +54,28 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
                 stand_up(target, plan)
             finally:
                 target.close()
-            return TargetSetting(scenario, plan.spec.name, place.open, start=place.start(plan.advance), rollback=place.rollback)
+            return TargetSetting(
+                scenario,
+                plan.spec.name,
+                place.open,
+                start=place.start(plan.advance),
+                rollback=place.rollback,
+            )
 
         return rehearse_in(project, path, setting)
 
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """A home below the project's, so that the next rehearsal finds and removes what a killed one left."""
+    """A home below the project's, so that the next rehearsal finds and removes what a killed one
+    left.
+    """
     folder = project.folder / FOLDER / "rehearsal"
-    place = Home(replace(project.target.profile, options=project.target.profile.options | {"home": str(folder)}))
+    place = Home(
+        replace(
+            project.target.profile, options=project.target.profile.options | {"home": str(folder)}
+        )
+    )
     with project.lock("rollout rehearse"):
         _remove(place.profile, folder)
         try:
@@ -88,6 +107,12 @@ def _cloud(project: Project) -> Generator[Place, None, None]:
     from isthmus_stack.run import start
 
     with start(stack.cloud, clock="manual", images=stacks.images(project.folder, stack)) as running:
-        options = {name: value for name, value in project.target.profile.options.items() if name != "offline"}
-        profile = replace(project.target.profile, options=options | stacks.address(stack, running.url))
+        options = {
+            name: value
+            for name, value in project.target.profile.options.items()
+            if name != "offline"
+        }
+        profile = replace(
+            project.target.profile, options=options | stacks.address(stack, running.url)
+        )
         yield Cloud(profile, Stack(running.url, stack.cloud))

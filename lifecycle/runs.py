@@ -1,4 +1,6 @@
-"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log, export."""
+"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log,
+export.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
-    """Training runs that ended, oldest first. `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
+    """Training runs that ended, oldest first.
+
+    `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
 
     Invalid: an unknown figure or field.
     """
@@ -40,7 +44,9 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
 
 
 def show(project: Project, run: str) -> NotedRun | RunState:
-    """A run's record and what people say of it; of a run without a record (it runs, or was stopped) its state. NotFound."""
+    """A run's record and what people say of it; of a run without a record (it runs, or was stopped)
+    its state. NotFound.
+    """
     try:
         return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
     except NotFound as missing:
@@ -51,7 +57,10 @@ def show(project: Project, run: str) -> NotedRun | RunState:
 
 
 def cancel(project: Project, run: str) -> RunState:
-    """Ask a run to stop, and its state afterwards. One that has ended is left as it is. NotFound."""
+    """Ask a run to stop, and its state afterwards.
+
+    One that has ended is left as it is. NotFound.
+    """
     if watch.observe(project, run).phase in ("running", "cancelling"):
         watch.cancel(project, run)
     return watch.observe(project, run)

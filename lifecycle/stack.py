@@ -1,4 +1,6 @@
-"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, compare, and fault.add, fault.list, fault.clear."""
+"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, compare, and
+fault.add, fault.list, fault.clear.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,16 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None  # how one that did not run any more had ended
 
 
-def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any) -> RunningStack:
-    """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at the end of a `with`.
+def up(
+    cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
+) -> RunningStack:
+    """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at
+    the end of a `with`.
 
-    `images`: container image -> the command that it is here, beside the project's own. `options` as `isthmus_stack.run.start` has them:
-    clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid, MissingDependency; Unavailable: it did not start.
+    `images`: container image -> the command that it is here, beside the project's own. `options` as
+    `isthmus_stack.run.start` has them:
+    clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid,
+    MissingDependency; Unavailable: it did not start.
     """
     stack = _stack_of(cloud)
     commands = {**stacks.images(Path.cwd(), stack), **(images or {})}
@@ -45,7 +52,8 @@ def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **
 
 
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
-    """Run a command with a stack of its own (`options` as `up` has them), and give its exit code; 128 and the number of a signal.
+    """Run a command with a stack of its own (`options` as `up` has them), and give its exit code;
+    128 and the number of a signal.
 
     Invalid: the command cannot be run.
     """
@@ -56,18 +64,24 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 
 
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
-    """Stop the stacks that `--offline` started for the project in a folder (default: the working one). `forget`: remove what they held."""
+    """Stop the stacks that `--offline` started for the project in a folder (default: the working
+    one). `forget`: remove what they held.
+    """
     place = folder or Path.cwd()
     news = None if forget else stacks.told(place)
     return Ended(stopped=stacks.stop(place, forget=forget), ended=news)
 
 
 def status(folder: Path | None = None) -> dict[str, Ready]:
-    """By cloud the stacks that `--offline` started for the project in a folder (default: the working one) and that run."""
+    """By cloud the stacks that `--offline` started for the project in a folder (default: the
+    working one) and that run.
+    """
     return stacks.running(folder or Path.cwd())
 
 
-def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
+def coverage(
+    cloud: str, *, service: str | None = None
+) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
     _stack_of(cloud)
     with as_ours():
@@ -77,7 +91,9 @@ def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] 
 
 
 def policy(*, url: str | None = None) -> dict[str, Any]:
-    """The least rights for what a running stack was asked since its last reset, in the cloud's own form. NotFound: no stack answers."""
+    """The least rights for what a running stack was asked since its last reset, in the cloud's own
+    form. NotFound: no stack answers.
+    """
     with as_ours():
         from isthmus_stack import verbs
 
@@ -85,10 +101,13 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 
 
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
-    """Ask the calls that `doctor --first-account --round --record` kept of an offline stack, and tell what is answered otherwise.
+    """Ask the calls that `doctor --first-account --round --record` kept of an offline stack, and
+    tell what is answered otherwise.
 
-    `url`: another server that stands for the cloud, which is changed by it (default: a new stack, stopped afterwards).
-    NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls cannot be asked again.
+    `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
+    stopped afterwards).
+    NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls
+    cannot be asked again.
     """
     with as_ours():
         from isthmus_stack import verbs
@@ -100,6 +119,9 @@ def _stack_of(cloud: str) -> Offline:
     """NotFound; Unsupported, MissingDependency: it cannot be started here."""
     known = stacks.clouds()
     if cloud not in known:
-        raise NotFound(f"there is no offline stack of {cloud}", remedy=did_you_mean(cloud, tuple(known), has="there is"))
+        raise NotFound(
+            f"there is no offline stack of {cloud}",
+            remedy=did_you_mean(cloud, tuple(known), has="there is"),
+        )
     stacks.check(known[cloud])
     return known[cloud]

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import stacks
-from ..errors import Invalid, IsthmusError, MissingDependency, NotFound, Refused, Unavailable, Unsupported
+from ..errors import (
+    Invalid,
+    IsthmusError,
+    MissingDependency,
+    NotFound,
+    Refused,
+    Unavailable,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
     from isthmus_stack import errors
@@ -17,7 +25,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours() -> Generator[None, None, None]:
-    """Raise what isthmus_stack's verbs raise as the error of ours that it is. MissingDependency: it is not installed."""
+    """Raise what isthmus_stack's verbs raise as the error of ours that it is.
+
+    MissingDependency: it is not installed.
+    """
     stacks.require_package()
     from isthmus_stack import errors
 
@@ -43,10 +54,16 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Where the stack may be that was meant: as the caller says, or the environment; the project's own; where `up` starts one."""
+    """Where the stack may be that was meant: as the caller says, or the environment; the project's
+    own; where `up` starts one.
+    """
     from isthmus_stack import verbs
 
-    named = (os.environ.get(variable) for cloud in stacks.clouds().values() for variable in cloud.variables)
+    named = (
+        os.environ.get(variable)
+        for cloud in stacks.clouds().values()
+        for variable in cloud.variables
+    )
     if first := url or next(filter(None, named), None):
         return verbs.places(first)
     return stacks.running_urls(Path.cwd()) or verbs.places()

@@ -1,4 +1,6 @@
-"""`isthmus trust`: use what lies in a project's `.isthmus`, or in a stack's home, though another machine, user or version wrote it."""
+"""`isthmus trust`: use what lies in a project's `.isthmus`, or in a stack's home, though another
+machine, user or version wrote it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Untrusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
         for entry in self.entries:
             kind = "made again when needed" if entry.derived else "stored"
             files = f"{entry.files:,} file{'s' if entry.files != 1 else ''}"
-            lines.append(f"  {_plain(entry.name):{width}}  {files:>12}  {entry.bytes:>13,} bytes  {kind}")
+            lines.append(
+                f"  {_plain(entry.name):{width}}  {files:>12}  {entry.bytes:>13,} bytes  {kind}"
+            )
             lines += [f"    link: {_plain(link)}" for link in entry.links]
         return "\n".join(lines)
 
@@ -48,20 +52,30 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """The folders that are known now."""
 
     folders: tuple[str, ...]
-    stacks: tuple[str, ...] = ()  # clouds whose offline stack's home was moved into the user's state folder
+    stacks: tuple[
+        str, ...
+    ] = ()  # clouds whose offline stack's home was moved into the user's state folder
 
     def __str__(self) -> str:
-        moved = f"; what the offline {' and '.join(self.stacks)} held is now in {user_state.root()}" if self.stacks else ""
+        moved = (
+            f"; what the offline {' and '.join(self.stacks)} held is now in {user_state.root()}"
+            if self.stacks
+            else ""
+        )
         return f"trusted: {', '.join(map(_plain, self.folders))}{moved}"
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """List the entries of the folders in which a project keeps things here: `.isthmus`, and each `home` of profiles.yaml.
+    """List the entries of the folders in which a project keeps things here:
+
+    `.isthmus`, and each `home` of profiles.yaml.
 
     Args:
         project: the folder of project.yaml, which may have mistakes.
     """
-    return tuple(_look(folder) for folder in _folders(project) if folder.is_dir() and not folder.is_symlink())
+    return tuple(
+        _look(folder) for folder in _folders(project) if folder.is_dir() and not folder.is_symlink()
+    )
 
 
 def trust(project: Path) -> Trusted:
@@ -74,15 +88,22 @@ def trust(project: Path) -> Trusted:
     """
     folders = [folder for folder in _folders(project) if os.path.lexists(folder)]
     if not folders:
-        raise NotFound(f"{project} has no {user_state.FOLDER}: there is nothing to trust", remedy="the next command makes it")
+        raise NotFound(
+            f"{project} has no {user_state.FOLDER}: there is nothing to trust",
+            remedy="the next command makes it",
+        )
     for folder in folders:
         user_state.trust(folder)
         user_state.claim(folder, project, trusted=True)
-    return Trusted(folders=tuple(map(str, folders)), stacks=tuple(_moved_stacks(project / user_state.FOLDER)))
+    return Trusted(
+        folders=tuple(map(str, folders)), stacks=tuple(_moved_stacks(project / user_state.FOLDER))
+    )
 
 
 def trust_home(home: Path) -> Trusted:
-    """Put this user's seal on a stack's home (`isthmus stack up --home`). Nothing in it is unpickled.
+    """Put this user's seal on a stack's home (`isthmus stack up --home`).
+
+    Nothing in it is unpickled.
 
     Raises:
         Invalid: it is no stack's home, or one is using it.
@@ -93,7 +114,9 @@ def trust_home(home: Path) -> Trusted:
     try:
         adopt(home)
     except (NotUsable, OSError) as error:
-        raise Invalid(str(error), remedy="isthmus trust --home FOLDER, of a stack that was stopped") from error
+        raise Invalid(
+            str(error), remedy="isthmus trust --home FOLDER, of a stack that was stopped"
+        ) from error
     return Trusted(folders=(str(home),))
 
 
@@ -103,7 +126,11 @@ def _folders(project: Path) -> tuple[Path, ...]:
 
     own = project / user_state.FOLDER
     try:
-        homes = [home for profile in profiles(load(project / "project.yaml")).values() for home in folders(profile)]
+        homes = [
+            home
+            for profile in profiles(load(project / "project.yaml")).values()
+            for home in folders(profile)
+        ]
     except IsthmusError:  # of a project that is not right yet; `validate` says what is wrong
         homes = []
     return tuple(dict.fromkeys([own, *homes]))
@@ -122,7 +149,13 @@ def _entry(path: Path) -> Entry:
             links.append(f"{place.relative_to(path.parent)} -> {place.readlink()}")
         elif not place.is_dir():
             files, size = files + 1, size + place.lstat().st_size
-    return Entry(name=path.name, files=files, bytes=size, derived=user_state.is_derived(path.name), links=tuple(links))
+    return Entry(
+        name=path.name,
+        files=files,
+        bytes=size,
+        derived=user_state.is_derived(path.name),
+        links=tuple(links),
+    )
 
 
 def _below(path: Path) -> Iterator[Path]:
@@ -133,7 +166,9 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Seal and move the homes that an older version kept in the project, and yield their clouds; its records and logs go."""
+    """Seal and move the homes that an older version kept in the project, and yield their clouds;
+    its records and logs go.
+    """
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():
         old.unlink()
@@ -144,12 +179,17 @@ def _moved_stacks(own: Path) -> Iterator[str]:
 
     place = user_state.kept_for(number) / _STACKS
     place.mkdir(mode=0o700, exist_ok=True)
-    for home in sorted(path for path in old.iterdir() if (path / "home.json").is_file() and not path.is_symlink()):
+    for home in sorted(
+        path for path in old.iterdir() if (path / "home.json").is_file() and not path.is_symlink()
+    ):
         if not (place / home.name).exists():
             try:
                 adopt(home)
             except NotUsable as error:
-                raise Busy(str(error), remedy=f"end that process, or remove {home}; then isthmus trust again") from error
+                raise Busy(
+                    str(error),
+                    remedy=f"end that process, or remove {home}; then isthmus trust again",
+                ) from error
             _move(home, place / home.name)
             yield home.name
     shutil.rmtree(old)

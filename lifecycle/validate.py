@@ -1,4 +1,6 @@
-"""`isthmus validate`: every file of a project, for every target that it names, with nothing called and nothing changed."""
+"""`isthmus validate`: every file of a project, for every target that it names, with nothing called
+and nothing changed.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,24 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
-        also = (f" (and {', '.join(line.also)})" if line.also else "") + ("" if line.runs else "; nothing runs there yet")
+        also = (f" (and {', '.join(line.also)})" if line.also else "") + (
+            "" if line.runs else "; nothing runs there yet"
+        )
         if not line.engine:
-            return f"{line.target:<11} ok   " + "  ".join(_counted(name, n) for name, n in self.counts.items() if n) + also
-        rewritten = f" ({_counted('window', line.windows_rewritten)} rewritten)" if line.windows_rewritten else ""
-        return f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for {line.engine}{rewritten}{also}"
+            return (
+                f"{line.target:<11} ok   "
+                + "  ".join(_counted(name, n) for name, n in self.counts.items() if n)
+                + also
+            )
+        rewritten = (
+            f" ({_counted('window', line.windows_rewritten)} rewritten)"
+            if line.windows_rewritten
+            else ""
+        )
+        return (
+            f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for "
+            f"{line.engine}{rewritten}{also}"
+        )
 
 
 def _counted(name: str, count: int) -> str:
@@ -57,20 +72,35 @@ def _counted(name: str, count: int) -> str:
 
 
 def _limits(line: TargetLine) -> list[str]:
-    endpoints = [f"endpoints.{name} cannot run there: routing: sticky is not supported yet" for name in line.cannot_run]
-    endpoints += [f"endpoints.{name} cannot run there: caps per unit are not supported yet" for name in line.cannot_count]
-    endpoints += [f"endpoints.{name} cannot run there: no copy can be aimed at its shadow (routing: sticky)" for name in line.cannot_shadow]
+    endpoints = [
+        f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
+        for name in line.cannot_run
+    ]
+    endpoints += [
+        f"endpoints.{name} cannot run there: caps per unit are not supported yet"
+        for name in line.cannot_count
+    ]
+    endpoints += [
+        f"endpoints.{name} cannot run there: no copy can be aimed at its shadow (routing: sticky)"
+        for name in line.cannot_shadow
+    ]
     aims = "one call cannot be aimed at a variant (routing: sticky, or arms by parameters)"
     return [
         f"{line.target:<11} ok   but {limit}"
-        for limit in (*endpoints, *(f"experiments.{n} cannot start there: {aims}" for n in line.cannot_start))
+        for limit in (
+            *endpoints,
+            *(f"experiments.{n} cannot start there: {aims}" for n in line.cannot_start),
+        )
     ]
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
-    """Check the files, the SQL and what each target of profiles.yaml can say. Never raises for what is wrong with the project.
+    """Check the files, the SQL and what each target of profiles.yaml can say.
 
-    `target`: what cannot be done there is an error, which of another target is only said. NotFound: profiles.yaml has no such target.
+    Never raises for what is wrong with the project.
+
+    `target`: what cannot be done there is an error, which of another target is only said. NotFound:
+    profiles.yaml has no such target.
     """
     from .. import installed
     from ..events.check_sources import check_sources
@@ -81,10 +111,15 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
         return Validation(counts={}, targets=(), problems=problems)
     by_engines, lines = check(description, target)
     sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
-    problems = tuple(sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity))  # profiles.yaml is read by both
+    problems = tuple(
+        sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity)
+    )  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
-    counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())
+    counted = tuple(
+        msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter))
+        for adapter, line in lines.items()
+    )
     return Validation(counts=_counts(description), targets=counted, problems=problems)
 
 
@@ -92,11 +127,22 @@ def _rewritten(description: Description, adapter: str) -> int:
     from ..adapters import targets
 
     sql = targets.sql_of(adapter)
-    return sum(sql.render(view.sql).windows_rewritten for view in description.spec.feature_views.values()) if sql else 0
+    return (
+        sum(
+            sql.render(view.sql).windows_rewritten
+            for view in description.spec.feature_views.values()
+        )
+        if sql
+        else 0
+    )
 
 
-def check(description: Description, chosen: str | None = None) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
-    """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
+def check(
+    description: Description, chosen: str | None = None
+) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
+    """What needs an engine to know: view schemas, model features, and each target's SQL. The lines
+    are by adapter.
+    """
     from .. import installed
     from ..adapters import targets
     from ..endpoints.target_check import can_count, can_run, can_shadow
@@ -114,7 +160,10 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
     except ProjectError as error:
         return error.problems, {}
     if chosen is not None and chosen not in by_target:
-        raise NotFound(f"there is no target {chosen} in profiles.yaml", remedy=did_you_mean(chosen, by_target, has="targets are"))
+        raise NotFound(
+            f"there is no target {chosen} in profiles.yaml",
+            remedy=did_you_mean(chosen, by_target, has="targets are"),
+        )
     spec = description.spec
     for rollout in spec.rollouts.values():
         problems += needs.warnings(description, rollout)
@@ -134,20 +183,39 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
             views=len(spec.feature_views),
             engine=engine,
             runs=bool(adapter.ports),
-            cannot_run=tuple(e.name for e in description.spec.endpoints.values() if not can_run(e, adapter.capabilities)),
-            cannot_count=tuple(e.name for e in description.spec.endpoints.values() if not can_count(e, adapter.capabilities)),
-            cannot_shadow=tuple(e.name for e in description.spec.endpoints.values() if not can_shadow(e, adapter.capabilities)),
+            cannot_run=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_run(e, adapter.capabilities)
+            ),
+            cannot_count=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_count(e, adapter.capabilities)
+            ),
+            cannot_shadow=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_shadow(e, adapter.capabilities)
+            ),
             cannot_start=tuple(
-                e.name for e in description.spec.experiments.values() if not can_start(description.spec, e, adapter.capabilities)
+                e.name
+                for e in description.spec.experiments.values()
+                if not can_start(description.spec, e, adapter.capabilities)
             ),
         )
     return tuple(problems), lines
 
 
 def _refused(
-    description: Description, names: Sequence[str], chosen: str | None, capabilities: Mapping[str, Capability]
+    description: Description,
+    names: Sequence[str],
+    chosen: str | None,
+    capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """What the targets of one adapter cannot do of rollouts, and of endpoints and experiments where one of them was chosen."""
+    """What the targets of one adapter cannot do of rollouts, and of endpoints and experiments where
+    one of them was chosen.
+    """
     from ..endpoints.target_check import check_target as check_endpoint
     from ..experiments.target_check import check_target as check_experiment
     from ..rollouts.target_check import check_target as check_rollout

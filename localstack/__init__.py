@@ -1,4 +1,10 @@
-"""AWS and Google Cloud on this machine: servers that the clouds' own SDKs talk to, and that execute. They import nothing of Isthmus."""
+"""AWS and Google Cloud on this machine: servers that the clouds' own SDKs talk to, and that
+execute. They import nothing of Isthmus.
+"""
 
-if __name__ != "isthmus_stack":  # by a second name each module would be loaded twice, with two tables of handlers
-    raise ImportError(f"{__name__} is the package isthmus_stack: import it by that name", name=__name__)
+if (
+    __name__ != "isthmus_stack"
+):  # by a second name each module would be loaded twice, with two tables of handlers
+    raise ImportError(
+        f"{__name__} is the package isthmus_stack: import it by that name", name=__name__
+    )

@@ -1,4 +1,6 @@
-"""A stack that outlives the command that started it: started, met again, stopped; and how it ended when nobody stopped it."""
+"""A stack that outlives the command that started it: started, met again, stopped; and how it ended
+when nobody stopped it.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,12 @@ _DIES = 10.0  # seconds from SIGKILL to the end: a busy machine may take its tim
 _ANSWERS = 10.0  # seconds that a stack which is busy gets to answer
 _HEALTH = 5.0  # seconds that one answer may take
 _LINES = 5  # of the log, in a Death
-_ENDS = 1.0  # seconds from a stack's last answer until it is gone, and from then until its watcher has written how it ended
+# seconds from a stack's last answer until it is gone, and from then until its watcher has written
+# how it ended
+_ENDS = 1.0
 
-# The stack's parent: it waits, and writes how the stack ended unless that was well. It needs no more memory than a shell, so a kernel
+# The stack's parent: it waits, and writes how the stack ended unless that was well. It needs no
+# more memory than a shell, so a kernel
 # that is short of memory takes the stack and leaves it.
 _WATCH = """
 "$@" &
@@ -42,8 +47,11 @@ exit $code
 class Death(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a stack that nobody asked for."""
 
-    at: datetime  # of its end where that was seen, else the last time that it is known to have been alive
-    code: int | None  # as a shell counts: 128 + signal; None: its watcher went with it, so nobody saw
+    # of its end where that was seen, else the last time that it is known to have been alive
+    at: datetime
+    code: (
+        int | None
+    )  # as a shell counts: 128 + signal; None: its watcher went with it, so nobody saw
     restarted: bool  # the machine was, since
     log: tuple[str, ...]  # the last lines
     home: Path | None  # where it kept what it held
@@ -59,9 +67,17 @@ class _Health(msgspec.Struct):
 
 
 def start_apart(
-    cloud: str, *, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real", home: Path | None = None
+    cloud: str,
+    *,
+    ready: Path,
+    log: Path,
+    images: Mapping[str, str] | None = None,
+    clock: str = "real",
+    home: Path | None = None,
 ) -> Ready:
-    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise.
+    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is.
+
+    StackFailed with its log otherwise.
 
     One that `ready` tells of and that lives is that stack; NoAnswer when it does not answer.
     The log of the one before stays beside `log`, as `<name>.previous.log`.
@@ -75,7 +91,13 @@ def start_apart(
         log.replace(previous(log))
     with log.open("ab") as file:  # the watcher writes there, too
         process = subprocess.Popen(
-            ["sh", "-c", _WATCH, str(_end_file(ready)), *command(cloud, images=images, clock=clock, ready=ready, home=home)],
+            [
+                "sh",
+                "-c",
+                _WATCH,
+                str(_end_file(ready)),
+                *command(cloud, images=images, clock=clock, ready=ready, home=home),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -102,12 +124,16 @@ def running(ready: Path) -> Ready | None:
 def running_at(url: str) -> Ready | None:
     """Return the stack that answers at a URL; None where none does."""
     health = _health(url.rstrip("/"))
-    return None if health is None else Ready(url=url.rstrip("/"), pid=health.pid, clock=health.clock)
+    return (
+        None if health is None else Ready(url=url.rstrip("/"), pid=health.pid, clock=health.clock)
+    )
 
 
 def _health(url: str) -> _Health | None:
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_stack/health", timeout=_HEALTH) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"{url}/_stack/health", timeout=_HEALTH
+        ) as answer:
             return msgspec.json.decode(answer.read(), type=_Health)
     except (OSError, ValueError, urllib.error.URLError):
         return None
@@ -126,7 +152,9 @@ def answering(ready: Path) -> Ready | None:
 
 
 def death(ready: Path, log: Path) -> Death | None:
-    """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it was stopped."""
+    """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it
+    was stopped.
+    """
     stack = read_ready(ready)
     if stack is None or running(ready) is not None:
         return None
@@ -153,7 +181,10 @@ def death(ready: Path, log: Path) -> Death | None:
 
 
 def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of, even one that does not answer. False when none runs. NoAnswer when it cannot be ended."""
+    """End the stack that `ready` tells of, even one that does not answer.
+
+    False when none runs. NoAnswer when it cannot be ended.
+    """
     stack = _living(ready)
     if stack is None:
         ready.unlink(missing_ok=True)
@@ -168,11 +199,17 @@ def stop_apart(ready: Path) -> bool:
                 ready.unlink(missing_ok=True)
                 return True
             time.sleep(0.02)
-    raise NoAnswer(f"a stack still runs in {stack.home}; process {stack.pid}, of which {ready} tells, is another one or does not end")
+    raise NoAnswer(
+        f"a stack still runs in {stack.home}; process {stack.pid}, of which {ready} tells, "
+        "is another one or does not end"
+    )
 
 
 def stop_at(url: str) -> bool:
-    """End the stack that answers at a URL. False when none does. NoAnswer when it is not this user's, or does not end."""
+    """End the stack that answers at a URL. False when none does.
+
+    NoAnswer when it is not this user's, or does not end.
+    """
     stack = running_at(url)
     if stack is None:
         return False
@@ -199,12 +236,16 @@ def _end_file(ready: Path) -> Path:
 
 
 def _living(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its home."""
+    """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its
+    home.
+    """
     stack = read_ready(ready)
     if stack is None:
         return None
     lives = is_taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)
-    return stack if lives else running(ready)  # of a project that was moved meanwhile, the home is elsewhere
+    return (
+        stack if lives else running(ready)
+    )  # of a project that was moved meanwhile, the home is elsewhere
 
 
 def _is_a_stack(pid: int) -> bool:
@@ -213,10 +254,17 @@ def _is_a_stack(pid: int) -> bool:
         if Path("/proc/self").exists():
             words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
         else:
-            words = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+            words = subprocess.run(
+                ["ps", "-ww", "-o", "args=", "-p", str(pid)],
+                capture_output=True,
+                text=True,
+                check=False,
+            ).stdout.split()
     except OSError:
         return False
-    return any(f"{package}.{cloud}" in words for package in (__package__, _FORMER) for cloud in CLOUDS)
+    return any(
+        f"{package}.{cloud}" in words for package in (__package__, _FORMER) for cloud in CLOUDS
+    )
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:

@@ -1,4 +1,6 @@
-"""How many connections a stack has at once, and for how long one may keep it waiting: no client keeps the others out."""
+"""How many connections a stack has at once, and for how long one may keep it waiting: no client
+keeps the others out.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ HEAD_WITHIN, BODY_SILENT = 10.0, 60.0  # seconds
 
 
 def most_connections() -> int:
-    """Return how many connections may be open: the rest of the descriptors is for files, and for what the stack asks."""
+    """Return how many connections may be open: the rest of the descriptors is for files, and for
+    what the stack asks.
+    """
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST if soft == resource.RLIM_INFINITY else max(8, min(MOST, soft // 2))

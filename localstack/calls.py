@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
-_READS = re.compile(r"(Batch)?(Get|List|Describe|Head|Search|Query|Select|Lookup|Preview|Scan|Invoke|Simulate|Check|Validate|Test)[A-Z]?")
+_READS = re.compile(
+    r"(Batch)?(Get|List|Describe|Head|Search|Query|Select|Lookup|Preview|Scan|Invoke|Simulate|Check|Validate|Test)[A-Z]?"
+)
 _NAMES = re.compile(r".*(Name|Arn|Id)|Bucket|Key")
 _KEPT = 100_000
 
@@ -80,4 +82,6 @@ def is_mutating(operation: str) -> bool:
 
 def names(params: Mapping[str, Any]) -> tuple[str, ...]:
     """The names, ids and ARNs at the top of a request."""
-    return tuple(value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key))
+    return tuple(
+        value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key)
+    )

@@ -1,4 +1,6 @@
-"""A certificate authority of a stack's own: a certificate for each host that is asked for through its door."""
+"""A certificate authority of a stack's own: a certificate for each host that is asked for through
+its door.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ _DAY = timedelta(days=1)
 
 
 class Authority:
-    """Files in `folder` (0700; each file 0600). `name`: what it calls itself; `protocols`: what its hosts speak, by ALPN."""
+    """Files in `folder` (0700; each file 0600).
+
+    `name`: what it calls itself; `protocols`: what its hosts speak, by ALPN.
+    """
 
     def __init__(self, folder: Path, name: str, protocols: Sequence[str]) -> None:
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -44,7 +49,9 @@ class Authority:
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
         certificate = self._signed(_name(host[:64]), self._host_key, names=names)
         plain = serialization.NoEncryption()
-        key = self._host_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        key = self._host_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain
+        )
         path = self.write(f"host-{len(self._contexts)}.pem", key + _pem(certificate))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -66,8 +73,13 @@ class Authority:
             .not_valid_before(now - _DAY)
             .not_valid_after(now + 365 * _DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
         if ca:
             usage = x509.KeyUsage(

@@ -23,7 +23,10 @@ class _Now(msgspec.Struct):
 
 
 class Stack:
-    """The control routes of a stack. ValueError with the stack's own words for what it does not accept."""
+    """The control routes of a stack.
+
+    ValueError with the stack's own words for what it does not accept.
+    """
 
     def __init__(self, url: str, cloud: str = "aws") -> None:
         self.url = url.rstrip("/")
@@ -87,29 +90,44 @@ class Stack:
         self._ask("DELETE", "calls")
 
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
-        """Put minutes of traffic that nobody sent into the endpoint's metrics, beside what was sent."""
-        self._ask("POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region))
+        """Put minutes of traffic that nobody sent into the endpoint's metrics, beside what was
+        sent.
+        """
+        self._ask(
+            "POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region)
+        )
 
     def enforce(self, after: int = 0) -> None:
-        """Hold each caller to its IAM policies, once `after` more calls have passed; until the next reset. moto's own switch."""
+        """Hold each caller to its IAM policies, once `after` more calls have passed; until the next
+        reset. moto's own switch.
+        """
         self._send("POST", "/moto-api/reset-auth", str(after).encode())
 
     def policy(self) -> dict[str, Any]:
-        """The least rights for what was called since the last reset: AWS, an IAM policy; GCP, permissions, roles and a custom role."""
+        """The least rights for what was called since the last reset:
+
+        AWS, an IAM policy; GCP, permissions, roles and a custom role.
+        """
         return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
 
     def coverage(self) -> list[dict[str, Any]]:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
-        return self._send(method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b"")
+        return self._send(
+            method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
+        )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
         if self._keys is None:
             self._keys = keys.of(self.url)
-        headers = {"Authorization": f"Bearer {self._keys.control}"} if self._keys is not None else {}
+        headers = (
+            {"Authorization": f"Bearer {self._keys.control}"} if self._keys is not None else {}
+        )
         body = data if method != "GET" else None
-        request = urllib.request.Request(f"{self.url}{path}", data=body, method=method, headers=headers)  # noqa: S310  our own server
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}{path}", data=body, method=method, headers=headers
+        )
         try:
             with _direct.open(request, timeout=120) as answer:
                 content: bytes = answer.read()
@@ -118,4 +136,6 @@ class Stack:
             raise ValueError(msgspec.json.decode(error.read()).get("error", str(error))) from None
 
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself
+_direct = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # a proxy has no business between this machine and itself

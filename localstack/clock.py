@@ -15,7 +15,9 @@ from typing import Literal, get_args
 
 Mode = Literal["real", "instant", "manual"]
 MODES: tuple[str, ...] = get_args(Mode)
-_INSTANT_PERIOD = 0.25  # seconds of real time between the runs of a periodic function on the instant clock
+_INSTANT_PERIOD = (
+    0.25  # seconds of real time between the runs of a periodic function on the instant clock
+)
 
 
 class Timer:
@@ -23,7 +25,9 @@ class Timer:
 
     __slots__ = ("cancelled", "due", "every", "function")
 
-    def __init__(self, due: datetime, function: Callable[[], object], every: float | None = None) -> None:
+    def __init__(
+        self, due: datetime, function: Callable[[], object], every: float | None = None
+    ) -> None:
         self.due = due
         self.function = function
         self.every = every
@@ -49,8 +53,10 @@ class _Soon:
 
 
 class Clock:
-    """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after one has happened before the request that
-    asked for it is answered; `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on
+    """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after
+    one has happened before the request that
+    asked for it is answered; `manual` stands still until `advance`. All of them can be advanced,
+    and what is due now runs at once on
     all. Timers run one after the other, in the order of their times; requests go on meanwhile.
     """
 
@@ -63,7 +69,9 @@ class Clock:
         self._timers: list[tuple[datetime, int, Timer]] = []
         self._count = itertools.count()
         self._changed = threading.Condition()
-        self._moving = threading.Lock()  # who runs timers, and until the last one has run: an advance, or the ticking
+        self._moving = (
+            threading.Lock()
+        )  # who runs timers, and until the last one has run: an advance, or the ticking
         self._current: Timer | None = None  # that runs, or ran last: a reset forgets it too
         self._request = threading.local()
         self._soon: dict[_Soon, None] = {}
@@ -81,7 +89,10 @@ class Clock:
         return self.call_at(self.now() + span, function)
 
     def call_at(self, due: datetime, function: Callable[[], object]) -> Timer:
-        """Run `function()` once this clock shows `due`. On the instant clock: before the current request is answered, else at once."""
+        """Run `function()` once this clock shows `due`.
+
+        On the instant clock: before the current request is answered, else at once.
+        """
         timer = Timer(self.now() if self.mode == "instant" else due, function)
         waiting: list[Timer] | None = getattr(self._request, "waiting", None)
         if self.mode == "instant" and waiting is not None:
@@ -91,7 +102,9 @@ class Clock:
         return timer
 
     def call_at_limit(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Run `function()` when work has had `seconds` on this clock. The instant clock skips the provider's delays, not the work: there a
+        """Run `function()` when work has had `seconds` on this clock.
+
+        The instant clock skips the provider's delays, not the work: there a
         limit counts the seconds that pass.
         """
         timer = Timer(self.now() + timedelta(seconds=seconds), function)
@@ -99,7 +112,9 @@ class Clock:
         return timer
 
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Run `function()` again and again, until the timer is cancelled. On the instant clock: four times a (real) second, and while that
+        """Run `function()` again and again, until the timer is cancelled.
+
+        On the instant clock: four times a (real) second, and while that
         is moved, as on the others, in its own period; and when it has been.
         """
         first = _INSTANT_PERIOD if self.mode == "instant" else seconds
@@ -108,10 +123,14 @@ class Clock:
         return timer
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """On the instant clock: run `function()` when somebody looks (`settle`), or a quarter of a (real) second later."""
+        """On the instant clock: run `function()` when somebody looks (`settle`), or a quarter of a
+        (real) second later.
+        """
         soon = _Soon(function)
         self._soon[soon] = None
-        self._push(Timer(self.now() + timedelta(seconds=_INSTANT_PERIOD), lambda: self._run_soon(soon)))
+        self._push(
+            Timer(self.now() + timedelta(seconds=_INSTANT_PERIOD), lambda: self._run_soon(soon))
+        )
 
     def settle(self) -> None:
         """What is to happen soon has happened when this returns."""
@@ -124,7 +143,9 @@ class Clock:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """What the front puts around a handler, so that the instant clock settles after it has stored what it made."""
+        """What the front puts around a handler, so that the instant clock settles after it has
+        stored what it made.
+        """
         if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
             yield
             return
@@ -138,7 +159,9 @@ class Clock:
             self._request.waiting = None
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock; every timer that comes due has run, with the clock at its own time, when this returns."""
+        """Move the clock; every timer that comes due has run, with the clock at its own time, when
+        this returns.
+        """
         if seconds < 0:
             raise ValueError("a clock goes forward only")
         self.settle()
@@ -152,7 +175,9 @@ class Clock:
             return target
 
     def ahead(self) -> datetime | None:
-        """What this clock shows, where it was moved and shows more than the time that is; else None."""
+        """What this clock shows, where it was moved and shows more than the time that is; else
+        None.
+        """
         now = self.now()
         return now if self._offset and now > datetime.now(UTC) else None
 
@@ -212,7 +237,9 @@ class Clock:
         left = (target - due).total_seconds() if target else 0.0
         if left > 0:
             return due + timedelta(seconds=min(every, left))
-        return max(due, self.now()) + timedelta(seconds=_INSTANT_PERIOD)  # nothing is made up for, or who moves it would wait for that
+        return max(due, self.now()) + timedelta(
+            seconds=_INSTANT_PERIOD
+        )  # nothing is made up for, or who moves it would wait for that
 
     def _tick(self) -> None:
         while True:

@@ -37,13 +37,17 @@ class Steered(Protocol):
 
     stack: Stack
     calls: Calls
-    routes: Mapping[str, Callable[[], object]]  # what this cloud has of its own: "GET policy" -> its answer
+    routes: Mapping[
+        str, Callable[[], object]
+    ]  # what this cloud has of its own: "GET policy" -> its answer
 
     def services(self) -> Collection[str]: ...
     def operations(self, service: str | None, /) -> Collection[str]: ...
     def reset(self) -> None: ...
     def forget_calls(self) -> None: ...
-    def add_minutes(self, scripted: Minutes, /) -> None: ...  # ValueError: of no endpoint or variant that is there
+    def add_minutes(
+        self, scripted: Minutes, /
+    ) -> None: ...  # ValueError: of no endpoint or variant that is there
 
 
 def answer(front: Steered, environ: dict[str, Any]) -> Answer:
@@ -52,20 +56,42 @@ def answer(front: Steered, environ: dict[str, Any]) -> Answer:
     if (refused := refusal_of(front.stack, route, environ)) is not None:
         return refused
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    return steer(front, route, body, {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()})
+    return steer(
+        front,
+        route,
+        body,
+        {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()},
+    )
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
     """Why a WSGI request may not steer the stack; None for one that may."""
-    return refusal(stack, route, environ.get("HTTP_AUTHORIZATION", ""), (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])))
+    return refusal(
+        stack,
+        route,
+        environ.get("HTTP_AUTHORIZATION", ""),
+        (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])),
+    )
 
 
-def refusal(stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None) -> Answer | None:
-    """Why who asks may not: without the stack's own secret, or another user's process; None for who may."""
+def refusal(
+    stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
+) -> Answer | None:
+    """Why who asks may not: without the stack's own secret, or another user's process; None for who
+    may.
+    """
     if route in _OPEN:
         return None
-    if stack.keys is None or not compare_digest(authorization.encode(errors="replace"), f"Bearer {stack.keys.control}".encode()):
-        return _json(403, {"error": f"this needs the stack's secret, as Authorization: Bearer; it is `control` in {stack.home / FILE}"})
+    if stack.keys is None or not compare_digest(
+        authorization.encode(errors="replace"), f"Bearer {stack.keys.control}".encode()
+    ):
+        return _json(
+            403,
+            {
+                "error": "this needs the stack's secret, as Authorization: Bearer; it is `control` "
+                f"in {stack.home / FILE}"
+            },
+        )
     if is_other_user(peer, urlsplit(stack.url).port or 0):
         return _json(403, {"error": "this stack belongs to another user of this machine"})
     return None

@@ -13,7 +13,9 @@ YEARS = 8  # 29 February comes once in eight years at the rarest
 _ITEM = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?")
 
 
-def numbers(field: str, low: int, high: int, names: tuple[str, ...] = (), first: int = 0) -> frozenset[int]:
+def numbers(
+    field: str, low: int, high: int, names: tuple[str, ...] = (), first: int = 0
+) -> frozenset[int]:
     """Of `*`, 1-5, 1,2 and */5; `names` count from `first`. ValueError says what is wrong."""
     values: set[int] = set()
     for item in field.split(","):
@@ -30,9 +32,17 @@ def numbers(field: str, low: int, high: int, names: tuple[str, ...] = (), first:
 
 
 def first_time(
-    fits: Callable[[date], bool], hours: Iterable[int], minutes: Iterable[int], zone: ZoneInfo, after: datetime, *, years: int = YEARS
+    fits: Callable[[date], bool],
+    hours: Iterable[int],
+    minutes: Iterable[int],
+    zone: ZoneInfo,
+    after: datetime,
+    *,
+    years: int = YEARS,
 ) -> datetime | None:
-    """The first minute later than `after` on a day that fits, in UTC. None: there is none within `years`."""
+    """The first minute later than `after` on a day that fits, in UTC. None: there is none within
+    `years`.
+    """
     local = after.astimezone(zone)
     times = [time(hour, minute) for hour in sorted(hours) for minute in sorted(minutes)]
     for offset in range(years * 366):

@@ -1,4 +1,7 @@
-"""What comes from outside into a folder: where an object lands, and an archive unpacked. Nothing leaves the folder or fills the disk."""
+"""What comes from outside into a folder: where an object lands, and an archive unpacked.
+
+Nothing leaves the folder or fills the disk.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,19 @@ from typing import Any, BinaryIO, Self
 _NAME = 255  # bytes of a file's name: Linux's limit, and SageMaker's
 _PATH = 4000  # bytes of a whole path: Linux takes 4,096, and the job's own files come below
 _FILES = 100_000  # in an archive
-_ALWAYS = 1 << 30  # bytes that any archive may unpack to, and how much more for each byte of it: models hardly shrink, zeros 1,000 times
+_ALWAYS = (
+    1 << 30
+)  # bytes that any archive may unpack to, and how much more for each byte of it: models hardly shrink, zeros 1,000 times
 _FOR_EACH = 20
 _HEADER = 1 << 20  # bytes of a member's extended header, which tarfile holds in memory
 _HEADERS = frozenset(
-    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+    {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
 )  # members that describe another
 
 
@@ -26,7 +37,10 @@ class Refused(ValueError):
 
 
 def place(folder: Path, name: str) -> Path:
-    """Where what is called `name` (an object's key, a member of an archive) lands below `folder`. Refused when it would leave it."""
+    """Where what is called `name` (an object's key, a member of an archive) lands below `folder`.
+
+    Refused when it would leave it.
+    """
     if name.startswith("/"):
         raise Refused(f"{name!r} begins with a slash")
     parts = [part for part in name.split("/") if part]
@@ -49,7 +63,10 @@ def place(folder: Path, name: str) -> Path:
 
 
 def arrive(folder: Path, name: str) -> Path:
-    """The place of a file that is to be written; the folders above it are there then. Refused, also where a link is on the way; OSError."""
+    """The place of a file that is to be written; the folders above it are there then.
+
+    Refused, also where a link is on the way; OSError.
+    """
     path = place(folder, name)
     for above in (path, *path.parents):
         if above == folder:
@@ -61,13 +78,17 @@ def arrive(folder: Path, name: str) -> Path:
 
 
 def unpack(data: BinaryIO, size: int, folder: Path) -> None:
-    """Unpack a tar.gz of `size` bytes into the folder: files and folders only, no links or devices, as SageMaker does.
+    """Unpack a tar.gz of `size` bytes into the folder: files and folders only, no links or devices,
+    as SageMaker does.
 
-    Refused: what it is not, a name that leaves the folder, more files or bytes than an archive of its size may have. Then some of it may
+    Refused: what it is not, a name that leaves the folder, more files or bytes than an archive of
+    its size may have. Then some of it may
     have been unpacked.
     """
     limit = min(_ALWAYS + _FOR_EACH * size, shutil.disk_usage(folder).free)
-    content: Any = _Bounded(gzip.GzipFile(fileobj=data), limit)  # of a stream tarfile asks no more than `read`
+    content: Any = _Bounded(
+        gzip.GzipFile(fileobj=data), limit
+    )  # of a stream tarfile asks no more than `read`
     try:
         with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive:
             for count, member in enumerate(archive, 1):
@@ -87,7 +108,9 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, co
             arrive(folder, name.rstrip("/")).mkdir(exist_ok=True)
         return
     if not member.isfile() or member.issparse():
-        raise Refused(f"{name!r} is a link, a device or a sparse file; an archive may hold plain files alone")
+        raise Refused(
+            f"{name!r} is a link, a device or a sparse file; an archive may hold plain files alone"
+        )
     target = arrive(folder, name)
     source = archive.extractfile(member)
     if source is None:

@@ -11,25 +11,49 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 Kind = Literal[
-    "throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency", "duplicate", "lost-deploy"
+    "throttle",
+    "error",
+    "latency",
+    "cut-before",
+    "cut-after",
+    "silent-rollback",
+    "eventual-consistency",
+    "duplicate",
+    "lost-deploy",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-OF_THE_WIRE: tuple[Kind, ...] = ("latency", "throttle", "error", "cut-before", "cut-after")  # in the order in which the front applies them
-OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency", "duplicate", "lost-deploy")  # asked for by `Context.fault`
+OF_THE_WIRE: tuple[Kind, ...] = (
+    "latency",
+    "throttle",
+    "error",
+    "cut-before",
+    "cut-after",
+)  # in the order in which the front applies them
+OF_THE_HANDLERS: tuple[Kind, ...] = (
+    "silent-rollback",
+    "eventual-consistency",
+    "duplicate",
+    "lost-deploy",
+)  # asked for by `Context.fault`
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. What is None fits everything.
 
-    throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the connection closes and nothing was done.
-    cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint goes back without an error.
-    eventual-consistency: reads show the state before a change for `seconds`. duplicate: what was put is delivered twice (streams).
+    throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the
+    connection closes and nothing was done.
+    cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint
+    goes back without an error.
+    eventual-consistency: reads show the state before a change for `seconds`. duplicate: what was
+    put is delivered twice (streams).
     lost-deploy: an operation of Vertex AI ends in an error after minutes, without an effect.
     """
 
     kind: Kind
     service: str | None = None  # botocore's name; of GCP such as aiplatform, storage
-    operation: str | None = None  # CreateEndpoint; of GCP EndpointService.CreateEndpoint, storage.objects.insert
+    operation: str | None = (
+        None  # CreateEndpoint; of GCP EndpointService.CreateEndpoint, storage.objects.insert
+    )
     name: str | None = None  # of a resource that the call names
     times: int | None = 1  # None: until it is cleared. Each attempt of an SDK that retries counts
     seconds: float = 1.0
@@ -45,7 +69,9 @@ class Named(Protocol):
     """The names that a cloud has."""
 
     def services(self) -> Collection[str]: ...
-    def operations(self, service: str | None, /) -> Collection[str]: ...  # None: of all services that the stack covers
+    def operations(
+        self, service: str | None, /
+    ) -> Collection[str]: ...  # None: of all services that the stack covers
 
 
 def check(fault: Fault, named: Named) -> None:
@@ -56,7 +82,10 @@ def check(fault: Fault, named: Named) -> None:
         of = f" of {fault.service}" if fault.service else ""
         _check_known("operation", fault.operation, named.operations(fault.service), of)
     if fault.times is not None and fault.times < 1:
-        raise ValueError(f"times is {fault.times}: a fault happens once at least, or until it is cleared (None; --times 0)")
+        raise ValueError(
+            f"times is {fault.times}: a fault happens once at least, or until it is cleared "
+            "(None; --times 0)"
+        )
     if not 0 <= fault.seconds <= LONGEST:
         raise ValueError(f"seconds is {fault.seconds}: it has to be between 0 and {LONGEST:.0f}")
     if fault.status is not None and not 400 <= fault.status <= 599:
@@ -100,7 +129,9 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
-    def take(self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
+    def take(
+        self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()
+    ) -> Fault | None:
         """The oldest rule that fits, with one use less; None."""
         if not self._rules:  # the usual case costs no lock
             return None
@@ -109,10 +140,16 @@ class Faults:
                 if rule.kind in kinds and _fits(rule, service, operation, names):
                     if rule.times is not None:
                         left = rule.times - 1
-                        self._rules[position : position + 1] = [msgspec.structs.replace(rule, times=left)] if left > 0 else []
+                        self._rules[position : position + 1] = (
+                            [msgspec.structs.replace(rule, times=left)] if left > 0 else []
+                        )
                     return rule
         return None
 
 
 def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
-    return rule.service in (None, service) and rule.operation in (None, operation) and (rule.name is None or rule.name in names)
+    return (
+        rule.service in (None, service)
+        and rule.operation in (None, operation)
+        and (rule.name is None or rule.name in names)
+    )

@@ -1,4 +1,7 @@
-"""Folders that know whether their owner lives: it holds a lock on them. What nobody owns is swept."""
+"""Folders that know whether their owner lives: it holds a lock on them.
+
+What nobody owns is swept.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ class Taken(RuntimeError):
 
 
 class Owned:
-    """A folder that belongs to this process until `remove`, `leave` or the process's end, however that comes."""
+    """A folder that belongs to this process until `remove`, `leave` or the process's end, however
+    that comes.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Taken when it is another's."""
@@ -65,14 +70,20 @@ def is_taken(folder: Path) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; what goes meanwhile is well. OSError when something stays."""
+    """Remove a folder with all that is in it; what goes meanwhile is well.
+
+    OSError when something stays.
+    """
     while folder.exists():
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
 
 
 def sweep(prefix: str) -> None:
-    """Remove the temporary folders of this prefix whose owners are dead. One that never had an owner's lock is let alone."""
+    """Remove the temporary folders of this prefix whose owners are dead.
+
+    One that never had an owner's lock is let alone.
+    """
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
         with contextlib.suppress(Taken, OSError):
             Owned(lock.parent).remove()

@@ -1,4 +1,5 @@
-"""State as bytes: pickled, without what belongs to a process (locks, events, servers); refused where a class has changed since, or where
+"""State as bytes: pickled, without what belongs to a process (locks, events, servers); refused
+where a class has changed since, or where
 this user's seal is not on it.
 """
 
@@ -29,7 +30,9 @@ Left = Mapping[type, Mapping[str, Callable[[], object]]]
 
 
 class Changed(RuntimeError):
-    """A record is damaged, no stack of this user wrote it, or a class in it is not what it was when the record was written."""
+    """A record is damaged, no stack of this user wrote it, or a class in it is not what it was when
+    the record was written.
+    """
 
 
 class Outside:
@@ -39,12 +42,22 @@ class Outside:
         self.name = name
 
 
-def freeze(value: object, *, left: Left | None = None, reduce: Callable[[object], Any] | None = None) -> bytes:
-    """A record of the value. `left`: attributes that are not kept. `reduce`: as Pickler.reducer_override; it may put an Outside."""
+def freeze(
+    value: object, *, left: Left | None = None, reduce: Callable[[object], Any] | None = None
+) -> bytes:
+    """A record of the value.
+
+    `left`: attributes that are not kept. `reduce`: as Pickler.reducer_override; it may put an
+    Outside.
+    """
     tries = 0
     while True:
         stream = io.BytesIO()
-        pickler = _Pickler(stream, left or {}) if reduce is None else _Reducing(stream, left or {}, reduce)
+        pickler = (
+            _Pickler(stream, left or {})
+            if reduce is None
+            else _Reducing(stream, left or {}, reduce)
+        )
         try:
             pickler.dump(value)
         except RuntimeError as error:
@@ -61,23 +74,36 @@ def sealed(pickled: bytes) -> bytes:
 
 
 def unsealed(record: bytes) -> bytes | None:
-    """Return the pickled part of a record; None where the record does not begin with this user's seal."""
+    """Return the pickled part of a record; None where the record does not begin with this user's
+    seal.
+    """
     own, pickled = record[: seals.SIZE], record[seals.SIZE :]
     return pickled if seals.holds(own, pickled) else None
 
 
-def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record") -> Any:
+def thaw(
+    record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record"
+) -> Any:
     """Return the value of a record. Nothing is unpickled without this user's seal.
 
     Raises:
-        Changed: It carries no seal of this user, a class has other fields by now, or it cannot be read. Its name is told.
+        Changed: It carries no seal of this user, a class has other fields by now, or it cannot be
+        read. Its name is told.
     """
     pickled = unsealed(record)
     if pickled is None:
         raise Changed(f"{name} was not written by a stack of this user, or is damaged")
     try:
         return _thaw(pickled, outside)
-    except (EOFError, pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
+    except (
+        EOFError,
+        pickle.UnpicklingError,
+        AttributeError,
+        ImportError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise Changed(f"{name} cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -101,7 +127,11 @@ class _Unpickler(pickle.Unpickler):
 
 def _module(written: str) -> str:
     """Return the module of today for one that a record names."""
-    return f"{_PACKAGE}{written.removeprefix(_FORMER)}" if written.startswith(f"{_FORMER}.") else written
+    return (
+        f"{_PACKAGE}{written.removeprefix(_FORMER)}"
+        if written.startswith(f"{_FORMER}.")
+        else written
+    )
 
 
 class _Pickler(pickle.Pickler):
@@ -124,7 +154,9 @@ class _Pickler(pickle.Pickler):
 
 
 class _Reducing(_Pickler):
-    """Apart, since a pickler calls its `persistent_id` for everything down to each number: that was a third of what freezing took."""
+    """Apart, since a pickler calls its `persistent_id` for everything down to each number: that was
+    a third of what freezing took.
+    """
 
     def __init__(self, stream: io.BytesIO, left: Left, reduce: Callable[[object], Any]) -> None:
         super().__init__(stream, left)
@@ -143,7 +175,9 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]
-    reduced[2] = (state[0], {**state[1], **values}) if isinstance(state, tuple) else {**state, **values}
+    reduced[2] = (
+        (state[0], {**state[1], **values}) if isinstance(state, tuple) else {**state, **values}
+    )
     return tuple(reduced)
 
 
@@ -154,7 +188,9 @@ def _fields(kind: Any) -> tuple[str, ...]:
     slots = getattr(kind, "__slots__", None)
     if slots is not None:
         return tuple(sorted(slots))
-    return tuple(sorted(kind.__init__.__code__.co_names)) if hasattr(kind.__init__, "__code__") else ()
+    return (
+        tuple(sorted(kind.__init__.__code__.co_names)) if hasattr(kind.__init__, "__code__") else ()
+    )
 
 
 def _event(is_set: bool) -> threading.Event:

@@ -1,4 +1,6 @@
-"""The folder in which a stack keeps what it holds: records under names, each written whole or not at all, for one stack at a time."""
+"""The folder in which a stack keeps what it holds: records under names, each written whole or not
+at all, for one stack at a time.
+"""
 
 from __future__ import annotations
 
@@ -44,18 +46,26 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Home:
-    """`versions`: distributions whose classes are in the records. `moto_answers`: as the stack has it, for all of the home's life.
+    """`versions`: distributions whose classes are in the records.
 
-    NotUsable: another stack's, of another format, not a home, not this user's, or the system refuses it.
+    `moto_answers`: as the stack has it, for all of the home's life.
+
+    NotUsable: another stack's, of another format, not a home, not this user's, or the system
+    refuses it.
     """
 
-    def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool) -> None:
+    def __init__(
+        self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool
+    ) -> None:
         self.folder = folder.absolute()
         wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
         try:
             self._take(wanted)
         except OSError as error:
-            raise NotUsable(f"{self.folder} cannot be a stack's home ({error.strerror or error}); name another folder") from error
+            raise NotUsable(
+                f"{self.folder} cannot be a stack's home ({error.strerror or error}); name "
+                "another folder"
+            ) from error
         except seals.NoKey as error:
             raise NotUsable(str(error)) from error
 
@@ -66,15 +76,20 @@ class Home:
             _sync(folder.parent)
         about = self.folder / _ABOUT
         if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
-            raise NotUsable(f"{self.folder} holds something else than a stack's home; name an empty folder")
+            raise NotUsable(
+                f"{self.folder} holds something else than a stack's home; name an empty folder"
+            )
         if self.folder.stat().st_uid != os.getuid():
             raise NotUsable(
-                f"{self.folder} belongs to another user: what is kept in it could run commands as you; name a folder of your own"
+                f"{self.folder} belongs to another user: what is kept in it could run "
+                "commands as you; name a folder of your own"
             )
         try:
             self._owned = Owned(self.folder)
         except Taken as error:
-            raise NotUsable(f"another stack runs in {self.folder}; stop it, or name another folder") from error
+            raise NotUsable(
+                f"another stack runs in {self.folder}; stop it, or name another folder"
+            ) from error
         try:
             if about.exists():
                 _check(self.folder, about.read_bytes(), wanted)
@@ -87,7 +102,10 @@ class Home:
             raise
 
     def write(self, name: str, record: bytes) -> None:
-        """It is on the disk when this returns. OSError when that is impossible; then the record is as it was."""
+        """It is on the disk when this returns.
+
+        OSError when that is impossible; then the record is as it was.
+        """
         _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
@@ -130,7 +148,9 @@ class Home:
 
 
 def adopt(folder: Path) -> None:
-    """Put this user's seal on a home that came from elsewhere, or from an older stack. Nothing is unpickled; it may be done again.
+    """Put this user's seal on a home that came from elsewhere, or from an older stack.
+
+    Nothing is unpickled; it may be done again.
 
     NotUsable: it is no home, of a newer stack, a stack runs in it, or a link lies in it.
     """
@@ -138,16 +158,24 @@ def adopt(folder: Path) -> None:
     try:
         about = msgspec.json.decode((folder / _ABOUT).read_bytes(), type=_About)
     except (OSError, msgspec.DecodeError) as error:
-        raise NotUsable(f"{folder} is not a stack's home: its {_ABOUT} cannot be read ({error})") from error
+        raise NotUsable(
+            f"{folder} is not a stack's home: its {_ABOUT} cannot be read ({error})"
+        ) from error
     if about.format not in (_UNSEALED, FORMAT):
-        raise NotUsable(f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})")
+        raise NotUsable(
+            f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})"
+        )
     try:
         owned = Owned(folder)
     except Taken as error:
         raise NotUsable(f"a stack runs in {folder}; stop it first") from error
     try:
         _seal(folder, foreign=0 if about.format == _UNSEALED else seals.SIZE)
-        _write(folder, _ABOUT, msgspec.json.encode(msgspec.structs.replace(about, format=FORMAT).sealed()))
+        _write(
+            folder,
+            _ABOUT,
+            msgspec.json.encode(msgspec.structs.replace(about, format=FORMAT).sealed()),
+        )
     except seals.NoKey as error:
         raise NotUsable(str(error)) from error
     finally:
@@ -155,7 +183,10 @@ def adopt(folder: Path) -> None:
 
 
 def _seal(folder: Path, *, foreign: int) -> None:
-    """Put this user's seal on each record. `foreign`: the length of another user's seal, which those without ours begin with."""
+    """Put this user's seal on each record.
+
+    `foreign`: the length of another user's seal, which those without ours begin with.
+    """
     paths = sorted(folder.rglob("*"))
     if link := next((path for path in paths if path.is_symlink()), None):
         raise NotUsable(f"{link} is a symbolic link; remove it first")
@@ -176,7 +207,10 @@ def _write(home: Path, name: str, record: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    for folder in {path.parent, *(home / name for name in new)}:  # or the name may be lost with the machine's power
+    for folder in {
+        path.parent,
+        *(home / name for name in new),
+    }:  # or the name may be lost with the machine's power
         _sync(folder)
 
 
@@ -196,25 +230,43 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:
-        raise NotUsable(f"{folder / _ABOUT} cannot be read ({error}); name another folder") from error
+        raise NotUsable(
+            f"{folder / _ABOUT} cannot be read ({error}); name another folder"
+        ) from error
     if about.cloud != wanted.cloud:
-        raise NotUsable(f"{folder} is the home of a stack for {about.cloud}, not for {wanted.cloud}; name another folder")
+        raise NotUsable(
+            f"{folder} is the home of a stack for {about.cloud}, not for {wanted.cloud}; "
+            "name another folder"
+        )
     if about.format != wanted.format:
         newer = "a newer stack" if about.format > wanted.format else "an older stack"
-        remedy = f"{_YOURS}, or name another folder" if about.format == _UNSEALED else "name another folder"
-        raise NotUsable(f"{folder} was written by {newer} (format {about.format}, this one has {wanted.format}); {remedy.format(folder)}")
+        remedy = (
+            f"{_YOURS}, or name another folder"
+            if about.format == _UNSEALED
+            else "name another folder"
+        )
+        raise NotUsable(
+            f"{folder} was written by {newer} (format {about.format}, this one has "
+            f"{wanted.format}); {remedy.format(folder)}"
+        )
     for name, version in wanted.versions.items():
         if about.versions.get(name) != version:
             raise NotUsable(
-                f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, here is {version}: "
+                f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, "
+                f"here is {version}: "
                 f"pip install {name}=={about.versions.get(name, '')}, or name another folder"
             )
     if about.moto_answers != wanted.moto_answers:
-        written, remedy = ("with", "start with it") if about.moto_answers else ("without", "start without it")
-        raise NotUsable(f"{folder} was written {written} --moto-answers; {remedy}, or name another folder")
+        written, remedy = (
+            ("with", "start with it") if about.moto_answers else ("without", "start without it")
+        )
+        raise NotUsable(
+            f"{folder} was written {written} --moto-answers; {remedy}, or name another folder"
+        )
     if not about.is_ours():
         raise NotUsable(
-            f"{folder} was not made by a stack of this user, as {seals.file()} tells: what is kept in it could run commands as you; "
+            f"{folder} was not made by a stack of this user, as {seals.file()} tells: what "
+            "is kept in it could run commands as you; "
             f"{_YOURS.format(folder)}, else name another folder"
         )
 

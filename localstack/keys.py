@@ -1,4 +1,7 @@
-"""The keys of one stack, in a file that its user alone can read. The stack tells where the file is, and nobody what is in it."""
+"""The keys of one stack, in a file that its user alone can read.
+
+The stack tells where the file is, and nobody what is in it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,16 @@ FILE = "keys.json"
 _SIZE = 4096  # bytes; no file of ours is larger
 _SECONDS = 10.0
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself
+_direct = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # a proxy has no business between this machine and itself
 
 
 class Pair(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
-    """What a cloud's SDKs sign with. In a home it stays the same over restarts; who changes the layout raises the tag, its format."""
+    """What a cloud's SDKs sign with.
+
+    In a home it stays the same over restarts; who changes the layout raises the tag, its format.
+    """
 
     access_key: str
     secret_key: str
@@ -39,7 +47,9 @@ class _Health(msgspec.Struct):
 
 
 def make(url: str, home: Home | None) -> Keys:
-    """New ones; the pair of a home is that of its life before. msgspec.DecodeError when it is damaged there; OSError."""
+    """New ones; the pair of a home is that of its life before. msgspec.DecodeError when it is
+    damaged there; OSError.
+    """
     return Keys(url=url, control=secrets.token_urlsafe(32), pair=_pair(home))
 
 
@@ -66,7 +76,9 @@ def write(folder: Path, keys: Keys) -> Path:
 
 
 def of(url: str) -> Keys | None:
-    """The keys of the stack at `url`; None where it is none of ours, another user's, or another machine's."""
+    """The keys of the stack at `url`; None where it is none of ours, another user's, or another
+    machine's.
+    """
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/health", timeout=_SECONDS) as answer:
             path = msgspec.json.decode(answer.read(), type=_Health).keys
@@ -90,7 +102,9 @@ def _own(path: str) -> bytes:
 
 def _same(left: str, right: str) -> bool:
     """Whether both lead to one port of this machine."""
-    return urlsplit(left).port == urlsplit(right).port and all(_is_here(urlsplit(url).hostname or "") for url in (left, right))
+    return urlsplit(left).port == urlsplit(right).port and all(
+        _is_here(urlsplit(url).hostname or "") for url in (left, right)
+    )
 
 
 def _is_here(host: str) -> bool:

@@ -1,4 +1,6 @@
-"""Minutes of an endpoint's traffic that nobody sent: a scripted world puts them into a stack's metrics as if they had happened."""
+"""Minutes of an endpoint's traffic that nobody sent: a scripted world puts them into a stack's
+metrics as if they had happened.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,10 @@ import msgspec
 
 
 class Minute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One minute of one variant. The latencies are those of its requests, in their order and again from the first."""
+    """One minute of one variant.
+
+    The latencies are those of its requests, in their order and again from the first.
+    """
 
     variant: str
     start: datetime
@@ -20,8 +25,14 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.start.second or self.start.microsecond:
             raise ValueError(f"{self.start} is not the start of a minute, with its zone")
-        if min(self.requests, self.client_errors, self.server_errors) < 0 or self.client_errors + self.server_errors > self.requests:
-            raise ValueError(f"{self.requests} requests cannot have {self.client_errors} and {self.server_errors} errors")
+        if (
+            min(self.requests, self.client_errors, self.server_errors) < 0
+            or self.client_errors + self.server_errors > self.requests
+        ):
+            raise ValueError(
+                f"{self.requests} requests cannot have {self.client_errors} and "
+                f"{self.server_errors} errors"
+            )
         if not self.latencies_ms or min(self.latencies_ms) < 0:
             raise ValueError("latencies_ms needs one latency at least, and none below 0")
 
@@ -31,7 +42,9 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         statuses = [400] * self.client_errors + [500] * self.server_errors
         statuses += [200] * (self.requests - len(statuses))
         latencies = self.latencies_ms
-        return [(status, latencies[place % len(latencies)]) for place, status in enumerate(statuses)]
+        return [
+            (status, latencies[place % len(latencies)]) for place, status in enumerate(statuses)
+        ]
 
 
 class Minutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

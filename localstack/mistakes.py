@@ -1,4 +1,6 @@
-"""Tell of errors that callers can bring about, so that no caller fills a log: each cause in full once, then by a line a minute."""
+"""Tell of errors that callers can bring about, so that no caller fills a log: each cause in full
+once, then by a line a minute.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ import traceback
 from pathlib import Path
 
 EVERY = 60.0  # seconds between two lines of one cause
-_told: dict[tuple[str, str], tuple[float, int]] = {}  # what and where -> when it was told last, and how often it was not told since
+_told: dict[
+    tuple[str, str], tuple[float, int]
+] = {}  # what and where -> when it was told last, and how often it was not told since
 _lock = threading.Lock()
 
 
@@ -31,7 +35,9 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether the cause is new, and how many were not told since the last time; None: it is not due."""
+    """Return whether the cause is new, and how many were not told since the last time; None: it is
+    not due.
+    """
     now, cause = time.monotonic(), (what, where)
     with _lock:
         told = _told.get(cause)
@@ -54,4 +60,6 @@ def _place(error: BaseException) -> str:
 
 
 def _one_line(value: object) -> str:
-    return ascii(str(value)[:500])[1:-1]  # a caller's words may have line ends, and what a terminal obeys
+    return ascii(str(value)[:500])[
+        1:-1
+    ]  # a caller's words may have line ends, and what a terminal obeys

@@ -15,36 +15,55 @@ _SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST = 4, 20, 1  # linux/netlink.h, linux/
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
 _PATIENCE = struct.pack("@ll", 1, 0)  # timeval: a second
 _ANY = 0xFFFFFFFF  # state; cookie
-_OWNER = _HEADER.size + 4 + 48 + 8 + 4  # user and inode in inet_diag_msg: after the family, the addresses, expires and the two queues
+_OWNER = (
+    _HEADER.size + 4 + 48 + 8 + 4
+)  # user and inode in inet_diag_msg: after the family, the addresses, expires and the two queues
 
 
 def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
-    """Whether the client at this address, connected to our port, is known to be another user's, and not root's."""
+    """Whether the client at this address, connected to our port, is known to be another user's, and
+    not root's.
+    """
     owner = _owner(peer, port) if peer is not None else None
     return owner not in (None, os.getuid(), 0, _NOBODY)
 
 
 def is_own(peer: tuple[str, int], port: int) -> bool:
-    """Whether the client at this address, connected to our port, is known to be ours, or root's. False where nobody says whose it is."""
+    """Whether the client at this address, connected to our port, is known to be ours, or root's.
+
+    False where nobody says whose it is.
+    """
     return _owner(peer, port) in (os.getuid(), 0)
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """The user of the socket at this address; None where it is not known. The kernel is asked for this socket: its list takes 5 ms.
+    """The user of the socket at this address; None where it is not known.
+
+    The kernel is asked for this socket: its list takes 5 ms.
 
     Nobody's is what its process has closed: the kernel calls it root's.
     """
     try:
         user, inode = _ask_kernel(peer, port)
-    except (AttributeError, OSError, ValueError):  # no Linux, no such module in the kernel, or another address than we listen at
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # no Linux, no such module in the kernel, or another address than we listen at
         user, inode = _look_up(peer)
     return user if inode else None
 
 
 def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
     """User and inode by NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
-    addresses = struct.pack("!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST))
-    query = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY) + addresses + struct.pack("=III", 0, _ANY, _ANY)
+    addresses = struct.pack(
+        "!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST)
+    )
+    query = (
+        struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY)
+        + addresses
+        + struct.pack("=III", 0, _ANY, _ANY)
+    )
     answer = _KERNEL.ask(_SOCK_DIAG_BY_FAMILY, query)
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         raise ValueError("there is no such socket")
@@ -53,7 +72,9 @@ def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
 
 
 class _Kernel:
-    """NETLINK_SOCK_DIAG over one socket, which is opened when it is first needed: opening one takes longer than a question."""
+    """NETLINK_SOCK_DIAG over one socket, which is opened when it is first needed: opening one takes
+    longer than a question.
+    """
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
@@ -66,8 +87,12 @@ class _Kernel:
             kernel = self._socket or self._opened()
             self._number = number = (self._number + 1) & 0xFFFFFFFF
             try:
-                kernel.send(_HEADER.pack(_HEADER.size + len(query), kind, _REQUEST, number, 0) + query)
-                while _HEADER.unpack_from(answer := kernel.recv(4096))[3] != number:  # of a question that was given up
+                kernel.send(
+                    _HEADER.pack(_HEADER.size + len(query), kind, _REQUEST, number, 0) + query
+                )
+                while (
+                    _HEADER.unpack_from(answer := kernel.recv(4096))[3] != number
+                ):  # of a question that was given up
                     pass
             except OSError:
                 self._socket = None
@@ -77,7 +102,9 @@ class _Kernel:
 
     def _opened(self) -> socket.socket:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)  # Python's own would ask poll() before each call
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE
+        )  # Python's own would ask poll() before each call
         return self._socket
 
 
@@ -87,9 +114,14 @@ _KERNEL = _Kernel()
 def _look_up(peer: tuple[str, int]) -> tuple[int, int]:
     """User and inode by the list of all; the inode is 0 where it is not in it."""
     try:
-        address = f"{int.from_bytes(IPv4Address(peer[0]).packed, 'little'):08X}:{peer[1]:04X}"  # as a little-endian machine writes it
+        # as a little-endian machine writes it
+        address = f"{int.from_bytes(IPv4Address(peer[0]).packed, 'little'):08X}:{peer[1]:04X}"
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except (OSError, ValueError):
         return _NOBODY, 0
-    owners = ((int(words[7]), int(words[9])) for line in lines if (words := line.split())[1] == address)
-    return next((owner for owner in owners if owner[1]), (_NOBODY, 0))  # without an inode: an earlier connection from this address
+    owners = (
+        (int(words[7]), int(words[9])) for line in lines if (words := line.split())[1] == address
+    )
+    return next(
+        (owner for owner in owners if owner[1]), (_NOBODY, 0)
+    )  # without an inode: an earlier connection from this address

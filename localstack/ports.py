@@ -8,13 +8,16 @@ import socket
 import threading
 import time
 
-# Below the kernel's own: Linux gives callers and servers on port 0 those from 32768, macOS from 49152.
+# Below the kernel's own: Linux gives callers and servers on port 0 those from 32768, macOS from
+# 49152.
 _FIRST, _BLOCKS, _SIZE = 20_000, 120, 100
 _LISTENS = 60.0  # seconds in which who was told a port listens there
 
 
 class _Ports:
-    """Those of one process: blocks, of which it keeps the first port bound as long as it lives, so that no other process takes them."""
+    """Those of one process: blocks, of which it keeps the first port bound as long as it lives, so
+    that no other process takes them.
+    """
 
     def __init__(self) -> None:
         self._guards: list[socket.socket] = []
@@ -71,7 +74,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody else is given until the process that is told of it listens there, seconds later: neither by the
+    """A port of 127.0.0.1 that nobody else is given until the process that is told of it listens
+    there, seconds later: neither by the
     kernel nor by another process that asks here.
 
     OSError: all are taken.

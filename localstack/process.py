@@ -1,4 +1,6 @@
-"""A stack as a process: its command line, waitress before its front, on loopback, until it is told to end."""
+"""A stack as a process: its command line, waitress before its front, on loopback, until it is told
+to end.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ _UNITS = {"MB": 10**6, "GB": 10**9}
 
 
 class Front(Protocol):
-    """What a cloud answers with. Where no `server` is named, it is a WSGI application that raises Cut for a connection to be closed."""
+    """What a cloud answers with.
+
+    Where no `server` is named, it is a WSGI application that raises Cut for a connection to be
+    closed.
+    """
 
     def begin(self) -> None: ...
     def close(self) -> None: ...
@@ -68,22 +74,56 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
-    """Read the command line; `port` is the one that the cloud's stack has by default. SystemExit 2, with the reason, for a wrong one."""
+    """Read the command line; `port` is the one that the cloud's stack has by default.
+
+    SystemExit 2, with the reason, for a wrong one.
+    """
     parser = argparse.ArgumentParser(
-        prog=f"python -m isthmus_stack.{cloud}", description=f"A stack for {cloud} that executes, on this machine."
+        prog=f"python -m isthmus_stack.{cloud}",
+        description=f"A stack for {cloud} that executes, on this machine.",
     )
     parser.add_argument("--port", type=int, default=port, help=f"0: any free one (default: {port})")
-    parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="what a container image is here; repeatable",
+    )
     parser.add_argument("--clock", choices=MODES, default="real")
-    parser.add_argument("--home", type=Path, help="aws: where it keeps what it holds over a restart (default: nowhere)")
-    parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
-    parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
-    parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
-    parser.add_argument("--open", dest="any_key", action="store_true", help="take any access key or token, and requests without one")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        help="aws: where it keeps what it holds over a restart (default: nowhere)",
+    )
+    parser.add_argument(
+        "--query-memory",
+        type=_size,
+        default="1GB",
+        metavar="SIZE",
+        help="what one query may use (default: 1GB)",
+    )
+    parser.add_argument(
+        "--handlers",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module with handlers of your own; repeatable",
+    )
+    parser.add_argument(
+        "--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid"
+    )
+    parser.add_argument(
+        "--open",
+        dest="any_key",
+        action="store_true",
+        help="take any access key or token, and requests without one",
+    )
     parser.add_argument(
         "--moto-answers",
         action="store_true",
-        help="aws: answer what moto makes up where nothing here executes (a job without a program: Completed); implies --open",
+        help="aws: answer what moto makes up where nothing here executes (a job without a "
+        "program: Completed); implies --open",
     )
     parser.add_argument(
         "--allow-host",
@@ -93,7 +133,11 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         metavar="HOST",
         help="a host that the door lets through to the genuine one; repeatable",
     )
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="end when the process that started this one does",
+    )
     words = parser.parse_args(arguments)
     of_cloud = environment_of(cloud)
     for name, option in _OF_SOME.items():
@@ -138,10 +182,14 @@ def serve(
     channel: type[Channel] = Channel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when it cannot begin.
+    """Serve until SIGTERM or SIGINT, or until `options` says.
 
-    `server`: what listens on a port for the front, where that is not waitress. `channel`: how this cloud's HTTP differs from what
-    waitress reads and writes. `listening` is called once the stack is ready. `versions`: distributions whose objects a home holds.
+    The exit code: 1, with the reason on stderr, when it cannot begin.
+
+    `server`: what listens on a port for the front, where that is not waitress. `channel`: how this
+    cloud's HTTP differs from what
+    waitress reads and writes. `listening` is called once the stack is ready. `versions`:
+    distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
         scratch = Owned.temporary(f"isthmus-{cloud}-")
@@ -168,9 +216,16 @@ def serve(
         )
         application = front(stack)
         try:
-            listener = server(application, options.port) if server else WsgiServer(application, HOST, options.port, channel)
+            listener = (
+                server(application, options.port)
+                if server
+                else WsgiServer(application, HOST, options.port, channel)
+            )
         except OSError as error:
-            words = f"the {cloud.upper()} stack cannot listen on port {options.port}: {error.strerror or error}"
+            words = (
+                f"the {cloud.upper()} stack cannot listen on port {options.port}: "
+                f"{error.strerror or error}"
+            )
             sys.stderr.write(f"error  {words}\n")
             application.close()
             return 1
@@ -183,20 +238,31 @@ def serve(
             application.begin()
         except (Changed, OSError, msgspec.DecodeError) as error:
             sys.stderr.write(
-                f"error  {options.home} is damaged, or was written by another version of the stack: {error}; name another folder\n"
+                f"error  {options.home} is damaged, or was written by another version of the "
+                f"stack: {error}; name another folder\n"
             )
             return 1
         ended = _end_of(options, listener)
-        told = [place for place in (options.ready, persistent.folder / LISTENING if persistent else None) if place is not None]
+        told = [
+            place
+            for place in (options.ready, persistent.folder / LISTENING if persistent else None)
+            if place is not None
+        ]
         for place in told:
             home = str(options.home) if options.home else None
             _write(place, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
         if options.ready is not None:
             threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         if options.moto_answers:
-            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
+            sys.stderr.write(
+                f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: "
+                "--moto-answers is on\n"
+            )
         if options.any_key:
-            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} takes any key or token of any user of this machine: --open is on\n")
+            sys.stderr.write(
+                f"the {cloud.upper()} stack on {stack.url} takes any key or token of any "
+                "user of this machine: --open is on\n"
+            )
         sys.stderr.flush()
         listening()
         os.read(ended, 1)
@@ -206,13 +272,17 @@ def serve(
 
 
 def _forget(ready: Path) -> None:
-    """Unless the next stack is told of there, which may have begun once this one let go of its home."""
+    """Unless the next stack is told of there, which may have begun once this one let go of its
+    home.
+    """
     if (told := read_ready(ready)) is not None and told.pid == os.getpid():
         ready.unlink(missing_ok=True)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: a query or a pool that is still at work would hold up the interpreter's own end, or crash it."""
+    """End the process now: a query or a pool that is still at work would hold up the interpreter's
+    own end, or crash it.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -233,7 +303,8 @@ def _end_of(options: Options, server: Server) -> int:
         finally:
             write()
 
-    # Not a handler: it runs in the main thread, which is in a read that ends only when the kernel gives the signal to that same thread.
+    # Not a handler: it runs in the main thread, which is in a read that ends only when the kernel
+    # gives the signal to that same thread.
     signal.set_wakeup_fd(end, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -252,7 +323,9 @@ def _read_stdin(write: Callable[[], None]) -> None:
 
 
 def _live(ready: Path) -> None:
-    """Touch the file again and again: after a death that nobody saw, it says until when this process was alive."""
+    """Touch the file again and again: after a death that nobody saw, it says until when this
+    process was alive.
+    """
     while True:
         time.sleep(_ALIVE)
         try:

@@ -1,9 +1,14 @@
-"""For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute. Installed with the package; docs/offline-aws.md
+"""For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute.
+
+Installed with the package; docs/offline-aws.md
 and docs/offline-gcp.md show them.
 
-Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND),
-`aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true: what moto makes up is answered where
-nothing here executes); `gcp_stack_clock`, `gcp_stack_images`, `gcp_stack_open` (false; true: any token is taken).
+Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual),
+`aws_stack_images` (lines NAME=COMMAND),
+`aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true:
+what moto makes up is answered where
+nothing here executes); `gcp_stack_clock`, `gcp_stack_images`, `gcp_stack_open` (false; true: any
+token is taken).
 """
 
 from __future__ import annotations
@@ -22,27 +27,52 @@ if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixtur
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     for fixture in ("aws_stack", "gcp_stack"):
-        parser.addini(f"{fixture}_clock", f"the clock of {fixture}: instant, real or manual", default="instant")
-        parser.addini(f"{fixture}_images", f"what container images are to {fixture}: NAME=COMMAND", type="linelist", default=[])
-        parser.addini(f"{fixture}_open", f"whether {fixture} takes any access key or token", type="bool", default=False)
-    parser.addini("aws_stack_moto_answers", "whether aws_stack answers what moto makes up", type="bool", default=False)
+        parser.addini(
+            f"{fixture}_clock",
+            f"the clock of {fixture}: instant, real or manual",
+            default="instant",
+        )
+        parser.addini(
+            f"{fixture}_images",
+            f"what container images are to {fixture}: NAME=COMMAND",
+            type="linelist",
+            default=[],
+        )
+        parser.addini(
+            f"{fixture}_open",
+            f"whether {fixture} takes any access key or token",
+            type="bool",
+            default=False,
+        )
+    parser.addini(
+        "aws_stack_moto_answers",
+        "whether aws_stack answers what moto makes up",
+        type="bool",
+        default=False,
+    )
 
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    with _start("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
+    with _start(
+        "aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))
+    ) as running:
         yield running
 
 
 @pytest.fixture
 def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """An empty AWS. boto3, awswrangler and the sagemaker SDK talk to it in this process and in those that it starts.
+    """An empty AWS. boto3, awswrangler and the sagemaker SDK talk to it in this process and in
+    those that it starts.
 
-    It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy(), .reset().
+    It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...),
+    .calls(), .policy(), .reset().
     """
     stack = _reset(aws_stack_process, monkeypatch)
-    if (boto3 := sys.modules.get("boto3")) is not None:  # its default session has remembered the credentials of whoever came first
+    if (
+        boto3 := sys.modules.get("boto3")
+    ) is not None:  # its default session has remembered the credentials of whoever came first
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     return stack
 
@@ -56,7 +86,9 @@ def gcp_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
 
 @pytest.fixture
 def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """An empty GCP. Google's clients talk to it in this process and in those that it starts, with nothing in the code; as `aws_stack`."""
+    """An empty GCP. Google's clients talk to it in this process and in those that it starts, with
+    nothing in the code; as `aws_stack`.
+    """
     return _reset(gcp_stack_process, monkeypatch)
 
 
@@ -80,7 +112,9 @@ def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> 
 
 
 def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """The stack without what an earlier test left, and this process led to it until the test is over."""
+    """The stack without what an earlier test left, and this process led to it until the test is
+    over.
+    """
     from .client import Stack
     from .run import environment_for
 

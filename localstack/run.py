@@ -18,9 +18,14 @@ import msgspec
 from .folders import Owned
 from .jobs.images import anchored
 
-CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
+CLOUDS = (
+    "aws",
+    "gcp",
+)  # each a package beside this module: its __main__ serves, its `environment` says the rest
 _STARTS = 180.0  # seconds that a start may take; it takes about two
-_ENDS = 60.0  # seconds that a clean end may take, before the process is killed: with a home it writes all that it holds
+# seconds that a clean end may take, before the process is killed: with a home it writes all that it
+# holds
+_ENDS = 60.0
 
 
 class Cloud(Protocol):
@@ -29,14 +34,20 @@ class Cloud(Protocol):
     TITLE: str  # AWS
     PORT: int  # the default of `isthmus-stack up`
     ADDRESS: str  # the variable that leads to a stack: AWS_ENDPOINT_URL
-    NEEDS: tuple[str, ...]  # the modules that a stack of this cloud imports and not every environment has
+    NEEDS: tuple[
+        str, ...
+    ]  # the modules that a stack of this cloud imports and not every environment has
     OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
     SERVICES: str  # what it has, in a line
 
     def variables(self, url: str) -> dict[str, str]: ...
-    def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]: ...  # for clients that have addresses of their own
+    def proxy(
+        self, url: str, environ: Mapping[str, str]
+    ) -> dict[str, str]: ...  # for clients that have addresses of their own
     def stray(self, name: str) -> bool: ...
-    def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
+    def ways(
+        self, url: str
+    ) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
     def summary(self, url: str) -> str: ...  # what the stack there does, in a line
 
 
@@ -45,7 +56,10 @@ class StackFailed(RuntimeError):
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
-    """What a stack writes when it listens. A later version may read it: who changes the layout raises the tag, its format."""
+    """What a stack writes when it listens.
+
+    A later version may read it: who changes the layout raises the tag, its format.
+    """
 
     url: str
     pid: int
@@ -54,9 +68,14 @@ class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
 
 
 class RunningStack:
-    """A stack that this process started. It dies with this process, or at `stop()`. A context manager too."""
+    """A stack that this process started.
 
-    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned) -> None:
+    It dies with this process, or at `stop()`. A context manager too.
+    """
+
+    def __init__(
+        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned
+    ) -> None:
         self.cloud = cloud
         self.url = ready.url
         self.pid = ready.pid
@@ -108,13 +127,20 @@ def start(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> RunningStack:
-    """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
+    """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens.
 
-    `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
-    `any_key`: it takes any access key or token, and requests without one, of every user of this machine. `moto_answers`: where nothing here
-    executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it holds (default: nowhere).
-    `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has not.
+    StackFailed with its log otherwise.
+
+    `images`: container image -> the command that it is here. `handlers`: modules with handlers of
+    your own. `env`: more variables for it.
+    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr
+    instead of its log.
+    `any_key`: it takes any access key or token, and requests without one, of every user of this
+    machine. `moto_answers`: where nothing here
+    executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
+    holds (default: nowhere).
+    `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has
+    not.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -171,7 +197,9 @@ def command(
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [
         sys.executable,
-        *([] if handlers else ["-P"]),  # no module of the working folder stands for a library; handlers of your own may be there
+        *(
+            [] if handlers else ["-P"]
+        ),  # no module of the working folder stands for a library; handlers of your own may be there
         "-m",
         f"{__package__}.{cloud}",
         "--port",
@@ -185,7 +213,9 @@ def command(
         words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
     for module in handlers:
         words += ["--handlers", module]
-    words += [word for word, wanted in (("--open", any_key), ("--moto-answers", moto_answers)) if wanted]
+    words += [
+        word for word, wanted in (("--open", any_key), ("--moto-answers", moto_answers)) if wanted
+    ]
     for host in allow_hosts:
         words += ["--allow-host", host]
     for option, path in (("--home", home), ("--ready", ready)):
@@ -202,7 +232,10 @@ def read_ready(ready: Path) -> Ready | None:
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
-    """Poll for the file that says where the stack listens. StackFailed when the process ends first."""
+    """Poll for the file that says where the stack listens.
+
+    StackFailed when the process ends first.
+    """
     deadline = time.monotonic() + _STARTS
     while time.monotonic() < deadline:
         ended = process.poll()
@@ -215,13 +248,27 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
     raise StackFailed(f"the {environment_of(cloud).TITLE} stack did not start:\n{written}")
 
 
-def environment_for(url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws") -> dict[str, str]:
-    """`environ` for a process whose SDKs are to talk to the stack at `url` alone: no profiles, tokens or other endpoints, no proxy."""
+def environment_for(
+    url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws"
+) -> dict[str, str]:
+    """`environ` for a process whose SDKs are to talk to the stack at `url` alone: no profiles,
+    tokens or other endpoints, no proxy.
+    """
     own = environment_of(cloud)
     neutral = {name: value for name, value in environ.items() if not own.stray(name)}
-    hosts = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
+    hosts = [
+        part
+        for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",")
+        if part
+    ]
     around = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
-    return {**neutral, **own.variables(url), **own.proxy(url, environ), "NO_PROXY": around, "no_proxy": around}
+    return {
+        **neutral,
+        **own.variables(url),
+        **own.proxy(url, environ),
+        "NO_PROXY": around,
+        "no_proxy": around,
+    }
 
 
 def variables(cloud: str, url: str) -> dict[str, str]:

@@ -1,7 +1,10 @@
-"""Seals: what a stack of this user has written into a home is known again by a key that this user alone can read.
+"""Seals: what a stack of this user has written into a home is known again by a key that this user
+alone can read.
 
-A home holds pickles, and unpickling runs what they say. Whoever sends a folder can write anything into it, but no seal. The key is
-`$XDG_STATE_HOME/isthmus/stack.key`, else `~/.local/state/isthmus/stack.key`, made when it is first needed.
+A home holds pickles, and unpickling runs what they say. Whoever sends a folder can write anything
+into it, but no seal. The key is
+`$XDG_STATE_HOME/isthmus/stack.key`, else `~/.local/state/isthmus/stack.key`, made when it is first
+needed.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ def seal(data: bytes) -> bytes:
 
 
 def holds(mark: bytes, data: bytes) -> bool:
-    """Return whether a mark is this user's seal of these bytes. NoKey: the key cannot be made or read."""
+    """Return whether a mark is this user's seal of these bytes.
+
+    NoKey: the key cannot be made or read.
+    """
     return hmac.compare_digest(mark, seal(data))
 
 
@@ -38,7 +44,9 @@ def file() -> Path:
         try:
             base = str(Path.home() / ".local" / "state")
         except RuntimeError as error:
-            raise NoKey(f"this user has no home folder, where a key could be kept; {_ELSEWHERE}") from error
+            raise NoKey(
+                f"this user has no home folder, where a key could be kept; {_ELSEWHERE}"
+            ) from error
     return Path(base) / "isthmus" / "stack.key"
 
 
@@ -55,9 +63,20 @@ def _key(path: Path) -> bytes:
             about = os.fstat(descriptor)
             key = opened.read(SIZE + 1)
     except OSError as error:
-        raise NoKey(f"{path}, the key of this user's stacks, cannot be made or read: {error.strerror or error}; {_ELSEWHERE}") from error
-    if about.st_uid != os.geteuid() or not stat.S_ISREG(about.st_mode) or about.st_mode & 0o077 or len(key) != SIZE:
-        raise NoKey(f"{path} is not the key of this user's stacks: another user's, open to others, or damaged; remove it, or {_ELSEWHERE}")
+        raise NoKey(
+            f"{path}, the key of this user's stacks, cannot be made or read: "
+            f"{error.strerror or error}; {_ELSEWHERE}"
+        ) from error
+    if (
+        about.st_uid != os.geteuid()
+        or not stat.S_ISREG(about.st_mode)
+        or about.st_mode & 0o077
+        or len(key) != SIZE
+    ):
+        raise NoKey(
+            f"{path} is not the key of this user's stacks: another user's, open to others, "
+            f"or damaged; remove it, or {_ELSEWHERE}"
+        )
     return key
 
 

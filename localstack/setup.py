@@ -1,4 +1,6 @@
-"""This folder is the package `isthmus_stack`, as the checkout is `isthmus`: see docs/architecture.md, "The root is the package"."""
+"""This folder is the package `isthmus_stack`, as the checkout is `isthmus`: see
+docs/architecture.md, "The root is the package".
+"""
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -12,7 +14,9 @@ class BuildPy(build_py):
         return [module for module in modules if package != "isthmus_stack" or module[1] != "setup"]
 
 
-folders = find_packages(exclude=[pattern for folder in BESIDE for pattern in (folder, f"{folder}.*")])
+folders = find_packages(
+    exclude=[pattern for folder in BESIDE for pattern in (folder, f"{folder}.*")]
+)
 setup(
     packages=["isthmus_stack", *(f"isthmus_stack.{folder}" for folder in folders)],
     package_dir={"isthmus_stack": "."},

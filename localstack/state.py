@@ -22,19 +22,26 @@ Key = tuple[tuple[str, ...], type]  # of a store: owner and kind
 
 
 class State:
-    """Everything that a reset drops. A handler's thread that outlives a reset goes on writing into the old one, which nobody reads."""
+    """Everything that a reset drops.
+
+    A handler's thread that outlives a reset goes on writing into the old one, which nobody reads.
+    """
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self._stores: dict[Key, Any] = {}
         self._touched: set[Key] = set()
         self._touching = threading.Lock()
-        self._of_request = threading.local()  # `touched`: by the request that this thread is at; it is in nobody else's list
+        self._of_request = (
+            threading.local()
+        )  # `touched`: by the request that this thread is at; it is in nobody else's list
         self._on_stop: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
-        """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
+        """The one instance of `kind` for an owner, such as an account and a region; made by
+        `kind()` when it is first asked for.
+        """
         key = (owner, kind)
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         if touched is not None:
@@ -61,13 +68,17 @@ class State:
             return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
 
     def take_touched(self) -> set[Key]:
-        """The stores that background work, and changing requests that have ended, have asked for since this was called last."""
+        """The stores that background work, and changing requests that have ended, have asked for
+        since this was called last.
+        """
         with self._touching:
             touched, self._touched = self._touched, set()
         return touched
 
     def take_touched_by_request(self) -> set[Key]:
-        """The stores that the request of this thread has asked for since this was called last; none outside of one."""
+        """The stores that the request of this thread has asked for since this was called last; none
+        outside of one.
+        """
         touched = self._touched_by_request()
         if touched is None:
             return set()
@@ -76,7 +87,10 @@ class State:
 
     @contextmanager
     def request(self, *, mutating: bool) -> Iterator[None]:
-        """Around a request, also one that a thread makes within another. What a reading one asked for has not changed by it."""
+        """Around a request, also one that a thread makes within another.
+
+        What a reading one asked for has not changed by it.
+        """
         outer, self._of_request.touched = self._touched_by_request(), set()
         try:
             yield
@@ -91,8 +105,16 @@ class State:
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
-        thread = threading.Thread(target=_logged, args=(function, *arguments), name=getattr(function, "__name__", "work"), daemon=True)
+        """Background work of the stack.
+
+        It watches `stopping`; its errors are written to the stack's stderr.
+        """
+        thread = threading.Thread(
+            target=_logged,
+            args=(function, *arguments),
+            name=getattr(function, "__name__", "work"),
+            daemon=True,
+        )
         thread.start()
         return thread
 

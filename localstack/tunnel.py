@@ -1,4 +1,7 @@
-"""CONNECT, as far as the clouds' doors share it: TLS ends here, or bytes are handed on as they are."""
+"""CONNECT, as far as the clouds' doors share it:
+
+TLS ends here, or bytes are handed on as they are.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ async def through(transport: Any, host: str, port: str) -> None:
     between = _Between()
     transport.set_protocol(between)
     try:
-        outer, _ = await asyncio.get_running_loop().create_connection(lambda: Pipe(transport), host, int(port or 443))
+        outer, _ = await asyncio.get_running_loop().create_connection(
+            lambda: Pipe(transport), host, int(port or 443)
+        )
     except (OSError, ValueError):
         transport.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
         transport.close()
@@ -26,16 +31,26 @@ async def through(transport: Any, host: str, port: str) -> None:
     between.become(transport, Pipe(outer))
 
 
-async def end_tls(transport: Any, context: Callable[[], ssl.SSLContext], onward: Callable[[Any], Awaitable[asyncio.Protocol]]) -> None:
-    """Answer the CONNECT, and hand what comes in the clear to the protocol that `onward` gives for the transport. OSError from there."""
+async def end_tls(
+    transport: Any,
+    context: Callable[[], ssl.SSLContext],
+    onward: Callable[[Any], Awaitable[asyncio.Protocol]],
+) -> None:
+    """Answer the CONNECT, and hand what comes in the clear to the protocol that `onward` gives for
+    the transport. OSError from there.
+    """
     between = _Between()
     transport.set_protocol(between)
     ready = await asyncio.to_thread(context)
-    if transport.is_closing():  # the client is gone, and asyncio's TLS would wait for it without an end
+    if (
+        transport.is_closing()
+    ):  # the client is gone, and asyncio's TLS would wait for it without an end
         return
     transport.write(_ESTABLISHED)
     try:
-        secure: Any = await asyncio.get_running_loop().start_tls(transport, between, ready, server_side=True, ssl_handshake_timeout=30)
+        secure: Any = await asyncio.get_running_loop().start_tls(
+            transport, between, ready, server_side=True, ssl_handshake_timeout=30
+        )
     except (OSError, ssl.SSLError):  # a client that does not trust us has said so itself
         transport.abort()
         return

@@ -1,4 +1,5 @@
-"""What `isthmus-stack` does, as functions: up, run, down, status, coverage, policy, compare, and the faults.
+"""What `isthmus-stack` does, as functions: up, run, down, status, coverage, policy, compare, and
+the faults.
 
 `isthmus stack` calls them too. They raise what errors.py has.
 """
@@ -26,18 +27,29 @@ if TYPE_CHECKING:
     from .aws.recorded.compare import Comparison
     from .gcp.coverage import Covered as CoveredGcp
 
-INSTALL = 'pip install "isthmus-stack[{}] @ git+https://github.com/example/isthmus#subdirectory=localstack"'
-_OPTIONS = {"any_key": "--open", "moto_answers": "--moto-answers", "home": "--home"}  # those that not every cloud has
+INSTALL = (
+    'pip install "isthmus-stack[{}] @ '
+    'git+https://github.com/example/isthmus#subdirectory=localstack"'
+)
+_OPTIONS = {
+    "any_key": "--open",
+    "moto_answers": "--moto-answers",
+    "home": "--home",
+}  # those that not every cloud has
 _Answer = TypeVar("_Answer")
 
 
 def check(cloud: str) -> None:
-    """Raise NotFound for a cloud that has no stack, and MissingPackage where its packages are not installed."""
+    """Raise NotFound for a cloud that has no stack, and MissingPackage where its packages are not
+    installed.
+    """
     if cloud not in CLOUDS:
         raise NotFound(f"there is no stack of {cloud}", remedy=f"there is {', '.join(CLOUDS)}")
     own = environment_of(cloud)
     if absent := [module for module in own.NEEDS if not _is_installed(module)]:
-        raise MissingPackage(f"the offline {own.TITLE} needs {', '.join(absent)}", remedy=INSTALL.format(cloud))
+        raise MissingPackage(
+            f"the offline {own.TITLE} needs {', '.join(absent)}", remedy=INSTALL.format(cloud)
+        )
 
 
 def _is_installed(module: str) -> bool:
@@ -47,17 +59,23 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any) -> RunningStack:
-    """Start a cloud's stack, on a free port where `port` is 0. It ends with this process, at `stop()`, or at the end of a `with`.
+def up(
+    cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
+) -> RunningStack:
+    """Start a cloud's stack, on a free port where `port` is 0.
+
+    It ends with this process, at `stop()`, or at the end of a `with`.
 
     Args:
         cloud: aws or gcp.
         port: Where it listens.
         images: Container image -> the command that it is here.
-        options: As `run.start` has them: clock, query_memory, any_key, moto_answers, home, allow_hosts.
+        options: As `run.start` has them: clock, query_memory, any_key, moto_answers, home,
+        allow_hosts.
 
     Raises:
-        NotFound, MissingPackage: as `check`. Invalid: this cloud has not that option. Unavailable: it did not start.
+        NotFound, MissingPackage: as `check`. Invalid: this cloud has not that option. Unavailable:
+        it did not start.
     """
     check(cloud)
     title = environment_of(cloud).TITLE
@@ -74,13 +92,17 @@ def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **
 
 
 def run(stack: RunningStack, words: Sequence[str]) -> int:
-    """Run a command whose SDKs talk to the stack. Return its exit code: 128 and the number of a signal that ended it.
+    """Run a command whose SDKs talk to the stack.
+
+    Return its exit code: 128 and the number of a signal that ended it.
 
     Raises:
         Invalid: the command cannot be run.
     """
     try:
-        code = subprocess.run(words, env=environment_for(stack.url, cloud=stack.cloud), check=False).returncode
+        code = subprocess.run(
+            words, env=environment_for(stack.url, cloud=stack.cloud), check=False
+        ).returncode
     except OSError as error:
         remedy = f"isthmus-stack run {stack.cloud} -- python train.py"
         raise Invalid(f"{words[0]} cannot be run: {error.strerror}", remedy=remedy) from error
@@ -88,7 +110,9 @@ def run(stack: RunningStack, words: Sequence[str]) -> int:
 
 
 def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
-    """Return the stacks that run: in a home, at a URL, or else where the environment says or `up` starts them."""
+    """Return the stacks that run: in a home, at a URL, or else where the environment says or `up`
+    starts them.
+    """
     if home is not None:
         listening = running(home / LISTENING) if is_taken(home) else None
         return [listening] if listening else []
@@ -96,7 +120,9 @@ def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
 
 
 def down(*, home: Path | None = None, url: str | None = None) -> bool:
-    """End the stack in a home or at a URL, which lets it write what it holds. Return False where none runs.
+    """End the stack in a home or at a URL, which lets it write what it holds.
+
+    Return False where none runs.
 
     Raises:
         Invalid: neither or both were named. Unavailable: it cannot be ended, or is not this user's.
@@ -106,13 +132,17 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
     try:
         if home is None:
             return stop_at(url or "")
-        return is_taken(home) and stop_apart(home / LISTENING)  # nobody's home says which process is to end
+        return is_taken(home) and stop_apart(
+            home / LISTENING
+        )  # nobody's home says which process is to end
     except NoAnswer as error:
         raise Unavailable(str(error), remedy="end that process, then try again") from error
 
 
 def trust(home: Path) -> None:
-    """Put this user's seal on a home that another user, machine or version wrote. Nothing in it is unpickled.
+    """Put this user's seal on a home that another user, machine or version wrote.
+
+    Nothing in it is unpickled.
 
     Raises:
         Invalid: it is no stack's home, or one is using it.
@@ -120,10 +150,14 @@ def trust(home: Path) -> None:
     try:
         adopt(home)
     except (NotUsable, OSError) as error:
-        raise Invalid(str(error), remedy="isthmus-stack trust --home FOLDER, of a stack that was stopped") from error
+        raise Invalid(
+            str(error), remedy="isthmus-stack trust --home FOLDER, of a stack that was stopped"
+        ) from error
 
 
-def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
+def coverage(
+    cloud: str, *, service: str | None = None
+) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """Return each operation with its level: executes, stores only, not there.
 
     Raises:
@@ -132,13 +166,17 @@ def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] 
     check(cloud)
     covered = import_module(f".{cloud}.coverage", __package__)
     if service is not None and service not in covered.FAMILIES:
-        raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
+        raise NotFound(
+            f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}"
+        )
     operations: Sequence[CoveredAws] | Sequence[CoveredGcp] = covered.coverage(service)
     return operations
 
 
 def places(url: str | None = None) -> tuple[str, ...]:
-    """Return where the stack may be that is meant: the URL, else what the environment names, else where `up` starts one."""
+    """Return where the stack may be that is meant: the URL, else what the environment names, else
+    where `up` starts one.
+    """
     if url:
         return (url,)
     named = tuple(filter(None, (os.environ.get(environment_of(cloud).ADDRESS) for cloud in CLOUDS)))
@@ -158,16 +196,24 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
             continue
         except ValueError as error:
             raise Invalid(f"{place} does not take that: {error}") from None
-    raise NotFound(f"no stack answers at {' or '.join(where)}", remedy="start one with `isthmus-stack up aws|gcp`, or say --url")
+    raise NotFound(
+        f"no stack answers at {' or '.join(where)}",
+        remedy="start one with `isthmus-stack up aws|gcp`, or say --url",
+    )
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the least rights for what the stack was asked since its last reset, in the cloud's own form. NotFound: none answers."""
+    """Return the least rights for what the stack was asked since its last reset, in the cloud's own
+    form. NotFound: none answers.
+    """
     return ask(where, lambda stack: stack.policy())
 
 
 def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
-    """Let something go wrong in the stack. Invalid: no such fault, service or operation. NotFound: none answers."""
+    """Let something go wrong in the stack.
+
+    Invalid: no such fault, service or operation. NotFound: none answers.
+    """
     if kind not in KINDS:
         raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")
     return ask(where, lambda stack: stack.fault(kind=kind, **rule))
@@ -192,7 +238,8 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
         clock: Of that stack.
 
     Raises:
-        NotFound: there is no recording. Newer: a newer version wrote it. Invalid: it is damaged. Unsupported: it is of another cloud.
+        NotFound: there is no recording. Newer: a newer version wrote it. Invalid: it is damaged.
+        Unsupported: it is of another cloud.
     """
     from .aws.recorded import form
     from .aws.recorded.compare import compare as again
@@ -202,9 +249,14 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
     except form.NewerRecording as error:
         raise Newer(str(error), remedy="update isthmus-stack on this machine") from error
     except OSError as error:
-        raise NotFound(f"there is no recording in {folder}", remedy="isthmus doctor --first-account --round --record FOLDER") from error
+        raise NotFound(
+            f"there is no recording in {folder}",
+            remedy="isthmus doctor --first-account --round --record FOLDER",
+        ) from error
     except ValueError as error:
-        raise Invalid(f"{folder} is damaged: {error}", remedy="record again, into a new folder") from error
+        raise Invalid(
+            f"{folder} is damaged: {error}", remedy="record again, into a new folder"
+        ) from error
     if about.cloud != "aws":
         raise Unsupported(f"{folder}: calls of {about.cloud} cannot be asked again yet")
     if url is not None:

@@ -1,6 +1,8 @@
-"""A WSGI front's server: waitress, in which a connection that waits for its client keeps nobody else out.
+"""A WSGI front's server: waitress, in which a connection that waits for its client keeps nobody
+else out.
 
-Heads that come slowly are dropped, and so are bodies that stand still. When every place is taken, the connection that has been silent for
+Heads that come slowly are dropped, and so are bodies that stand still. When every place is taken,
+the connection that has been silent for
 longest makes room, unless its request is whole: then it is at work.
 """
 
@@ -35,7 +37,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if (request := self.request) is None or self.requests:
             return False
         in_body: bool = request.headers_finished
-        return now - self.last_activity > BODY_SILENT if in_body else now - self._head_began > HEAD_WITHIN
+        return (
+            now - self.last_activity > BODY_SILENT
+            if in_body
+            else now - self._head_began > HEAD_WITHIN
+        )
 
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
@@ -43,19 +49,25 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
     active_channels: Any  # waitress has no types: by descriptor
 
     def readable(self) -> bool:
-        """Say whether a connection can be taken up. Waitress asks at each turn of its loop, at least once a second."""
+        """Say whether a connection can be taken up.
+
+        Waitress asks at each turn of its loop, at least once a second.
+        """
         now = time.time()
         if now - self._swept > 1:
             self._swept = now
             self.maintenance(int(now))
             for channel in list(self.active_channels.values()):
                 channel.will_close |= channel.overdue(now)
-        return self.accepting and (len(self.active_channels) < self.adj.connection_limit or bool(self._waiting()))
+        return self.accepting and (
+            len(self.active_channels) < self.adj.connection_limit or bool(self._waiting())
+        )
 
     def handle_accept(self) -> None:
         """Take up a connection, in the place of one that waits where there is no other.
 
-        The other is closed afterwards, or the new one could get its descriptor, and with that what poll() has told of it.
+        The other is closed afterwards, or the new one could get its descriptor, and with that what
+        poll() has told of it.
         """
         super().handle_accept()
         if len(self.active_channels) > self.adj.connection_limit:

@@ -1,8 +1,11 @@
 """A run's graph as an Argo Workflow. Pure: a plain document, no library.
 
-What one must know (Argo's documentation: "Enhanced depends logic", "Retries", "Variables", "Expression"): `depends: a` also starts a task
-after a *skipped* a, so each dependency is written as `a.Succeeded`; a skipped task skips nothing else by itself, so a step inherits the
-conditions of what it needs; retries are of the engine's own errors only, as the step tries its command again itself; a value is put into a
+What one must know (Argo's documentation: "Enhanced depends logic", "Retries", "Variables",
+"Expression"): `depends: a` also starts a task
+after a *skipped* a, so each dependency is written as `a.Succeeded`; a skipped task skips nothing
+else by itself, so a step inherits the
+conditions of what it needs; retries are of the engine's own errors only, as the step tries its
+command again itself; a value is put into a
 `when` as text, which a quote in it would break, so conditions are expressions.
 """
 
@@ -24,7 +27,9 @@ _ERRORS = 3  # how often Argo starts a pod again that it lost
 def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
     """The Workflow as a JSON object."""
     conditions = all_conditions(run.steps)
-    types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
+    types: Types = {
+        (spec.name, output.name): output.type for spec in run.steps for output in spec.outputs
+    }
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -33,7 +38,13 @@ def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
             "entrypoint": "run",
             "arguments": {"parameters": [{"name": RUN_URI, "value": run.run_uri}]},
             "templates": [
-                {"name": "run", "dag": {"failFast": False, "tasks": [_task(spec, conditions[spec.name], types) for spec in run.steps]}},
+                {
+                    "name": "run",
+                    "dag": {
+                        "failFast": False,
+                        "tasks": [_task(spec, conditions[spec.name], types) for spec in run.steps],
+                    },
+                },
                 *(_template(spec, settings) for spec in run.steps),
             ],
         },
@@ -45,7 +56,10 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
     if needs := dict.fromkeys((*spec.needs, *(condition.step for condition in conditions))):
         task["depends"] = " && ".join(f"{task_name(name)}.Succeeded" for name in needs)
     if conditions:
-        judged = " && ".join(_expression(condition, types[condition.step, condition.output]) for condition in conditions)
+        judged = " && ".join(
+            _expression(condition, types[condition.step, condition.output])
+            for condition in conditions
+        )
         task["when"] = f"{{{{={judged}}}}}"
     return task
 
@@ -60,7 +74,9 @@ def _expression(condition: Condition, kind: ValueType) -> str:
     if kind in ("int", "float"):
         return f"asFloat({text}) {condition.op} {json.dumps(float(condition.value))}"
     value = json.dumps(condition.value) if kind == "bool" else str(condition.value)
-    word = json.dumps(value, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")  # a brace pair would end the expression
+    word = (
+        json.dumps(value, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")
+    )  # a brace pair would end the expression
     return f"{text} {condition.op} {word}"
 
 
@@ -68,11 +84,19 @@ def _template(spec: StepSpec, settings: Settings) -> dict[str, Any]:
     arguments = ["--run", f"{{{{workflow.parameters.{RUN_URI}}}}}", "--step", spec.name]
     for output in spec.outputs:
         arguments += ["--output", output.name, f"{_FOLDER}/{output.name}"]
-    container: dict[str, Any] = {"image": settings.image, "command": list(COMMAND), "args": arguments}
+    container: dict[str, Any] = {
+        "image": settings.image,
+        "command": list(COMMAND),
+        "args": arguments,
+    }
     if settings.environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(settings.environment.items())]
+        container["env"] = [
+            {"name": name, "value": value} for name, value in sorted(settings.environment.items())
+        ]
     if limits := settings.machines.get(spec.machine):
-        container["resources"] = {"limits": {"cpu": f"{limits.cpu:g}", "memory": f"{limits.memory_gb:g}G"}}
+        container["resources"] = {
+            "limits": {"cpu": f"{limits.cpu:g}", "memory": f"{limits.memory_gb:g}G"}
+        }
     template: dict[str, Any] = {
         "name": _template_name(spec),
         "activeDeadlineSeconds": int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN,
@@ -81,6 +105,9 @@ def _template(spec: StepSpec, settings: Settings) -> dict[str, Any]:
     }
     if spec.outputs:
         template["outputs"] = {
-            "parameters": [{"name": output.name, "valueFrom": {"path": f"{_FOLDER}/{output.name}"}} for output in spec.outputs]
+            "parameters": [
+                {"name": output.name, "valueFrom": {"path": f"{_FOLDER}/{output.name}"}}
+                for output in spec.outputs
+            ]
         }
     return template

@@ -1,4 +1,6 @@
-"""Artifacts are folders; what makes one equal to another is the digest of its tree: every path, size and content."""
+"""Artifacts are folders; what makes one equal to another is the digest of its tree: every path,
+size and content.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Manifest(StoredDocument, frozen=True):
-    """`<artifact>.manifest.json`, beside the artifact's folder: a model folder may have a manifest of its own."""
+    """`<artifact>.manifest.json`, beside the artifact's folder: a model folder may have a manifest
+    of its own.
+    """
 
     digest: str
     files: dict[str, File]
@@ -45,7 +49,10 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
-    """Publish a written folder as an artifact. Under a file URI it was written in place; elsewhere it is uploaded."""
+    """Publish a written folder as an artifact.
+
+    Under a file URI it was written in place; elsewhere it is uploaded.
+    """
     manifest = manifest_of(folder)
     if local_path(uri) is None:
         blobs.upload(folder, uri)
@@ -54,35 +61,54 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """What is wrong with an artifact by now, or None. Local files are read again; elsewhere names and sizes are compared."""
+    """What is wrong with an artifact by now, or None.
+
+    Local files are read again; elsewhere names and sizes are compared.
+    """
     uri = located(blobs.root, artifact.uri)
     folder = local_path(uri)
     if folder is not None:
         if not folder.is_dir():
             return "missing"
-        return None if manifest_of(folder).digest == artifact.digest else "changed since it was written"
+        return (
+            None
+            if manifest_of(folder).digest == artifact.digest
+            else "changed since it was written"
+        )
     manifest = find(blobs, f"{uri}.manifest.json", Manifest)
     if manifest is None or manifest.digest != artifact.digest:
         return "missing"
     prefix = uri + "/"
     seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
-    return None if seen == {name: file.size for name, file in manifest.files.items()} else "changed since it was written"
+    return (
+        None
+        if seen == {name: file.size for name, file in manifest.files.items()}
+        else "changed since it was written"
+    )
 
 
 def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
-    """A local folder with the artifact: itself under a file URI, else a checked download. Invalid when it is not what was written."""
+    """A local folder with the artifact: itself under a file URI, else a checked download.
+
+    Invalid when it is not what was written.
+    """
     uri = located(blobs.root, artifact.uri)
     folder = local_path(uri)
     if folder is None:
         blobs.download(uri, scratch)
         folder = scratch
     if not folder.is_dir() or manifest_of(folder).digest != artifact.digest:
-        raise Invalid(f"{uri} is not what its step wrote", remedy="submit the pipeline again: the step that made it runs again")
+        raise Invalid(
+            f"{uri} is not what its step wrote",
+            remedy="submit the pipeline again: the step that made it runs again",
+        )
     return folder
 
 
 def digest_uri(blobs: BlobStore, uri: str) -> str:
-    """The digest of an input given by its URI, a file's or a folder's; off this machine, of names, sizes and times. NotFound."""
+    """The digest of an input given by its URI, a file's or a folder's; off this machine, of names,
+    sizes and times. NotFound.
+    """
     path = local_path(uri)
     if path is not None:
         if path.is_dir():

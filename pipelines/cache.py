@@ -1,7 +1,9 @@
 """Our cache: a step whose key was seen before, and whose artifacts are still whole, need not run.
 
-A key is the digest of named parts, so that a miss can say which part changed. The index is in blobs:
-`cache/<pipeline>/<step>/<key>.json` names the result that was computed under a key, `.../last.json` the last that was used.
+A key is the digest of named parts, so that a miss can say which part changed. The index is in
+blobs:
+`cache/<pipeline>/<step>/<key>.json` names the result that was computed under a key, `.../last.json`
+the last that was used.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ _SHOWN = 160  # characters of a part that are kept as they are; longer ones end 
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a step's cache key that is not as it was. `part`: parameters.C, inputs.rows, source, fingerprint.revision, ..."""
+    """A part of a step's cache key that is not as it was.
+
+    `part`: parameters.C, inputs.rows, source, fingerprint.revision, ...
+    """
 
     step: str
     part: str
@@ -50,13 +55,25 @@ class _Entry(StoredDocument, frozen=True, kw_only=True):
     parts: dict[str, str]
 
 
-def key_parts(document: RunDocument, step: Step, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, str]:
-    """The named parts of a step's key. `parameters` are resolved; `inputs` are digests by name. Invalid when the code cannot be found."""
+def key_parts(
+    document: RunDocument, step: Step, parameters: Mapping[str, Any], inputs: Mapping[str, str]
+) -> dict[str, str]:
+    """The named parts of a step's key.
+
+    `parameters` are resolved; `inputs` are digests by name. Invalid when the code cannot be found.
+    """
     parts = {
         "pipeline": document.pipeline,
         "step": step.name,
         "isthmus": document.version,
-        "outputs": _shorten(", ".join([*(f"{o.name}: {o.type}" for o in step.outputs), *(f"{name}/" for name in step.artifacts)])),
+        "outputs": _shorten(
+            ", ".join(
+                [
+                    *(f"{o.name}: {o.type}" for o in step.outputs),
+                    *(f"{name}/" for name in step.artifacts),
+                ]
+            )
+        ),
     }
     if step.function is not None:
         parts["function"] = stable(step.function)
@@ -65,7 +82,9 @@ def key_parts(document: RunDocument, step: Step, parameters: Mapping[str, Any], 
         command = step.command or ()
         parts["command"] = _shorten(_canonical(command))
         parts |= _script_digests(command, Path(document.folder))
-    parts |= {name: _shorten(_canonical(value)) for name, value in _leaves("parameters", parameters)}
+    parts |= {
+        name: _shorten(_canonical(value)) for name, value in _leaves("parameters", parameters)
+    }
     parts |= {f"inputs.{name}": digest for name, digest in inputs.items()}
     parts |= {f"fingerprint.{name}": _shorten(text) for name, text in step.fingerprint.items()}
     return parts
@@ -75,8 +94,13 @@ def key_of(parts: Mapping[str, str]) -> str:
     return digest_text(msgspec.json.encode(dict(parts), order="sorted"))[:32]
 
 
-def look_up(blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]) -> StepResult | KeyRecord:
-    """The result to use, or why there is none. A result whose artifacts are missing or changed is none."""
+def look_up(
+    blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
+) -> StepResult | KeyRecord:
+    """The result to use, or why there is none.
+
+    A result whose artifacts are missing or changed is none.
+    """
     key = key_of(parts)
     folder = _folder(blobs, document, step)
     last = find(blobs, f"{folder}/last.json", _Entry)
@@ -93,10 +117,18 @@ def look_up(blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str
             return result
         changes = broken
     elif step.cache and entry is not None:
-        changes = [KeyChange(step=step.name, part="result", before=entry.result, after="missing or damaged")]
+        changes = [
+            KeyChange(
+                step=step.name, part="result", before=entry.result, after="missing or damaged"
+            )
+        ]
     elif not step.cache:
-        changes.append(KeyChange(step=step.name, part="cache", before=None, after="off: it runs every time"))
-    return KeyRecord(key=key, parts=parts, previous=last.run if last else None, changes=tuple(changes))
+        changes.append(
+            KeyChange(step=step.name, part="cache", before=None, after="off: it runs every time")
+        )
+    return KeyRecord(
+        key=key, parts=parts, previous=last.run if last else None, changes=tuple(changes)
+    )
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
@@ -117,11 +149,16 @@ def _changes(step: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
     if "function" in before:  # the same function by its name of before is no change
         before = {**before, "function": stable(before["function"])}
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return [KeyChange(step=step, part=name, before=before.get(name), after=after.get(name)) for name in names]
+    return [
+        KeyChange(step=step, part=name, before=before.get(name), after=after.get(name))
+        for name in names
+    ]
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """A mapping's entries one by one, so that `why_rerun` can say which changed; an empty one is a value."""
+    """A mapping's entries one by one, so that `why_rerun` can say which changed; an empty one is a
+    value.
+    """
     if isinstance(value, Mapping) and value:
         for key, entry in value.items():
             yield from _leaves(f"{name}.{key}", entry)
@@ -141,21 +178,36 @@ def _shorten(text: str) -> str:
 
 
 def _module_digest(step: Step, folder: str) -> str:
-    """The digest of the module that holds a step's function. Its own imports do not count: name them in `fingerprint`."""
+    """The digest of the module that holds a step's function.
+
+    Its own imports do not count: name them in `fingerprint`.
+    """
     module = module_of(step.function or "")
     importable(folder)
     try:
         spec = find_spec(module)
-    except (ModuleNotFoundError, ValueError):  # ValueError: a module without a spec, such as __main__
+    except (
+        ModuleNotFoundError,
+        ValueError,
+    ):  # ValueError: a module without a spec, such as __main__
         spec = None
     if spec is None or spec.origin is None:
-        raise Invalid(f"step {step.name}: there is no module {module}", remedy=f"it is looked for in {folder} and among what is installed")
+        raise Invalid(
+            f"step {step.name}: there is no module {module}",
+            remedy=f"it is looked for in {folder} and among what is installed",
+        )
     return digest_file(Path(spec.origin))
 
 
 def _script_digests(command: tuple[str, ...], folder: Path) -> dict[str, str]:
-    """Files of the project that a command names, such as `python train.py`: their content belongs to the key."""
-    files = {argument: folder / argument for argument in command if argument and not argument.startswith(("-", "/", "{"))}
+    """Files of the project that a command names, such as `python train.py`: their content belongs
+    to the key.
+    """
+    files = {
+        argument: folder / argument
+        for argument in command
+        if argument and not argument.startswith(("-", "/", "{"))
+    }
     return {
         f"source {name}": digest_file(path)
         for name, path in files.items()

@@ -1,4 +1,6 @@
-"""When a step runs: a condition over a small output of another, evaluated alike at submit and by an engine."""
+"""When a step runs: a condition over a small output of another, evaluated alike at submit and by an
+engine.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Whether the outputs of its step meet a condition. Invalid: the output is not there; what cannot be judged is not false."""
+    """Whether the outputs of its step meet a condition.
+
+    Invalid: the output is not there; what cannot be judged is not false.
+    """
     if when.output not in outputs:
-        raise Invalid(f"step {when.step} returned no {when.output}: the condition over it cannot be judged")
+        raise Invalid(
+            f"step {when.step} returned no {when.output}: the condition over it cannot be judged"
+        )
     return _OPERATORS[when.op](outputs[when.output], when.value)
 
 
@@ -30,7 +37,10 @@ def text(when: Condition) -> str:
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Every condition under which each step runs: its own, and those of all that it needs. The steps come in order."""
+    """Every condition under which each step runs: its own, and those of all that it needs.
+
+    The steps come in order.
+    """
     conditions: dict[str, tuple[Condition, ...]] = {}
     for spec in steps:
         before = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @final
 class StepContext:
-    """`def step(context: StepContext) -> None`. The files written below `outputs` and the values `set` are kept when it returns."""
+    """`def step(context:
+
+    StepContext) -> None`. The files written below `outputs` and the values `set` are kept when it
+    returns.
+    """
 
     def __init__(
         self,
@@ -43,19 +47,33 @@ class StepContext:
         self._types = types
 
     def project(self) -> Project:
-        """The project that submitted the run, opened again on the same target. Invalid when the run has no project.yaml."""
+        """The project that submitted the run, opened again on the same target.
+
+        Invalid when the run has no project.yaml.
+        """
         from ..runtime import reopen
 
         if self.project_file is None:
-            raise Invalid(f"run {self.run} was submitted without a project.yaml: step {self.step} cannot open it")
+            raise Invalid(
+                f"run {self.run} was submitted without a project.yaml: step {self.step} "
+                "cannot open it"
+            )
         return reopen(self.project_file, self.target)
 
     def set(self, name: str, value: float | bool | str) -> None:
-        """Return a typed output. Invalid when the step does not declare it, or with another type."""
+        """Return a typed output.
+
+        Invalid when the step does not declare it, or with another type.
+        """
         if name not in self._types:
-            raise Invalid(f"step {self.step} has no output {name!r} (it declares {', '.join(sorted(self._types)) or 'none'})")
+            raise Invalid(
+                f"step {self.step} has no output {name!r} (it declares "
+                f"{', '.join(sorted(self._types)) or 'none'})"
+            )
         if not fits(value, self._types[name]):
-            raise Invalid(f"step {self.step}: output {name} is declared as {self._types[name]}, not {value!r}")
+            raise Invalid(
+                f"step {self.step}: output {name} is declared as {self._types[name]}, not {value!r}"
+            )
         self.values[name] = value
 
     def log(self, text: str) -> None:

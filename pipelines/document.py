@@ -1,7 +1,10 @@
-"""What a run keeps in blobs: run.json at submit; step.json of every finished step; failed.json of one that failed.
+"""What a run keeps in blobs: run.json at submit; step.json of every finished step; failed.json of
+one that failed.
 
-`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/..., <artifact>.manifest.json, step.json,
-failed.json. step.json goes last: a step is finished if and only if it is there, and its artifacts are then complete.
+`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/...,
+<artifact>.manifest.json, step.json,
+failed.json. step.json goes last: a step is finished if and only if it is there, and its artifacts
+are then complete.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ class _Given(msgspec.Struct, frozen=True, tag="given"):
 
 
 class StoredFolder(msgspec.Struct, frozen=True):
-    """An artifact: where it is below the store's root (storage.located), and the digest of its tree."""
+    """An artifact: where it is below the store's root (storage.located), and the digest of its
+    tree.
+    """
 
     uri: str
     digest: str
@@ -51,13 +56,18 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     parameters: dict[str, Any]
     steps: tuple[Step, ...]  # in order
     settled: dict[str, Settled]  # what submit found that need not run
-    code: StoredFolder | None = None  # the project's files, when `folder` is not where the steps run
+    code: StoredFolder | None = (
+        None  # the project's files, when `folder` is not where the steps run
+    )
 
     def step(self, name: str) -> Step:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise NotFound(f"run {self.run} has no step {name} (it has {', '.join(step.name for step in self.steps)})")
+        raise NotFound(
+            f"run {self.run} has no step {name} (it has "
+            f"{', '.join(step.name for step in self.steps)})"
+        )
 
 
 class StepResult(StoredDocument, frozen=True, kw_only=True):
@@ -76,7 +86,10 @@ class StepResult(StoredDocument, frozen=True, kw_only=True):
 
 
 class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """failed.json. `error` and `message`: the class and the text of what a step's function raised; None: it raised nothing, or format 1.
+    """failed.json.
+
+    `error` and `message`: the class and the text of what a step's function raised; None: it raised
+    nothing, or format 1.
 
     `remedy`: of an error of ours.
     """
@@ -102,14 +115,21 @@ def folder_of(uri: str) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a file URI; None for another scheme. Artifacts under a file URI are read and written in place."""
+    """The path of a file URI; None for another scheme.
+
+    Artifacts under a file URI are read and written in place.
+    """
     return Path(unquote(uri.removeprefix("file://"))) if uri.startswith("file://") else None
 
 
 def encode_run(document: RunDocument) -> bytes:
     steps = tuple(
         msgspec.structs.replace(
-            step, parameters={name: v if isinstance(v, (Value, Parameter)) else _Given(v) for name, v in step.parameters.items()}
+            step,
+            parameters={
+                name: v if isinstance(v, (Value, Parameter)) else _Given(v)
+                for name, v in step.parameters.items()
+            },
         )
         for step in document.steps
     )
@@ -117,19 +137,36 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """run.json as it was written, each parameter unwrapped. Refused: of a newer format. Invalid: damaged."""
+    """run.json as it was written, each parameter unwrapped.
+
+    Refused: of a newer format. Invalid: damaged.
+    """
     document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
     return msgspec.structs.replace(document, steps=tuple(_unwrap(step) for step in document.steps))
 
 
 def _unwrap(step: Step) -> Step:
-    values = {name: msgspec.convert(wrapped, _Given | Value | Parameter) for name, wrapped in step.parameters.items()}
-    return msgspec.structs.replace(step, parameters={name: v.value if isinstance(v, _Given) else v for name, v in values.items()})
+    values = {
+        name: msgspec.convert(wrapped, _Given | Value | Parameter)
+        for name, wrapped in step.parameters.items()
+    }
+    return msgspec.structs.replace(
+        step,
+        parameters={name: v.value if isinstance(v, _Given) else v for name, v in values.items()},
+    )
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """A document of ours. NotFound; Refused: of a newer format; Invalid when its bytes are not what we wrote."""
-    return decode(blobs.get(uri), kind, what=uri, remedy="submit the pipeline again: what is whole is not run again")
+    """A document of ours.
+
+    NotFound; Refused: of a newer format; Invalid when its bytes are not what we wrote.
+    """
+    return decode(
+        blobs.get(uri),
+        kind,
+        what=uri,
+        remedy="submit the pipeline again: what is whole is not run again",
+    )
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
@@ -145,7 +182,10 @@ def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
 
 
 def open_run(blobs: BlobStore, run: str) -> RunDocument:
-    """A run's run.json, by its name. NotFound, naming the run; Refused, Invalid: as `decode_run`."""
+    """A run's run.json, by its name.
+
+    NotFound, naming the run; Refused, Invalid: as `decode_run`.
+    """
     try:
         uri = run_uri(blobs.root, run)
         return decode_run(blobs.get(uri), uri)

@@ -25,7 +25,10 @@ class StepFailed(Exception):
 
 
 class Cancelled(BaseException):
-    """The step was told to stop (SIGTERM). Not an Exception, so that a trainer's `except Exception` does not swallow it."""
+    """The step was told to stop (SIGTERM).
+
+    Not an Exception, so that a trainer's `except Exception` does not swallow it.
+    """
 
 
 class _OutOfTime(BaseException): ...
@@ -34,11 +37,24 @@ class _OutOfTime(BaseException): ...
 Process = subprocess.Popen[bytes]
 
 
-def run_command(argv: list[str], *, folder: Path, timeout: timedelta, start: Callable[[Callable[[], Process]], Process]) -> None:
-    """In a process group of its own, which is gone when this returns. StepFailed, without the log's words."""
+def run_command(
+    argv: list[str],
+    *,
+    folder: Path,
+    timeout: timedelta,
+    start: Callable[[Callable[[], Process]], Process],
+) -> None:
+    """In a process group of its own, which is gone when this returns.
+
+    StepFailed, without the log's words.
+    """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # a log is read while it is written
     try:
-        process = start(lambda: subprocess.Popen(argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, process_group=0))
+        process = start(
+            lambda: subprocess.Popen(
+                argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, process_group=0
+            )
+        )
     except OSError as error:
         raise StepFailed(f"cannot run {argv[0]}: {error.strerror}") from error
     ended, expired = threading.Event(), threading.Event()
@@ -77,7 +93,11 @@ def run_function(function: str, context: StepContext, *, timeout: timedelta) -> 
             getattr(import_module(module_of(function)), function.partition(":")[2])(context)
     except _OutOfTime:
         raise StepFailed(f"it did not end within {_in_words(timeout)}") from None
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # a user's code may raise anything; it becomes the step's reason
+    except (
+        Exception,
+        SystemExit,
+        KeyboardInterrupt,
+    ) as error:  # a user's code may raise anything; it becomes the step's reason
         from traceback import print_exc
 
         print_exc(file=sys.stdout)
@@ -85,13 +105,18 @@ def run_function(function: str, context: StepContext, *, timeout: timedelta) -> 
 
 
 def kill_group(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, for a group of zombies
+    with suppress(
+        ProcessLookupError, PermissionError
+    ):  # PermissionError: macOS, for a group of zombies
         os.killpg(group, number)
 
 
 @contextmanager
 def _within(timeout: timedelta) -> Iterator[None]:
-    """An alarm in the main thread. Native code is interrupted when it returns to Python; the engine's own limit comes after that."""
+    """An alarm in the main thread.
+
+    Native code is interrupted when it returns to Python; the engine's own limit comes after that.
+    """
 
     def alarm(_number: int, _frame: FrameType | None) -> None:
         raise _OutOfTime

@@ -1,6 +1,7 @@
 """What a pipeline is, and the checks that it passes before anything is submitted.
 
-A step is a command or a function. An edge is made by naming something of another step: an output folder (`Artifact`), a small typed output
+A step is a command or a function. An edge is made by naming something of another step: an output
+folder (`Artifact`), a small typed output
 (`Value`), a condition over one, or a plain `needs`.
 """
 
@@ -18,9 +19,16 @@ from .port import Condition, Output, ValueType
 
 _NAME = re.compile(r"[a-z](_?[a-z0-9])*")  # PORTS.md, rule 3
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://.+")
-_TYPES: dict[ValueType, tuple[type, ...]] = {"float": (float, int), "int": (int,), "bool": (bool,), "string": (str,)}
+_TYPES: dict[ValueType, tuple[type, ...]] = {
+    "float": (float, int),
+    "int": (int,),
+    "bool": (bool,),
+    "string": (str,),
+}
 
-PLACEHOLDER = re.compile(r"\{(?:(parameters|inputs|outputs)\.([A-Za-z_][A-Za-z0-9_]*)|(values|python))\}")
+PLACEHOLDER = re.compile(
+    r"\{(?:(parameters|inputs|outputs)\.([A-Za-z_][A-Za-z0-9_]*)|(values|python))\}"
+)
 
 
 class Artifact(msgspec.Struct, frozen=True, tag="artifact"):
@@ -44,9 +52,11 @@ class Parameter(msgspec.Struct, frozen=True, tag="parameter"):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A command (argv with placeholders) or a function (`package.module:function`, called with a StepContext in the step's own process).
+    """A command (argv with placeholders) or a function (`package.module:function`, called with a
+    StepContext in the step's own process).
 
-    Placeholders in `command`: `{parameters.x}`, `{inputs.x}` and `{outputs.x}` (folders), `{values}` (a file to write the typed outputs to,
+    Placeholders in `command`: `{parameters.x}`, `{inputs.x}` and `{outputs.x}` (folders),
+    `{values}` (a file to write the typed outputs to,
     as one JSON object) and `{python}` (this interpreter). The command runs in the project's folder.
     """
 
@@ -63,7 +73,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     machine: str = ""
     timeout: timedelta = timedelta(hours=1)  # of one attempt
     attempts: int = 1
-    fingerprint: Mapping[str, str] = {}  # named parts of the cache key that are neither parameters nor inputs, e.g. watermarks
+    fingerprint: Mapping[
+        str, str
+    ] = {}  # named parts of the cache key that are neither parameters nor inputs, e.g. watermarks
     cache: bool = True
 
 
@@ -74,7 +86,10 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Whether a value may stand where `kind` is declared. An int is a float; a bool is only a bool."""
+    """Whether a value may stand where `kind` is declared.
+
+    An int is a float; a bool is only a bool.
+    """
     return isinstance(value, _TYPES[kind]) and (isinstance(value, bool) == (kind == "bool"))
 
 
@@ -89,30 +104,56 @@ def dependencies(step: Step) -> tuple[str, ...]:
 
 
 def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
-    """The steps in a topological order that keeps the written order where it can. Invalid, naming the circle."""
+    """The steps in a topological order that keeps the written order where it can.
+
+    Invalid, naming the circle.
+    """
     steps = {step.name: step for step in pipeline.steps}
     done: dict[str, Step] = {}
     while len(done) < len(steps):
-        ready = next((step for step in pipeline.steps if step.name not in done and all(name in done for name in dependencies(step))), None)
+        ready = next(
+            (
+                step
+                for step in pipeline.steps
+                if step.name not in done and all(name in done for name in dependencies(step))
+            ),
+            None,
+        )
         if ready is None:
-            raise Invalid(f"pipeline {pipeline.name}: steps wait for each other: {' -> '.join(_circle(steps, done))}")
+            raise Invalid(
+                f"pipeline {pipeline.name}: steps wait for each other: "
+                f"{' -> '.join(_circle(steps, done))}"
+            )
         done[ready.name] = ready
     return tuple(done.values())
 
 
 def check(pipeline: Pipeline) -> tuple[Step, ...]:
-    """Validate a graph and return its steps in order. Invalid lists everything that is wrong with it."""
+    """Validate a graph and return its steps in order.
+
+    Invalid lists everything that is wrong with it.
+    """
     problems = list(_problems(pipeline))
     if problems:
-        raise Invalid(f"pipeline {pipeline.name}: {problems[0]}" if len(problems) == 1 else _problem_text(pipeline.name, problems))
+        raise Invalid(
+            f"pipeline {pipeline.name}: {problems[0]}"
+            if len(problems) == 1
+            else _problem_text(pipeline.name, problems)
+        )
     return topological_order(pipeline)
 
 
 def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
     """Every declared parameter, nothing else, each of its type. Invalid."""
-    problems = [f"parameter {name} is missing ({kind})" for name, kind in pipeline.parameters.items() if name not in values]
+    problems = [
+        f"parameter {name} is missing ({kind})"
+        for name, kind in pipeline.parameters.items()
+        if name not in values
+    ]
     problems += [
-        f"{name} is no parameter of it (it has {_names(pipeline.parameters)})" for name in values if name not in pipeline.parameters
+        f"{name} is no parameter of it (it has {_names(pipeline.parameters)})"
+        for name in values
+        if name not in pipeline.parameters
     ]
     problems += [
         f"parameter {name} is {values[name]!r}, not {_article(kind)}"
@@ -120,7 +161,11 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
         if name in values and not fits(values[name], kind)
     ]
     if problems:
-        raise Invalid(_problem_text(pipeline.name, problems) if len(problems) > 1 else f"pipeline {pipeline.name}: {problems[0]}")
+        raise Invalid(
+            _problem_text(pipeline.name, problems)
+            if len(problems) > 1
+            else f"pipeline {pipeline.name}: {problems[0]}"
+        )
 
 
 def _problem_text(name: str, problems: list[str]) -> str:
@@ -141,7 +186,9 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"step {step.name}: {problem}"
 
 
-def _step_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]) -> Iterator[str]:
+def _step_problems(
+    step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
+) -> Iterator[str]:
     yield from _name_problems("its name", step.name)
     for name in (*(output.name for output in step.outputs), *step.artifacts):
         yield from _name_problems("output", name)
@@ -158,9 +205,12 @@ def _own_problems(step: Step) -> Iterator[str]:
     """What needs no other step to be seen."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
-        "it needs either a command or a function": (step.command is None) == (step.function is None),
+        "it needs either a command or a function": (step.command is None)
+        == (step.function is None),
         "its command is empty": step.command is not None and not step.command,
-        f"function {step.function!r} is not of the form package.module:function": not _is_function(step.function),
+        f"function {step.function!r} is not of the form package.module:function": not _is_function(
+            step.function
+        ),
         f"attempts is {step.attempts}; it is at least 1": step.attempts < 1,
         f"timeout is {step.timeout}; it is more than 0": step.timeout <= timedelta(0),
         f"{_names(twice)} is both an output and an artifact": bool(twice),
@@ -181,7 +231,9 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
             yield f"input {name}: step {source.step} has no artifact {source.name} (it has {_names(steps[source.step].artifacts)})"
 
 
-def _parameter_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]) -> Iterator[str]:
+def _parameter_problems(
+    step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
+) -> Iterator[str]:
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
             yield f"parameter {name}: {parameter.name} is no parameter of the pipeline (it has {_names(parameters)})"

@@ -1,8 +1,12 @@
-"""A run's graph in Kubeflow's intermediate representation (schemaVersion 2.1.0), which Vertex AI Pipelines takes, too. Pure.
+"""A run's graph in Kubeflow's intermediate representation (schemaVersion 2.1.0), which Vertex AI
+Pipelines takes, too. Pure.
 
-One container component a step, with the command that it has everywhere. Values travel in run.json: the document knows commands, order,
-conditions, and the typed outputs, each of which the step writes to its own file. Kubeflow's cache is off (ours looks at contents), and so
-are its retries (the step tries its command again itself). A step inherits the conditions of what it needs: what depends on a task that was
+One container component a step, with the command that it has everywhere. Values travel in run.json:
+the document knows commands, order,
+conditions, and the typed outputs, each of which the step writes to its own file. Kubeflow's cache
+is off (ours looks at contents), and so
+are its retries (the step tries its command again itself). A step inherits the conditions of what it
+needs: what depends on a task that was
 not triggered is not defined by the representation.
 """
 
@@ -21,7 +25,12 @@ SCHEMA = "2.1.0"
 RUN_URI = "run_uri"  # the one parameter: where run.json is
 COMMAND = ("python", "-m", "isthmus.pipelines.step")
 Types = Mapping[tuple[str, str], ValueType]  # (step, output) -> its type
-_TYPES: Mapping[ValueType, str] = {"float": "NUMBER_DOUBLE", "int": "NUMBER_INTEGER", "bool": "BOOLEAN", "string": "STRING"}
+_TYPES: Mapping[ValueType, str] = {
+    "float": "NUMBER_DOUBLE",
+    "int": "NUMBER_INTEGER",
+    "bool": "BOOLEAN",
+    "string": "STRING",
+}
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,13 +46,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # of the pipeline: small letters, digits, hyphens
     image: str
     environment: Mapping[str, str] = {}
-    machines: Mapping[str, Resources] = {}  # by the steps' `machine`; a step whose machine is not here has no limits
+    machines: Mapping[
+        str, Resources
+    ] = {}  # by the steps' `machine`; a step whose machine is not here has no limits
 
 
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
-    """The pipeline as a JSON object. `default_run`: its parameter need not be given, and is this run's."""
+    """The pipeline as a JSON object.
+
+    `default_run`: its parameter need not be given, and is this run's.
+    """
     conditions = all_conditions(run.steps)
-    types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
+    types: Types = {
+        (spec.name, output.name): output.type for spec in run.steps for output in spec.outputs
+    }
     uri: dict[str, Any] = {"parameterType": "STRING"}
     if default_run:
         uri |= {"defaultValue": run.run_uri, "isOptional": True}
@@ -51,17 +67,33 @@ def document(run: PipelineRun, settings: Settings, *, default_run: bool = False)
         "pipelineInfo": {"name": settings.name},
         "root": {
             "inputDefinitions": {"parameters": {RUN_URI: uri}},
-            "dag": {"tasks": {task_name(spec.name): _task(spec, conditions[spec.name], types) for spec in run.steps}},
+            "dag": {
+                "tasks": {
+                    task_name(spec.name): _task(spec, conditions[spec.name], types)
+                    for spec in run.steps
+                }
+            },
         },
-        "components": {f"comp-{task_name(spec.name)}": _component(spec, conditions[spec.name], types) for spec in run.steps},
-        "deploymentSpec": {"executors": {f"exec-{task_name(spec.name)}": {"container": _container(spec, settings)} for spec in run.steps}},
+        "components": {
+            f"comp-{task_name(spec.name)}": _component(spec, conditions[spec.name], types)
+            for spec in run.steps
+        },
+        "deploymentSpec": {
+            "executors": {
+                f"exec-{task_name(spec.name)}": {"container": _container(spec, settings)}
+                for spec in run.steps
+            }
+        },
         "schemaVersion": SCHEMA,
         "sdkVersion": "isthmus",
     }
 
 
 def task_name(step: str) -> str:
-    """A task's name takes `-` for `_`, as Kubernetes refuses `_`. Reversible: no step's name has a hyphen."""
+    """A task's name takes `-` for `_`, as Kubernetes refuses `_`.
+
+    Reversible: no step's name has a hyphen.
+    """
     return step.replace("_", "-")
 
 
@@ -79,7 +111,9 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
         source = {"producerTask": task_name(condition.step), "outputParameterKey": condition.output}
         task["inputs"]["parameters"][_input(condition)] = {"taskOutputParameter": source}
     if conditions:
-        task["triggerPolicy"] = {"condition": " && ".join(_expression(c, types[c.step, c.output]) for c in conditions)}
+        task["triggerPolicy"] = {
+            "condition": " && ".join(_expression(c, types[c.step, c.output]) for c in conditions)
+        }
     return task
 
 
@@ -88,7 +122,9 @@ def _input(condition: Condition) -> str:
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """In CEL, where a parameter's number is a double: an integer is made one first, as kfp's compiler does."""
+    """In CEL, where a parameter's number is a double: an integer is made one first, as kfp's
+    compiler does.
+    """
     name, value = f"inputs.parameter_values['{_input(condition)}']", condition.value
     if isinstance(value, (bool, str)):
         return f"{name} {condition.op} {_literal(value)}"
@@ -100,26 +136,50 @@ def _expression(condition: Condition, kind: ValueType) -> str:
 def _literal(value: bool | str) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
-    return "'" + json.dumps(value, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
+    return (
+        "'"
+        + json.dumps(value, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", "\\'")
+        + "'"
+    )
 
 
 def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
     inputs: dict[str, Any] = {RUN_URI: {"parameterType": "STRING"}}
     for condition in conditions:
-        inputs[_input(condition)] = {"parameterType": _TYPES[types[condition.step, condition.output]], "isOptional": True}
-    component: dict[str, Any] = {"executorLabel": f"exec-{task_name(spec.name)}", "inputDefinitions": {"parameters": inputs}}
+        inputs[_input(condition)] = {
+            "parameterType": _TYPES[types[condition.step, condition.output]],
+            "isOptional": True,
+        }
+    component: dict[str, Any] = {
+        "executorLabel": f"exec-{task_name(spec.name)}",
+        "inputDefinitions": {"parameters": inputs},
+    }
     if spec.outputs:
-        component["outputDefinitions"] = {"parameters": {output.name: {"parameterType": _TYPES[output.type]} for output in spec.outputs}}
+        component["outputDefinitions"] = {
+            "parameters": {
+                output.name: {"parameterType": _TYPES[output.type]} for output in spec.outputs
+            }
+        }
     return component
 
 
 def _container(spec: StepSpec, settings: Settings) -> dict[str, Any]:
     arguments = ["--run", f"{{{{$.inputs.parameters['{RUN_URI}']}}}}", "--step", spec.name]
     for output in spec.outputs:
-        arguments += ["--output", output.name, f"{{{{$.outputs.parameters['{output.name}'].output_file}}}}"]
-    container: dict[str, Any] = {"image": settings.image, "command": list(COMMAND), "args": arguments}
+        arguments += [
+            "--output",
+            output.name,
+            f"{{{{$.outputs.parameters['{output.name}'].output_file}}}}",
+        ]
+    container: dict[str, Any] = {
+        "image": settings.image,
+        "command": list(COMMAND),
+        "args": arguments,
+    }
     if settings.environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(settings.environment.items())]
+        container["env"] = [
+            {"name": name, "value": value} for name, value in sorted(settings.environment.items())
+        ]
     if limits := settings.machines.get(spec.machine):
         container["resources"] = {
             "cpuLimit": limits.cpu,

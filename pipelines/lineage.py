@@ -1,4 +1,6 @@
-"""`isthmus models graph`: what is made of what, from events to endpoints, as a text tree, mermaid or dot."""
+"""`isthmus models graph`: what is made of what, from events to endpoints, as a text tree, mermaid
+or dot.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,22 @@ from ..project.specs import Description, ProjectSpec
 
 Kind = Literal["event", "table", "objective", "view", "model", "endpoint"]
 _KINDS: tuple[Kind, ...] = ("event", "table", "objective", "view", "model", "endpoint")
-_SHAPES = {"event": "([{}])", "table": "[({})]", "objective": "{{{{{}}}}}", "view": "[/{}/]", "model": "[{}]", "endpoint": "[[{}]]"}
-_DOT = {"event": "oval", "table": "cylinder", "objective": "hexagon", "view": "parallelogram", "model": "box", "endpoint": "box3d"}
+_SHAPES = {
+    "event": "([{}])",
+    "table": "[({})]",
+    "objective": "{{{{{}}}}}",
+    "view": "[/{}/]",
+    "model": "[{}]",
+    "endpoint": "[[{}]]",
+}
+_DOT = {
+    "event": "oval",
+    "table": "cylinder",
+    "objective": "hexagon",
+    "view": "parallelogram",
+    "model": "box",
+    "endpoint": "box3d",
+}
 
 
 class Node(msgspec.Struct, frozen=True, order=True):
@@ -55,7 +71,16 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
     """What each thing is made of. A view's sources are read from its SQL."""
-    return tuple(dict.fromkeys((*_objective_edges(spec), *_view_edges(spec), *_model_edges(spec), *_endpoint_edges(spec))))
+    return tuple(
+        dict.fromkeys(
+            (
+                *_objective_edges(spec),
+                *_view_edges(spec),
+                *_model_edges(spec),
+                *_endpoint_edges(spec),
+            )
+        )
+    )
 
 
 def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
@@ -70,7 +95,9 @@ def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Its label's objective, the views of its features, and the exposure, where it reads attributes of that."""
+    """Its label's objective, the views of its features, and the exposure, where it reads attributes
+    of that.
+    """
     for model in spec.models.values():
         target = Node("model", model.name)
         yield Edge(Node("objective", model.objective), target, "label")
@@ -78,22 +105,43 @@ def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
         for feature in model.features:
             by_view.setdefault(feature.view, []).append(feature.name)
         own = by_view.pop(None, [])
-        yield from (Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items() if view is not None)
+        yield from (
+            Edge(Node("view", view), target, ", ".join(names))
+            for view, names in by_view.items()
+            if view is not None
+        )
         if own:
-            yield Edge(Node("event", spec.objectives[model.objective].exposure), target, ", ".join(own))
+            yield Edge(
+                Node("event", spec.objectives[model.objective].exposure), target, ", ".join(own)
+            )
 
 
 def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
-            makers = [m for m in spec.models.values() if m.model == variant.model and m.alias in (variant.ref, None)]
-            yield from (Edge(Node("model", m.name), Node("endpoint", endpoint.name), f"{variant.model}@{variant.ref}") for m in makers)
+            makers = [
+                m
+                for m in spec.models.values()
+                if m.model == variant.model and m.alias in (variant.ref, None)
+            ]
+            yield from (
+                Edge(
+                    Node("model", m.name),
+                    Node("endpoint", endpoint.name),
+                    f"{variant.model}@{variant.ref}",
+                )
+                for m in makers
+            )
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
     """The views that are made of an objective, or of the events that decide it."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
-    return frozenset(edge.target.name for edge in edges(spec) if edge.source in sources and edge.target.kind == "view")
+    return frozenset(
+        edge.target.name
+        for edge in edges(spec)
+        if edge.source in sources and edge.target.kind == "view"
+    )
 
 
 def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
@@ -108,7 +156,9 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
         ("table", dict.fromkeys(spec.tables)),
         ("view", dict.fromkeys(spec.feature_views)),
     )
-    for name in dict.fromkeys(table.name for table in tree.find_all(expressions.Table) if table.name not in inside):
+    for name in dict.fromkeys(
+        table.name for table in tree.find_all(expressions.Table) if table.name not in inside
+    ):
         for kind, known in kinds:
             if name in known:
                 yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
@@ -128,7 +178,9 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
             last = number == len(below) - 1
             again = edge.source in opened and any(one.target == edge.source for one in edges)
             note = f"   {edge.what}" if edge.what else ""
-            lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}")
+            lines.append(
+                f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}"
+            )
             if not again:
                 opened.add(edge.source)
                 branch(edge.source, ahead + ("    " if last else "│   "))
@@ -142,14 +194,19 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     lines = ["flowchart LR"]
     lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
-    lines += [f"  {_id(e.source)} -->{f'|{e.what}|' if e.what else ''} {_id(e.target)}" for e in edges]
+    lines += [
+        f"  {_id(e.source)} -->{f'|{e.what}|' if e.what else ''} {_id(e.target)}" for e in edges
+    ]
     return "\n".join(lines)
 
 
 def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
-    lines += [f"  {_id(e.source)} -> {_id(e.target)}" + (f' [label="{e.what}"]' if e.what else "") + ";" for e in edges]
+    lines += [
+        f"  {_id(e.source)} -> {_id(e.target)}" + (f' [label="{e.what}"]' if e.what else "") + ";"
+        for e in edges
+    ]
     return "\n".join([*lines, "}"])
 
 

@@ -1,4 +1,6 @@
-"""A step's log: everything that it and its command write goes to `log.txt` of the step while it is written."""
+"""A step's log: everything that it and its command write goes to `log.txt` of the step while it is
+written.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ _UPLOAD = 15  # copies between uploads
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
     """Point this process's output, and so its children's, at the log. Yields the log's local path.
 
-    Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log, and uploaded now and then.
+    Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log,
+    and uploaded now and then.
     """
     place = local_path(uri)
     path = place or scratch / "log.txt"

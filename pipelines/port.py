@@ -75,14 +75,19 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineEngine(Protocol):
-    """Runs commands in an order. Progress is the provider's; values, artifacts and records are ours, in the BlobStore."""
+    """Runs commands in an order.
+
+    Progress is the provider's; values, artifacts and records are ours, in the BlobStore.
+    """
 
     def submit(self, run: PipelineRun) -> None:
         """Return at once; the same run_id again changes nothing."""
         ...
 
     def observe(self, run_id: str) -> RunState | None:
-        """The run and each of its steps as the provider says; None: nobody has submitted it here, or it has been deleted."""
+        """The run and each of its steps as the provider says; None: nobody has submitted it here,
+        or it has been deleted.
+        """
         ...
 
     def cancel(self, run_id: str) -> None:
@@ -91,7 +96,10 @@ class PipelineEngine(Protocol):
 
 
 class ModelRegistry(Protocol):
-    """Versions are immutable; approval and aliases move. Last writer wins: hold the model's lease where order matters."""
+    """Versions are immutable; approval and aliases move.
+
+    Last writer wins: hold the model's lease where order matters.
+    """
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         """Blocking; the same digest gives the same version."""
@@ -106,7 +114,10 @@ class ModelRegistry(Protocol):
         ...
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """None takes the alias away, and absent is success. NotFound: no such version. Invalid: no name for an alias."""
+        """None takes the alias away, and absent is success.
+
+        NotFound: no such version. Invalid: no name for an alias.
+        """
         ...
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:

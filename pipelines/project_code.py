@@ -1,6 +1,8 @@
-"""The project's own files travel with a run when its steps do not run on this machine: code, SQL, YAML and the declared tables' files.
+"""The project's own files travel with a run when its steps do not run on this machine: code, SQL,
+YAML and the declared tables' files.
 
-`code/<digest>/...` in the blobs: the same files are uploaded once, and a job gets exactly what was submitted, whatever changed since.
+`code/<digest>/...` in the blobs: the same files are uploaded once, and a job gets exactly what was
+submitted, whatever changed since.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules", "build", "dist"})
 
 
 def keep_code(project: Project) -> StoredFolder | None:
-    """Upload what a job needs of the project's folder, unless the same is there. None: the steps run where the files are.
+    """Upload what a job needs of the project's folder, unless the same is there.
+
+    None: the steps run where the files are.
 
     Invalid for a file that is too large to be code.
     """
@@ -38,7 +42,9 @@ def keep_code(project: Project) -> StoredFolder | None:
         return None
     with TemporaryDirectory(prefix="isthmus-code-") as place:
         copy = Path(place)
-        for name in files(project.folder, also=tuple(table.path for table in project.spec.tables.values())):
+        for name in files(
+            project.folder, also=tuple(table.path for table in project.spec.tables.values())
+        ):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             copyfile(project.folder / name, copy / name)
         digest = manifest_of(copy).digest
@@ -49,18 +55,27 @@ def keep_code(project: Project) -> StoredFolder | None:
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The paths, relative to the folder, of what travels: no hidden files, no data/, no caches or virtual environments; and `also`."""
+    """The paths, relative to the folder, of what travels: no hidden files, no data/, no caches or
+    virtual environments; and `also`.
+    """
     names = sorted(
         {
             *_walk(folder),
-            *(name for name in also if (folder / name).is_file() and (folder / name).resolve().is_relative_to(folder.resolve())),
+            *(
+                name
+                for name in also
+                if (folder / name).is_file()
+                and (folder / name).resolve().is_relative_to(folder.resolve())
+            ),
         }
     )
     for name in names:
         if (size := (folder / name).stat().st_size) > LARGEST:
             raise Invalid(
-                f"{name} has {size >> 20} MB: the project's files travel with every run, and this one is too large to be code",
-                remedy=f"move it to {_DATA}/, which stays here; declare what jobs must read as events",
+                f"{name} has {size >> 20} MB: the project's files travel with every run, and "
+                "this one is too large to be code",
+                remedy=f"move it to {_DATA}/, which stays here; declare what jobs must read as "
+                "events",
             )
     return tuple(names)
 
@@ -84,9 +99,14 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def place_code(blobs: BlobStore, document: RunDocument, scratch: Path) -> RunDocument:
-    """The document of a job: its project is the uploaded one, downloaded. Invalid when it is not what was submitted."""
+    """The document of a job: its project is the uploaded one, downloaded.
+
+    Invalid when it is not what was submitted.
+    """
     if document.code is None:
         return document
     folder = fetch(blobs, document.code, scratch / "project")
     file = folder / "project.yaml"
-    return msgspec.structs.replace(document, folder=str(folder), project_file=str(file) if file.is_file() else None)
+    return msgspec.structs.replace(
+        document, folder=str(folder), project_file=str(file) if file.is_file() else None
+    )

@@ -16,17 +16,23 @@ __all__ = ["KeyChange", "why_rerun"]
 
 
 def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
-    """The parts of the cache key that changed against the last finished run of each step (or of one), in the graph's order.
+    """The parts of the cache key that changed against the last finished run of each step (or of
+    one), in the graph's order.
 
-    A step that was found in the cache, and one that had never finished before, has none. NotFound for an unknown run or step.
+    A step that was found in the cache, and one that had never finished before, has none. NotFound
+    for an unknown run or step.
     """
     document = open_run(project.target.blobs, run)
-    names = [document.step(step).name] if step is not None else [each.name for each in document.steps]
+    names = (
+        [document.step(step).name] if step is not None else [each.name for each in document.steps]
+    )
     return Rows(change for name in names for change in _changes(project, document, name))
 
 
 def compared_with(project: Project, run: str, step: str) -> str | None:
-    """The run that `why_rerun` compares a step with; None when it had never finished before, or did not run."""
+    """The run that `why_rerun` compares a step with; None when it had never finished before, or did
+    not run.
+    """
     record = _record(project, open_run(project.target.blobs, run), step)
     return record.previous if record else None
 
@@ -39,4 +45,6 @@ def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyCha
 def _record(project: Project, document: RunDocument, step: str) -> KeyRecord | None:
     """key.json is written by the step before it runs, so a step that failed is explained too."""
     blobs = project.target.blobs
-    return find(blobs, f"{step_folder(blobs, document.run, document.step(step).name)}/key.json", KeyRecord)
+    return find(
+        blobs, f"{step_folder(blobs, document.run, document.step(step).name)}/key.json", KeyRecord
+    )

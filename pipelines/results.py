@@ -1,4 +1,6 @@
-"""From the results of steps to a step's parameters and inputs, and from what a step returned to its result."""
+"""From the results of steps to a step's parameters and inputs, and from what a step returned to its
+result.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,28 @@ def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]
     return {name: value_of(source) for name, source in step.parameters.items()}
 
 
-def input_digests(blobs: BlobStore, step: Step, results: Mapping[str, StepResult]) -> dict[str, str]:
+def input_digests(
+    blobs: BlobStore, step: Step, results: Mapping[str, StepResult]
+) -> dict[str, str]:
     return {
-        name: results[source.step].artifacts[source.name].digest if isinstance(source, Artifact) else digest_uri(blobs, source)
+        name: results[source.step].artifacts[source.name].digest
+        if isinstance(source, Artifact)
+        else digest_uri(blobs, source)
         for name, source in step.inputs.items()
     }
 
 
-def adopt(blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime) -> StepResult:
+def adopt(
+    blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
+) -> StepResult:
     """Make a cached result this run's own: the same values and artifacts, nothing copied."""
     result = msgspec.structs.replace(
-        cached, run=document.run, started=now, ended=now, attempts=0, cached_from=cached.cached_from or cached.run
+        cached,
+        run=document.run,
+        started=now,
+        ended=now,
+        attempts=0,
+        cached_from=cached.cached_from or cached.run,
     )
     publish(blobs, document, step, result)
     return result

@@ -1,4 +1,6 @@
-"""The names of runs: r1, r2, ... Each is given once; a training run that has ended has a record under its name."""
+"""The names of runs: r1, r2, ... Each is given once; a training run that has ended has a record
+under its name.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def next_name(project: Project) -> str:
         stored = state.get(COUNTER)
         number = decode(stored.value, Counter, what=f"state {COUNTER}").last + 1 if stored else 1
         try:
-            state.put(COUNTER, msgspec.json.encode(Counter(last=number)), expect=stored.token if stored else None)
+            state.put(
+                COUNTER,
+                msgspec.json.encode(Counter(last=number)),
+                expect=stored.token if stored else None,
+            )
         except Conflict:
             continue  # somebody else took it
         return f"r{number}"

@@ -1,7 +1,10 @@
-"""`python -m isthmus.pipelines.step --run RUN_URI --step NAME`: one step, the same in a cloud's job and in a local process.
+"""`python -m isthmus.pipelines.step --run RUN_URI --step NAME`: one step, the same in a cloud's job
+and in a local process.
 
-It finds everything in run.json: the profile that opens the target, the command, the inputs. It asks the cache once more, now that its real
-inputs are known; tries its command as often as it may; keeps artifacts, values, log and result. Exit 0 done, 1 failed, 143 cancelled.
+It finds everything in run.json: the profile that opens the target, the command, the inputs. It asks
+the cache once more, now that its real
+inputs are known; tries its command as often as it may; keeps artifacts, values, log and result.
+Exit 0 done, 1 failed, 143 cancelled.
 """
 
 from __future__ import annotations
@@ -28,7 +31,18 @@ from ..times import utc_milliseconds
 from .artifacts import fetch, fetch_uri, keep
 from .cache import KeyRecord, key_parts, look_up
 from .context import StepContext
-from .document import RunDocument, Scalar, StepFailure, StepResult, decode_run, find, folder_of, local_path, read, write
+from .document import (
+    RunDocument,
+    Scalar,
+    StepFailure,
+    StepResult,
+    decode_run,
+    find,
+    folder_of,
+    local_path,
+    read,
+    write,
+)
 from .execute import Cancelled, StepFailed, run_command, run_function
 from .graph import PLACEHOLDER, Artifact, Step, dependencies, fits
 from .log import capture, last_line
@@ -39,11 +53,25 @@ from .supervision import Supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = ArgumentParser(prog="python -m isthmus.pipelines.step", description="Run one step of a submitted pipeline.")
+    parser = ArgumentParser(
+        prog="python -m isthmus.pipelines.step", description="Run one step of a submitted pipeline."
+    )
     parser.add_argument("--run", required=True, metavar="RUN_URI")
     parser.add_argument("--step", required=True, metavar="NAME")
-    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="also write outputs.json there (SageMaker's conditions)")
-    parser.add_argument("--output", nargs=2, action="append", default=[], metavar=("NAME", "FILE"), help="also write an output (Vertex)")
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="also write outputs.json there (SageMaker's conditions)",
+    )
+    parser.add_argument(
+        "--output",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        help="also write an output (Vertex)",
+    )
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _cancel)
     supervisor = Supervisor.attach()
@@ -62,7 +90,10 @@ def _cancel(_number: int, _frame: object) -> None:
 
 
 def open_document(uri: str) -> RunDocument:
-    """run.json by its URI's scheme, under this process's own identity. Unsupported when nothing here opens the scheme."""
+    """run.json by its URI's scheme, under this process's own identity.
+
+    Unsupported when nothing here opens the scheme.
+    """
     path = local_path(uri)
     return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri), uri)
 
@@ -103,9 +134,17 @@ class _Work:
                 reason = str(error) or type(error).__name__
                 print(f"failed: {reason}", flush=True)
                 raised = error.__cause__ if isinstance(error, StepFailed) else error
-                kind, message = (None, None) if raised is None else (type(raised).__name__, str(raised))
+                kind, message = (
+                    (None, None) if raised is None else (type(raised).__name__, str(raised))
+                )
                 remedy = raised.remedy if isinstance(raised, IsthmusError) else None
-                failure = StepFailure(reason=reason, attempts=self.attempts, error=kind, message=message, remedy=remedy)
+                failure = StepFailure(
+                    reason=reason,
+                    attempts=self.attempts,
+                    error=kind,
+                    message=message,
+                    remedy=remedy,
+                )
                 write(self.blobs, f"{self.uri}/failed.json", failure)
                 return 1
         self._deliver(result.outputs)
@@ -113,12 +152,17 @@ class _Work:
 
     def _result(self, log: Path) -> StepResult:
         document, step = self.document, self.step
-        results = {name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult) for name in dependencies(step)}
+        results = {
+            name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult)
+            for name in dependencies(step)
+        }
         parameters = resolve(document, step, results)
         parts = key_parts(document, step, parameters, input_digests(self.blobs, step, results))
         lookup = look_up(self.blobs, document, step, parts)
         if isinstance(lookup, StepResult):
-            print(f"nothing to do: run {lookup.cached_from or lookup.run} has this result", flush=True)
+            print(
+                f"nothing to do: run {lookup.cached_from or lookup.run} has this result", flush=True
+            )
             return adopt(self.blobs, document, step, lookup, _now())
         write(self.blobs, f"{self.uri}/key.json", lookup)
         inputs = {name: self._input(name, source, results) for name, source in step.inputs.items()}
@@ -132,7 +176,9 @@ class _Work:
             return fetch(self.blobs, results[source.step].artifacts[source.name], place)
         return fetch_uri(self.blobs, source, place)
 
-    def _attempts(self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path) -> dict[str, Scalar]:
+    def _attempts(
+        self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
+    ) -> dict[str, Scalar]:
         while True:
             self.attempts += 1
             try:
@@ -140,10 +186,16 @@ class _Work:
             except StepFailed as error:
                 if self.attempts >= self.step.attempts:
                     raise
-                print(f"attempt {self.attempts} of {self.step.attempts} failed: {error}", flush=True)
-                time.sleep(min(0.1 * 2**self.attempts, 5))  # a little patience with whatever was unavailable
+                print(
+                    f"attempt {self.attempts} of {self.step.attempts} failed: {error}", flush=True
+                )
+                time.sleep(
+                    min(0.1 * 2**self.attempts, 5)
+                )  # a little patience with whatever was unavailable
 
-    def _attempt(self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path) -> dict[str, Scalar]:
+    def _attempt(
+        self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
+    ) -> dict[str, Scalar]:
         step = self.step
         outputs = {name: _empty(self.scratch / name) for name in step.artifacts}
         folder = Path(self.document.folder) if Path(self.document.folder).is_dir() else Path.cwd()
@@ -156,7 +208,9 @@ class _Work:
         else:
             file = self.scratch / "values.json"
             file.unlink(missing_ok=True)
-            argv = _argv(step, {"parameters": parameters, "inputs": inputs, "outputs": outputs}, file)
+            argv = _argv(
+                step, {"parameters": parameters, "inputs": inputs, "outputs": outputs}, file
+            )
             try:
                 run_command(argv, folder=folder, timeout=step.timeout, start=self.supervisor.start)
             except StepFailed as error:
@@ -165,7 +219,9 @@ class _Work:
             values = _read_values(file)
         return _checked(step, values)
 
-    def _context(self, parameters: dict[str, Any], inputs: dict[str, Path], outputs: dict[str, Path]) -> StepContext:
+    def _context(
+        self, parameters: dict[str, Any], inputs: dict[str, Path], outputs: dict[str, Path]
+    ) -> StepContext:
         return StepContext(
             run=self.document.run,
             step=self.step.name,
@@ -177,8 +233,13 @@ class _Work:
             types={output.name: output.type for output in self.step.outputs},
         )
 
-    def _publish(self, record: KeyRecord, values: dict[str, Scalar], started: datetime) -> StepResult:
-        artifacts = {name: keep(self.blobs, self.scratch / name, f"{self.uri}/{name}") for name in self.step.artifacts}
+    def _publish(
+        self, record: KeyRecord, values: dict[str, Scalar], started: datetime
+    ) -> StepResult:
+        artifacts = {
+            name: keep(self.blobs, self.scratch / name, f"{self.uri}/{name}")
+            for name in self.step.artifacts
+        }
         result = StepResult(
             run=self.document.run,
             step=self.step.name,
@@ -201,7 +262,10 @@ class _Work:
         for name, file in self.arguments.output:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             value = outputs[name]
-            Path(file).write_text(value if isinstance(value, str) else msgspec.json.encode(value).decode(), encoding="utf-8")
+            Path(file).write_text(
+                value if isinstance(value, str) else msgspec.json.encode(value).decode(),
+                encoding="utf-8",
+            )
 
 
 def _argv(step: Step, known: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
@@ -210,7 +274,11 @@ def _argv(step: Step, known: Mapping[str, Mapping[str, Any]], values: Path) -> l
 
     def fill(argument: str) -> str:
         return PLACEHOLDER.sub(
-            lambda found: text(known[found[1]][found[2]]) if found[1] else {"values": str(values), "python": sys.executable}[found[3]],
+            lambda found: (
+                text(known[found[1]][found[2]])
+                if found[1]
+                else {"values": str(values), "python": sys.executable}[found[3]]
+            ),
             argument,
         )
 
@@ -223,7 +291,9 @@ def _read_values(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise StepFailed(f"the values that its command wrote are not one JSON object: {error}") from error
+        raise StepFailed(
+            f"the values that its command wrote are not one JSON object: {error}"
+        ) from error
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -236,7 +306,10 @@ def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
             raise StepFailed(f"its output {name} is {values[name]!r}, which is not of type {kind}")
     if unknown := sorted(set(values) - set(declared)):
         raise StepFailed(f"it returned {', '.join(unknown)}, which it does not declare")
-    return {name: float(values[name]) if kind == "float" else values[name] for name, kind in declared.items()}
+    return {
+        name: float(values[name]) if kind == "float" else values[name]
+        for name, kind in declared.items()
+    }
 
 
 def _empty(folder: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Names of our own steps in stored runs: they say nothing of where the code lies, so that it can move."""
+"""Names of our own steps in stored runs: they say nothing of where the code lies, so that it can
+move.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.repla
 
 
 def module_of(function: str) -> str:
-    """Return the module that holds a step's function (`isthmus.train:fit`, or `module:function` of a project)."""
+    """Return the module that holds a step's function (`isthmus.train:fit`, or `module:function` of
+    a project).
+    """
     module = function.partition(":")[0]
     return _MODULES.get(_FORMER.get(module, module), module)
 

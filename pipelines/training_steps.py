@@ -1,4 +1,7 @@
-"""The four steps of a training run. Each is a job of its own: all that it needs comes through the context."""
+"""The four steps of a training run.
+
+Each is a job of its own: all that it needs comes through the context.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def dataset(context: StepContext) -> None:
-    """The training set, point in time, as `data/data.parquet`, with what is known of it as `data/data.json`."""
+    """The training set, point in time, as `data/data.parquet`, with what is known of it as
+    `data/data.json`.
+    """
     import pyarrow.parquet as pq
 
     from ..feature_store.training_set import STAMP, training_set
@@ -33,10 +38,21 @@ def dataset(context: StepContext) -> None:
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
-    stamped = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True)
+    stamped = training_set(
+        project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True
+    )
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
     looked = look(project, model, table, start=start, end=end, as_of=as_of)
-    known = _known_data(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
+    known = _known_data(
+        table,
+        model,
+        project.spec,
+        start=start,
+        end=end,
+        as_of=as_of,
+        stamped=stamped,
+        looked=looked,
+    )
     context.log(f"{known.rows:,} rows, {known.positives:,} with the outcome, hash {known.digest}")
     for warning in known.warnings:
         context.log(f"warning: {warning}")
@@ -55,13 +71,17 @@ def fit(context: StepContext) -> None:
     fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
     spec = context.project().spec
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
-    digest = predictor.save(fitted, context.outputs["model"], model=model, types=known.types, keys=keys)
+    digest = predictor.save(
+        fitted, context.outputs["model"], model=model, types=known.types, keys=keys
+    )
     context.log(f"{type(fitted).__name__}, digest {digest}")
     context.set("digest", digest)
 
 
 def evaluate(context: StepContext) -> None:
-    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in `forward/evaluation.json`."""
+    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in
+    `forward/evaluation.json`.
+    """
     import pyarrow.parquet as pq
 
     from .evaluation import forward_evaluation, gate
@@ -70,7 +90,10 @@ def evaluate(context: StepContext) -> None:
     from .training.dataset import read_data
 
     model, folder = _model(context), _folder(context)
-    objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
+    objective, spec = (
+        msgspec.convert(context.parameters["objective"], Objective),
+        context.project().spec,
+    )
     table, known = read_data(context.inputs["data"])
     predicted: Forward = forward_evaluation.forward(
         table,
@@ -116,13 +139,16 @@ def _known_data(
 
     if not table.num_rows:
         raise Invalid(
-            f"{model.path}: {model.objective} has no rows from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} whose outcome is known",
+            f"{model.path}: {model.objective} has no rows from {start:%Y-%m-%d %H:%M} to "
+            f"{end:%Y-%m-%d %H:%M} whose outcome is known",
             remedy="isthmus ingest, or another `window`",
         )
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
     empty: dict[str, int] = {}
     for view in views:
-        nothing: list[Any] = [pc.is_null(table[feature.name]) for feature in model.features if feature.view == view]
+        nothing: list[Any] = [
+            pc.is_null(table[feature.name]) for feature in model.features if feature.view == view
+        ]
         rows = int(pc.sum(reduce(pc.and_, nothing)).as_py() or 0)
         empty |= {view: rows} if rows else {}
     names = [feature.name for feature in model.features]
@@ -156,7 +182,9 @@ def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
     age, stamp = None, f"{STAMP}{feature.view}"
     if stamp in stamped.column_names:
         shown, of_value = (stamped[name].to_numpy() for name in ("event_timestamp", stamp))
-        age = (shown - of_value) / np.timedelta64(1, "s")  # NaT, where there is no value, becomes NaN
+        age = (shown - of_value) / np.timedelta64(
+            1, "s"
+        )  # NaT, where there is no value, becomes NaN
     return distribution(str(feature), stamped[feature.name], age=age)
 
 
@@ -170,5 +198,8 @@ def _moment(context: StepContext, name: str) -> datetime:
 
 def _folder(context: StepContext) -> Path:
     if context.project_file is None:
-        raise Invalid("a trainer is a module beside project.yaml, and this project has no file", remedy="write project.yaml")
+        raise Invalid(
+            "a trainer is a module beside project.yaml, and this project has no file",
+            remedy="write project.yaml",
+        )
     return Path(context.project_file).parent

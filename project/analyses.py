@@ -16,7 +16,9 @@ from .specs import Attribute, Objective, ProjectSpec
 
 def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
     event, attribute = values["arm"]
-    fields = {key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")}
+    fields = {
+        key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")
+    }
     weights = values.get("weights")
     return Analysis(
         name=name,
@@ -30,13 +32,20 @@ def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
 
 def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[ExperimentGuardrail, ...]:
     entries = values.get("guardrails", ())
-    return tuple(_guardrail(about, item(child(key, "guardrails"), position), report) for position, about in enumerate(entries))
+    return tuple(
+        _guardrail(about, item(child(key, "guardrails"), position), report)
+        for position, about in enumerate(entries)
+    )
 
 
 def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
     drop, rise = about.get("max_drop"), about.get("max_rise")
     if (drop is None) == (rise is None):
-        report.add(key, "it has no margin" if drop is None else "it has two margins", "write one of max_drop: 2%, max_rise: 10%")
+        report.add(
+            key,
+            "it has no margin" if drop is None else "it has two margins",
+            "write one of max_drop: 2%, max_rise: 10%",
+        )
     if rise is not None:
         return ExperimentGuardrail(metric=about["metric"], may="rise", margin=rise)
     return ExperimentGuardrail(metric=about["metric"], may="drop", margin=drop or Decimal(0))
@@ -47,9 +56,20 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         key = f"experiments.{experiment.name}"
         arm = _arm(experiment, spec, declared, key, report)
         if experiment.weights is not None and min(experiment.weights) <= 0:
-            report.add(child(key, "weights"), "a weight is not above 0", "write shares such as {control: 50, treatment: 50}")
+            report.add(
+                child(key, "weights"),
+                "a weight is not above 0",
+                "write shares such as {control: 50, treatment: 50}",
+            )
         for metric, place in _metrics(experiment, key):
-            if known(metric, declared.objectives, place, report, noun="an objective", has="objectives are"):
+            if known(
+                metric,
+                declared.objectives,
+                place,
+                report,
+                noun="an objective",
+                has="objectives are",
+            ):
                 objective = spec.objectives.get(metric)
                 if objective is not None and arm is not None:
                     _one_exposure(experiment, objective, place, report)
@@ -64,9 +84,13 @@ def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
         yield name, item(child(key, "also"), position)
 
 
-def _arm(experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> Attribute | None:
+def _arm(
+    experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
+) -> Attribute | None:
     place = child(key, "arm")
-    if not known(experiment.event, declared.events, place, report, noun="an event", has="events are"):
+    if not known(
+        experiment.event, declared.events, place, report, noun="an event", has="events are"
+    ):
         return None
     event = spec.events.get(experiment.event)
     if event is None:
@@ -78,13 +102,21 @@ def _arm(experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, 
         report.add(place, f"{experiment.attribute} is not an attribute of {event.name}", remedy)
         return None
     if attribute.type not in ("string", "int"):
-        report.add(place, f"{attribute.name} is of type {attribute.type}, which names no arm", "use an attribute of type string or int")
+        report.add(
+            place,
+            f"{attribute.name} is of type {attribute.type}, which names no arm",
+            "use an attribute of type string or int",
+        )
         return None
     for role, value in (("control", experiment.control), ("treatment", experiment.treatment)):
         if problem := value_problem(value, attribute):
             report.add(child(key, role), *problem)
     if experiment.control == experiment.treatment:
-        report.add(child(key, "treatment"), f"it is {experiment.treatment!r}, as the control is", "name another value")
+        report.add(
+            child(key, "treatment"),
+            f"it is {experiment.treatment!r}, as the control is",
+            "name another value",
+        )
     return attribute
 
 
@@ -92,6 +124,8 @@ def _one_exposure(experiment: Analysis, objective: Objective, place: str, report
     if objective.exposure != experiment.event:
         report.add(
             place,
-            f"{objective.name} counts exposures of {objective.exposure}, and the arm stands on {experiment.event}",
-            f"name an objective whose rate is ... / {experiment.event}, or an attribute of {objective.exposure} as the arm",
+            f"{objective.name} counts exposures of {objective.exposure}, and the arm stands "
+            f"on {experiment.event}",
+            f"name an objective whose rate is ... / {experiment.event}, or an attribute of "
+            f"{objective.exposure} as the arm",
         )

@@ -1,4 +1,7 @@
-"""Read values -> structs. What one entry alone can get wrong is said here; what it refers to, in references.py."""
+"""Read values -> structs.
+
+What one entry alone can get wrong is said here; what it refers to, in references.py.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +35,34 @@ from .specs import (
 Values = dict[str, Any]
 _DAY = timedelta(days=1)
 
-_PYTHON: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "string": (str,)}
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "string": (str,),
+}
 
 
 def entity(name: str, values: Values) -> Entity:
     return Entity(name=name, **values)
 
 
-def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report) -> Event:
+def event(
+    name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report
+) -> Event:
     """`entity` and `event` of each attribute are derived from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
     key = f"events.{name}.attributes"
     attributes = tuple(
-        _attribute(attribute, about, child(key, attribute), report, entity=by_key.get(attribute), event=references.get(attribute))
+        _attribute(
+            attribute,
+            about,
+            child(key, attribute),
+            report,
+            entity=by_key.get(attribute),
+            event=references.get(attribute),
+        )
         for attribute, about in values["attributes"].items()
     )
     for attribute in attributes:
@@ -56,7 +73,11 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
 
 def _allowed(about: Values) -> Values:
     """The values that are listed, if any, as the type has them."""
-    return {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])} if "allowed" in about else {}
+    return (
+        {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])}
+        if "allowed" in about
+        else {}
+    )
 
 
 def typed(value: Any, kind: str) -> Any:
@@ -65,11 +86,17 @@ def typed(value: Any, kind: str) -> Any:
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Whether a YAML value is of an attribute's type. true is no number here, though Python thinks so."""
-    return isinstance(value, _PYTHON.get(kind, ())) and (kind == "bool" or not isinstance(value, bool))
+    """Whether a YAML value is of an attribute's type. true is no number here, though Python thinks
+    so.
+    """
+    return isinstance(value, _PYTHON.get(kind, ())) and (
+        kind == "bool" or not isinstance(value, bool)
+    )
 
 
-def _attribute(name: str, about: Values, key: str, report: Report, **derived: str | None) -> Attribute:
+def _attribute(
+    name: str, about: Values, key: str, report: Report, **derived: str | None
+) -> Attribute:
     fields: Values = about | _allowed(about) | derived
     attribute = Attribute(name=name, **fields)
     _domain(attribute, key, report)
@@ -82,21 +109,37 @@ def _domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
         if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
             report.add(child(key, bound), f"{kind} has no {bound}", "bounds are for int and float")
     if attribute.min is not None and attribute.max is not None and attribute.min > attribute.max:
-        report.add(child(key, "max"), f"max {attribute.max:g} is below min {attribute.min:g}", "swap them")
+        report.add(
+            child(key, "max"), f"max {attribute.max:g} is below min {attribute.min:g}", "swap them"
+        )
     if attribute.allowed is not None:
         _allowed_values(attribute, child(key, "allowed"), report)
 
 
-def _reference(attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report) -> None:
+def _reference(
+    attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report
+) -> None:
     """To an entity or an event, by its name."""
     kind = attribute.type
     if attribute.entity is not None and kind != entities[attribute.entity].type:
         wanted = entities[attribute.entity].type
-        report.add(child(key, "type"), f"it is the key of {attribute.entity}, whose type is {wanted}, not {kind}", f"write type: {wanted}")
+        report.add(
+            child(key, "type"),
+            f"it is the key of {attribute.entity}, whose type is {wanted}, not {kind}",
+            f"write type: {wanted}",
+        )
     if attribute.event is not None and kind != "string":
-        report.add(child(key, "type"), f"it refers to {attribute.event}, and an event's id is a string, not {kind}", "write type: string")
+        report.add(
+            child(key, "type"),
+            f"it refers to {attribute.event}, and an event's id is a string, not {kind}",
+            "write type: string",
+        )
     if attribute.event == event:
-        report.add(key, "it refers to its own event", f"event_id comes with every event: leave {attribute.name} out")
+        report.add(
+            key,
+            "it refers to its own event",
+            f"event_id comes with every event: leave {attribute.name} out",
+        )
     elif attribute.event is not None and attribute.entity is not None:
         report.add(
             key,
@@ -118,13 +161,21 @@ def _allowed_values(attribute: Attribute | Parameter, key: str, report: Report) 
             )
             report.add(item(key, position), f"{value!r} is not of type {attribute.type}", remedy)
         elif isinstance(value, int | float) and not (
-            (attribute.min is None or value >= attribute.min) and (attribute.max is None or value <= attribute.max)
+            (attribute.min is None or value >= attribute.min)
+            and (attribute.max is None or value <= attribute.max)
         ):
-            report.add(item(key, position), f"{value:g} is outside min and max", "take it out, or widen the bounds")
+            report.add(
+                item(key, position),
+                f"{value:g} is outside min and max",
+                "take it out, or widen the bounds",
+            )
 
 
 def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | None:
-    """Of a YAML value that stands for an attribute's or a parameter's: (what is wrong, remedy), or None."""
+    """Of a YAML value that stands for an attribute's or a parameter's:
+
+    (what is wrong, remedy), or None.
+    """
     if not fits(value, of.type):
         quotes = of.type == "string" and isinstance(value, int | float)
         return (
@@ -133,9 +184,14 @@ def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | No
         )
     if of.allowed is not None and value not in of.allowed:
         allowed = [str(value) for value in of.allowed]
-        return f"{value!r} is not among the values of {of.name}", did_you_mean(str(value), allowed, has="they are") or ""
+        return f"{value!r} is not among the values of {of.name}", did_you_mean(
+            str(value), allowed, has="they are"
+        ) or ""
     if (of.min is not None and value < of.min) or (of.max is not None and value > of.max):
-        return f"{value:g} is outside of {_bounds(of)}, which {of.name} has", "write a value between, or widen the bounds"
+        return (
+            f"{value:g} is outside of {_bounds(of)}, which {of.name} has",
+            "write a value between, or widen the bounds",
+        )
     return None
 
 
@@ -144,7 +200,10 @@ def condition_problems(condition: Condition, of: Attribute) -> Iterator[tuple[st
     values = (*(condition.among or ()), *(condition.not_among or ()))
     yield from dict.fromkeys(filter(None, (value_problem(value, of) for value in values)))
     if (condition.min is not None or condition.max is not None) and of.type not in ("int", "float"):
-        yield f"{of.name} is of type {of.type}, which has no min and max", "write its values: a list, or {not: ...}"
+        yield (
+            f"{of.name} is of type {of.type}, which has no min and max",
+            "write its values: a list, or {not: ...}",
+        )
     if condition.min is not None and condition.max is not None and condition.min > condition.max:
         yield f"max {condition.max:g} is below min {condition.min:g}", "swap them"
 
@@ -170,14 +229,20 @@ def feature_view(name: str, values: Values, path: str, sql: str) -> FeatureView:
 
 def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     variants = tuple(
-        Variant(name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"])
+        Variant(
+            name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"]
+        )
         for variant, about in values["variants"].items()
     )
     total = sum((variant.traffic for variant in variants), Decimal(0))
     if total != 100:
         shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
-        summed = f"sums to {shares} = {total.normalize():f}" if len(variants) > 1 else f"is {shares}"
-        report.add(child(key, "variants"), f"traffic {summed}, not 100", "make the shares sum to 100")
+        summed = (
+            f"sums to {shares} = {total.normalize():f}" if len(variants) > 1 else f"is {shares}"
+        )
+        report.add(
+            child(key, "variants"), f"traffic {summed}, not 100", "make the shares sum to 100"
+        )
     attributes = tuple(
         _attribute(attribute, about, child(key, f"attributes.{attribute}"), report)
         for attribute, about in values.get("attributes", {}).items()
@@ -188,7 +253,9 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     }
     built: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
     if "shadow" in values:
-        built["shadow"] = _shadow(values["shadow"], [variant.name for variant in variants], child(key, "shadow"), report)
+        built["shadow"] = _shadow(
+            values["shadow"], [variant.name for variant in variants], child(key, "shadow"), report
+        )
     return Endpoint(name=name, **values | built)
 
 
@@ -196,11 +263,19 @@ def _shadow(about: Values, variants: Sequence[str], key: str, report: Report) ->
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
-        report.add(child(key, "variant"), f"{shadow.variant} is not a variant of the endpoint", remedy)
+        report.add(
+            child(key, "variant"), f"{shadow.variant} is not a variant of the endpoint", remedy
+        )
     elif len(variants) == 1:
-        report.add(child(key, "variant"), f"{shadow.variant} is the only variant", "add the other one, which answers")
+        report.add(
+            child(key, "variant"),
+            f"{shadow.variant} is the only variant",
+            "add the other one, which answers",
+        )
     if not shadow.share:
-        report.add(child(key, "share"), "0% copies nothing", "write a share above 0%, or take shadow: out")
+        report.add(
+            child(key, "share"), "0% copies nothing", "write a share above 0%, or take shadow: out"
+        )
     return shadow
 
 
@@ -233,7 +308,8 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
     if built.evaluate.after + (built.evaluate.forward or _DAY) > length:
         report.add(
             f"{path}:window" if window is not None else f"{path}:evaluate",
-            f"the window of {length.days} days leaves no period to test on, {built.evaluate.after.days} days after its start",
+            f"the window of {length.days} days leaves no period to test on, "
+            f"{built.evaluate.after.days} days after its start",
             "widen the window, or shorten evaluate.after",
         )
     return built
@@ -241,20 +317,31 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
 
 def _gate(values: Values, path: str, report: Report) -> Gate:
     bounds = {check: about for check, about in values.items() if check != "leaks"}
-    return Gate(bounds=tuple(_bound(check, about, path, report) for check, about in bounds.items()), leaks=values.get("leaks"))
+    return Gate(
+        bounds=tuple(_bound(check, about, path, report) for check, about in bounds.items()),
+        leaks=values.get("leaks"),
+    )
 
 
 def _bound(check: str, about: Values, path: str, report: Report) -> Bound:
     key = child(f"{path}:gate", check)
     low, high = about.get("within", (about.get("at_least"), about.get("at_most")))
     if low is None and high is None:
-        report.add(key, "nothing is asked of it", "write at_least, at_most or within: {at_least: 0}")
+        report.add(
+            key, "nothing is asked of it", "write at_least, at_most or within: {at_least: 0}"
+        )
     elif "within" in about and len(about) > 1:
-        report.add(key, "within and another bound", "within: [low, high] has both: take the other out")
+        report.add(
+            key, "within and another bound", "within: [low, high] has both: take the other out"
+        )
     elif low is not None and high is not None and low > high:
-        report.add(child(key, "within"), f"{low:g} is above {high:g}", "write the lower bound first")
+        report.add(
+            child(key, "within"), f"{low:g} is above {high:g}", "write the lower bound first"
+        )
     low, high = (None if bound is None else float(bound) for bound in (low, high))
-    return Bound(metric=check.removesuffix(AGAINST), against=check.endswith(AGAINST), low=low, high=high)
+    return Bound(
+        metric=check.removesuffix(AGAINST), against=check.endswith(AGAINST), low=low, high=high
+    )
 
 
 def feature(text: str) -> Feature:

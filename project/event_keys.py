@@ -23,7 +23,10 @@ def _source(text: str) -> str:
         raise Mistake("it is empty", "write a path or a URI, or leave the key out")
     if separator and scheme not in _URIS:
         examples = ", ".join(example for _, example in _URIS.values())
-        raise Mistake(f"{scheme}:// is no place of events", f"write a path from the project's folder, or one of {examples}")
+        raise Mistake(
+            f"{scheme}:// is no place of events",
+            f"write a path from the project's folder, or one of {examples}",
+        )
     if separator and not re.fullmatch(_URIS[scheme][0], rest):
         raise Mistake(f"{text!r} names nothing", f"write it like {_URIS[scheme][1]}")
     return text
@@ -33,10 +36,16 @@ ENTITY = Record(
     noun="an entity",
     keys={
         "key": Key(
-            shape=COLUMN, required=True, example="item_id", description="The column that holds it. Attributes of this name refer to it."
+            shape=COLUMN,
+            required=True,
+            example="item_id",
+            description="The column that holds it. Attributes of this name refer to it.",
         ),
         "type": Key(
-            shape=OneOf(words=("int", "string"), near={"str": "string", "text": "string", "integer": "int", "bigint": "int"}),
+            shape=OneOf(
+                words=("int", "string"),
+                near={"str": "string", "text": "string", "integer": "int", "bigint": "int"},
+            ),
             required=True,
             example="int",
         ),
@@ -68,16 +77,24 @@ EVENT = Record(
         "description": Key(shape=WORDS),
         "owner": Key(shape=WORDS, description="Whom to ask about it."),
         "attributes": Key(
-            shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1), required=True, example="{item_id: {type: int}}"
+            shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1),
+            required=True,
+            example="{item_id: {type: int}}",
         ),
         "source": Key(
             shape=Text(what="a source", parse=_source),
             example="data/clicks/*.jsonl.gz",
-            description="Where its rows are, in place of sources/<event>.sql: a file, a folder or a glob, s3://bucket/folder/, "
+            description="Where its rows are, in place of sources/<event>.sql: a file, a folder or a "
+            "glob, s3://bucket/folder/, "
             "athena://database.table, gs://bucket/folder/, bigquery://dataset.table. "
             "Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",
         ),
-        "max_lateness": Key(shape=DURATION, description="Older events are quarantined. Default 30d."),
-        "max_ahead": Key(shape=DURATION, description="How far an event may be ahead of the clock; later ones wait. Default 2m."),
+        "max_lateness": Key(
+            shape=DURATION, description="Older events are quarantined. Default 30d."
+        ),
+        "max_ahead": Key(
+            shape=DURATION,
+            description="How far an event may be ahead of the clock; later ones wait. Default 2m.",
+        ),
     },
 )

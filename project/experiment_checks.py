@@ -1,4 +1,6 @@
-"""What layers and experiments say of the rest of the project: names, types, bounds, metrics that come to their unit."""
+"""What layers and experiments say of the rest of the project: names, types, bounds, metrics that
+come to their unit.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from .specs import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
-            known(layer.endpoint, declared.endpoints, f"layers.{name}.endpoint", report, noun="an endpoint", has="endpoints are")
+            known(
+                layer.endpoint,
+                declared.endpoints,
+                f"layers.{name}.endpoint",
+                report,
+                noun="an endpoint",
+                has="endpoints are",
+            )
     for endpoint in spec.endpoints.values():
         _attributes(endpoint, spec, report)
     for experiment in spec.experiments.values():
@@ -41,24 +50,40 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
         key = f"endpoints.{endpoint.name}.attributes.{attribute.name}"
         kind = shown[attribute.name].type if attribute.name in shown else attribute.type
         if attribute.name in keys:
-            report.add(key, f"it is the key of {keys[attribute.name]}, which a request may carry anyway", "take it out")
+            report.add(
+                key,
+                f"it is the key of {keys[attribute.name]}, which a request may carry anyway",
+                "take it out",
+            )
         elif attribute.name == endpoint.unit:
             report.add(key, "it is the unit, which a request carries anyway", "take it out")
         elif attribute.name in DECIDED_BY_RANKING:
-            report.add(key, "the gateway decides it while it ranks: no request carries it", "take it out")
+            report.add(
+                key, "the gateway decides it while it ranks: no request carries it", "take it out"
+            )
         elif kind != attribute.type:
             report.add(
-                child(key, "type"), f"{attribute.name} of the exposure is of type {kind}, not {attribute.type}", f"write type: {kind}"
+                child(key, "type"),
+                f"{attribute.name} of the exposure is of type {kind}, not {attribute.type}",
+                f"write type: {kind}",
             )
 
 
 def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
     if experiment.name in spec.layers:
-        message = f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
+        message = (
+            f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
+        )
         report.add(f"experiments.{experiment.name}", message, "rename the experiment")
 
 
-def _metrics(experiment: Experiment, endpoint: Endpoint | None, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def _metrics(
+    experiment: Experiment,
+    endpoint: Endpoint | None,
+    spec: ProjectSpec,
+    declared: Declared,
+    report: Report,
+) -> None:
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     told: set[str] = set()
@@ -69,13 +94,19 @@ def _metrics(experiment: Experiment, endpoint: Endpoint | None, spec: ProjectSpe
             report.add(place, f"{name} is named twice", "keep one of the two")
         told |= {name} if tells else set()
         metric = spec.metrics.get(name)
-        if metric is None or endpoint is None or not unit_metrics.judged(metric, spec, declared, report):
+        if (
+            metric is None
+            or endpoint is None
+            or not unit_metrics.judged(metric, spec, declared, report)
+        ):
             continue
         if stranger := unit_metrics.stranger(metric, [endpoint.unit], spec):
             report.add(place, *unit_metrics.unreachable(name, stranger, endpoint.unit))
 
 
-def _metric_names(experiment: Experiment, key: str, report: Report) -> Iterator[tuple[str, str, bool]]:
+def _metric_names(
+    experiment: Experiment, key: str, report: Report
+) -> Iterator[tuple[str, str, bool]]:
     """(name, where, whether it is told by itself)."""
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
@@ -91,23 +122,42 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
         value = arm[name]
         if name == "variant":
             variants = [variant.name for variant in endpoint.variants]
-            known(value, variants, place, report, noun=f"a variant of {endpoint.name}", has=f"{endpoint.name} has")
+            known(
+                value,
+                variants,
+                place,
+                report,
+                noun=f"a variant of {endpoint.name}",
+                has=f"{endpoint.name} has",
+            )
         elif name not in endpoint.parameters and name != "explore":
             names = (*endpoint.parameters, *OF_EVERY_ENDPOINT)
-            report.add(place, f"{name} is not a parameter of {endpoint.name}", did_you_mean(name, names, has=f"{endpoint.name} has"))
+            report.add(
+                place,
+                f"{name} is not a parameter of {endpoint.name}",
+                did_you_mean(name, names, has=f"{endpoint.name} has"),
+            )
         elif name != "explore" and (problem := _misfit(value, endpoint, name, report)):
             report.add(place, *problem)
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
     """None, too, where the parameter itself is not sound."""
-    return value_problem(value, endpoint.parameters[name]) if report.sound(f"endpoints.{endpoint.name}.parameters.{name}") else None
+    return (
+        value_problem(value, endpoint.parameters[name])
+        if report.sound(f"endpoints.{endpoint.name}.parameters.{name}")
+        else None
+    )
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     """(an arm's parameters, the name of one, where it is written)."""
     for position, variant in enumerate(experiment.interleave or ()):
-        yield {"variant": variant}, "variant", item(f"experiments.{experiment.name}.interleave", position)
+        yield (
+            {"variant": variant},
+            "variant",
+            item(f"experiments.{experiment.name}.interleave", position),
+        )
     for arm in experiment.arms:
         for name in arm.parameters:
             yield arm.parameters, name, arm_key(experiment.name, arm.name, name, report.places)
@@ -119,24 +169,46 @@ def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
         return
     key = f"experiments.{experiment.name}"
     if experiment.interleave[0] == experiment.interleave[1]:
-        report.add(child(key, "interleave"), "it is one variant, twice", "name two: [champion, challenger]")
+        report.add(
+            child(key, "interleave"), "it is one variant, twice", "name two: [champion, challenger]"
+        )
     if INTERLEAVED in experiment.interleave:
-        report.add(child(key, "interleave"), f"{INTERLEAVED} is what its arm is called", "rename the variant")
-    if (metric := spec.metrics.get(experiment.metric[0])) is not None and (problem := _uncountable(metric, spec)):
+        report.add(
+            child(key, "interleave"),
+            f"{INTERLEAVED} is what its arm is called",
+            "rename the variant",
+        )
+    if (metric := spec.metrics.get(experiment.metric[0])) is not None and (
+        problem := _uncountable(metric, spec)
+    ):
         report.add(child(key, "metric"), *problem)
 
 
 def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
     """(what is wrong, remedy) of a metric whose events are no clicks on a place."""
     if metric.numerator.attribute is not None or metric.at_most is not None:
-        of = "at_most" if metric.numerator.attribute is None else f"{metric.numerator.event}.{metric.numerator.attribute}"
-        return f"interleaved orders are compared by the number of events, and {metric.name} has {of}", "name a metric that counts events"
-    event = metric.denominator if metric.objective is not None and metric.denominator is not None else metric.numerator
+        of = (
+            "at_most"
+            if metric.numerator.attribute is None
+            else f"{metric.numerator.event}.{metric.numerator.attribute}"
+        )
+        return (
+            f"interleaved orders are compared by the number of events, and {metric.name} has {of}",
+            "name a metric that counts events",
+        )
+    event = (
+        metric.denominator
+        if metric.objective is not None and metric.denominator is not None
+        else metric.numerator
+    )
     if event.event not in spec.events or reach.to_exposure(event.event, spec.events) is not None:
         return None
     return (
         f"{event.event} does not say which exposure it followed, so it counts for neither variant",
-        f"add exposure_id: {{type: string}} to the attributes of {event.event}, or the id of an event that has one",
+        (
+            f"add exposure_id: {{type: string}} to the attributes of {event.event}, or the id of "
+            "an event that has one"
+        ),
     )
 
 
@@ -154,24 +226,43 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
             if problem := _unversioned(experiment, endpoint, attributes):
                 report.add(place, *problem)
             continue
-        if known(name, attributes, place, report, noun=noun, has=has) and attributes[name].type not in ("string", "int", "bool"):
+        if known(name, attributes, place, report, noun=noun, has=has) and attributes[
+            name
+        ].type not in ("string", "int", "bool"):
             kind = attributes[name].type
-            report.add(place, f"{name} is a {kind}, and a segment is of one value", "use an attribute of type string, int or bool")
+            report.add(
+                place,
+                f"{name} is a {kind}, and a segment is of one value",
+                "use an attribute of type string, int or bool",
+            )
 
 
-def _unversioned(experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]) -> tuple[str, str] | None:
+def _unversioned(
+    experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]
+) -> tuple[str, str] | None:
     """(what is wrong, remedy) where there is nothing to compare by the model's version."""
     if MODEL_VERSION in attributes:
-        return f"{MODEL_VERSION} is the version that answered, and an attribute of a request to {endpoint.name}", "rename the attribute"
+        return (
+            (
+                f"{MODEL_VERSION} is the version that answered, and an attribute of a request to "
+                f"{endpoint.name}"
+            ),
+            "rename the attribute",
+        )
     if experiment.aims:
         return (
-            "arms that set variant have a version each, and no deploy changes it while they run: these are the results by arm",
+            (
+                "arms that set variant have a version each, and no deploy changes it while they "
+                "run: these are the results by arm"
+            ),
             "leave it out",
         )
     return None
 
 
-def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report) -> None:
+def request_conditions(
+    conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
+) -> None:
     """Of the attributes of a request, each written below `key`."""
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
@@ -189,12 +280,21 @@ def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attr
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
-    """Layers of one endpoint are independent: a unit may have an arm of each, and only one of them can give it a parameter."""
+    """Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
+    can give it a parameter.
+    """
     first: dict[tuple[str, str], Experiment] = {}
     for experiment in spec.experiments.values():
         endpoint = spec.layers[experiment.layer].endpoint
         for _arm, name, place in _places(experiment, report):
             other = first.setdefault((endpoint, name), experiment)
             if other.layer != experiment.layer:
-                message = f"{other.name} of the layer {other.layer} sets {name}, too, and a unit may be in both"
-                report.add(place, message, f"write layer: {other.layer} for both: experiments of one layer share no unit")
+                message = (
+                    f"{other.name} of the layer {other.layer} sets {name}, too, and a unit may "
+                    "be in both"
+                )
+                report.add(
+                    place,
+                    message,
+                    f"write layer: {other.layer} for both: experiments of one layer share no unit",
+                )

@@ -1,4 +1,6 @@
-"""What a project says of A/B tests, as frozen structs: metrics of units, layers, experiments of the gateway, analyses of others."""
+"""What a project says of A/B tests, as frozen structs: metrics of units, layers, experiments of the
+gateway, analyses of others.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class ExperimentGuardrail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere, the arm stands on the exposure."""
+    """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere,
+    the arm stands on the exposure.
+    """
 
     name: str
     event: str  # the exposure
@@ -31,7 +35,9 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     control: str | int
     treatment: str | int
     metric: str  # an objective of that exposure
-    weights: tuple[float, float] | None = None  # the planned shares of control and treatment; None: not known
+    weights: tuple[float, float] | None = (
+        None  # the planned shares of control and treatment; None: not known
+    )
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
     owner: str = ""
@@ -46,24 +52,34 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of units. Every objective is a metric of its name, too (`objective`): outcomes of the unit's exposures / those exposures.
+    """A figure of units.
 
-    sum: the mean of a unit's total. any: the share of units with at least one. rate: the ratio of two totals.
+    Every objective is a metric of its name, too (`objective`): outcomes of the unit's exposures /
+    those exposures.
+
+    sum: the mean of a unit's total. any: the share of units with at least one. rate: the ratio of
+    two totals.
     """
 
     name: str
     kind: Literal["sum", "any", "rate"]
     numerator: Total
     denominator: Total | None = None  # of a rate
-    within: timedelta | None = None  # from a unit's first exposure, whole UTC days; None: to the last look
-    before: timedelta | None = None  # the same total so long before the first exposure reduces the variance
+    within: timedelta | None = (
+        None  # from a unit's first exposure, whole UTC days; None: to the last look
+    )
+    before: timedelta | None = (
+        None  # the same total so long before the first exposure reduces the variance
+    )
     at_most: float | None = None  # a unit's total counts up to this
     goal: Literal["maximise", "minimise"] = "maximise"
     objective: str | None = None
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """Experiments of one layer never share a unit; those of two layers are independent of each other."""
+    """Experiments of one layer never share a unit; those of two layers are independent of each
+    other.
+    """
 
     name: str
     endpoint: str
@@ -97,7 +113,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway assigns. The first arm is the control.
 
-    `interleave`: two variants, the control first, that both rank each request of its units; then there is one arm, INTERLEAVED.
+    `interleave`: two variants, the control first, that both rank each request of its units; then
+    there is one arm, INTERLEAVED.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""Git, asked about a project's folder: nothing that the repository's own configuration names is run, and nothing is fetched."""
+"""Git, asked about a project's folder: nothing that the repository's own configuration names is
+run, and nothing is fetched.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,19 @@ import os
 import subprocess
 from pathlib import Path
 
-# A repository may come from somebody else, with its configuration: hooks, a monitor and a remote are commands of its own.
-_SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "protocol.allow=never", "core.pager=cat")
+# A repository may come from somebody else, with its configuration: hooks, a monitor and a remote
+# are commands of its own.
+_SETTINGS = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "protocol.allow=never",
+    "core.pager=cat",
+)
 
 
-def run_git(folder: Path, *arguments: str, stdin: bytes = b"", timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
+def run_git(
+    folder: Path, *arguments: str, stdin: bytes = b"", timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run a git command in a folder and return what came of it.
 
     Raises:
@@ -18,7 +28,11 @@ def run_git(folder: Path, *arguments: str, stdin: bytes = b"", timeout: float | 
         subprocess.TimeoutExpired: It took longer than `timeout` seconds.
     """
     options = [option for setting in _SETTINGS for option in ("-c", setting)]
-    environment = os.environ | {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    environment = os.environ | {
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
     return subprocess.run(
         ["git", *options, "-C", str(folder), *arguments],
         input=stdin,

@@ -11,7 +11,9 @@ LIMITS: tuple[Limit, ...] = ("max", "max_ratio", "max_shift")
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """`least`: the requests of a minute from which on its figure is judged; percentiles of fewer are biased low. 1: all are counted."""
+    """`least`: the requests of a minute from which on its figure is judged; percentiles of fewer
+    are biased low. 1: all are counted.
+    """
 
     kind: Literal["rate", "latency", "score"]
     limits: tuple[Limit, ...]

@@ -31,7 +31,8 @@ from .sections import MODEL, PROJECT, SECTIONS
 from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
-# Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
+# Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
+# still a description.
 _LEAVES = (
     "endpoints.",
     "experiments.",
@@ -50,7 +51,10 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
-    """NotFound when there is no project.yaml; ProjectError with every error. Warnings do not stop it."""
+    """NotFound when there is no project.yaml; ProjectError with every error.
+
+    Warnings do not stop it.
+    """
     description, problems = parse(path)
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if not _where(path).is_file():
@@ -60,11 +64,17 @@ def load(path: Path) -> Description:
     return description
 
 
-def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Description | None, tuple[Problem, ...]]:
-    """All problems of a project's files, warnings too. `drafts`: files of sections that are not written yet, by their names.
+def parse(
+    path: Path, drafts: Mapping[str, str] | None = None
+) -> tuple[Description | None, tuple[Problem, ...]]:
+    """All problems of a project's files, warnings too.
 
-    With errors there is a description only when they are confined to endpoints, experiments, metrics, monitors, rollouts, models, trainers,
-    sources and profiles: the sound rest, so that views can be checked as well. It is for looking at; `load` never returns one.
+    `drafts`: files of sections that are not written yet, by their names.
+
+    With errors there is a description only when they are confined to endpoints, experiments,
+    metrics, monitors, rollouts, models, trainers,
+    sources and profiles: the sound rest, so that views can be checked as well. It is for looking
+    at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent
@@ -74,7 +84,8 @@ def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Descript
                 file=path.name,
                 line=0,
                 message=f"there is no {path.name} in {folder}",
-                remedy="go to the project's folder, or begin one: isthmus init NAME --example openbandit",
+                remedy="go to the project's folder, or begin one: isthmus init NAME --example "
+                "openbandit",
             ),
         )
     report = Report()
@@ -89,14 +100,20 @@ def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Descript
     name = spec.name if spec else ""
     targets = profiles.read(fenced, report)
     profiles.check(targets, folder, name, report)
-    whole = spec is not None and all(key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys())
+    whole = spec is not None and all(
+        key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys()
+    )
     if spec is None or not whole:
         return None, report.sorted()
-    return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets), report.sorted()
+    return Description(
+        spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets
+    ), report.sorted()
 
 
 def _paths(root: yaml.Node | None) -> tuple[str, ...]:
-    """Return the paths that project.yaml declares, where it declares them well; what is wrong with them is said with the rest of it."""
+    """Return the paths that project.yaml declares, where it declares them well; what is wrong with
+    them is said with the rest of it.
+    """
     node = root.entries.get("paths") if isinstance(root, yaml.Mapping) else None
     paths = PROJECT.keys["paths"].shape.read(node, "paths", Report()) if node is not None else ()
     return () if paths is WRONG else tuple(paths)
@@ -115,25 +132,41 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
     sections: dict[str, dict[str, Any]] = {section: values.get(section, {}) for section in SECTIONS}
 
     def sound(section: str) -> dict[str, Any]:
-        return {name: values for name, values in sections[section].items() if report.sound(f"{section}.{name}") and values is not WRONG}
+        return {
+            name: values
+            for name, values in sections[section].items()
+            if report.sound(f"{section}.{name}") and values is not WRONG
+        }
 
-    declared = references.Declared(**{section: tuple(values) for section, values in sections.items()})
+    declared = references.Declared(
+        **{section: tuple(values) for section, values in sections.items()}
+    )
     entities = {name: build.entity(name, values) for name, values in sound("entities").items()}
-    events = {name: build.event(name, values, entities, declared.events, report) for name, values in sound("events").items()}
+    events = {
+        name: build.event(name, values, entities, declared.events, report)
+        for name, values in sound("events").items()
+    }
     for event in events.values():
         files.one_source(folder, event.name, event.source, report)
     tables = {name: build.static_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
         files.table_file(fenced, table.name, table.path, report)
     views = {
-        name: build.feature_view(name, values, f"features/{name}.sql", files.view_sql(fenced, name, report))
+        name: build.feature_view(
+            name, values, f"features/{name}.sql", files.view_sql(fenced, name, report)
+        )
         for name, values in sound("feature_views").items()
     }
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(fenced, report)
     endpoints = {
-        name: build.endpoint(name, about | {"rules": rules.build(about.get("rules", ()))}, f"endpoints.{name}", report)
+        name: build.endpoint(
+            name,
+            about | {"rules": rules.build(about.get("rules", ()))},
+            f"endpoints.{name}",
+            report,
+        )
         for name, about in sound("endpoints").items()
     }
     spec = ProjectSpec(
@@ -142,15 +175,23 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         paths=values.get("paths", ()),
         entities=entities,
         events=events,
-        objectives={name: build.objective(name, values) for name, values in sound("objectives").items()},
+        objectives={
+            name: build.objective(name, values) for name, values in sound("objectives").items()
+        },
         tables=tables,
         feature_views=views,
         endpoints=endpoints,
         models=models,
-        rollouts={name: rollouts.build(name, values, endpoints.get(name), report) for name, values in sound("rollouts").items()},
+        rollouts={
+            name: rollouts.build(name, values, endpoints.get(name), report)
+            for name, values in sound("rollouts").items()
+        },
     )
     spec = _with_experiments(
-        spec, declared, {section: sound(section) for section in ("metrics", "layers", "experiments", "monitors")}, report
+        spec,
+        declared,
+        {section: sound(section) for section in ("metrics", "layers", "experiments", "monitors")},
+        report,
     )
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)
@@ -163,23 +204,43 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
     return spec
 
 
-def _with_experiments(spec: ProjectSpec, declared: references.Declared, sections: dict[str, Entries], report: Report) -> ProjectSpec:
-    built = {name: unit_metrics.build(name, values, report) for name, values in sections["metrics"].items()}
+def _with_experiments(
+    spec: ProjectSpec, declared: references.Declared, sections: dict[str, Entries], report: Report
+) -> ProjectSpec:
+    built = {
+        name: unit_metrics.build(name, values, report)
+        for name, values in sections["metrics"].items()
+    }
     entries = sections["experiments"]
-    watched = {name: monitors.build(name, values, report) for name, values in sections["monitors"].items()}
+    watched = {
+        name: monitors.build(name, values, report) for name, values in sections["monitors"].items()
+    }
     spec = msgspec.structs.replace(
         spec,
         monitors={name: monitor for name, monitor in watched.items() if monitor},
-        metrics=unit_metrics.of_objectives(spec.objectives.values()) | {name: metric for name, metric in built.items() if metric},
+        metrics=unit_metrics.of_objectives(spec.objectives.values())
+        | {name: metric for name, metric in built.items() if metric},
         layers=experiments.layers(sections["layers"], spec.endpoints, report),
-        analyses={name: analyses.build(name, values, report) for name, values in entries.items() if "arm" in values},
+        analyses={
+            name: analyses.build(name, values, report)
+            for name, values in entries.items()
+            if "arm" in values
+        },
     )
-    assigned = {name: experiments.build(name, values, spec, declared, report) for name, values in entries.items() if "arm" not in values}
-    return msgspec.structs.replace(spec, experiments={name: experiment for name, experiment in assigned.items() if experiment})
+    assigned = {
+        name: experiments.build(name, values, spec, declared, report)
+        for name, values in entries.items()
+        if "arm" not in values
+    }
+    return msgspec.structs.replace(
+        spec, experiments={name: experiment for name, experiment in assigned.items() if experiment}
+    )
 
 
 def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
-    """The sound configurations, and what any configuration says that it registers: model -> aliases."""
+    """The sound configurations, and what any configuration says that it registers: model ->
+    aliases.
+    """
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
     for name, file, node in files.model_files(fenced, report):
@@ -190,7 +251,9 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
         if values is WRONG:
             continue
         if "model" in values:
-            registered.setdefault(values["model"], set()).update({values["alias"]} if "alias" in values else ())
+            registered.setdefault(values["model"], set()).update(
+                {values["alias"]} if "alias" in values else ()
+            )
         if report.sound(key):
             models[name] = build.model(name, values, file, report)
     return models, registered
@@ -199,16 +262,38 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
     return msgspec.structs.replace(
         spec,
-        endpoints={name: endpoint for name, endpoint in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
-        rollouts={name: rollout for name, rollout in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
-        analyses={name: built for name, built in spec.analyses.items() if report.sound(f"experiments.{name}")},
+        endpoints={
+            name: endpoint
+            for name, endpoint in spec.endpoints.items()
+            if report.sound(f"endpoints.{name}")
+        },
+        rollouts={
+            name: rollout
+            for name, rollout in spec.rollouts.items()
+            if report.sound(f"rollouts.{name}")
+        },
+        analyses={
+            name: built
+            for name, built in spec.analyses.items()
+            if report.sound(f"experiments.{name}")
+        },
         experiments={
             name: built
             for name, built in spec.experiments.items()
             if report.sound(f"experiments.{name}") and report.sound(f"layers.{built.layer}")
         },
-        layers={name: layer for name, layer in spec.layers.items() if report.sound(f"layers.{name}")},
-        metrics={name: metric for name, metric in spec.metrics.items() if report.sound(f"metrics.{name}")},
-        monitors={name: monitor for name, monitor in spec.monitors.items() if report.sound(f"monitors.{name}")},
-        models={name: model for name, model in spec.models.items() if report.sound(f"{model.path}:")},
+        layers={
+            name: layer for name, layer in spec.layers.items() if report.sound(f"layers.{name}")
+        },
+        metrics={
+            name: metric for name, metric in spec.metrics.items() if report.sound(f"metrics.{name}")
+        },
+        monitors={
+            name: monitor
+            for name, monitor in spec.monitors.items()
+            if report.sound(f"monitors.{name}")
+        },
+        models={
+            name: model for name, model in spec.models.items() if report.sound(f"{model.path}:")
+        },
     )

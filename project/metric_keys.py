@@ -18,20 +18,29 @@ _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 def _counted(text: str) -> Total:
     """`click`: its events; `purchase.amount`: an attribute's values."""
     if not re.fullmatch(_COUNTED, text):
-        raise Mistake(f"{text!r} names nothing to add up", "write an event, or an attribute of one: click, purchase.amount")
+        raise Mistake(
+            f"{text!r} names nothing to add up",
+            "write an event, or an attribute of one: click, purchase.amount",
+        )
     event, _, attribute = text.partition(".")
     return Total(event=event, attribute=attribute or None)
 
 
 def _any(text: str) -> Total:
     if not re.fullmatch(NAME, text):
-        raise Mistake(f"{text!r} is not an event", f"any asks whether there was one: write any: {text.partition('.')[0] or 'purchase'}")
+        raise Mistake(
+            f"{text!r} is not an event",
+            f"any asks whether there was one: write any: {text.partition('.')[0] or 'purchase'}",
+        )
     return Total(event=text)
 
 
 def _rate(text: str) -> tuple[Total, Total]:
     if not re.fullmatch(_RATE, text):
-        raise Mistake(f"{text!r} is not a ratio of two totals", "write click / view, or sum view.seconds / view")
+        raise Mistake(
+            f"{text!r} is not a ratio of two totals",
+            "write click / view, or sum view.seconds / view",
+        )
     above, below = (_counted(re.sub("^sum +", "", part.strip())) for part in text.split("/"))
     return above, below
 
@@ -50,13 +59,29 @@ METRIC = Record(
             description="The share of units with at least one.",
         ),
         "rate": Key(
-            shape=Text(what="a ratio", pattern=_RATE, parse=_rate, example="sum view.seconds / view"),
+            shape=Text(
+                what="a ratio", pattern=_RATE, parse=_rate, example="sum view.seconds / view"
+            ),
             example="click / view",
             description="The ratio of two totals: click / view, sum view.seconds / view.",
         ),
-        "within": Key(shape=DAYS, description="How long from a unit's first exposure, in whole days. Default: to the last look."),
-        "before": Key(shape=DAYS, description="The same total in so many days before the first exposure, which reduces the variance."),
-        "at_most": Key(shape=Number(), example="50000", description="A unit's sum counts up to this."),
-        "goal": Key(shape=OneOf(words=("maximise", "minimise"), near={"maximize": "maximise", "minimize": "minimise"})),
+        "within": Key(
+            shape=DAYS,
+            description="How long from a unit's first exposure, in whole days. Default: to the last look.",
+        ),
+        "before": Key(
+            shape=DAYS,
+            description="The same total in so many days before the first exposure, which reduces the "
+            "variance.",
+        ),
+        "at_most": Key(
+            shape=Number(), example="50000", description="A unit's sum counts up to this."
+        ),
+        "goal": Key(
+            shape=OneOf(
+                words=("maximise", "minimise"),
+                near={"maximize": "maximise", "minimize": "minimise"},
+            )
+        ),
     },
 )

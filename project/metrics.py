@@ -1,4 +1,7 @@
-"""The figures that a gate may ask for, by name: `ndcg@10`, and `ndcg@10_vs_champion` for the difference to the champion's."""
+"""The figures that a gate may ask for, by name:
+
+`ndcg@10`, and `ndcg@10_vs_champion` for the difference to the champion's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def check_problem(name: str) -> tuple[str, str] | None:
     if re.fullmatch(CHECK, name):
         return None
     names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
-    remedy = did_you_mean(name, [*names, "leaks"]) or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}; and leaks"
+    remedy = (
+        did_you_mean(name, [*names, "leaks"])
+        or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}; and leaks"
+    )
     return f"{name} is not a key of a gate", remedy
 
 

@@ -1,13 +1,21 @@
 """The modules beside project.yaml: trainers, predictors, functions of steps.
 
-They are importable where one of them is about to run, and not before: a project may be somebody else's, and its folder may hold a file by
-the name of any library. So our own processes are started with Python's -P, too, which leaves the current folder out.
+They are importable where one of them is about to run, and not before: a project may be somebody
+else's, and its folder may hold a file by
+the name of any library. So our own processes are started with Python's -P, too, which leaves the
+current folder out.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import CodeType
 
@@ -17,14 +25,17 @@ _folders: set[str] = set()
 def importable(folder: str) -> None:
     """Let modules of a project's folder be imported, each from what its file holds now.
 
-    Python's own bytecode files tell two sources apart by length and second of writing. A trainer that was edited twice in a second would
+    Python's own bytecode files tell two sources apart by length and second of writing. A trainer
+    that was edited twice in a second would
     run as it was before, and its result would be kept under the new source's key.
     """
     if folder not in _folders:
         _folders.add(folder)
         if _finder not in sys.path_hooks:
             sys.path_hooks.insert(0, _finder)
-        for path in filter(_is_ours, list(sys.path_importer_cache)):  # a copy: other threads import meanwhile
+        for path in filter(
+            _is_ours, list(sys.path_importer_cache)
+        ):  # a copy: other threads import meanwhile
             del sys.path_importer_cache[path]
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -39,10 +50,14 @@ class _FromSource(SourceFileLoader):
 def _finder(path: str) -> FileFinder:
     if not _is_ours(path):
         raise ImportError(path)
-    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES))
+    return FileFinder(
+        path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES)
+    )
 
 
 def _is_ours(path: str) -> bool:
-    """In a project, and not in an environment that its folder holds: libraries may well use their bytecode."""
+    """In a project, and not in an environment that its folder holds: libraries may well use their
+    bytecode.
+    """
     places = {path, *map(str, Path(path).parents)}
     return bool(places & _folders) and "site-packages" not in Path(path).parts

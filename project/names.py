@@ -1,4 +1,6 @@
-"""What may be named how (PORTS.md, section 1, rule 3): the pattern, the lengths, the reserved words."""
+"""What may be named how (PORTS.md, section 1, rule 3): the pattern, the lengths, the reserved
+words.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,16 @@ NAME_LENGTH = 28
 OURS = "isthmus_"  # begins whatever Isthmus names inside SQL: aliases, CTEs, helper columns
 COLUMN_LENGTH = 63  # the shortest limit of a feature's name: SageMaker's 64, BigQuery's 300
 
-# Columns that our own tables add to an event's, an objective's or a view's (events/relations.py, feature_store/relations.py).
+# Columns that our own tables add to an event's, an objective's or a view's (events/relations.py,
+# feature_store/relations.py).
 OWN_COLUMNS = frozenset({
     "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source", "line", "correction",
     "stored_timestamp", "entity_key", "loaded_timestamp",
     "file_row_number",  # DuckDB's own, of a file that it reads
 })  # fmt: skip
 
-# Words that DuckDB 2.0, Athena (Trino) or BigQuery reserve: a table or column of such a name would need quotes somewhere.
+# Words that DuckDB 2.0, Athena (Trino) or BigQuery reserve: a table or column of such a name would
+# need quotes somewhere.
 SQL_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -44,9 +48,15 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
     if not re.fullmatch(NAME, name):
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
-        return f"{name!r} is not a name", f"use small letters, digits and single _ between them, a letter first{hint}"
+        return (
+            f"{name!r} is not a name",
+            f"use small letters, digits and single _ between them, a letter first{hint}",
+        )
     if name.startswith(OURS):
-        return f"names that begin with {OURS} are Isthmus's own", f"choose another name{_example(name)}"
+        return (
+            f"names that begin with {OURS} are Isthmus's own",
+            f"choose another name{_example(name)}",
+        )
     if len(name) > longest:
         return (
             f"the name has {len(name)} characters, more than {longest}",
@@ -93,6 +103,10 @@ def did_you_mean(word: str, known: Iterable[str], *, has: str | None = None) -> 
     parts = [f"did you mean {near}?"] if near else []
     if has is not None:
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        nothing = f"there are no {has.removesuffix(' are')} yet" if has.endswith(" are") else f"{has} none"
+        nothing = (
+            f"there are no {has.removesuffix(' are')} yet"
+            if has.endswith(" are")
+            else f"{has} none"
+        )
         parts.append(f"{has} {listed}" if names else nothing)
     return "   ".join(parts) or None

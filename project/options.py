@@ -1,4 +1,6 @@
-"""The keys of profiles.yaml: those of every target, those of an adapter, and the refusal of secrets."""
+"""The keys of profiles.yaml: those of every target, those of an adapter, and the refusal of
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,16 @@ from .report import Report, child
 from .shapes import FILLED, WRONG, Flag, Key, MapOf, OneOf, Record, Schema, Text
 
 _SECRET_KEY = re.compile(
-    r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file", re.IGNORECASE
+    r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file",
+    re.IGNORECASE,
 )
-_SECRET_VALUE = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])|-----BEGIN|\bya29\.|\bAIza[\w-]{30}")
-NO_SECRETS = "take it out: the SDK finds credentials by its own chain (environment, AWS profile, gcloud login), and this file is committed"
+_SECRET_VALUE = re.compile(
+    r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])|-----BEGIN|\bya29\.|\bAIza[\w-]{30}"
+)
+NO_SECRETS = (
+    "take it out: the SDK finds credentials by its own chain (environment, AWS profile, gcloud "
+    "login), and this file is committed"
+)
 
 
 def secret_key(name: str) -> bool:
@@ -37,7 +45,9 @@ def on_this_machine(url: str) -> bool:
 
 
 class _StandIn(msgspec.Struct, frozen=True):
-    """A server that stands for the cloud with `--offline`; one that is not on this machine must be allowed."""
+    """A server that stands for the cloud with `--offline`; one that is not on this machine must be
+    allowed.
+    """
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         server = _SERVER.read(node, key, report)
@@ -60,7 +70,10 @@ _LIMITS = Record(
     noun="budget",
     keys={
         "limit": Key(shape=_LIMIT, required=True, example="1.00 USD/h"),
-        "unknown": Key(shape=OneOf(words=("allow", "refuse")), description="What becomes of a plan whose price nobody knows (refuse)."),
+        "unknown": Key(
+            shape=OneOf(words=("allow", "refuse")),
+            description="What becomes of a plan whose price nobody knows (refuse).",
+        ),
     },
 )
 
@@ -79,7 +92,11 @@ _SERVER = Record(
     noun="offline",
     keys={
         "endpoint_url": Key(
-            shape=Text(what="a server's URL", pattern=r"https?://[^\s/@?#]+/?", example="http://127.0.0.1:4566"),
+            shape=Text(
+                what="a server's URL",
+                pattern=r"https?://[^\s/@?#]+/?",
+                example="http://127.0.0.1:4566",
+            ),
             required=True,
             example="http://127.0.0.1:4566",
         ),
@@ -91,11 +108,13 @@ _SERVER = Record(
 # Keys that several adapters have.
 OFFLINE = Key(
     shape=_StandIn(),
-    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` where it is not on this machine.",
+    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` "
+    "where it is not on this machine.",
 )
 BUDGET = Key(
     shape=_Budget(),
-    description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, unknown: allow}` says otherwise; "
+    description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, "
+    "unknown: allow}` says otherwise; "
     "so does a check for later data that costs more than an hour of it.",
 )
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
@@ -105,14 +124,17 @@ def adopted(native: Text, what: str) -> Key:
     """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
     return Key(
         shape=MapOf(of=native, names=name_problem),
-        description=f"Endpoints that stood before the project took them over: its name for each, and {what}.",
+        description="Endpoints that stood before the project took them over: its name for each, and "
+        f"{what}.",
     )
 
 
 def budget(profile: Profile) -> Decimal | None:
     """USD an hour; None: nobody set one."""
     written = profile.options.get("budget")
-    limit = str((written.get("limit") if isinstance(written, dict) else written) or "").removesuffix(" USD/h")
+    limit = str(
+        (written.get("limit") if isinstance(written, dict) else written) or ""
+    ).removesuffix(" USD/h")
     return Decimal(limit) if limit else None
 
 
@@ -146,9 +168,14 @@ def _server(text: str) -> str:
     """The URI of an MLflow server."""
     parts = urlsplit(text)
     if parts.username or parts.password:
-        raise Mistake("it holds a user's name", "take it out: MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+        raise Mistake(
+            "it holds a user's name",
+            "take it out: MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
     if not re.fullmatch(r"https?://[^\s?#]+", text):
-        raise Mistake(f"{text!r} is not the URI of an MLflow server", "write it like http://127.0.0.1:5000")
+        raise Mistake(
+            f"{text!r} is not the URI of an MLflow server", "write it like http://127.0.0.1:5000"
+        )
     return text.rstrip("/")
 
 
@@ -156,9 +183,15 @@ TRACKING = Record(
     noun="tracking",
     keys={
         "mlflow": Key(
-            shape=Text(what="the URI of an MLflow server", pattern=r"https?://[^\s@?#]+", parse=_server, example="http://127.0.0.1:5000"),
+            shape=Text(
+                what="the URI of an MLflow server",
+                pattern=r"https?://[^\s@?#]+",
+                parse=_server,
+                example="http://127.0.0.1:5000",
+            ),
             required=True,
-            description="The MLflow server to which training runs and the versions they made are copied as they end.",
+            description="The MLflow server to which training runs and the versions they made are copied "
+            "as they end.",
             example="http://127.0.0.1:5000",
         )
     },

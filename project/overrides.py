@@ -1,4 +1,6 @@
-"""`train --set parameters.C=1`: a configuration with some of its keys changed, read and judged as if its file said so."""
+"""`train --set parameters.C=1`: a configuration with some of its keys changed, read and judged as
+if its file said so.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ from .specs import Description, Model
 
 
 def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:
-    """`overrides` are KEY=VALUE, the key a path in the file (parameters.C, evaluate.forward), the value YAML.
+    """`overrides` are KEY=VALUE, the key a path in the file (parameters.C, evaluate.forward), the
+    value YAML.
 
-    Invalid: no KEY=VALUE, or nothing that a file could hold. ProjectError: as the file would be refused, the place being the override.
+    Invalid: no KEY=VALUE, or nothing that a file could hold. ProjectError: as the file would be
+    refused, the place being the override.
     """
     key, report = f"{model.path}:", Report()
     fenced = fence(Path(description.folder), description.spec.paths)
@@ -28,21 +32,30 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
         path, value = _split(override)
         node = _put(node, path, value, override)
     values = MODEL.read(node or yaml.scalar(""), key, report)
-    built = build.model(model.name, values, model.path, report) if values is not WRONG and report.sound(key) else None
+    built = (
+        build.model(model.name, values, model.path, report)
+        if values is not WRONG and report.sound(key)
+        else None
+    )
     if built is not None:
         references.model(built, description.spec, _declared(description), report)
         trainers.check(fenced, [built], report)
     problems = tuple(problem for problem in report.sorted() if problem.severity == "error")
     if problems or built is None:
         place = f"{model.path} --set {' --set '.join(overrides)}"
-        raise ProjectError(tuple(msgspec.structs.replace(problem, file=place, line=0) for problem in problems))
+        raise ProjectError(
+            tuple(msgspec.structs.replace(problem, file=place, line=0) for problem in problems)
+        )
     return built
 
 
 def _split(override: str) -> tuple[list[str], yaml.Node]:
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
-        raise Invalid(f"--set {override} is not KEY=VALUE", remedy="write a key of the configuration and its value: --set parameters.C=1")
+        raise Invalid(
+            f"--set {override} is not KEY=VALUE",
+            remedy="write a key of the configuration and its value: --set parameters.C=1",
+        )
     node, problems = yaml.read(text, "--set")
     if problems:
         raise Invalid(f"--set {override}: {problems[0].message}", remedy=problems[0].remedy)
@@ -56,12 +69,21 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):
         node = yaml.Mapping(entries={}, lines={}, line=0)
     if not isinstance(node, yaml.Mapping):
-        raise Invalid(f"--set {override}: what is above {path[0]} holds no keys", remedy="give the whole value: --set features=[a, b]")
+        raise Invalid(
+            f"--set {override}: what is above {path[0]} holds no keys",
+            remedy="give the whole value: --set features=[a, b]",
+        )
     first, *rest = path
     inner = _put(node.entries.get(first), rest, value, override)
-    return yaml.Mapping(entries=node.entries | {first: inner}, lines={first: node.line} | node.lines, line=node.line)
+    return yaml.Mapping(
+        entries=node.entries | {first: inner}, lines={first: node.line} | node.lines, line=node.line
+    )
 
 
 def _declared(description: Description) -> references.Declared:
     spec = description.spec
-    return references.Declared(events=tuple(spec.events), objectives=tuple(spec.objectives), feature_views=tuple(spec.feature_views))
+    return references.Declared(
+        events=tuple(spec.events),
+        objectives=tuple(spec.objectives),
+        feature_views=tuple(spec.feature_views),
+    )

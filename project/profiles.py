@@ -15,7 +15,16 @@ from ..target import Adapter, Offline, Profile
 from . import files, variables, yaml
 from .fence import Fence
 from .names import TARGET, did_you_mean
-from .options import COMMON, NO_SECRETS, TOP, TRACKING, keys_of, secret_key, secret_value, target_record
+from .options import (
+    COMMON,
+    NO_SECRETS,
+    TOP,
+    TRACKING,
+    keys_of,
+    secret_key,
+    secret_value,
+    target_record,
+)
 from .report import Report, child, item
 from .shapes import Folder, Record, mapping
 from .specs import Description
@@ -32,7 +41,8 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
-    """The targets of profiles.yaml whose variables are set, and the default one, which is always there. ProjectError with every error.
+    """The targets of profiles.yaml whose variables are set, and the default one, which is always
+    there. ProjectError with every error.
 
     `complete`: a variable that is not set is an error, too.
     """
@@ -49,15 +59,20 @@ def profile(
 ) -> Profile:
     """One target (None: the default), with `options` laid over its own.
 
-    Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the server that the target's key `offline`
+    Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the
+    server that the target's key `offline`
     names, if any.
 
-    NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
+    NotFound for an unknown target; Invalid for an option that its adapter does not have;
+    Unsupported for a cloud without an offline stack.
     """
     known = _read(description, used=lambda default: (target or default,))
     name = target or known.default
     if name not in known.targets:
-        raise NotFound(f"there is no target {name} in {FILE}", remedy=did_you_mean(name, known.targets, has="targets are"))
+        raise NotFound(
+            f"there is no target {name} in {FILE}",
+            remedy=did_you_mean(name, known.targets, has="targets are"),
+        )
     chosen = known.targets[name]
     adapter = installed.adapter(chosen.adapter)
     merged = chosen.options | _checked(chosen, adapter, options)
@@ -69,12 +84,19 @@ def profile(
                 capability="offline",
                 remedy=f"leave --offline out, or use --target {DEFAULT}",
             )
-        merged |= stack(adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None)
-    return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
+        merged |= stack(
+            adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None
+        )
+    return msgspec.structs.replace(
+        chosen, options=_with_folders(adapter, merged, Path(description.folder))
+    )
 
 
 def mlflow(description: Description) -> str | None:
-    """The URI of the MLflow server that `tracking` names. ProjectError where its variable is not set."""
+    """The URI of the MLflow server that `tracking` names.
+
+    ProjectError where its variable is not set.
+    """
     return _read(description, used=lambda _default: (), tracked=True).mlflow
 
 
@@ -99,10 +121,16 @@ def check(
 ) -> Profiles:
     """The targets of the file's text (None: there is no file), with what is wrong with it reported.
 
-    `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all. The others without theirs are left out.
+    `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all.
+    The others without theirs are left out.
     `tracked`: those of `tracking` must be, too.
     """
-    default = Profile(name=DEFAULT, adapter=DEFAULT, project=project, options=_with_folders(installed.adapter(DEFAULT), {}, folder))
+    default = Profile(
+        name=DEFAULT,
+        adapter=DEFAULT,
+        project=project,
+        options=_with_folders(installed.adapter(DEFAULT), {}, folder),
+    )
     nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
     node = None if text is None else files.read_tree(text, FILE, _PREFIX, report)
     if node is None:
@@ -110,17 +138,25 @@ def check(
     top = mapping(_without_secrets(node, _PREFIX, report), _PREFIX, report) or {}
     for key in top:
         if key not in TOP:
-            report.add(child(_PREFIX, key), f"{key} is not a key of {FILE}", did_you_mean(key, TOP, has="it has"))
+            report.add(
+                child(_PREFIX, key),
+                f"{key} is not a key of {FILE}",
+                did_you_mean(key, TOP, has="it has"),
+            )
     targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
     sound = {DEFAULT: default}
     chosen = _default(top, targets, report)
     needed = tuple(targets) if used is None else used(chosen)
     for name in targets:
-        if name not in needed and any(variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()):
+        if name not in needed and any(
+            variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()
+        ):
             continue
         if target := _target(name, targets, project, folder, report):
             sound[name] = target
-    return Profiles(default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None))
+    return Profiles(
+        default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None)
+    )
 
 
 def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
@@ -132,9 +168,21 @@ def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> st
     return values.get("mlflow") if isinstance(values, dict) else None
 
 
-def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None, tracked: bool = False) -> Profiles:
+def _read(
+    description: Description,
+    *,
+    used: Callable[[str], tuple[str, ...]] | None,
+    tracked: bool = False,
+) -> Profiles:
     report = Report()
-    known = check(description.profiles, Path(description.folder), description.spec.name, report, used=used, tracked=tracked)
+    known = check(
+        description.profiles,
+        Path(description.folder),
+        description.spec.name,
+        report,
+        used=used,
+        tracked=tracked,
+    )
     if report.problems:
         raise ProjectError(report.sorted())
     return known
@@ -147,15 +195,25 @@ def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], rep
     name = node.text if isinstance(node, yaml.Scalar) else ""
     names = tuple(dict.fromkeys((DEFAULT, *targets)))
     if name not in names:
-        report.add(child(_PREFIX, "default"), f"{name or 'this'} is not a target", did_you_mean(name, names, has="targets are"))
+        report.add(
+            child(_PREFIX, "default"),
+            f"{name or 'this'} is not a target",
+            did_you_mean(name, names, has="targets are"),
+        )
         return DEFAULT
     return name
 
 
-def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report) -> Profile | None:
+def _target(
+    name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
+) -> Profile | None:
     key = child(f"{_PREFIX}targets", name)
     if not re.fullmatch(TARGET, name):
-        report.add(key, f"{name!r} is not a name", "use small letters, digits and single - or _ between them, a letter first")
+        report.add(
+            key,
+            f"{name!r} is not a name",
+            "use small letters, digits and single - or _ between them, a letter first",
+        )
     chain = _chain(name, targets, key, report)
     if chain is None:
         return None
@@ -173,23 +231,40 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
     options: dict[str, Any] = {}
     for link in reversed(chain):
         place = child(f"{_PREFIX}targets", link)
-        own = record.read(variables.substitute(targets[link], place, report) or yaml.scalar(""), place, report)
-        options |= {k: v for k, v in (own if isinstance(own, dict) else {}).items() if k not in COMMON}
-    return Profile(name=name, adapter=adapter.name, project=project, options=_with_folders(adapter, options, folder))
+        own = record.read(
+            variables.substitute(targets[link], place, report) or yaml.scalar(""), place, report
+        )
+        options |= {
+            k: v for k, v in (own if isinstance(own, dict) else {}).items() if k not in COMMON
+        }
+    return Profile(
+        name=name,
+        adapter=adapter.name,
+        project=project,
+        options=_with_folders(adapter, options, folder),
+    )
 
 
-def _chain(name: str, targets: Mapping[str, yaml.Node], key: str, report: Report) -> list[str] | None:
+def _chain(
+    name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
+) -> list[str] | None:
     """The target and what it extends, nearest first."""
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
             if chain == [name]:
-                report.add(child(key, "extends"), f"{parent} is not a target", did_you_mean(parent, targets, has="targets are"))
+                report.add(
+                    child(key, "extends"),
+                    f"{parent} is not a target",
+                    did_you_mean(parent, targets, has="targets are"),
+                )
             return None
         if parent in chain:
             circle = " -> ".join([*chain[chain.index(parent) :], parent])
             if parent == name == min(chain):  # of a circle one line is enough
-                report.add(child(key, "extends"), f"it extends itself: {circle}", "take one extends out")
+                report.add(
+                    child(key, "extends"), f"it extends itself: {circle}", "take one extends out"
+                )
             return None
         chain.append(parent)
     return chain
@@ -205,11 +280,17 @@ def _scalar(node: yaml.Node, name: str) -> str:
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
 
-def _adapter(chain: list[str], targets: Mapping[str, yaml.Node], report: Report) -> tuple[Adapter, Record] | None:
-    """What is installed under the chain's name, and its keys; None when nothing is, or it cannot be loaded: told where the name stands."""
+def _adapter(
+    chain: list[str], targets: Mapping[str, yaml.Node], report: Report
+) -> tuple[Adapter, Record] | None:
+    """What is installed under the chain's name, and its keys; None when nothing is, or it cannot be
+    loaded: told where the name stands.
+    """
     name = _adapter_name(chain, targets)
     target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])
-    key = child(f"{_PREFIX}targets", target) + (".adapter" if _scalar(targets[target], "adapter") else "")
+    key = child(f"{_PREFIX}targets", target) + (
+        ".adapter" if _scalar(targets[target], "adapter") else ""
+    )
     try:
         adapter = installed.adapter(name)
         return adapter, target_record(adapter)
@@ -225,13 +306,21 @@ def _adapter(chain: list[str], targets: Mapping[str, yaml.Node], report: Report)
 def folders(chosen: Profile) -> tuple[Path, ...]:
     """The folders of this machine in which a target keeps things."""
     keys = keys_of(installed.adapter(chosen.adapter))
-    return tuple(Path(chosen.options[name]) for name, key in keys.items() if isinstance(key.shape, Folder) and name in chosen.options)
+    return tuple(
+        Path(chosen.options[name])
+        for name, key in keys.items()
+        if isinstance(key.shape, Folder) and name in chosen.options
+    )
 
 
 def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
     """The options with every folder as an absolute path."""
-    folders = {name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)}
-    return options | {name: shape.resolve(options.get(name), project) for name, shape in folders.items()}
+    folders = {
+        name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)
+    }
+    return options | {
+        name: shape.resolve(options.get(name), project) for name, shape in folders.items()
+    }
 
 
 def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
@@ -241,13 +330,18 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
             raise Invalid(f"{name} looks like a secret; options hold none", remedy=NO_SECRETS)
         if name not in keys:
             raise Invalid(
-                f"{name} is not an option of target {chosen.name} ({adapter.name})", remedy=did_you_mean(name, keys, has="options are")
+                f"{name} is not an option of target {chosen.name} ({adapter.name})",
+                remedy=did_you_mean(name, keys, has="options are"),
             )
-    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in options.items()
+    }
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Report what looks like a secret and drop it, so that nothing else is said of it and its value is never repeated."""
+    """Report what looks like a secret and drop it, so that nothing else is said of it and its value
+    is never repeated.
+    """
     if isinstance(node, yaml.Mapping):
         harmless: dict[str, yaml.Node] = {}
         for name, value in node.entries.items():
@@ -259,7 +353,10 @@ def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
                 harmless[name] = _without_secrets(value, child(key, name), report)
         return yaml.Mapping(entries=harmless, lines=node.lines, line=node.line)
     if isinstance(node, yaml.Sequence):
-        items = [_without_secrets(value, item(key, position), report) for position, value in enumerate(node.items)]
+        items = [
+            _without_secrets(value, item(key, position), report)
+            for position, value in enumerate(node.items)
+        ]
         return yaml.Sequence(items=tuple(items), line=node.line)
     if secret_value(node.text):
         report.add(key, "its value looks like a secret", NO_SECRETS)

@@ -1,4 +1,7 @@
-"""How quantities are written: 30m, 5%, 2019-11-24 .. 2019-11-30, click / impression. Each raises Mistake with what to write instead."""
+"""How quantities are written: 30m, 5%, 2019-11-24 .. 2019-11-30, click / impression.
+
+Each raises Mistake with what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from ..times import midnight, utc_milliseconds
 DURATION = r"[1-9][0-9]{0,8}[smhdw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"
 WINDOW = r"[0-9]{4}-[0-9]{2}-[0-9]{2} *\.\. *[0-9]{4}-[0-9]{2}-[0-9]{2}"
-MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+MOMENT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T "
+    r"][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 LATENCY = r"[0-9]{1,7}(\.[0-9]{1,6})?(ms|s)"
 HOURS = r"[0-2][0-9]:[0-5][0-9] *- *[0-2][0-9]:[0-5][0-9]"
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -36,7 +42,10 @@ def duration(text: str) -> timedelta:
     if not re.fullmatch(DURATION, text):
         if re.fullmatch(r"[0-9]+", text) and int(text[:9]):
             raise Mistake(f"{text} has no unit", f"write {text}s, {text}m, {text}h or {text}d")
-        raise Mistake(f"{text!r} is not a duration", "write a whole number above 0 and a unit, s m h d or w: 30m, 24h, 7d")
+        raise Mistake(
+            f"{text!r} is not a duration",
+            "write a whole number above 0 and a unit, s m h d or w: 30m, 24h, 7d",
+        )
     seconds = int(text[:-1]) * _UNITS[text[-1]]
     if seconds > _LONGEST.total_seconds():
         raise Mistake(f"{text} is longer than ten years", "write a shorter one")
@@ -44,9 +53,14 @@ def duration(text: str) -> timedelta:
 
 
 def duration_text(value: timedelta) -> str:
-    """The shortest way to write it: `duration(duration_text(d)) == d` for whole positive seconds."""
+    """The shortest way to write it:
+
+    `duration(duration_text(d)) == d` for whole positive seconds.
+    """
     seconds = int(value.total_seconds())
-    unit = next(unit for unit, size in _UNITS.items() if seconds % size == 0 and unit != "w")  # people say 7d, not 1w
+    unit = next(
+        unit for unit, size in _UNITS.items() if seconds % size == 0 and unit != "w"
+    )  # people say 7d, not 1w
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
@@ -71,7 +85,11 @@ def percent(text: str) -> Decimal:
 
 def share(text: str) -> Decimal:
     """A traffic share in percent: `90` or `90%`. Shares sum to 100, which catches fractions."""
-    return percent(text if text.endswith("%") else f"{text}%") if re.match(r"[0-9]", text) else percent(text)
+    return (
+        percent(text if text.endswith("%") else f"{text}%")
+        if re.match(r"[0-9]", text)
+        else percent(text)
+    )
 
 
 def moment(text: str) -> datetime:
@@ -84,11 +102,15 @@ def moment(text: str) -> datetime:
     try:
         return utc_milliseconds(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
-        raise Mistake(f"{text} is not a time: {error}", "write it as 2019-12-01T00:00:00Z") from None
+        raise Mistake(
+            f"{text} is not a time: {error}", "write it as 2019-12-01T00:00:00Z"
+        ) from None
 
 
 def window(text: str) -> tuple[datetime, datetime] | timedelta:
-    """Days, both included (`2019-11-24 .. 2019-11-30` is [24 Nov 00:00, 1 Dec 00:00) UTC), or a length back from now (`28d`)."""
+    """Days, both included (`2019-11-24 .. 2019-11-30` is [24 Nov 00:00, 1 Dec 00:00) UTC), or a
+    length back from now (`28d`).
+    """
     if ".." not in text:
         try:
             return duration(text)
@@ -110,7 +132,10 @@ def window(text: str) -> tuple[datetime, datetime] | timedelta:
 def rate(text: str) -> tuple[str, str]:
     """`click / impression` -> (outcome, exposure)."""
     if not re.fullmatch(RATE, text):
-        raise Mistake(f"{text!r} is not a rate", "write the outcome's event, a slash, the exposure's event: click / impression")
+        raise Mistake(
+            f"{text!r} is not a rate",
+            "write the outcome's event, a slash, the exposure's event: click / impression",
+        )
     outcome, exposure = (part.strip() for part in text.split("/"))
     return outcome, exposure
 
@@ -119,13 +144,19 @@ def latency(text: str) -> float:
     """`50ms` or `1.2s` -> ms, above 0."""
     if not re.fullmatch(LATENCY, text) or not float(text.rstrip("ms")):
         raise Mistake(f"{text!r} is not a latency", "write a number above 0 and ms or s: 50ms")
-    return float(text.removesuffix("ms")) if text.endswith("ms") else 1000 * float(text.removesuffix("s"))
+    return (
+        float(text.removesuffix("ms"))
+        if text.endswith("ms")
+        else 1000 * float(text.removesuffix("s"))
+    )
 
 
 def weekdays(text: str) -> tuple[int, ...]:
     """`mon-fri`, `mon, wed-fri`, `sat-mon` -> days, 0 being Monday."""
     if not re.fullmatch(WEEKDAYS, text):
-        raise Mistake(f"{text!r} are not days of a week", f"write mon-fri, or some of {', '.join(_DAY_NAMES)}")
+        raise Mistake(
+            f"{text!r} are not days of a week", f"write mon-fri, or some of {', '.join(_DAY_NAMES)}"
+        )
     days: set[int] = set()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
@@ -140,7 +171,9 @@ def hours(text: str) -> tuple[int, int]:
         raise Mistake(f"{text!r} are not hours of a day", 'write them as "09:00-17:00"')
     start, end = (60 * int(part[:2]) + int(part[3:]) for part in map(str.strip, text.split("-")))
     if not start < end <= 24 * 60:
-        raise Mistake(f"{text}: the end is not after the start, within one day", 'write them as "09:00-17:00"')
+        raise Mistake(
+            f"{text}: the end is not after the start, within one day", 'write them as "09:00-17:00"'
+        )
     return start, end
 
 
@@ -153,7 +186,10 @@ def zone(text: str) -> str:
     except (ValueError, OSError, KeyError):  # the last one: ZoneInfoNotFoundError
         from .names import did_you_mean
 
-        remedy = did_you_mean(text, sorted(available_timezones())) or "write a name of the IANA database: Asia/Tokyo, Europe/Paris, UTC"
+        remedy = (
+            did_you_mean(text, sorted(available_timezones()))
+            or "write a name of the IANA database: Asia/Tokyo, Europe/Paris, UTC"
+        )
         raise Mistake(f"{text!r} is not a time zone", remedy) from None
     return text
 

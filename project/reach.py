@@ -1,4 +1,6 @@
-"""How an event comes to the unit that an experiment assigns: by its own attribute, by the exposure, or by an event that it refers to."""
+"""How an event comes to the unit that an experiment assigns: by its own attribute, by the exposure,
+or by an event that it refers to.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """The attributes to follow: `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
+    """The attributes to follow:
+
+    `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
 
     The shortest path there is; None: none.
     """
@@ -30,16 +34,28 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
 
 
 def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """The attributes to follow from an event to the exposure that it followed, whatever else says its unit. None: it does not say."""
+    """The attributes to follow from an event to the exposure that it followed, whatever else says
+    its unit. None: it does not say.
+    """
     return path(event, "", events)
 
 
 def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
-    """The path with the event that has each attribute: `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one."""
+    """The path with the event that has each attribute:
+
+    `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one.
+    """
     followed: list[tuple[str, str]] = []
     for name in path(event, unit, events) or ():
         followed.append((event, name))
-        event = next((attribute.event for attribute in events[event].attributes if attribute.name == name and attribute.event), event)
+        event = next(
+            (
+                attribute.event
+                for attribute in events[event].attributes
+                if attribute.name == name and attribute.event
+            ),
+            event,
+        )
     return tuple(followed)
 
 

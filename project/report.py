@@ -1,4 +1,6 @@
-"""Everything that is wrong, collected with its place, so that all of a project's mistakes are told at once."""
+"""Everything that is wrong, collected with its place, so that all of a project's mistakes are told
+at once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from .yaml import Mapping, Node, Sequence
 
 
 def child(key: str, name: str) -> str:
-    """`events` + `click` -> `events.click`; directly below a file's prefix (`models/logistic.yaml:`) without a dot."""
+    """`events` + `click` -> `events.click`; directly below a file's prefix
+    (`models/logistic.yaml:`) without a dot.
+    """
     return f"{key}{name}" if not key or key.endswith(":") else f"{key}.{name}"
 
 
@@ -21,7 +25,10 @@ def item(key: str, position: int) -> str:
 
 @final
 class Report:
-    """Keys are those of `Description.places`: `events.click.owner`, `models/logistic.yaml:features[2]`; "" is project.yaml."""
+    """Keys are those of `Description.places`:
+
+    `events.click.owner`, `models/logistic.yaml:features[2]`; "" is project.yaml.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -38,16 +45,24 @@ class Report:
             for position, value in enumerate(node.items):
                 self.locate(item(key, position), value, file)
 
-    def add(self, key: str, message: str, remedy: str | None = None, *, severity: str = "error") -> None:
+    def add(
+        self, key: str, message: str, remedy: str | None = None, *, severity: str = "error"
+    ) -> None:
         """A problem at a key, or at the nearest thing above it that is written down."""
         place = self._place(key)
         shown = key.rsplit(":", 1)[-1]
         text = f"{shown}: {message}" if shown else message
         if severity == "error":
             self._wrong.append(key)
-        self.problems.append(Problem(file=place.file, line=place.line, message=text, remedy=remedy, severity=severity))
+        self.problems.append(
+            Problem(
+                file=place.file, line=place.line, message=text, remedy=remedy, severity=severity
+            )
+        )
 
-    def add_file(self, file: str, message: str, remedy: str | None = None, *, line: int = 0) -> None:
+    def add_file(
+        self, file: str, message: str, remedy: str | None = None, *, line: int = 0
+    ) -> None:
         """A problem of a file that is not YAML."""
         self._wrong.append(f"{file}:")
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
@@ -67,7 +82,12 @@ class Report:
     def sorted(self) -> tuple[Problem, ...]:
         """Errors first, project.yaml before the other files, then by file and line; each once."""
         once = dict.fromkeys(self.problems)
-        return tuple(sorted(once, key=lambda p: (p.severity != "error", p.file != "project.yaml", p.file, p.line)))
+        return tuple(
+            sorted(
+                once,
+                key=lambda p: (p.severity != "error", p.file != "project.yaml", p.file, p.line),
+            )
+        )
 
     def _place(self, key: str) -> Place:
         while key not in self.places:
@@ -93,11 +113,15 @@ def place(description: Description, key: str) -> Place:
     return description.places[key]
 
 
-def problem_at(description: Description, key: str, message: str, remedy: str | None = None) -> Problem:
+def problem_at(
+    description: Description, key: str, message: str, remedy: str | None = None
+) -> Problem:
     """Of a key of a project that was read already."""
     at = place(description, key)
     return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy)
 
 
 def _below(key: str, above: str) -> bool:
-    return key == above or (key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".["))
+    return key == above or (
+        key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".[")
+    )

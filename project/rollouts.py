@@ -1,4 +1,6 @@
-"""The section `rollouts:` -> Rollouts with every step written out, and what they say of the rest of the project."""
+"""The section `rollouts:` -> Rollouts with every step written out, and what they say of the rest of
+the project.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,27 @@ _STEPS_OF = {"canary": ("steps",), "linear": ("step", "every"), "blue_green": ("
 
 
 def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) -> Rollout:
-    """Of the endpoint of this name, if it is sound: a linear rollout begins above the share that it declares for the new variant."""
+    """Of the endpoint of this name, if it is sound: a linear rollout begins above the share that it
+    declares for the new variant.
+    """
     key = f"rollouts.{name}"
     to = values.get("to", "challenger")
-    initial = sum((variant.traffic for variant in endpoint.variants if variant.name == to), Decimal(0)) if endpoint else Decimal(0)
-    fields: Values = {field: values[field] for field in ("to", "failure_limit", "on_drift", "capacity") if field in values}
+    initial = (
+        sum((variant.traffic for variant in endpoint.variants if variant.name == to), Decimal(0))
+        if endpoint
+        else Decimal(0)
+    )
+    fields: Values = {
+        field: values[field]
+        for field in ("to", "failure_limit", "on_drift", "capacity")
+        if field in values
+    }
     if "from" in values:
         fields["source"] = values["from"]
     if "false_alarm" in values:
-        fields["false_alarm"] = _false_alarm(values["false_alarm"], child(key, "false_alarm"), report)
+        fields["false_alarm"] = _false_alarm(
+            values["false_alarm"], child(key, "false_alarm"), report
+        )
     for hold in msgspec.structs.fields(Rollout):
         if hold.name in ("on_no_data", "on_inconclusive") and hold.name in values:
             fields[hold.name] = msgspec.structs.replace(hold.default, **values[hold.name])
@@ -70,13 +84,19 @@ def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> No
     for other, names in _STEPS_OF.items():
         for name in names:
             if other == strategy and name not in values:
-                report.add(key, f"{name} is missing, which {strategy} needs", f"write {name}: {ROLLOUT.keys[name].example}")
+                report.add(
+                    key,
+                    f"{name} is missing, which {strategy} needs",
+                    f"write {name}: {ROLLOUT.keys[name].example}",
+                )
             elif other != strategy and name in values:
                 message = f"{name} is of strategy {other}, and this one is {strategy}"
                 report.add(child(key, name), message, f"write strategy: {other}, or take it out")
 
 
-def _linear(step: Decimal, every: timedelta, initial: Decimal, key: str, report: Report) -> tuple[RolloutStep, ...]:
+def _linear(
+    step: Decimal, every: timedelta, initial: Decimal, key: str, report: Report
+) -> tuple[RolloutStep, ...]:
     if not 1 <= step <= _ALL:
         report.add(key, f"a step of {step:f} %", "write one from 1 to 100")
         return ()
@@ -85,7 +105,11 @@ def _linear(step: Decimal, every: timedelta, initial: Decimal, key: str, report:
         initial = min(initial + step, _ALL)
         shares.append(initial)
     if not shares:
-        report.add(key, "the new variant is declared with 100 % already", "declare less for it, or write steps:")
+        report.add(
+            key,
+            "the new variant is declared with 100 % already",
+            "declare less for it, or write steps:",
+        )
     return tuple(RolloutStep(traffic=share, bake=every) for share in shares)
 
 
@@ -94,7 +118,9 @@ def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
     minutes, rest = divmod(bake, timedelta(minutes=1))
     if rest:
         near = f"{minutes}m or {minutes + 1}m" if minutes else "1m"
-        report.add(key, f"{quantities.duration_text(bake)} is not in whole minutes", f"write {near}")
+        report.add(
+            key, f"{quantities.duration_text(bake)} is not in whole minutes", f"write {near}"
+        )
 
 
 def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
@@ -102,9 +128,15 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
     for position, step in enumerate(steps):
         _whole_minutes(step.bake, child(item(key, position), "bake"), report)
         if step.traffic <= before:
-            message = "a step to 0 % is none" if not before else f"{step.traffic:f} % is not above the {before:f} % of the step before it"
+            message = (
+                "a step to 0 % is none"
+                if not before
+                else f"{step.traffic:f} % is not above the {before:f} % of the step before it"
+            )
             report.add(
-                child(item(key, position), "traffic"), message, f"write a share above {before:f} and up to 100, or take the step out"
+                child(item(key, position), "traffic"),
+                message,
+                f"write a share above {before:f} and up to 100, or take the step out",
             )
             return
         before = step.traffic
@@ -116,7 +148,11 @@ def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Gu
     for position, about in enumerate(entries):
         guardrail = _guardrail(about, item(key, position), report)
         if guardrail is not None and guardrail.name in guardrails:
-            report.add(item(key, position), f"a second {guardrail.kind} of {guardrail.metric}", "keep one of the two")
+            report.add(
+                item(key, position),
+                f"a second {guardrail.kind} of {guardrail.metric}",
+                "keep one of the two",
+            )
         elif guardrail is not None:
             guardrails[guardrail.name] = guardrail
     return tuple(guardrails.values())
@@ -125,16 +161,28 @@ def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Gu
 def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
     metric, limits = about["metric"], [name for name in LIMITS if name in about]
     possible = METRICS[metric].limits
-    example = {"rate": "max: 1%", "latency": "max_ratio: 1.2", "score": "max_shift: 10%"}[METRICS[metric].kind]
+    example = {"rate": "max: 1%", "latency": "max_ratio: 1.2", "score": "max_shift: 10%"}[
+        METRICS[metric].kind
+    ]
     if not limits:
         report.add(key, f"{metric} needs {_or(possible)}", f"write {example}")
     elif len(limits) > 1:
-        report.add(key, f"{' and '.join(limits)}: a guardrail has one limit", f"write two: {{metric: {metric}, {example}}}")
+        report.add(
+            key,
+            f"{' and '.join(limits)}: a guardrail has one limit",
+            f"write two: {{metric: {metric}, {example}}}",
+        )
     elif limits[0] not in possible:
-        report.add(child(key, limits[0]), f"{metric} has no {limits[0]}", f"it has {_or(possible)}: write {example}")
+        report.add(
+            child(key, limits[0]),
+            f"{metric} has no {limits[0]}",
+            f"it has {_or(possible)}: write {example}",
+        )
     else:
         name = limits[0]
-        fields: Values = {field: about[field] for field in ("min_requests", "dry_run") if field in about}
+        fields: Values = {
+            field: about[field] for field in ("min_requests", "dry_run") if field in about
+        }
         fields[name] = _limit(metric, name, about[name], child(key, name), report)
         return Guardrail(metric=metric, **fields)
     return None
@@ -146,21 +194,38 @@ def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> floa
         return float(value)
     percent, wanted = isinstance(value, Decimal), METRICS[metric].kind != "latency"
     if percent != wanted:
-        report.add(key, f"{metric} is {'a part of the requests' if wanted else 'a time'}", f"write {name}: {'1%' if wanted else '50ms'}")
+        report.add(
+            key,
+            f"{metric} is {'a part of the requests' if wanted else 'a time'}",
+            f"write {name}: {'1%' if wanted else '50ms'}",
+        )
     elif percent and not 0 < value < _ALL:
-        report.add(key, f"{value:f}% can never be shown to be exceeded, or always is", "write a percentage above 0% and below 100%")
+        report.add(
+            key,
+            f"{value:f}% can never be shown to be exceeded, or always is",
+            "write a percentage above 0% and below 100%",
+        )
     return float(value / 100 if percent else value)
 
 
 def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
     if not 0 < percent <= 50:
-        report.add(key, f"{percent:f}% is not a chance that one can accept", "write a percentage above 0% and up to 50%: 5%")
+        report.add(
+            key,
+            f"{percent:f}% is not a chance that one can accept",
+            "write a percentage above 0% and up to 50%: 5%",
+        )
     return float(percent / 100)
 
 
 def _office_hours(about: Values) -> OfficeHours:
     start, end = about.get("hours", (0, 24 * 60))
-    return OfficeHours(zone=about["zone"], start=start, end=end, **({"days": about["days"]} if "days" in about else {}))
+    return OfficeHours(
+        zone=about["zone"],
+        start=start,
+        end=end,
+        **({"days": about["days"]} if "days" in about else {}),
+    )
 
 
 def _or(words: Sequence[str]) -> str:
@@ -175,7 +240,9 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report: Report) -> None:
     key = f"rollouts.{rollout.endpoint}"
-    known(rollout.endpoint, declared.endpoints, key, report, noun="an endpoint", has="endpoints are")
+    known(
+        rollout.endpoint, declared.endpoints, key, report, noun="an endpoint", has="endpoints are"
+    )
     if rollout.source == rollout.to:
         report.add(key, f"from and to are both {rollout.to}", "name two variants")
     if spec.now is not None:
@@ -183,7 +250,8 @@ def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report:
             if METRICS[guardrail.metric].kind == "score":
                 report.add(
                     item(f"{key}.guardrails", position),
-                    f"{guardrail.metric} reads the exposures of the last minutes, and with now: theirs are the old log's",
+                    f"{guardrail.metric} reads the exposures of the last minutes, and with "
+                    "now: theirs are the old log's",
                     "take it out, or leave now: out, as live projects do",
                 )
     if (endpoint := spec.endpoints.get(rollout.endpoint)) is not None:
@@ -194,22 +262,27 @@ def _variants(rollout: Rollout, endpoint: Endpoint, key: str, report: Report) ->
     shares = {variant.name: variant.traffic for variant in endpoint.variants}
     has = f"{endpoint.name} has"
     both = [
-        known(variant, shares, child(key, side), report, noun=f"a variant of {endpoint.name}", has=has)
+        known(
+            variant, shares, child(key, side), report, noun=f"a variant of {endpoint.name}", has=has
+        )
         for side, variant in (("from", rollout.source), ("to", rollout.to))
     ]
     for other, share in shares.items():
         if other not in (rollout.source, rollout.to) and share:
             report.add(
                 key,
-                f"{other} is declared with {share.normalize():f} %, and only {rollout.source} and {rollout.to} may have any",
+                f"{other} is declared with {share.normalize():f} %, and only "
+                f"{rollout.source} and {rollout.to} may have any",
                 f"before it starts: isthmus traffic {endpoint.name} {other}=0",
                 severity="warning",
             )
     if all(both) and rollout.steps and rollout.steps[0].traffic <= shares[rollout.to]:
         report.add(
             f"{key}.steps[0].traffic",
-            f"{rollout.steps[0].traffic:f} % is not above the {shares[rollout.to].normalize():f} % that {rollout.to} is declared with",
-            f"write a step above it, or before it starts: isthmus traffic {endpoint.name} {rollout.to}=0",
+            f"{rollout.steps[0].traffic:f} % is not above the "
+            f"{shares[rollout.to].normalize():f} % that {rollout.to} is declared with",
+            f"write a step above it, or before it starts: isthmus traffic {endpoint.name} "
+            f"{rollout.to}=0",
             severity="warning",
         )
     if not rollout.guardrails:

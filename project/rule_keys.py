@@ -13,7 +13,20 @@ from .experiment_keys import Targeted
 from .names import NAME, did_you_mean
 from .quantities import Mistake
 from .report import Report, child
-from .shapes import WRONG, Free, Key, ListOf, MapOf, Number, OneOf, Record, Schema, Text, mapping, shown
+from .shapes import (
+    WRONG,
+    Free,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    OneOf,
+    Record,
+    Schema,
+    Text,
+    mapping,
+    shown,
+)
 
 FEATURE = rf"{NAME}(\.{NAME})?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -24,7 +37,10 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 def feature_problem(name: str) -> tuple[str, str] | None:
     """Of what a rule reads of a candidate."""
     if not re.fullmatch(FEATURE, name):
-        return f"{name!r} names nothing of a candidate", "write view.feature, such as item_profile.item_kind, or an entity's key"
+        return (
+            f"{name!r} names nothing of a candidate",
+            "write view.feature, such as item_profile.item_kind, or an entity's key",
+        )
     return None
 
 
@@ -54,7 +70,11 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(node, yaml.Scalar) and re.fullmatch(_PARAMETER, node.text):
             return node.text
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str):
-            report.add(key, f"{shown(node)} is not a number", "write a number, or $ and the name of a parameter: $ad_boost")
+            report.add(
+                key,
+                f"{shown(node)} is not a number",
+                "write a number, or $ and the name of a parameter: $ad_boost",
+            )
             return WRONG
         return self._number.read(node, key, report)
 
@@ -75,18 +95,34 @@ def _length(text: str) -> timedelta:
 
 _LENGTH = Text(what="a length of time", pattern=quantities.DURATION, parse=_length, example="24h")
 _WHERE = MapOf(of=Targeted(), names=feature_problem, pattern=FEATURE, least=1)
-_MOMENT = Text(what="a day or a time", pattern=f"{_DAY}|{quantities.MOMENT}", parse=_moment, example="2019-11-29")
+_MOMENT = Text(
+    what="a day or a time",
+    pattern=f"{_DAY}|{quantities.MOMENT}",
+    parse=_moment,
+    example="2019-11-29",
+)
 _ANY = {
-    "when": Key(shape=MapOf(of=Targeted(), pattern=NAME, least=1), example="{country: JP}", description="Attributes of the request."),
-    "from": Key(shape=_MOMENT, example="2019-11-29", description="A day (its midnight, UTC), or a time."),
-    "until": Key(shape=_MOMENT, example="2019-12-01", description="A day (its midnight, UTC), or a time: from then on no longer."),
+    "when": Key(
+        shape=MapOf(of=Targeted(), pattern=NAME, least=1),
+        example="{country: JP}",
+        description="Attributes of the request.",
+    ),
+    "from": Key(
+        shape=_MOMENT, example="2019-11-29", description="A day (its midnight, UTC), or a time."
+    ),
+    "until": Key(
+        shape=_MOMENT,
+        example="2019-12-01",
+        description="A day (its midnight, UTC), or a time: from then on no longer.",
+    ),
 }
 _OF_GROUP = {
     "where": Key(
         shape=_WHERE,
         required=True,
         example="{item_profile.item_kind: ad}",
-        description="Which candidates: features as view.feature, or the key. A value, a list, {not: ...}, {min: , max: }; null meets none.",
+        description="Which candidates: features as view.feature, or the key. A value, a list, {not: "
+        "...}, {min: , max: }; null meets none.",
     ),
     **_ANY,
 }
@@ -95,8 +131,14 @@ BOOST = Record(
     noun="a boost",
     keys={
         **_OF_GROUP,
-        "times": Key(shape=_Figure(least=0), example="1.5", description="The score times this, or $parameter."),
-        "add": Key(shape=_Figure(), example="0.1", description="The score and this, or $parameter."),
+        "times": Key(
+            shape=_Figure(least=0),
+            example="1.5",
+            description="The score times this, or $parameter.",
+        ),
+        "add": Key(
+            shape=_Figure(), example="0.1", description="The score and this, or $parameter."
+        ),
     },
 )
 RESERVE = Record(
@@ -104,7 +146,10 @@ RESERVE = Record(
     keys={
         **_OF_GROUP,
         "positions": Key(
-            shape=ListOf(of=Number(whole=True, least=1)), required=True, example="[3, 8]", description="They stand there and nowhere else."
+            shape=ListOf(of=Number(whole=True, least=1)),
+            required=True,
+            example="[3, 8]",
+            description="They stand there and nowhere else.",
         ),
     },
 )
@@ -112,19 +157,34 @@ CAP = Record(
     noun="a cap",
     keys={
         "by": Key(
-            shape=Text(what="a feature", pattern=FEATURE, parse=_feature, example="item_profile.item_category"),
+            shape=Text(
+                what="a feature",
+                pattern=FEATURE,
+                parse=_feature,
+                example="item_profile.item_category",
+            ),
             required=True,
             example="item_profile.item_category",
             description="view.feature, or the key: at most so many of each of its values.",
         ),
-        "max": Key(shape=_Figure(whole=True, least=1), required=True, example="2", description="A number, or $parameter."),
+        "max": Key(
+            shape=_Figure(whole=True, least=1),
+            required=True,
+            example="2",
+            description="A number, or $parameter.",
+        ),
         "per": Key(
             shape=OneOf(words=("response", "unit")),
             required=True,
             example="response",
-            description="Response: so many items of an answer. Unit: so many answers that show it to a unit, in any window.",
+            description="Response: so many items of an answer. Unit: so many answers that show it to a "
+            "unit, in any window.",
         ),
-        "in": Key(shape=_LENGTH, example="24h", description="Of a cap per unit: how long the window is, 1h to 28d."),
+        "in": Key(
+            shape=_LENGTH,
+            example="24h",
+            description="Of a cap per unit: how long the window is, 1h to 28d.",
+        ),
         **_ANY,
     },
 )
@@ -141,15 +201,22 @@ class _Pin(msgspec.Struct, frozen=True):
         keys = [name for name in entries if name not in _PIN]
         if len(keys) != 1:
             problem = f"{' and '.join(keys)} are two items" if keys else "it names no item"
-            report.add(key, problem, "write one key of an entity and its value: {item_id: 7, position: 1}")
+            report.add(
+                key, problem, "write one key of an entity and its value: {item_id: 7, position: 1}"
+            )
             return WRONG
         item = {keys[0]: Key(shape=Free())}
         values = Record(noun="a pin", keys=_PIN | item).read(node, key, report)
-        return values if keys[0] not in values else {**values, "key": keys[0], "item": values[keys[0]]}
+        return (
+            values if keys[0] not in values else {**values, "key": keys[0], "item": values[keys[0]]}
+        )
 
     def schema(self) -> Schema:
         told = Record(noun="a pin", keys=_PIN).schema()
-        return told | {"patternProperties": {f"^{NAME}$": {}}, "not": {"propertyNames": {"enum": list(_PIN)}}}
+        return told | {
+            "patternProperties": {f"^{NAME}$": {}},
+            "not": {"propertyNames": {"enum": list(_PIN)}},
+        }
 
 
 class _Cap(msgspec.Struct, frozen=True):
@@ -160,7 +227,11 @@ class _Cap(msgspec.Struct, frozen=True):
         if values is WRONG or "per" not in values:
             return values
         if values["per"] == "response" and "in" in values:
-            report.add(child(key, "in"), "a cap per response has no window", "take it out, or write per: unit")
+            report.add(
+                child(key, "in"),
+                "a cap per response has no window",
+                "take it out, or write per: unit",
+            )
         elif values["per"] == "unit" and "in" not in (mapping(node, key, report) or ()):
             report.add(key, "a cap per unit has no window", "write in: 24h")
         else:
@@ -169,10 +240,20 @@ class _Cap(msgspec.Struct, frozen=True):
 
     def schema(self) -> Schema:
         per_unit = {"properties": {"per": {"const": "unit"}}}
-        return CAP.schema() | {"if": per_unit, "then": {"required": ["in"]}, "else": {"properties": {"in": False}}}
+        return CAP.schema() | {
+            "if": per_unit,
+            "then": {"required": ["in"]},
+            "else": {"properties": {"in": False}},
+        }
 
 
-KINDS: dict[str, Any] = {"block": BLOCK, "boost": BOOST, "pin": _Pin(), "reserve": RESERVE, "cap": _Cap()}
+KINDS: dict[str, Any] = {
+    "block": BLOCK,
+    "boost": BOOST,
+    "pin": _Pin(),
+    "reserve": RESERVE,
+    "cap": _Cap(),
+}
 
 
 class _Rule(msgspec.Struct, frozen=True):
@@ -184,11 +265,19 @@ class _Rule(msgspec.Struct, frozen=True):
             return WRONG
         unknown = [name for name in entries if name not in KINDS]
         for name in unknown:
-            report.add(child(key, name), f"{name} is not a kind of rule", did_you_mean(name, KINDS, has="kinds are"))
+            report.add(
+                child(key, name),
+                f"{name} is not a kind of rule",
+                did_you_mean(name, KINDS, has="kinds are"),
+            )
         if unknown:
             return WRONG
         if len(entries) != 1:
-            report.add(key, f"{len(entries) or 'no'} kinds of rules in one", "write one rule an entry: - block: {where: ...}")
+            report.add(
+                key,
+                f"{len(entries) or 'no'} kinds of rules in one",
+                "write one rule an entry: - block: {where: ...}",
+            )
             return WRONG
         (kind,) = entries
         values = KINDS[kind].read(entries[kind], child(key, kind), report)
@@ -196,7 +285,13 @@ class _Rule(msgspec.Struct, frozen=True):
 
     def schema(self) -> Schema:
         properties = {kind: shape.schema() for kind, shape in KINDS.items()}
-        return {"type": "object", "properties": properties, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+        return {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
 
 
 RULES = ListOf(of=_Rule())

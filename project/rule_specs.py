@@ -9,7 +9,10 @@ import msgspec
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of one attribute of a request; all that are written must hold. What is absent or null meets none."""
+    """Of one attribute of a request; all that are written must hold.
+
+    What is absent or null meets none.
+    """
 
     attribute: str
     among: tuple[Any, ...] | None = None
@@ -19,7 +22,10 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RuleBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="rule"):
-    """What is common to all rules over a ranking. `where` and `by` name a key of an entity, or `view.feature`, of the candidates."""
+    """What is common to all rules over a ranking.
+
+    `where` and `by` name a key of an entity, or `view.feature`, of the candidates.
+    """
 
     when: tuple[Condition, ...] = ()  # of the request's attributes
     since: datetime | None = None  # `from:`
@@ -59,7 +65,9 @@ class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
 
 
 class UnitCap(RuleBase, frozen=True, kw_only=True, tag="cap_per_unit"):
-    """Of one value of `by`, at most so many answers show it to a unit, in any window of this length."""
+    """Of one value of `by`, at most so many answers show it to a unit, in any window of this
+    length.
+    """
 
     by: str
     max: int | str  # "$name": a parameter

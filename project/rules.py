@@ -13,7 +13,14 @@ from .report import Report, child, item
 from .rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
 from .specs import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 
-_KINDS: dict[type[Rule], str] = {Block: "block", UnitCap: "cap", Boost: "boost", Pin: "pin", Reserve: "reserve", Cap: "cap"}
+_KINDS: dict[type[Rule], str] = {
+    Block: "block",
+    UnitCap: "cap",
+    Boost: "boost",
+    Pin: "pin",
+    Reserve: "reserve",
+    Cap: "cap",
+}
 ORDER = tuple(_KINDS)  # as they are applied
 _FIELDS = {"from": "since", "in": "window"}
 
@@ -23,11 +30,17 @@ def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
-    of = UnitCap if values.get("per") == "unit" else next(of for of, name in _KINDS.items() if name == kind and of is not UnitCap)
+    of = (
+        UnitCap
+        if values.get("per") == "unit"
+        else next(of for of, name in _KINDS.items() if name == kind and of is not UnitCap)
+    )
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
     for name in ("where", "when"):
         if name in fields:
-            fields[name] = tuple(Condition(attribute=attribute, **about) for attribute, about in fields[name].items())
+            fields[name] = tuple(
+                Condition(attribute=attribute, **about) for attribute, about in fields[name].items()
+            )
     for name in ("times", "add"):
         if name in fields:
             fields[name] = typed(fields[name], "float")
@@ -38,7 +51,11 @@ def reads(rule: Rule) -> tuple[str, ...]:
     """Of a candidate: keys of entities, and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
-    return (rule.by,) if isinstance(rule, Cap | UnitCap) else tuple(condition.attribute for condition in rule.where)
+    return (
+        (rule.by,)
+        if isinstance(rule, Cap | UnitCap)
+        else tuple(condition.attribute for condition in rule.where)
+    )
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
@@ -46,7 +63,9 @@ def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
     view, dot, _ = name.partition(".")
     if not dot:
         return next((entity for entity in spec.entities.values() if entity.key == name), None)
-    return spec.entities.get(spec.feature_views[view].entity) if view in spec.feature_views else None
+    return (
+        spec.entities.get(spec.feature_views[view].entity) if view in spec.feature_views else None
+    )
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -89,40 +108,62 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
     for name in reads(rule):
         place = reading_key(rule, name, key)
         entity = entity_of(name, spec)
-        if entity is None and set(declared.entities) <= set(spec.entities):  # else one of them is to be put right first
+        if entity is None and set(declared.entities) <= set(
+            spec.entities
+        ):  # else one of them is to be put right first
             _unknown(name, spec, declared, place, report, views=not isinstance(rule, Pin))
         elif entity is not None and first is not None and entity != first:
-            report.add(place, f"{name} is of {entity.name}, and the rule is of {first.name}", "a rule reads one candidate: take one out")
+            report.add(
+                place,
+                f"{name} is of {entity.name}, and the rule is of {first.name}",
+                "a rule reads one candidate: take one out",
+            )
         first = first or entity
         if entity is not None and name == entity.key:
             for misfit in misfits(rule, Attribute(name=name, type=entity.type)):
                 report.add(place, *misfit)
-    if isinstance(rule, Pin) and first is not None and (problem := value_problem(rule.item, Attribute(name=rule.key, type=first.type))):
+    if (
+        isinstance(rule, Pin)
+        and first is not None
+        and (problem := value_problem(rule.item, Attribute(name=rule.key, type=first.type)))
+    ):
         report.add(child(key, rule.key), *problem)
 
 
 def misfits(rule: Rule, of: Attribute) -> Iterator[tuple[str, str]]:
-    """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type the SQL says (feature_store/check.py)."""
+    """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type
+    the SQL says (feature_store/check.py).
+    """
     for condition in () if isinstance(rule, Pin | Cap | UnitCap) else rule.where:
         if condition.attribute == of.name:
             yield from condition_problems(condition, of)
 
 
-def _unknown(name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool) -> None:
+def _unknown(
+    name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
+) -> None:
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
         known(view, declared.feature_views, place, report, noun="a feature view", has="views are")
     elif views:
         near = did_you_mean(name, keys, has="keys are")
-        report.add(place, f"{name} is not a key of an entity", f"write a feature as view.feature   {near}")
+        report.add(
+            place, f"{name} is not a key of an entity", f"write a feature as view.feature   {near}"
+        )
     else:
-        report.add(place, f"{name} is not a key of an entity", did_you_mean(name, keys, has="keys are"))
+        report.add(
+            place, f"{name} is not a key of an entity", did_you_mean(name, keys, has="keys are")
+        )
 
 
 def _window(rule: Rule, key: str, report: Report) -> None:
     if rule.since is not None and rule.until is not None and rule.until <= rule.since:
-        report.add(child(key, "until"), "it ends before it begins", "write until: after from: (until is not included)")
+        report.add(
+            child(key, "until"),
+            "it ends before it begins",
+            "write until: after from: (until is not included)",
+        )
 
 
 def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
@@ -136,19 +177,40 @@ def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
 
 
 def _figure(
-    value: float | str, endpoint: Endpoint, key: str, report: Report, *, kinds: tuple[str, ...], least: float | None = None
+    value: float | str,
+    endpoint: Endpoint,
+    key: str,
+    report: Report,
+    *,
+    kinds: tuple[str, ...],
+    least: float | None = None,
 ) -> None:
     """Of a parameter that stands in place of a number."""
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")
-    if not known(name, endpoint.parameters, key, report, noun=f"a parameter of {endpoint.name}", has="parameters are"):
+    if not known(
+        name,
+        endpoint.parameters,
+        key,
+        report,
+        noun=f"a parameter of {endpoint.name}",
+        has="parameters are",
+    ):
         return
     parameter = endpoint.parameters[name]
     if parameter.type not in kinds:
-        report.add(key, f"{name} is of type {parameter.type}", f"name a parameter of type {' or '.join(kinds)}")
+        report.add(
+            key,
+            f"{name} is of type {parameter.type}",
+            f"name a parameter of type {' or '.join(kinds)}",
+        )
     elif least is not None and not _at_least(parameter, least):
-        report.add(key, f"{name} may be below {least:g}", f"write min: {least:g} in endpoints.{endpoint.name}.parameters.{name}")
+        report.add(
+            key,
+            f"{name} may be below {least:g}",
+            f"write min: {least:g} in endpoints.{endpoint.name}.parameters.{name}",
+        )
 
 
 def _at_least(parameter: Parameter, least: float) -> bool:
@@ -164,7 +226,9 @@ def _reserved(endpoint: Endpoint, report: Report) -> None:
             place = item(child(key, "positions"), at)
             if position in first:
                 report.add(
-                    place, f"position {position} is reserved already, by {first[position]}", "a position is of one group: take one out"
+                    place,
+                    f"position {position} is reserved already, by {first[position]}",
+                    "a position is of one group: take one out",
                 )
             first.setdefault(position, key.removeprefix(f"endpoints.{endpoint.name}."))
 
@@ -172,24 +236,42 @@ def _reserved(endpoint: Endpoint, report: Report) -> None:
 def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
     """Whether an answer of it may be drawn."""
     layers = {layer.name for layer in spec.layers.values() if layer.endpoint == endpoint.name}
-    arms = [arm for experiment in spec.experiments.values() if experiment.layer in layers for arm in experiment.arms]
+    arms = [
+        arm
+        for experiment in spec.experiments.values()
+        if experiment.layer in layers
+        for arm in experiment.arms
+    ]
     return endpoint.explore > 0 or any(arm.parameters.get("explore") for arm in arms)
 
 
 def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
     """An experiment of it that makes one order of two."""
-    return next((of.name for of in spec.experiments.values() if of.interleave and spec.layers[of.layer].endpoint == endpoint.name), None)
+    return next(
+        (
+            of.name
+            for of in spec.experiments.values()
+            if of.interleave and spec.layers[of.layer].endpoint == endpoint.name
+        ),
+        None,
+    )
 
 
 def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
     """Of a drawn answer the propensities must be known."""
     for key, problem in undrawable(endpoint):
-        report.add(key, f"{problem}, and {why}: the propensities have no closed form", f"{remedy}, or take one of the rules out")
+        report.add(
+            key,
+            f"{problem}, and {why}: the propensities have no closed form",
+            f"{remedy}, or take one of the rules out",
+        )
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     """(key, problem) of what stands against a draw with known propensities."""
-    reserved = {name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)}
+    reserved = {
+        name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
+    }
     caps = [(rule, key) for rule, key in places(endpoint) if isinstance(rule, Cap)]
     for number, (rule, key) in enumerate(caps):
         if number:

@@ -27,26 +27,45 @@ PROFILES = "profiles.yaml"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
-_PARTS = {"project.yaml": "project", PROFILES: "profiles", "models/*.yaml": "model"}  # of the schema, by the files that it checks
+_PARTS = {
+    "project.yaml": "project",
+    PROFILES: "profiles",
+    "models/*.yaml": "model",
+}  # of the schema, by the files that it checks
 _IGNORED = ".isthmus/\n__pycache__/\n"
-_LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"})
+_LEFT_BEHIND = frozenset(
+    {"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"}
+)
 
 
 def examples() -> tuple[str, ...]:
     """What `--example` knows."""
-    return tuple(sorted(folder.name for folder in _examples().iterdir() if folder.joinpath("project.yaml").is_file()))
+    return tuple(
+        sorted(
+            folder.name
+            for folder in _examples().iterdir()
+            if folder.joinpath("project.yaml").is_file()
+        )
+    )
 
 
-def create(folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+def create(
+    folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None
+) -> tuple[Path, ...]:
     """Fill a new or empty folder with an example; its files, sorted, below `folder` as given.
 
-    Without a name it is the shop, and the project is named after the folder, as the starter always is. `files`: texts by path, in place of
-    the shop's but for the starter's profiles. AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder
+    Without a name it is the shop, and the project is named after the folder, as the starter always
+    is. `files`: texts by path, in place of
+    the shop's but for the starter's profiles. AlreadyExists when the folder holds anything;
+    NotFound for an unknown example. A new folder
     appears whole or not at all.
     """
     shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():
-        raise NotFound(f"there is no example {example}", remedy=did_you_mean(example, examples(), has="examples are"))
+        raise NotFound(
+            f"there is no example {example}",
+            remedy=did_you_mean(example, examples(), has="examples are"),
+        )
     if folder.exists() and not folder.is_dir():
         raise AlreadyExists(f"{folder} is a file", remedy="choose another name")
     left, there = _left_by_killed(folder), {path.name for path in _entries(folder)}
@@ -63,7 +82,9 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
         raise
     _settle(draft, folder, there)
     _remove(left)
-    return tuple(sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
+    return tuple(
+        sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    )
 
 
 def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, str] | None) -> None:
@@ -72,7 +93,9 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
         _copy(_examples().joinpath(example or DEFAULT), draft)
     else:
         _write(files, draft)
-    (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
+    (draft / ".gitignore").write_text(
+        _IGNORED, encoding="utf-8"
+    )  # packaging leaves dotted files out
     if (draft / WORLD).is_file():
         runpy.run_path(str(draft / WORLD))["write"](draft / "data")
     if example in (None, STARTER):
@@ -81,15 +104,20 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
 
 
 def _settle(draft: Path, folder: Path, there: Collection[str]) -> None:
-    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an empty one that somebody stands in.
+    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an
+    empty one that somebody stands in.
 
-    AlreadyExists where another `init` came first. Folders go first, as all have .github and none can be renamed onto one that is filled.
+    AlreadyExists where another `init` came first. Folders go first, as all have .github and none
+    can be renamed onto one that is filled.
     """
     try:
         if not folder.exists():
             draft.rename(folder)
             return
-        for path in sorted(draft.iterdir(), key=lambda path: (path.name == "project.yaml", not path.is_dir(), path.name)):
+        for path in sorted(
+            draft.iterdir(),
+            key=lambda path: (path.name == "project.yaml", not path.is_dir(), path.name),
+        ):
             if path.name not in there:
                 _move(path, folder / path.name)
     except OSError as error:
@@ -108,10 +136,20 @@ def _move(path: Path, place: Path) -> None:
 
 
 def _left_by_killed(folder: Path) -> list[Path]:
-    """Drafts of this folder whose processes are gone. One that was killed as it filled an empty folder left a part of it there, too."""
-    drafts = {path: re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.new", path.name) for path in _entries(folder.parent)}
+    """Drafts of this folder whose processes are gone.
+
+    One that was killed as it filled an empty folder left a part of it there, too.
+    """
+    drafts = {
+        path: re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.new", path.name)
+        for path in _entries(folder.parent)
+    }
     ours = os.getpid()  # an earlier one had our number: in a container all have the same
-    return [path for path, match in drafts.items() if match and (int(match[1]) == ours or not lives(int(match[1])))]
+    return [
+        path
+        for path, match in drafts.items()
+        if match and (int(match[1]) == ours or not lives(int(match[1])))
+    ]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -124,7 +162,9 @@ def _remove(drafts: Iterable[Path]) -> None:
 
 
 def _require_same(draft: Path, folder: Path, there: Collection[str]) -> None:
-    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed `init` had put there, entry by entry."""
+    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed
+    `init` had put there, entry by entry.
+    """
     if not all(_is_same(draft / name, folder / name) for name in there):
         raise _not_empty(folder, there)
 
@@ -136,12 +176,19 @@ def _is_same(draft: Path, path: Path) -> bool:
     if path.is_file():
         return draft.is_file() and filecmp.cmp(draft, path, shallow=False)
     names = {entry.name for entry in _entries(draft)}
-    return draft.is_dir() and {entry.name for entry in _entries(path)} == names and all(_is_same(draft / n, path / n) for n in names)
+    return (
+        draft.is_dir()
+        and {entry.name for entry in _entries(path)} == names
+        and all(_is_same(draft / n, path / n) for n in names)
+    )
 
 
 def _not_empty(folder: Path, there: Collection[str]) -> AlreadyExists:
     listed = ", ".join(sorted(there)[:3]) + (", ..." if len(there) > 3 else "")
-    return AlreadyExists(f"{folder} is not empty: it holds {listed}", remedy="choose another name, or an empty folder")
+    return AlreadyExists(
+        f"{folder} is not empty: it holds {listed}",
+        remedy="choose another name, or an empty folder",
+    )
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
@@ -155,7 +202,9 @@ def _complete(draft: Path) -> None:
     """A README, tests, a workflow for CI, and the schema by which editors check the YAML."""
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
-    readme.write_text(readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8")
+    readme.write_text(
+        readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8"
+    )
     (draft / _WORKFLOW).parent.mkdir(parents=True)
     (draft / _WORKFLOW).write_bytes(_examples().joinpath("ci/github-actions.yml").read_bytes())
     (draft / _SCHEMA).parent.mkdir()
@@ -166,12 +215,19 @@ def _complete(draft: Path) -> None:
         for path in draft.glob(pattern):
             to_schema = os.path.relpath(whole, path.parent)
             path.write_text(
-                f"{path.read_text(encoding='utf-8').rstrip()}\n\n# yaml-language-server: $schema={to_schema}\n", encoding="utf-8"
+                f"{path.read_text(encoding='utf-8').rstrip()}\n\n# yaml-language-server: "
+                f"$schema={to_schema}\n",
+                encoding="utf-8",
             )
 
 
 def _name(draft: Path) -> str:
-    return (draft / "project.yaml").read_text(encoding="utf-8").partition("\n")[0].removeprefix("name: ")
+    return (
+        (draft / "project.yaml")
+        .read_text(encoding="utf-8")
+        .partition("\n")[0]
+        .removeprefix("name: ")
+    )
 
 
 def _examples() -> Traversable:
@@ -203,4 +259,6 @@ def _rename(project: Path, name: str) -> None:
     """Name a project after its folder, as near as a project's name can be to it."""
     fitting = neutral(name)[:PROJECT_LENGTH].rstrip("_") or STARTER
     text = project.read_text(encoding="utf-8")
-    project.write_text(re.sub(r"\Aname: .*$", f"name: {fitting}", text, flags=re.MULTILINE), encoding="utf-8")
+    project.write_text(
+        re.sub(r"\Aname: .*$", f"name: {fitting}", text, flags=re.MULTILINE), encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""The JSON Schema of the files, from the tables that the loader reads by: what an editor underlines, the loader refuses."""
+"""The JSON Schema of the files, from the tables that the loader reads by: what an editor
+underlines, the loader refuses.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _PLAIN = ("integer", "number", "boolean")
 
 
 def schema() -> dict[str, Any]:
-    """One document: the root is project.yaml; `$defs` has model, profiles and each section's entry, for `#/$defs/...` in an editor."""
+    """One document: the root is project.yaml; `$defs` has model, profiles and each section's entry,
+    for `#/$defs/...` in an editor.
+    """
     known = tuple(adapters())
     project = PROJECT.schema()
     for section in SECTIONS:
@@ -50,30 +54,64 @@ def _with_variables(shape: Any) -> Any:
         return [_with_variables(each) for each in shape]
     if not isinstance(shape, dict):
         return shape
-    if "enum" in shape or shape.get("type") in _PLAIN or (shape.get("type") == "string" and "pattern" in shape):
+    if (
+        "enum" in shape
+        or shape.get("type") in _PLAIN
+        or (shape.get("type") == "string" and "pattern" in shape)
+    ):
         about = {"description": shape["description"]} if "description" in shape else {}
-        return about | {"anyOf": [shape, {"type": "string", "pattern": rf"\$\{{{variables.NAME}\}}"}]}
+        return about | {
+            "anyOf": [shape, {"type": "string", "pattern": rf"\$\{{{variables.NAME}\}}"}]
+        }
     return {key: _with_variables(value) for key, value in shape.items()}
 
 
 def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
-    """A target's adapter is its own name unless it says so. One that only extends may have the keys of any adapter."""
+    """A target's adapter is its own name unless it says so.
+
+    One that only extends may have the keys of any adapter.
+    """
     known = [adapter.name for adapter in adapters]
     anything: dict[str, Key] = {}
     for adapter in adapters:
-        anything |= {name: Key(shape=key.shape) for name, key in options.keys_of(adapter).items() if name not in anything}
+        anything |= {
+            name: Key(shape=key.shape)
+            for name, key in options.keys_of(adapter).items()
+            if name not in anything
+        }
     names = Record(noun="a target", keys=options.COMMON | anything).schema()["properties"]
-    loose = {"type": ["object", "null"], "properties": {name: {} for name in names}, "additionalProperties": False}
+    loose = {
+        "type": ["object", "null"],
+        "properties": {name: {} for name in names},
+        "additionalProperties": False,
+    }
     by_adapter: dict[str, Any] = loose
     for name in known:
-        says = {"type": "object", "properties": {"adapter": {"const": name}}, "required": ["adapter"]}
+        says = {
+            "type": "object",
+            "properties": {"adapter": {"const": name}},
+            "required": ["adapter"],
+        }
         by_adapter = {"if": says, "then": {"$ref": f"#/$defs/target_{name}"}, "else": by_adapter}
-    somebody_elses = {"type": "object", "properties": {"adapter": {"not": {"enum": known}}}, "required": ["adapter"]}
-    says_nothing = {"not": {"anyOf": [{"type": "object", "required": [key]} for key in options.COMMON]}}
+    somebody_elses = {
+        "type": "object",
+        "properties": {"adapter": {"not": {"enum": known}}},
+        "required": ["adapter"],
+    }
+    says_nothing = {
+        "not": {"anyOf": [{"type": "object", "required": [key]} for key in options.COMMON]}
+    }
     targets = {
         "type": ["object", "null"],
         "propertyNames": {"pattern": f"^{TARGET}$"},
-        "properties": {name: {"if": says_nothing, "then": {"$ref": f"#/$defs/target_{name}"}, "else": by_adapter} for name in known},
+        "properties": {
+            name: {
+                "if": says_nothing,
+                "then": {"$ref": f"#/$defs/target_{name}"},
+                "else": by_adapter,
+            }
+            for name in known
+        },
         "additionalProperties": {"if": somebody_elses, "then": True, "else": by_adapter},
     }
     return {

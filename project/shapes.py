@@ -1,4 +1,6 @@
-"""Shapes of values: each reads a YAML node (reporting what is wrong) and says itself as JSON Schema, so that the two cannot disagree."""
+"""Shapes of values: each reads a YAML node (reporting what is wrong) and says itself as JSON
+Schema, so that the two cannot disagree.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ class Shape(Protocol):
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
-    """A string; `parse` turns it into a value or raises Mistake. `numbers`: a bare number is taken as its text."""
+    """A string; `parse` turns it into a value or raises Mistake.
+
+    `numbers`: a bare number is taken as its text.
+    """
 
     what: str = "text"
     pattern: str | None = None
@@ -45,15 +50,27 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         if not isinstance(node, yaml.Scalar) or node.value is None:
-            report.add(key, f"{shown(node)} is not {self.what}", f"write {self.example}" if self.example else None)
+            report.add(
+                key,
+                f"{shown(node)} is not {self.what}",
+                f"write {self.example}" if self.example else None,
+            )
             return WRONG
         try:
             value = self.parse(node.text)
         except Mistake as mistake:
             report.add(key, mistake.message, mistake.remedy)
             return WRONG
-        if self.parse is str and self.pattern is not None and not re.fullmatch(self.pattern, node.text):
-            report.add(key, f"{node.text!r} is not {self.what}", f"write it like {self.example}" if self.example else None)
+        if (
+            self.parse is str
+            and self.pattern is not None
+            and not re.fullmatch(self.pattern, node.text)
+        ):
+            report.add(
+                key,
+                f"{node.text!r} is not {self.what}",
+                f"write it like {self.example}" if self.example else None,
+            )
             return WRONG
         number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
         if not isinstance(node.value, str) and not (self.numbers and number):
@@ -80,7 +97,10 @@ FILLED = Text(what="text", parse=_filled)
 
 
 class Folder(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder's path, told from the project's own folder. `resolve` gives the absolute one; what is left out is `default`."""
+    """A folder's path, told from the project's own folder.
+
+    `resolve` gives the absolute one; what is left out is `default`.
+    """
 
     default: str
 
@@ -108,11 +128,17 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         value = _typed(node)
         kinds = int if self.whole else int | float
-        if isinstance(value, bool) or not isinstance(value, kinds) or (isinstance(value, float) and not abs(value) < float("inf")):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, kinds)
+            or (isinstance(value, float) and not abs(value) < float("inf"))
+        ):
             report.add(key, f"{shown(node)} is not a {'whole ' if self.whole else ''}number")
             return WRONG
         if self.least is not None and value < self.least:
-            report.add(key, f"{shown(node)} is below {self.least:g}", f"write {self.least:g} or more")
+            report.add(
+                key, f"{shown(node)} is below {self.least:g}", f"write {self.least:g} or more"
+            )
             return WRONG
         return value
 
@@ -148,8 +174,16 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
         if text in self.later:
             report.add(key, f"{text} is {LATER}", f"it knows {', '.join(self.words)}")
             return WRONG
-        guess = f"did you mean {self.near[text]}?   one of {', '.join(self.words)}" if text in self.near else None
-        report.add(key, f"{shown(node)} is not known here", guess or did_you_mean(text, self.words, has="one of"))
+        guess = (
+            f"did you mean {self.near[text]}?   one of {', '.join(self.words)}"
+            if text in self.near
+            else None
+        )
+        report.add(
+            key,
+            f"{shown(node)} is not known here",
+            guess or did_you_mean(text, self.words, has="one of"),
+        )
         return WRONG
 
     def schema(self) -> Schema:
@@ -173,13 +207,22 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         if not isinstance(node, yaml.Sequence):
-            report.add(key, f"{shown(node)} is not a list", "write [a, b], or one line with - for each")
+            report.add(
+                key, f"{shown(node)} is not a list", "write [a, b], or one line with - for each"
+            )
             return WRONG
         if len(node.items) < self.least or (self.most is not None and len(node.items) > self.most):
             wanted = f"{self.least}" if self.most == self.least else f"at least {self.least}"
-            report.add(key, f"a list of {len(node.items)}, where {wanted} {'is' if wanted.endswith(' 1') else 'are'} needed")
+            report.add(
+                key,
+                f"a list of {len(node.items)}, where {wanted} "
+                f"{'is' if wanted.endswith(' 1') else 'are'} needed",
+            )
             return WRONG
-        values = [self.of.read(value, item(key, position), report) for position, value in enumerate(node.items)]
+        values = [
+            self.of.read(value, item(key, position), report)
+            for position, value in enumerate(node.items)
+        ]
         return WRONG if any(value is WRONG for value in values) else tuple(values)
 
     def schema(self) -> Schema:
@@ -219,7 +262,10 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
             return schema | {"additionalProperties": self.of.schema()}
         if self.own:
             schema["properties"] = {name: shape.schema() for name, shape in self.own.items()}
-        return schema | {"patternProperties": {f"^{self.pattern}$": self.of.schema()}, "additionalProperties": False}
+        return schema | {
+            "patternProperties": {f"^{self.pattern}$": self.of.schema()},
+            "additionalProperties": False,
+        }
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,12 +295,26 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                 if result is not WRONG:
                     values[name] = result
             elif name in self.later:
-                report.add(child(key, name), LATER, "take it out: a later version brings it, and ignoring it would not be safe")
+                report.add(
+                    child(key, name),
+                    LATER,
+                    "take it out: a later version brings it, and ignoring it would not be safe",
+                )
             else:
-                report.add(child(key, name), f"{name} is not a key of {self.noun}", did_you_mean(name, self.keys, has=f"{self.noun} has"))
+                report.add(
+                    child(key, name),
+                    f"{name} is not a key of {self.noun}",
+                    did_you_mean(name, self.keys, has=f"{self.noun} has"),
+                )
         for name, about in self.keys.items():
             if about.required and name not in entries:
-                report.add(key, f"{name} is missing", f"write {name}: {about.example}" if about.example else f"{self.noun} needs {name}")
+                report.add(
+                    key,
+                    f"{name} is missing",
+                    f"write {name}: {about.example}"
+                    if about.example
+                    else f"{self.noun} needs {name}",
+                )
         return values
 
     def schema(self) -> Schema:
@@ -283,12 +343,19 @@ class Either(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
-    """The entries of a mapping; an empty value (`local:`) counts as an empty one. None when it is something else."""
+    """The entries of a mapping; an empty value (`local:`) counts as an empty one.
+
+    None when it is something else.
+    """
     if isinstance(node, yaml.Mapping):
         return node.entries
     if isinstance(node, yaml.Scalar) and node.value is None:
         return {}
-    report.add(key, f"{shown(node)} is not a mapping", "write keys and values: {key: value}, or one line with key: value for each")
+    report.add(
+        key,
+        f"{shown(node)} is not a mapping",
+        "write keys and values: {key: value}, or one line with key: value for each",
+    )
     return None
 
 

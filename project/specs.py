@@ -1,4 +1,7 @@
-"""What a project says, as frozen structs: everything can be built in Python too. No file, no environment, no engine here."""
+"""What a project says, as frozen structs: everything can be built in Python too.
+
+No file, no environment, no engine here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from .rule_specs import Rule
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
 ParameterType = Literal["bool", "int", "float", "string"]
-OF_EVERY_ENDPOINT = ("variant", "explore")  # parameters that an arm may set without their being declared
+OF_EVERY_ENDPOINT = (
+    "variant",
+    "explore",
+)  # parameters that an arm may set without their being declared
 BUCKETS = 10_000  # of units, which a hash tells apart (endpoints/gateway/assignment.py)
 
 
@@ -38,7 +44,9 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """`event_id` (string) and `event_timestamp` (UTC) come with every event and are not among the attributes."""
+    """`event_id` (string) and `event_timestamp` (UTC) come with every event and are not among the
+    attributes.
+    """
 
     name: str
     attributes: tuple[Attribute, ...]
@@ -46,19 +54,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     max_lateness: timedelta = timedelta(days=30)
     max_ahead: timedelta = timedelta(minutes=2)  # what a producer's clock may be ahead of ours
-    source: str | None = None  # a path from the project's folder or a URI; None: sources/<event>.sql, or nothing
+    source: str | None = (
+        None  # a path from the project's folder or a URI; None: sources/<event>.sql, or nothing
+    )
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate: <outcome> / <exposure>`. Also the table of its name: the exposure's columns, outcome, created_timestamp."""
+    """`rate: <outcome> / <exposure>`.
+
+    Also the table of its name: the exposure's columns, outcome, created_timestamp.
+    """
 
     name: str
     outcome: str  # an event that refers to the exposure by `<exposure>_id`
     exposure: str
     within: timedelta
     goal: Literal["maximise", "minimise"] = "maximise"
-    unit: str | None = None  # the exposure's attribute whose rows are not independent of each other: a person
-    ranked_within: str | None = None  # ... whose rows, of one unit, were ranked against each other: a request
+    unit: str | None = (
+        None  # the exposure's attribute whose rows are not independent of each other: a person
+    )
+    ranked_within: str | None = (
+        None  # ... whose rows, of one unit, were ranked against each other: a request
+    )
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +89,9 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # features/<name>.sql
     sql: str
     ttl: timedelta | None = None
-    outcome_events: Literal["known"] | None = None  # "known": it reads an objective's outcome event on purpose
+    outcome_events: Literal["known"] | None = (
+        None  # "known": it reads an objective's outcome event on purpose
+    )
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +114,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant that is sent a copy of some requests after they were answered; what it says is compared, and shown to nobody."""
+    """A variant that is sent a copy of some requests after they were answered; what it says is
+    compared, and shown to nobody.
+    """
 
     variant: str
     share: Decimal  # percent of the requests
@@ -106,12 +127,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     objective: str
     unit: str
     variants: tuple[Variant, ...]
-    attributes: tuple[Attribute, ...] = ()  # of a request, beside those of the exposure: targeting and segments read them
+    attributes: tuple[
+        Attribute, ...
+    ] = ()  # of a request, beside those of the exposure: targeting and segments read them
     parameters: dict[str, Parameter] = {}
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
-    online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
+    online_cache: timedelta = timedelta(
+        seconds=1
+    )  # for so long the gateway keeps a row that it has read
     max_candidates: int = 1000  # of a request to the gateway
-    routing: Literal["weighted", "sticky"] = "weighted"  # who splits the units between the variants: the target, or the gateway
+    routing: Literal["weighted", "sticky"] = (
+        "weighted"  # who splits the units between the variants: the target, or the gateway
+    )
     rules: tuple[Rule, ...] = ()  # as they are written
     shadow: Shadow | None = None
 
@@ -125,9 +152,14 @@ class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of the new variant and exactly one limit. Of one metric and kind of limit there is one."""
+    """A figure of the new variant and exactly one limit.
 
-    metric: str  # project/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90 _p99 _mean, score_mean
+    Of one metric and kind of limit there is one.
+    """
+
+    # project/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90 _p99 _mean,
+    # score_mean
+    metric: str
     max: float | None = None  # a rate from 0 to 1; a latency in ms
     max_ratio: float | None = None  # times the old variant's, in the same minutes
     max_shift: float | None = None  # relative to the old variant's mean, either way: 0.1
@@ -136,11 +168,19 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
-        return "max" if self.max is not None else "max_ratio" if self.max_ratio is not None else "max_shift"
+        return (
+            "max"
+            if self.max is not None
+            else "max_ratio"
+            if self.max_ratio is not None
+            else "max_shift"
+        )
 
     @property
     def limit(self) -> float:
-        return next(limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None)
+        return next(
+            limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None
+        )
 
     @property
     def name(self) -> str:
@@ -164,12 +204,21 @@ class OfficeHours(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AfterRollout(msgspec.Struct, frozen=True, kw_only=True):
-    promote_alias: str | None = None  # the alias that the new version gets; None: the one that the old variant names, if it names one
-    remove_old: timedelta = timedelta(hours=24)  # how long the old variant stays at 0 % and at its size
+    promote_alias: str | None = (
+        # the alias that the new version gets; None: the one that the old variant names, if it names
+        # one
+        None
+    )
+    remove_old: timedelta = timedelta(
+        hours=24
+    )  # how long the old variant stays at 0 % and at its size
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint's traffic moves from one variant to another. `steps` are written out, the last one of 100 % too."""
+    """How an endpoint's traffic moves from one variant to another.
+
+    `steps` are written out, the last one of 100 % too.
+    """
 
     endpoint: str
     source: str = "champion"  # `from:`
@@ -202,11 +251,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     forward: timedelta | None = None  # None: a tenth of the days to test, in whole days
     after: timedelta = timedelta(days=2)
-    segments: tuple[str, ...] = ()  # attributes of the exposure: the figures of each value by itself
+    segments: tuple[
+        str, ...
+    ] = ()  # attributes of the exposure: the figures of each value by itself
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a gate: the whole 95 % interval of a figure from `low` to `high`. None: no bound on that side."""
+    """One part of a gate: the whole 95 % interval of a figure from `low` to `high`.
+
+    None: no bound on that side.
+    """
 
     metric: str  # project/metrics.py
     against: bool = False  # the difference to the champion's, paired on the same rows
@@ -231,7 +285,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
     trainer: str  # module.function, the module beside project.yaml
     alias: str | None = None
-    window: tuple[datetime, datetime] | None = None  # [start, end); None: `window_length` back from now
+    window: tuple[datetime, datetime] | None = (
+        None  # [start, end); None: `window_length` back from now
+    )
     window_length: timedelta = timedelta(days=28)
     serve_as: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
@@ -264,12 +320,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed project: what it says, and where it says it, so that a later error can name file and line.
+    """A parsed project: what it says, and where it says it, so that a later error can name file and
+    line.
 
-    `places` is keyed by path, e.g. "rollouts.ranker.guardrails[1]", "feature_views.item_history", "models/logistic.yaml:features[2]".
+    `places` is keyed by path, e.g. "rollouts.ranker.guardrails[1]", "feature_views.item_history",
+    "models/logistic.yaml:features[2]".
     """
 
     spec: ProjectSpec
     folder: str
     places: dict[str, Place] = {}
-    profiles: str | None = None  # the text of profiles.yaml as it was read, once a command; None: there was none
+    profiles: str | None = (
+        None  # the text of profiles.yaml as it was read, once a command; None: there was none
+    )

@@ -34,7 +34,11 @@ def _days(text: str) -> timedelta:
 
 NAME_SHAPE = name_text()
 WORDS = Text(what="text")
-DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m")
+DURATION = Text(
+    what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m"
+)
 DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
 COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
-SHARE = Text(what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True)
+SHARE = Text(
+    what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True
+)

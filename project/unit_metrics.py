@@ -1,4 +1,6 @@
-"""The section `metrics:` -> Metrics of units, with one for each objective, and what they say of the rest of the project."""
+"""The section `metrics:` -> Metrics of units, with one for each objective, and what they say of the
+rest of the project.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
     key = f"metrics.{name}"
     kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
-        message = f"{' and '.join(kinds)}: a metric is one of them" if kinds else "it adds nothing up"
-        report.add(key, message, "write one of sum: purchase.amount, any: purchase, rate: click / view")
+        message = (
+            f"{' and '.join(kinds)}: a metric is one of them" if kinds else "it adds nothing up"
+        )
+        report.add(
+            key, message, "write one of sum: purchase.amount, any: purchase, rate: click / view"
+        )
         return None
     kind = kinds[0]
     numerator, denominator = values[kind] if kind == "rate" else (values[kind], None)
-    fields: dict[str, Any] = {field: values[field] for field in ("within", "before", "goal") if field in values}
+    fields: dict[str, Any] = {
+        field: values[field] for field in ("within", "before", "goal") if field in values
+    }
     if "at_most" in values:
         fields["at_most"] = _limit(kind, values["at_most"], child(key, "at_most"), report)
     return Metric(name=name, kind=kind, numerator=numerator, denominator=denominator, **fields)
@@ -56,7 +64,11 @@ def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for name in declared.metrics:
         if name in declared.objectives:
-            report.add(f"metrics.{name}", "an objective has this name, and every objective is a metric, too", "rename it")
+            report.add(
+                f"metrics.{name}",
+                "an objective has this name, and every objective is a metric, too",
+                "rename it",
+            )
     units = sorted({endpoint.unit for endpoint in spec.endpoints.values()})
     for metric in spec.metrics.values():
         if metric.objective is not None:
@@ -65,7 +77,11 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         for total in totals(metric):
             if known(total.event, declared.events, key, report, noun="an event", has="events are"):
                 _attribute(total, spec, key, report)
-        if units and judged(metric, spec, declared, report) and (event := stranger(metric, units, spec)):
+        if (
+            units
+            and judged(metric, spec, declared, report)
+            and (event := stranger(metric, units, spec))
+        ):
             report.add(key, *unreachable(metric.name, event, units[0]))
 
 
@@ -78,19 +94,33 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
         remedy = did_you_mean(total.attribute, attributes, has=f"{total.event} has")
         report.add(key, f"{total.attribute} is not an attribute of {total.event}", remedy)
     elif attribute.type not in ("int", "float"):
-        report.add(key, f"{attribute.name} is of type {attribute.type}, which cannot be added up", "use an attribute of type int or float")
+        report.add(
+            key,
+            f"{attribute.name} is of type {attribute.type}, which cannot be added up",
+            "use an attribute of type int or float",
+        )
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
     """Of an objective the exposures come first: its outcomes refer to them."""
-    return (metric.numerator,) if metric.denominator is None else (metric.denominator, metric.numerator)
+    return (
+        (metric.numerator,)
+        if metric.denominator is None
+        else (metric.denominator, metric.numerator)
+    )
 
 
 def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """(event, attribute) of all that is added up and of the ways to the units; attribute None: an event's number."""
+    """(event, attribute) of all that is added up and of the ways to the units; attribute None: an
+    event's number.
+    """
     units = {endpoint.unit for endpoint in spec.endpoints.values()}
-    added: set[tuple[str, str | None]] = {(total.event, total.attribute) for total in totals(metric)}
-    return added.union(*(reach.steps(total.event, unit, spec.events) for total in totals(metric) for unit in units))
+    added: set[tuple[str, str | None]] = {
+        (total.event, total.attribute) for total in totals(metric)
+    }
+    return added.union(
+        *(reach.steps(total.event, unit, spec.events) for total in totals(metric) for unit in units)
+    )
 
 
 def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
@@ -101,11 +131,21 @@ def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
     """An event of the metric that comes to none of the units."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
-    return next((event for event in events if all(reach.path(event, unit, spec.events) is None for unit in units)), None)
+    return next(
+        (
+            event
+            for event in events
+            if all(reach.path(event, unit, spec.events) is None for unit in units)
+        ),
+        None,
+    )
 
 
 def unreachable(metric: str, event: str, unit: str) -> tuple[str, str]:
     return (
         f"{metric} counts {event}, which says neither its {unit} nor what it followed",
-        f"add {unit}: {{type: string}} or exposure_id: {{type: string}} to the attributes of {event}, or the id of an event that has one",
+        (
+            f"add {unit}: {{type: string}} or exposure_id: {{type: string}} to the attributes of "
+            f"{event}, or the id of an event that has one"
+        ),
     )

@@ -1,4 +1,5 @@
-"""${NAME} in a value of profiles.yaml: the environment's, as text, or as the number or the flag that belongs there.
+"""${NAME} in a value of profiles.yaml: the environment's, as text, or as the number or the flag
+that belongs there.
 
 No defaults, no commands, and never a secret.
 """
@@ -19,16 +20,32 @@ _VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
 
 def unset(node: yaml.Node) -> bool:
     """Whether a value below `node` needs a variable that is not there."""
-    return any(written[:-1] not in os.environ for scalar in _scalars(node) for written in _VARIABLE.findall(scalar.text))
+    return any(
+        written[:-1] not in os.environ
+        for scalar in _scalars(node)
+        for written in _VARIABLE.findall(scalar.text)
+    )
 
 
 def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
-    """The tree with the variables' values; what cannot be put in is reported at its line and left out."""
+    """The tree with the variables' values; what cannot be put in is reported at its line and left
+    out.
+    """
     if isinstance(node, yaml.Mapping):
-        entries = {name: substitute(value, child(key, name), report) for name, value in node.entries.items()}
-        return yaml.Mapping(entries={name: value for name, value in entries.items() if value}, lines=node.lines, line=node.line)
+        entries = {
+            name: substitute(value, child(key, name), report)
+            for name, value in node.entries.items()
+        }
+        return yaml.Mapping(
+            entries={name: value for name, value in entries.items() if value},
+            lines=node.lines,
+            line=node.line,
+        )
     if isinstance(node, yaml.Sequence):
-        items = (substitute(value, item(key, position), report) for position, value in enumerate(node.items))
+        items = (
+            substitute(value, item(key, position), report)
+            for position, value in enumerate(node.items)
+        )
         return yaml.Sequence(items=tuple(value for value in items if value), line=node.line)
     return _scalar(node, key, report)
 
@@ -51,7 +68,10 @@ def _problem(written: str) -> tuple[str, str] | None:
     """(what is wrong with `NAME}`, remedy)."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
-        return f"${{{written} is not a variable", "write ${NAME}: letters, digits and _; there are no defaults"
+        return (
+            f"${{{written} is not a variable",
+            "write ${NAME}: letters, digits and _; there are no defaults",
+        )
     if secret_key(name):
         return f"${{{name}}} looks like a secret", NO_SECRETS
     if name not in os.environ:

@@ -1,6 +1,8 @@
-"""YAML as trees that know their lines: one document, no duplicate keys, no anchors, no tags, no templating.
+"""YAML as trees that know their lines: one document, no duplicate keys, no anchors, no tags, no
+templating.
 
-Plain scalars follow YAML 1.2's core schema, as JSON and editors do: `no` and `on` are strings, `1e-3` is a number.
+Plain scalars follow YAML 1.2's core schema, as JSON and editors do: `no` and `on` are strings,
+`1e-3` is a number.
 """
 
 from __future__ import annotations
@@ -70,7 +72,10 @@ def plain(node: Node) -> Any:
 
 
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Parse one document. None when it is empty or is not YAML; duplicates and the like are problems beside a tree."""
+    """Parse one document.
+
+    None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
+    """
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -81,20 +86,32 @@ def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
         mark = error.problem_mark or error.context_mark
         if mark and _by_tab(text, mark.line):
             why = "this is not YAML: the line begins with a tab"
-            return None, (Problem(file=file, line=mark.line + 1, message=why, remedy="indent with spaces"),)
+            return None, (
+                Problem(file=file, line=mark.line + 1, message=why, remedy="indent with spaces"),
+            )
         what = " ".join(part for part in (error.context, error.problem) if part)
         return None, (
             Problem(
                 file=file,
                 line=mark.line + 1 if mark else 0,
                 message=f"this is not YAML: {what}",
-                remedy="look for a missing quote, bracket or colon here or just above; indent with spaces",
+                remedy="look for a missing quote, bracket or colon here or just above; indent with "
+                "spaces",
             ),
         )
     except yaml.YAMLError as error:  # a character that YAML does not allow
-        return None, (Problem(file=file, line=0, message=f"this is not YAML: {' '.join(str(error).split())}"),)
+        return None, (
+            Problem(file=file, line=0, message=f"this is not YAML: {' '.join(str(error).split())}"),
+        )
     except _TooDeepError as error:
-        return None, (Problem(file=file, line=error.line, message=f"more than {_DEEPEST} levels deep", remedy="write it flatter"),)
+        return None, (
+            Problem(
+                file=file,
+                line=error.line,
+                message=f"more than {_DEEPEST} levels deep",
+                remedy="write it flatter",
+            ),
+        )
     return tree, tuple(composer.problems)
 
 
@@ -123,25 +140,43 @@ class _Composer:
             if isinstance(event, kinds.DocumentStartEvent):
                 seen += 1
                 if seen == 2:
-                    self._wrong(event, "a second document", "one file holds one document: take out the line ---")
+                    self._wrong(
+                        event,
+                        "a second document",
+                        "one file holds one document: take out the line ---",
+                    )
             elif isinstance(event, kinds.NodeEvent):
                 node = self._node(event, events, 0)
                 tree = node if seen == 1 else tree
         return None if isinstance(tree, Scalar) and tree.value is None else tree
 
-    def _node(self, event: Any, events: Iterator[Event], depth: int) -> Node:  # PyYAML's stubs know no fields of an event
+    def _node(
+        self, event: Any, events: Iterator[Event], depth: int
+    ) -> Node:  # PyYAML's stubs know no fields of an event
         from yaml import events as kinds
 
         line = _line(event)
         if depth > _DEEPEST:
             raise _TooDeepError(line)
         if isinstance(event, kinds.AliasEvent):
-            self._wrong(event, f"*{event.anchor}: aliases are not used in these files", "write the value out")
+            self._wrong(
+                event,
+                f"*{event.anchor}: aliases are not used in these files",
+                "write the value out",
+            )
             return Scalar(value=None, text="", line=line)
         if event.anchor:
-            self._wrong(event, f"&{event.anchor}: anchors are not used in these files", "write the value out where it is used")
+            self._wrong(
+                event,
+                f"&{event.anchor}: anchors are not used in these files",
+                "write the value out where it is used",
+            )
         if event.tag:
-            self._wrong(event, f"{event.tag}: tags are not used in these files", "write the plain value; quotes make it a string")
+            self._wrong(
+                event,
+                f"{event.tag}: tags are not used in these files",
+                "write the plain value; quotes make it a string",
+            )
         if isinstance(event, kinds.ScalarEvent):
             return scalar(event.value, line, quoted=not event.implicit[0])
         if isinstance(event, kinds.SequenceStartEvent):
@@ -162,14 +197,20 @@ class _Composer:
             if not isinstance(key, Scalar):
                 self._wrong(event, "a key is a list or a mapping", "a key is a plain word")
             elif key.text in entries:
-                self._wrong(event, f"{key.text} is written twice; the first is in line {lines[key.text]}", "keep one of the two")
+                self._wrong(
+                    event,
+                    f"{key.text} is written twice; the first is in line {lines[key.text]}",
+                    "keep one of the two",
+                )
             else:
                 entries[key.text] = value
                 lines[key.text] = key.line
         return Mapping(entries=entries, lines=lines, line=line)
 
     def _wrong(self, event: Event, message: str, remedy: str) -> None:
-        self.problems.append(Problem(file=self.file, line=_line(event), message=message, remedy=remedy))
+        self.problems.append(
+            Problem(file=self.file, line=_line(event), message=message, remedy=remedy)
+        )
 
 
 def _line(event: Event) -> int:

@@ -1,4 +1,7 @@
-"""What is made of what: boxes in columns, and a line from each to what is made of it. SVG as text."""
+"""What is made of what: boxes in columns, and a line from each to what is made of it.
+
+SVG as text.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,14 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 Place = tuple[float, float, float]  # left, top, width
 
 
-def flow(title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *, behind: str = "") -> str:
-    """One figure. A box's name is its own: no other has it. A line that passes a column has a row of it for itself and its like."""
+def flow(
+    title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *, behind: str = ""
+) -> str:
+    """One figure.
+
+    A box's name is its own: no other has it. A line that passes a column has a row of it for itself
+    and its like.
+    """
     column_of = {box.name: number for number, column in enumerate(columns) for box in column}
     rows: list[list[str]] = [[box.name for box in column] for column in columns]
     for link in links:
@@ -43,16 +52,32 @@ def flow(title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *,
                 rows[number].append(_lane(link))
     widths = [max((_width(box) for box in column), default=0.0) for column in columns]
     lefts = [sum(widths[:number]) + _BETWEEN * number for number in range(len(columns))]
-    tall, across = max(map(len, rows), default=0) * (_BOX + _GAP), max(sum(widths) + _BETWEEN * (len(columns) - 1), 1)
+    tall, across = (
+        max(map(len, rows), default=0) * (_BOX + _GAP),
+        max(sum(widths) + _BETWEEN * (len(columns) - 1), 1),
+    )
     places = [
-        {name: (left, (tall - len(names) * (_BOX + _GAP)) / 2 + row * (_BOX + _GAP), width) for row, name in enumerate(names)}
+        {
+            name: (left, (tall - len(names) * (_BOX + _GAP)) / 2 + row * (_BOX + _GAP), width)
+            for row, name in enumerate(names)
+        }
         for names, left, width in zip(rows, lefts, widths, strict=True)
     ]
-    lines = "".join(_line(link, places, column_of[link.source], column_of[link.target]) for link in links)
-    boxes = "".join(_box(box, places[column_of[box.name]][box.name]) for column in columns for box in column)
-    svg = f'<svg class="flow" width="{across:.0f}" height="{tall}" viewBox="0 0 {across:.0f} {tall}" role="img"'
+    lines = "".join(
+        _line(link, places, column_of[link.source], column_of[link.target]) for link in links
+    )
+    boxes = "".join(
+        _box(box, places[column_of[box.name]][box.name]) for column in columns for box in column
+    )
+    svg = (
+        f'<svg class="flow" width="{across:.0f}" height="{tall}" viewBox="0 0 {across:.0f} '
+        f'{tall}" role="img"'
+    )
     return framed(
-        title, f'<div class="wide" tabindex="0">{svg} aria-label="{escape(title, quote=True)}">{lines}{boxes}</svg></div>', behind
+        title,
+        f'<div class="wide" tabindex="0">{svg} '
+        f'aria-label="{escape(title, quote=True)}">{lines}{boxes}</svg></div>',
+        behind,
     )
 
 
@@ -65,10 +90,16 @@ def _width(box: Box) -> float:
 
 
 def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
-    stops = [places[first][link.source], *(places[at][_lane(link)] for at in range(first + 1, last)), places[last][link.target]]
+    stops = [
+        places[first][link.source],
+        *(places[at][_lane(link)] for at in range(first + 1, last)),
+        places[last][link.target],
+    ]
     left, top, width = stops[0]
     path = [f"M{left + width:.1f} {top + _BOX / 2:.1f}"]
-    for (start, y, wide), (end, to, further) in pairwise((left, top + _BOX / 2, width) for left, top, width in stops):
+    for (start, y, wide), (end, to, further) in pairwise(
+        (left, top + _BOX / 2, width) for left, top, width in stops
+    ):
         bend = (start + wide + end) / 2
         path.append(f"C{bend:.1f} {y:.1f} {bend:.1f} {to:.1f} {end:.1f} {to:.1f}")
         path.append(f"H{end + further:.1f}")
@@ -79,6 +110,12 @@ def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: i
 def _box(box: Box, place: Place) -> str:
     left, top, width = place
     short = box.name if len(box.name) <= _LONGEST else f"{box.name[: _LONGEST - 3]}..."
-    frame = f'<rect class="frame {box.style}" x="{left + 1:.1f}" y="{top + 1:.1f}" width="{width - 2:.1f}" height="{_BOX - 2}" rx="4">'
-    text = f'<text class="label" x="{left + width / 2:.1f}" y="{top + 17:.1f}" text-anchor="middle">{escape(short)}</text>'
+    frame = (
+        f'<rect class="frame {box.style}" x="{left + 1:.1f}" y="{top + 1:.1f}" '
+        f'width="{width - 2:.1f}" height="{_BOX - 2}" rx="4">'
+    )
+    text = (
+        f'<text class="label" x="{left + width / 2:.1f}" y="{top + 17:.1f}" '
+        f'text-anchor="middle">{escape(short)}</text>'
+    )
     return f"{frame}<title>{escape(box.title)}</title></rect>{text}"

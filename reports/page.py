@@ -1,4 +1,6 @@
-"""One self-contained HTML page: its style inside, no script, nothing fetched; readable on a phone and in print, light and dark."""
+"""One self-contained HTML page: its style inside, no script, nothing fetched; readable on a phone
+and in print, light and dark.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +56,12 @@ footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 
 
 
 def page(title: str, parts: Iterable[str], footer: str) -> str:
-    """`title` and `footer` are text; `parts` are HTML made by the functions below and by plots.chart."""
+    """`title` and `footer` are text; `parts` are HTML made by the functions below and by
+    plots.chart.
+    """
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>\n"
         + "\n".join(parts)
         + f"\n</main><footer>{escape(footer)}</footer></body></html>\n"
@@ -93,8 +98,17 @@ def link(text: str, to: str) -> Drawn:
     return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | Collection[int] = ()) -> str:
-    """`numbers`: all but the first column are right-aligned. `wordy`: the columns that may wrap. The keyboard scrolls what is too wide."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: bool = False,
+    wordy: int | Collection[int] = (),
+) -> str:
+    """`numbers`: all but the first column are right-aligned.
+
+    `wordy`: the columns that may wrap. The keyboard scrolls what is too wide.
+    """
     wrapping = {wordy} if isinstance(wordy, int) else wordy
 
     def cell(tag: str, number: int, text: str) -> str:
@@ -102,18 +116,38 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
         return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 
-    top = "<thead><tr>" + "".join(cell("th" if one else "td", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
-    body = "".join("<tr>" + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row)) + "</tr>" for row in rows)
+    top = (
+        "<thead><tr>"
+        + "".join(cell("th" if one else "td", i, one) for i, one in enumerate(head))
+        + "</tr></thead>"
+        if any(head)
+        else ""
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
     return f'<div class="wide" tabindex="0"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
 def footer(when: datetime, target: str) -> str:
-    return f"Isthmus, {when:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."
+    return (
+        f"Isthmus, {when:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched "
+        "from elsewhere."
+    )
 
 
 def links(targets: Sequence[tuple[str, str]]) -> str:
     """(text, where): places relative to the page, or on it (#...). Nothing is loaded from them."""
-    return '<p class="soft">' + " &middot; ".join(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets) + "</p>"
+    return (
+        '<p class="soft">'
+        + " &middot; ".join(
+            f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets
+        )
+        + "</p>"
+    )
 
 
 def line(*parts: str) -> str:

@@ -1,4 +1,7 @@
-"""Small charts as SVG text: no library, no outside resource, sharp on a phone. Colours and type come from the page's style."""
+"""Small charts as SVG text: no library, no outside resource, sharp on a phone.
+
+Colours and type come from the page's style.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,21 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 46
 
 
 Style = Literal["a", "b", "c", "d", "e", "f", "quiet"]
-STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")  # of models; classes of the page's style sheet
+STYLES: tuple[Style, ...] = (
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "f",
+)  # of models; classes of the page's style sheet
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers of dots."""
+    """`style` is a class of the page's style sheet: a model's, or quiet.
+
+    `low` and `high` draw whiskers of dots.
+    """
 
     name: str
     style: Style
@@ -27,7 +40,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     kind: Literal["line", "dots", "bars"] = "line"
-    titles: Sequence[str] | None = None  # of dots, and of bars, which have the width of 1 on x; None: its name and figures
+    titles: Sequence[str] | None = (
+        None  # of dots, and of bars, which have the width of 1 on x; None: its name and figures
+    )
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +57,21 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
     raw = (high - low) / steps
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
-    shown = max(0, -math.floor(math.log10(step)) + (step / power == 2.5)) if digits is None else digits
+    shown = (
+        max(0, -math.floor(math.log10(step)) + (step / power == 2.5)) if digits is None else digits
+    )
     first = math.ceil(low / step - 1e-9)
     values = [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
-    return Axis(label=label, low=low, high=high, ticks=[(value, f"{value:.{shown}f}") for value in values])
+    return Axis(
+        label=label, low=low, high=high, ticks=[(value, f"{value:.{shown}f}") for value in values]
+    )
 
 
-def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False) -> str:
-    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where a series has them.
+def chart(
+    title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False
+) -> str:
+    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where
+    a series has them.
 
     `behind` is the HTML of the table whose figures it shows; it is folded away below.
     """
@@ -59,26 +81,46 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     parts = []
     for value, text in y.ticks:
         at = up(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{_LEFT - 7}" y="{at + 3.5:.1f}" '
+            f'text-anchor="end">{escape(text)}</text>'
+        )
     floor = _HEIGHT - _BOTTOM
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>')
+    parts.append(
+        f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>'
+    )
     for value, text in x.ticks:
-        parts.append(f'<text class="tick" x="{across(value):.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(
+            f'<text class="tick" x="{across(value):.1f}" y="{floor + 17}" '
+            f'text-anchor="middle">{escape(text)}</text>'
+        )
     middle = (_LEFT + width - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>')
+    parts.append(
+        f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" '
+        f'text-anchor="middle">{escape(x.label)}</text>'
+    )
     height = (_TOP + floor) / 2
-    parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
+    parts.append(
+        f'<text class="label" transform="translate(12 {height}) rotate(-90)" '
+        f'text-anchor="middle">{escape(y.label)}</text>'
+    )
     for graph in series:
         parts += _drawn(graph, across, up)
     named = [graph for graph in series if graph.name]
-    legend = "".join(f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named)
+    legend = "".join(
+        f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named
+    )
     return framed(title, svg(title, width, _HEIGHT, parts), behind, legend=f"<div>{legend}</div>")
 
 
 def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     """A wide picture is not made smaller than can be read: it is moved across a phone's screen."""
-    about = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
+    about = (
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
+    )
     if width <= _WIDTH:
         return f"<svg {about}>{''.join(parts)}</svg>"
     return f'<div class="wide" tabindex="0"><svg class="broad" {about}>{"".join(parts)}</svg></div>'
@@ -111,19 +153,31 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
     for value, text in x.ticks:
         at = across(value)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(
+            f'<text class="tick" x="{at:.1f}" y="{floor + 17}" '
+            f'text-anchor="middle">{escape(text)}</text>'
+        )
     zero = across(0.0)
     parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{floor}"/>')
     for number, line in enumerate(lines):
         y = _TOP + _ROW * (number + 0.5)
         short = line.name if len(line.name) <= 40 else f"{line.name[:37]}..."
-        parts.append(f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}</text>')
+        parts.append(
+            f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" '
+            f'text-anchor="end">{escape(short)}</text>'
+        )
         ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
         parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
         told = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
-        parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4">{told}</circle>')
+        parts.append(
+            f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" '
+            f'r="4">{told}</circle>'
+        )
     middle = (left + _WIDE - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text>')
+    parts.append(
+        f'<text class="label" x="{middle:.1f}" y="{floor + 38}" '
+        f'text-anchor="middle">{escape(x.label)}</text>'
+    )
     return framed(title, svg(title, _WIDE, floor + 44, parts), behind)
 
 
@@ -132,11 +186,15 @@ def bars(shares: Sequence[float], title: str) -> str:
     top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
     drawn = "".join(
         f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
-        f'width="{max(width - 1, 1):.1f}" height="{24 * share / top:.1f}">{_titled(f"{share:.3g}")}</rect>'
+        f'width="{max(width - 1, 1):.1f}" '
+        f'height="{24 * share / top:.1f}">{_titled(f"{share:.3g}")}</rect>'
         for place, share in enumerate(shares)
     )
     label = escape(title, quote=True)
-    return f'<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{label}">{drawn}</svg>'
+    return (
+        '<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}">{drawn}</svg>'
+    )
 
 
 _THICK, _GAP = 18, 4  # height of a bar, and what is free above and below it
@@ -158,7 +216,9 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
     stretches: Sequence[Stretch]
 
 
-def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False) -> str:
+def strips(
+    title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
+) -> str:
     """One figure, a bar a line: who has which part of a whole."""
     width = _WIDE if wide else _WIDTH
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
@@ -168,13 +228,22 @@ def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wid
     for value, text in x.ticks:
         at = across(value)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 16}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(
+            f'<text class="tick" x="{at:.1f}" y="{floor + 16}" '
+            f'text-anchor="middle">{escape(text)}</text>'
+        )
     for number, line in enumerate(lines):
         y = _TOP + (_THICK + 2 * _GAP) * number + _GAP
-        name = f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" text-anchor="end">{escape(line.name)}</text>'
+        name = (
+            f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" '
+            f'text-anchor="end">{escape(line.name)}</text>'
+        )
         parts += [name, *(_stretch(of, y, across) for of in line.stretches)]
     middle = (left + width - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 34}" text-anchor="middle">{escape(x.label)}</text>')
+    parts.append(
+        f'<text class="label" x="{middle:.1f}" y="{floor + 34}" '
+        f'text-anchor="middle">{escape(x.label)}</text>'
+    )
     return framed(title, svg(title, width, floor + 40, parts), behind)
 
 
@@ -183,7 +252,10 @@ def _stretch(of: Stretch, y: float, across: Callable[[float], float]) -> str:
     bar = _bar(of.style, (start, max(width, 1.0)), (y, _THICK), of.title)
     if width < _LETTER * len(of.name) + 8:
         return bar
-    return f'{bar}<text class="in" x="{start + width / 2:.1f}" y="{y + 13:.1f}" text-anchor="middle">{escape(of.name)}</text>'
+    return (
+        f'{bar}<text class="in" x="{start + width / 2:.1f}" y="{y + 13:.1f}" '
+        f'text-anchor="middle">{escape(of.name)}</text>'
+    )
 
 
 def _bar(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
@@ -198,27 +270,49 @@ def _titled(text: str) -> str:
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
-    return lambda value: start + (min(max(value, ruler.low), ruler.high) - ruler.low) / (ruler.high - ruler.low) * (end - start)
+    return lambda value: (
+        start
+        + (min(max(value, ruler.low), ruler.high) - ruler.low)
+        / (ruler.high - ruler.low)
+        * (end - start)
+    )
 
 
-def _drawn(graph: Series, across: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
+def _drawn(
+    graph: Series, across: Callable[[float], float], up: Callable[[float], float]
+) -> list[str]:
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return [f'<polyline class="line {graph.style}" points="{path}">{_titled(graph.name)}</polyline>']
+        return [
+            f'<polyline class="line {graph.style}" points="{path}">{_titled(graph.name)}</polyline>'
+        ]
     titles = graph.titles or [_told(graph, number) for number in range(len(points))]
     if graph.kind == "bars":
-        floor, width = _HEIGHT - _BOTTOM, max(1.0, (across(graph.x[0] + 1) - across(graph.x[0])) - 2) if points else 0.0
-        return [_bar(graph.style, (x - width / 2, width), (y, floor - y), title) for (x, y), title in zip(points, titles, strict=True)]
+        floor, width = (
+            _HEIGHT - _BOTTOM,
+            max(1.0, (across(graph.x[0] + 1) - across(graph.x[0])) - 2) if points else 0.0,
+        )
+        return [
+            _bar(graph.style, (x - width / 2, width), (y, floor - y), title)
+            for (x, y), title in zip(points, titles, strict=True)
+        ]
     parts = []
     for number, ((x, y), title) in enumerate(zip(points, titles, strict=True)):
         if graph.low is not None and graph.high is not None:
             ends = f'y1="{up(graph.low[number]):.1f}" y2="{up(graph.high[number]):.1f}"'
             parts.append(f'<line class="whisker {graph.style}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-        parts.append(f'<circle class="dot {graph.style}" cx="{x:.1f}" cy="{y:.1f}" r="4">{_titled(title)}</circle>')
+        parts.append(
+            f'<circle class="dot {graph.style}" cx="{x:.1f}" cy="{y:.1f}" '
+            f'r="4">{_titled(title)}</circle>'
+        )
     return parts
 
 
 def _told(graph: Series, number: int) -> str:
-    between = f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})" if graph.low is not None and graph.high is not None else ""
+    between = (
+        f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
+        if graph.low is not None and graph.high is not None
+        else ""
+    )
     return f"{graph.name} {graph.x[number]:.4g}: {graph.y[number]:.4g}{between}".strip()

@@ -1,4 +1,7 @@
-"""What verbs return, in a notebook and in other libraries: HTML by the page kit, Arrow and pandas of what is a table."""
+"""What verbs return, in a notebook and in other libraries:
+
+HTML by the page kit, Arrow and pandas of what is a table.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,16 @@ _ARROWS = (datetime, Decimal, bytes)  # what Arrow has itself
 
 
 class Shown:
-    """A mixin of result structs: a notebook shows what the console prints, or field by field where that is nothing of its own."""
+    """A mixin of result structs: a notebook shows what the console prints, or field by field where
+    that is nothing of its own.
+    """
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return page.code(str(self)) if _speaks(self) else page.table(("", ""), _fields(self), wordy=1)
+        return (
+            page.code(str(self)) if _speaks(self) else page.table(("", ""), _fields(self), wordy=1)
+        )
 
 
 class Rows(tuple[_Row, ...]):
@@ -35,7 +42,9 @@ class Rows(tuple[_Row, ...]):
     __slots__ = ()
 
     def to_arrow(self) -> pa.Table:
-        """Nested structs are Arrow's structs; a column whose values have no common type is JSON text."""
+        """Nested structs are Arrow's structs; a column whose values have no common type is JSON
+        text.
+        """
         import pyarrow as pa
 
         rows = [msgspec.to_builtins(row, builtin_types=_ARROWS, enc_hook=str) for row in self]
@@ -51,7 +60,10 @@ class Rows(tuple[_Row, ...]):
             return page.words("no rows")
         rows = [dict(_values(row)) for row in self[:_MOST]]
         more = page.words(f"{len(self) - _MOST:,} more rows") if len(self) > _MOST else ""
-        return page.table(list(rows[0]), ([_cell(value) for value in row.values()] for row in rows)) + more
+        return (
+            page.table(list(rows[0]), ([_cell(value) for value in row.values()] for row in rows))
+            + more
+        )
 
 
 def _array(values: list[Any]) -> pa.Array[Any]:
@@ -61,12 +73,21 @@ def _array(values: list[Any]) -> pa.Array[Any]:
     try:
         typed = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        typed = pa.array([None if value is None else msgspec.json.encode(value, enc_hook=str).decode() for value in values])
+        typed = pa.array(
+            [
+                None if value is None else msgspec.json.encode(value, enc_hook=str).decode()
+                for value in values
+            ]
+        )
     return typed
 
 
 def _values(row: Any) -> Iterable[tuple[str, object]]:
-    return row.items() if isinstance(row, Mapping) else ((name, getattr(row, name)) for name in row.__struct_fields__)
+    return (
+        row.items()
+        if isinstance(row, Mapping)
+        else ((name, getattr(row, name)) for name in row.__struct_fields__)
+    )
 
 
 def _fields(result: object) -> Iterable[tuple[str, str]]:

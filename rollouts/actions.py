@@ -10,7 +10,10 @@ from ..endpoints.port import EndpointSpec
 
 
 class Take(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make the rollout the owner of the traffic (endpoints/traffic/owner.py). Refused where it has another owner."""
+    """Make the rollout the owner of the traffic (endpoints/traffic/owner.py).
+
+    Refused where it has another owner.
+    """
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -18,7 +21,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Shift to the split that is already there, so that older tokens are stale; then mark the lease as touched and look again."""
+    """Shift to the split that is already there, so that older tokens are stale; then mark the lease
+    as touched and look again.
+    """
 
     split: dict[str, Decimal]
     expect: str

@@ -1,4 +1,7 @@
-"""One look at a rollout, and the loop of a process that drives it. Many may look at once: compare-and-swap lets one decide."""
+"""One look at a rollout, and the loop of a process that drives it.
+
+Many may look at once: compare-and-swap lets one decide.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,16 @@ from msgspec.structs import replace
 
 from .. import lease
 from ..endpoints.traffic import owner
-from ..errors import Conflict, DryRun, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
+from ..errors import (
+    Conflict,
+    DryRun,
+    Invalid,
+    IsthmusError,
+    OutcomeUnknown,
+    Refused,
+    Throttled,
+    Unavailable,
+)
 from ..times import StillClockAlarm
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
@@ -27,12 +39,17 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
-TELL_AGAIN = timedelta(minutes=1)  # after what could not be told: a webhook that does not answer holds up no other look
+TELL_AGAIN = timedelta(
+    minutes=1
+)  # after what could not be told: a webhook that does not answer holds up no other look
 Clock = Callable[[], datetime]
 
 
 class LookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look left behind. `state` None: the endpoint has no rollout, or, with problems, its document could not be read."""
+    """What a look left behind.
+
+    `state` None: the endpoint has no rollout, or, with problems, its document could not be read.
+    """
 
     state: State | None
     driver: str = ""  # who holds the lease
@@ -43,7 +60,11 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        return not self.problems if self.state is None else self.state.released and not self.state.outbox
+        return (
+            not self.problems
+            if self.state is None
+            else self.state.released and not self.state.outbox
+        )
 
 
 def look(
@@ -56,15 +77,24 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Read, observe, decide, write down, act: in this order, so that whoever dies in between has lost nothing.
+    """Read, observe, decide, write down, act: in this order, so that whoever dies in between has
+    lost nothing.
 
-    `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`: the document as this holder's last look
-    left it. It is not read again where a new minute is to be judged, as that is written by compare-and-swap: whatever came in between makes
-    it fail, and the look begins anew; so it does where nothing was written. Errors of the document's own reading are raised.
+    `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`:
+    the document as this holder's last look
+    left it. It is not read again where a new minute is to be judged, as that is written by
+    compare-and-swap: whatever came in between makes
+    it fail, and the look begins anew; so it does where nothing was written. Errors of the
+    document's own reading are raised.
 
-    `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says so gives the lease back, too.
+    `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says
+    so gives the lease back, too.
     """
-    if remembered is not None and _is_ours(remembered.state, holder, now := clock()) and is_due(remembered.state, now):
+    if (
+        remembered is not None
+        and _is_ours(remembered.state, holder, now := clock())
+        and is_due(remembered.state, now)
+    ):
         result = _advance(ports, remembered, holder=holder, clock=clock)
         if result.stored not in (None, remembered):
             return result
@@ -76,10 +106,20 @@ def look(
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
     """The lease, without a doubt: but for a person's abort nobody else has written since."""
-    return state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
+    return (
+        state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
+    )
 
 
-def _advance(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False, leaving: bool = False) -> LookResult:
+def _advance(
+    ports: Ports,
+    stored: Stored,
+    *,
+    holder: str,
+    clock: Clock,
+    seize: bool = False,
+    leaving: bool = False,
+) -> LookResult:
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -96,7 +136,11 @@ def _advance(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: 
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
     problems += undone
-    again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions) or is_behind(stored.state, looked.seen)
+    again = (
+        bool(stored.state.outbox)
+        or any(isinstance(action, Take | Touch) for action in actions)
+        or is_behind(stored.state, looked.seen)
+    )
     return LookResult(
         state=stored.state,
         driver=stored.state.lease.holder,
@@ -108,12 +152,21 @@ def _advance(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: 
 
 
 def _is_told(state: State) -> bool:
-    """Whether there is neither a notice to send nor a page to write. What is in the outbox the next look writes, whoever makes it."""
+    """Whether there is neither a notice to send nor a page to write.
+
+    What is in the outbox the next look writes, whoever makes it.
+    """
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
 
 def _carry_out(
-    ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
+    ports: Ports,
+    stored: Stored,
+    decided: State,
+    actions: tuple[Action, ...],
+    *,
+    seen: Observation,
+    clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
     """First the decision is durable, then it is done."""
     problems = _keep_minutes(ports, stored.state, decided, seen)
@@ -127,15 +180,25 @@ def _carry_out(
 
 
 def _announce_end(ports: Ports, before: State, decided: State, now: datetime) -> None:
-    """Tell who asks for the traffic until when it is kept. Where this is not written, the rollout's status says it still."""
+    """Tell who asks for the traffic until when it is kept.
+
+    Where this is not written, the rollout's status says it still.
+    """
     until = decided.watch_until
     if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
         with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
-            owner.announce_end(ports.state, decided.endpoint, by="rollout", name=decided.id, until=until)
+            owner.announce_end(
+                ports.state, decided.endpoint, by="rollout", name=decided.id, until=until
+            )
 
 
-def _keep_minutes(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
-    """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
+def _keep_minutes(
+    ports: Ports, before: State, decided: State, seen: Observation
+) -> tuple[str, ...]:
+    """The minutes that a decision stands on, before it.
+
+    What cannot be kept stops no rollout, least of all its abort.
+    """
     if not _stands_on_minutes(before, decided):
         return ()
     try:
@@ -147,14 +210,21 @@ def _keep_minutes(ports: Ports, before: State, decided: State, seen: Observation
 
 def _stands_on_minutes(before: State, decided: State) -> bool:
     """A bake ended; or what served on the way to the next one was judged to be broken."""
-    places = [(state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)]
+    places = [
+        (state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)
+    ]
     if before.bake_from is None or places[0] == places[1]:
         return False
     return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
-def _act(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
-    """Only while the lease outlives the call. Whatever it raises, the next look sees what happened."""
+def _act(
+    ports: Ports, stored: Stored, action: Action, clock: Clock
+) -> tuple[Stored, tuple[str, ...]]:
+    """Only while the lease outlives the call.
+
+    Whatever it raises, the next look sees what happened.
+    """
     state, error = stored.state, None
     if state.lease.until is None or clock() + REQUEST + MARGIN >= state.lease.until:
         return stored, ("the lease is too short for a call: the next look makes it",)
@@ -179,7 +249,15 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             seen = ports.endpoints.observe(endpoint)
             if seen is not None:
                 command = f"isthmus rollout abort {endpoint}"
-                owner.take(ports.state, seen, by="rollout", name=state.id, command=command, now=now, heir_of=state.plan.heir_of)
+                owner.take(
+                    ports.state,
+                    seen,
+                    by="rollout",
+                    name=state.id,
+                    command=command,
+                    now=now,
+                    heir_of=state.plan.heir_of,
+                )
         case Release():
             owner.release(ports.state, endpoint, by="rollout", name=state.id, now=now)
         case Touch(split=split, expect=token) | Shift(split=split, expect=token):
@@ -191,16 +269,22 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """After a look of the driver, or of anybody at the end: notices and the page. The result with what could not be told."""
+    """After a look of the driver, or of anybody at the end: notices and the page.
+
+    The result with what could not be told.
+    """
     if result.state is None or not (result.over or result.driver == holder):
         return result
     return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
 
 
 def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None = None) -> None:
-    """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
+    """The lease is free at once: nobody has to wait until it runs out, nor to touch.
 
-    `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease to run out.
+    Only of who has nothing under way any more.
+
+    `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease
+    to run out.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
         if known is not None and _free_lease(ports, known, holder):
@@ -215,7 +299,11 @@ def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
     if stored.state.lease.holder != holder:
         return True
     try:
-        documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
+        documents.write(
+            ports.state,
+            replace(stored.state, lease=lease.give_back(stored.state.lease)),
+            expect=stored.token,
+        )
     except Conflict:
         return False
     return True
@@ -231,15 +319,19 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until`, which is asked after each look, says so. At its end the lease is given back.
+    """Look until the rollout is over, or `until`, which is asked after each look, says so.
 
-    An error of a single look is not the end: it is looked again. Refused (a newer document), Invalid, and a clock that stands still
+    At its end the lease is given back.
+
+    An error of a single look is not the end: it is looked again. Refused (a newer document),
+    Invalid, and a clock that stands still
     (Unavailable) are.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None
     remembered: Stored | None = None
-    under_way = False  # stopped in the middle of a look: a call may still come, so the lease runs out instead
+    # stopped in the middle of a look: a call may still come, so the lease runs out instead
+    under_way = False
     try:
         while True:
             under_way = True

@@ -1,4 +1,6 @@
-"""What an observation says beside what a rollout means: is it ours, does it serve what is intended, is it ready? Pure."""
+"""What an observation says beside what a rollout means: is it ours, does it serve what is intended,
+is it ready? Pure.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,16 @@ def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
 def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: Plan) -> bool:
     """The same at the target's resolution. A variant that is not named has nothing."""
     return all(
-        abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution for name in split.keys() | wanted.keys()
+        abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution
+        for name in split.keys() | wanted.keys()
     )
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
     """The intent is what serves, and what the target was told."""
-    return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(target_split(endpoint), state.intent, state.plan)
+    return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
+        target_split(endpoint), state.intent, state.plan
+    )
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
@@ -46,12 +51,22 @@ def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> b
 
 
 def is_ready(state: State, endpoint: EndpointState) -> bool:
-    """The two variants of the rollout. An endpoint may be updating for long elsewhere, while both answer."""
-    return {variant.phase for variant in endpoint.variants if variant.name in (state.plan.source, state.plan.to)} == {"ready"}
+    """The two variants of the rollout.
+
+    An endpoint may be updating for long elsewhere, while both answer.
+    """
+    return {
+        variant.phase
+        for variant in endpoint.variants
+        if variant.name in (state.plan.source, state.plan.to)
+    } == {"ready"}
 
 
 def is_lost(state: State, seen: Observation) -> bool:
-    """The variants are not this rollout's any more. In the middle of a change nobody knows: it may be rolled back."""
+    """The variants are not this rollout's any more.
+
+    In the middle of a change nobody knows: it may be rolled back.
+    """
     if seen.endpoint is None:
         return seen.absent
     if seen.endpoint.phase not in ("ready", "failed"):
@@ -81,4 +96,6 @@ def next_minute(moment: datetime) -> datetime:
 def is_open(hours: OfficeHours, now: datetime) -> bool:
     """Whether steps may go up at this time."""
     there = now.astimezone(ZoneInfo(hours.zone))
-    return there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end
+    return (
+        there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end
+    )

@@ -1,4 +1,6 @@
-"""Where a rollout is stored: its document, its history, its number, and the minutes that its decisions stood on."""
+"""Where a rollout is stored: its document, its history, its number, and the minutes that its
+decisions stood on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ class KeptMinutes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
-    """KeptMinutes as they are written: JSON has no nan, so a latency that there is none of is null."""
+    """KeptMinutes as they are written:
+
+    JSON has no nan, so a latency that there is none of is null.
+    """
 
     since: datetime
     until: datetime
@@ -61,27 +66,37 @@ def read(store: StateStore, endpoint: str) -> Stored | None:
     document = store.get(key(endpoint))
     if document is None:
         return None
-    return Stored(state=decode(document.value, State, what=f"state {key(endpoint)}"), token=document.token)
+    return Stored(
+        state=decode(document.value, State, what=f"state {key(endpoint)}"), token=document.token
+    )
 
 
 def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
-    """Store a rollout's state in the place of what `expect` names. Conflict: somebody else wrote. Invalid: more than 32 KiB."""
+    """Store a rollout's state in the place of what `expect` names.
+
+    Conflict: somebody else wrote. Invalid: more than 32 KiB.
+    """
     value = msgspec.json.encode(state)
     if len(value) > LARGEST:
         raise Invalid(
-            f"rollout {state.id} of {state.endpoint}: {len(value):,} bytes are more than the {LARGEST:,} that its document may have",
+            f"rollout {state.id} of {state.endpoint}: {len(value):,} bytes are more than the "
+            f"{LARGEST:,} that its document may have",
             remedy="fewer guardrails or steps",
         )
     return Stored(state=state, token=store.put(key(state.endpoint), value, expect=expect))
 
 
 def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
-    """Store a new rollout, which `build` makes of its id. Refused: one runs. Conflict: somebody was faster."""
+    """Store a new rollout, which `build` makes of its id.
+
+    Refused: one runs. Conflict: somebody was faster.
+    """
     last = read(store, endpoint)
     if last is not None and not last.state.released:
         state = last.state
         raise Refused(
-            f"rollout {state.id} of {endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M} UTC",
+            f"rollout {state.id} of {endpoint} is {state.phase} since "
+            f"{state.started:%Y-%m-%d %H:%M} UTC",
             remedy=f"isthmus rollout status {endpoint}",
         )
     if last is not None:
@@ -90,12 +105,16 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
 
 
 def flush(store: StateStore, state: State) -> State:
-    """The outbox into the history, one key an entry, oldest first; the state without them. An entry that is there already stands."""
+    """The outbox into the history, one key an entry, oldest first; the state without them.
+
+    An entry that is there already stands.
+    """
     for entry in state.outbox:
         try:
             store.put(history_key(state, entry.seq), msgspec.json.encode(entry), expect=None)
         except Conflict:
-            continue  # this or another controller wrote it, before it could take it out of the outbox
+            # this or another controller wrote it, before it could take it out of the outbox
+            continue
     return replace(state, outbox=())
 
 
@@ -121,10 +140,16 @@ def folder_uri(blobs: BlobStore, state: State) -> str:
 
 
 def _bake(state: State) -> str:
-    """The bake that a state is in: <stage>-<attempt>; on the way to the next stage <stage>-<phase>; after the last one the phase."""
+    """The bake that a state is in: <stage>-<attempt>; on the way to the next stage <stage>-<phase>;
+    after the last one the phase.
+    """
     if state.phase in ("baking", "waiting"):
         return f"{state.stage}-{state.attempt}"
-    return f"{max(state.stage - 1, 1)}-{state.phase}" if state.phase in ("sizing", "shifting") else state.phase
+    return (
+        f"{max(state.stage - 1, 1)}-{state.phase}"
+        if state.phase in ("sizing", "shifting")
+        else state.phase
+    )
 
 
 def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
@@ -135,7 +160,10 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
         since=state.bake_from,
         until=seen.settled,
         minutes=msgspec.to_builtins(seen.minutes),
-        scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
+        scores={
+            name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())]
+            for name, scores in seen.scores.items()
+        },
     )
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
 
@@ -143,17 +171,29 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
     """Of every bake that ended, by its name in minutes_uri."""
     folder = f"{folder_uri(blobs, state)}/"
-    names = [blob.uri.removeprefix(folder).removesuffix(".json") for blob in blobs.list(folder) if blob.uri.endswith(".json")]
-    return {name: _minutes(blobs.get(f"{folder}{name}.json"), what=f"{folder}{name}.json") for name in names}
+    names = [
+        blob.uri.removeprefix(folder).removesuffix(".json")
+        for blob in blobs.list(folder)
+        if blob.uri.endswith(".json")
+    ]
+    return {
+        name: _minutes(blobs.get(f"{folder}{name}.json"), what=f"{folder}{name}.json")
+        for name in names
+    }
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
     written = decode(data, _WrittenMinutes, what=what)
     try:
-        minutes = {name: [msgspec.convert(_with_nan(row), Bucket) for row in rows] for name, rows in written.minutes.items()}
+        minutes = {
+            name: [msgspec.convert(_with_nan(row), Bucket) for row in rows]
+            for name, rows in written.minutes.items()
+        }
     except msgspec.ValidationError as error:
         raise Invalid(f"{what} is damaged: {error}", remedy="restore it from a copy") from error
-    return KeptMinutes(since=written.since, until=written.until, minutes=minutes, scores=written.scores)
+    return KeptMinutes(
+        since=written.since, until=written.until, minutes=minutes, scores=written.scores
+    )
 
 
 def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +203,12 @@ def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
 def _next_id(store: StateStore, endpoint: str) -> str:
     name = f"{key(endpoint)}/ids"
     document = store.get(name)
-    number = 1 if document is None else decode(document.value, LastId, what=f"state {name}").last + 1
-    store.put(name, msgspec.json.encode(LastId(last=number)), expect=None if document is None else document.token)
+    number = (
+        1 if document is None else decode(document.value, LastId, what=f"state {name}").last + 1
+    )
+    store.put(
+        name,
+        msgspec.json.encode(LastId(last=number)),
+        expect=None if document is None else document.token,
+    )
     return f"ro{number}"

@@ -1,7 +1,9 @@
 """Minutes of two variants -> a Check of each guardrail. Pure.
 
-A check judges everything since the bake began, so it does not matter when one looked, or how often. The verdicts, in their order: broken
-outright (fail), no data, fail, pass (the estimate is within the limit), inconclusive (it is above, without proof).
+A check judges everything since the bake began, so it does not matter when one looked, or how often.
+The verdicts, in their order: broken
+outright (fail), no data, fail, pass (the estimate is within the limit), inconclusive (it is above,
+without proof).
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ _HIGHEST = 700.0  # exp of more than 709 is no number
 
 
 def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages: int) -> float:
-    """1 / alpha, each guardrail's part in each stage. The grace time after the promotion is a stage; a dry run raises no alarm."""
+    """1 / alpha, each guardrail's part in each stage.
+
+    The grace time after the promotion is a stage; a dry run raises no alarm.
+    """
     judges = sum(not guardrail.dry_run for guardrail in guardrails)
     return max(judges, 1) * (stages + 1) / false_alarm
 
@@ -33,15 +38,25 @@ def judge(
     alone: bool,
     settled: datetime,
 ) -> tuple[Check, ...]:
-    """One check a guardrail, in the plan's order, over the minutes from the bake's first, where the caller begins, to `settled`.
+    """One check a guardrail, in the plan's order, over the minutes from the bake's first, where the
+    caller begins, to `settled`.
 
-    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute. `alone`: the new variant has all of the
+    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute.
+    `alone`: the new variant has all of the
     traffic, so nothing can be compared.
     """
     new, old = (
         Minutes(
-            buckets={bucket.start: bucket for bucket in minutes.get(variant, ()) if bucket.start < settled},
-            scores={minute: score for minute, score in scores.get(variant, {}).items() if minute < settled},
+            buckets={
+                bucket.start: bucket
+                for bucket in minutes.get(variant, ())
+                if bucket.start < settled
+            },
+            scores={
+                minute: score
+                for minute, score in scores.get(variant, {}).items()
+                if minute < settled
+            },
         )
         for variant in (plan.to, plan.source)
     )
@@ -56,12 +71,22 @@ def judge(
 
 
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
-    """What can never be compared does not stand in the way, but nothing passes by having no request at all."""
+    """What can never be compared does not stand in the way, but nothing passes by having no request
+    at all.
+    """
     if served:
         return Check(
-            guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with"
+            guardrail=guardrail.name,
+            verdict="not judged",
+            limit=guardrail.limit,
+            why="the old variant has no traffic to compare with",
         )
-    return Check(guardrail=guardrail.name, verdict="no data", limit=guardrail.limit, why="no request of the new variant")
+    return Check(
+        guardrail=guardrail.name,
+        verdict="no data",
+        limit=guardrail.limit,
+        why="no request of the new variant",
+    )
 
 
 def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
@@ -106,12 +131,23 @@ def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
 def _figures(guardrail: Guardrail, measured: Measurement) -> str:
     """`3.1 % of 2,290, max 1 %`, `4.6 ms, 1.31x, max 1.2x`, `0.31, +12 %, max 10 % either way`."""
     kind, figure, value = METRICS[guardrail.metric].kind, measured.figure or 0.0, measured.value
-    own = f"{percent(figure)} of {measured.n:,}" if kind == "rate" else f"{figure:.3g} ms" if kind == "latency" else f"{figure:.3g}"
+    own = (
+        f"{percent(figure)} of {measured.n:,}"
+        if kind == "rate"
+        else f"{figure:.3g} ms"
+        if kind == "latency"
+        else f"{figure:.3g}"
+    )
     if guardrail.max is not None:
         return f"{own}, max {percent(guardrail.max) if kind == 'rate' else f'{guardrail.max:g} ms'}"
     if guardrail.max_shift is not None:
-        return f"{own}, {100 * (value or 0.0):+.3g} %, max {percent(guardrail.max_shift)} either way"
-    return f"{own}, {'none of the old variant' if value is None else f'{value:.2f}x'}, max {guardrail.limit:g}x"
+        return (
+            f"{own}, {100 * (value or 0.0):+.3g} %, max {percent(guardrail.max_shift)} either way"
+        )
+    return (
+        f"{own}, {'none of the old variant' if value is None else f'{value:.2f}x'}, max "
+        f"{guardrail.limit:g}x"
+    )
 
 
 def percent(part: float) -> str:

@@ -1,6 +1,8 @@
-"""The last part of a rollout alone: a variant that has all of the traffic already hands its version to another one's name, and goes.
+"""The last part of a rollout alone: a variant that has all of the traffic already hands its version
+to another one's name, and goes.
 
-An experiment that ships ends so. The rollout is written down in its phase `handing`, and driven as any other; it inherits the traffic
+An experiment that ships ends so. The rollout is written down in its phase `handing`, and driven as
+any other; it inherits the traffic
 from the run, so that the traffic has an owner until the roles are home.
 """
 
@@ -25,15 +27,21 @@ from .states import Plan, State
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """The hand-over from a run of an experiment, where it was begun: it is the endpoint's newest rollout."""
+    """The hand-over from a run of an experiment, where it was begun: it is the endpoint's newest
+    rollout.
+    """
     stored = documents.read(project.target.state, endpoint)
     return stored.state if stored is not None and stored.state.plan.heir_of == heir_of else None
 
 
-def hand_over(project: Project, endpoint: str, *, to: str, source: str, heir_of: str, who: str, because: str) -> State:
-    """Write down that the version of variant `to`, which has all of the traffic, becomes `source`'s. Again: what was begun.
+def hand_over(
+    project: Project, endpoint: str, *, to: str, source: str, heir_of: str, who: str, because: str
+) -> State:
+    """Write down that the version of variant `to`, which has all of the traffic, becomes
+    `source`'s. Again: what was begun.
 
-    Nothing moves until somebody drives it: rollout.run_to_end, tick. Refused: `to` has not all of the traffic, other variants run than can
+    Nothing moves until somebody drives it: rollout.run_to_end, tick. Refused: `to` has not all of
+    the traffic, other variants run than can
     be told apart, or another rollout has not ended.
     """
     if (state := begun_state(project, endpoint, heir_of)) is not None:
@@ -65,20 +73,26 @@ def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str
     _check_serves(state, to)
     everything = RolloutStep(traffic=Decimal(100), bake=timedelta(0))
     plan = planning.plan(
-        project.spec.rollouts.get(endpoint) or Rollout(endpoint=endpoint, source=source, to=to, steps=(everything,)),
+        project.spec.rollouts.get(endpoint)
+        or Rollout(endpoint=endpoint, source=source, to=to, steps=(everything,)),
         declared,
         _running(declared, state),
         initial={variant.name: variant.target_percent for variant in state.variants},
         aliases={},
         target=traits_of(project.target, state.routing),
     )
-    refs = {variant.name: None if variant.ref.isdigit() else variant.ref for variant in declared.variants}
+    refs = {
+        variant.name: None if variant.ref.isdigit() else variant.ref
+        for variant in declared.variants
+    }
     return msgspec.structs.replace(
         plan,
         source=source,
         to=to,
         stages=(everything,),
-        guardrails=(),  # the same version serves under both names: what is judged is whether it comes up, and stays ready
+        # the same version serves under both names: what is judged is whether it comes up, and stays
+        # ready
+        guardrails=(),
         promote_alias=None,  # the run's own business, before this
         retire_alias=refs.get(to),
         heir_of=heir_of,
@@ -95,7 +109,12 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
     variants = tuple(
-        VariantSpec(name=v.name, model=v.model, version=v.version, instances=(v.target_instances, v.target_instances))
+        VariantSpec(
+            name=v.name,
+            model=v.model,
+            version=v.version,
+            instances=(v.target_instances, v.target_instances),
+        )
         for v in state.variants
     )
     spec = EndpointSpec(name=state.name, variants=variants, routing=declared.routing)

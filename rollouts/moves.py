@@ -1,4 +1,7 @@
-"""From phase to phase: what a state looks like when a phase begins. Pure; why and when is the phases' business."""
+"""From phase to phase: what a state looks like when a phase begins.
+
+Pure; why and when is the phases' business.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from .states import Check, End, Entry, Plan, State, What
 
 Step = tuple[State, tuple[Action, ...]]  # the next state, and what is asked for
 SHIFT_TIME = timedelta(minutes=30)  # for capacity, and again for the traffic, to follow
-MOST_CALLS = 6  # that do not bring the traffic where it is meant to be: a silent rollback ends ready
+MOST_CALLS = (
+    6  # that do not bring the traffic where it is meant to be: a silent rollback ends ready
+)
 WATCH = timedelta(minutes=6)  # a lease, and the five minutes in which AWS takes a signature
 
 
@@ -30,7 +35,10 @@ def evidence(state: State) -> Evidence:
     if state.bake_from is None or not state.checks:
         return Evidence()
     tallies = state.checks.values()
-    return Evidence(checks=tuple(tally.check for tally in tallies), window=(state.bake_from, min(tally.until for tally in tallies)))
+    return Evidence(
+        checks=tuple(tally.check for tally in tallies),
+        window=(state.bake_from, min(tally.until for tally in tallies)),
+    )
 
 
 def note(
@@ -42,7 +50,10 @@ def note(
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
 ) -> State:
-    """One more entry for the history, in the outbox until it is there. `who`: a person; else who drives."""
+    """One more entry for the history, in the outbox until it is there.
+
+    `who`: a person; else who drives.
+    """
     entry = Entry(
         seq=state.seq + 1,
         at=now,
@@ -62,12 +73,21 @@ def note(
 def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
     """The new variant's share, and the rest of what the two had for the old one."""
     both = plan.initial[plan.source] + plan.initial[plan.to]
-    return {name: percent if name == plan.to else both - percent if name == plan.source else share for name, share in plan.initial.items()}
+    return {
+        name: percent if name == plan.to else both - percent if name == plan.source else share
+        for name, share in plan.initial.items()
+    }
 
 
 def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
-    """The next step. Its minutes are judged on, with those of the bake before, until the next bake: machines may take half an hour."""
-    moved = replace(_unbaked(state), phase="sizing", stage=stage, attempt=0, sent=0, shift_by=now + SHIFT_TIME)
+    """The next step.
+
+    Its minutes are judged on, with those of the bake before, until the next bake: machines may take
+    half an hour.
+    """
+    moved = replace(
+        _unbaked(state), phase="sizing", stage=stage, attempt=0, sent=0, shift_by=now + SHIFT_TIME
+    )
     moved = replace(moved, bake_from=state.bake_from, checks=state.checks)
     return note(moved, now, "step", why, basis=evidence(state))
 
@@ -78,7 +98,9 @@ def to_shifting(state: State, now: datetime) -> State:
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Then a whole new bake: what was measured beside somebody else's change says nothing, nor does a yes to it."""
+    """Then a whole new bake: what was measured beside somebody else's change says nothing, nor does
+    a yes to it.
+    """
     anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
     return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
 
@@ -89,44 +111,86 @@ def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State
 
 
 def to_baking(state: State, now: datetime, token: str) -> State:
-    """Convergence was seen: the bake begins at the next whole minute, and its end is an absolute time from now on."""
+    """Convergence was seen: the bake begins at the next whole minute, and its end is an absolute
+    time from now on.
+    """
     bake_from = next_minute(now)
-    moved = note(state, now, "corrected" if state.attempt else "converged", f"after {state.sent} call(s)")
+    moved = note(
+        state, now, "corrected" if state.attempt else "converged", f"after {state.sent} call(s)"
+    )
     bake_until = bake_from + state.plan.stages[state.stage - 1].bake
-    moved = replace(moved, phase="baking", shift_by=None, bake_from=bake_from, bake_until=bake_until, bake_token=token, checks={})
+    moved = replace(
+        moved,
+        phase="baking",
+        shift_by=None,
+        bake_from=bake_from,
+        bake_until=bake_until,
+        bake_token=token,
+        checks={},
+    )
     return note(moved, now, "bake", f"until {bake_until:%Y-%m-%d %H:%M} UTC")
 
 
 def to_promoted(state: State, now: datetime, why: str) -> State:
     """All of the traffic is the new variant's. The grace time is judged anew, like a stage."""
-    moved = replace(_unbaked(state), phase="promoted", bake_from=next_minute(now), bake_token=state.bake_token, sent=0)
+    moved = replace(
+        _unbaked(state),
+        phase="promoted",
+        bake_from=next_minute(now),
+        bake_token=state.bake_token,
+        sent=0,
+    )
     moved = replace(moved, grace_until=now + state.plan.remove_old)
     return note(moved, now, "promoted", why, basis=evidence(state))
 
 
 def to_handing(state: State, now: datetime) -> State:
-    return replace(_unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME)
+    return replace(
+        _unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME
+    )
 
 
 def to_aborting(state: State, now: datetime, cause: str) -> State:
     """The old variant gets everything that the two had. Nothing takes this back."""
     basis = evidence(state)
-    moved = to_split(replace(_unbaked(state), phase="aborting", cause=cause), now, split_at(state.plan, Decimal(0)))
+    moved = to_split(
+        replace(_unbaked(state), phase="aborting", cause=cause),
+        now,
+        split_at(state.plan, Decimal(0)),
+    )
     return note(replace(moved, shift_by=None), now, "abort", cause, basis=basis)
 
 
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
-    """What comes late is still to be seen: nothing but a shift that is not fenced and an alias can be late.
+    """What comes late is still to be seen: nothing but a shift that is not fenced and an alias can
+    be late.
 
     Who was refused before the traffic was seen to be his has moved nothing.
     """
     touched = end != "lost" and (end != "refused" or state.taken)
     may_be_late = touched and (not state.plan.fenced or state.plan.promote_alias is not None)
-    moved = replace(_unbaked(state), phase="ended", end=end, ended=now, cause=why or state.cause, sent=0, shift_by=None)
+    moved = replace(
+        _unbaked(state),
+        phase="ended",
+        end=end,
+        ended=now,
+        cause=why or state.cause,
+        sent=0,
+        shift_by=None,
+    )
     moved = replace(moved, watch_until=now + WATCH if may_be_late else now)
     return note(moved, now, "lost", why) if end == "lost" else moved
 
 
 def _unbaked(state: State) -> State:
     """Nothing of a bake is left."""
-    return replace(state, bake_from=None, bake_until=None, bake_token=None, hold_until=None, held_for="", not_ready_since=None, checks={})
+    return replace(
+        state,
+        bake_from=None,
+        bake_until=None,
+        bake_token=None,
+        hold_until=None,
+        held_for="",
+        not_ready_since=None,
+        checks={},
+    )

@@ -1,4 +1,6 @@
-"""How much traffic and time a rollout's guardrails need, which `validate` can say without knowing either. Warnings, one of a kind."""
+"""How much traffic and time a rollout's guardrails need, which `validate` can say without knowing
+either. Warnings, one of a kind.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,22 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too short, of a last step not judged."""
-    texts = (_requests(rollout), _minutes_that_count(rollout), _proof(rollout), _nothing_absolute(rollout))
+    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too
+    short, of a last step not judged.
+    """
+    texts = (
+        _requests(rollout),
+        _minutes_that_count(rollout),
+        _proof(rollout),
+        _nothing_absolute(rollout),
+    )
     return tuple(
         Problem(
-            file=at.file, line=at.line, message=f"rollouts.{rollout.endpoint} step {number}: {message}", remedy=remedy, severity="warning"
+            file=at.file,
+            line=at.line,
+            message=f"rollouts.{rollout.endpoint} step {number}: {message}",
+            remedy=remedy,
+            severity="warning",
         )
         for number, message, remedy in filter(None, texts)
         for at in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
@@ -34,14 +47,23 @@ _Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
 
 def _requests(rollout: Rollout) -> _Warning:
     needs = [
-        (guardrail.min_requests / (step.bake.total_seconds() * share), number, guardrail.min_requests, step.bake, share)
+        (
+            guardrail.min_requests / (step.bake.total_seconds() * share),
+            number,
+            guardrail.min_requests,
+            step.bake,
+            share,
+        )
         for number, share, guardrail in _judged_parts(rollout)
         for step in [rollout.steps[number - 1]]
     ]
     if not needs:
         return None
     rate, number, requests, bake, share = max(needs, key=lambda need: need[0])
-    message = f"{requests} requests in {duration_text(bake)} at {100 * share:g} % take {_amount(rate)} requests/s"
+    message = (
+        f"{requests} requests in {duration_text(bake)} at {100 * share:g} % take {_amount(rate)} "
+        "requests/s"
+    )
     return number, f'{message}; below that it ends in "no data"', None
 
 
@@ -55,9 +77,23 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
         return None
     rate, number, metric, share = max(needs, key=lambda need: need[0])
     least = METRICS[metric].least
-    others = {name: about.least for name, about in METRICS.items() if about.kind == "latency" and about.least < least and "_p" in name}
-    remedy = ", ".join(f"{name} takes {_amount(fewer / (60 * share))}" for name, fewer in sorted(others.items(), key=lambda item: -item[1]))
-    return number, f"{metric} judges minutes of {least} requests, at {100 * share:g} % {_amount(rate)} requests/s", remedy or None
+    others = {
+        name: about.least
+        for name, about in METRICS.items()
+        if about.kind == "latency" and about.least < least and "_p" in name
+    }
+    remedy = ", ".join(
+        f"{name} takes {_amount(fewer / (60 * share))}"
+        for name, fewer in sorted(others.items(), key=lambda item: -item[1])
+    )
+    return (
+        number,
+        (
+            f"{metric} judges minutes of {least} requests, at {100 * share:g} % {_amount(rate)} "
+            "requests/s"
+        ),
+        remedy or None,
+    )
 
 
 def _proof(rollout: Rollout) -> _Warning:
@@ -66,10 +102,17 @@ def _proof(rollout: Rollout) -> _Warning:
         if METRICS[guardrail.metric].kind == "rate":
             continue
         sides = 1 if guardrail.max_shift is None else 2
-        first = next(n for n in range(LEAST_MINUTES, 10_000) if sign_evidence(n, n) >= math.log(needed * sides))
+        first = next(
+            n
+            for n in range(LEAST_MINUTES, 10_000)
+            if sign_evidence(n, n) >= math.log(needed * sides)
+        )
         minutes, bake = first + rollout.failure_limit - 1, rollout.steps[number - 1].bake
         if bake < minutes * _MINUTE:
-            message = f"{guardrail.metric} cannot fail before minute {minutes}, and {duration_text(bake)} end before it"
+            message = (
+                f"{guardrail.metric} cannot fail before minute {minutes}, and "
+                f"{duration_text(bake)} end before it"
+            )
             return number, message, "until then it passes or is inconclusive: bake longer"
     return None
 
@@ -77,9 +120,17 @@ def _proof(rollout: Rollout) -> _Warning:
 def _nothing_absolute(rollout: Rollout) -> _Warning:
     """A rollout without any guardrail is warned of already."""
     deciding = [guardrail for guardrail in rollout.guardrails if not guardrail.dry_run]
-    if not deciding or any(guardrail.max is not None for guardrail in deciding) or rollout.steps[-1].traffic < 100:
+    if (
+        not deciding
+        or any(guardrail.max is not None for guardrail in deciding)
+        or rollout.steps[-1].traffic < 100
+    ):
         return None
-    return len(rollout.steps), "at 100 % nothing is judged: every guardrail compares with the old variant", "add one with a max"
+    return (
+        len(rollout.steps),
+        "at 100 % nothing is judged: every guardrail compares with the old variant",
+        "add one with a max",
+    )
 
 
 def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:

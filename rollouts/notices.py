@@ -1,6 +1,9 @@
-"""Notices: one POST a transition that a person cares about, with an id. A webhook that is down changes nothing else.
+"""Notices: one POST a transition that a person cares about, with an id.
 
-They are of what is stored already: an entry of the history, or of the outbox as it was read. Who dies between a POST and writing it down
+A webhook that is down changes nothing else.
+
+They are of what is stored already: an entry of the history, or of the outbox as it was read. Who
+dies between a POST and writing it down
 posts it again, with the same id.
 """
 
@@ -37,8 +40,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-def deliver(store: StateStore, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
-    """Post what is due, in its order, and write down how far it came. Of a state as it is stored; only its driver does this."""
+def deliver(
+    store: StateStore, state: State, now: datetime, *, post: Post | None = None
+) -> Delivery:
+    """Post what is due, in its order, and write down how far it came.
+
+    Of a state as it is stored; only its driver does this.
+    """
     variable = state.plan.webhook_env
     if variable is None or state.notified >= state.seq:
         return Delivery()
@@ -66,7 +74,11 @@ def _write(store: StateStore, state: State, notified: int) -> None:
     if stored is None or stored.state.id != state.id:
         return
     try:
-        documents.write(store, replace(stored.state, notified=max(notified, stored.state.notified)), expect=stored.token)
+        documents.write(
+            store,
+            replace(stored.state, notified=max(notified, stored.state.notified)),
+            expect=stored.token,
+        )
     except IsthmusError:
         return
 
@@ -76,7 +88,10 @@ def _id(state: State, entry: Entry) -> str:
 
 
 def _body(state: State, entry: Entry) -> bytes:
-    return msgspec.json.encode({"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id} | msgspec.to_builtins(entry))
+    return msgspec.json.encode(
+        {"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id}
+        | msgspec.to_builtins(entry)
+    )
 
 
 def _url(variable: str) -> str:
@@ -87,9 +102,15 @@ def _url(variable: str) -> str:
     except ValueError:
         parts = urllib.parse.urlsplit("")
     if not parts.hostname:
-        raise Invalid(f"{variable} holds no URL on this machine", remedy=f"export {variable}=https://...")
+        raise Invalid(
+            f"{variable} holds no URL on this machine", remedy=f"export {variable}=https://..."
+        )
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise Invalid(f"{variable} is {parts.scheme}://{parts.hostname}: only https, or http to this machine itself", remedy="use https")
+        raise Invalid(
+            f"{variable} is {parts.scheme}://{parts.hostname}: only https, or http to this "
+            "machine itself",
+            remedy="use https",
+        )
     return url
 
 
@@ -103,10 +124,16 @@ def _post(url: str, body: bytes, name: str) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": name}
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
-        handlers.append(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself
+        handlers.append(
+            urllib.request.ProxyHandler({})
+        )  # a proxy has no business between this machine and itself
     try:
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
         with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT):
             pass
-    except (OSError, ValueError, http.client.HTTPException) as error:  # a URL or an answer that is none is a ValueError, an HTTPException
+    except (
+        OSError,
+        ValueError,
+        http.client.HTTPException,
+    ) as error:  # a URL or an answer that is none is a ValueError, an HTTPException
         raise Unavailable(f"the webhook did not take it: {error}") from error

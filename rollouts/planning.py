@@ -1,4 +1,7 @@
-"""A rollout of project.yaml as a plan, and the document with which it begins. Pure: who calls it has looked."""
+"""A rollout of project.yaml as a plan, and the document with which it begins.
+
+Pure: who calls it has looked.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,13 @@ def plan(
     aliases: Mapping[str, int],
     target: TargetTraits,
 ) -> Plan:
-    """`spec`: version numbers and the declared instances; `initial`: percent by variant as it is served; `aliases` of the model."""
-    refs = {variant.name: None if variant.ref.isdigit() else variant.ref for variant in endpoint.variants}
+    """`spec`: version numbers and the declared instances; `initial`: percent by variant as it is
+    served; `aliases` of the model.
+    """
+    refs = {
+        variant.name: None if variant.ref.isdigit() else variant.ref
+        for variant in endpoint.variants
+    }
     promoted = rollout.after.promote_alias or refs.get(rollout.source)
     return Plan(
         source=rollout.source,
@@ -70,7 +78,26 @@ def plan(
     )
 
 
-def beginning(number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = "") -> State:
-    """The document of a rollout that nobody has looked at yet. `number`: ro3, as documents.begin gives it."""
-    state = State(id=number, endpoint=endpoint, plan=plan, phase="starting", intent=dict(plan.initial), lease=Lease(), started=now)
-    return note(state, now, "started", f"{plan.source} -> {plan.to}{f': {because}' if because else ''}", who=who)
+def beginning(
+    number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
+) -> State:
+    """The document of a rollout that nobody has looked at yet.
+
+    `number`: ro3, as documents.begin gives it.
+    """
+    state = State(
+        id=number,
+        endpoint=endpoint,
+        plan=plan,
+        phase="starting",
+        intent=dict(plan.initial),
+        lease=Lease(),
+        started=now,
+    )
+    return note(
+        state,
+        now,
+        "started",
+        f"{plan.source} -> {plan.to}{f': {because}' if because else ''}",
+        who=who,
+    )

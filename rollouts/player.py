@@ -1,4 +1,6 @@
-"""Play a scenario against the engine itself: the looks that a real controller makes, in a setting whose clock is moved."""
+"""Play a scenario against the engine itself: the looks that a real controller makes, in a setting
+whose clock is moved.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,12 @@ _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _LONGEST = timedelta(days=14)  # of virtual time
 _GRACE = timedelta(hours=1)  # of a longer one: each of its minutes is judged on all before it
 # Between two looks. Nothing is judged more often than once a minute
-_PERIODS: dict[Phase, timedelta] = {"baking": 30 * _SECOND, "waiting": 30 * _SECOND, "promoted": _MINUTE, "ended": _MINUTE}
+_PERIODS: dict[Phase, timedelta] = {
+    "baking": 30 * _SECOND,
+    "waiting": 30 * _SECOND,
+    "promoted": _MINUTE,
+    "ended": _MINUTE,
+}
 _PERIOD = 10 * _SECOND
 _PATIENCE = 5 * _MINUTE  # with a person who is asked, when nothing more is to happen
 _AGAIN = 8  # looks at once, when one says that there is more to do
@@ -62,7 +69,9 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
 class _Player:
     def __init__(self, scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> None:
         self.endpoint, self.setting, self.plan = endpoint, setting, plan
-        self.outside = setting.ports()  # of people and of who else is there: no trap is set for them
+        self.outside = (
+            setting.ports()
+        )  # of people and of who else is there: no trap is set for them
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
         self.controllers: dict[str, Ports] = {}
@@ -72,7 +81,9 @@ class _Player:
         self.due: list[tuple[datetime, int, Callable[[], None]]] = []
         self.count = itertools.count()
         self.ahead = list(scenario.events)
-        self.waiting = [event for event in scenario.events if event.at.stage is not None]  # for a stage's traffic to converge
+        self.waiting = [
+            event for event in scenario.events if event.at.stage is not None
+        ]  # for a stage's traffic to converge
         self.converged: set[int] = set()
         self.events: list[Happened] = []
         for event in scenario.events:
@@ -81,7 +92,11 @@ class _Player:
 
     def play(self) -> State:
         documents.begin(
-            self.outside.state, self.endpoint, lambda number: beginning(number, self.endpoint, self.plan, self.started, who="rehearsal")
+            self.outside.state,
+            self.endpoint,
+            lambda number: beginning(
+                number, self.endpoint, self.plan, self.started, who="rehearsal"
+            ),
         )
         self.do_what_is_due()
         self.start_controller()
@@ -97,7 +112,9 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Every controller that is not stopped looks once; then what the stages' convergence was waited for with."""
+        """Every controller that is not stopped looks once; then what the stages' convergence was
+        waited for with.
+        """
         for name in list(self.controllers):
             if name in self.controllers and name not in self.stopped:
                 self.look_as(name)
@@ -115,7 +132,13 @@ class _Player:
         try:
             for _ in range(_AGAIN):
                 remembered = self.remembered.pop(name, None)
-                result = look(self.controllers[name], self.endpoint, holder=name, clock=self.setting.now, remembered=remembered)
+                result = look(
+                    self.controllers[name],
+                    self.endpoint,
+                    holder=name,
+                    clock=self.setting.now,
+                    remembered=remembered,
+                )
                 self.remembered[name] = result.stored
                 if not result.again:
                     return
@@ -144,27 +167,46 @@ class _Player:
 
     def start_controller(self) -> None:
         name = next(self.names)
-        self.controllers[name] = trapped_ports(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
+        self.controllers[name] = trapped_ports(
+            self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint)
+        )
 
     def happen(self, event: Event) -> None:
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
-        self.events.append(Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text))
+        self.events.append(
+            Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text)
+        )
         match event.happens:
             case Person(verb=verb, because=because):
-                wishes.ask(self.outside.state, self.endpoint, verb, who="somebody", at=self.setting.now(), because=because)
+                wishes.ask(
+                    self.outside.state,
+                    self.endpoint,
+                    verb,
+                    who="somebody",
+                    at=self.setting.now(),
+                    because=because,
+                )
             case Somebody(changes=changes):
                 self.shift(changes)
             case Killed(when=when, operation=operation):
                 self.traps.set(Trap(when=when, operations=(operation,), springs=_die))
             case Stopped(when=when, operation=operation, span=span):
-                self.traps.set(Trap(when=when, operations=(operation,), springs=partial(self.stop, span=span)))
+                self.traps.set(
+                    Trap(when=when, operations=(operation,), springs=partial(self.stop, span=span))
+                )
             case Second():
                 self.start_controller()
             case Provider(does="throttled", times=times):
-                self.traps.set(Trap(when="before", operations=("shift", "apply"), springs=_throttle, times=times))
+                self.traps.set(
+                    Trap(
+                        when="before", operations=("shift", "apply"), springs=_throttle, times=times
+                    )
+                )
             case Provider(does="lost reply", times=times):
-                self.traps.set(Trap(when="after", operations=("shift", "apply"), springs=_lose, times=times))
+                self.traps.set(
+                    Trap(when="after", operations=("shift", "apply"), springs=_lose, times=times)
+                )
             case change:
                 end = self.setting.change(change)
                 if event.lasts is not None:
@@ -176,7 +218,11 @@ class _Player:
         seen = host.observe(self.endpoint)
         if seen is None:
             return
-        wanted = split.completed(changes, now={variant.name: variant.target_percent for variant in seen.variants}, where=self.endpoint)
+        wanted = split.completed(
+            changes,
+            now={variant.name: variant.target_percent for variant in seen.variants},
+            where=self.endpoint,
+        )
         try:
             host.shift(self.endpoint, wanted, expect=seen.token)
         except Busy:

@@ -1,4 +1,7 @@
-"""What a rollout needs of a target: five ports and two things that a project adds. A scripted world makes the same (world/)."""
+"""What a rollout needs of a target: five ports and two things that a project adds.
+
+A scripted world makes the same (world/).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from ..endpoints.port import EndpointHost, MetricSource, Window
 from ..pipelines.port import ModelRegistry
 from ..storage import BlobStore, StateStore
 
-# (endpoint, window) -> by variant and minute: how many scores, and their mean. Minutes without one are absent
+# (endpoint, window) -> by variant and minute: how many scores, and their mean. Minutes without one
+# are absent
 Scores = Callable[[str, Window], Mapping[str, Mapping[datetime, tuple[int, float]]]]
-# (endpoint, variant): one request to a variant that has no traffic yet. An IsthmusError says what is wrong with it
+# (endpoint, variant): one request to a variant that has no traffic yet. An IsthmusError says what
+# is wrong with it
 SmokeTest = Callable[[str, str], None]
 
 

@@ -25,22 +25,33 @@ GROUP BY variant, date_trunc('minute', event_timestamp)
 
 
 def ports_of(project: Project) -> Ports:
-    """Nothing is called before a look calls it. Scores only where exposures carry real times: not with `now:`, the clock of an old log."""
+    """Nothing is called before a look calls it.
+
+    Scores only where exposures carry real times: not with `now:`, the clock of an old log.
+    """
     target = project.target
 
     def tried(endpoint: str, variant: str) -> None:
         running = {state.name: state for state in observe(project, endpoint).variants}
         if variant not in running:
-            raise Unavailable(f"{endpoint} runs no variant {variant} any more", remedy=f"isthmus endpoints list; isthmus deploy {endpoint}")
+            raise Unavailable(
+                f"{endpoint} runs no variant {variant} any more",
+                remedy=f"isthmus endpoints list; isthmus deploy {endpoint}",
+            )
         if was_adopted(target.registry.get(running[variant].model, running[variant].version)):
-            return  # nobody knows a request: the guardrails of its small share, which comes next, are its test
+            # nobody knows a request: the guardrails of its small share, which comes next, are its
+            # test
+            return
         try:
             example_request(project, endpoint)
         except NotFound:
             return  # the same: the log has no row to make one of
         answers = smoke(project, endpoint, [variant])
         if not answers.ok:
-            raise Unavailable(f"{endpoint}: {variant} does not answer: {answers}", remedy=f"isthmus endpoints logs {endpoint}")
+            raise Unavailable(
+                f"{endpoint}: {variant} does not answer: {answers}",
+                remedy=f"isthmus endpoints logs {endpoint}",
+            )
 
     def scores(endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
         return _scores(project, endpoint, window)
@@ -56,10 +67,20 @@ def ports_of(project: Project) -> Ports:
     )
 
 
-def _scores(project: Project, endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+def _scores(
+    project: Project, endpoint: str, window: Window
+) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
     """By variant and minute: how many items were scored, and their mean."""
-    start, end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end))
-    parameters = {"endpoint": endpoint, "first": f"{start:%Y-%m-%d}", "last": f"{end:%Y-%m-%d}", "start": start, "until": end}
+    start, end = (
+        moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end)
+    )
+    parameters = {
+        "endpoint": endpoint,
+        "first": f"{start:%Y-%m-%d}",
+        "last": f"{end:%Y-%m-%d}",
+        "start": start,
+        "until": end,
+    }
     scores: dict[str, dict[datetime, tuple[int, float]]] = {}
     for row in project.target.warehouse.query(_SCORES, parameters).to_pylist():
         minute = row["minute"].replace(tzinfo=UTC)

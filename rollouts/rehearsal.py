@@ -1,4 +1,6 @@
-"""What a rehearsal showed: when what was decided, how many requests failed, and whether that is what the scenario expects."""
+"""What a rehearsal showed: when what was decided, how many requests failed, and whether that is
+what the scenario expects.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from .states import Entry, State, Verdict
 from .world.traffic import Minute
 
 _WIDTH = 110  # characters of a printed line
-Step = tuple[str, int, int, tuple[tuple[str, Verdict], ...]]  # what, stage, attempt, (guardrail, verdict)
+Step = tuple[
+    str, int, int, tuple[tuple[str, Verdict], ...]
+]  # what, stage, attempt, (guardrail, verdict)
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,14 +51,26 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     @property
     def decided(self) -> Entry | None:
         """The entry with which the end began; None: nothing was decided."""
-        wanted = {"promoted": "promoted", "aborted": "abort", "lost": "lost", "waiting": "waiting"}.get(self.end)
+        wanted = {
+            "promoted": "promoted",
+            "aborted": "abort",
+            "lost": "lost",
+            "waiting": "waiting",
+        }.get(self.end)
         return next((entry for entry in self.entries if entry.what == wanted), None)
 
     @property
     def seen(self) -> Entry | None:
         """The first check in which a guardrail failed after something had happened."""
         since = self.events[0].at if self.events else self.started
-        return next((entry for entry in self.entries if entry.at >= since and any(check.verdict == "fail" for check in entry.checks)), None)
+        return next(
+            (
+                entry
+                for entry in self.entries
+                if entry.at >= since and any(check.verdict == "fail" for check in entry.checks)
+            ),
+            None,
+        )
 
     @property
     def requests(self) -> int:
@@ -62,19 +78,31 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> int:
-        return sum(minute.client_errors + minute.server_errors for minutes in self.minutes.values() for minute in minutes)
+        return sum(
+            minute.client_errors + minute.server_errors
+            for minutes in self.minutes.values()
+            for minute in minutes
+        )
 
     def failed_before(self, moment: datetime) -> int:
         """Requests that failed in the minutes that began before it."""
         return sum(
-            minute.client_errors + minute.server_errors for minutes in self.minutes.values() for minute in minutes if minute.start < moment
+            minute.client_errors + minute.server_errors
+            for minutes in self.minutes.values()
+            for minute in minutes
+            if minute.start < moment
         )
 
     @property
     def sequence(self) -> tuple[Step, ...]:
         """What must be the same on every target: no times, no calls, no figures."""
         return tuple(
-            (entry.what, entry.stage, entry.attempt, tuple((check.guardrail, check.verdict) for check in entry.checks))
+            (
+                entry.what,
+                entry.stage,
+                entry.attempt,
+                tuple((check.guardrail, check.verdict) for check in entry.checks),
+            )
             for entry in self.entries
         )
 
@@ -85,7 +113,9 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
             figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
         lines.append(figures)
         if self.grace is not None:
-            lines.append(f"  the grace time after the promotion is rehearsed for {duration_text(self.grace)}")
+            lines.append(
+                f"  the grace time after the promotion is rehearsed for {duration_text(self.grace)}"
+            )
         lines += [f"  never happened, it was over before: {text}" for text in self.never]
         lines += [f"  not as expected: {text}" for text in self.unexpected] or ["  as expected"]
         return "\n".join(lines)
@@ -93,7 +123,11 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def _timeline(self) -> Iterator[str]:
         """Events and decisions in the order of their times."""
         rows = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
-        rows += [(entry.seq, 0, entry.at, text) for entry in self.entries if (text := _clause(entry, self.state))]
+        rows += [
+            (entry.seq, 0, entry.at, text)
+            for entry in self.entries
+            if (text := _clause(entry, self.state))
+        ]
         for _seq, _after, at, text in sorted(rows):
             yield f"{_clock(at - self.started)} {text}"
 
@@ -106,7 +140,9 @@ def judge(rehearsal: Rehearsal) -> Rehearsal:
 def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
     expect, decided = rehearsal.scenario.expect, rehearsal.decided
     if rehearsal.end != expect.end:
-        yield f"it ended {rehearsal.end}, not {expect.end}" + (f": {rehearsal.state.cause}" if rehearsal.state.cause else "")
+        yield f"it ended {rehearsal.end}, not {expect.end}" + (
+            f": {rehearsal.state.cause}" if rehearsal.state.cause else ""
+        )
         return
     if expect.stage is not None and rehearsal.state.stage != expect.stage:
         yield f"in step {rehearsal.state.stage}, not in step {expect.stage}"
@@ -118,7 +154,19 @@ def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
         yield f"by {rehearsal.state.cause or 'nothing'}, not by {expect.by}"
 
 
-_TOLD = ("held", "waiting", "drift", "late", "lost", "handed", "promoted", "paused", "resumed", "asked", "abort")
+_TOLD = (
+    "held",
+    "waiting",
+    "drift",
+    "late",
+    "lost",
+    "handed",
+    "promoted",
+    "paused",
+    "resumed",
+    "asked",
+    "abort",
+)
 
 
 def _clause(entry: Entry, state: State) -> str:
@@ -126,7 +174,11 @@ def _clause(entry: Entry, state: State) -> str:
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":
-        return ", ".join(f"{check.guardrail} {check.verdict.upper()}" for check in entry.checks if check.verdict == "fail")
+        return ", ".join(
+            f"{check.guardrail} {check.verdict.upper()}"
+            for check in entry.checks
+            if check.verdict == "fail"
+        )
     if entry.what == "aborted":
         return "aborted, " + "/".join(map(percent_text, state.intent.values()))
     if entry.what in _TOLD:

@@ -1,4 +1,6 @@
-"""An endpoint to rehearse on, where there is none: as a plan finds it, with models that stand in for the project's own."""
+"""An endpoint to rehearse on, where there is none: as a plan finds it, with models that stand in
+for the project's own.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,16 @@ _REAL = timedelta(minutes=2)  # for model servers to start
 
 
 def stand_up(target: Target, plan: Plan) -> None:
-    """On an empty target: the models' versions and aliases, every variant ready, the split that the plan begins with."""
+    """On an empty target: the models' versions and aliases, every variant ready, the split that the
+    plan begins with.
+    """
     for variant, alias in zip(plan.spec.variants, aliases_of(plan), strict=True):
         _register(target, variant.model, variant.version)
         if alias is not None:
             target.registry.set_alias(variant.model, alias, variant.version)
-    host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)  # a split that has served for long, on any clock
+    host = RoutedEndpoints(
+        target.endpoints, target.state, lambda: _LONG_AGO
+    )  # a split that has served for long, on any clock
     host.apply(plan.spec)
     ready = _settle(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)
@@ -36,15 +42,30 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Versions up to this one. Each is a model of its own, as the same one would be the same version."""
+    """Versions up to this one.
+
+    Each is a model of its own, as the same one would be the same version.
+    """
     with TemporaryDirectory(prefix="isthmus-stand-in-") as folder:
         for number in range(len(target.registry.versions(model)) + 1, version + 1):
-            described = Model(name="stand_in", path="", model=model, objective="", features=(), trainer=StandIn.__module__)
+            described = Model(
+                name="stand_in",
+                path="",
+                model=model,
+                objective="",
+                features=(),
+                trainer=StandIn.__module__,
+            )
             place = Path(folder) / str(number)
             digest = predictor.save(StandIn(float(number)), place, model=described)
             uri = f"{target.blobs.root.rstrip('/')}/models/{model}/{digest}"
             target.blobs.upload(place, uri)
-            target.registry.register(model, uri=uri, digest=digest, image=str(target.profile.options.get("image") or "isthmus"))
+            target.registry.register(
+                model,
+                uri=uri,
+                digest=digest,
+                image=str(target.profile.options.get("image") or "isthmus"),
+            )
 
 
 def _settle(target: Target, name: str) -> EndpointState:
@@ -58,4 +79,6 @@ def _settle(target: Target, name: str) -> EndpointState:
             raise NotFound(f"there is no endpoint {name}")
         return state
 
-    return wait(later, lambda state: state.phase == "ready", deadline=_REAL, what=f"endpoint {name}")
+    return wait(
+        later, lambda state: state.phase == "ready", deadline=_REAL, what=f"endpoint {name}"
+    )

@@ -1,4 +1,6 @@
-"""What a rollout's guardrails said minute by minute, from the minutes that its bakes left: the same function judges them again. Pure."""
+"""What a rollout's guardrails said minute by minute, from the minutes that its bakes left: the same
+function judges them again. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ _MOST = 120  # points of a bake: each judges everything since the bake began
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A check of one guardrail over [the bake's begin, until). `bake`: 1-0, or the phase after the last step."""
+    """A check of one guardrail over [the bake's begin, until).
+
+    `bake`: 1-0, or the phase after the last step.
+    """
 
     bake: str
     until: datetime
@@ -25,19 +30,30 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
-    """By guardrail, in the order of their times. Of a long bake every so many minutes, and always the last."""
+    """By guardrail, in the order of their times.
+
+    Of a long bake every so many minutes, and always the last.
+    """
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
         judged, alone = _judged_as(plan, bake)
-        scores = {variant: {minute: (n, mean) for minute, n, mean in rows} for variant, rows in minutes.scores.items()}
+        scores = {
+            variant: {minute: (n, mean) for minute, n, mean in rows}
+            for variant, rows in minutes.scores.items()
+        }
         for until in _moments(minutes.since, minutes.until):
-            for check in guardrails.judge(judged, minutes.minutes, scores, alone=alone, settled=until):
+            for check in guardrails.judge(
+                judged, minutes.minutes, scores, alone=alone, settled=until
+            ):
                 points[check.guardrail].append(Point(bake=bake, until=until, check=check))
     return points
 
 
 def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
-    """As the engine judges it, and whether who is judged had all of the traffic. In the hand-over the two change places."""
+    """As the engine judges it, and whether who is judged had all of the traffic.
+
+    In the hand-over the two change places.
+    """
     if bake == "handing":
         return replace(plan, source=plan.to, to=plan.source), False
     stage = bake.partition("-")[0]

@@ -1,6 +1,8 @@
-"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and the looks that drive it.
+"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and
+the looks that drive it.
 
-A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and `abort` take their time.
+A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and
+`abort` take their time.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     foresight: Foresight
 
     def __str__(self) -> str:
-        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
+        return (
+            f"{self.target:<7} {self.endpoint}   "
+            f"{plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
+        )
 
 
 class Rollout:
@@ -75,7 +80,10 @@ class Rollout:
         return status(self._project, self._endpoint)
 
     def wait(self, *, timeout: timedelta | None = None) -> Outcome:
-        """Drive it until it is promoted or over, or a person is asked. Somebody must drive it after that: see `run`."""
+        """Drive it until it is promoted or over, or a person is asked.
+
+        Somebody must drive it after that: see `run`.
+        """
         return run(self._project, self._endpoint, timeout=timeout)
 
     def __str__(self) -> str:
@@ -83,9 +91,12 @@ class Rollout:
 
 
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
-    """Write down what shall happen. The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+    """Write down what shall happen.
 
-    See startable.plan_of for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
+    The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+
+    See startable.plan_of for what is refused. Refused, too: a rollout of this endpoint has not
+    ended, or its traffic has another owner.
     """
     store = project.target.state
     with project.lock("rollout start"):
@@ -100,7 +111,11 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
             return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
 
         name = documents.begin(store, endpoint, build).state.id
-    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead))
+    return Rollout(
+        project,
+        endpoint,
+        Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead),
+    )
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
@@ -115,12 +130,15 @@ def _check_over(state: State) -> None:
     if state.phase == "ended":
         until = f"{state.watch_until:%H:%M:%S} UTC" if state.watch_until else "its watch is over"
         raise Refused(
-            f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a late call changes what it left",
+            f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a "
+            "late call changes what it left",
             remedy=f"start after that; somebody must look: isthmus rollout run {state.endpoint}",
         )
     raise Refused(
-        f"{state.id} of {state.endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M} UTC: one rollout at a time",
-        remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} {state.endpoint}",
+        f"{state.id} of {state.endpoint} is {state.phase} since "
+        f"{state.started:%Y-%m-%d %H:%M} UTC: one rollout at a time",
+        remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} "
+        f"{state.endpoint}",
     )
 
 
@@ -137,7 +155,10 @@ def status(project: Project, endpoint: str) -> Status:
 
 
 def _observe(project: Project, endpoint: str) -> EndpointState | None:
-    """None: absent, or it cannot be read now. What was asked of the rollout is written all the same."""
+    """None: absent, or it cannot be read now.
+
+    What was asked of the rollout is written all the same.
+    """
     try:
         return routed_endpoints(project.target).observe(endpoint)
     except IsthmusError:
@@ -145,7 +166,10 @@ def _observe(project: Project, endpoint: str) -> EndpointState | None:
 
 
 def report(project: Project, endpoint: str) -> Path:
-    """Write the page of the running or last rollout anew, and return where it can be opened. NotFound: there was none."""
+    """Write the page of the running or last rollout anew, and return where it can be opened.
+
+    NotFound: there was none.
+    """
     ports, state = ports_of(project), _read(project, endpoint).state
     uri = page_of_rollout.write(ports, state)
     path = local_path(uri)
@@ -161,12 +185,16 @@ def history(project: Project, endpoint: str) -> Rows[Entry]:
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """No step up until `resume`. Guardrails and abort go on. Refused: nothing runs that could go up."""
+    """No step up until `resume`.
+
+    Guardrails and abort go on. Refused: nothing runs that could go up.
+    """
 
     def check(state: State) -> None:
         if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
             raise Refused(
-                f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause", remedy=f"isthmus rollout status {endpoint}"
+                f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause",
+                remedy=f"isthmus rollout status {endpoint}",
             )
 
     return _ask(project, endpoint, "pause", because, check)
@@ -177,32 +205,60 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
     def check(state: State) -> None:
         if state.phase == "ended" or state.wish.pause is None:
-            raise Refused(f"{state.id} of {endpoint} is not paused", remedy=f"isthmus rollout status {endpoint}")
+            raise Refused(
+                f"{state.id} of {endpoint} is not paused",
+                remedy=f"isthmus rollout status {endpoint}",
+            )
 
     return _ask(project, endpoint, "resume", because, check)
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
-    return _ask(project, endpoint, "promote", because, lambda state: _check_promotable(state, because, project.wall()))
+    """A person's yes where one is asked for; in the grace time: end it now.
+
+    Refused: nothing waits, or data do not pass and no reason.
+    """
+    return _ask(
+        project,
+        endpoint,
+        "promote",
+        because,
+        lambda state: _check_promotable(state, because, project.wall()),
+    )
 
 
-def _ask(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
-    wishes.ask(project.target.state, endpoint, verb, who=_who(), at=project.wall(), because=because, check=check)
+def _ask(
+    project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
+) -> Status:
+    wishes.ask(
+        project.target.state,
+        endpoint,
+        verb,
+        who=_who(),
+        at=project.wall(),
+        because=because,
+        check=check,
+    )
     return status(project, endpoint)
 
 
 def _check_promotable(state: State, because: str, now: datetime) -> None:
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
-            f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody", remedy=f"isthmus rollout status {state.endpoint} --watch"
+            f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody",
+            remedy=f"isthmus rollout status {state.endpoint} --watch",
         )
     verdict = standing(state, now)
     if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
-        doubtful = [f"{name} {tally.check.verdict}" for name, tally in state.checks.items() if tally.check.verdict == verdict]
+        doubtful = [
+            f"{name} {tally.check.verdict}"
+            for name, tally in state.checks.items()
+            if tally.check.verdict == verdict
+        ]
         raise Refused(
             f"{state.id}: {'; '.join(doubtful) or 'no data of the last minutes'}",
-            remedy=f'to go on all the same, say why: isthmus rollout promote {state.endpoint} --because "..."',
+            remedy=f"to go on all the same, say why: isthmus rollout promote {state.endpoint} "
+            '--because "..."',
         )
 
 
@@ -214,38 +270,64 @@ def abort(
     timeout: timedelta | None = None,
     watch: Callable[[LookResult], None] | None = None,
 ) -> Status:
-    """Bring the traffic back, and see that it came. Nothing takes an abort back. With nothing running: nothing is called.
+    """Bring the traffic back, and see that it came.
 
-    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for ever); later the controllers go on with it.
+    Nothing takes an abort back. With nothing running: nothing is called.
+
+    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for
+    ever); later the controllers go on with it.
     `watch` is given each look: what keeps the traffic from coming back is among its problems.
     """
     if _read(project, endpoint).state.phase != "ended":
-        wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
+        wishes.ask(
+            project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because
+        )
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
-        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT, watch=watch)
+        _drive(
+            project,
+            endpoint,
+            lambda state: state.phase == "ended",
+            timeout,
+            every=_IMPATIENT,
+            watch=watch,
+        )
     return status(project, endpoint)
 
 
 def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Drive the rollout until it is promoted, alias and all, or over, or a person is asked. May be killed at any time; two do no harm.
+    """Drive the rollout until it is promoted, alias and all, or over, or a person is asked.
 
-    What is left then (guardrails while a person thinks, the grace time, the hand-over) is for `run_to_end`, or a schedule's `tick`.
+    May be killed at any time; two do no harm.
+
+    What is left then (guardrails while a person thinks, the grace time, the hand-over) is for
+    `run_to_end`, or a schedule's `tick`.
     """
     return _outcome(_drive(project, endpoint, _is_settled, timeout))
 
 
-def run_to_end(project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None) -> Outcome:
-    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell. `watch` is given each look."""
+def run_to_end(
+    project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None
+) -> Outcome:
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or
+    to tell. `watch` is given each look.
+    """
     outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
-    ports, alarm = ports_of(project), StillClockAlarm(project.target.clock, what=f"the page of {endpoint}'s rollout")
-    while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most: see telling
+    ports, alarm = (
+        ports_of(project),
+        StillClockAlarm(project.target.clock, what=f"the page of {endpoint}'s rollout"),
+    )
+    while tell(
+        ports, _read(project, endpoint).state, project.target.clock()
+    ).owing:  # an hour at most: see telling
         time.sleep(_TELL_AGAIN)
         alarm.check()
     return outcome
 
 
 def wait_released(project: Project, endpoint: str) -> None:
-    """Look at a rollout that has ended until it gives the traffic back, some minutes. Any other is left alone, and not waited for.
+    """Look at a rollout that has ended until it gives the traffic back, some minutes.
+
+    Any other is left alone, and not waited for.
 
     KeyboardInterrupt, with a note: nothing was changed.
     """
@@ -258,13 +340,20 @@ def wait_released(project: Project, endpoint: str) -> None:
 
     def over(result: LookResult) -> bool:
         passed = round((project.wall() - began).total_seconds())
-        project.progress(f"{endpoint}: {state.id} gives the traffic back at {until:%H:%M:%S} UTC; seconds", min(passed, seconds), seconds)
+        project.progress(
+            f"{endpoint}: {state.id} gives the traffic back at {until:%H:%M:%S} UTC; seconds",
+            min(passed, seconds),
+            seconds,
+        )
         return result.over or (result.state is not None and result.state.released)
 
     try:
         drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=over)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"Nothing was changed: {endpoint}'s traffic is {state.id}'s until {until:%H:%M:%S} UTC, as it was.")
+        interrupt.add_note(
+            f"Nothing was changed: {endpoint}'s traffic is {state.id}'s until "
+            f"{until:%H:%M:%S} UTC, as it was."
+        )
         raise
 
 
@@ -284,11 +373,22 @@ def _drive(
         if watch is not None:
             watch(result)
         if result.state is not None:
-            project.progress(f"rollout {endpoint} {result.state.phase}", result.state.stage, len(result.state.plan.stages))
+            project.progress(
+                f"rollout {endpoint} {result.state.phase}",
+                result.state.stage,
+                len(result.state.plan.stages),
+            )
         late = deadline is not None and time.monotonic() >= deadline
         return late or result.over or (result.state is not None and over(result.state))
 
-    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until, every=every)
+    drive(
+        ports_of(project),
+        endpoint,
+        holder=holder(),
+        clock=project.target.clock,
+        until=until,
+        every=every,
+    )
     return _read(project, endpoint).state
 
 
@@ -303,7 +403,9 @@ def _is_settled(state: State) -> bool:
 
 
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a person; "timeout" after that long."""
+    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a
+    person; "timeout" after that long.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
     while not _asks(state := _read(project, endpoint).state):
         if deadline is not None and time.monotonic() >= deadline:
@@ -313,14 +415,19 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line.
+    """One look at each rollout that has not ended: what a scheduled function calls.
 
-    All are looked at before the first error is raised, also where project.yaml has the endpoint and no rollout of it any more.
+    By endpoint: what it did, in a line.
+
+    All are looked at before the first error is raised, also where project.yaml has the endpoint and
+    no rollout of it any more.
     """
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
     errors: list[IsthmusError] = []
-    for name in [endpoint] if endpoint else sorted({*project.spec.rollouts, *project.spec.endpoints}):
+    for name in (
+        [endpoint] if endpoint else sorted({*project.spec.rollouts, *project.spec.endpoints})
+    ):
         try:
             looked = look(ports, name, holder=me, clock=project.target.clock, leaving=True)
             result = tell_of(ports, looked, holder=me, now=project.target.clock())
@@ -357,12 +464,17 @@ def has_any(project: Project, endpoint: str) -> bool:
 def _read(project: Project, endpoint: str) -> Stored:
     stored = documents.read(project.target.state, endpoint)
     if stored is None:
-        raise NotFound(f"{endpoint} has had no rollout on {project.target.name}", remedy=f"isthmus rollout start {endpoint}")
+        raise NotFound(
+            f"{endpoint} has had no rollout on {project.target.name}",
+            remedy=f"isthmus rollout start {endpoint}",
+        )
     return stored
 
 
 def holder() -> str:
-    """This process, as leases name it: host, process, and a few letters that no other process of that number had."""
+    """This process, as leases name it: host, process, and a few letters that no other process of
+    that number had.
+    """
     return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
 
 

@@ -39,7 +39,9 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the provider does to the next calls that change the endpoint, or (busy) to the endpoint at once."""
+    """What the provider does to the next calls that change the endpoint, or (busy) to the endpoint
+    at once.
+    """
 
     does: Literal["throttled", "lost reply", "silent rollback", "busy"]
     times: int = 1

@@ -1,4 +1,6 @@
-"""A scenario's file, read strictly: every mistake is told with its line and its remedy, and nothing is passed over."""
+"""A scenario's file, read strictly: every mistake is told with its line and its remedy, and nothing
+is passed over.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,16 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
     """ProjectError with everything that is wrong with the file."""
     report = Report()
     if not path.is_file():
-        near = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        report.add_file(str(path), "there is no such file", did_you_mean(path.name, near) or "write one: docs/rollouts.md shows how")
+        near = (
+            sorted(other.name for other in path.parent.glob("*.yaml"))
+            if path.parent.is_dir()
+            else []
+        )
+        report.add_file(
+            str(path),
+            "there is no such file",
+            did_you_mean(path.name, near) or "write one: docs/rollouts.md shows how",
+        )
         raise ProjectError(report.sorted())
     key = f"{path.name}:"
     node = read_yaml(path, str(path), key, report)
@@ -57,17 +67,26 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
     return scenario
 
 
-def _scenario(node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report) -> Scenario | None:
+def _scenario(
+    node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report
+) -> Scenario | None:
     named = node.entries.get("rollout") if isinstance(node, yaml.Mapping) else None
     rollout = rollouts.get(named.text) if isinstance(named, yaml.Scalar) else None
     if isinstance(named, yaml.Scalar) and rollout is None:
-        remedy = did_you_mean(named.text, rollouts, has="rollouts are") if rollouts else "project.yaml has none: write its rollouts"
+        remedy = (
+            did_you_mean(named.text, rollouts, has="rollouts are")
+            if rollouts
+            else "project.yaml has none: write its rollouts"
+        )
         report.add(child(key, "rollout"), f"{named.text} is not a rollout of project.yaml", remedy)
         return None
     values = _file(() if rollout is None else (rollout.source, rollout.to)).read(node, key, report)
     if values is WRONG or rollout is None or report.problems:
         return None
-    above, raw = child(key, "events"), node.entries.get("events") if isinstance(node, yaml.Mapping) else None
+    above, raw = (
+        child(key, "events"),
+        node.entries.get("events") if isinstance(node, yaml.Mapping) else None,
+    )
     written = raw.items if isinstance(raw, yaml.Sequence) else ()
     events = [
         _event(value, line, item(above, n), rollout, report)
@@ -98,9 +117,15 @@ def _per_minute(text: str) -> int:
 
 
 def _at(text: str) -> At:
-    match = re.fullmatch(rf"(?:start|(?P<time>{DURATION})|step (?P<stage>[1-9][0-9]?)(?: *\+ *(?P<after>{DURATION}))?)", text)
+    match = re.fullmatch(
+        rf"(?:start|(?P<time>{DURATION})|step (?P<stage>[1-9][0-9]?)(?: *\+ "
+        rf"*(?P<after>{DURATION}))?)",
+        text,
+    )
     if match is None:
-        raise Mistake(f"{text!r} is not a time of a scenario", "write start, 12m, step 1 or step 1 + 3m")
+        raise Mistake(
+            f"{text!r} is not a time of a scenario", "write start, 12m, step 1 or step 1 + 3m"
+        )
     time, stage, after = match["time"], match["stage"], match["after"]
     if stage:
         return At(stage=int(stage), after=duration(after) if after else timedelta(0))
@@ -117,7 +142,10 @@ def _provider(text: str) -> Provider | Somebody:
             return Somebody(changes=split.parsed(match[1]))
         except Invalid as error:
             raise Mistake(error.message, error.remedy) from None
-    raise Mistake(f"{text!r} is nothing that a provider does", "one of throttled, lost reply, silent rollback, busy 4m, somebody sets a=90")
+    raise Mistake(
+        f"{text!r} is nothing that a provider does",
+        "one of throttled, lost reply, silent rollback, busy 4m, somebody sets a=90",
+    )
 
 
 def _controller(text: str) -> Killed | Stopped | Second:
@@ -130,7 +158,8 @@ def _controller(text: str) -> Killed | Stopped | Second:
         return Stopped(span=duration(match[1]), when=match[2], operation=match[3])  # type: ignore[arg-type]  # the same
     raise Mistake(
         f"{text!r} is nothing that happens to a controller",
-        "write killed after shift, stopped 90s before shift (of shift, apply, write; before or after), or a second one starts",
+        "write killed after shift, stopped 90s before shift (of shift, apply, write; before "
+        "or after), or a second one starts",
     )
 
 
@@ -148,17 +177,25 @@ _HAPPENINGS: dict[str, Shape] = {
     "traffic": _REQUESTS,
     "metrics": OneOf(words=("outage",)),
     "provider": Text(what="what a provider does", parse=_provider, example="throttled"),
-    "controller": Text(what="what happens to a controller", parse=_controller, example="killed after shift"),
+    "controller": Text(
+        what="what happens to a controller", parse=_controller, example="killed after shift"
+    ),
     "person": OneOf(words=get_args(Verb)),
 }
 
 
 def _file(variants: tuple[str, ...]) -> Record:
-    answers = {name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants}
+    answers = {
+        name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants
+    }
     event = Record(
         noun="an event",
         keys={
-            "at": Key(shape=Text(what="a time", parse=_at, example="step 1 + 3m"), required=True, example="step 1 + 3m"),
+            "at": Key(
+                shape=Text(what="a time", parse=_at, example="step 1 + 3m"),
+                required=True,
+                example="step 1 + 3m",
+            ),
             "for": Key(shape=_DURATION),
             "times": Key(shape=Number(whole=True, least=1)),
             "because": Key(shape=Text()),
@@ -169,7 +206,9 @@ def _file(variants: tuple[str, ...]) -> Record:
     expect = Record(
         noun="what is expected",
         keys={
-            "end": Key(shape=OneOf(words=(*get_args(End), "waiting")), required=True, example="aborted"),
+            "end": Key(
+                shape=OneOf(words=(*get_args(End), "waiting")), required=True, example="aborted"
+            ),
             "stage": Key(shape=Number(whole=True, least=1)),
             "within": Key(shape=_DURATION),
             "by": Key(shape=Text()),
@@ -180,14 +219,18 @@ def _file(variants: tuple[str, ...]) -> Record:
         keys={
             "rollout": Key(shape=Text(), required=True, example="ranker"),
             "traffic": Key(shape=_REQUESTS),
-            "world": Key(shape=Record(noun="a world", keys={**_BEHAVIOUR, "room": Key(shape=_REQUESTS)})),
+            "world": Key(
+                shape=Record(noun="a world", keys={**_BEHAVIOUR, "room": Key(shape=_REQUESTS)})
+            ),
             "events": Key(shape=ListOf(of=event)),
             "expect": Key(shape=expect, required=True, example="{end: promoted}"),
         },
     )
 
 
-def _event(value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report) -> Event | None:
+def _event(
+    value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report
+) -> Event | None:
     variants = (rollout.source, rollout.to)
     happenings = [name for name in value if name in _HAPPENINGS or name in variants]
     if len(happenings) != 1:
@@ -205,10 +248,14 @@ def _event(value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout
         ("because", name == "person", "a person"),
     ):
         if field in value and not belongs:
-            report.add(child(key, field), f"{field} says nothing about {name}", f"it belongs to {where}")
+            report.add(
+                child(key, field), f"{field} says nothing about {name}", f"it belongs to {where}"
+            )
     if isinstance(happens, Somebody):
         try:
-            split.completed(happens.changes, now=dict.fromkeys(variants, Decimal(0)), where="the rollout")
+            split.completed(
+                happens.changes, now=dict.fromkeys(variants, Decimal(0)), where="the rollout"
+            )
         except Invalid as error:
             report.add(child(key, name), error.message, error.remedy)
     return Event(at=value["at"], happens=happens, lasts=value.get("for"), text=_text(written))
@@ -216,7 +263,11 @@ def _event(value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout
 
 def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) -> None:
     if stage is not None and stage > len(rollout.steps):
-        report.add(key, f"there is no step {stage}", f"the rollout of {rollout.endpoint} has {len(rollout.steps)}")
+        report.add(
+            key,
+            f"there is no step {stage}",
+            f"the rollout of {rollout.endpoint} has {len(rollout.steps)}",
+        )
 
 
 def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> Happening:
@@ -238,7 +289,9 @@ def _text(event: yaml.Node) -> str:
     """An event as it was written, without its time: challenger error_rate 3%."""
     if not isinstance(event, yaml.Mapping):
         return ""
-    return ", ".join(f"{name} {_words(value)}" for name, value in event.entries.items() if name != "at")
+    return ", ".join(
+        f"{name} {_words(value)}" for name, value in event.entries.items() if name != "at"
+    )
 
 
 def _words(node: yaml.Node) -> str:

@@ -1,6 +1,8 @@
-"""What a guardrail can see at the traffic that there is: the smallest change that it finds in a step nine times in ten. Pure, and quick.
+"""What a guardrail can see at the traffic that there is: the smallest change that it finds in a
+step nine times in ten. Pure, and quick.
 
-The evidence of errors is judged as it stands when the last checks running begin: what is found before is not counted, so a little more is
+The evidence of errors is judged as it stands when the last checks running begin: what is found
+before is not counted, so a little more is
 found than is said. Latencies are followed minute by minute.
 """
 
@@ -35,7 +37,9 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
     per_minute: float  # requests, of all variants
     error_rate: dict[str, float] = {}  # by metric
-    spread: dict[str, float] = {}  # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
+    spread: dict[
+        str, float
+    ] = {}  # by latency metric: `spread_of` its minutes; a metric that is absent is not foreseen
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,29 +59,47 @@ def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | N
     clients = sum(bucket.client_errors for bucket in buckets)
     starts = [bucket.start for variant in minutes.values() for bucket in variant]
     length = (max(starts) - min(starts)) // timedelta(minutes=1) + 1
-    spreads = {name: spread_of(buckets, name) for name, metric in METRICS.items() if metric.kind == "latency"}
+    spreads = {
+        name: spread_of(buckets, name)
+        for name, metric in METRICS.items()
+        if metric.kind == "latency"
+    }
     return Traffic(
-        per_minute=sum(bucket.requests for variant in minutes.values() for bucket in variant) / length,
-        error_rate={"error_rate": (servers + clients) / requests, "server_error_rate": servers / requests},
+        per_minute=sum(bucket.requests for variant in minutes.values() for bucket in variant)
+        / length,
+        error_rate={
+            "error_rate": (servers + clients) / requests,
+            "server_error_rate": servers / requests,
+        },
         spread={name: spread for name, spread in spreads.items() if spread is not None},
     )
 
 
 def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
-    """The standard deviation of a minute's latency (its logarithm) times the root of the minute's requests, from what neighbours differ by.
+    """The standard deviation of a minute's latency (its logarithm) times the root of the minute's
+    requests, from what neighbours differ by.
 
     None for fewer than 10 minutes that count.
     """
-    figures = [(bucket.requests, latency(bucket, metric)) for bucket in buckets if bucket.requests >= METRICS[metric].least]
+    figures = [
+        (bucket.requests, latency(bucket, metric))
+        for bucket in buckets
+        if bucket.requests >= METRICS[metric].least
+    ]
     minutes = [(requests, figure) for requests, figure in figures if figure > 0]
     if len(minutes) < 10:
         return None
-    squares = [math.log(after / before) ** 2 / (1 / n + 1 / m) for (n, before), (m, after) in pairwise(minutes)]
+    squares = [
+        math.log(after / before) ** 2 / (1 / n + 1 / m)
+        for (n, before), (m, after) in pairwise(minutes)
+    ]
     return math.sqrt(sum(squares) / len(squares))
 
 
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """`at 600/min sees 3 % or more in step 1, nine times in ten`: of the first step in which it sees anything."""
+    """`at 600/min sees 3 % or more in step 1, nine times in ten`: of the first step in which it
+    sees anything.
+    """
     at, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
     if sight := _sight(plan, guardrail, traffic):
         return f"{at} {sight}"
@@ -85,7 +107,10 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
         return f"{at} {_too_few_requests(plan, guardrail, traffic)}"
     if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
         return "what it sees is not foreseen"
-    return f"{at} sees {'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
+    return (
+        f"{at} sees "
+        f"{'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
+    )
 
 
 def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
@@ -95,7 +120,12 @@ def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
         if guardrail.max is None and stage.traffic == 100:
             continue
         minutes = stage.bake // timedelta(minutes=1)
-        step = Step(share=float(stage.traffic) / 100, minutes=minutes, needed=needed, running=plan.failure_limit)
+        step = Step(
+            share=float(stage.traffic) / 100,
+            minutes=minutes,
+            needed=needed,
+            running=plan.failure_limit,
+        )
         if (value := smallest(guardrail, step, traffic)) is not None:
             return f"sees {_amount(guardrail, value)} or more in step {number}, nine times in ten"
     return ""
@@ -104,15 +134,26 @@ def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 def _amount(guardrail: Guardrail, value: float) -> str:
     if guardrail.max is None:
         return f"{value:.2g}x"
-    return f"{value:.3g} ms" if METRICS[guardrail.metric].kind == "latency" else f"{100 * value:.2g} %"
+    return (
+        f"{value:.3g} ms" if METRICS[guardrail.metric].kind == "latency" else f"{100 * value:.2g} %"
+    )
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     """No minute has enough for the latency's figure; which other latency could be judged."""
-    others = [name for name, about in METRICS.items() if about.kind == "latency" and _is_judged(plan, guardrail, name, traffic)]
+    others = [
+        name
+        for name, about in METRICS.items()
+        if about.kind == "latency" and _is_judged(plan, guardrail, name, traffic)
+    ]
     instead = max(others, key=lambda name: METRICS[name].least, default=None)
-    none = f"no minute has {METRICS[guardrail.metric].least} requests{' of both' if guardrail.max is None else ''}"
-    return f"{none}: {instead} can be judged" if instead else f"{none}, nor enough for another latency"
+    none = (
+        f"no minute has {METRICS[guardrail.metric].least} "
+        f"requests{' of both' if guardrail.max is None else ''}"
+    )
+    return (
+        f"{none}: {instead} can be judged" if instead else f"{none}, nor enough for another latency"
+    )
 
 
 def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
@@ -123,16 +164,23 @@ def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) 
 
 
 def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None:
-    """The error rate, the ms, or how many times the old variant's that are found; None: nothing, or nothing that can be foreseen."""
+    """The error rate, the ms, or how many times the old variant's that are found; None: nothing, or
+    nothing that can be foreseen.
+    """
     new, old = traffic.per_minute * step.share, traffic.per_minute * (1 - step.share)
     compared = guardrail.max is None
-    if min(new, old if compared else new) * step.minutes < guardrail.min_requests or METRICS[guardrail.metric].kind == "score":
+    if (
+        min(new, old if compared else new) * step.minutes < guardrail.min_requests
+        or METRICS[guardrail.metric].kind == "score"
+    ):
         return None
     if METRICS[guardrail.metric].kind == "latency":
         spread = traffic.spread.get(guardrail.metric)
         return None if spread is None else _latency(guardrail, step, new, old, spread)
     if compared:
-        return _times_above(guardrail.limit, step, new, old, traffic.error_rate.get(guardrail.metric, 0.0))
+        return _times_above(
+            guardrail.limit, step, new, old, traffic.error_rate.get(guardrail.metric, 0.0)
+        )
     return _rate_above(guardrail.limit, step, new)
 
 
@@ -145,10 +193,14 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
     def log_evidence(phi: float, errors: int) -> float:
         return statistics.limit_evidence([Counts(requests, errors)], limit, phi)
 
-    least = [_least(partial(log_evidence, phi), requests, step.needed) for phi in _dispersions(minutes)]
+    least = [
+        _least(partial(log_evidence, phi), requests, step.needed) for phi in _dispersions(minutes)
+    ]
 
     def power(rate: float) -> float:
-        return _mean(_at_least(errors, rate * requests) for errors in least) * _failing_minutes(minutes, new * rate)
+        return _mean(_at_least(errors, rate * requests) for errors in least) * _failing_minutes(
+            minutes, new * rate
+        )
 
     return _root(power, limit, 0.5)
 
@@ -159,27 +211,46 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
     requests, others = round(new * minutes), round(old * minutes)
     if minutes < 1 or requests < 1 or not base:
         return None
-    likely = [max(0, round(base * others + _NORMAL.inv_cdf(point) * math.sqrt(base * others))) for point in _POINTS]
+    likely = [
+        max(0, round(base * others + _NORMAL.inv_cdf(point) * math.sqrt(base * others)))
+        for point in _POINTS
+    ]
     failing = max(LEAST_MINUTES, round(minutes * -math.expm1(-base * (new * ratio + old))))
 
     def log_evidence(phi: float, errors_of_old: int, errors: int) -> float:
-        return statistics.ratio_evidence([(Counts(requests, errors), Counts(others, errors_of_old))], ratio, phi)
+        return statistics.ratio_evidence(
+            [(Counts(requests, errors), Counts(others, errors_of_old))], ratio, phi
+        )
 
-    least = [_least(partial(log_evidence, phi, other), requests, step.needed) for phi in _dispersions(failing) for other in likely]
+    least = [
+        _least(partial(log_evidence, phi, other), requests, step.needed)
+        for phi in _dispersions(failing)
+        for other in likely
+    ]
 
     def power(times: float) -> float:
         rate = times * base
-        return _mean(_at_least(errors, rate * requests) for errors in least) * _failing_minutes(minutes, new * rate + old * base)
+        return _mean(_at_least(errors, rate * requests) for errors in least) * _failing_minutes(
+            minutes, new * rate + old * base
+        )
 
     return _root(power, ratio, min(_MOST_TIMES, 0.5 / base))
 
 
-def _latency(guardrail: Guardrail, step: Step, new: float, old: float, spread: float) -> float | None:
-    """A minute is above the limit the more surely, the more the latency is beyond it and the more requests the minute has."""
+def _latency(
+    guardrail: Guardrail, step: Step, new: float, old: float, spread: float
+) -> float | None:
+    """A minute is above the limit the more surely, the more the latency is beyond it and the more
+    requests the minute has.
+    """
     least, alone = METRICS[guardrail.metric].least, guardrail.max is not None
     counting = _at_least(least, new) * (1.0 if alone else _at_least(least, old))
     minutes = int(step.minutes * counting)
-    chance = _root(lambda above: _sign_power(above, minutes, step), 0.5, 1.0) if minutes >= LEAST_MINUTES else None
+    chance = (
+        _root(lambda above: _sign_power(above, minutes, step), 0.5, 1.0)
+        if minutes >= LEAST_MINUTES
+        else None
+    )
     if chance is None:
         return None
     noise = spread * math.sqrt(1 / new + (0.0 if alone else 1 / old))
@@ -187,7 +258,9 @@ def _latency(guardrail: Guardrail, step: Step, new: float, old: float, spread: f
 
 
 def _sign_power(above: float, minutes: int, step: Step) -> float:
-    """The chance that the sign test fails in so many checks running, when a minute is above with this chance."""
+    """The chance that the sign test fails in so many checks running, when a minute is above with
+    this chance.
+    """
     threshold = math.log(step.needed)
     going = {(0, 0): 1.0}  # (minutes above, checks running that failed) -> chance
     ended = 0.0
@@ -195,7 +268,10 @@ def _sign_power(above: float, minutes: int, step: Step) -> float:
         later: dict[tuple[int, int], float] = {}
         for (count, running), chance in going.items():
             for more, part in ((1, above), (0, 1 - above)):
-                fails = minute >= LEAST_MINUTES and statistics.sign_evidence(count + more, minute) >= threshold
+                fails = (
+                    minute >= LEAST_MINUTES
+                    and statistics.sign_evidence(count + more, minute) >= threshold
+                )
                 state = (count + more, running + 1 if fails else 0)
                 if state[1] >= step.running:
                     ended += chance * part
@@ -206,23 +282,32 @@ def _sign_power(above: float, minutes: int, step: Step) -> float:
 
 
 def _dispersions(minutes: int) -> list[float]:
-    """Equally likely ones of independent errors: half the mean square of successive differences (von Neumann 1941), never below 1."""
+    """Equally likely ones of independent errors: half the mean square of successive differences
+    (von Neumann 1941), never below 1.
+    """
     width = math.sqrt((3 * minutes - 4) / (minutes - 1) ** 2) if minutes > 1 else 0.0
     return [max(1.0, 1 + width * _NORMAL.inv_cdf(point)) for point in _POINTS]
 
 
 def _failing_minutes(minutes: int, errors: float) -> float:
-    """The chance that enough of the minutes have an error, of so many that a minute has in the mean."""
+    """The chance that enough of the minutes have an error, of so many that a minute has in the
+    mean.
+    """
     part = -math.expm1(-errors)
     fewer = sum(
-        math.comb(minutes, count) * part**count * (1 - part) ** (minutes - count) for count in range(min(LEAST_MINUTES, minutes + 1))
+        math.comb(minutes, count) * part**count * (1 - part) ** (minutes - count)
+        for count in range(min(LEAST_MINUTES, minutes + 1))
     )
     return 1 - fewer
 
 
 def _at_least(count: float, mean: float) -> float:
     """The chance that a Poisson number is at least `count`, by Anscombe's root (1948)."""
-    return 1.0 if count <= 0 else _NORMAL.cdf(2 * math.sqrt(mean + 0.125) - 2 * math.sqrt(count - 0.125))
+    return (
+        1.0
+        if count <= 0
+        else _NORMAL.cdf(2 * math.sqrt(mean + 0.125) - 2 * math.sqrt(count - 0.125))
+    )
 
 
 def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
@@ -230,12 +315,16 @@ def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> in
     low, high = 0, most + 1
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if log_evidence(middle) >= math.log(needed) else (middle + 1, high)
+        low, high = (
+            (low, middle) if log_evidence(middle) >= math.log(needed) else (middle + 1, high)
+        )
     return low
 
 
 def _root(power: Callable[[float], float], low: float, high: float) -> float | None:
-    """The smallest value between the two whose power is OFTEN, within a thousandth; None where not even the highest has it."""
+    """The smallest value between the two whose power is OFTEN, within a thousandth; None where not
+    even the highest has it.
+    """
     if low >= high or power(high) < OFTEN:
         return None
     while high > low * 1.001:

@@ -1,4 +1,7 @@
-"""Where a scenario is played: something with an endpoint, stores and a clock that is moved. The scripted world is one."""
+"""Where a scenario is played: something with an endpoint, stores and a clock that is moved.
+
+The scripted world is one.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,11 @@ class WorldSetting:
 
     def __init__(self, scenario: Scenario, plan: Plan, traits: Traits, start: datetime) -> None:
         spec: EndpointSpec = plan.spec
-        aliases = {(variant.model, alias): variant.version for variant, alias in zip(spec.variants, aliases_of(plan), strict=True) if alias}
+        aliases = {
+            (variant.model, alias): variant.version
+            for variant, alias in zip(spec.variants, aliases_of(plan), strict=True)
+            if alias
+        }
         self.world = World(
             traits=msgspec.structs.replace(traits, room=scenario.room),
             spec=spec,

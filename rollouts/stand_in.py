@@ -1,4 +1,6 @@
-"""The model that stands in for a project's own where a rollout is rehearsed: what it answers does not matter, as requests are made up."""
+"""The model that stands in for a project's own where a rollout is rehearsed: what it answers does
+not matter, as requests are made up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From project.yaml and what runs to a rollout's plan. Everything that `start` refuses is refused here, before anything is written."""
+"""From project.yaml and what runs to a rollout's plan.
+
+Everything that `start` refuses is refused here, before anything is written.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,10 @@ from .target_check import check_target
 def plan_of(project: Project, endpoint: str) -> Plan:
     """The rollout of project.yaml on what runs now, versions in the place of aliases.
 
-    NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot be. Busy: a variant is not ready.
-    Refused: the version was rejected or is the old one, a third variant has traffic, or other versions run than project.yaml names.
+    NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot
+    be. Busy: a variant is not ready.
+    Refused: the version was rejected or is the old one, a third variant has traffic, or other
+    versions run than project.yaml names.
     """
     rollout, endpoint_spec = _declared_rollout(project, endpoint), endpoint_of(project, endpoint)
     state = observe(project, endpoint)
@@ -45,7 +50,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
 
 def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
-    """As many instances as run now, where nothing is declared: what a variant grows from, and goes back to."""
+    """As many instances as run now, where nothing is declared: what a variant grows from, and goes
+    back to.
+    """
     counts = {variant.name: variant.target_instances for variant in state.variants}
     return msgspec.structs.replace(
         spec,
@@ -59,7 +66,11 @@ def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
 
 
 def _aliases(project: Project, model: str) -> dict[str, int]:
-    return {alias: version.version for version in project.target.registry.versions(model) for alias in version.aliases}
+    return {
+        alias: version.version
+        for version in project.target.registry.versions(model)
+        for alias in version.aliases
+    }
 
 
 def _declared_rollout(project: Project, endpoint: str) -> Rollout:
@@ -79,26 +90,32 @@ def _variant(state: EndpointState, name: str, key: str) -> VariantState:
         if variant.name == name:
             return variant
     raise Invalid(
-        f"rollouts.{state.name}.{key}: {state.name} runs no variant {name}; it runs {', '.join(v.name for v in state.variants)}",
+        f"rollouts.{state.name}.{key}: {state.name} runs no variant {name}; it runs "
+        f"{', '.join(v.name for v in state.variants)}",
         remedy=f"isthmus deploy {state.name}",
     )
 
 
 def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -> None:
     if state.phase != "ready" or any(variant.phase != "ready" for variant in state.variants):
-        raise Busy(f"{state.name} is {state.phase}, or a variant of it is not ready", remedy=f"wait for it: isthmus deploy {state.name}")
+        raise Busy(
+            f"{state.name} is {state.phase}, or a variant of it is not ready",
+            remedy=f"wait for it: isthmus deploy {state.name}",
+        )
     if state.revision != revision_of(spec):
         runs = ", ".join(f"{v.name} {v.model}@{v.version}" for v in state.variants)
         wanted = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
         raise Refused(
-            f"{project.target.name} {state.name} runs {runs}; project.yaml names {wanted} now", remedy=f"isthmus deploy {state.name}"
+            f"{project.target.name} {state.name} runs {runs}; project.yaml names {wanted} now",
+            remedy=f"isthmus deploy {state.name}",
         )
 
 
 def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
     if (old.model, old.version) == (new.model, new.version):
         raise Refused(
-            f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves already: nothing would change",
+            f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves "
+            "already: nothing would change",
             remedy=f"train another version for {new.name}, then isthmus deploy {endpoint}",
         )
 
@@ -107,7 +124,8 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
     scored = [rail.name for rail in rollout.guardrails if rail.metric == "score_mean"]
     if scored and was_adopted(project.target.registry.get(new.model, new.version)):
         raise Invalid(
-            f"rollouts.{rollout.endpoint}.guardrails: {scored[0]} judges the scores that a gateway logs; "
+            f"rollouts.{rollout.endpoint}.guardrails: {scored[0]} judges the scores that a "
+            "gateway logs; "
             f"none serves {rollout.endpoint}, which was adopted",
             remedy="judge it by error_rate and latency",
         )
@@ -118,7 +136,8 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
         if variant.name not in pair and variant.target_percent > 0:
             share = percent_text(variant.target_percent)
             raise Refused(
-                f"{state.name}: {variant.name} has {share} % of the traffic; a rollout moves that of two variants",
+                f"{state.name}: {variant.name} has {share} % of the traffic; a rollout moves "
+                "that of two variants",
                 remedy=f"move it away first: isthmus traffic {state.name} {variant.name}=0 ...",
             )
 
@@ -129,14 +148,19 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
         raise ProjectError(problems)
     if rollout.steps[0].traffic <= new.target_percent:
         raise Invalid(
-            f"{target.name} {rollout.endpoint}: step 1 is {percent_text(rollout.steps[0].traffic)} %, and {new.name} has "
+            f"{target.name} {rollout.endpoint}: step 1 is "
+            f"{percent_text(rollout.steps[0].traffic)} %, and {new.name} has "
             f"{percent_text(new.target_percent)} % already",
-            remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} {new.name}=0",
+            remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} "
+            f"{new.name}=0",
         )
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Whether project.yaml says something else by now than the running plan. A hand-over that an experiment began is not in it."""
+    """Whether project.yaml says something else by now than the running plan.
+
+    A hand-over that an experiment began is not in it.
+    """
     if running.heir_of:
         return False
     rollout = project.spec.rollouts.get(endpoint)
@@ -155,6 +179,10 @@ def differs(project: Project, endpoint: str, running: Plan) -> bool:
         "webhook_env",
     )
     now, then = msgspec.structs.asdict(rollout), msgspec.structs.asdict(running)
-    elsewhere = (rollout.steps, rollout.source, rollout.after.remove_old) != (running.stages, running.source, running.remove_old)
+    elsewhere = (rollout.steps, rollout.source, rollout.after.remove_old) != (
+        running.stages,
+        running.source,
+        running.remove_old,
+    )
     alias = rollout.after.promote_alias not in (None, running.promote_alias)
     return elsewhere or alias or any(now[key] != then[key] for key in same)

@@ -1,4 +1,6 @@
-"""What a rollout is: its plan, its state, what people wish, what happened. Frozen, stored under `rollouts/<endpoint>`.
+"""What a rollout is: its plan, its state, what people wish, what happened.
+
+Frozen, stored under `rollouts/<endpoint>`.
 
 Times are aware UTC. Percents are Decimal. Nothing here reads a clock or does I/O.
 """
@@ -17,7 +19,17 @@ from ..formats import StoredDocument
 from ..lease import Lease
 from ..project.specs import Guardrail, Hold, OfficeHours, RolloutStep
 
-Phase = Literal["starting", "sizing", "shifting", "baking", "waiting", "promoted", "handing", "aborting", "ended"]
+Phase = Literal[
+    "starting",
+    "sizing",
+    "shifting",
+    "baking",
+    "waiting",
+    "promoted",
+    "handing",
+    "aborting",
+    "ended",
+]
 End = Literal["promoted", "aborted", "refused", "lost"]
 Verdict = Literal["no data", "fail", "pass", "inconclusive", "not judged"]
 What = Literal[
@@ -27,7 +39,10 @@ What = Literal[
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout of project.yaml with versions in the place of aliases. It does not change while the rollout runs."""
+    """A rollout of project.yaml with versions in the place of aliases.
+
+    It does not change while the rollout runs.
+    """
 
     source: str  # the old variant
     to: str  # the new one
@@ -44,7 +59,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     initial: dict[str, Decimal]  # percent by variant when it was planned
     promote_alias: str | None
     alias_before: int = 0  # the version that it named when this was planned; 0: none
-    retire_alias: str | None = None  # the alias by which the new variant is declared: taken off the version that was promoted
+    retire_alias: str | None = (
+        # the alias by which the new variant is declared: taken off the version that was promoted
+        None
+    )
     remove_old: timedelta
     webhook_env: str | None
     heir_of: str = ""  # the run of an experiment that leaves it the traffic
@@ -55,7 +73,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail over one window. `value` is held against `limit`: a rate from 0 to 1, ms, times the old variant's, a relative shift."""
+    """One guardrail over one window.
+
+    `value` is held against `limit`: a rate from 0 to 1, ms, times the old variant's, a relative
+    shift.
+    """
 
     guardrail: str  # Guardrail.name
     verdict: Verdict
@@ -71,7 +93,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How a guardrail stands: its newest check, up to which minute, and how many checks running failed."""
+    """How a guardrail stands: its newest check, up to which minute, and how many checks running
+    failed.
+    """
 
     check: Check
     until: datetime
@@ -79,7 +103,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for. Changed by compare-and-swap, never by a look except to take one back that is done (not abort)."""
+    """What a person asked for.
+
+    Changed by compare-and-swap, never by a look except to take one back that is done (not abort).
+    """
 
     who: str
     at: datetime
@@ -123,7 +150,9 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     bake_from: datetime | None = None
     bake_until: datetime | None = None
     bake_token: str | None = None  # the endpoint's token at the bake's first look
-    hold_until: datetime | None = None  # of no data; what is inconclusive has until bake_until and its hold
+    hold_until: datetime | None = (
+        None  # of no data; what is inconclusive has until bake_until and its hold
+    )
     held_for: Literal["", "no data", "inconclusive", "drift"] = ""  # of which the history was told
     grace_until: datetime | None = None
     watch_until: datetime | None = None
@@ -131,7 +160,9 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     checks: dict[str, Tally] = {}  # by Guardrail.name
     corrected: int = 0
     alias: Literal["unmoved", "moved", "back"] = "unmoved"
-    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = ""  # where `handing` is
+    handover: Literal["", "resizing", "small", "whole", "removing", "done", "failed"] = (
+        ""  # where `handing` is
+    )
     wish: Wishes = Wishes()
     lease: Lease
     seq: int = 0  # of the newest entry
@@ -146,15 +177,24 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look saw. None of endpoint, owner, alias: it could not be read this time, so nothing is decided about it."""
+    """What one look saw.
+
+    None of endpoint, owner, alias: it could not be read this time, so nothing is decided about it.
+    """
 
     endpoint: EndpointState | None = None
     absent: bool = False  # the endpoint is not there: seen, not unknown
     owner: Literal["ours", "free", "other"] | None = None
     owner_text: str = ""  # of another's: who and since when
-    alias_version: int | None = None  # what the alias to be promoted names now; 0: nothing; None: not read
+    alias_version: int | None = (
+        None  # what the alias to be promoted names now; 0: nothing; None: not read
+    )
     retired_version: int | None = None  # ... and the alias to be retired
-    smoke: str | None = None  # what is wrong with the variant that was tried; "": nothing; None: not tried
+    smoke: str | None = (
+        None  # what is wrong with the variant that was tried; "": nothing; None: not tried
+    )
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
-    scores: Mapping[str, Mapping[datetime, tuple[int, float]]] = {}  # by variant and minute: how many, their mean
+    scores: Mapping[
+        str, Mapping[datetime, tuple[int, float]]
+    ] = {}  # by variant and minute: how many, their mean

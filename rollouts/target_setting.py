@@ -1,4 +1,7 @@
-"""Genuine adapters as a setting: this machine, or a cloud whose stack is on the manual clock. Only the requests are made up."""
+"""Genuine adapters as a setting: this machine, or a cloud whose stack is on the manual clock.
+
+Only the requests are made up.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,14 @@ import msgspec
 
 from ..endpoints import hosting
 from ..endpoints.minutes import floor_minute
-from ..endpoints.port import Bucket, EndpointState, MetricSource, TrafficMinute, TrafficScript, Window
+from ..endpoints.port import (
+    Bucket,
+    EndpointState,
+    MetricSource,
+    TrafficMinute,
+    TrafficScript,
+    Window,
+)
 from ..endpoints.router import routed_endpoints
 from ..errors import Busy, NotFound, Unavailable
 from ..storage import wait
@@ -31,7 +41,8 @@ _REAL = timedelta(minutes=2)  # for a model server to start
 class TargetSetting:
     """The endpoint is there, with its variants ready and the split that the plan begins with.
 
-    `open_target` opens the target once more: each controller has its own. `rollback` makes the next changes go back silently.
+    `open_target` opens the target once more: each controller has its own. `rollback` makes the next
+    changes go back silently.
     """
 
     def __init__(
@@ -48,7 +59,9 @@ class TargetSetting:
         self._rollback = rollback
         self._behaviours: dict[str, Behaviour] = {}
         self._usual = scenario.usual
-        self._traffic = Traffic(scenario.per_minute, lambda variant: self._behaviours.get(variant, self._usual))
+        self._traffic = Traffic(
+            scenario.per_minute, lambda variant: self._behaviours.get(variant, self._usual)
+        )
         self._minutes: dict[str, list[Minute]] = {}
         self._outage = False
         self._busy_until = start
@@ -66,7 +79,9 @@ class TargetSetting:
 
         def smoke(endpoint: str, variant: str) -> None:
             aimed = hosting.aims(target.capabilities, self._state().routing)
-            target.endpoints.invoke(endpoint, [{"x": 1}], variant=variant if aimed else None, request_id="smoke")
+            target.endpoints.invoke(
+                endpoint, [{"x": 1}], variant=variant if aimed else None, request_id="smoke"
+            )
 
         return Ports(
             state=target.state,
@@ -78,7 +93,9 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """In steps of which each is served by one split: short ones while the target changes something."""
+        """In steps of which each is served by one split: short ones while the target changes
+        something.
+        """
         end = self._now + span
         while self._now < end:
             minute = floor_minute(self._now)
@@ -133,7 +150,12 @@ class TargetSetting:
 
     def _state(self) -> EndpointState:
         """As it serves now: read again when it may have changed."""
-        if self._moved or self._seen is None or self._seen.phase != "ready" or self._seen.routing == "sticky":
+        if (
+            self._moved
+            or self._seen is None
+            or self._seen.phase != "ready"
+            or self._seen.routing == "sticky"
+        ):
             self._seen = routed_endpoints(self._outside).observe(self._endpoint)
             self._moved = False
         if self._seen is None:
@@ -141,16 +163,30 @@ class TargetSetting:
         return self._seen
 
     def _settle(self) -> EndpointState:
-        """As it serves now. What starts processes on this machine takes no virtual time: it is waited for."""
+        """As it serves now.
+
+        What starts processes on this machine takes no virtual time: it is waited for.
+        """
         if self._takes:
             return self._state()
-        return wait(self._state, lambda state: state.phase in ("ready", "failed"), deadline=_REAL, what=f"endpoint {self._endpoint}")
+        return wait(
+            self._state,
+            lambda state: state.phase in ("ready", "failed"),
+            deadline=_REAL,
+            what=f"endpoint {self._endpoint}",
+        )
 
     def _send(self, minutes: Mapping[str, Minute]) -> None:
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
-        there = {variant.name for variant in self._state().variants}  # what was removed in this minute has no metrics to add to
-        if sent := [_traffic_minute(variant, minute) for variant, minute in minutes.items() if variant in there]:
+        there = {
+            variant.name for variant in self._state().variants
+        }  # what was removed in this minute has no metrics to add to
+        if sent := [
+            _traffic_minute(variant, minute)
+            for variant, minute in minutes.items()
+            if variant in there
+        ]:
             moved = self._moved
             self._script.add(self._endpoint, sent)
             self._moved = moved
@@ -160,7 +196,9 @@ class TargetSetting:
         state = self._state()
         if state.phase == "ready":
             try:
-                routed_endpoints(self._outside).shift(self._endpoint, target_split(state), expect=state.token)
+                routed_endpoints(self._outside).shift(
+                    self._endpoint, target_split(state), expect=state.token
+                )
             except Busy:
                 return
 
@@ -183,5 +221,8 @@ def _traffic_minute(variant: str, minute: Minute) -> TrafficMinute:
         requests=minute.requests,
         client_errors=minute.client_errors,
         server_errors=minute.server_errors,
-        latencies_ms=tuple(round(latency(minute.behaviour, minute.requests, number), 3) for number in range(minute.requests)),
+        latencies_ms=tuple(
+            round(latency(minute.behaviour, minute.requests, number), 3)
+            for number in range(minute.requests)
+        ),
     )

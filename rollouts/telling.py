@@ -1,4 +1,7 @@
-"""What is told after a look: notices, and at the end the page. It changes no decision, and what cannot be told is tried again."""
+"""What is told after a look: notices, and at the end the page.
+
+It changes no decision, and what cannot be told is tried again.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from .states import State
 
 
 def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
-    """Of a state as it is stored; by its driver, or by anybody once it has ended. A page that cannot be drawn holds up no notice."""
+    """Of a state as it is stored; by its driver, or by anybody once it has ended.
+
+    A page that cannot be drawn holds up no notice.
+    """
     page = _page(ports, state, now)
     try:
         notice = notices.deliver(ports.state, state, now, post=post)
@@ -31,9 +37,13 @@ def _page(ports: Ports, state: State, now: datetime) -> Delivery:
 
 
 def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
-    """What fails for as long as a notice is tried will go on failing: whoever waits for the end is let go."""
+    """What fails for as long as a notice is tried will go on failing: whoever waits for the end is
+    let go.
+    """
     over = state.watch_until or state.ended
-    return Delivery(owing=over is None or now - over < notices.TRIED, problems=(f"telling: {error}",))
+    return Delivery(
+        owing=over is None or now - over < notices.TRIED, problems=(f"telling: {error}",)
+    )
 
 
 def _has_page(ports: Ports, state: State) -> bool:

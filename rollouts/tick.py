@@ -1,6 +1,7 @@
 """tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O.
 
-What is asked for follows from what is, never from how it came about: a crash between a decision and its action loses nothing.
+What is asked for follows from what is, never from how it came about: a crash between a decision and
+its action loses nothing.
 """
 
 from __future__ import annotations
@@ -34,14 +35,19 @@ _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "ended": end,
 }
 _ABORTABLE = ("starting", "sizing", "shifting", "baking", "waiting", "promoted")
-_CHANGED = "changed"  # no target's token: somebody changed the endpoint between our look and our touch
+_CHANGED = (
+    "changed"  # no target's token: somebody changed the endpoint between our look and our touch
+)
 _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
-def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False) -> Step:
+def tick(
+    state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False
+) -> Step:
     """The next state, to be stored before its action (at most one) is done.
 
-    `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was not to be seized.
+    `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was
+    not to be seized.
     """
     before = state
     state = replace(state, lease=lease_of(state.lease, now, holder, seize=seize))
@@ -57,7 +63,11 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
         return lease.take(last, holder, now)
-    return lease.renew(last, now) if last.until is None or last.until - now < lease.LENGTH / 2 else last
+    return (
+        lease.renew(last, now)
+        if last.until is None or last.until - now < lease.LENGTH / 2
+        else last
+    )
 
 
 def _advance(state: State, seen: Observation, now: datetime) -> Step:
@@ -84,7 +94,9 @@ def _step(state: State, seen: Observation, now: datetime) -> Step:
     if state.wish.abort is not None and state.phase in _ABORTABLE:
         return _abort(state, state.wish.abort, seen, now), ()
     if running and is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
+        return to_ended(
+            state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"
+        ), ()
     return _PHASES[state.phase](state, seen, now)
 
 
@@ -100,15 +112,19 @@ def _precondition(state: State, seen: Observation, now: datetime) -> Step | None
 
 
 def _touch(state: State, seen: Observation) -> Step:
-    """Before anything is decided: make the tokens stale that an older holder, stopped before its call, may have.
+    """Before anything is decided: make the tokens stale that an older holder, stopped before its
+    call, may have.
 
-    A bake's token is compared first. Where nobody was there the next look takes over the one that our own touch leaves.
+    A bake's token is compared first. Where nobody was there the next look takes over the one that
+    our own touch leaves.
     """
     endpoint = seen.endpoint
     if endpoint is None:
         return state, ()
     token = None if state.bake_token == endpoint.token else state.bake_token
-    return replace(state, bake_token=token), (Touch(split=target_split(endpoint), expect=endpoint.token),)
+    return replace(state, bake_token=token), (
+        Touch(split=target_split(endpoint), expect=endpoint.token),
+    )
 
 
 def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
@@ -117,20 +133,31 @@ def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
         return to_aborting(state, now, cause)
     if seen.owner is None:
         return state
-    state = note(replace(state, cause=cause), now, "abort", cause)  # nothing was ours yet: nothing to take back
+    state = note(
+        replace(state, cause=cause), now, "abort", cause
+    )  # nothing was ours yet: nothing to take back
     return to_ended(note(state, now, "aborted", cause), now, "aborted")
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """What the holder of the lease knows of the action that it did. Who dies before it writes this down has lost a count, no more."""
+    """What the holder of the lease knows of the action that it did.
+
+    Who dies before it writes this down has lost a count, no more.
+    """
     done, unknown = error is None, isinstance(error, OutcomeUnknown)
     if isinstance(action, Touch):
         if done:
             return replace(state, lease=replace(state.lease, touched=True))
         baking = state.bake_from is not None and state.bake_token is None
-        return replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
+        return (
+            replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
+        )
     if isinstance(action, Shift) and unknown:
-        return replace(state, lease=replace(state.lease, touched=False))  # it may come yet: a touch makes it stale
+        return replace(
+            state, lease=replace(state.lease, touched=False)
+        )  # it may come yet: a touch makes it stale
     if isinstance(action, Shift) and not done:
-        return replace(state, sent=max(state.sent - 1, 1))  # it did not happen, so the target did not go back; 0: nothing was tried
+        return replace(
+            state, sent=max(state.sent - 1, 1)
+        )  # it did not happen, so the target did not go back; 0: nothing was tried
     return state

@@ -1,4 +1,6 @@
-"""What happens to a controller on its way: its ports with traps before and after the calls that change something. For rehearsals."""
+"""What happens to a controller on its way: its ports with traps before and after the calls that
+change something. For rehearsals.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ class ControllerDied(BaseException):
 
 
 class Trap(msgspec.Struct):
-    """Springs at the next `times` calls of one of its operations: `springs` raises, or lets time pass."""
+    """Springs at the next `times` calls of one of its operations:
+
+    `springs` raises, or lets time pass.
+    """
 
     when: When
     operations: tuple[Operation, ...]
@@ -46,7 +51,9 @@ class Traps:
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        for trap in [trap for trap in self._traps if trap.when == when and operation in trap.operations]:
+        for trap in [
+            trap for trap in self._traps if trap.when == when and operation in trap.operations
+        ]:
             trap.times -= 1
             if not trap.times:
                 self._traps.remove(trap)
@@ -56,7 +63,9 @@ class Traps:
 def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
     """A controller's ports. `document`: the key whose writing is its `write`."""
     return msgspec.structs.replace(
-        ports, endpoints=_Endpoints(ports.endpoints, traps, controller), state=_State(ports.state, traps, controller, document)
+        ports,
+        endpoints=_Endpoints(ports.endpoints, traps, controller),
+        state=_State(ports.state, traps, controller, document),
     )
 
 
@@ -85,13 +94,20 @@ class _Endpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        return self._host.invoke(endpoint, instances, variant=variant, request_id=request_id, parameters=parameters)
+        return self._host.invoke(
+            endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
+        )
 
 
 @final
 class _State:
     def __init__(self, state: StateStore, traps: Traps, controller: str, document: str) -> None:
-        self._state, self._traps, self._controller, self._document = state, traps, controller, document
+        self._state, self._traps, self._controller, self._document = (
+            state,
+            traps,
+            controller,
+            document,
+        )
 
     def get(self, key: str) -> Versioned | None:
         return self._state.get(key)

@@ -1,4 +1,7 @@
-"""What a person asks of a running rollout: written by compare-and-swap, without the lease. The next look does it."""
+"""What a person asks of a running rollout: written by compare-and-swap, without the lease.
+
+The next look does it.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,25 @@ def _any(_state: State) -> None: ...
 
 
 def ask(
-    store: StateStore, endpoint: str, verb: Verb, *, who: str, at: datetime, because: str = "", check: Callable[[State], None] = _any
+    store: StateStore,
+    endpoint: str,
+    verb: Verb,
+    *,
+    who: str,
+    at: datetime,
+    because: str = "",
+    check: Callable[[State], None] = _any,
 ) -> State:
-    """`check` raises where a state cannot be asked so. NotFound: there is no rollout. Conflict: controllers write all the time."""
+    """`check` raises where a state cannot be asked so.
+
+    NotFound: there is no rollout. Conflict: controllers write all the time.
+    """
     for _ in range(_TRIES):
         stored = documents.read(store, endpoint)
         if stored is None:
-            raise NotFound(f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}")
+            raise NotFound(
+                f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}"
+            )
         check(stored.state)
         state = with_wish(stored.state, verb, Wish(who=who, at=at, because=because))
         if state == stored.state:
@@ -50,4 +65,10 @@ def with_wish(state: State, verb: Verb, wish: Wish) -> State:
     if (verb == "pause") == (wishes.pause is not None):
         return state
     changed: Wishes = replace(wishes, pause=wish if verb == "pause" else None)
-    return note(replace(state, wish=changed), wish.at, "paused" if verb == "pause" else "resumed", wish.because, who=wish.who)
+    return note(
+        replace(state, wish=changed),
+        wish.at,
+        "paused" if verb == "pause" else "resumed",
+        wish.because,
+        who=wish.who,
+    )

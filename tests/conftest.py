@@ -1,6 +1,9 @@
-"""What holds for the tests of Isthmus: which are collected, what they may spend. What holds for both suites: isthmus_stack.testing.suite.
+"""What holds for the tests of Isthmus: which are collected, what they may spend.
 
-Without a cloud's packages its adapter's tests are not collected: the laptop needs none (nox session `laptop`).
+What holds for both suites: isthmus_stack.testing.suite.
+
+Without a cloud's packages its adapter's tests are not collected: the laptop needs none (nox session
+`laptop`).
 """
 
 from datetime import timedelta
@@ -15,7 +18,9 @@ from isthmus.tests import workers
 from isthmus.tests.pipelines import forked as forked_steps
 from isthmus_stack.testing import suite
 
-console.QUIET = suite.SLOW_LIMIT  # nor is a command on a busy machine to tell that it goes on: tests compare what it says
+console.QUIET = (
+    suite.SLOW_LIMIT
+)  # nor is a command on a busy machine to tell that it goes on: tests compare what it says
 forked_steps.install()
 
 collect_ignore = []
@@ -54,7 +59,10 @@ suite.BUDGETS |= {
 
 @pytest.fixture(autouse=True, scope="session")
 def price_folder(tmp_path_factory):
-    """A user who asked no price list: whose tests these are may have. The value is the real function, for tests of it."""
+    """A user who asked no price list: whose tests these are may have.
+
+    The value is the real function, for tests of it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         real, nowhere = price_list.folder, tmp_path_factory.mktemp("prices")
         patch.setattr(price_list, "folder", lambda: nowhere)
@@ -63,12 +71,16 @@ def price_folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def first_copy():
-    """A machine that stands still for a second is no store that hangs: a gateway's first requests wait for their copy of what runs."""
+    """A machine that stands still for a second is no store that hangs: a gateway's first requests
+    wait for their copy of what runs.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_reader, "FIRST", timedelta(minutes=2))
         yield
 
 
 def pytest_configure(config):
-    if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):  # before the workers start
+    if not hasattr(config, "workerinput") and config.getoption(
+        "numprocesses", None
+    ):  # before the workers start
         workers.install()

@@ -1,4 +1,6 @@
-"""A copy of the example to work in: the checkout's own has a `.isthmus` of its user's, once `make demo` has run."""
+"""A copy of the example to work in: the checkout's own has a `.isthmus` of its user's, once `make
+demo` has run.
+"""
 
 import shutil
 from pathlib import Path

@@ -1,7 +1,10 @@
-"""`make test-often`: the quick tests five times and the slow ones twice, each time in another order, with other seeds and a loaded core.
+"""`make test-often`: the quick tests five times and the slow ones twice, each time in another
+order, with other seeds and a loaded core.
 
-A round that has ended is kept below .cache/often/<state of the checkout>/, so that a run that was stopped goes on where it was. At the
-end comes a table of what failed how often, with the seeds that repeat it. Exits 1 when a test failed in any round.
+A round that has ended is kept below .cache/often/<state of the checkout>/, so that a run that was
+stopped goes on where it was. At the
+end comes a table of what failed how often, with the seeds that repeat it. Exits 1 when a test
+failed in any round.
 """
 
 from __future__ import annotations
@@ -27,7 +30,11 @@ MORE = {
     "ISTHMUS_EVERY_POWER_CUT": "1",
 }  # what `make test` has no time for
 WORKERS = "2"
-ENDED = (0, 1, 5)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind
+ENDED = (
+    0,
+    1,
+    5,
+)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind
 
 
 def main(arguments: list[str]) -> int:
@@ -53,7 +60,9 @@ def main(arguments: list[str]) -> int:
 def _state(arguments: list[str]) -> str:
     """A name for what is tested: a commit, the changes on top of it, the choice of tests."""
     commit, changes = (
-        subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            ["git", *command], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
         for command in (("rev-parse", "--short=12", "HEAD"), ("diff", "HEAD"))
     )
     digest = hashlib.sha256("\0".join([changes, *arguments]).encode()).hexdigest()[:8]
@@ -94,13 +103,24 @@ def _table(failures: dict[str, list[str]]) -> str:
     if not failures:
         return "no test failed in any round"
     rows = sorted(failures.items(), key=lambda row: (-len(row[1]), row[0]))
-    return "\n".join(["failed  test (rounds and seeds)", *(f"{len(rounds):6}  {test} ({', '.join(rounds)})" for test, rounds in rows)])
+    return "\n".join(
+        [
+            "failed  test (rounds and seeds)",
+            *(f"{len(rounds):6}  {test} ({', '.join(rounds)})" for test, rounds in rows),
+        ]
+    )
 
 
 @contextmanager
 def _loaded_core() -> Iterator[None]:
     """One process that takes all that it can get of a core, as long as this one lives."""
-    load = subprocess.Popen([sys.executable, "-c", "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"])
+    load = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass",
+        ]
+    )
     try:
         yield
     finally:

@@ -1,4 +1,6 @@
-"""Another user of this machine, as a process: it asks what it is told to and says what it was answered."""
+"""Another user of this machine, as a process: it asks what it is told to and says what it was
+answered.
+"""
 
 import json
 import os
@@ -10,17 +12,22 @@ import pytest
 
 USER = 12345  # of nobody here
 needs_root = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.getuid() != 0, reason="another user's process needs root to start it, and Linux to be known"
+    not sys.platform.startswith("linux") or os.getuid() != 0,
+    reason="another user's process needs root to start it, and Linux to be known",
 )
 
 
 def asked(tries, *, user=USER):
-    """The answers, as (status, text, headers), to tries of (port, method, path, headers, body), each on a connection of its own.
+    """The answers, as (status, text, headers), to tries of (port, method, path, headers, body),
+    each on a connection of its own.
 
-    A port that is a text is an address of gRPC's, path a method and body a message; the status is the code's name.
+    A port that is a text is an address of gRPC's, path a method and body a message; the status is
+    the code's name.
     """
     command = [sys.executable, str(Path(__file__)), str(user)]
-    done = subprocess.run(command, input=json.dumps(tries), capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, input=json.dumps(tries), capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     return [tuple(answer) for answer in json.loads(done.stdout)]
 

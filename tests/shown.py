@@ -1,4 +1,6 @@
-"""What a page of docs/, or of the stacks, shows of a command, and whether what was printed is that: times, ids and ports may differ."""
+"""What a page of docs/, or of the stacks, shows of a command, and whether what was printed is that:
+times, ids and ports may differ.
+"""
 
 import re
 from pathlib import Path
@@ -6,7 +8,13 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs"
 STACK_DOCS = Path(__file__).parents[1] / "localstack" / "docs"
 # what took no time worth saying has none at its line's end
-MASKS = {r" +\d+\.\d+ s$": "", r"\d+\.\d+ s\b": "0.0 s", r"127\.0\.0\.1:\d+": "127.0.0.1:1", r"(?<=to go on:).*": "", r" +": " "}
+MASKS = {
+    r" +\d+\.\d+ s$": "",
+    r"\d+\.\d+ s\b": "0.0 s",
+    r"127\.0\.0\.1:\d+": "127.0.0.1:1",
+    r"(?<=to go on:).*": "",
+    r" +": " ",
+}
 
 
 def masked(line):
@@ -17,7 +25,9 @@ def masked(line):
 
 def pattern(lines):
     """What was printed, as a page has it: a line `...` stands for any lines."""
-    return "".join(r"(?:.*\n)*?" if line == "..." else re.escape(masked(line)) + "\n" for line in lines)
+    return "".join(
+        r"(?:.*\n)*?" if line == "..." else re.escape(masked(line)) + "\n" for line in lines
+    )
 
 
 def block_of(page, command):

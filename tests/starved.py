@@ -1,7 +1,10 @@
-"""`make test-starved TESTS="tests/ui -k browser" TIMES=10`: pytest while its processes get no time at random, as on a busy machine.
+"""`make test-starved TESTS="tests/ui -k browser" TIMES=10`: pytest while its processes get no time
+at random, as on a busy machine.
 
-What fails once in a hundred runs of the suite, since a process stood still between two of its steps, fails here within minutes. The
-idea is the chaos mode of rr. Of Linux, and of who may take SCHED_IDLE from a process again: root. Exits 1 when a test failed.
+What fails once in a hundred runs of the suite, since a process stood still between two of its
+steps, fails here within minutes. The
+idea is the chaos mode of rr. Of Linux, and of who may take SCHED_IDLE from a process again: root.
+Exits 1 when a test failed.
 """
 
 from __future__ import annotations
@@ -28,13 +31,16 @@ def main(times: int, arguments: list[str]) -> int:
     """Run pytest so often. `arguments` are its own: folders, -k, ..."""
     if not may_starve():
         sys.exit(
-            "test-starved needs Linux, and the right to take SCHED_IDLE from a process again: CAP_SYS_NICE, which a container may lack"
+            "test-starved needs Linux, and the right to take SCHED_IDLE from a process "
+            "again: CAP_SYS_NICE, which a container may lack"
         )
     failed = 0
     with _busy(), starving():
         for number in range(1, times + 1):
             command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-            failed += subprocess.run(command, env={**os.environ, MARK: "1"}, check=False).returncode != 0
+            failed += (
+                subprocess.run(command, env={**os.environ, MARK: "1"}, check=False).returncode != 0
+            )
             print(f"run {number} of {times}: {failed} failed", flush=True)
     return 1 if failed else 0
 
@@ -80,7 +86,9 @@ class Starver:
         self.look(time.monotonic() + LONGEST, share=0)
 
     def look(self, now: float, *, share: float = SHARE) -> None:
-        """Let go of whose time is over, also of who was started by one that is starved, and take others."""
+        """Let go of whose time is over, also of who was started by one that is starved, and take
+        others.
+        """
         for pid, until in list(self._until.items()):
             if now >= until:
                 del self._until[pid]
@@ -95,7 +103,11 @@ class Starver:
                 _schedule(pid, os.SCHED_OTHER)
 
     def _pids(self) -> list[int]:
-        return [pid for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is_ours(pid := int(entry.name))]
+        return [
+            pid
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and self._is_ours(pid := int(entry.name))
+        ]
 
     def _is_ours(self, pid: int) -> bool:
         try:
@@ -132,7 +144,9 @@ def _busy() -> Iterator[None]:
     """Something to do for every core: who is starved would get all that is left."""
     with ExitStack() as stack:
         for _ in range(os.cpu_count() or 1):
-            stack.callback(stack.enter_context(subprocess.Popen([sys.executable, "-c", _SPIN])).kill)
+            stack.callback(
+                stack.enter_context(subprocess.Popen([sys.executable, "-c", _SPIN])).kill
+            )
         yield
 
 

@@ -1,4 +1,7 @@
-"""The import rules of docs/architecture.md, read from the code. Those inside the stacks: localstack/tests/test_layers.py."""
+"""The import rules of docs/architecture.md, read from the code.
+
+Those inside the stacks: localstack/tests/test_layers.py.
+"""
 
 import ast
 import re
@@ -11,11 +14,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("events", "feature_store", "pipelines", "endpoints", "rollouts", "experiments")  # each may import those before it
-SDKS = {"aws": {"boto3", "botocore", "awswrangler", "sagemaker", "moto"}, "gcp": {"google", "grpc", "kfp", "vertexai", "zetasql"}}
+ROOMS = (
+    "events",
+    "feature_store",
+    "pipelines",
+    "endpoints",
+    "rollouts",
+    "experiments",
+)  # each may import those before it
+SDKS = {
+    "aws": {"boto3", "botocore", "awswrangler", "sagemaker", "moto"},
+    "gcp": {"google", "grpc", "kfp", "vertexai", "zetasql"},
+}
 ALL_SDKS = set().union(*SDKS.values())
-ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
-FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
+ADAPTERS = {
+    path.parent.name for path in (ROOT / "adapters").glob("*/options.py")
+}  # beside "common", which they share
+FACADE = {
+    "adapters",
+    "adapters.targets",
+}  # all that the rooms above see of an adapter; the rest is what its Adapter says
 BOTTOM = {
     "durable",
     "errors",
@@ -66,7 +84,9 @@ def _trees_are_let_go():
 
 @cache
 def imports(path):
-    """Every module that a file imports, as dotted names relative to the root; SDKs by their own names."""
+    """Every module that a file imports, as dotted names relative to the root; SDKs by their own
+    names.
+    """
     return tuple(_imports(path))
 
 
@@ -90,19 +110,36 @@ def _imports(path):
 def module_name(path):
     """As it is imported, below the root: a package's is its folder's."""
     place = path.relative_to(ROOT)
-    return ".".join(place.parent.parts if path.name == "__init__.py" else place.with_suffix("").parts)
+    return ".".join(
+        place.parent.parts if path.name == "__init__.py" else place.with_suffix("").parts
+    )
 
 
-FROM_OURS = re.compile(r"^ *from (isthmus_stack(?=[. ])|isthmus(?=[. ])|\.+)([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
+FROM_OURS = re.compile(
+    r"^ *from (isthmus_stack(?=[. ])|isthmus(?=[. ])|\.+)([\w.]*) import (?:\(([^)]*)\)|(.*))",
+    re.MULTILINE,
+)
 
 
 def own_imports(path):
-    """(module, name) of everything that a file imports of ours; by its text, as the tests' files are many, too."""
+    """(module, name) of everything that a file imports of ours; by its text, as the tests' files
+    are many, too.
+    """
     package = path.relative_to(ROOT).parent.parts
     for dots, module, several, some in FROM_OURS.findall(path.read_text()):
-        base = package[: len(package) - len(dots) + 1] if dots.startswith(".") else ("localstack",) if dots == "isthmus_stack" else ()
+        base = (
+            package[: len(package) - len(dots) + 1]
+            if dots.startswith(".")
+            else ("localstack",)
+            if dots == "isthmus_stack"
+            else ()
+        )
         names = re.sub(r"#.*", "", several or some).split(",")
-        yield from ((".".join(filter(None, (*base, *module.split(".")))), name.split()[0]) for name in names if name.strip())
+        yield from (
+            (".".join(filter(None, (*base, *module.split(".")))), name.split()[0])
+            for name in names
+            if name.strip()
+        )
 
 
 def allowed(importer, imported):
@@ -116,7 +153,9 @@ def allowed(importer, imported):
     if other not in FOLDERS:
         return True
     if "reports" in (room, other):
-        return other == "reports" and (room in ROOMS or room in ("reports", "lifecycle", "ui", "cli"))
+        return other == "reports" and (
+            room in ROOMS or room in ("reports", "lifecycle", "ui", "cli")
+        )
     if room in ROOMS:
         return other == "project" or (other in ROOMS and ROOMS.index(other) <= ROOMS.index(room))
     if room == "project":
@@ -142,13 +181,27 @@ def allowed(importer, imported):
 def test_every_file_imports_only_what_its_room_may():
     assert len(FILES) > 500
     importers = {path: path.relative_to(ROOT) for path in FILES}
-    assert {(str(importer), name) for path, importer in importers.items() for name in imports(path) if not allowed(importer, name)} == set()
+    assert {
+        (str(importer), name)
+        for path, importer in importers.items()
+        for name in imports(path)
+        if not allowed(importer, name)
+    } == set()
 
 
 def test_only_cloud_adapters_import_a_cloud_sdk():
     elsewhere = [path for path in FILES if not path.is_relative_to(ROOT / "adapters")]
-    elsewhere += [path for path in FILES if path.is_relative_to(ROOT / "adapters") and not _is_a_clouds(path.relative_to(ROOT).parts)]
-    assert {(str(path), name) for path in elsewhere for name in imports(path) if name.split(".")[0] in ALL_SDKS} == set()
+    elsewhere += [
+        path
+        for path in FILES
+        if path.is_relative_to(ROOT / "adapters") and not _is_a_clouds(path.relative_to(ROOT).parts)
+    ]
+    assert {
+        (str(path), name)
+        for path in elsewhere
+        for name in imports(path)
+        if name.split(".")[0] in ALL_SDKS
+    } == set()
 
 
 def _is_a_clouds(parts):
@@ -163,7 +216,9 @@ def test_nothing_but_an_adapter_says_an_adapters_name():
         for path in FILES
         if path.relative_to(ROOT).parts[0] != "adapters"
         for node in nodes(path)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip() in ADAPTERS
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.strip() in ADAPTERS
     ]
     assert said == [("project/profiles.py", "local")]
 
@@ -190,11 +245,16 @@ def test_the_column_types_are_spelled_in_one_table_and_in_each_others_own():
         path.relative_to(ROOT)
         for path in FILES
         for node in nodes(path)
-        if isinstance(node, ast.Dict) and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        if isinstance(node, ast.Dict)
+        and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
     }
     assert Path("events/column_types.py") in tables
     others = tables - {Path("events/column_types.py")}
-    assert all((path.parts[0] == "adapters" or path.parts[1] == "tracking") and path.name == "column_types.py" for path in others), others
+    assert all(
+        (path.parts[0] == "adapters" or path.parts[1] == "tracking")
+        and path.name == "column_types.py"
+        for path in others
+    ), others
 
 
 def test_one_module_says_what_a_mistyped_word_was_meant_to_be():
@@ -208,33 +268,69 @@ def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not(
     for node in tree.body:
         if isinstance(node, ast.Assign) and node.targets[0].id == "ROOT_MODULES":
             exec(compile(ast.Module([node], []), "setup.py", "exec"), names)
-    imported = {name.split(".")[0] for path in FILES for name in imports(path)} & {path.stem for path in ROOT.glob("*.py")}
+    imported = {name.split(".")[0] for path in FILES for name in imports(path)} & {
+        path.stem for path in ROOT.glob("*.py")
+    }
     assert {"errors", "storage", "target", "times"} <= imported <= names["ROOT_MODULES"]
     assert not names["ROOT_MODULES"] & {"setup", "noxfile"}
 
 
 def test_a_port_has_at_most_six_methods():
-    for path in (ROOT / "storage.py", *(ROOT / room / "port.py" for room in ROOMS if (ROOT / room / "port.py").exists())):
+    for path in (
+        ROOT / "storage.py",
+        *(ROOT / room / "port.py" for room in ROOMS if (ROOT / room / "port.py").exists()),
+    ):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Protocol" for b in node.bases):
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(b, ast.Name) and b.id == "Protocol" for b in node.bases
+            ):
                 methods = [item.name for item in node.body if isinstance(item, ast.FunctionDef)]
                 assert len(methods) <= 6, f"{node.name} has {methods}"
 
 
-# An empty `google` is in every interpreter, from its start, where google-cloud-aiplatform is installed: its -nspkg.pth makes it
-GOOGLES = ("api_core", "auth", "cloud.aiplatform", "cloud.aiplatform_v1", "cloud.bigquery", "cloud.storage", "cloud.pubsub_v1", "protobuf")
+# An empty `google` is in every interpreter, from its start, where google-cloud-aiplatform is
+# installed: its -nspkg.pth makes it
+GOOGLES = (
+    "api_core",
+    "auth",
+    "cloud.aiplatform",
+    "cloud.aiplatform_v1",
+    "cloud.bigquery",
+    "cloud.storage",
+    "cloud.pubsub_v1",
+    "protobuf",
+)
 HEAVY = (
-    *("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib", "mlflow", "opentelemetry"),
+    *(
+        "pyarrow",
+        "duckdb",
+        "pandas",
+        "numpy",
+        "starlette",
+        "uvicorn",
+        "sqlglot",
+        "sklearn",
+        "matplotlib",
+        "mlflow",
+        "opentelemetry",
+    ),
     *sorted(ALL_SDKS - {"google"}),
     *(f"google.{name}" for name in GOOGLES),
 )
 
 
 @pytest.mark.parametrize(
-    "code", ["import isthmus", "import sys; sys.argv = ['isthmus', '--help']\nfrom isthmus.cli.main import run\nrun()"]
+    "code",
+    [
+        "import isthmus",
+        "import sys; sys.argv = ['isthmus', '--help']\nfrom isthmus.cli.main import run\nrun()",
+    ],
 )
 def test_the_package_and_its_help_load_nothing_heavy(code):
-    check = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit: pass\nprint('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    check = (
+        f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit: pass\nprint('LOADED', [m for "
+        f"m in {HEAVY!r} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
@@ -245,7 +341,13 @@ PIPELINES = ("models", "evaluation", "run_pages", "tracking", "training")
 
 def test_pipelines_engine_lies_below_its_folders_and_each_of_them_below_the_next():
     def level(place):
-        return PIPELINES.index(place[1]) + 1 if len(place) > 2 else len(PIPELINES) if place[1] == "training_steps" else 0
+        return (
+            PIPELINES.index(place[1]) + 1
+            if len(place) > 2
+            else len(PIPELINES)
+            if place[1] == "training_steps"
+            else 0
+        )
 
     places = {module_name(path): path for path in FILES if path.is_relative_to(ROOT / "pipelines")}
     assert {name.split(".")[1] for name in places if name.count(".") > 1} == set(PIPELINES)
@@ -253,39 +355,74 @@ def test_pipelines_engine_lies_below_its_folders_and_each_of_them_below_the_next
         (name, other)
         for name, path in places.items()
         if len(name.split(".")) > 1
-        for other in (f"{module}.{word}" if f"{module}.{word}" in places else module for module, word in own_imports(path))
-        if other in places and len(other.split(".")) > 2 and level(other.split(".")) > level(name.split("."))
+        for other in (
+            f"{module}.{word}" if f"{module}.{word}" in places else module
+            for module, word in own_imports(path)
+        )
+        if other in places
+        and len(other.split(".")) > 2
+        and level(other.split(".")) > level(name.split("."))
     } == set()
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    """Late imports count, too. For types alone a module may name one that imports it: the text of a record names the record."""
+    """Late imports count, too.
+
+    For types alone a module may name one that imports it: the text of a record names the record.
+    """
     by_name = {module_name(path): path for path in FILES}
     graph = {name: set() for name in by_name}
     for name, path in by_name.items():
-        for_types = {id(late) for node in nodes(path) if _is_for_types(node) for late in ast.walk(node)}
+        for_types = {
+            id(late) for node in nodes(path) if _is_for_types(node) for late in ast.walk(node)
+        }
         package = path.relative_to(ROOT).parent.parts
         for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.level and id(node) not in for_types:
-                base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+                base = ".".join(
+                    [
+                        *package[: len(package) - node.level + 1],
+                        *([node.module] if node.module else []),
+                    ]
+                )
                 whole = (f"{base}.{alias.name}".strip(".") for alias in node.names)
                 graph[name] |= {other if other in by_name else base for other in whole} - {name}
     TopologicalSorter(graph).prepare()
 
 
 def _is_for_types(node):
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def test_every_import_of_ours_finds_its_module_and_a_word_of_it():
-    """Who lands beside a move hears of it here, not from the first who runs the file. That the word is bound, mypy sees."""
-    files = [*FILES, *(path for name in ("localstack", "tests", "benchmarks", "deploy") for path in (ROOT / name).rglob("*.py"))]
-    by_name = {module_name(folder / "__init__.py"): folder / "__init__.py" for folder in {path.parent for path in files}}
+    """Who lands beside a move hears of it here, not from the first who runs the file.
+
+    That the word is bound, mypy sees.
+    """
+    files = [
+        *FILES,
+        *(
+            path
+            for name in ("localstack", "tests", "benchmarks", "deploy")
+            for path in (ROOT / name).rglob("*.py")
+        ),
+    ]
+    by_name = {
+        module_name(folder / "__init__.py"): folder / "__init__.py"
+        for folder in {path.parent for path in files}
+    }
     by_name |= {module_name(path): path for path in files}
-    words = cache(lambda path: set(re.findall(r"\w+", path.read_text())) if path.exists() else set())
+    words = cache(
+        lambda path: set(re.findall(r"\w+", path.read_text())) if path.exists() else set()
+    )
     assert [
         f"{path.relative_to(ROOT)}: {module} has no {name}"
         for path in files
         for module, name in own_imports(path)
-        if module not in by_name or (f"{module}.{name}".strip(".") not in by_name and name not in words(by_name[module]))
+        if module not in by_name
+        or (f"{module}.{name}".strip(".") not in by_name and name not in words(by_name[module]))
     ] == []

@@ -1,4 +1,6 @@
-"""What is loaded of Isthmus, and when: in processes of their own, as somebody who installed it meets it."""
+"""What is loaded of Isthmus, and when: in processes of their own, as somebody who installed it
+meets it.
+"""
 
 import os
 import subprocess
@@ -34,7 +36,11 @@ def run(folder, suite):
         "-p",
         "no:randomly",
     ]  # pytest-randomly imports numpy where it is
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "PYTEST_"))
+    }
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env, check=False)
 
 
@@ -61,6 +67,7 @@ def test_it():
 
 def test_whoever_types_is_offered_every_name():
     code = (
-        "import sys; sys.ps1 = '>>> '; import isthmus; assert dir(isthmus) == sorted(isthmus.__all__); assert 'pyarrow' not in sys.modules"
+        "import sys; sys.ps1 = '>>> '; import isthmus; assert dir(isthmus) == "
+        "sorted(isthmus.__all__); assert 'pyarrow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

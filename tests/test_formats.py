@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-# Kinds that nobody has decoded yet, each by eight threads at once. Without the lock this ends by SIGSEGV, mostly within ten rounds.
+# Kinds that nobody has decoded yet, each by eight threads at once. Without the lock this ends by
+# SIGSEGV, mostly within ten rounds.
 RACE = """
 import sys, threading, types
 import msgspec
@@ -38,5 +39,7 @@ for number in range(150):
 
 
 def test_threads_that_are_the_first_to_decode_a_kind_do_not_end_the_process():
-    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, check=False, timeout=120, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RACE], capture_output=True, check=False, timeout=120, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,7 +13,9 @@ import pytest
 import isthmus as im
 
 OFTEN = "ISTHMUS_EVERY_BLOCK" in os.environ
-CELLS = json.loads((Path(im.__file__).parent / "examples" / "openbandit" / "notebook.ipynb").read_text())["cells"]
+CELLS = json.loads(
+    (Path(im.__file__).parent / "examples" / "openbandit" / "notebook.ipynb").read_text()
+)["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 
 
@@ -39,7 +41,9 @@ def test_every_cell_runs_and_shows_something(tmp_path, monkeypatch):
         for cell in CODE:
             if OFTEN or "often" not in cell["metadata"].get("tags", ()):
                 result = displayed(cell, names)
-                shown = getattr(result, "_repr_html_", lambda: None)() if result is not None else None
+                shown = (
+                    getattr(result, "_repr_html_", lambda: None)() if result is not None else None
+                )
                 silent += [] if shown else ["".join(cell["source"])]
     finally:
         if "project" in names:

@@ -1,4 +1,7 @@
-"""Another user of this machine at every server of ours: one table of tries. It is a process with a user id of its own."""
+"""Another user of this machine at every server of ours: one table of tries.
+
+It is a process with a user id of its own.
+"""
 
 import json
 import re
@@ -49,13 +52,17 @@ def project(folder):
 
 @pytest.fixture(scope="module")
 def local(folder, project):
-    """The ports of this machine's servers of a project: ui, ui --write, gateway, router, model server."""
+    """The ports of this machine's servers of a project: ui, ui --write, gateway, router, model
+    server.
+    """
     home = folder / ".isthmus"
     with ExitStack() as servers:
         urls = {
             "ui": servers.enter_context(serving(lambda: project)),
             "ui --write": servers.enter_context(serving(lambda: project, write=True)),
-            "gateway": servers.enter_context(in_background(mini.opened(folder), "ranker", Nobody())).url,
+            "gateway": servers.enter_context(
+                in_background(mini.opened(folder), "ranker", Nobody())
+            ).url,
         }
         address = supervision.address(home, "ranker")
         ports = {name: int(url.rpartition(":")[2]) for name, url in urls.items()}
@@ -88,31 +95,52 @@ def test_another_user_is_refused_by_each_server_of_a_project_and_told_why(local)
 
 def test_another_user_who_has_the_owners_form_writes_nothing(tmp_path):
     """As it was done: the form of `ui --write`, its cookie, its token, its Origin."""
-    with Shop(tmp_path).project as project, serving(lambda: reopen(tmp_path, project.target), write=True) as url:
+    with (
+        Shop(tmp_path).project as project,
+        serving(lambda: reopen(tmp_path, project.target), write=True) as url,
+    ):
         port = int(url.rpartition(":")[2])
-        ((status, page, headers),) = asked([(port, "GET", f"/new?{urlencode(DRAFT)}", {}, None)], user=0)
+        ((status, page, headers),) = asked(
+            [(port, "GET", f"/new?{urlencode(DRAFT)}", {}, None)], user=0
+        )
         assert status == 200
         form = re.search(r'<form method="post" action="/new".*?</form>', page, re.DOTALL)[0]
-        fields = {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form)}
-        sent = {"origin": url, "content-type": "application/x-www-form-urlencoded", "cookie": headers["set-cookie"].partition(";")[0]}
+        fields = {
+            name: unescape(value)
+            for name, value in re.findall(
+                r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form
+            )
+        }
+        sent = {
+            "origin": url,
+            "content-type": "application/x-www-form-urlencoded",
+            "cookie": headers["set-cookie"].partition(";")[0],
+        }
         post = (port, "POST", "/new", sent, urlencode(fields))
         before = sorted(tmp_path.rglob("*"))
         ((status, text, _),) = asked([post])
         assert (status, sorted(tmp_path.rglob("*"))) == (403, before), text
         ((status, text, _),) = asked([post], user=0)
-        assert (status, sorted(tmp_path.rglob("*")) == before) == (303, False), "the form is a real one"
+        assert (status, sorted(tmp_path.rglob("*")) == before) == (303, False), (
+            "the form is a real one"
+        )
 
 
 def test_probes_of_other_users_hear_whether_a_server_is_there(local):
     answers = asked([(local[name], "GET", "/ping", {}, None) for name in ("gateway", "router")])
-    assert [(status, json.loads(text)["status"]) for status, text, _ in answers] == [(200, "alive"), (200, "ready")]
+    assert [(status, json.loads(text)["status"]) for status, text, _ in answers] == [
+        (200, "alive"),
+        (200, "ready"),
+    ]
 
 
 def test_users_whom_the_setting_names_are_served(project, monkeypatch):
     for setting in (f"root, {USER}", "*"):
         monkeypatch.setenv("ISTHMUS_ALLOW_USER", setting)
         with serving(lambda: project) as url:
-            ((status, _, _),) = asked([(int(url.rpartition(":")[2]), "GET", "/experiments", {}, None)])
+            ((status, _, _),) = asked(
+                [(int(url.rpartition(":")[2]), "GET", "/experiments", {}, None)]
+            )
             assert status == 200, setting
     with pytest.raises(Invalid, match="no user nobody-at-all"):
         allowed_users({"ISTHMUS_ALLOW_USER": "nobody-at-all"})
@@ -124,8 +152,13 @@ def test_another_user_is_refused_by_the_offline_clouds():
         ((_, variables, _),) = asked([(amazon, "GET", "/_stack/environment", {}, None)], user=0)
         proxy = int(json.loads(variables)["HTTPS_PROXY"].rpartition(":")[2])
         grpc = environment.of(gcp.url).grpc_address
-        secrets = [{"authorization": f"Bearer {keys.of(stack.url).control}"} for stack in (aws, gcp)]
-        steal = [(port, "POST", "/_stack/reset", secret, None) for port, secret in zip((amazon, google), secrets, strict=True)]
+        secrets = [
+            {"authorization": f"Bearer {keys.of(stack.url).control}"} for stack in (aws, gcp)
+        ]
+        steal = [
+            (port, "POST", "/_stack/reset", secret, None)
+            for port, secret in zip((amazon, google), secrets, strict=True)
+        ]
         tries = [
             (amazon, "GET", "/", {}, None),
             (amazon, "PUT", "/bucket", {}, ""),
@@ -137,5 +170,15 @@ def test_another_user_is_refused_by_the_offline_clouds():
             *steal,
         ]
         answers = asked(tries)
-        assert [status for status, *_ in answers] == [403, 403, 403, 401, 401, 403, "UNAUTHENTICATED", 403, 403], answers
+        assert [status for status, *_ in answers] == [
+            403,
+            403,
+            403,
+            401,
+            401,
+            403,
+            "UNAUTHENTICATED",
+            403,
+            403,
+        ], answers
         assert asked(tries[3:5], user=0)[0][0] == 200

@@ -18,21 +18,32 @@ README = (ROOT / "README.md").read_text()
 NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
 SUITES = ("tests/", "localstack/tests/", "localstack/testing/")
 BIN = Path(sys.executable).parent
-OFTEN = pytest.mark.skipif(not EVERY, reason="what the suite of `isthmus init` does, on other data: make test-often")
+OFTEN = pytest.mark.skipif(
+    not EVERY, reason="what the suite of `isthmus init` does, on other data: make test-often"
+)
 
 
 def packages():
     """package -> the places that the README's table names for it."""
     table = README.partition("## Which package is used where\n")[2].partition("\n\n")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    return {package: re.findall(r"`([\w/.]+/[\w/.]*)`", where) for names, where in rows for package in names.split(", ")}
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]
+    ]
+    return {
+        package: re.findall(r"`([\w/.]+/[\w/.]*)`", where)
+        for names, where in rows
+        for package in names.split(", ")
+    }
 
 
 @cache
 def sources():
     """File -> its code, of all of ours."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NOT_OURS]
-    return {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.py"), *(p for f in folders for p in f.rglob("*.py")))}
+    return {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in (*ROOT.glob("*.py"), *(p for f in folders for p in f.rglob("*.py")))
+    }
 
 
 def importers(package):
@@ -40,10 +51,16 @@ def importers(package):
     return [path for path, code in sources().items() if imports.search(code)]
 
 
-@pytest.mark.parametrize("package", ["sagemaker", "boto3", "awswrangler", "pandas", "moto", "pytest"])
+@pytest.mark.parametrize(
+    "package", ["sagemaker", "boto3", "awswrangler", "pandas", "moto", "pytest"]
+)
 def test_a_package_is_imported_where_the_readme_says_and_nowhere_else_but_in_tests(package):
     places, files = packages()[package], importers(package)
-    assert [place for place in places if not any(file.startswith(place) for file in files) and package != "pandas"] == []
+    assert [
+        place
+        for place in places
+        if not any(file.startswith(place) for file in files) and package != "pandas"
+    ] == []
     assert [file for file in files if not file.startswith((*places, *SUITES))] == []
 
 
@@ -72,17 +89,32 @@ def test_the_first_screen_is_short():
 def test_the_plain_boto3_script_splits_its_calls_as_it_asked():
     command = re.search(r"\$ cd (\S+) && isthmus (stack run .*)\n", README)
     words = f'"{BIN}/isthmus" {command[2]}'.replace("-- python ", f'-- "{sys.executable}" ')
-    done = subprocess.run(["sh", "-c", words], cwd=ROOT / command[1], capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(
+        ["sh", "-c", words],
+        cwd=ROOT / command[1],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = [ast.literal_eval(line.partition(" ")[2]) for line in done.stdout.splitlines() if line.startswith(("90/10", "50/50"))]
+    counts = [
+        ast.literal_eval(line.partition(" ")[2])
+        for line in done.stdout.splitlines()
+        if line.startswith(("90/10", "50/50"))
+    ]
     assert [sum(split.values()) for split in counts] == [500, 500]
-    assert 450 - 40 <= counts[0]["counted"] <= 450 + 40  # six sigma of 500 at 90 %: nobody seeds these
+    assert (
+        450 - 40 <= counts[0]["counted"] <= 450 + 40
+    )  # six sigma of 500 at 90 %: nobody seeds these
     assert 250 - 67 <= counts[1]["counted"] <= 250 + 67  # and at 50 %
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("example", ["boto3_ab", pytest.param("openbandit", marks=OFTEN), "of `isthmus init`"])
+@pytest.mark.parametrize(
+    "example", ["boto3_ab", pytest.param("openbandit", marks=OFTEN), "of `isthmus init`"]
+)
 def test_an_examples_own_suite_passes_as_a_user_runs_it(example, tmp_path):
     folder = ROOT / "examples" / example
     if not folder.exists():
@@ -97,8 +129,18 @@ def test_an_examples_own_suite_passes_as_a_user_runs_it(example, tmp_path):
 
 def test_the_commands_of_a_project_run_one_after_the_other(tmp_path):
     block = README.partition("## Use it as a project\n```\n")[2].partition("```")[0]
-    commands = [command.split() for line in block.splitlines() for command in line.partition("#")[0].split(" && ")]
-    assert [" ".join(words[:2]) for words in commands] == ["isthmus init", "cd shop", "isthmus validate", "isthmus plan", "isthmus apply"]
+    commands = [
+        command.split()
+        for line in block.splitlines()
+        for command in line.partition("#")[0].split(" && ")
+    ]
+    assert [" ".join(words[:2]) for words in commands] == [
+        "isthmus init",
+        "cd shop",
+        "isthmus validate",
+        "isthmus plan",
+        "isthmus apply",
+    ]
     folder = tmp_path
     for name, *arguments in commands:
         if name == "cd":

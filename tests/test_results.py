@@ -28,7 +28,12 @@ class Spoken(Shown, msgspec.Struct, frozen=True):
 
 
 START = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-RUNS = Rows([Run("r1", START, Figure(0.61234567, 0.5), {"C": 1}, ("a", "b")), Run("<r2>", START, None, {"C": "auto"})])
+RUNS = Rows(
+    [
+        Run("r1", START, Figure(0.61234567, 0.5), {"C": 1}, ("a", "b")),
+        Run("<r2>", START, None, {"C": "auto"}),
+    ]
+)
 
 
 def test_rows_become_arrow_and_pandas_with_a_column_a_field():

@@ -28,7 +28,10 @@ def test_each_signal_is_told_and_others_are_not():
         with told((signal.SIGUSR1, signal.SIGHUP), heard.put):
             for number in (signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1):
                 os.kill(os.getpid(), number)
-            assert {heard.get(timeout=120), heard.get(timeout=120)} == {signal.SIGHUP, signal.SIGUSR1}
+            assert {heard.get(timeout=120), heard.get(timeout=120)} == {
+                signal.SIGHUP,
+                signal.SIGUSR1,
+            }
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert heard.empty()

@@ -45,7 +45,11 @@ def told(monkeypatch):
 
 def test_a_verb_is_a_span_and_what_it_asks_of_the_provider_is_within_it(tmp_path, told):
     isthmus.init(tmp_path / "shop", example="starter")
-    with isthmus.open(tmp_path / "shop") as project, project.lock("tag"), project.lock("promote"):  # a verb of a verb
+    with (
+        isthmus.open(tmp_path / "shop") as project,
+        project.lock("tag"),
+        project.lock("promote"),
+    ):  # a verb of a verb
         project.target.blobs.put(f"{project.target.blobs.root}/x", b"1")
     call, verb = told()
     assert (call.name, call.kind) == ("blobs.put", trace.SpanKind.CLIENT)
@@ -116,7 +120,10 @@ def test_a_span_waits_for_a_thread_that_is_at_importing_the_api(tmp_path, monkey
 def test_without_the_api_nothing_is_imported_for_a_span(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
         monkeypatch.delitem(sys.modules, name)
-    with spans.verb("train"), spans.span("PutRecords", sent={"traceparent": CALLER}, resource="clicks") as tell:
+    with (
+        spans.verb("train"),
+        spans.span("PutRecords", sent={"traceparent": CALLER}, resource="clicks") as tell,
+    ):
         tell(status=200)
     assert not spans.listening()
     assert not any(name.partition(".")[0] == "opentelemetry" for name in sys.modules)

@@ -8,7 +8,9 @@ import pytest
 from . import starved
 
 pytestmark = [
-    pytest.mark.skipif(not starved.may_starve(), reason="who runs this may take SCHED_IDLE from nobody again"),
+    pytest.mark.skipif(
+        not starved.may_starve(), reason="who runs this may take SCHED_IDLE from nobody again"
+    ),
     pytest.mark.skipif(starved.MARK in os.environ, reason="another one is at work"),
 ]
 ASLEEP = ["sleep", "600"]

@@ -26,7 +26,9 @@ def test_milliseconds_are_floored_and_come_back(moment):
 @given(NAIVE, ZONES)
 def test_a_zone_is_only_a_way_to_show_a_moment(moment, zone):
     aware = moment.replace(tzinfo=UTC)
-    elsewhere = aware.astimezone(zone) if datetime(2, 1, 1) < moment < datetime(9998, 1, 1) else aware  # noqa: DTZ001
+    elsewhere = (
+        aware.astimezone(zone) if datetime(2, 1, 1) < moment < datetime(9998, 1, 1) else aware  # noqa: DTZ001
+    )
     assert epoch_milliseconds(elsewhere) == epoch_milliseconds(aware)
     assert utc_milliseconds(elsewhere) == utc_milliseconds(aware)
     assert utc_milliseconds(elsewhere).tzinfo is UTC

@@ -1,6 +1,8 @@
-"""Every console block of docs/tutorial.md is run, in order, in one project, and says what the page says; times, ids and ports may differ.
+"""Every console block of docs/tutorial.md is run, in order, in one project, and says what the page
+says; times, ids and ports may differ.
 
-A comment above a block says why it is not run, that its answer is drawn by lot, or that it waits for ISTHMUS_EVERY_BLOCK, which
+A comment above a block says why it is not run, that its answer is drawn by lot, or that it waits
+for ISTHMUS_EVERY_BLOCK, which
 `make test-often` sets.
 """
 
@@ -47,7 +49,12 @@ def commands():
 def printed(folder, command):
     """(exit code, lines) of a command, without what to do next and without progress."""
     words = re.findall(r"'([^']*)'|(\S+)", command.partition("      #")[0])
-    said = isthmus(folder, *[quoted or plain for quoted, plain in words[1:]], stdin=Terminal("openbandit\n"), ok=False)
+    said = isthmus(
+        folder,
+        *[quoted or plain for quoted, plain in words[1:]],
+        stdin=Terminal("openbandit\n"),
+        ok=False,
+    )
     error = re.search(r"^error .*", said.err, re.MULTILINE | re.DOTALL)
     lines = [*said.out.splitlines(), *(error[0].splitlines() if error else [])]
     return said.code, [masked(line) for line in lines if not line.startswith("next ")]
@@ -59,7 +66,11 @@ def check(folder, command, wanted, comment):
         return None
     code, lines = printed(folder, command)
     if "by lot: " in comment:
-        return None if json.loads("".join(lines)).keys() == json.loads("".join(wanted)).keys() else (command, lines)
+        return (
+            None
+            if json.loads("".join(lines)).keys() == json.loads("".join(wanted)).keys()
+            else (command, lines)
+        )
     failed = any(line.startswith("error") or "error  " in line for line in wanted)
     alike = re.fullmatch(pattern(wanted), "".join(f"{line}\n" for line in lines))
     return None if alike and (code != 0) == failed else (command, code, lines)
@@ -67,7 +78,11 @@ def check(folder, command, wanted, comment):
 
 def test_every_block_is_run_or_says_why_not():
     assert len(blocks()) == len(re.findall(r"^```", PAGE, re.MULTILINE)) / 2
-    assert {comment.partition(":")[0] for comment, _ in blocks() if comment} <= {"not run", "often", "often, by lot"}
+    assert {comment.partition(":")[0] for comment, _ in blocks() if comment} <= {
+        "not run",
+        "often",
+        "often, by lot",
+    }
     assert all(text.startswith("$ ") for _, text in blocks())
 
 

@@ -1,4 +1,6 @@
-"""What mypy and pyright see of `import isthmus as im`: the verbs with their types, and nothing else."""
+"""What mypy and pyright see of `import isthmus as im`: the verbs with their types, and nothing
+else.
+"""
 
 import ast
 import json
@@ -41,31 +43,43 @@ def test_the_imports_for_type_checkers_are_the_root_table():
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
     )
     imports = [(alias.name, alias.asname, node.module) for node in guarded for alias in node.names]
-    assert all(name == exported for name, exported, _ in imports)  # `x as x`: how a typed package exports a name
+    assert all(
+        name == exported for name, exported, _ in imports
+    )  # `x as x`: how a typed package exports a name
     assert {name: module for name, _, module in imports} == isthmus._WHERE
     assert isthmus.__all__ == sorted(isthmus._WHERE)
 
 
 def test_every_name_of_the_root_table_can_be_loaded():
-    assert [name for name in isthmus.__all__ if getattr(isthmus, name).__name__.rpartition(".")[2] != name] == []
+    assert [
+        name
+        for name in isthmus.__all__
+        if getattr(isthmus, name).__name__.rpartition(".")[2] != name
+    ] == []
 
 
 def test_pyright_is_given_every_folder_of_the_package_and_none_that_it_passes_over():
     pyright = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
     assert set(pyright["include"]) == {"*.py", "localstack", *FOLDERS}
-    assert [path for path in (*pyright["include"], *pyright["strict"]) if path.startswith(".")] == []
+    assert [
+        path for path in (*pyright["include"], *pyright["strict"]) if path.startswith(".")
+    ] == []
     assert [path for path in pyright["strict"] if not (ROOT / path).exists()] == []
 
 
 @pytest.fixture(scope="module")
 def wheel_python(tmp_path_factory):
-    """The Python of an environment that holds the wheel, made from a copy of the checkout, and what it requires."""
+    """The Python of an environment that holds the wheel, made from a copy of the checkout, and what
+    it requires.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder / "checkout", ignore=left_out, symlinks=True)
     lock = ROOT / "requirements.lock"
     hashed = ["--require-hashes", "--build-constraints", lock]
-    _run(BIN / "uv", "build", "--quiet", *hashed, "--wheel", "--out-dir", folder, folder / "checkout")
+    _run(
+        BIN / "uv", "build", "--quiet", *hashed, "--wheel", "--out-dir", folder, folder / "checkout"
+    )
     (wheel,) = folder.glob("*.whl")
     python = folder / "environment" / "bin" / "python"
     _run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, folder / "environment")
@@ -76,14 +90,18 @@ def wheel_python(tmp_path_factory):
 
 
 def _run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 PAIRS = [("mypy", "wheel"), ("pyright", "editable"), ("mypy", "editable"), ("pyright", "wheel")]
 
 
-@pytest.fixture(params=PAIRS if "ISTHMUS_EVERY_CHECKER" in os.environ else PAIRS[:2], ids=" and ".join)
+@pytest.fixture(
+    params=PAIRS if "ISTHMUS_EVERY_CHECKER" in os.environ else PAIRS[:2], ids=" and ".join
+)
 def errors(request, tmp_path):
     """A function from code to "line: message" of every error in it, as a script in a user's folder.
 
@@ -96,10 +114,26 @@ def errors(request, tmp_path):
         python, paths = Path(sys.executable), [str(ROOT / ".alias")]
 
     def mypy(script):
-        command = [BIN / "mypy", "--python-executable", python, "--follow-imports=silent", "--strict", "--no-error-summary"]
-        command += ["--cache-dir", os.devnull, script.name]  # nobody asks again: to write it takes a second
+        command = [
+            BIN / "mypy",
+            "--python-executable",
+            python,
+            "--follow-imports=silent",
+            "--strict",
+            "--no-error-summary",
+        ]
+        command += [
+            "--cache-dir",
+            os.devnull,
+            script.name,
+        ]  # nobody asks again: to write it takes a second
         done = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "MYPYPATH": ":".join(paths)}, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "MYPYPATH": ":".join(paths)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert not done.stderr, done.stderr
         return [line.removeprefix(f"{script.name}:") for line in done.stdout.splitlines()]
@@ -111,7 +145,10 @@ def errors(request, tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         report = json.loads(done.stdout)
         assert report["summary"]["filesAnalyzed"] == 1
-        return [f"{error['range']['start']['line'] + 1}: {error['message']}" for error in report["generalDiagnostics"]]
+        return [
+            f"{error['range']['start']['line'] + 1}: {error['message']}"
+            for error in report["generalDiagnostics"]
+        ]
 
     def check(code):
         script = tmp_path / "user.py"
@@ -123,7 +160,9 @@ def errors(request, tmp_path):
 
 @pytest.mark.slow
 def test_a_checker_knows_the_verbs_and_rejects_a_misspelt_one_and_a_missing_argument(errors):
-    misspelt, missing, revealed = errors(RIGHT + WRONG)  # at once: a checker takes seconds to read the package
+    misspelt, missing, revealed = errors(
+        RIGHT + WRONG
+    )  # at once: a checker takes seconds to read the package
     lines = (RIGHT + WRONG).lstrip().splitlines()
     assert misspelt.startswith(f"{lines.index('im.trian(p)') + 1}:")
     assert "trian" in misspelt

@@ -1,4 +1,6 @@
-"""Which `.isthmus` is known to this user: made or trusted here, moved, copied, from elsewhere, tracked by git."""
+"""Which `.isthmus` is known to this user: made or trusted here, moved, copied, from elsewhere,
+tracked by git.
+"""
 
 import errno
 import json
@@ -116,7 +118,10 @@ def test_a_folder_that_cannot_be_written_to_keeps_the_id_that_it_has(tmp_path, m
         own.mkdir(parents=True)
         (own / "local.db").write_text("")
     (theirs / "id").write_text("0" * 32)
-    copy = shutil.copytree(stored(tmp_path / "first" / ".isthmus").parent, tmp_path / "copy") / ".isthmus"
+    copy = (
+        shutil.copytree(stored(tmp_path / "first" / ".isthmus").parent, tmp_path / "copy")
+        / ".isthmus"
+    )
 
     def refuse(*_):
         raise OSError(errno.EROFS, "Read-only file system")
@@ -231,7 +236,9 @@ def test_whoever_was_killed_while_making_it_begins_again(tmp_path, left):
     assert sorted(path.name for path in own.iterdir()) == ["id", "local.db"]
 
 
-def test_a_state_folder_that_cannot_be_made_is_one_sentence_with_the_variable(tmp_path, monkeypatch):
+def test_a_state_folder_that_cannot_be_made_is_one_sentence_with_the_variable(
+    tmp_path, monkeypatch
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / "state"))
     with pytest.raises(Denied, match="cannot be made or written: Not a directory") as error:
@@ -259,9 +266,20 @@ def test_a_damaged_record_names_what_to_do(tmp_path, state):
 
 
 def git(folder, *words):
-    alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b"}
+    alone = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+    }
     alone |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    return subprocess.run(["git", "-C", folder, *words], env=os.environ | alone, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", "-C", folder, *words],
+        env=os.environ | alone,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 @pytest.fixture(params=["2", "3", "4", "sha256", "split", "linked"])
@@ -275,7 +293,14 @@ def tree(request, tmp_path):
         git(whole, "config", "index.version", kind)
     if kind == "split":
         git(whole, "update-index", "--split-index")
-    for name in (".isthmus-notes", "a", "shop/.isthmusx", "shop/project.yaml", f"shop/{'/'.join(['long' * 40] * 2)}", "z/.isthmus/x"):
+    for name in (
+        ".isthmus-notes",
+        "a",
+        "shop/.isthmusx",
+        "shop/project.yaml",
+        f"shop/{'/'.join(['long' * 40] * 2)}",
+        "z/.isthmus/x",
+    ):
         (whole / name).parent.mkdir(parents=True, exist_ok=True)
         (whole / name).write_text(name)
     git(whole, "add", "-A")
@@ -297,7 +322,9 @@ def test_files_that_git_tracks_are_refused_by_name_also_of_a_known_folder(tree):
     assert tracked_below(own) == ("shop/.isthmus/local.db",)
     user_state._known.clear()
     for use in (known_id, user_state.trust):
-        with pytest.raises(Refused, match=r"git tracks files in .*: shop/\.isthmus/local\.db\. ") as error:
+        with pytest.raises(
+            Refused, match=r"git tracks files in .*: shop/\.isthmus/local\.db\. "
+        ) as error:
             use(own)
     git(tree, *error.value.remedy.splitlines()[0].split()[1:])
     assert known_id(own)
@@ -310,7 +337,10 @@ def test_the_names_are_those_that_git_lists(tree):
 
 
 def test_a_damaged_index_names_nothing(tree):
-    index = next(path for path in (tree / ".git", tree.parent / "whole" / ".git") if path.is_dir()) / "index"
+    index = (
+        next(path for path in (tree / ".git", tree.parent / "whole" / ".git") if path.is_dir())
+        / "index"
+    )
     for text in (b"", b"DIRC", b"DIRC\0\0\0\4\0\0\0\2shop/.isthmus", index.read_bytes()[:100]):
         index.write_bytes(text)
         tracked_below(tree / "shop")

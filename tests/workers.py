@@ -1,8 +1,13 @@
-"""xdist's workers, forked from a process that has imported our rooms beside the stacks (isthmus_stack.testing.workers)."""
+"""xdist's workers, forked from a process that has imported our rooms beside the stacks
+(isthmus_stack.testing.workers).
+"""
 
 from isthmus_stack.testing import workers
 
-ROOMS = "project reports events feature_store pipelines endpoints rollouts experiments adapters lifecycle cli"
+ROOMS = (
+    "project reports events feature_store pipelines endpoints rollouts experiments adapters "
+    "lifecycle cli"
+)
 
 
 def install():

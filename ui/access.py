@@ -1,7 +1,9 @@
 """Who may see a page, who may change something from it, and by which name. Pure.
 
-Every request passes endpoints/door.py; the token beyond loopback may also come as the password that a browser asks for. A change must carry
-the Origin of this server and a token that only its own pages have: tied to a cookie that is sent with no request of another site.
+Every request passes endpoints/door.py; the token beyond loopback may also come as the password that
+a browser asks for. A change must carry
+the Origin of this server and a token that only its own pages have: tied to a cookie that is sent
+with no request of another site.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from ..endpoints.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
 COOKIE = "isthmus_ui"
 FORM = b"application/x-www-form-urlencoded"
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",  # with no-referrer the Origin of a form of ours would be null
@@ -34,9 +37,12 @@ _LONGEST = 200  # characters of a name
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """`proxy`: the header, in lower case, in which a proxy names who asks. `secret`: of this process, for the tokens of its forms.
+    """`proxy`: the header, in lower case, in which a proxy names who asks.
 
-    `drawn`: the door's token is this process's own, which the address has that it prints: whoever has it is the user of this machine.
+    `secret`: of this process, for the tokens of its forms.
+
+    `drawn`: the door's token is this process's own, which the address has that it prints: whoever
+    has it is the user of this machine.
     """
 
     door: Door
@@ -53,28 +59,42 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused; None: come in. `headers`: names in lower case, as ASGI has them. `stranger`: as for the door."""
+    """Return why a request is refused; None: come in.
+
+    `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
+    """
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))
     if comes_from_elsewhere(method, by_name):
         by_name.pop(b"sec-fetch-site")
-    answer = ambiguous(headers, also) or refusal(access.door, method.encode(), path.encode(), by_name, stranger)
+    answer = ambiguous(headers, also) or refusal(
+        access.door, method.encode(), path.encode(), by_name, stranger
+    )
     if answer is not None:
         return answer
     if path.encode() in OPEN_PATHS:  # the door asks nothing of these
         return Refusal(404, "NotFound", f"there is no {path} here")
     if access.proxy is not None and not _name(by_name.get(access.proxy, b"")):
-        return Refusal(401, "Unauthorized", f"{access.proxy.decode()} does not say who asks: come by the proxy that sets it")
+        return Refusal(
+            401,
+            "Unauthorized",
+            f"{access.proxy.decode()} does not say who asks: come by the proxy that sets it",
+        )
     return _write_refusal(access, method, by_name)
 
 
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """A person who follows a link of another site, or comes back from where a proxy let him log in: told so, and let in by a click.
+    """A person who follows a link of another site, or comes back from where a proxy let him log in:
+    told so, and let in by a click.
 
-    Neither the cookie of the forms comes with that, nor may another site have a page ask what costs something.
+    Neither the cookie of the forms comes with that, nor may another site have a page ask what costs
+    something.
     """
     elsewhere = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
-    navigates = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+    navigates = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (
+        b"navigate",
+        b"document",
+    )
     return method == "GET" and elsewhere and navigates and b"origin" not in headers
 
 
@@ -82,14 +102,21 @@ def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) 
     if method in ("GET", "HEAD"):
         return None
     if not access.write:
-        return Refusal(403, "Forbidden", "these pages only read: start them with --write, or use the command that the page shows")
+        return Refusal(
+            403,
+            "Forbidden",
+            "these pages only read: start them with --write, or use the command that the "
+            "page shows",
+        )
     if b"origin" not in headers:  # where there is one the door has compared it
         return Refusal(403, "Forbidden", "a change needs the Origin of the page that asks for it")
     return None
 
 
 def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """The token as a browser sends it: the password of HTTP's Basic scheme (RFC 7617), whatever the name."""
+    """The token as a browser sends it: the password of HTTP's Basic scheme (RFC 7617), whatever the
+    name.
+    """
     scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"basic":
         return headers
@@ -100,7 +127,10 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
-    """For the history: the name that the proxy vouches for. None: the user of this machine, who alone reaches it."""
+    """For the history: the name that the proxy vouches for.
+
+    None: the user of this machine, who alone reaches it.
+    """
     if access.proxy is not None:
         return _name(headers.get(access.proxy, b""))
     return _HELD if access.door.token is not None and not access.drawn else None

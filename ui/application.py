@@ -1,4 +1,7 @@
-"""The pages as an ASGI application. What a page shows is drawn in a thread; of changes of one thing one comes after the other."""
+"""The pages as an ASGI application.
+
+What a page shows is drawn in a thread; of changes of one thing one comes after the other.
+"""
 
 from __future__ import annotations
 
@@ -45,19 +48,28 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @final
 class Application:
-    """`read`: the project as its files are now; it opens nothing new. `same`: the options of a command for the same target."""
+    """`read`: the project as its files are now; it opens nothing new.
+
+    `same`: the options of a command for the same target.
+    """
 
     def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
         self._read, self._access, self._same = read, to, same
         self._threads = ThreadPoolExecutor(_THREADS, "page")
-        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()  # of changes that are under way, or wait for it
+        self._turns: WeakValueDictionary[str, Lock] = (
+            WeakValueDictionary()
+        )  # of changes that are under way, or wait for it
         self._turning = Lock()
         routes = [
             Route("/", self._home),
             Route("/style.css", partial(_text, SHEET, "text/css")),
             Route("/page.js", partial(_text, SCRIPT, "text/javascript")),
             *(Route(action.path, self._post(action), methods=["POST"]) for action in ACTIONS),
-            *(Route(page.path + ending, self._get(page, ending)) for page in PAGES for ending in (_JSON, *page.files, "")),
+            *(
+                Route(page.path + ending, self._get(page, ending))
+                for page in PAGES
+                for ending in (_JSON, *page.files, "")
+            ),
         ]
         handlers: Any = {HTTPException: self._not_here}
         self._inner = Starlette(routes=routes, exception_handlers=handlers)
@@ -68,14 +80,26 @@ class Application:
             return
         answer: Any = self._inner
         stranger = partial(_stranger, self._access.door.users, scope)
-        if (refused := access.access_refusal(self._access, scope["method"], scope["path"], scope["headers"], stranger)) is not None:
+        if (
+            refused := access.access_refusal(
+                self._access, scope["method"], scope["path"], scope["headers"], stranger
+            )
+        ) is not None:
             answer = self._refusal(scope["path"], refused)
         elif access.comes_from_elsewhere(scope["method"], dict(scope["headers"])):
-            answer = self._error_page(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
+            answer = self._error_page(
+                scope["path"],
+                200,
+                failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")),
+            )
         await answer(scope, receive, partial(_send_guarded, send))
 
     async def _home(self, request: Request) -> Response:
-        """Lead to the first page. The address with a password in it is left: a page whose own address has one may fetch nothing."""
+        """Lead to the first page.
+
+        The address with a password in it is left: a page whose own address has one may fetch
+        nothing.
+        """
         where = f"http://{request.headers['host']}{HOME}" if self._access.drawn else HOME
         return RedirectResponse(where, status_code=307)
 
@@ -85,7 +109,9 @@ class Application:
 
         return answer
 
-    def _in_thread(self, function: Callable[..., Response], *arguments: Any) -> asyncio.Future[Response]:
+    def _in_thread(
+        self, function: Callable[..., Response], *arguments: Any
+    ) -> asyncio.Future[Response]:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
@@ -95,7 +121,11 @@ class Application:
             view: View = _function(page.draw)(project, asked)
             if ending == _JSON:
                 return _json(view.data)
-            return _download(view, ending, request.url.path) if ending else self._page(view, request, project)
+            return (
+                _download(view, ending, request.url.path)
+                if ending
+                else self._page(view, request, project)
+            )
         except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
             return self._failure(error, request.url.path)
 
@@ -107,7 +137,8 @@ class Application:
             links=[(page.title, page.path) for page in PAGES if page.title],
             here=_section(request.url.path),
             foot=_foot(project),
-            data=f"{request.url.path}{_JSON}" + (f"?{request.url.query}" if request.url.query else ""),
+            data=f"{request.url.path}{_JSON}"
+            + (f"?{request.url.query}" if request.url.query else ""),
             token=access.token(self._access, cookie),
             write=self._access.write,
             same=self._same,
@@ -123,8 +154,13 @@ class Application:
                 fields = await _fields(request)
             except ValueError as error:
                 return self._refusal(request.url.path, Refusal(400, "BadRequest", str(error)))
-            if not access.is_ours(self._access, request.cookies.get(access.COOKIE, ""), fields.pop(forms.TOKEN, "")):
-                words = "this form is not from a page of this server as it runs now: open the page again, then send it"
+            if not access.is_ours(
+                self._access, request.cookies.get(access.COOKIE, ""), fields.pop(forms.TOKEN, "")
+            ):
+                words = (
+                    "this form is not from a page of this server as it runs now: open the page "
+                    "again, then send it"
+                )
                 return self._refusal(request.url.path, Refusal(403, "Forbidden", words))
             return await self._in_thread(self._act, action, request, fields)
 
@@ -151,7 +187,9 @@ class Application:
     def _refusal(self, path: str, refused: Refusal) -> Response:
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
-            response.headers["www-authenticate"] = 'Basic realm="isthmus: the password is ISTHMUS_TOKEN", charset="UTF-8"'
+            response.headers["www-authenticate"] = (
+                'Basic realm="isthmus: the password is ISTHMUS_TOKEN", charset="UTF-8"'
+            )
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
@@ -159,17 +197,35 @@ class Application:
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
-        around = Frame(project="Isthmus", target="", links=links, here=_section(path), foot="", data="", write=self._access.write)
+        around = Frame(
+            project="Isthmus",
+            target="",
+            links=links,
+            here=_section(path),
+            foot="",
+            data="",
+            write=self._access.write,
+        )
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        words = f"{request.url.path} takes no {request.method}" if status == 405 else f"there is no page {request.url.path}"
-        return self._refusal(request.url.path, Refusal(status, "NotFound" if status == 404 else "MethodNotAllowed", words))
+        words = (
+            f"{request.url.path} takes no {request.method}"
+            if status == 405
+            else f"there is no page {request.url.path}"
+        )
+        return self._refusal(
+            request.url.path,
+            Refusal(status, "NotFound" if status == 404 else "MethodNotAllowed", words),
+        )
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the connection's user may not come, as the server says that has it. A test's client has none."""
+    """Return why the connection's user may not come, as the server says that has it.
+
+    A test's client has none.
+    """
     ask = scope.get("extensions", {}).get(STRANGER)
     return ask(users) if ask is not None else None
 
@@ -179,15 +235,27 @@ async def _text(text: str, kind: str, _request: Request) -> Response:
 
 
 def _json(data: object, status: int = 200) -> Response:
-    return Response(msgspec.json.format(msgspec.json.encode(data), indent=2), status, media_type="application/json")
+    return Response(
+        msgspec.json.format(msgspec.json.encode(data), indent=2),
+        status,
+        media_type="application/json",
+    )
 
 
 def _download(view: View, ending: str, path: str) -> Response:
     """Invalid: the page has no such file, and says why."""
     if ending not in view.files:
         raise Invalid("there is no such file", remedy="the page says why")
-    name = "".join(letter for letter in path.rpartition("/")[2] if letter.isascii() and (letter.isalnum() or letter in "._-"))
-    return Response(view.files[ending], media_type="text/plain", headers={"content-disposition": f'attachment; filename="{name}"'})
+    name = "".join(
+        letter
+        for letter in path.rpartition("/")[2]
+        if letter.isascii() and (letter.isalnum() or letter in "._-")
+    )
+    return Response(
+        view.files[ending],
+        media_type="text/plain",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def _foot(project: Project) -> str:
@@ -197,7 +265,11 @@ def _foot(project: Project) -> str:
 
 def _section(path: str) -> str:
     """The page of the navigation that a path belongs to."""
-    places = [page.path for page in PAGES if page.title and (path == page.path or path.startswith(f"{page.path}/"))]
+    places = [
+        page.path
+        for page in PAGES
+        if page.title and (path == page.path or path.startswith(f"{page.path}/"))
+    ]
     return max(places, key=len, default="")
 
 
@@ -222,5 +294,8 @@ async def _fields(request: Request) -> dict[str, str]:
 
 async def _send_guarded(send: Send, message: Message) -> None:
     if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in access.HEADERS.items())]
+        message["headers"] = [
+            *message["headers"],
+            *((name.encode(), value.encode()) for name, value in access.HEADERS.items()),
+        ]
     await send(message)

@@ -47,7 +47,11 @@ def view(error: Exception) -> View:
         return _wrong_files(error)
     if isinstance(error, IsthmusError):
         return _view(type(error).__name__, error.message, error.remedy)
-    return _view("Error", f"a mistake in Isthmus: {type(error).__name__}", "its traceback is where `isthmus ui` runs: please report it")
+    return _view(
+        "Error",
+        f"a mistake in Isthmus: {type(error).__name__}",
+        "its traceback is where `isthmus ui` runs: please report it",
+    )
 
 
 def refusal_view(refusal: Refusal) -> View:
@@ -79,9 +83,16 @@ def _wrong_files(error: ProjectError) -> View:
     rows = [[_place(problem), problem.message, problem.remedy or ""] for problem in error.problems]
     return View(
         title="The project's files are wrong",
-        below="These pages show what the files say. They come back once `isthmus validate` has nothing to say.",
+        below="These pages show what the files say. They come back once `isthmus validate` has "
+        "nothing to say.",
         parts=(page.table(["where", "what", "what to do"], rows, wordy=(1, 2)),),
-        data={"error": {"kind": type(error).__name__, "message": error.message, "problems": error.problems}},
+        data={
+            "error": {
+                "kind": type(error).__name__,
+                "message": error.message,
+                "problems": error.problems,
+            }
+        },
     )
 
 

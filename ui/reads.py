@@ -22,7 +22,11 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Reads:
-    """The reads of one page. After the first `Unavailable` nothing more is asked: every question would wait as long for its answer."""
+    """The reads of one page.
+
+    After the first `Unavailable` nothing more is asked: every question would wait as long for its
+    answer.
+    """
 
     def __init__(self) -> None:
         self.unread: list[Unread] = []
@@ -40,7 +44,9 @@ class Reads:
 
     def box(self) -> tuple[str, ...]:
         """What a page shows first of all that could not be read; nothing, where everything could."""
-        lines = [f"{of.what}: {of.why}{f'   {of.remedy}' if of.remedy else ''}" for of in self.unread]
+        lines = [
+            f"{of.what}: {of.why}{f'   {of.remedy}' if of.remedy else ''}" for of in self.unread
+        ]
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
     def _note(self, unread: Unread) -> Unread:
@@ -56,6 +62,14 @@ def missing(unread: Unread) -> str:
 def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
     """A whole number of the query string, 1 .. most. Invalid."""
     text = query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or not 1 <= int(text) <= most:
-        raise Invalid(f"{name}={text} is not a whole number from 1 to {most:,}", remedy=f"for example {name}={default}")
+    if (
+        not text.isascii()
+        or not text.isdigit()
+        or len(text) > _DIGITS
+        or not 1 <= int(text) <= most
+    ):
+        raise Invalid(
+            f"{name}={text} is not a whole number from 1 to {most:,}",
+            remedy=f"for example {name}={default}",
+        )
     return int(text)

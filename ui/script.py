@@ -1,4 +1,6 @@
-"""The one script of the pages, which all work without: parts that are drawn anew while somebody types, and a button that copies."""
+"""The one script of the pages, which all work without: parts that are drawn anew while somebody
+types, and a button that copies.
+"""
 
 SCRIPT = """"use strict";
 for (const form of document.querySelectorAll("form[data-fills]")) {

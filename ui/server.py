@@ -20,11 +20,16 @@ from .access import FORM, Access
 from .application import Application
 
 
-def access(*, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool) -> Access:
-    """Return who may come to the pages. Where the system does not say whose a connection is, a token is drawn.
+def access(
+    *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
+) -> Access:
+    """Return who may come to the pages.
+
+    Where the system does not say whose a connection is, a token is drawn.
 
     Raises:
-        Invalid: Beyond loopback without a token and without a proxy that says who asks; what is no host's, header's or user's name.
+        Invalid: Beyond loopback without a token and without a proxy that says who asks; what is no
+        host's, header's or user's name.
     """
     if proxy is not None and not (proxy.isascii() and proxy.replace("-", "").isalnum()):
         raise Invalid(f"{proxy!r} is no name of a header", remedy="--behind-proxy X-Forwarded-User")
@@ -33,20 +38,30 @@ def access(*, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy:
     try:
         at = _door(host, allow_hosts, token, behind=proxy is not None)
     except ValueError as error:
-        raise Invalid(str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER") from None
-    return Access(door=at, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn)
+        raise Invalid(
+            str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER"
+        ) from None
+    return Access(
+        door=at, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn
+    )
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
     bodies, users = frozenset({FORM}), allowed_users()
-    if behind and not token and not is_loopback(host):  # whom the proxy lets in; nobody else may reach this address
+    if (
+        behind and not token and not is_loopback(host)
+    ):  # whom the proxy lets in; nobody else may reach this address
         named = () if host in ("0.0.0.0", "::") else (host,)  # noqa: S104  compared, not bound
-        return door(listen="127.0.0.1", allow_hosts=(*allow_hosts, *named), users=users, bodies=bodies)
+        return door(
+            listen="127.0.0.1", allow_hosts=(*allow_hosts, *named), users=users, bodies=bodies
+        )
     return door(listen=host, allow_hosts=allow_hosts, token=token, users=users, bodies=bodies)
 
 
 def with_token(where: str, to: Access) -> str:
-    """Return the pages' address with the token that was drawn, as a password, which a browser sends along."""
+    """Return the pages' address with the token that was drawn, as a password, which a browser sends
+    along.
+    """
     token = (to.door.token or b"").decode()
     return where.replace("://", f"://isthmus:{token}@", 1) if to.drawn else where
 
@@ -56,9 +71,18 @@ def reread(path: Path, target: Target) -> Project:
     return on_simulated_clock(reopen(path, target))
 
 
-def serve(project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = "") -> None:
-    """Until SIGTERM or SIGINT: what is under way is finished. A second signal ends at once. `same`: as of Application."""
-    config = listening_config(Application(partial(reread, path, project.target), to, same=same), lifespan="off")
-    server = Server(config, ending="what is under way is finished", cut="what was under way is not known")
+def serve(
+    project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
+) -> None:
+    """Until SIGTERM or SIGINT: what is under way is finished.
+
+    A second signal ends at once. `same`: as of Application.
+    """
+    config = listening_config(
+        Application(partial(reread, path, project.target), to, same=same), lifespan="off"
+    )
+    server = Server(
+        config, ending="what is under way is finished", cut="what was under way is not known"
+    )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))

@@ -18,7 +18,11 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """`parts`: HTML made by reports.page and reports.plots alone, as they escape; a Form is drawn by who knows whether it may be sent."""
+    """`parts`:
+
+    HTML made by reports.page and reports.plots alone, as they escape; a Form is drawn by who knows
+    whether it may be sent.
+    """
 
     title: str
     below: str  # one line beneath the title

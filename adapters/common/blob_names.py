@@ -22,18 +22,26 @@ class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parts_of(uri: str, names: BlobNames) -> list[str]:
-    """A blob's path below the root. Invalid: outside of it, a part that cannot be kept, or a first part that is another port's."""
+    """A blob's path below the root.
+
+    Invalid: outside of it, a part that cannot be kept, or a first part that is another port's.
+    """
     if not uri.startswith(names.root + "/"):
         raise _outside(uri, names)
     parts = uri[len(names.root) + 1 :].split("/")
     check_parts(parts, uri, names)
     if parts[0] in names.reserved:
-        raise Invalid(f"{uri}: `{parts[0]}` belongs to another part of {names.target}", remedy="choose another first part")
+        raise Invalid(
+            f"{uri}: `{parts[0]}` belongs to another part of {names.target}",
+            remedy="choose another first part",
+        )
     return parts
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Below the root: the folder of every blob whose uri begins with `prefix`, and the prefix itself. Invalid: outside of the root."""
+    """Below the root: the folder of every blob whose uri begins with `prefix`, and the prefix
+    itself. Invalid: outside of the root.
+    """
     if not prefix.startswith(names.root + "/") and not names.root.startswith(prefix):
         raise _outside(prefix, names)
     below = prefix[len(names.root) + 1 :]
@@ -46,17 +54,29 @@ def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
     """Invalid: a part that cannot be kept."""
     for part in parts:
         if part in {"", ".", ".."} or "\0" in part or part.startswith(names.temporary):
-            raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")
+            raise Invalid(
+                f"{uri}: {part!r} cannot be a part of a uri",
+                remedy="parts joined by single slashes, none of them . or ..",
+            )
 
 
 def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
-    """Each finished file below a folder with the uri that it gets, manifest.json last. NotFound: no such folder."""
+    """Each finished file below a folder with the uri that it gets, manifest.json last.
+
+    NotFound: no such folder.
+    """
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder} to upload")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(names.temporary))
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(names.temporary)
+    )
     files.sort(key=lambda path: path == folder / LAST)
     return [(path, f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}") for path in files]
 
 
 def _outside(uri: str, names: BlobNames) -> Invalid:
-    return Invalid(f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root")
+    return Invalid(
+        f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root"
+    )

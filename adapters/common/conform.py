@@ -1,4 +1,6 @@
-"""Rows as a table declares them: every column named, typed, in order; Invalid says which column is wrong and how."""
+"""Rows as a table declares them: every column named, typed, in order; Invalid says which column is
+wrong and how.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,35 @@ Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
 def check_columns(document: Document, names: Sequence[str]) -> None:
-    """Invalid: unknown, twice, or a required one missing. `dt` may come along: it is made from the time column."""
+    """Invalid: unknown, twice, or a required one missing.
+
+    `dt` may come along: it is made from the time column.
+    """
     declared = {column.name for column in document.columns}
     unknown = [name for name in names if name not in declared and name != PARTITION]
     twice = sorted({name for name in names if names.count(name) > 1})
-    missing = [column.name for column in document.columns if column.required and column.name not in names]
+    missing = [
+        column.name for column in document.columns if column.required and column.name not in names
+    ]
     if document.time_column not in names and document.time_column not in missing:
         missing.append(document.time_column)
-    for what, which in (("has no column", unknown), ("is given twice", twice), ("needs column", missing)):
+    for what, which in (
+        ("has no column", unknown),
+        ("is given twice", twice),
+        ("needs column", missing),
+    ):
         if which:
-            raise Invalid(f"table {document.name} {what} {', '.join(which)}", remedy=f"its columns: {', '.join(sorted(declared))}")
+            raise Invalid(
+                f"table {document.name} {what} {', '.join(which)}",
+                remedy=f"its columns: {', '.join(sorted(declared))}",
+            )
 
 
 def conform(document: Document, data: pa.Table) -> pa.Table:
-    """The declared columns in their order, timestamps truncated to ms. Invalid: wrong types, nulls where values are required."""
+    """The declared columns in their order, timestamps truncated to ms.
+
+    Invalid: wrong types, nulls where values are required.
+    """
     import pyarrow as pa
 
     check_columns(document, data.schema.names)
@@ -44,7 +61,10 @@ def conform(document: Document, data: pa.Table) -> pa.Table:
         else:
             values = pa.chunked_array([pa.nulls(data.num_rows, arrow_type(column.type))])  # type: ignore[call-overload]  # the stubs want a concrete type
         if values.null_count and (column.required or column.name == document.time_column):
-            raise Invalid(f"table {document.name}: column {column.name} is required and null in {values.null_count:,} rows")
+            raise Invalid(
+                f"table {document.name}: column {column.name} is required and null in "
+                f"{values.null_count:,} rows"
+            )
         columns.append(values)
     return pa.Table.from_arrays(columns, schema=arrow_schema(document.columns))
 
@@ -61,7 +81,9 @@ def in_time_order(document: Document, data: pa.Table) -> pa.Table:
 
 
 def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
-    """Runs of one UTC date, (YYYY-MM-DD, rows): a date comes once when the rows are in the order of their time."""
+    """Runs of one UTC date, (YYYY-MM-DD, rows): a date comes once when the rows are in the order of
+    their time.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -74,10 +96,17 @@ def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
 
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """With the field ids by which a file's columns are found, whatever was added to the table since."""
+    """With the field ids by which a file's columns are found, whatever was added to the table
+    since.
+    """
     import pyarrow as pa
 
-    return pa.schema([pa.field(c.name, arrow_type(c.type), metadata={"PARQUET:field_id": str(place)}) for place, c in enumerate(columns)])
+    return pa.schema(
+        [
+            pa.field(c.name, arrow_type(c.type), metadata={"PARQUET:field_id": str(place)})
+            for place, c in enumerate(columns)
+        ]
+    )
 
 
 def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
@@ -92,17 +121,25 @@ def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.Chunk
     if not _fits(kind, column.type):
         zoned = pa.types.is_timestamp(kind) and column.type == "timestamp"
         remedy = "convert to UTC and drop the zone" if zoned else None
-        raise Invalid(f"table {table}: column {column.name} is {column.type}, the rows have {kind}", remedy=remedy)
+        raise Invalid(
+            f"table {table}: column {column.name} is {column.type}, the rows have {kind}",
+            remedy=remedy,
+        )
     try:
         if pa.types.is_timestamp(kind) and kind.unit != "s":
             return pc.floor_temporal(values, unit="millisecond").cast(wanted, safe=False)
         return values.cast(wanted)
     except pa.ArrowInvalid as error:
-        raise Invalid(f"table {table}: column {column.name} does not fit {column.type}: {error}") from error
+        raise Invalid(
+            f"table {table}: column {column.name} does not fit {column.type}: {error}"
+        ) from error
 
 
 def _fits(arrow: pa.DataType, name: ColumnType) -> bool:
-    """Whether values of an Arrow type may become a column's without a loss that nobody sees. An untyped null fits everywhere."""
+    """Whether values of an Arrow type may become a column's without a loss that nobody sees.
+
+    An untyped null fits everywhere.
+    """
     from pyarrow import types
 
     if types.is_null(arrow):

@@ -1,11 +1,16 @@
-"""Small documents in an object store with compare-and-swap, linearizable per key: conditional writes and a nonce.
+"""Small documents in an object store with compare-and-swap, linearizable per key: conditional
+writes and a nonce.
 
-A lost reply turns success into a failed precondition, as whoever repeats a conditional write meets its own effect. So the SDK does not
-repeat these, every write carries a nonce of its own, and after any doubt the key is looked at: our nonce means that we have written. The
+A lost reply turns success into a failed precondition, as whoever repeats a conditional write meets
+its own effect. So the SDK does not
+repeat these, every write carries a nonce of its own, and after any doubt the key is looked at: our
+nonce means that we have written. The
 nonce also makes a token that hashes the body one that never comes twice.
 
-A deletion is a tombstone (an object without bytes) put under the token, then removed. Else nobody could tell, after a lost reply, whose
-deletion it was that took the key away; and of S3's DeleteObject two deleters would believe that they were first.
+A deletion is a tombstone (an object without bytes) put under the token, then removed. Else nobody
+could tell, after a lost reply, whose
+deletion it was that took the key away; and of S3's DeleteObject two deleters would believe that
+they were first.
 """
 
 from __future__ import annotations
@@ -20,12 +25,22 @@ from typing import Protocol
 
 import msgspec
 
-from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ...errors import (
+    Conflict,
+    Invalid,
+    IsthmusError,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
 from ...formats import StoredDocument, decode
 from ...storage import Versioned, check_document, check_key, state_conflict
 
 _ATTEMPTS = 7
-_PAUSE = 0.05  # seconds, doubled each time: more than a second in all, as Cloud Storage takes one change of an object a second
+# seconds, doubled each time: more than a second in all, as Cloud Storage takes one change of an
+# object a second
+_PAUSE = 0.05
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +60,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objects(Protocol):
-    """The objects below a folder of a project's root, by key. Errors are ours; `write` and `remove` are never repeated by the SDK."""
+    """The objects below a folder of a project's root, by key.
+
+    Errors are ours; `write` and `remove` are never repeated by the SDK.
+    """
 
     def read(self, key: str) -> Stored | None:
         """Bytes, token and time of one version. None: absent."""
@@ -56,7 +74,10 @@ class Objects(Protocol):
         ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """The new token. None: it must be absent. Conflict or NotFound where it is not as expected."""
+        """The new token.
+
+        None: it must be absent. Conflict or NotFound where it is not as expected.
+        """
         ...
 
     def remove(self, key: str, token: str) -> None:
@@ -102,7 +123,10 @@ class Documents:
         self._folder = folder
 
     def get(self, key: str) -> Versioned | None:
-        """The value, its token and when the store wrote it; None: absent, or deleted a moment ago. Invalid: a damaged object."""
+        """The value, its token and when the store wrote it; None: absent, or deleted a moment ago.
+
+        Invalid: a damaged object.
+        """
         check_key(key)
         with self._log.reading(self._words.read, f"{self._folder}/{key}"):
             stored = self._objects.read(key)
@@ -117,7 +141,10 @@ class Documents:
         return Versioned(value=value, token=stored.token, written=stored.written)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """One conditional write. Conflict; OutcomeUnknown: nobody can tell any more; Invalid: the key, or over 64 KiB."""
+        """One conditional write.
+
+        Conflict; OutcomeUnknown: nobody can tell any more; Invalid: the key, or over 64 KiB.
+        """
         check_document(key, value)
         nonce = uuid.uuid4().hex
         body = msgspec.json.encode(StateBody(nonce, base64.b64encode(value).decode()))
@@ -129,7 +156,9 @@ class Documents:
         check_key(key)
         with self._log.mutating(self._words.remove, f"{self._folder}/{key}"):
             token = self._write(key, b"", uuid.uuid4().hex, expect)
-            with suppress(IsthmusError):  # the tombstone says it already; a fresh document must stay
+            with suppress(
+                IsthmusError
+            ):  # the tombstone says it already; a fresh document must stay
                 self._objects.remove(key, token)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
@@ -138,7 +167,10 @@ class Documents:
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """One conditional write and what follows from its answer. Conflict, or OutcomeUnknown when nobody can tell any more."""
+        """One conditional write and what follows from its answer.
+
+        Conflict, or OutcomeUnknown when nobody can tell any more.
+        """
         token, unsure = expect, False
         for attempt in range(_ATTEMPTS):
             try:
@@ -151,11 +183,17 @@ class Documents:
                 if not _still(seen, expect):
                     raise _lost_reply(key, seen, expect, unsure=unsure) from error
                 deleted = seen is not None and seen.tombstone
-                if attempt == _ATTEMPTS - 1 and not (deleted and isinstance(error, (Conflict, NotFound))):
+                if attempt == _ATTEMPTS - 1 and not (
+                    deleted and isinstance(error, (Conflict, NotFound))
+                ):
                     raise
-                token = seen.token if seen is not None and deleted else expect  # absent to everybody, not yet to the store
+                token = (
+                    seen.token if seen is not None and deleted else expect
+                )  # absent to everybody, not yet to the store
             time.sleep(_PAUSE * 2**attempt)  # as the SDK would between its own retries
-        raise Unavailable(f"writing {key}: it kept changing between present and deleted", remedy="run this again")
+        raise Unavailable(
+            f"writing {key}: it kept changing between present and deleted", remedy="run this again"
+        )
 
     def _look(self, key: str) -> Seen | None:
         return self._objects.look(key)
@@ -170,5 +208,8 @@ def _still(seen: Seen | None, expect: str | None) -> bool:
 
 def _lost_reply(key: str, seen: Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
     if unsure:
-        return OutcomeUnknown(f"state {key}: the reply was lost and the key has changed since", remedy="read it, then decide")
+        return OutcomeUnknown(
+            f"state {key}: the reply was lost and the key has changed since",
+            remedy="read it, then decide",
+        )
     return state_conflict(key, None if seen is None or seen.tombstone else seen.token, expect)

@@ -1,4 +1,7 @@
-"""What a single event must be, on every target. How its values are then written is each adapter's."""
+"""What a single event must be, on every target.
+
+How its values are then written is each adapter's.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,19 @@ from .tables import PARTITION, Document
 
 T = TypeVar("T")
 TIME = "event_timestamp"
-_ANY_VALUE: Mapping[ColumnType, type] = {"string": str, "bool": bool}  # every target takes it as it is
+_ANY_VALUE: Mapping[ColumnType, type] = {
+    "string": str,
+    "bool": bool,
+}  # every target takes it as it is
 
 
 class EventRules(msgspec.Struct, frozen=True, kw_only=True):
     """What `event_values` asks of a stream for every event, found once."""
 
     columns: tuple[Column, ...]
-    plan: tuple[tuple[str, type | None, Column], ...]  # of each column its name, and the type of which any value will do
+    plan: tuple[
+        tuple[str, type | None, Column], ...
+    ]  # of each column its name, and the type of which any value will do
     names: frozenset[str]  # what an event may name: the columns and dt
     key: str
     key_place: int  # among the columns
@@ -39,19 +47,31 @@ def rules_of(document: Document) -> EventRules:
     names = [column.name for column in document.columns]
     key = document.stream_key or ""
     plan = tuple((column.name, _ANY_VALUE.get(column.type), column) for column in document.columns)
-    return EventRules(columns=document.columns, plan=plan, names=frozenset({*names, PARTITION}), key=key, key_place=names.index(key))
+    return EventRules(
+        columns=document.columns,
+        plan=plan,
+        names=frozenset({*names, PARTITION}),
+        key=key,
+        key_place=names.index(key),
+    )
 
 
 class UnknownColumns(Invalid):
     """`names`: what an event has and its stream lacks."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(f"unknown column {', '.join(names)}; `isthmus apply` adds what a stream lacks")
+        super().__init__(
+            f"unknown column {', '.join(names)}; `isthmus apply` adds what a stream lacks"
+        )
         self.names = names
 
 
-def encode_events(events: Sequence[Row], encode: Callable[[Row], T]) -> tuple[list[T], list[Rejected]]:
-    """Of each event what `encode` makes of it, and those of which it says that they do not fit (Invalid)."""
+def encode_events(
+    events: Sequence[Row], encode: Callable[[Row], T]
+) -> tuple[list[T], list[Rejected]]:
+    """Of each event what `encode` makes of it, and those of which it says that they do not fit
+    (Invalid).
+    """
     good: list[T] = []
     rejected: list[Rejected] = []
     for index, event in enumerate(events):
@@ -63,15 +83,20 @@ def encode_events(events: Sequence[Row], encode: Callable[[Row], T]) -> tuple[li
     return good, rejected
 
 
-def event_values(rules: EventRules, event: Row, write: Callable[[Column, object], object]) -> tuple[list[object], str]:
-    """The event's values in the order of the columns, numbers and times as `write` puts them, and the UTC date of its time.
+def event_values(
+    rules: EventRules, event: Row, write: Callable[[Column, object], object]
+) -> tuple[list[object], str]:
+    """The event's values in the order of the columns, numbers and times as `write` puts them, and
+    the UTC date of its time.
 
-    Invalid: a value that is not its column's, no time, no key, or a dt that is not the date of its time. UnknownColumns.
+    Invalid: a value that is not its column's, no time, no key, or a dt that is not the date of its
+    time. UnknownColumns.
     """
     if not rules.names.issuperset(event):
         raise UnknownColumns(tuple(sorted(name for name in event if name not in rules.names)))
     values = [
-        value if type(value := event.get(name)) is kind else write(column, checked(column, value)) for name, kind, column in rules.plan
+        value if type(value := event.get(name)) is kind else write(column, checked(column, value))
+        for name, kind, column in rules.plan
     ]
     moment = event.get(TIME)
     if not isinstance(moment, datetime):
@@ -85,13 +110,18 @@ def event_values(rules: EventRules, event: Row, write: Callable[[Column, object]
 
 
 def checked(column: Column, value: object) -> object:
-    """The value, an int of a float column as a float. Invalid: null in a required column, another type, no zone, beyond int64."""
+    """The value, an int of a float column as a float.
+
+    Invalid: null in a required column, another type, no zone, beyond int64.
+    """
     if value is None:
         if column.required:
             raise Invalid(f"{column.name} is missing")
         return None
     # a bool is an int to isinstance and not to an event
-    if not isinstance(value, COLUMN_TYPES[column.type].python) or (isinstance(value, bool) and column.type != "bool"):
+    if not isinstance(value, COLUMN_TYPES[column.type].python) or (
+        isinstance(value, bool) and column.type != "bool"
+    ):
         raise Invalid(f"{column.name} is {column.type}, not {type(value).__name__}")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise Invalid(f"{column.name} has no time zone")

@@ -11,7 +11,9 @@ from ...storage import BlobStore
 
 
 class Execution(StoredDocument, frozen=True, kw_only=True):
-    """`executions/<run_id>.json`: written before anything starts, so that a repeat asks for exactly the same."""
+    """`executions/<run_id>.json`: written before anything starts, so that a repeat asks for exactly
+    the same.
+    """
 
     run: PipelineRun
     pipeline: str  # the provider's name

@@ -1,4 +1,6 @@
-"""Which objects of a bucket a source names: a key, what is below a prefix (it ends in /), or a glob. Pure."""
+"""Which objects of a bucket a source names: a key, what is below a prefix (it ends in /), or a
+glob. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ def literal_prefix(wanted: str) -> str:
 
 
 def goals(uri: str, wanted: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
-    """The listed names that are wanted, each with the file that it becomes: its name below the last folder that is fixed.
+    """The listed names that are wanted, each with the file that it becomes: its name below the last
+    folder that is fixed.
 
     NotFound: none is; Invalid: one would leave the folder. The folders are made.
     """
@@ -24,11 +27,17 @@ def goals(uri: str, wanted: str, names: Iterable[str], folder: Path) -> Iterator
     matches = re.compile(_pattern(wanted))
     matching = [name for name in names if not name.endswith("/") and matches.fullmatch(name)]
     if not matching:
-        raise NotFound(f"nothing is at {uri}", remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth")
+        raise NotFound(
+            f"nothing is at {uri}",
+            remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth",
+        )
     for name in matching:
         goal = folder / name.removeprefix(below)
         if not goal.resolve().is_relative_to(folder.resolve()):
-            raise Invalid(f"{uri}: {name} has a name that leaves its folder", remedy="give a prefix without it")
+            raise Invalid(
+                f"{uri}: {name} has a name that leaves its folder",
+                remedy="give a prefix without it",
+            )
         goal.parent.mkdir(parents=True, exist_ok=True)
         yield name, goal
 
@@ -39,7 +48,10 @@ def _pattern(wanted: str) -> str:
         return re.escape(wanted) + ".*"
     tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", wanted)
-    return "".join(tokens.get(part) or (_one_of(part) if part.startswith("[") else re.escape(part)) for part in parts)
+    return "".join(
+        tokens.get(part) or (_one_of(part) if part.startswith("[") else re.escape(part))
+        for part in parts
+    )
 
 
 def _one_of(letters: str) -> str:

@@ -32,5 +32,7 @@ def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
 
 
 def _is_named(output: exp.Expr) -> bool:
-    """By the query itself. sqlglot's output_name calls `1` and `CAST(a AS DOUBLE)` 1 and a; no engine does."""
+    """By the query itself. sqlglot's output_name calls `1` and `CAST(a AS DOUBLE)` 1 and a; no
+    engine does.
+    """
     return bool(output.alias) or isinstance(output, exp.Column | exp.Dot)

@@ -1,6 +1,8 @@
-"""A provider's price list in the user's cache, with the day on which it was asked: what `plan` prices with, where there is one.
+"""A provider's price list in the user's cache, with the day on which it was asked: what `plan`
+prices with, where there is one.
 
-It can be deleted at any time: a file that is not there, or of another form, is asked for again; until then an adapter's own table holds.
+It can be deleted at any time: a file that is not there, or of another form, is asked for again;
+until then an adapter's own table holds.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
 
     date: str  # when it was asked, or taken down: 2026-11-29, 2026-07
     hourly: Mapping[str, Decimal]  # machine -> USD an hour that it serves
-    scanned: Decimal | None = None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
+    scanned: Decimal | None = (
+        None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
+    )
 
 
 def from_cache(provider: str, region: str) -> PriceList | None:
@@ -40,7 +44,8 @@ def from_cache(provider: str, region: str) -> PriceList | None:
 
 
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
-    """Ask unless what is kept is fresh, and keep what is told; what `ask` raises, and Unavailable for a list of another form.
+    """Ask unless what is kept is fresh, and keep what is told; what `ask` raises, and Unavailable
+    for a list of another form.
 
     A cache that cannot be written is done without.
     """
@@ -55,7 +60,10 @@ def _ask(ask: Callable[[], PriceList]) -> PriceList:
     try:
         return ask()
     except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:
-        raise Unavailable(f"the provider's price list has a form that is not known: {error!r}", remedy="report it as an issue") from error
+        raise Unavailable(
+            f"the provider's price list has a form that is not known: {error!r}",
+            remedy="report it as an issue",
+        ) from error
 
 
 def _recent(now: datetime) -> str:

@@ -1,4 +1,7 @@
-"""A query bound in DuckDB, and what is wrong with it: DuckDB's words with their position, and the table that was probably meant."""
+"""A query bound in DuckDB, and what is wrong with it:
+
+DuckDB's words with their position, and the table that was probably meant.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,14 @@ def bind(
 ) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
     """The query as a relation that has not run yet, and those of the parameters that it uses.
 
-    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `with_position` and `sql_error`.
+    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `with_position` and
+    `sql_error`.
     """
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise Invalid("SQL: a query is one SELECT statement", remedy="tables change by append and save only")
+        raise Invalid(
+            "SQL: a query is one SELECT statement", remedy="tables change by append and save only"
+        )
     statement = statements[0]
     values = parameters(params, set(statement.named_parameters))
     # without parameters the relation stays lazy and the result is not copied
@@ -36,8 +42,15 @@ def bind(
     return relation, values
 
 
-def with_position(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, sql: str, params: Mapping[str, object]) -> duckdb.Error:
-    """The error with its position: binding a relation loses it, preparing the same statement finds it again."""
+def with_position(
+    connection: duckdb.DuckDBPyConnection,
+    error: duckdb.Error,
+    sql: str,
+    params: Mapping[str, object],
+) -> duckdb.Error:
+    """The error with its position: binding a relation loses it, preparing the same statement finds
+    it again.
+    """
     import duckdb
 
     if "\n\nLINE " in str(error):
@@ -56,7 +69,10 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
     text = str(error)
     if (missing := _MISSING.search(text)) is None:
         return sql_invalid(text)
-    remedy = did_you_mean(missing.group(1).lower(), tables) or "`isthmus apply` makes the tables that the project declares"
+    remedy = (
+        did_you_mean(missing.group(1).lower(), tables)
+        or "`isthmus apply` makes the tables that the project declares"
+    )
     return sql_invalid(_SUGGESTION.sub("", text), remedy=remedy)
 
 

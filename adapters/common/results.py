@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """The values of the `$names` that the query uses; more may be given. Invalid: one is missing, or has no column type."""
+    """The values of the `$names` that the query uses; more may be given.
+
+    Invalid: one is missing, or has no column type.
+    """
     missing = sorted(used - set(params))
     if missing:
         raise Invalid(f"SQL: no value is given for {', '.join('$' + name for name in missing)}")
@@ -33,11 +36,16 @@ def _value(name: str, value: object) -> object:
         return float(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise Invalid(f"SQL: ${name} is a {type(value).__name__}", remedy="a parameter is a bool, int, float, string or timestamp")
+    raise Invalid(
+        f"SQL: ${name} is a {type(value).__name__}",
+        remedy="a parameter is a bool, int, float, string or timestamp",
+    )
 
 
 def canonical(data: pa.Table) -> pa.Table:
-    """Types as ports promise them: int64, float64, string, bool, timestamp[ms]. Invalid, naming the column, for any other."""
+    """Types as ports promise them: int64, float64, string, bool, timestamp[ms]. Invalid, naming the
+    column, for any other.
+    """
     import pyarrow as pa
 
     names = data.schema.names
@@ -64,18 +72,32 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
     if types.is_dictionary(kind):
         kind = kind.value_type
     if types.is_timestamp(kind) and kind.tz is not None:
-        raise Invalid(f"SQL: column {field.name} is a timestamp with a zone", remedy="CAST it AS TIMESTAMP: every time here is UTC")
+        raise Invalid(
+            f"SQL: column {field.name} is a timestamp with a zone",
+            remedy="CAST it AS TIMESTAMP: every time here is UTC",
+        )
     for fits, wanted in (
         (types.is_boolean(kind), pa.bool_()),
         # sums of integers are HUGEINT in DuckDB, a decimal without a scale here
-        (types.is_integer(kind) or types.is_null(kind) or (types.is_decimal(kind) and kind.scale == 0), pa.int64()),
+        (
+            types.is_integer(kind)
+            or types.is_null(kind)
+            or (types.is_decimal(kind) and kind.scale == 0),
+            pa.int64(),
+        ),
         (types.is_floating(kind) or types.is_decimal(kind), pa.float64()),
-        (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind), pa.string()),
+        (
+            types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind),
+            pa.string(),
+        ),
         (types.is_timestamp(kind) or types.is_date(kind), pa.timestamp("ms")),
     ):
         if fits:
             return wanted
-    raise Invalid(f"SQL: column {field.name} is {kind}", remedy="a column is a BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP: CAST it")
+    raise Invalid(
+        f"SQL: column {field.name} is {kind}",
+        remedy="a column is a BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP: CAST it",
+    )
 
 
 def columns(schema: pa.Schema) -> tuple[Column, ...]:

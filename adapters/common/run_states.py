@@ -1,4 +1,6 @@
-"""A provider's view of a run as ours: what it says of the steps that it started; of the others, what follows from the graph. Pure."""
+"""A provider's view of a run as ours: what it says of the steps that it started; of the others,
+what follows from the graph. Pure.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_state(
-    run: PipelineRun, phase: RunPhase, started: Mapping[str, StepState], judged: Callable[[StepSpec], Judgement | None]
+    run: PipelineRun,
+    phase: RunPhase,
+    started: Mapping[str, StepState],
+    judged: Callable[[StepSpec], Judgement | None],
 ) -> RunState:
     """Return the run's state. A run that was cancelled because a step of it had failed has failed.
 
@@ -37,16 +42,28 @@ def run_state(
         phase = "failed"
     states: dict[str, StepState] = {}
     for spec in run.steps:
-        states[spec.name] = started.get(spec.name) or _not_started(spec, judged(spec) or Judgement(), states, phase)
+        states[spec.name] = started.get(spec.name) or _not_started(
+            spec, judged(spec) or Judgement(), states, phase
+        )
     return RunState(run_id=run.run_id, phase=phase, steps=tuple(states.values()))
 
 
-def _not_started(spec: StepSpec, judgement: Judgement, before: Mapping[str, StepState], phase: RunPhase) -> StepState:
+def _not_started(
+    spec: StepSpec, judgement: Judgement, before: Mapping[str, StepState], phase: RunPhase
+) -> StepState:
     unmet = next((name for name in spec.needs if before[name].phase in _WAS), None)
     if unmet is not None and before[unmet].phase != "cancelled":
-        return StepState(name=spec.name, phase="skipped", reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}")
+        return StepState(
+            name=spec.name,
+            phase="skipped",
+            reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}",
+        )
     if judgement.error is not None:
-        return StepState(name=spec.name, phase="failed", reason=f"its condition cannot be judged: {judgement.error}")
+        return StepState(
+            name=spec.name,
+            phase="failed",
+            reason=f"its condition cannot be judged: {judgement.error}",
+        )
     if judgement.untrue and spec.when is not None:
         return StepState(name=spec.name, phase="skipped", reason=f"not {text(spec.when)}")
     if phase in ("running", "cancelling"):

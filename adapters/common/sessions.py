@@ -1,4 +1,6 @@
-"""One session a Target: what the files of an adapter share for it, made at the first question, closed and gone with the Target."""
+"""One session a Target: what the files of an adapter share for it, made at the first question,
+closed and gone with the Target.
+"""
 
 from __future__ import annotations
 

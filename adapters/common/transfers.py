@@ -27,7 +27,10 @@ def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 @contextmanager
 def arriving(goal: Path, temporary: str) -> Iterator[IO[bytes]]:
-    """A file to write that is at `goal` afterwards, whole and on the disk, or not at all. `temporary` begins its name until then."""
+    """A file to write that is at `goal` afterwards, whole and on the disk, or not at all.
+
+    `temporary` begins its name until then.
+    """
     goal.parent.mkdir(parents=True, exist_ok=True)
     aside = goal.parent / f"{temporary}{uuid.uuid4().hex}"
     try:

@@ -1,4 +1,8 @@
-"""BlobStore in the home folder. A uri is the root's uri, `/` and the key, letter by letter: as in s3:// and gs://, nothing is escaped."""
+"""BlobStore in the home folder.
+
+A uri is the root's uri, `/` and the key, letter by letter: as in s3:// and gs://, nothing is
+escaped.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,14 @@ from .files import TEMPORARY, replacing
 from .home import COUNTERS, LOCAL, home
 
 # what other adapter files keep in the same folder, with their own rules for writing it
-_OTHERS = frozenset({"warehouse", "lock", ID, *(f"{name}{end}" for name in (LOCAL, COUNTERS) for end in ("", "-wal", "-shm", "-journal"))})
+_OTHERS = frozenset(
+    {
+        "warehouse",
+        "lock",
+        ID,
+        *(f"{name}{end}" for name in (LOCAL, COUNTERS) for end in ("", "-wal", "-shm", "-journal")),
+    }
+)
 
 
 @final
@@ -30,7 +41,9 @@ class LocalBlobStore:
         self._calls = target.calls
         self._home = home(target).absolute()
         self.root = self._home.as_uri()
-        self._names = BlobNames(root=self.root, temporary=TEMPORARY, reserved=_OTHERS, target="the local target")
+        self._names = BlobNames(
+            root=self.root, temporary=TEMPORARY, reserved=_OTHERS, target="the local target"
+        )
 
     def get(self, uri: str) -> bytes:
         """The file's bytes. NotFound: no file is there. Invalid: a URI that is not below `root`."""
@@ -42,9 +55,17 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Into a file beside it, which takes its place once the disk has it. Invalid: a URI below another blob."""
+        """Into a file beside it, which takes its place once the disk has it.
+
+        Invalid: a URI below another blob.
+        """
         path = self._path(uri)
-        with self._calls.mutating("blobs.put", uri), translated(f"writing {uri}"), _only_below_folders(uri), replacing(path) as file:
+        with (
+            self._calls.mutating("blobs.put", uri),
+            translated(f"writing {uri}"),
+            _only_below_folders(uri),
+            replacing(path) as file,
+        ):
             file.write(data)
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
@@ -58,7 +79,10 @@ class LocalBlobStore:
 
     def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
         try:
-            entries = [(entry.name + "/" * entry.is_dir(), entry) for entry in os.scandir(self._home / folder)]
+            entries = [
+                (entry.name + "/" * entry.is_dir(), entry)
+                for entry in os.scandir(self._home / folder)
+            ]
         except (FileNotFoundError, NotADirectoryError):
             return
         base = f"{folder}/" if folder else ""
@@ -85,14 +109,23 @@ class LocalBlobStore:
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._path(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
-        with self._calls.mutating("blobs.upload", prefix), translated(f"uploading {folder}"), _only_below_folders(prefix):
+        where = [
+            (path, self._path(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
+        ]
+        with (
+            self._calls.mutating("blobs.upload", prefix),
+            translated(f"uploading {folder}"),
+            _only_below_folders(prefix),
+        ):
             for path, goal in where:
                 with path.open("rb") as source, replacing(goal) as file:
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Each file whole or absent; others in the folder stay. NotFound: nothing is below the prefix."""
+        """Each file whole or absent; others in the folder stay.
+
+        NotFound: nothing is below the prefix.
+        """
         self._calls.reading("blobs.download", prefix)
         base = prefix.rstrip("/") + "/"
         blobs = list(self.list(base))
@@ -100,7 +133,10 @@ class LocalBlobStore:
             raise NotFound(f"there is nothing below {prefix}")
         with translated(f"downloading {prefix}"):
             for blob in blobs:
-                with self._path(blob.uri).open("rb") as source, replacing(Path(folder) / blob.uri[len(base) :]) as file:
+                with (
+                    self._path(blob.uri).open("rb") as source,
+                    replacing(Path(folder) / blob.uri[len(base) :]) as file,
+                ):
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def delete(self, uri: str) -> None:
@@ -127,4 +163,6 @@ class _only_below_folders:  # noqa: N801  a context manager that reads as a phra
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
-            raise Invalid(f"{self._uri}: a blob and blobs below it cannot both exist here ({error.filename})") from error
+            raise Invalid(
+                f"{self._uri}: a blob and blobs below it cannot both exist here ({error.filename})"
+            ) from error

@@ -1,6 +1,7 @@
 """Counters in SQLite: a row a number, and one a unit that says until when its numbers are needed.
 
-In a file of their own, as others that write hold local.db until the disk has it, and an answer waits for its count: so no count waits for
+In a file of their own, as others that write hold local.db until the disk has it, and an answer
+waits for its count: so no count waits for
 the disk either. A kill loses none.
 """
 
@@ -36,14 +37,24 @@ CREATE INDEX IF NOT EXISTS counted_until ON counted_units (until);
 """
 # a statement each, as every one is a moment in which another thread may take the interpreter
 _UNTIL = "SELECT until FROM counted_units WHERE endpoint = ? AND unit = ?"
-_NEEDED = "INSERT OR REPLACE INTO counted_units SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM counted_endpoints WHERE endpoint = ?)"
+_NEEDED = (
+    "INSERT OR REPLACE INTO counted_units SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM "
+    "counted_endpoints WHERE endpoint = ?)"
+)
 _ADDED = """
 INSERT INTO unit_counts SELECT ?, ?, key, value FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
-_FORGOTTEN = "DELETE FROM unit_counts WHERE endpoint = ? AND unit = ? AND name IN (SELECT value FROM json_each(?))"
-_BETWEEN, _SWEPT = 1.0, 1_000  # seconds between two looks for units whose time is over, and how many of them one takes
-_LONGER = 600_000  # milliseconds that a unit stays beyond its time, so that not every count writes the time, too
+_FORGOTTEN = (
+    "DELETE FROM unit_counts WHERE endpoint = ? AND unit = ? AND name IN (SELECT value FROM "
+    "json_each(?))"
+)
+_BETWEEN, _SWEPT = (
+    1.0,
+    1_000,
+)  # seconds between two looks for units whose time is over, and how many of them one takes
+# milliseconds that a unit stays beyond its time, so that not every count writes the time, too
+_LONGER = 600_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,11 +67,19 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """A row of counters.db says that the endpoint counts; synced, as no count is. Repeatable."""
+        """A row of counters.db says that the endpoint counts; synced, as no count is.
+
+        Repeatable.
+        """
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
-                inventory.record(self._target, KIND, endpoint)  # first: what a crash leaves is listed
-                with _synced(self._target) as database, database.transaction(f"making counters of {endpoint}") as db:
+                inventory.record(
+                    self._target, KIND, endpoint
+                )  # first: what a crash leaves is listed
+                with (
+                    _synced(self._target) as database,
+                    database.transaction(f"making counters of {endpoint}") as db,
+                ):
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
@@ -74,19 +93,35 @@ class LocalCounters:
         self._calls.reading("counters.get", endpoint)
         db = self._database.connection
         with translated(f"reading counters of {endpoint}"):
-            counts = dict(db.execute("SELECT name, count FROM unit_counts WHERE endpoint = ? AND unit = ?", (endpoint, unit)).fetchall())
+            counts = dict(
+                db.execute(
+                    "SELECT name, count FROM unit_counts WHERE endpoint = ? AND unit = ?",
+                    (endpoint, unit),
+                ).fetchall()
+            )
             if not counts and not _is_there(db, endpoint):
                 raise not_found(endpoint)
         return counts
 
-    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
         """One transaction; a loss of power may take the last ones.
 
         Units whose `until` has passed are swept now and then.
 
         NotFound: no `apply`.
         """
-        with self._calls.mutating("counters.add", endpoint), self._database.transaction(f"counting for {endpoint}") as db:
+        with (
+            self._calls.mutating("counters.add", endpoint),
+            self._database.transaction(f"counting for {endpoint}") as db,
+        ):
             if time.monotonic() > self._sweep_at:
                 self._sweep_at = time.monotonic() + _BETWEEN
                 _sweep(db, epoch_milliseconds(self._target.clock()))
@@ -101,24 +136,34 @@ class LocalCounters:
 
 
 def _is_there(db: Connection, endpoint: str) -> bool:
-    return db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone() is not None
+    return (
+        db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone()
+        is not None
+    )
 
 
 def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
     known = db.execute(_UNTIL, (endpoint, unit)).fetchone()
-    if (known is None or known[0] < until) and not db.execute(_NEEDED, (endpoint, unit, until + _LONGER, endpoint)).rowcount:
+    if (known is None or known[0] < until) and not db.execute(
+        _NEEDED, (endpoint, unit, until + _LONGER, endpoint)
+    ).rowcount:
         raise not_found(endpoint)
 
 
 def _sweep(db: Connection, now: int) -> None:
-    over = db.execute("SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)).fetchall()
+    over = db.execute(
+        "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
+    ).fetchall()
     for table in ("unit_counts", "counted_units") if over else ():
         db.executemany(f"DELETE FROM {table} WHERE endpoint = ? AND unit = ?", over)
 
 
 def delete(target: Target, resource: Resource) -> None:
     """The Inventory's. Absent is success."""
-    with _synced(target) as database, database.transaction(f"deleting counters of {resource.name}") as db:
+    with (
+        _synced(target) as database,
+        database.transaction(f"deleting counters of {resource.name}") as db,
+    ):
         for table in ("unit_counts", "counted_units", "counted_endpoints"):
             db.execute(f"DELETE FROM {table} WHERE endpoint = ?", (resource.name,))
 

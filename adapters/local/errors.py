@@ -10,25 +10,59 @@ from contextlib import contextmanager
 from ...errors import Busy, Denied, IsthmusError, LimitExceeded, Unavailable
 
 FULL = "the disk is full"
-_FULL_REMEDY = "free some space and run this again: what was finished is kept, nothing half-written is visible"
+_FULL_REMEDY = (
+    "free some space and run this again: what was finished is kept, nothing half-written is visible"
+)
 
 _ERRNO: dict[int, tuple[type[IsthmusError], str, str]] = {
     errno.ENOSPC: (LimitExceeded, FULL, _FULL_REMEDY),
     errno.EDQUOT: (LimitExceeded, "the disk quota is used up", _FULL_REMEDY),
-    errno.EFBIG: (LimitExceeded, "a file would exceed the size that the system allows", "raise the limit (ulimit -f)"),
-    errno.EACCES: (Denied, "the system denies access", "check the owner and the mode of the folder"),
+    errno.EFBIG: (
+        LimitExceeded,
+        "a file would exceed the size that the system allows",
+        "raise the limit (ulimit -f)",
+    ),
+    errno.EACCES: (
+        Denied,
+        "the system denies access",
+        "check the owner and the mode of the folder",
+    ),
     errno.EPERM: (Denied, "the system denies access", "check the owner and the mode of the folder"),
-    errno.EROFS: (Denied, "the file system is read-only", "move the project, or set `home` in profiles.yaml"),
+    errno.EROFS: (
+        Denied,
+        "the file system is read-only",
+        "move the project, or set `home` in profiles.yaml",
+    ),
     errno.EMFILE: (Unavailable, "too many files are open", "raise the limit (ulimit -n)"),
 }
 
 _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
     ("database or disk is full", LimitExceeded, FULL, _FULL_REMEDY),
     ("database is locked", Busy, "another process is writing to local.db", "try again in a moment"),
-    ("readonly database", Denied, "local.db is read-only", "check the owner and the mode of the folder"),
-    ("malformed", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
-    ("not a database", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
-    ("unable to open database file", Unavailable, "local.db cannot be opened", "check the folder's owner and mode, and its disk"),
+    (
+        "readonly database",
+        Denied,
+        "local.db is read-only",
+        "check the owner and the mode of the folder",
+    ),
+    (
+        "malformed",
+        Unavailable,
+        "local.db is damaged",
+        "restore it from a copy, or remove the folder and run `isthmus apply` again",
+    ),
+    (
+        "not a database",
+        Unavailable,
+        "local.db is damaged",
+        "restore it from a copy, or remove the folder and run `isthmus apply` again",
+    ),
+    (
+        "unable to open database file",
+        Unavailable,
+        "local.db cannot be opened",
+        "check the folder's owner and mode, and its disk",
+    ),
     (
         "disk I/O error",
         Unavailable,
@@ -40,7 +74,10 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Errors of files and of SQLite as ours, prefixed with what was being done. Others pass untouched: they are our mistakes."""
+    """Errors of files and of SQLite as ours, prefixed with what was being done.
+
+    Others pass untouched: they are our mistakes.
+    """
     try:
         yield
     except OSError as error:

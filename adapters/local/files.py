@@ -17,13 +17,17 @@ TEMPORARY = ".tmp-"  # prefix of what is not finished; no reader looks at it
 
 
 def temporary_name() -> str:
-    """Names the process, so that another one can tell a dead writer's leavings from a living one's work."""
+    """Names the process, so that another one can tell a dead writer's leavings from a living one's
+    work.
+    """
     return f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it takes `path`'s place when the block ends well, and leaves nothing when it does not."""
+    """A file to write; it takes `path`'s place when the block ends well, and leaves nothing when it
+    does not.
+    """
     make_folder(path.parent)
     temporary = path.parent / temporary_name()
     try:

@@ -18,14 +18,24 @@ from ...user_state import known_id, make
 from .errors import translated
 
 LOCAL, COUNTERS = "local.db", "counters.db"
-FORMAT = 1  # of both, their `user_version`: their tables, and the columns that hold JSON. Raise it with a step in `_migrate`
-_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
+# of both, their `user_version`: their tables, and the columns that hold JSON. Raise it with a step
+# in `_migrate`
+FORMAT = 1
+_NO_ROOM = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_CANTOPEN,
+)
 _TRIES = 100  # of a copy that somebody who writes disturbs
 PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
-    """Return `.isthmus/` of the project, made on first use. Refused: one that this user's state folder does not know."""
+    """Return `.isthmus/` of the project, made on first use.
+
+    Refused: one that this user's state folder does not know.
+    """
     folder = Path(target.profile.options["home"])
     with translated(f"opening {folder}"):
         if known_id(folder) is None or not folder.is_dir():
@@ -35,12 +45,18 @@ def home(target: Target) -> Path:
 
 @final
 class Snapshot(sqlite3.Connection):
-    """A copy in memory of a database beside which no byte can be written: to look at. Whoever would change it is told why not."""
+    """A copy in memory of a database beside which no byte can be written: to look at.
+
+    Whoever would change it is told why not.
+    """
 
     refusal = ""  # in SQLite's words
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        """Execute as ever. OperationalError, in the words of `refusal`, for what would change anything."""
+        """Execute as ever.
+
+        OperationalError, in the words of `refusal`, for what would change anything.
+        """
         try:
             return super().execute(*arguments)
         except sqlite3.OperationalError as error:
@@ -57,32 +73,47 @@ class Snapshot(sqlite3.Connection):
 
 
 def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqlite3.Connection:
-    """Return a connection to a database in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
+    """Return a connection to a database in a home:
 
-    Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
+    WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
+
+    Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at
+    a time.
 
     Args:
         folder: The home.
         file: The database's name in it.
-        snapshot: Return a Snapshot where the disk has no room for the files that SQLite makes to read a database that is not open.
+        snapshot: Return a Snapshot where the disk has no room for the files that SQLite makes to
+        read a database that is not open.
 
     Raises:
         Refused: a later version wrote the file.
     """
     read_only = not os.access(folder, os.W_OK)
     if read_only and not _log(folder / file).exists():
-        return _checked(_snapshot(folder / file, "attempt to write a readonly database"), folder, file, read_only=True)
+        return _checked(
+            _snapshot(folder / file, "attempt to write a readonly database"),
+            folder,
+            file,
+            read_only=True,
+        )
     try:
         connection = _read_only(folder / file) if read_only else _connect(folder / file)
         return _checked(connection, folder, file, read_only=read_only)
     except sqlite3.OperationalError as error:
-        if _has_bytes(_log(folder / file)) or not (read_only or (snapshot and error.sqlite_errorcode in _NO_ROOM)):
+        if _has_bytes(_log(folder / file)) or not (
+            read_only or (snapshot and error.sqlite_errorcode in _NO_ROOM)
+        ):
             raise
-        refusal = "attempt to write a readonly database" if read_only else "database or disk is full"
+        refusal = (
+            "attempt to write a readonly database" if read_only else "database or disk is full"
+        )
         return _checked(_snapshot(folder / file, refusal), folder, file, read_only=True)
 
 
-def _checked(connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool) -> sqlite3.Connection:
+def _checked(
+    connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool
+) -> sqlite3.Connection:
     """Bring a connection, which is closed where that fails, to this version's format and habits."""
     try:
         written = _format(connection)
@@ -101,11 +132,16 @@ def _checked(connection: sqlite3.Connection, folder: Path, file: str, *, read_on
 
 
 def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    return sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+    return sqlite3.connect(
+        place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri
+    )
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
-    """Open a database in a folder where nothing can be made. Tables that are missing are made in memory, and are empty."""
+    """Open a database in a folder where nothing can be made.
+
+    Tables that are missing are made in memory, and are empty.
+    """
     connection = _connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -121,9 +157,12 @@ def _has_bytes(file: Path) -> bool:
 
 
 def _snapshot(file: Path, refusal: str) -> Snapshot:
-    """Return what a database with an empty log holds; nothing, where there is none. `refusal`: why it can only be looked at.
+    """Return what a database with an empty log holds; nothing, where there is none.
 
-    SQLite's `immutable=1` alone mixes old pages with new ones beside somebody who begins to write: all bytes are read, and again where the
+    `refusal`: why it can only be looked at.
+
+    SQLite's `immutable=1` alone mixes old pages with new ones beside somebody who begins to write:
+    all bytes are read, and again where the
     database or its log, which a writer fills first, changed meanwhile.
     """
     for _ in range(_TRIES):
@@ -134,7 +173,9 @@ def _snapshot(file: Path, refusal: str) -> Snapshot:
                 break
     else:
         raise sqlite3.OperationalError("database is locked")
-    snapshot = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Snapshot)
+    snapshot = sqlite3.connect(
+        ":memory:", isolation_level=None, check_same_thread=False, factory=Snapshot
+    )
     if content:  # by its header it is a WAL one, which a database in memory cannot be
         snapshot.deserialize(content[:18] + b"\1\1" + content[20:])
     snapshot.refusal = refusal
@@ -143,7 +184,9 @@ def _snapshot(file: Path, refusal: str) -> Snapshot:
 
 
 def _content(file: Path) -> bytes:
-    """Return a database's bytes, by SQLite: who opened and closed the file beside it would end its locks (sqlite.org/howtocorrupt)."""
+    """Return a database's bytes, by SQLite: who opened and closed the file beside it would end its
+    locks (sqlite.org/howtocorrupt).
+    """
     if not _has_bytes(file):
         return b""
     connection = _connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -154,7 +197,9 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Return inode, size and time of the last change of the database and of its log; None for one that is not there."""
+    """Return inode, size and time of the last change of the database and of its log; None for one
+    that is not there.
+    """
     first, second = (_stamp(path) for path in (file, _log(file)))
     return first, second
 
@@ -169,7 +214,10 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """The one writer of the file. A commit that the disk refuses leaves no transaction open either."""
+    """The one writer of the file.
+
+    A commit that the disk refuses leaves no transaction open either.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
@@ -197,7 +245,9 @@ def prepare(connection: sqlite3.Connection, schema: str) -> None:
 
 
 def _only_read(connection: sqlite3.Connection) -> bool:
-    file = next((file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"), "")
+    file = next(
+        (file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"), ""
+    )
     return bool(file) and not os.access(Path(file).parent, os.W_OK)
 
 
@@ -208,14 +258,19 @@ def _format(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
-    """Bring an older database to this format, once and whole. From 0 to 1 only the number is new."""
+    """Bring an older database to this format, once and whole.
+
+    From 0 to 1 only the number is new.
+    """
     with _alone(folder), transaction(connection):
         if _format(connection) < FORMAT:  # else another process was quicker
             connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
-    """Make a new database a WAL one, for good. SQLite does not wait for a lock here (the busy time-out is not asked): one process at a time
+    """Make a new database a WAL one, for good.
+
+    SQLite does not wait for a lock here (the busy time-out is not asked): one process at a time
     tries, and tries again while a process that is past this place writes.
     """
     deadline = time.monotonic() + PATIENCE
@@ -224,7 +279,10 @@ def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if (
+                    error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+                    or time.monotonic() > deadline
+                ):
                     raise
                 time.sleep(0.005)
             else:

@@ -1,4 +1,6 @@
-"""Inventory in SQLite: every adapter file records what it makes, in the same transaction where it can."""
+"""Inventory in SQLite: every adapter file records what it makes, in the same transaction where it
+can.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ CREATE TABLE IF NOT EXISTS resources (
 ) WITHOUT ROWID;
 """
 
-# kind -> "module:function"; the function takes (target, resource), returns at once, and treats absent as success.
+# kind -> "module:function"; the function takes (target, resource), returns at once, and treats
+# absent as success.
 # In the order in which a project is taken down: what is used comes after what uses it.
 DELETERS: dict[str, str] = {
     "endpoint": f"{__package__}.endpoints.host:delete",
@@ -43,20 +46,31 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Say that this project has the resource. With `connection`: inside that transaction. Again: nothing changes."""
+    """Say that this project has the resource.
+
+    With `connection`: inside that transaction. Again: nothing changes.
+    """
     if kind not in DELETERS:
-        raise Invalid(f"resource kind {kind!r} has no deleter", remedy="add it to adapters/local/inventory.py")
+        raise Invalid(
+            f"resource kind {kind!r} has no deleter", remedy="add it to adapters/local/inventory.py"
+        )
     row = (target.profile.project, kind, name, native_id or name, console_url)
     _write(target, "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)", row, connection)
 
 
-def forget(target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None) -> None:
+def forget(
+    target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None
+) -> None:
     """Take the resource off the list, as the last step of its deletion."""
     row = (target.profile.project, kind, name)
-    _write(target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection)
+    _write(
+        target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection
+    )
 
 
-def _write(target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None) -> None:
+def _write(
+    target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
+) -> None:
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -75,24 +89,44 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Endpoints first, then what they stand on; nothing here costs anything. At once, without a lag."""
+        """Endpoints first, then what they stand on; nothing here costs anything.
+
+        At once, without a lag.
+        """
         self._target.calls.reading("inventory.list", project)
         with translated("listing resources"):
             rows = self._database.connection.execute(
-                "SELECT kind, name, native_id, console_url FROM resources WHERE project = ?", (project,)
+                "SELECT kind, name, native_id, console_url FROM resources WHERE project = ?",
+                (project,),
             ).fetchall()
         order = list(DELETERS)
-        for kind, name, native_id, console_url in sorted(rows, key=lambda row: (order.index(row[0]) if row[0] in order else -1, row[1])):
-            yield Resource(kind=kind, name=name, native_id=native_id, hourly_cost=Decimal(0), console_url=console_url)
+        for kind, name, native_id, console_url in sorted(
+            rows, key=lambda row: (order.index(row[0]) if row[0] in order else -1, row[1])
+        ):
+            yield Resource(
+                kind=kind,
+                name=name,
+                native_id=native_id,
+                hourly_cost=Decimal(0),
+                console_url=console_url,
+            )
 
     def delete(self, resource: Resource) -> None:
-        """By its kind's deleter, then its row; it is gone when this returns. Invalid: no such kind."""
+        """By its kind's deleter, then its row; it is gone when this returns.
+
+        Invalid: no such kind.
+        """
         where = DELETERS.get(resource.kind)
         if where is None:
-            raise Invalid(f"{resource.kind} {resource.name}: the local target has no such kind of resource")
+            raise Invalid(
+                f"{resource.kind} {resource.name}: the local target has no such kind of resource"
+            )
         module, _, function = where.partition(":")
         deleter: Callable[[Target, Resource], None] = getattr(import_module(module), function)
-        with self._target.calls.mutating(f"inventory.delete {resource.kind}", resource.name), translated(f"deleting {resource.name}"):
+        with (
+            self._target.calls.mutating(f"inventory.delete {resource.kind}", resource.name),
+            translated(f"deleting {resource.name}"),
+        ):
             deleter(self._target, resource)
             forget(self._target, resource.kind, resource.name)
 

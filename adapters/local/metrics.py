@@ -1,6 +1,8 @@
-"""MetricSource: minute buckets out of the router's request log, aggregated by DuckDB. Percentiles are exact, from every request.
+"""MetricSource: minute buckets out of the router's request log, aggregated by DuckDB. Percentiles
+are exact, from every request.
 
-A rollout asks for the minutes of its bake again at every look. The log is only appended to, so an hour whose file has not changed since it
+A rollout asks for the minutes of its bake again at every look. The log is only appended to, so an
+hour whose file has not changed since it
 was last read is not read again.
 """
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MOST_HOURS = 200  # that are remembered
-# a line that a full disk cut short is not a request (the supervisor's log tells of it), nor is one with the zeros of a power cut
+# a line that a full disk cut short is not a request (the supervisor's log tells of it), nor is one
+# with the zeros of a power cut
 _SQL = """
 SELECT variant, finished // 60000 AS minute, count(*),
        count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status >= 500),
@@ -48,15 +51,18 @@ class LocalMetricSource:
         self._hours: dict[Path, tuple[Stamp, Minutes]] = {}
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant its minutes in order, from the request log; quantiles are of all of a minute's requests, in ms.
+        """By variant its minutes in order, from the request log; quantiles are of all of a minute's
+        requests, in ms.
 
-        NotSettled: the window ends after now. NotFound: no such endpoint. Invalid: not whole minutes.
+        NotSettled: the window ends after now. NotFound: no such endpoint. Invalid: not whole
+        minutes.
         """
         self._target.calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
         if window.end > self._target.clock():
             raise NotSettled(
-                f"the window ends at {window.end:%H:%M} UTC, which is not over", remedy="ask again after it, or for the minutes before it"
+                f"the window ends at {window.end:%H:%M} UTC, which is not over",
+                remedy="ask again after it, or for the minutes before it",
             )
         folder = endpoint_folder(home(self._target), endpoint)
         if not folder.exists():
@@ -75,7 +81,10 @@ class LocalMetricSource:
             self._connection = None
 
     def _hour(self, path: Path) -> Minutes:
-        """Every minute of a file. Connecting takes longer than most files do, so the connection is kept."""
+        """Every minute of a file.
+
+        Connecting takes longer than most files do, so the connection is kept.
+        """
         status = path.stat()
         stamp = status.st_ino, status.st_size, status.st_mtime_ns
         with self._lock:
@@ -86,7 +95,9 @@ class LocalMetricSource:
                 import duckdb
 
                 self._connection = duckdb.connect(config={"threads": 1})
-            minutes = tuple(map(_minute, self._connection.execute(_SQL, {"file": str(path)}).fetchall()))
+            minutes = tuple(
+                map(_minute, self._connection.execute(_SQL, {"file": str(path)}).fetchall())
+            )
             if len(self._hours) >= _MOST_HOURS:
                 self._hours.clear()
             self._hours[path] = stamp, minutes

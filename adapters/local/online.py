@@ -48,7 +48,9 @@ class _Reader(msgspec.Struct, frozen=True):
     expires: float  # monotonic
     sql: Callable[[int], str]
     names: tuple[str, ...]
-    conversions: tuple[tuple[int, Callable[[Any], object]], ...]  # by place: what SQLite has no type for
+    conversions: tuple[
+        tuple[int, Callable[[Any], object]], ...
+    ]  # by place: what SQLite has no type for
 
 
 @final
@@ -62,23 +64,35 @@ class LocalOnlineStore:
     def apply(self, view: OnlineViewSpec) -> None:
         """Features may be added. Invalid: dropped, or of another type."""
         if not _NAME.fullmatch(view.name):
-            raise Invalid(f"{view.name!r} is not a view name", remedy="small letters, digits and single underscores, a letter first")
+            raise Invalid(
+                f"{view.name!r} is not a view name",
+                remedy="small letters, digits and single underscores, a letter first",
+            )
         wanted = _View(name=view.name, features=_features(self._view(view.name), view))
         if wanted == self._view(view.name):
             return
-        with self._calls.mutating("online.apply", view.name), self._database.transaction(f"applying {view.name}") as db:
+        with (
+            self._calls.mutating("online.apply", view.name),
+            self._database.transaction(f"applying {view.name}") as db,
+        ):
             old = _read(db, view.name)
             wanted = _View(name=view.name, features=_features(old, view))
             # no column types: SQLite would turn 1.0 into 1
             names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
             table = _table(view.name)
             if old is None:
-                db.execute(f"CREATE TABLE {table} (entity_key TEXT PRIMARY KEY, event_ms, created_ms{names}) WITHOUT ROWID")
+                db.execute(
+                    f"CREATE TABLE {table} (entity_key TEXT PRIMARY KEY, event_ms, "
+                    f"created_ms{names}) WITHOUT ROWID"
+                )
             else:
                 for feature in wanted.features[len(old.features) :]:
                     db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(feature.name)}")
             # a new feature may be in history already: the next sync reads everything
-            db.execute("INSERT OR REPLACE INTO online_views VALUES (?, ?, NULL)", (view.name, msgspec.json.encode(wanted)))
+            db.execute(
+                "INSERT OR REPLACE INTO online_views VALUES (?, ?, NULL)",
+                (view.name, msgspec.json.encode(wanted)),
+            )
             inventory.record(self._target, "online_view", view.name, connection=db)
         self._readers.clear()
 
@@ -89,7 +103,10 @@ class LocalOnlineStore:
         return None if known is None else OnlineViewState(phase="ready", columns=known.features)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """One transaction. `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
+        """One transaction.
+
+        `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds.
+        """
         known = self._view(view.name)
         if known is None:
             raise not_found(view.name)
@@ -99,21 +116,37 @@ class LocalOnlineStore:
         if start is None and synced is not None:
             end = max(end, synced)  # a rebuild must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
-        with self._calls.mutating("online.sync", view.name), self._database.transaction(f"syncing {view.name}") as db:
+        with (
+            self._calls.mutating("online.sync", view.name),
+            self._database.transaction(f"syncing {view.name}") as db,
+        ):
             table = _table(view.name)
             if start is None:
                 if _synced_until(db, view.name) != synced:
-                    raise Busy(f"online view {view.name}: another sync ended while this one was reading", remedy="run it again")
+                    raise Busy(
+                        f"online view {view.name}: another sync ended while this one was reading",
+                        remedy="run it again",
+                    )
                 db.execute(f"DELETE FROM {table}")
-            names = ["entity_key", "event_ms", "created_ms", *(feature.name for feature in known.features)]
+            names = [
+                "entity_key",
+                "event_ms",
+                "created_ms",
+                *(feature.name for feature in known.features),
+            ]
             changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
             db.executemany(
-                f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))}) "
+                f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES "
+                f"({', '.join('?' * len(names))}) "
                 f"ON CONFLICT (entity_key) DO UPDATE SET {changes} "
-                f"WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, {table}.created_ms)",
+                f"WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, "
+                f"{table}.created_ms)",
                 _rows(latest),
             )
-            db.execute("UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1", (view.name, end))
+            db.execute(
+                "UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1",
+                (view.name, end),
+            )
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
@@ -126,7 +159,10 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None; a SELECT of many keys. NotFound: no such view."""
+        """By view a row for each key, in order, or None; a SELECT of many keys.
+
+        NotFound: no such view.
+        """
         return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
@@ -178,19 +214,31 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
-    names = ", ".join(["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)])
+    names = ", ".join(
+        ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
+    )
     statements: dict[int, str] = {}
 
     def sql(keys: int) -> str:
         if keys not in statements:
-            statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
+            statements[keys] = (
+                f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN "
+                f"({', '.join('?' * keys)})"
+            )
         return statements[keys]
 
     return _Reader(
         expires=time.monotonic() + 1.0,
         sql=sql,
         names=("feature_timestamp", *(feature.name for feature in view.features)),
-        conversions=((0, from_epoch), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
+        conversions=(
+            (0, from_epoch),
+            *(
+                (n, _BACK[feature.type])
+                for n, feature in enumerate(view.features, 1)
+                if feature.type in _BACK
+            ),
+        ),
     )
 
 
@@ -200,12 +248,16 @@ def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
     row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
-    return None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
+    return (
+        None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
+    )
 
 
 def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
     """Up to which created time (ms) the view serves everything; None: it must be rebuilt."""
-    row: tuple[int | None] | None = db.execute("SELECT synced FROM online_views WHERE name = ?", (view,)).fetchone()
+    row: tuple[int | None] | None = db.execute(
+        "SELECT synced FROM online_views WHERE name = ?", (view,)
+    ).fetchone()
     return None if row is None else row[0]
 
 
@@ -224,7 +276,12 @@ def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
                 columns.append(values.cast(pa.int64()).to_pylist())
             elif pa.types.is_floating(values.type):
                 columns.append(
-                    [_NAN + struct.pack("<d", value) if value is not None and math.isnan(value) else value for value in values.to_pylist()]
+                    [
+                        _NAN + struct.pack("<d", value)
+                        if value is not None and math.isnan(value)
+                        else value
+                        for value in values.to_pylist()
+                    ]
                 )
             else:
                 columns.append(values.to_pylist())
@@ -235,7 +292,11 @@ def _float(value: float | bytes) -> object:
     return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 
-_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": from_epoch}
+_BACK: dict[str, Callable[[Any], object]] = {
+    "bool": bool,
+    "float64": _float,
+    "timestamp": from_epoch,
+}
 
 
 def delete(target: Target, resource: Resource) -> None:

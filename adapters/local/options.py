@@ -16,19 +16,32 @@ def _duration(text: str) -> str:
 _DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=_duration, example="60s")
 
 KEYS = {
-    "home": Key(shape=Folder(default=".isthmus"), description="Where the laptop keeps things. Default .isthmus beside project.yaml."),
+    "home": Key(
+        shape=Folder(default=".isthmus"),
+        description="Where the laptop keeps things. Default .isthmus beside project.yaml.",
+    ),
     "serving": Key(
         shape=Record(
             noun="serving",
             keys={
-                "timeout": Key(shape=_DURATION, description="Of a prediction; the process that hangs is replaced. Default 60s."),
+                "timeout": Key(
+                    shape=_DURATION,
+                    description="Of a prediction; the process that hangs is replaced. Default 60s.",
+                ),
                 "timeouts": Key(
-                    shape=MapOf(of=_DURATION, names=name_problem), example="{ranker: 5s}", description="Of endpoints that need another one."
+                    shape=MapOf(of=_DURATION, names=name_problem),
+                    example="{ranker: 5s}",
+                    description="Of endpoints that need another one.",
                 ),
                 "return_wait": Key(
-                    shape=_DURATION, description="For so long a request waits for the return of a variant whose processes died. Default 2s."
+                    shape=_DURATION,
+                    description="For so long a request waits for the return of a variant whose processes "
+                    "died. Default 2s.",
                 ),
-                "request_log": Key(shape=_DURATION, description="How long the requests are kept that metrics are read from. Default 48h."),
+                "request_log": Key(
+                    shape=_DURATION,
+                    description="How long the requests are kept that metrics are read from. Default 48h.",
+                ),
             },
         ),
         description="Holds from an endpoint's next start.",

@@ -12,7 +12,9 @@ _STATE, _START = 0, 19  # fields of /proc/<pid>/stat after the name in parenthes
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began, as the kernel tells it; None when there is none, or only its remains (a zombie)."""
+    """When a process began, as the kernel tells it; None when there is none, or only its remains (a
+    zombie).
+    """
     stat = Path(f"/proc/{pid}/stat")
     try:
         fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
@@ -45,7 +47,12 @@ def kill_session(leader: int) -> None:
 def _pids() -> list[int]:
     if Path("/proc/self/stat").exists():
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(line) for line in subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()]
+    return [
+        int(line)
+        for line in subprocess.run(
+            ["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False
+        ).stdout.split()
+    ]
 
 
 def _session(pid: int) -> int | None:
@@ -62,9 +69,9 @@ def me() -> tuple[int, str]:
 
 def _started_by_ps(pid: int) -> str | None:
     """Where there is no /proc (macOS)."""
-    answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.split(
-        None, 1
-    )
+    answer = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split(None, 1)
     return None if len(answer) < 2 or answer[0].startswith("Z") else answer[1].strip()
 
 
@@ -81,16 +88,32 @@ def members(group: int) -> list[Member]:
     """The living processes of a process group."""
     if not Path("/proc/self/stat").exists():
         lines = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,pgid=,args="], capture_output=True, text=True, check=False
+            ["ps", "-A", "-o", "pid=,ppid=,pgid=,args="],
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout.splitlines()
         rows = [line.split(None, 3) for line in lines]
-        return [Member(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and row[2] == str(group)]
-    return [member for entry in Path("/proc").iterdir() if entry.name.isdigit() and (member := _member(entry, group)) is not None]
+        return [
+            Member(int(row[0]), int(row[1]), row[3])
+            for row in rows
+            if len(row) == 4 and row[2] == str(group)
+        ]
+    return [
+        member
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and (member := _member(entry, group)) is not None
+    ]
 
 
 def _member(entry: Path, group: int) -> Member | None:
     try:
-        fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        fields = (
+            (entry / "stat")
+            .read_text(encoding="ascii", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
         if int(fields[2]) != group or fields[_STATE] in "ZX":
             return None
         command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")

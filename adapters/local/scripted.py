@@ -1,4 +1,6 @@
-"""TrafficScript: minutes that nobody sent, in the request log as the router would have written them."""
+"""TrafficScript: minutes that nobody sent, in the request log as the router would have written
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ class LocalTrafficScript:
         self._target = target
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Into the files of the request log, a write a minute. NotFound: no such endpoint. Invalid: a minute that cannot be."""
+        """Into the files of the request log, a write a minute.
+
+        NotFound: no such endpoint. Invalid: a minute that cannot be.
+        """
         state = self._target.endpoints.observe(endpoint)
         if state is None:
             raise hosting.not_found(endpoint)
@@ -29,7 +34,10 @@ class LocalTrafficScript:
         folder = endpoint_folder(home(self._target), endpoint) / "requests"
         folder.mkdir(parents=True, exist_ok=True)
         for minute in minutes:
-            with self._target.calls.mutating("metrics.add", endpoint), (folder / file_name(minute.start)).open("ab", buffering=0) as file:
+            with (
+                self._target.calls.mutating("metrics.add", endpoint),
+                (folder / file_name(minute.start)).open("ab", buffering=0) as file,
+            ):
                 file.write(_lines(minute))
 
     def advance(self, span: timedelta) -> None:
@@ -38,7 +46,11 @@ class LocalTrafficScript:
 
 def _lines(minute: TrafficMinute) -> bytes:
     """The requests, evenly over the minute."""
-    start, latencies, errors = epoch_milliseconds(minute.start), minute.latencies_ms, minute.client_errors + minute.server_errors
+    start, latencies, errors = (
+        epoch_milliseconds(minute.start),
+        minute.latencies_ms,
+        minute.client_errors + minute.server_errors,
+    )
     return b"".join(
         log_line(
             start + 60_000 * place // minute.requests,

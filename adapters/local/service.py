@@ -1,6 +1,9 @@
-"""An endpoint of the laptop under a service manager: `isthmus endpoints service NAME` prints its systemd unit.
+"""An endpoint of the laptop under a service manager:
 
-`python -m isthmus.adapters.local.service ...` is what the unit runs: it stands by while the endpoint runs outside of it, and becomes its
+`isthmus endpoints service NAME` prints its systemd unit.
+
+`python -m isthmus.adapters.local.service ...` is what the unit runs: it stands by while the
+endpoint runs outside of it, and becomes its
 watcher when nobody does any more, as after a restart of the machine.
 """
 
@@ -65,21 +68,48 @@ def _unit(target: Target, endpoint: str) -> str:
             raise hosting.not_found(endpoint)
     finally:
         connection.close()
-    limits = arguments(target.profile.options, endpoint, max_bytes=hosting.rules_of(target, provider="this machine").max_bytes)
-    command = [sys.executable, "-P", "-m", "isthmus.adapters.local.service", "--home", str(folder), "--name", endpoint, *limits]
-    return unit_of(f"Isthmus endpoint {endpoint} of {target.profile.project}", command, folder.parent)
+    limits = arguments(
+        target.profile.options,
+        endpoint,
+        max_bytes=hosting.rules_of(target, provider="this machine").max_bytes,
+    )
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "isthmus.adapters.local.service",
+        "--home",
+        str(folder),
+        "--name",
+        endpoint,
+        *limits,
+    ]
+    return unit_of(
+        f"Isthmus endpoint {endpoint} of {target.profile.project}", command, folder.parent
+    )
 
 
 def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
-    """A unit that runs a command in a folder, as systemd.unit(5) and systemd.service(5) read it. Invalid: a path that no unit can name."""
+    """A unit that runs a command in a folder, as systemd.unit(5) and systemd.service(5) read it.
+
+    Invalid: a path that no unit can name.
+    """
     program, *arguments = command
     if _IN_NO_PROGRAM.search(program):
-        text = f"systemd starts no program whose path has quotes, backslashes or control characters: {program}"
+        text = (
+            "systemd starts no program whose path has quotes, backslashes or control "
+            f"characters: {program}"
+        )
         raise Invalid(text, remedy="install Isthmus in an environment at another path")
     if "\n" in str(folder) or str(folder) != str(folder).strip():
         raise Invalid(f"systemd has no word for this folder: {str(folder)!r}", remedy="rename it")
-    words = [_quoted(program), *(_quoted(argument.replace("$", "$$")) for argument in arguments)]  # $ is no variable in the program's path
-    return _UNIT.format(description=description, command=" ".join(words), folder=str(folder).replace("%", "%%"))
+    words = [
+        _quoted(program),
+        *(_quoted(argument.replace("$", "$$")) for argument in arguments),
+    ]  # $ is no variable in the program's path
+    return _UNIT.format(
+        description=description, command=" ".join(words), folder=str(folder).replace("%", "%%")
+    )
 
 
 def _quoted(word: str) -> str:
@@ -105,18 +135,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     supervision.end_left(options.home, options.name)
     listening = supervision.listen(row.port)
-    address = Address(port=listening.getsockname()[1], key=secrets.token_hex(16), instance=row.instance, home=str(options.home.resolve()))
+    address = Address(
+        port=listening.getsockname()[1],
+        key=secrets.token_hex(16),
+        instance=row.instance,
+        home=str(options.home.resolve()),
+    )
     supervision.write_address(folder, address)
     for descriptor in (lock, listening.fileno()):
         os.set_inheritable(descriptor, True)
     fds = (lock, listening.fileno(), -1, -1, -1, -1)
-    command = supervision.watcher_command(fds, ["--home", str(options.home), "--name", options.name, *limits])
+    command = supervision.watcher_command(
+        fds, ["--home", str(options.home), "--name", options.name, *limits]
+    )
     os.execv(command[0], command)  # noqa: S606  no shell is wanted
     return 1  # for the linter: there is no coming back
 
 
 def _same(descriptor: int, path: Path) -> bool:
-    """Whether the file is the one that stands there: an endpoint that was made again under its name has another."""
+    """Whether the file is the one that stands there: an endpoint that was made again under its name
+    has another.
+    """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

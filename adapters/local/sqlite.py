@@ -1,4 +1,6 @@
-"""The databases of a home for adapter classes that are called from many threads: a connection a thread, explicit write transactions."""
+"""The databases of a home for adapter classes that are called from many threads: a connection a
+thread, explicit write transactions.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,23 @@ from ...target import Target
 from .errors import translated
 from .home import LOCAL, Snapshot, database, home, prepare, transaction
 
-_FRESH = 1.0  # seconds that a copy, taken where the disk is full, is looked at before the database itself is tried again
+# seconds that a copy, taken where the disk is full, is looked at before the database itself is
+# tried again
+_FRESH = 1.0
 
 
 @final
 class Database:
-    """One connection for each thread of each process (a connection must not cross a fork); `schema` is applied to every one.
+    """One connection for each thread of each process (a connection must not cross a fork); `schema`
+    is applied to every one.
 
-    `synced` False: a commit outlives its process, and a loss of power only once another one is synced.
+    `synced` False: a commit outlives its process, and a loss of power only once another one is
+    synced.
     """
 
-    def __init__(self, target: Target, schema: str, *, file: str = LOCAL, synced: bool = True) -> None:
+    def __init__(
+        self, target: Target, schema: str, *, file: str = LOCAL, synced: bool = True
+    ) -> None:
         self._target = target
         self._schema = schema
         self._file = file
@@ -41,7 +49,9 @@ class Database:
             return self._open()
         if isinstance(connection, Snapshot) and time.monotonic() - self._local.opened > _FRESH:
             with self._lock:
-                self._all.remove((pid, connection))  # and not closed: somebody may read it to its end
+                self._all.remove(
+                    (pid, connection)
+                )  # and not closed: somebody may read it to its end
             return self._open()
         return connection
 

@@ -1,7 +1,10 @@
-"""The process behind a local endpoint: it keeps the variants' processes as the row in SQLite says, and routes requests to them.
+"""The process behind a local endpoint: it keeps the variants' processes as the row in SQLite says,
+and routes requests to them.
 
-Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that the variants' processes live by, and a
-pipe each way between the two. Each starts the other again when it dies. It ends when its row is gone. Nothing that it knows is lost with
+Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that
+the variants' processes live by, and a
+pipe each way between the two. Each starts the other again when it dies. It ends when its row is
+gone. Nothing that it knows is lost with
 it: started again it reads the row, and takes over the processes that supervisor.json names.
 """
 
@@ -31,7 +34,15 @@ from .endpoints.balancer import RETURN_WAIT, TIMEOUT, Balancer
 from .endpoints.model_server import ModelServer
 from .endpoints.request_log import KEPT, RequestLog
 from .endpoints.router import CONNECTIONS, Router
-from .endpoints.rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .endpoints.rows import (
+    Address,
+    EndpointRow,
+    Report,
+    RunningServer,
+    endpoint_folder,
+    read,
+    steps,
+)
 from .endpoints.serving_code import own_code
 from .endpoints.variant import Variant
 from .home import database
@@ -39,7 +50,9 @@ from .processes import alive, kill_now, members, start_time
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
 SERVER = "isthmus.endpoints.server"
-LAST_ANSWERS = 1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
+LAST_ANSWERS = (
+    1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
+)
 RESERVED = 100  # descriptors for what is no client's connection
 
 
@@ -62,10 +75,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supervisor:
-    """`arguments`: its own, for the watcher that it starts when there is none any more. `again`: it follows one that has died."""
+    """`arguments`: its own, for the watcher that it starts when there is none any more.
+
+    `again`: it follows one that has died.
+    """
 
     def __init__(
-        self, home: Path, name: str, address: Address, *, limits: Limits, fds: Descriptors, arguments: Sequence[str], again: bool
+        self,
+        home: Path,
+        name: str,
+        address: Address,
+        *,
+        limits: Limits,
+        fds: Descriptors,
+        arguments: Sequence[str],
+        again: bool,
     ) -> None:
         self.name = name
         self.home = home
@@ -96,7 +120,10 @@ class Supervisor:
         own_code()  # of the files as they are now
 
     def follow(self) -> None:
-        """Bring processes and split to the row. Synchronous: whoever asked sees the new state in the answer."""
+        """Bring processes and split to the row.
+
+        Synchronous: whoever asked sees the new state in the answer.
+        """
         row = read(self.connection, self.name)
         if row is None or row.instance != self.address.instance:
             self.done.set()
@@ -110,7 +137,13 @@ class Supervisor:
         for name, spec in wanted.items():
             if name not in self.variants:
                 limits = self.limits
-                balancer = Balancer(name, spec.version, timeout=limits.timeout, return_wait=limits.return_wait, max_answer=limits.max_bytes)
+                balancer = Balancer(
+                    name,
+                    spec.version,
+                    timeout=limits.timeout,
+                    return_wait=limits.return_wait,
+                    max_answer=limits.max_bytes,
+                )
                 self.variants[name] = Variant(
                     spec,
                     self.home / row.folders[name],
@@ -157,7 +190,10 @@ class Supervisor:
         row = self.row
         return Report(
             token=row.token if row else "",
-            revision=revision_of_variants((v.spec for v in self.variants.values()), routing=row.spec.routing if row else "weighted"),
+            revision=revision_of_variants(
+                (v.spec for v in self.variants.values()),
+                routing=row.spec.routing if row else "weighted",
+            ),
             split=row.split if row else {},
             variants=tuple(variant.report() for variant in self.variants.values()),
             code=own_code(),
@@ -172,9 +208,11 @@ class Supervisor:
         task.add_done_callback(self.ending.discard)
 
     async def _leave(self) -> None:
-        """Make room for a supervisor of the code that is installed now: the watcher starts it, and it takes over what runs.
+        """Make room for a supervisor of the code that is installed now: the watcher starts it, and
+        it takes over what runs.
 
-        New connections wait in the socket's queue meanwhile. Who is connected is told with the next answer that it was the last.
+        New connections wait in the socket's queue meanwhile. Who is connected is told with the next
+        answer that it was the last.
         """
         if self._server is None:
             return
@@ -187,7 +225,9 @@ class Supervisor:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.timeout):
                 await connections.ended.wait()
-        print("isthmus: leaving to another supervisor, as deploy asked", file=sys.stderr, flush=True)
+        print(
+            "isthmus: leaving to another supervisor, as deploy asked", file=sys.stderr, flush=True
+        )
         os._exit(0)  # a clean end would end the model servers, too
 
     async def run(self, listening: socket.socket) -> None:
@@ -197,7 +237,9 @@ class Supervisor:
         self.follow()
         if self.again:
             self._end_strangers()
-        self._server = server = await loop.create_server(self.router.protocol, sock=listening, backlog=supervision.BACKLOG)
+        self._server = server = await loop.create_server(
+            self.router.protocol, sock=listening, backlog=supervision.BACKLOG
+        )
         writer = loop.create_task(self._write_down())
         loop.add_reader(self.fds.down, self._watch_again)
         with suppress(BrokenPipeError):  # then the other pipe tells of it
@@ -221,7 +263,10 @@ class Supervisor:
 
     def _logs(self) -> list[Path]:
         """They grow by each request when asked (`-v`), and by what a model prints."""
-        return [self.folder / "supervisor.log", *(self.folder / "logs" / f"{name}.log" for name in self.variants)]
+        return [
+            self.folder / "supervisor.log",
+            *(self.folder / "logs" / f"{name}.log" for name in self.variants),
+        ]
 
     async def _write_down(self) -> None:
         """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""
@@ -229,15 +274,27 @@ class Supervisor:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            servers = [s.running for v in self.variants.values() for s in v.servers if s.running is not None]
-            self.address = msgspec.structs.replace(self.address, pid=os.getpid(), group=os.getpgrp(), servers=tuple(servers))
+            servers = [
+                s.running
+                for v in self.variants.values()
+                for s in v.servers
+                if s.running is not None
+            ]
+            self.address = msgspec.structs.replace(
+                self.address, pid=os.getpid(), group=os.getpgrp(), servers=tuple(servers)
+            )
             try:
                 await asyncio.to_thread(supervision.write_address, self.folder, self.address)
-            except OSError as error:  # a full disk: it serves on, and who takes over does not know of the newest
+            except (
+                OSError
+            ) as error:  # a full disk: it serves on, and who takes over does not know of the newest
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _watch_again(self) -> None:
-        """The watcher is gone. The next one is started with the same files, and knows this process by a new pipe."""
+        """The watcher is gone.
+
+        The next one is started with the same files, and knows this process by a new pipe.
+        """
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.fds.down)
         print("isthmus: the watcher has died; starting another", file=sys.stderr, flush=True)
@@ -246,14 +303,20 @@ class Supervisor:
         from_me, up = os.pipe()
         down, to_me = os.pipe()
         fds = msgspec.structs.replace(self.fds, up=up, down=down)
-        supervision.start_watcher((fds.lock, fds.listen, fds.life_read, fds.life_write, from_me, to_me), self.arguments, session=False)
+        supervision.start_watcher(
+            (fds.lock, fds.listen, fds.life_read, fds.life_write, from_me, to_me),
+            self.arguments,
+            session=False,
+        )
         os.close(from_me)
         os.close(to_me)
         self.fds = fds
         loop.add_reader(down, self._watch_again)
 
     def _end_strangers(self) -> None:
-        """Model servers that nobody wants: of variants that were removed meanwhile, or started in the moment in which a supervisor died."""
+        """Model servers that nobody wants: of variants that were removed meanwhile, or started in
+        the moment in which a supervisor died.
+        """
         for server in self._unadopted:
             kill_now(server.pid, server.started)
         self._unadopted = []
@@ -264,7 +327,9 @@ class Supervisor:
 
 
 def _connections() -> int:
-    """How many clients there can be at once: below the limit of descriptors, as whoever is above it can only be left waiting."""
+    """How many clients there can be at once: below the limit of descriptors, as whoever is above it
+    can only be left waiting.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS + RESERVED
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -272,7 +337,11 @@ def _connections() -> int:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return CONNECTIONS if soft == resource.RLIM_INFINITY else min(CONNECTIONS, max(soft // 2, soft - RESERVED))
+    return (
+        CONNECTIONS
+        if soft == resource.RLIM_INFINITY
+        else min(CONNECTIONS, max(soft // 2, soft - RESERVED))
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -284,7 +353,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--return-wait", type=float, default=RETURN_WAIT)
     parser.add_argument("--keep-log", type=float, default=KEPT.total_seconds(), help="seconds")
     parser.add_argument("--fds", required=True)
-    parser.add_argument("--again", action="store_true", help="an earlier supervisor has died: take over what it left")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="an earlier supervisor has died: take over what it left",
+    )
     argv = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(argv)
     logs.configure()
@@ -292,19 +365,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for descriptor in msgspec.structs.astuple(fds):
         os.set_inheritable(descriptor, False)  # the variants must not hold the lock after us
     folder = endpoint_folder(options.home, options.name)
-    address = decode((folder / "supervisor.json").read_bytes(), Address, what=str(folder / "supervisor.json"))
+    address = decode(
+        (folder / "supervisor.json").read_bytes(), Address, what=str(folder / "supervisor.json")
+    )
     limits = Limits(
         max_bytes=options.max_bytes,
         timeout=options.timeout,
         return_wait=options.return_wait,
         keep_log=timedelta(seconds=options.keep_log),
     )
-    listening = socket.socket(fileno=os.dup(fds.listen))  # the server closes its own; this one is the next watcher's
+    listening = socket.socket(
+        fileno=os.dup(fds.listen)
+    )  # the server closes its own; this one is the next watcher's
     listening.setblocking(False)
     own = argv[: argv.index("--fds")]
 
     async def supervise() -> None:
-        await Supervisor(options.home, options.name, address, limits=limits, fds=fds, arguments=own, again=options.again).run(listening)
+        await Supervisor(
+            options.home,
+            options.name,
+            address,
+            limits=limits,
+            fds=fds,
+            arguments=own,
+            again=options.again,
+        ).run(listening)
 
     import uvloop
 

@@ -1,4 +1,7 @@
-"""Amazon SageMaker, and what it stands on: S3, Glue, Athena, Kinesis, Firehose, CloudWatch, DynamoDB. boto3 comes with the first port."""
+"""Amazon SageMaker, and what it stands on:
+
+S3, Glue, Athena, Kinesis, Firehose, CloudWatch, DynamoDB. boto3 comes with the first port.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ ADAPTER = Adapter(
     offline=Offline(
         cloud="aws",
         variables=("AWS_ENDPOINT_URL",),
-        needs=Packages(modules=("isthmus_stack", "moto", "flask", "waitress", "boto3"), install=STACK_PACKAGE.format("aws")),
+        needs=Packages(
+            modules=("isthmus_stack", "moto", "flask", "waitress", "boto3"),
+            install=STACK_PACKAGE.format("aws"),
+        ),
         image="isthmus",
     ),
     where=f"{__name__}.session:where",

@@ -1,4 +1,7 @@
-"""What answers at an offline target's URL, and which operations of this adapter it lacks. Our stack is asked only who it is."""
+"""What answers at an offline target's URL, and which operations of this adapter it lacks.
+
+Our stack is asked only who it is.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ MOTO = "a moto server"
 LOCALSTACK = "LocalStack"
 _UNKNOWN = "an unknown server"
 
-# One listing for each service, and for each part of SageMaker that an emulator has or lacks as a whole.
+# One listing for each service, and for each part of SageMaker that an emulator has or lacks as a
+# whole.
 _PROBES = (
     ("s3", "ListBuckets"),
     ("glue", "GetDatabases"),
@@ -38,7 +42,10 @@ _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction
 
 
 def server(url: str) -> str:
-    """What answers at `url`: our stack, LocalStack, a moto server or an unknown server. Each is known by a page that only it has."""
+    """What answers at `url`: our stack, LocalStack, a moto server or an unknown server.
+
+    Each is known by a page that only it has.
+    """
     if "pid" in _document(url, "_stack/health"):
         return OURS
     if "services" in _document(url, "_localstack/health"):
@@ -47,11 +54,16 @@ def server(url: str) -> str:
 
 
 def description(url: str, client: Callable[[str], Any]) -> str:
-    """One line on a server that is not ours, with the operations that it lacks; "" for our stack. Unavailable when nothing answers."""
+    """One line on a server that is not ours, with the operations that it lacks; "" for our stack.
+
+    Unavailable when nothing answers.
+    """
     name = server(url)
     if name == OURS:
         return ""
-    missing = [operation for service, operation in _PROBES if not _is_there(client(service), operation)]
+    missing = [
+        operation for service, operation in _PROBES if not _is_there(client(service), operation)
+    ]
     return f"this is {name}" + (f": {_absent(missing)}" if missing else "")
 
 
@@ -72,23 +84,36 @@ def _is_there(client: Any, operation: str) -> bool:
 
 
 def refuse_what_is_not_there(url: str, session: Any) -> None:
-    """Let every client of a botocore session raise Unsupported, without trying again, where the server at `url` has no such operation."""
+    """Let every client of a botocore session raise Unsupported, without trying again, where the
+    server at `url` has no such operation.
+    """
 
-    def refuse(operation_model: Any, response_dict: Any, **_: Any) -> None:  # before it is parsed: a page is no XML
+    def refuse(
+        operation_model: Any, response_dict: Any, **_: Any
+    ) -> None:  # before it is parsed: a page is no XML
         if _not_there(response_dict["status_code"], response_dict["body"]):
             name, operation = server(url), operation_model.name
             if name != OURS:  # which answers what it lacks in AWS's words
-                raise Unsupported(f"this is {name}: {_absent([operation])}", capability=operation, remedy=_REMEDY)
+                raise Unsupported(
+                    f"this is {name}: {_absent([operation])}", capability=operation, remedy=_REMEDY
+                )
 
     session.register("before-parse", refuse)
 
 
 def _absent(operations: list[str]) -> str:
-    return f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see localstack/docs/other-servers.md"
+    return (
+        f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see "
+        "localstack/docs/other-servers.md"
+    )
 
 
 def _not_there(status: int, body: bytes) -> bool:
-    return status == 501 or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body))) or (status in {404, 405, 500} and _html(body))
+    return (
+        status == 501
+        or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body)))
+        or (status in {404, 405, 500} and _html(body))
+    )
 
 
 def _html(body: object) -> bool:
@@ -114,5 +139,6 @@ def _page(url: str, path: str) -> bytes:
         return b""
     except OSError as error:
         raise Unavailable(
-            f"nothing answers at {url}: {error}", remedy="start what stands for AWS, or change `offline:` in profiles.yaml"
+            f"nothing answers at {url}: {error}",
+            remedy="start what stands for AWS, or change `offline:` in profiles.yaml",
         ) from error

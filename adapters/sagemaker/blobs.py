@@ -34,7 +34,9 @@ class S3BlobStore:
         with self._aws.reading("GetObject", uri):
             try:
                 with translated(f"reading {uri}"):
-                    data: bytes = self._aws.s3().get_object(Bucket=self._aws.bucket, Key=key)["Body"].read()
+                    data: bytes = (
+                        self._aws.s3().get_object(Bucket=self._aws.bucket, Key=key)["Body"].read()
+                    )
             except NotFound as error:
                 raise NotFound(f"there is nothing at {uri}") from error
         return data
@@ -54,18 +56,28 @@ class S3BlobStore:
     def _list(self, below: str) -> Iterator[BlobInfo]:
         base = len(self._aws.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
-            for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=self._aws.key(below)):
+            for page in (
+                self._aws.s3()
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._aws.bucket, Prefix=self._aws.key(below))
+            ):
                 for item in page.get("Contents", ()):
                     key: str = item["Key"][base:]
                     if key.partition("/")[0] not in RESERVED:
-                        yield BlobInfo(uri=f"{self.root}/{key}", size=item["Size"], modified=utc_milliseconds(item["LastModified"]))
+                        yield BlobInfo(
+                            uri=f"{self.root}/{key}",
+                            size=item["Size"],
+                            modified=utc_milliseconds(item["LastModified"]),
+                        )
 
     def upload(self, folder: Path, prefix: str) -> None:
         """Several files side by side, `manifest.json` last.
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._key(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
+        where = [
+            (path, self._key(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
+        ]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._aws.mutating("PutObject", prefix):
             side_by_side(self._send, [pair for pair in where if pair not in last])
@@ -80,21 +92,32 @@ class S3BlobStore:
                 self._aws.s3().upload_fileobj(file, self._aws.bucket, key)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Several objects side by side; S3's console's "folders" are left out. NotFound: nothing is below the prefix."""
+        """Several objects side by side; S3's console's "folders" are left out.
+
+        NotFound: nothing is below the prefix.
+        """
         base = prefix.rstrip("/") + "/"
-        blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
+        blobs = [
+            blob for blob in self.list(base) if not blob.uri.endswith("/")
+        ]  # S3's console makes "folders" of such
         if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
         for blob in blobs:
             check_parts(blob.uri[len(base) :].split("/"), blob.uri, self._names)
         with self._aws.reading("GetObject", prefix):
-            side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs])
+            side_by_side(
+                self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs]
+            )
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
         blob, goal = pair
         with arriving(goal, _TEMPORARY) as file:
             if blob.size < _LARGE:
-                file.write(self._aws.s3().get_object(Bucket=self._aws.bucket, Key=self._key(blob.uri))["Body"].read())
+                file.write(
+                    self._aws.s3()
+                    .get_object(Bucket=self._aws.bucket, Key=self._key(blob.uri))["Body"]
+                    .read()
+                )
             else:
                 self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
 
@@ -116,4 +139,7 @@ def delete_below(aws: Any, prefix: str) -> None:
         if keys:
             reply = s3.delete_objects(Bucket=aws.bucket, Delete={"Objects": keys, "Quiet": True})
             for failed in reply.get("Errors", ()):
-                raise Invalid(f"deleting s3://{aws.bucket}/{failed['Key']}: {failed.get('Message', failed.get('Code'))}")
+                raise Invalid(
+                    f"deleting s3://{aws.bucket}/{failed['Key']}: "
+                    f"{failed.get('Message', failed.get('Code'))}"
+                )

@@ -1,4 +1,7 @@
-"""The five column types as AWS's services spell them. Athena says them as the neutral subset does (events/column_types.py)."""
+"""The five column types as AWS's services spell them.
+
+Athena says them as the neutral subset does (events/column_types.py).
+"""
 
 from __future__ import annotations
 

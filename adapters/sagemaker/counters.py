@@ -1,4 +1,6 @@
-"""Counters in DynamoDB: a table an endpoint, and in it an item a unit whose attributes are its numbers."""
+"""Counters in DynamoDB: a table an endpoint, and in it an item a unit whose attributes are its
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,27 @@ from .session import Aws, of
 
 T = TypeVar("T")
 _UNIT, _UNTIL = "unit", "until"  # the key, and the attribute by which items vanish
-_NUMBER = "n"  # begins the name of an attribute that is a number: no name is reserved, empty, `unit` or `until`
-_MOST = 100  # names of a call, well within an expression's 4 KB and 300 operators (Developer Guide, "Quotas", "Expression parameters")
+# begins the name of an attribute that is a number: no name is reserved, empty, `unit` or `until`
+_NUMBER = "n"
+# names of a call, well within an expression's 4 KB and 300 operators (Developer Guide, "Quotas",
+# "Expression parameters")
+_MOST = 100
 _WITHIN = 2  # seconds of an attempt, as somebody waits for an answer
-_PAUSES = (0.05, 0.2)  # seconds before it is tried again, if the attempts before took no longer than
+_PAUSES = (
+    0.05,
+    0.2,
+)  # seconds before it is tried again, if the attempts before took no longer than
 _PATIENCE = 0.5
-_OFFLINE = 15  # seconds for either at a stack, which shares its machine with others: moto takes a tenth of a second of CPU for a change
+# seconds for either at a stack, which shares its machine with others: moto takes a tenth of a
+# second of CPU for a change
+_OFFLINE = 15
 _MADE = timedelta(minutes=5)
-_PHASES: dict[str, Phase] = {"CREATING": "creating", "DELETING": "deleting", "ACTIVE": "ready", "UPDATING": "ready"}
+_PHASES: dict[str, Phase] = {
+    "CREATING": "creating",
+    "DELETING": "deleting",
+    "ACTIVE": "ready",
+    "UPDATING": "ready",
+}
 
 
 @final
@@ -35,27 +50,42 @@ class DynamoCounters:
         self._aws = of(target)
 
     def apply(self, endpoint: str) -> None:
-        """An on-demand table with its tags, then its time to live; waits for it. Busy: it is not to be seen, or being deleted."""
+        """An on-demand table with its tags, then its time to live; waits for it.
+
+        Busy: it is not to be seen, or being deleted.
+        """
         phase = self.observe(endpoint)
         if phase == "ready":
             return
         if phase is None:
             self._create(endpoint)
         name = _name(self._aws, endpoint)
-        status = wait(lambda: self._status(name), lambda seen: seen != "CREATING", deadline=_MADE, what=f"making table {name}")
+        status = wait(
+            lambda: self._status(name),
+            lambda seen: seen != "CREATING",
+            deadline=_MADE,
+            what=f"making table {name}",
+        )
         if status not in ("ACTIVE", "UPDATING"):
-            raise Busy(f"table {name} is {status or 'not to be seen yet'}", remedy="run this again later")
+            raise Busy(
+                f"table {name} is {status or 'not to be seen yet'}", remedy="run this again later"
+            )
         setting = {"Enabled": True, "AttributeName": _UNTIL}
         try:
             with self._aws.mutating("UpdateTimeToLive", name):
-                self._aws.client("dynamodb").update_time_to_live(TableName=name, TimeToLiveSpecification=setting)
+                self._aws.client("dynamodb").update_time_to_live(
+                    TableName=name, TimeToLiveSpecification=setting
+                )
         except Invalid:  # another process was quicker
             if self.observe(endpoint) != "ready":
                 raise
 
     def _create(self, endpoint: str) -> None:
         name = _name(self._aws, endpoint)
-        with suppress(AlreadyExists, Busy), self._aws.mutating("CreateTable", name):  # another process is making it
+        with (
+            suppress(AlreadyExists, Busy),
+            self._aws.mutating("CreateTable", name),
+        ):  # another process is making it
             self._aws.client("dynamodb").create_table(
                 TableName=name,
                 AttributeDefinitions=[{"AttributeName": _UNIT, "AttributeType": "S"}],
@@ -72,13 +102,21 @@ class DynamoCounters:
         if phase != "ready":
             return phase
         with self._aws.reading("DescribeTimeToLive", name):
-            seen = self._aws.client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-        return "ready" if seen.get("TimeToLiveStatus") in ("ENABLING", "ENABLED") else "creating"  # half-made: `apply` makes the rest
+            seen = self._aws.client("dynamodb").describe_time_to_live(TableName=name)[
+                "TimeToLiveDescription"
+            ]
+        return (
+            "ready" if seen.get("TimeToLiveStatus") in ("ENABLING", "ENABLED") else "creating"
+        )  # half-made: `apply` makes the rest
 
     def _status(self, name: str) -> str | None:
         try:
             with self._aws.reading("DescribeTable", name):
-                return str(self._aws.client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"])
+                return str(
+                    self._aws.client("dynamodb").describe_table(TableName=name)["Table"][
+                        "TableStatus"
+                    ]
+                )
         except NotFound:
             return None
 
@@ -88,7 +126,11 @@ class DynamoCounters:
         self._aws.calls.reading("GetItem", name)
         with counters_of(endpoint):
             item = self._again(lambda: self._item(name, unit))
-        return {key.removeprefix(_NUMBER): int(value["N"]) for key, value in item.items() if key.startswith(_NUMBER)}
+        return {
+            key.removeprefix(_NUMBER): int(value["N"])
+            for key, value in item.items()
+            if key.startswith(_NUMBER)
+        }
 
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
         with translated(f"GetItem {name}"):
@@ -96,8 +138,19 @@ class DynamoCounters:
         item: Mapping[str, Any] = response.get("Item", {})
         return item
 
-    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """An UpdateItem of ADD and REMOVE (several, where an expression would be too long). NotFound: no `apply`. Unavailable."""
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
+        """An UpdateItem of ADD and REMOVE (several, where an expression would be too long).
+
+        NotFound: no `apply`. Unavailable.
+        """
         name = _name(self._aws, endpoint)
         with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
             for change in _changes(amounts, forget, until):
@@ -108,10 +161,14 @@ class DynamoCounters:
             self._client().update_item(TableName=name, Key=_key(unit), **change)
 
     def _client(self) -> Any:
-        return self._aws.client("dynamodb", retrying=False, within=_OFFLINE if self._aws.offline else _WITHIN)
+        return self._aws.client(
+            "dynamodb", retrying=False, within=_OFFLINE if self._aws.offline else _WITHIN
+        )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Of what is transient, where it was told at once: counted twice is allowed, not counted is not."""
+        """Of what is transient, where it was told at once: counted twice is allowed, not counted is
+        not.
+        """
         began, patience = time.monotonic(), _OFFLINE if self._aws.offline else _PATIENCE
         for pause in _PAUSES:
             try:
@@ -131,7 +188,9 @@ def remove(aws: Aws, endpoint: str) -> None:
 
 
 def tables(aws: Aws) -> list[tuple[str, str]]:
-    """(endpoint, ARN) of this project's tables, by their names and tags: tagging's own list may lag."""
+    """(endpoint, ARN) of this project's tables, by their names and tags: tagging's own list may
+    lag.
+    """
     client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
     with aws.reading("ListTables", start):
         pages = client.get_paginator("list_tables").paginate()
@@ -141,13 +200,24 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
 
 def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
     table = client.describe_table(TableName=name)["Table"]
-    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]}
-    ours = tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.KIND_TAG) == KIND and table["TableStatus"] != "DELETING"
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in client.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
+    }
+    ours = (
+        tags.get(names.PROJECT_TAG) == aws.project
+        and tags.get(names.KIND_TAG) == KIND
+        and table["TableStatus"] != "DELETING"
+    )
     return (tags[names.NAME_TAG], table["TableArn"]) if ours else None
 
 
-def _changes(amounts: Mapping[str, int], forget: Collection[str], until: datetime) -> Iterator[dict[str, Any]]:
-    """One call, where an answer counts few names: the additions first, so that the first has them all."""
+def _changes(
+    amounts: Mapping[str, int], forget: Collection[str], until: datetime
+) -> Iterator[dict[str, Any]]:
+    """One call, where an answer counts few names: the additions first, so that the first has them
+    all.
+    """
     every = [*amounts.items(), *((name, None) for name in forget if name not in amounts)]
     for start in range(0, max(len(every), 1), _MOST):
         yield _change(every[start : start + _MOST], until)
@@ -155,14 +225,26 @@ def _changes(amounts: Mapping[str, int], forget: Collection[str], until: datetim
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
     """`part`: names, and what is added to each; None: it is to go."""
-    values = {amount: f":{number}" for number, amount in enumerate(dict.fromkeys(amount for _, amount in part if amount is not None))}
+    values = {
+        amount: f":{number}"
+        for number, amount in enumerate(
+            dict.fromkeys(amount for _, amount in part if amount is not None)
+        )
+    }
     added = [f"#{at} {values[amount]}" for at, (_, amount) in enumerate(part) if amount is not None]
     removed = [f"#{at}" for at, (_, amount) in enumerate(part) if amount is None]
-    clauses = ["SET #until = :until", f"ADD {', '.join(added)}" if added else "", f"REMOVE {', '.join(removed)}" if removed else ""]
+    clauses = [
+        "SET #until = :until",
+        f"ADD {', '.join(added)}" if added else "",
+        f"REMOVE {', '.join(removed)}" if removed else "",
+    ]
     numbers = {place: {"N": str(amount)} for amount, place in values.items()}
     return {
         "UpdateExpression": " ".join(filter(None, clauses)),
-        "ExpressionAttributeNames": {"#until": _UNTIL, **{f"#{at}": f"{_NUMBER}{name}" for at, (name, _) in enumerate(part)}},
+        "ExpressionAttributeNames": {
+            "#until": _UNTIL,
+            **{f"#{at}": f"{_NUMBER}{name}" for at, (name, _) in enumerate(part)},
+        },
         "ExpressionAttributeValues": {":until": {"N": str(int(until.timestamp()) + 1)}, **numbers},
     }
 

@@ -1,4 +1,7 @@
-"""What was looked for when there are no AWS credentials: environment, profile, SSO session. Read from files; nothing is called."""
+"""What was looked for when there are no AWS credentials: environment, profile, SSO session.
+
+Read from files; nothing is called.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,14 @@ import msgspec
 from ...errors import Denied, IsthmusError
 
 _CACHE = Path(".aws") / "sso" / "cache"  # below the home folder, where the AWS CLI keeps its logins
-_KEYS = ("aws_access_key_id", "credential_process", "role_arn", "web_identity_token_file", "sso_session", "sso_start_url")
+_KEYS = (
+    "aws_access_key_id",
+    "credential_process",
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+)
 
 
 class Sso(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +38,9 @@ class Sso(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def explained(target: str) -> Iterator[None]:
-    """Botocore's ways of saying that there are no credentials, as one Denied that says what was looked for."""
+    """Botocore's ways of saying that there are no credentials, as one Denied that says what was
+    looked for.
+    """
     from botocore import exceptions as aws
 
     try:
@@ -42,17 +54,28 @@ def explained(target: str) -> Iterator[None]:
     ) as error:
         raise none(target, why=str(error)) from error
     except (aws.SSOError, aws.TokenRetrievalError) as error:  # a login that has run out
-        asked = isinstance(error, aws.TokenRetrievalError)  # of AWS's login service, to make the login last longer
+        asked = isinstance(
+            error, aws.TokenRetrievalError
+        )  # of AWS's login service, to make the login last longer
         raise none(target, why=str(error), called=asked) from error
 
 
-def none(target: str, *, why: str = "", called: bool = False, now: datetime | None = None) -> IsthmusError:
+def none(
+    target: str, *, why: str = "", called: bool = False, now: datetime | None = None
+) -> IsthmusError:
     """The error: what was looked for, what to do, and that nothing was called."""
     config = _config()
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
     sso = session_of(config, name, Path.home() / _CACHE)
-    sources = f"environment {environment(os.environ)}; profile {name} {profile(config, name)}; SSO session {_login(sso, now)}"
-    login = f"aws sso login --sso-session {sso.name}" if sso else "aws configure sso, or set AWS_PROFILE"
+    sources = (
+        f"environment {environment(os.environ)}; profile {name} {profile(config, name)}; SSO "
+        f"session {_login(sso, now)}"
+    )
+    login = (
+        f"aws sso login --sso-session {sso.name}"
+        if sso
+        else "aws configure sso, or set AWS_PROFILE"
+    )
     denied = Denied(
         f"no AWS credentials: {sources}",
         remedy=f"{login}       or, with no account: isthmus plan --target {target} --offline"
@@ -102,18 +125,28 @@ def _login(sso: Sso | None, now: datetime | None) -> str:
     if sso.expires is None:
         return f'"{sso.name}" not logged in'
     left = sso.expires - (now or datetime.now(UTC))
-    return f'"{sso.name}" in force, but no profile uses it' if left > timedelta(0) else f'"{sso.name}" expired {_ago(-left)}'
+    return (
+        f'"{sso.name}" in force, but no profile uses it'
+        if left > timedelta(0)
+        else f'"{sso.name}" expired {_ago(-left)}'
+    )
 
 
 def _ago(passed: timedelta) -> str:
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+    for unit, length in (
+        ("day", timedelta(days=1)),
+        ("hour", timedelta(hours=1)),
+        ("minute", timedelta(minutes=1)),
+    ):
         if (count := passed // length) >= 1:
             return f"{count} {unit}{'s' if count != 1 else ''} ago"
     return "just now"
 
 
 def _config() -> Mapping[str, Any]:
-    """~/.aws/config and ~/.aws/credentials as botocore reads them; nothing when they cannot be read."""
+    """~/.aws/config and ~/.aws/credentials as botocore reads them; nothing when they cannot be
+    read.
+    """
     import botocore.session
     from botocore.exceptions import BotoCoreError
 

@@ -49,12 +49,18 @@ class _S3Objects:
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
         except NotFound:
             return None
-        return Seen(token=_bare(reply["ETag"]), nonce=reply.get("Metadata", {}).get("nonce", ""), tombstone=reply.get("ContentLength") == 0)
+        return Seen(
+            token=_bare(reply["ETag"]),
+            nonce=reply.get("Metadata", {}).get("nonce", ""),
+            tombstone=reply.get("ContentLength") == 0,
+        )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
         condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
         with translated(f"writing {key}", effect=True):
-            reply = self._aws.s3(retrying=False).put_object(**self._object(key), Body=body, Metadata={"nonce": nonce}, **condition)
+            reply = self._aws.s3(retrying=False).put_object(
+                **self._object(key), Body=body, Metadata={"nonce": nonce}, **condition
+            )
         return _bare(reply["ETag"])
 
     def remove(self, key: str, token: str) -> None:
@@ -63,8 +69,14 @@ class _S3Objects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         start = self._aws.key(self._folder, "")
-        for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=start + prefix):
-            yield from (item["Key"][len(start) :] for item in page.get("Contents", ()) if item["Size"])
+        for page in (
+            self._aws.s3()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._aws.bucket, Prefix=start + prefix)
+        ):
+            yield from (
+                item["Key"][len(start) :] for item in page.get("Contents", ()) if item["Size"]
+            )
 
     def uri(self, key: str) -> str:
         return f"s3://{self._aws.bucket}/{self._aws.key(self._folder, key)}"

@@ -1,4 +1,6 @@
-"""AWS's errors as Isthmus's: one table, most specific first. SageMaker says most things with ValidationException, so messages count too.
+"""AWS's errors as Isthmus's: one table, most specific first.
+
+SageMaker says most things with ValidationException, so messages count too.
 
 The texts are those of the documentation and of botocore's models; none was seen on an account yet.
 """
@@ -30,8 +32,18 @@ _LOGIN = "log in (`aws sso login`), or check the profile's role and account"
 
 # code (a pattern), words in the message (a pattern; "" is any), ours, remedy
 _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
-    ("ValidationException|ValidationError", r"(?i)could not find|does not exist|not found", NotFound, None),
-    ("ValidationException|ValidationError", r"(?i)already exist|cannot create already existing", AlreadyExists, None),
+    (
+        "ValidationException|ValidationError",
+        r"(?i)could not find|does not exist|not found",
+        NotFound,
+        None,
+    ),
+    (
+        "ValidationException|ValidationError",
+        r"(?i)already exist|cannot create already existing",
+        AlreadyExists,
+        None,
+    ),
     (
         "ValidationException|ValidationError",
         r"(?i)cannot update in-progress|in progress|is being|currently .*(updat|creat|delet)",
@@ -46,9 +58,19 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
         "an item has at most 400 KB: a shorter `in` of a unit's caps keeps fewer counts",
     ),
     ("ResourceInUse(Exception)?", r"(?i)already exist|under account", AlreadyExists, None),
-    ("ResourceInUse(Exception)?|ConcurrentModificationException|UpdateInProgress", "", Busy, "try again when the change has ended"),
+    (
+        "ResourceInUse(Exception)?|ConcurrentModificationException|UpdateInProgress",
+        "",
+        Busy,
+        "try again when the change has ended",
+    ),
     ("ModelNotReadyException", "", Busy, "try again in a moment"),
-    ("PreconditionFailed|412|ConditionalRequestConflict|ConditionalCheckFailedException", "", Conflict, "read it again"),
+    (
+        "PreconditionFailed|412|ConditionalRequestConflict|ConditionalCheckFailedException",
+        "",
+        Conflict,
+        "read it again",
+    ),
     ("ConflictException", r"(?i)already exist", AlreadyExists, None),
     ("ConflictException|ResourceConflictException", "", Busy, "try again in a moment"),
     (
@@ -60,14 +82,24 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
         NotFound,
         None,
     ),
-    ("AlreadyExistsException|BucketAlreadyExists|BucketAlreadyOwnedByYou|ResourceAlreadyExistsException", "", AlreadyExists, None),
+    (
+        "AlreadyExistsException|BucketAlreadyExists|BucketAlreadyOwnedByYou|ResourceAlreadyExistsException",
+        "",
+        AlreadyExists,
+        None,
+    ),
     (
         "ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClientException|InvalidAccessKeyId|SignatureDoesNotMatch",
         "",
         Denied,
         _LOGIN,
     ),
-    ("AccessDenied(Exception)?|AccessForbidden|AccountProblem|403|AllAccessDisabled|UnauthorizedOperation", "", Denied, _LOGIN),
+    (
+        "AccessDenied(Exception)?|AccessForbidden|AccountProblem|403|AllAccessDisabled|UnauthorizedOperation",
+        "",
+        Denied,
+        _LOGIN,
+    ),
     (
         "ResourceLimitExceeded|LimitExceeded(Exception)?|ServiceQuotaExceededException|EntityTooLarge",
         "",
@@ -94,12 +126,16 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
     ),
 )
 # after these the service itself cannot say whether it acted
-_UNSURE = re.compile("InternalError|InternalFailure|InternalServer(Error|Exception)|InternalServiceException|500|502|504|RequestTimeout")
+_UNSURE = re.compile(
+    "InternalError|InternalFailure|InternalServer(Error|Exception)|InternalServiceException|500|502|504|RequestTimeout"
+)
 
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """AWS's errors as ours, prefixed with what was being done. `effect`: a lost reply may hide that it happened (OutcomeUnknown).
+    """AWS's errors as ours, prefixed with what was being done.
+
+    `effect`: a lost reply may hide that it happened (OutcomeUnknown).
 
     Others pass untouched: they are our mistakes.
     """
@@ -110,13 +146,28 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
         yield
     except aws.ClientError as error:
         raise from_client(error, what, effect=effect) from error
-    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.TokenRetrievalError, aws.SSOError) as error:
+    except (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.TokenRetrievalError,
+        aws.SSOError,
+    ) as error:
         raise Denied(f"{what}: {error}", remedy=f"{_LOGIN}; with no account: --offline") from error
-    except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError) as error:
-        raise Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack") from error  # nothing was sent
-    except aws.HTTPClientError as error:  # closed or timed out after sending, or while reading the reply
+    except (
+        aws.EndpointConnectionError,
+        aws.ConnectTimeoutError,
+        aws.ProxyConnectionError,
+    ) as error:
+        raise Unavailable(
+            f"{what}: {error}", remedy="check the network, or the offline stack"
+        ) from error  # nothing was sent
+    except (
+        aws.HTTPClientError
+    ) as error:  # closed or timed out after sending, or while reading the reply
         raise _lost_reply(error, what, effect=effect) from error
-    except ResponseParserError as error:  # of a service that speaks XML; the others' pages come as errors
+    except (
+        ResponseParserError
+    ) as error:  # of a service that speaks XML; the others' pages come as errors
         raise _no_answer(error, what, effect=effect) from error
     except (aws.ParamValidationError, aws.InvalidRegionError) as error:
         raise Invalid(f"{what}: {error}") from error
@@ -124,7 +175,10 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
     if effect:
-        return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
+        return OutcomeUnknown(
+            f"{what}: the reply was lost ({error}): it may have happened",
+            remedy="look, then run it again",
+        )
     return Unavailable(f"{what}: the reply was lost ({error})", remedy="try again in a moment")
 
 
@@ -148,8 +202,12 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
     text = f"{what}: {message or code} ({error.operation_name}: {code})"
     if code == "ModelError":
         original = int(error.response.get("OriginalStatusCode") or 500)
-        return ModelError(text, status=original, body=str(error.response.get("OriginalMessage", message)))
-    if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _entry(code, message))):
+        return ModelError(
+            text, status=original, body=str(error.response.get("OriginalMessage", message))
+        )
+    if effect and (
+        _UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _entry(code, message))
+    ):
         return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
     if page:
         return Unavailable(text, remedy=_NOT_AWS)
@@ -162,7 +220,9 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
 
 
 def _html_page(status: int, code: str, response: Any) -> bool:
-    """Whether the answer was a page for people, in which botocore read no code: a server without the operation, or a proxy, says that."""
+    """Whether the answer was a page for people, in which botocore read no code: a server without
+    the operation, or a proxy, says that.
+    """
     kind = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
     return status >= 500 and code == str(status) and kind.startswith("text/html")
 

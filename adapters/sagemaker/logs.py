@@ -19,7 +19,12 @@ _GROUPS = {
     "processing-jobs": "/aws/sagemaker/ProcessingJobs",
     "training-jobs": "/aws/sagemaker/TrainingJobs",
 }
-_BACK = (15 * 60, 6 * 3600, 3 * 86_400, None)  # seconds: the last lines are looked for in ever longer pasts; None is everything
+_BACK = (
+    15 * 60,
+    6 * 3600,
+    3 * 86_400,
+    None,
+)  # seconds: the last lines are looked for in ever longer pasts; None is everything
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -31,14 +36,20 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 @final
 class CloudWatchLogs:
-    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `processing-jobs/<name>`, `training-jobs/<name>`, or its ARN."""
+    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job:
+
+    `processing-jobs/<name>`, `training-jobs/<name>`, or its ARN.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = of(target)
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it. NotFound, Invalid."""
+        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+
+        NotFound, Invalid.
+        """
         group, prefix = place(self._aws, ref)
         try:
             if after is not None:
@@ -74,7 +85,11 @@ class CloudWatchLogs:
             with self._aws.reading("FilterLogEvents", group):
                 answer = self._aws.client("logs").filter_log_events(**asked)
             # moto does not look at the prefix, and an account's answer passes anyway
-            yield from (event for event in answer["events"] if event["logStreamName"].startswith(prefix or ""))
+            yield from (
+                event
+                for event in answer["events"]
+                if event["logStreamName"].startswith(prefix or "")
+            )
             if not answer.get("nextToken"):
                 return
             asked["nextToken"] = answer["nextToken"]
@@ -90,7 +105,10 @@ def place(aws: Aws, ref: str) -> tuple[str, str | None]:
         return _GROUPS[parts[0]], f"{parts[1]}/"
     names = parts[1:] if parts[0] == "endpoints" else parts
     if len(names) not in (1, 2) or not all(names):
-        raise Invalid(f"{ref} names no log", remedy="<endpoint>/<variant>, processing-jobs/<name> or training-jobs/<name>")
+        raise Invalid(
+            f"{ref} names no log",
+            remedy="<endpoint>/<variant>, processing-jobs/<name> or training-jobs/<name>",
+        )
     prefix = f"{adoption.variant_name(aws, *names)}/" if len(names) == 2 else None
     return f"{_GROUPS['endpoints']}/{aws.endpoint_name(names[0])}", prefix
 

@@ -28,18 +28,26 @@ def job_machine(profile: Profile) -> str:
 
 
 def image(profile: Profile) -> str:
-    """The image of jobs, and of versions registered without one. Invalid when an account's profile has none."""
+    """The image of jobs, and of versions registered without one.
+
+    Invalid when an account's profile has none.
+    """
     if uri := profile.options.get("image"):
         return str(uri)
     if profile.options.get("endpoint_url"):
         return IMAGE
-    raise Invalid(f"target {profile.name} has no image", remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml")
+    raise Invalid(
+        f"target {profile.name} has no image",
+        remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml",
+    )
 
 
 def job_environment(profile: Profile, region: str) -> dict[str, str]:
-    """What a job needs before it can read run.json: the region, and offline the way to the local stack.
+    """What a job needs before it can read run.json: the region, and offline the way to the local
+    stack.
 
-    Its role gives the credentials, on an account and offline. What is here must be enough for `targets.blobs_for(run_uri)`.
+    Its role gives the credentials, on an account and offline. What is here must be enough for
+    `targets.blobs_for(run_uri)`.
     """
     environment = {"AWS_DEFAULT_REGION": region}
     if url := profile.options.get("endpoint_url"):

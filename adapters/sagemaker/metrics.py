@@ -1,4 +1,7 @@
-"""MetricSource on CloudWatch: the minutes of `AWS/SageMaker`, by endpoint and variant. A minute without a request has no data point."""
+"""MetricSource on CloudWatch: the minutes of `AWS/SageMaker`, by endpoint and variant.
+
+A minute without a request has no data point.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ _QUERIES = (
     ("p99_ms", "ModelLatency", "p99", 0.001),
 )
 _MOST_POINTS = 100_800  # of a call
-_KNOWN = timedelta(seconds=30)  # that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
+_KNOWN = timedelta(
+    seconds=30
+)  # that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
 _AGAIN = 5  # times, when CloudWatch says that it gave a part only
 _PAUSE = 1.0  # seconds before that
 
@@ -46,7 +51,8 @@ class CloudWatchMetrics:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """By variant its minutes in order, from CloudWatch's statistics and percentiles, in ms.
 
-        NotSettled: CloudWatch may not have them yet. NotFound: no such endpoint. Invalid: not whole minutes. Unavailable: it goes on giving
+        NotSettled: CloudWatch may not have them yet. NotFound: no such endpoint. Invalid: not whole
+        minutes. Unavailable: it goes on giving
         only a part.
         """
         hosting.check_window(window)
@@ -54,11 +60,14 @@ class CloudWatchMetrics:
         variants, created = self._endpoint(name, endpoint)
         if window.end + self._delay > self._target.clock():
             raise NotSettled(
-                f"the window ends at {window.end:%H:%M} UTC, and CloudWatch's minutes come up to {self._delay.total_seconds() / 60:g} late",
+                f"the window ends at {window.end:%H:%M} UTC, and CloudWatch's minutes come "
+                f"up to {self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",
             )
         span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
-        start = max(window.start, _floor(created))  # an earlier endpoint of the same name had metrics of its own
+        start = max(
+            window.start, _floor(created)
+        )  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
@@ -71,10 +80,18 @@ class CloudWatchMetrics:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
-        """Its variants, and when it was made: as the endpoints' host has just seen it, else as it is."""
+        """Its variants, and when it was made: as the endpoints' host has just seen it, else as it
+        is.
+        """
         asked, described = self._aws.described.get(name, (None, {}))
-        if asked and timedelta(0) <= self._target.clock() - asked <= _KNOWN and described.get("ProductionVariants"):
-            return [each["VariantName"] for each in described["ProductionVariants"]], described["CreationTime"]
+        if (
+            asked
+            and timedelta(0) <= self._target.clock() - asked <= _KNOWN
+            and described.get("ProductionVariants")
+        ):
+            return [each["VariantName"] for each in described["ProductionVariants"]], described[
+                "CreationTime"
+            ]
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpoint", name):
@@ -82,13 +99,19 @@ class CloudWatchMetrics:
                 listed = described.get("ProductionVariants")
                 if not listed:
                     config = described["EndpointConfigName"]
-                    listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+                    listed = client.describe_endpoint_config(EndpointConfigName=config)[
+                        "ProductionVariants"
+                    ]
         except NotFound as error:
             raise hosting.not_found(endpoint) from error
         return [each["VariantName"] for each in listed], described["CreationTime"]
 
-    def _read(self, name: str, variants: Sequence[str], start: datetime, end: datetime) -> dict[tuple[str, str], Values]:
-        """Every series of the span, whole: pages are joined, and a partial answer is asked for again."""
+    def _read(
+        self, name: str, variants: Sequence[str], start: datetime, end: datetime
+    ) -> dict[tuple[str, str], Values]:
+        """Every series of the span, whole: pages are joined, and a partial answer is asked for
+        again.
+        """
         ids: dict[str, tuple[str, str, float]] = {}
         queries: list[dict[str, Any]] = []
         for variant in variants:
@@ -100,20 +123,34 @@ class CloudWatchMetrics:
             if attempt:
                 self.sleep(_PAUSE)
             series: dict[tuple[str, str], Values] = {}
-            status: dict[str, str] = {}  # PartialData on a page that is not the last only says that there is another
+            status: dict[
+                str, str
+            ] = {}  # PartialData on a page that is not the last only says that there is another
             for result in self._pages(queries, start, end):
                 variant, field, factor = ids[result["Id"]]
                 times, values = result["Timestamps"], result["Values"]
                 series.setdefault((variant, field), {}).update(
-                    {moment.astimezone(UTC): value * factor for moment, value in zip(times, values, strict=True)}
+                    {
+                        moment.astimezone(UTC): value * factor
+                        for moment, value in zip(times, values, strict=True)
+                    }
                 )
                 status[result["Id"]] = result.get("StatusCode", "Complete")
             if set(status.values()) <= {"Complete"}:
                 return series
-        raise Unavailable(f"CloudWatch gives only a part of {name}'s metrics", remedy="try again in a minute")
+        raise Unavailable(
+            f"CloudWatch gives only a part of {name}'s metrics", remedy="try again in a minute"
+        )
 
-    def _pages(self, queries: list[dict[str, Any]], start: datetime, end: datetime) -> Iterator[dict[str, Any]]:
-        asked: dict[str, Any] = {"MetricDataQueries": queries, "StartTime": start, "EndTime": end, "ScanBy": "TimestampAscending"}
+    def _pages(
+        self, queries: list[dict[str, Any]], start: datetime, end: datetime
+    ) -> Iterator[dict[str, Any]]:
+        asked: dict[str, Any] = {
+            "MetricDataQueries": queries,
+            "StartTime": start,
+            "EndTime": end,
+            "ScanBy": "TimestampAscending",
+        }
         while True:
             with self._aws.reading("GetMetricData", f"{NAMESPACE} {start:%H:%M} .. {end:%H:%M}"):
                 answer = self._aws.client("cloudwatch").get_metric_data(**asked)
@@ -124,13 +161,23 @@ class CloudWatchMetrics:
 
 
 def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) -> dict[str, Any]:
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    dimensions = [
+        {"Name": "EndpointName", "Value": endpoint},
+        {"Name": "VariantName", "Value": variant},
+    ]
     of_metric = {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": dimensions}
-    return {"Id": name, "MetricStat": {"Metric": of_metric, "Period": _PERIOD, "Stat": statistic}, "ReturnData": True}
+    return {
+        "Id": name,
+        "MetricStat": {"Metric": of_metric, "Period": _PERIOD, "Stat": statistic},
+        "ReturnData": True,
+    }
 
 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
-    """A bucket where requests finished. Errors absent: none. A latency absent, as when no request reached the model: nan, never 0."""
+    """A bucket where requests finished.
+
+    Errors absent: none. A latency absent, as when no request reached the model: nan, never 0.
+    """
 
     def figure(field: str, minute: datetime, default: float) -> float:
         return values.get(field, {}).get(minute, default)

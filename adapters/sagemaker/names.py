@@ -1,7 +1,9 @@
 """Names and tags of what this adapter makes. Pure.
 
-Endpoints, their variants, models and pipelines take `-` for `_`; streams and feature groups keep `_`. Tables and views need no
-prefix: every project has a Glue database of its own. What carries a tag carries all three, from the creating call on.
+Endpoints, their variants, models and pipelines take `-` for `_`; streams and feature groups keep
+`_`. Tables and views need no
+prefix: every project has a Glue database of its own. What carries a tag carries all three, from the
+creating call on.
 """
 
 from __future__ import annotations
@@ -19,17 +21,25 @@ _NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:
-    """`<project>-<name>...` of endpoints, models and pipelines, whose ids refuse `_`. Reversible, as no neutral name has a `-`."""
+    """`<project>-<name>...` of endpoints, models and pipelines, whose ids refuse `_`.
+
+    Reversible, as no neutral name has a `-`.
+    """
     return "-".join(part.replace("_", "-") for part in (project, *names))
 
 
 def variant(name: str) -> str:
-    """A variant of ours as SageMaker calls it. `neutral` of project.names is the way back, also for what others named: Variant-A."""
+    """A variant of ours as SageMaker calls it.
+
+    `neutral` of project.names is the way back, also for what others named: Variant-A.
+    """
     return name.replace("_", "-")
 
 
 def underscored(project: str, name: str) -> str:
-    """`<project>-<name>` of streams and feature groups, which keep `_`: the first `-` ends the project."""
+    """`<project>-<name>` of streams and feature groups, which keep `_`: the first `-` ends the
+    project.
+    """
     return f"{project}-{name}"
 
 
@@ -40,7 +50,10 @@ def database(project: str) -> str:
 
 def check(what: str, name: str) -> None:
     if not _NEUTRAL.fullmatch(name):
-        raise Invalid(f"{name!r} is not a {what} name", remedy="small letters, digits and single underscores, a letter first")
+        raise Invalid(
+            f"{name!r} is not a {what} name",
+            remedy="small letters, digits and single underscores, a letter first",
+        )
 
 
 def tags(project: str, kind: str, name: str) -> list[dict[str, str]]:

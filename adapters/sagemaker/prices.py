@@ -1,7 +1,10 @@
-"""What an endpoint's instances cost an hour, and what Athena reads: by AWS's list in the user's cache (price_list.py), else by a table.
+"""What an endpoint's instances cost an hour, and what Athena reads: by AWS's list in the user's
+cache (price_list.py), else by a table.
 
-The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the regions and instances on
-which independent copies of AWS's list agree; `TABLE` says how old they are. A price that is in neither is unknown, never a guess.
+The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken
+down for the regions and instances on
+which independent copies of AWS's list agree; `TABLE` says how old they are. A price that is in
+neither is unknown, never a guess.
 """
 
 from __future__ import annotations
@@ -43,10 +46,15 @@ _TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "
 
 
 # USD a TB of "SQL queries": of aws.amazon.com/athena/pricing, by the same rule
-_SCANNED: Mapping[str, Decimal] = {"us-east-1": Decimal(5), "us-east-2": Decimal(5), "us-west-2": Decimal(5)}
+_SCANNED: Mapping[str, Decimal] = {
+    "us-east-1": Decimal(5),
+    "us-east-2": Decimal(5),
+    "us-west-2": Decimal(5),
+}
 
 
-# USD a million requests to on-demand tables, a write of 1 KB, a consistent read of 4 KB: aws.amazon.com/dynamodb/pricing, by the same rule
+# USD a million requests to on-demand tables, a write of 1 KB, a consistent read of 4 KB:
+# aws.amazon.com/dynamodb/pricing, by the same rule
 _WRITES: Mapping[str, str] = {"us-east-1": "0.625", "us-east-2": "0.625", "us-west-2": "0.625"}
 _READS: Mapping[str, str] = {"us-east-1": "0.125", "us-east-2": "0.125", "us-west-2": "0.125"}
 
@@ -59,7 +67,9 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of(profile: Profile, region: str | None = None) -> PriceList:
-    """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the shipped table."""
+    """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the
+    shipped table.
+    """
     region = region or str(profile.options.get("region", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
     table = {machine: Decimal(price) for machine, price in _TABLE.get(region, {}).items()}
@@ -99,11 +109,16 @@ def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown. Less than 10 MB of a query count as 10 MB."""
+    """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown.
+
+    Less than 10 MB of a query count as 10 MB.
+    """
     return of(profile).scanned
 
 
 def counting(profile: Profile) -> Decimal | None:
-    """USD a million answers whose counts are read and added to, while a unit's item has 1 KB; each further one costs a write more."""
+    """USD a million answers whose counts are read and added to, while a unit's item has 1 KB; each
+    further one costs a write more.
+    """
     region = str(profile.options.get("region", ""))
     return Decimal(_WRITES[region]) + Decimal(_READS[region]) if region in _WRITES else None

@@ -1,4 +1,6 @@
-"""One boto3 Session per Target, its two kinds of clients, the pinned account, and the one way in which an effect happens."""
+"""One boto3 Session per Target, its two kinds of clients, the pinned account, and the one way in
+which an effect happens.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from ..common.sessions import one_for_each
 from . import backend, credentials, names, record_answers
 from .errors import translated
 
-CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+# seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+CONTROL = 15
 _ANSWER = 80  # seconds: an endpoint has 60 to answer
 OFFLINE = "offline"  # both halves of the credentials where nobody looks at them
 _OFFLINE_REGION = "us-east-1"
@@ -51,7 +54,10 @@ class Aws:
         with credentials.explained(target.name), translated("opening a session"):
             self.boto3 = _session(self.endpoint_url, options.get("region"))
         if self.boto3.region_name is None:
-            raise Invalid(f"target {target.name} has no region", remedy="set `region:` in profiles.yaml, or AWS_DEFAULT_REGION")
+            raise Invalid(
+                f"target {target.name} has no region",
+                remedy="set `region:` in profiles.yaml, or AWS_DEFAULT_REGION",
+            )
         self.region: str = self.boto3.region_name
 
     @property
@@ -65,12 +71,24 @@ class Aws:
             return str(role)
         if self.offline:
             return f"arn:aws:iam::{_OFFLINE_ACCOUNT}:role/{OFFLINE}"
-        raise Invalid(f"target {self.profile.name} has no role", remedy="set `role:` in profiles.yaml: what jobs and Firehose act as")
+        raise Invalid(
+            f"target {self.profile.name} has no role",
+            remedy="set `role:` in profiles.yaml: what jobs and Firehose act as",
+        )
 
-    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER, region: str | None = None) -> Any:
-        """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads.
+    def client(
+        self,
+        service: str,
+        *,
+        retrying: bool = True,
+        within: int = _ANSWER,
+        region: str | None = None,
+    ) -> Any:
+        """For reads and idempotent writes; `retrying=False`: for conditional writes and
+        invocations. Made once, for all threads.
 
-        `within`: seconds after which an attempt is given up, connecting included; `region`: another one than the target's.
+        `within`: seconds after which an attempt is given up, connecting included; `region`: another
+        one than the target's.
         """
         if not self._admitted and service != "sts":
             self.admit()
@@ -85,7 +103,10 @@ class Aws:
             return client
 
     def close(self) -> None:
-        """Close the clients' connections, which would be open until memory is tidied. A client that is asked once more connects anew."""
+        """Close the clients' connections, which would be open until memory is tidied.
+
+        A client that is asked once more connects anew.
+        """
         with self._lock:
             clients = list(self._clients.values())
         for client in clients:
@@ -93,20 +114,31 @@ class Aws:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """An effect: only in the pinned account, in the call log, errors translated (a lost reply is OutcomeUnknown)."""
+        """An effect: only in the pinned account, in the call log, errors translated (a lost reply
+        is OutcomeUnknown).
+        """
         if not self.calls.dry_run:
             self.pin()
-        with self.calls.mutating(operation, resource), translated(f"{operation} {resource}", effect=True):
+        with (
+            self.calls.mutating(operation, resource),
+            translated(f"{operation} {resource}", effect=True),
+        ):
             yield
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
         self.calls.reading(operation, resource)
-        with spans.span(operation, kind="CLIENT", resource=resource), translated(f"{operation} {resource}"):
+        with (
+            spans.span(operation, kind="CLIENT", resource=resource),
+            translated(f"{operation} {resource}"),
+        ):
             yield
 
     def admit(self) -> None:
-        """Before the first call of all: Denied when there are no credentials (nothing is called then), or another account's."""
+        """Before the first call of all:
+
+        Denied when there are no credentials (nothing is called then), or another account's.
+        """
         if not self.offline:
             with credentials.explained(self.profile.name):
                 login = self.boto3.get_credentials()
@@ -124,27 +156,42 @@ class Aws:
         return self._account
 
     def pin(self) -> None:
-        """Denied unless the credentials are of the profile's account. The local stack has one account, which stands for any."""
+        """Denied unless the credentials are of the profile's account.
+
+        The local stack has one account, which stands for any.
+        """
         if self._expected is None or self.offline:
             return
         if (account := self.account()) != self._expected:
             raise Denied(
-                f"the credentials are of account {account}, and target {self.profile.name} is pinned to {self._expected}",
-                remedy="use the other account's credentials (AWS_PROFILE), or change `account:` in profiles.yaml",
+                f"the credentials are of account {account}, and target {self.profile.name} "
+                f"is pinned to {self._expected}",
+                remedy="use the other account's credentials (AWS_PROFILE), or change `account:` in "
+                "profiles.yaml",
             )
 
     def s3(self, *, retrying: bool = True) -> Any:
-        """An S3 client. On the local stack, which starts empty, the profile's bucket is made first."""
+        """An S3 client.
+
+        On the local stack, which starts empty, the profile's bucket is made first.
+        """
         client = self.client("s3", retrying=retrying)
         if self.offline and not self._bucket_made:
             from botocore.exceptions import ClientError
 
             with translated(f"making bucket {self.bucket}"):
                 try:
-                    where = {} if self.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+                    where = (
+                        {}
+                        if self.region == "us-east-1"
+                        else {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+                    )
                     client.create_bucket(Bucket=self.bucket, **where)
                 except ClientError as error:
-                    if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                    if error.response["Error"]["Code"] not in {
+                        "BucketAlreadyOwnedByYou",
+                        "BucketAlreadyExists",
+                    }:
                         raise
             self._bucket_made = True
         return client
@@ -165,16 +212,31 @@ of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """What the first line of every command says of a target: account, region, bucket; offline, also what answers instead of our stack."""
+    """What the first line of every command says of a target: account, region, bucket; offline, also
+    what answers instead of our stack.
+    """
     aws = of(target)
     aws.admit()
-    account = aws.profile.options.get("account") or (_OFFLINE_ACCOUNT if aws.offline else aws.account())
-    line = f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
-    return "   ".join(filter(None, (line, backend.description(str(aws.endpoint_url), aws.client) if aws.offline else "")))
+    account = aws.profile.options.get("account") or (
+        _OFFLINE_ACCOUNT if aws.offline else aws.account()
+    )
+    line = (
+        f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   "
+        f"{aws.profile.options['bucket']}"
+    )
+    return "   ".join(
+        filter(
+            None,
+            (line, backend.description(str(aws.endpoint_url), aws.client) if aws.offline else ""),
+        )
+    )
 
 
 def native(target: Target) -> Any:
-    """`target.native`: the boto3 Session. Its clients go where the target's go, the local stack included."""
+    """`target.native`: the boto3 Session.
+
+    Its clients go where the target's go, the local stack included.
+    """
     return of(target).boto3
 
 
@@ -182,7 +244,10 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
     """`s3://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
     text = str(bucket or "")
     if not text.startswith("s3://") or not text[5:].strip("/"):
-        raise Invalid(f"target {target}: its bucket is {text!r}", remedy="set `bucket: s3://name` in profiles.yaml")
+        raise Invalid(
+            f"target {target}: its bucket is {text!r}",
+            remedy="set `bucket: s3://name` in profiles.yaml",
+        )
     name, _, prefix = text[5:].strip("/").partition("/")
     return name, f"{prefix}/{project}" if prefix else project
 
@@ -203,12 +268,22 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
 
 
 def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
-    """A job's own, which the local stack gave it: what a job does is its role's doing. Else the stack's, else those of the environment that
+    """A job's own, which the local stack gave it: what a job does is its role's doing.
+
+    Else the stack's, else those of the environment that
     leads there. Another server takes any.
     """
-    here = os.environ if os.environ.get("AWS_ENDPOINT_URL") == endpoint_url and os.environ.get("AWS_SECRET_ACCESS_KEY") else {}
+    here = (
+        os.environ
+        if os.environ.get("AWS_ENDPOINT_URL") == endpoint_url
+        and os.environ.get("AWS_SECRET_ACCESS_KEY")
+        else {}
+    )
     if not here.get("ISTHMUS_STACK_ROLE") and (pair := control.keys(endpoint_url).get("pair")):
-        return {"aws_access_key_id": pair["access_key"], "aws_secret_access_key": pair["secret_key"]}
+        return {
+            "aws_access_key_id": pair["access_key"],
+            "aws_secret_access_key": pair["secret_key"],
+        }
     return {
         "aws_access_key_id": here.get("AWS_ACCESS_KEY_ID", OFFLINE),
         "aws_secret_access_key": here.get("AWS_SECRET_ACCESS_KEY", OFFLINE),
@@ -228,7 +303,9 @@ def _session(stack: str | None, region: str | None) -> Any:
     led = partial(_address, stack=stack)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
-        """Every client goes to the local stack, those that a library makes of this session included, by AWS's own address, too."""
+        """Every client goes to the local stack, those that a library makes of this session
+        included, by AWS's own address, too.
+        """
 
         def client(self, *args: Any, **more: Any) -> Any:
             return super().client(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
@@ -236,7 +313,9 @@ def _session(stack: str | None, region: str | None) -> Any:
         def resource(self, *args: Any, **more: Any) -> Any:
             return super().resource(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
-    return Offline(botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(stack))
+    return Offline(
+        botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(stack)
+    )
 
 
 def _address(asked: str | None, stack: str) -> str:

@@ -1,6 +1,7 @@
 """The neutral subset in Athena's words (engine version 3, which follows Trino). Pure; no SDK.
 
-Nobody has run these texts on an account yet (`known: docs`). Where the documents leave a doubt, the older or plainer form is written:
+Nobody has run these texts on an account yet (`known: docs`). Where the documents leave a doubt, the
+older or plainer form is written:
 windows inline, `a || b`, casts instead of implicit types.
 """
 
@@ -20,7 +21,16 @@ from ...feature_store.sql import Rendered, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, parse_timestamp, unit_of
 from ...times import utc_milliseconds
-from ..common.allow_list import Form, generate, nodes_of, refuse, rewrite, rounded_decimals, unlisted_nodes, write_windows_out
+from ..common.allow_list import (
+    Form,
+    generate,
+    nodes_of,
+    refuse,
+    rewrite,
+    rounded_decimals,
+    unlisted_nodes,
+    write_windows_out,
+)
 
 _ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
 _TRINO = "https://trino.io/docs/current"
@@ -33,12 +43,26 @@ _AGGREGATE = f"{_TRINO}/functions/aggregate.html"
 _COMPARISON = f"{_TRINO}/functions/comparison.html"
 
 FORMS = (
-    Form(nodes=(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Star), rendering="as written", page=_SELECT),
-    Form(nodes=(exp.Table, exp.TableAlias, exp.Subquery, exp.Alias, exp.Column, exp.Identifier), rendering="as written", page=_SELECT),
-    Form(nodes=(exp.With, exp.CTE, exp.Union, exp.Limit, exp.Exists, exp.In), rendering="as written", page=_SELECT),
+    Form(
+        nodes=(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Star),
+        rendering="as written",
+        page=_SELECT,
+    ),
+    Form(
+        nodes=(exp.Table, exp.TableAlias, exp.Subquery, exp.Alias, exp.Column, exp.Identifier),
+        rendering="as written",
+        page=_SELECT,
+    ),
+    Form(
+        nodes=(exp.With, exp.CTE, exp.Union, exp.Limit, exp.Exists, exp.In),
+        rendering="as written",
+        page=_SELECT,
+    ),
     Form(nodes=(exp.Join,), rendering="JOIN, LEFT JOIN, CROSS JOIN", page=_SELECT),
     Form(
-        nodes=(exp.Order, exp.Ordered), rendering="nulls last by default in both directions, as in DuckDB", page=f"{_TRINO}/sql/select.html"
+        nodes=(exp.Order, exp.Ordered),
+        rendering="nulls last by default in both directions, as in DuckDB",
+        page=f"{_TRINO}/sql/select.html",
     ),
     Form(
         nodes=(exp.Window, exp.WindowSpec),
@@ -50,24 +74,92 @@ FORMS = (
         rendering="1.5 as 1.5E0: a DOUBLE, not a DECIMAL; refused where that decides",
         page=f"{_TRINO}/language/types.html",
     ),
-    Form(nodes=(exp.Boolean, exp.Null, exp.Paren, exp.Var), rendering="as written", page=f"{_TRINO}/language/types.html"),
-    Form(nodes=(exp.Placeholder,), rendering="a typed literal, put in by `bind`", page=f"{_ATHENA}/querying-with-prepared-statements.html"),
-    Form(nodes=(exp.And, exp.Or, exp.Not), rendering="as written", page=f"{_TRINO}/functions/logical.html"),
-    Form(nodes=(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), rendering="as written", page=_COMPARISON),
-    Form(nodes=(exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like), rendering="as written", page=_COMPARISON),
+    Form(
+        nodes=(exp.Boolean, exp.Null, exp.Paren, exp.Var),
+        rendering="as written",
+        page=f"{_TRINO}/language/types.html",
+    ),
+    Form(
+        nodes=(exp.Placeholder,),
+        rendering="a typed literal, put in by `bind`",
+        page=f"{_ATHENA}/querying-with-prepared-statements.html",
+    ),
+    Form(
+        nodes=(exp.And, exp.Or, exp.Not),
+        rendering="as written",
+        page=f"{_TRINO}/functions/logical.html",
+    ),
+    Form(
+        nodes=(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between),
+        rendering="as written",
+        page=_COMPARISON,
+    ),
+    Form(
+        nodes=(exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like),
+        rendering="as written",
+        page=_COMPARISON,
+    ),
     Form(nodes=(exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Neg), rendering="as written", page=_MATH),
-    Form(nodes=(exp.Div,), rendering="CAST(a AS DOUBLE) / b: on whole numbers Athena's / drops the fraction", page=_MATH),
+    Form(
+        nodes=(exp.Div,),
+        rendering="CAST(a AS DOUBLE) / b: on whole numbers Athena's / drops the fraction",
+        page=_MATH,
+    ),
     Form(nodes=(exp.DPipe,), rendering="a || b", page=_STRING),
-    Form(nodes=(exp.Case, exp.If, exp.Coalesce, exp.Nullif), rendering="as written", page=f"{_TRINO}/functions/conditional.html"),
-    Form(nodes=(exp.Cast, exp.DataType), rendering="BOOLEAN, BIGINT, DOUBLE, VARCHAR, TIMESTAMP", page=f"{_ATHENA}/data-types.html"),
-    Form(nodes=(exp.Interval,), rendering="INTERVAL '7' DAY; weeks as days", page=f"{_TRINO}/language/types.html"),
-    Form(nodes=(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg), rendering="as written", page=_AGGREGATE),
-    Form(nodes=(exp.Stddev, exp.StddevSamp, exp.Variance), rendering="of the sample", page=_AGGREGATE),
-    Form(nodes=(exp.RowNumber, exp.Rank, exp.DenseRank, exp.Lag, exp.Lead), rendering="as written, without a frame", page=_WINDOW),
+    Form(
+        nodes=(exp.Case, exp.If, exp.Coalesce, exp.Nullif),
+        rendering="as written",
+        page=f"{_TRINO}/functions/conditional.html",
+    ),
+    Form(
+        nodes=(exp.Cast, exp.DataType),
+        rendering="BOOLEAN, BIGINT, DOUBLE, VARCHAR, TIMESTAMP",
+        page=f"{_ATHENA}/data-types.html",
+    ),
+    Form(
+        nodes=(exp.Interval,),
+        rendering="INTERVAL '7' DAY; weeks as days",
+        page=f"{_TRINO}/language/types.html",
+    ),
+    Form(
+        nodes=(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg),
+        rendering="as written",
+        page=_AGGREGATE,
+    ),
+    Form(
+        nodes=(exp.Stddev, exp.StddevSamp, exp.Variance), rendering="of the sample", page=_AGGREGATE
+    ),
+    Form(
+        nodes=(exp.RowNumber, exp.Rank, exp.DenseRank, exp.Lag, exp.Lead),
+        rendering="as written, without a frame",
+        page=_WINDOW,
+    ),
     Form(nodes=(exp.FirstValue, exp.LastValue), rendering="as written", page=_WINDOW),
-    Form(nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil, exp.Round, exp.Ln, exp.Exp, exp.Sqrt, exp.Pow), rendering="as written", page=_MATH),
-    Form(nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith), rendering="as written", page=_STRING),
-    Form(nodes=(exp.TimestampTrunc, exp.Extract), rendering="date_trunc('DAY', t); EXTRACT(HOUR FROM t)", page=_TIME),
+    Form(
+        nodes=(
+            exp.Abs,
+            exp.Sign,
+            exp.Floor,
+            exp.Ceil,
+            exp.Round,
+            exp.Ln,
+            exp.Exp,
+            exp.Sqrt,
+            exp.Pow,
+        ),
+        rendering="as written",
+        page=_MATH,
+    ),
+    Form(
+        nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith),
+        rendering="as written",
+        page=_STRING,
+    ),
+    Form(
+        nodes=(exp.TimestampTrunc, exp.Extract),
+        rendering="date_trunc('DAY', t); EXTRACT(HOUR FROM t)",
+        page=_TIME,
+    ),
     Form(nodes=(exp.DateDiff,), rendering="DATE_DIFF('millisecond', a, b)", page=_TIME),
 )
 _ALLOWED = nodes_of(FORMS)
@@ -75,7 +167,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """What Athena cannot say as DuckDB does: first what no target can, else what is missing from the list above or rounds otherwise."""
+    """What Athena cannot say as DuckDB does: first what no target can, else what is missing from
+    the list above or rounds otherwise.
+    """
     if neutral := check_neutral(sql):
         return neutral
     tree = parse(sql)
@@ -91,16 +185,21 @@ def render(sql: str) -> Rendered:
 
 
 def bind(sql: str, params: Params) -> str:
-    """The same neutral SQL with typed literals for its `$name`s, as Athena's own parameters are untyped text. Then `render` it.
+    """The same neutral SQL with typed literals for its `$name`s, as Athena's own parameters are
+    untyped text. Then `render` it.
 
-    Takes bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) and None. Invalid for another type, a name without a
+    Takes bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) and None. Invalid
+    for another type, a name without a
     value, or a value without a name.
     """
     tree = parse(sql)
     names = {placeholder.name for placeholder in tree.find_all(exp.Placeholder)}
     if names != set(params):
         wrong = ", ".join(sorted(names ^ set(params)))
-        raise Invalid(f"parameters do not fit the query: {wrong}", remedy="give a value for each $name, and no other")
+        raise Invalid(
+            f"parameters do not fit the query: {wrong}",
+            remedy="give a value for each $name, and no other",
+        )
     for placeholder in list(tree.find_all(exp.Placeholder)):
         placeholder.replace(_literal(placeholder.name, params[placeholder.name]))
     return tree.sql("duckdb", copy=False)
@@ -112,9 +211,17 @@ def _literal(name: str, value: object) -> exp.Expr:
     if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
         return exp.convert(value)
     if isinstance(value, datetime):
-        moment = utc_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC)).replace(tzinfo=None)
-        return exp.cast(exp.Literal.string(moment.isoformat(sep=" ", timespec="milliseconds")), exp.DType.TIMESTAMPNTZ)
-    raise Invalid(f"parameter {name} is {value!r}", remedy="a parameter is a bool, int, finite float, str, datetime or None")
+        moment = utc_milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC)).replace(
+            tzinfo=None
+        )
+        return exp.cast(
+            exp.Literal.string(moment.isoformat(sep=" ", timespec="milliseconds")),
+            exp.DType.TIMESTAMPNTZ,
+        )
+    raise Invalid(
+        f"parameter {name} is {value!r}",
+        remedy="a parameter is a bool, int, finite float, str, datetime or None",
+    )
 
 
 def _say(node: exp.Expr) -> exp.Expr:
@@ -130,20 +237,29 @@ def _number(node: exp.Expr) -> exp.Expr:
 
 def _interval(node: exp.Expr) -> exp.Expr:
     unit = unit_of(node)
-    amount, unit = (7 * int(node.this.name), "DAY") if unit == "WEEK" else (int(node.this.name), unit)
+    amount, unit = (
+        (7 * int(node.this.name), "DAY") if unit == "WEEK" else (int(node.this.name), unit)
+    )
     return exp.Interval(this=exp.Literal.string(str(amount)), unit=exp.var(unit))
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
     kind = CASTS[node.args["to"].this]
-    moment = parse_timestamp(node.this.name) if kind == "timestamp" and isinstance(node.this, exp.Literal) else None
+    moment = (
+        parse_timestamp(node.this.name)
+        if kind == "timestamp" and isinstance(node.this, exp.Literal)
+        else None
+    )
     if moment is not None:
         return exp.var(f"TIMESTAMP '{moment.isoformat(sep=' ', timespec='milliseconds')}'")
     return exp.cast(node.this, exp.DType.BIGINT) if kind == "int64" else node
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
-    return exp.Anonymous(this="DATE_DIFF", expressions=[exp.Literal.string("millisecond"), node.args["expression"], node.this])
+    return exp.Anonymous(
+        this="DATE_DIFF",
+        expressions=[exp.Literal.string("millisecond"), node.args["expression"], node.this],
+    )
 
 
 _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
@@ -151,6 +267,8 @@ _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Interval: _interval,
     exp.Cast: _cast,
     exp.DateDiff: _difference,
-    exp.DPipe: lambda node: exp.DPipe(this=node.this, expression=node.args["expression"], safe=False),  # safe: with casts around it
+    exp.DPipe: lambda node: exp.DPipe(
+        this=node.this, expression=node.args["expression"], safe=False
+    ),  # safe: with casts around it
     exp.Placeholder: lambda node: exp.var(f"${node.name}"),
 }

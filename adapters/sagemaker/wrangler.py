@@ -1,4 +1,7 @@
-"""awswrangler with a project's session and database where a call leaves them out. Nothing else of it is changed."""
+"""awswrangler with a project's session and database where a call leaves them out.
+
+Nothing else of it is changed.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,29 @@ from inspect import Signature, isfunction, ismodule, signature
 from types import ModuleType
 from typing import Any, final
 
-_GLUE = {"awswrangler.athena", "awswrangler.catalog", "awswrangler.data_quality", "awswrangler.s3"}  # whose `database` is Glue's
+_GLUE = {
+    "awswrangler.athena",
+    "awswrangler.catalog",
+    "awswrangler.data_quality",
+    "awswrangler.s3",
+}  # whose `database` is Glue's
 _OF_GLUE = ("database", "s3_output", "workgroup")
 
 
 @final
 class Bound:
-    """A module of awswrangler. Its modules are bound, too; classes and settings are awswrangler's own."""
+    """A module of awswrangler.
+
+    Its modules are bound, too; classes and settings are awswrangler's own.
+    """
 
     def __init__(self, module: ModuleType, defaults: Mapping[str, object]) -> None:
         self._module = module
-        self._defaults = {name: value for name, value in defaults.items() if name not in _OF_GLUE or _has_glue(module.__name__)}
+        self._defaults = {
+            name: value
+            for name, value in defaults.items()
+            if name not in _OF_GLUE or _has_glue(module.__name__)
+        }
         self._all = defaults
 
     def __getattr__(self, name: str) -> Any:
@@ -35,20 +50,33 @@ def _has_glue(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in _GLUE)
 
 
-def _with_defaults(function: Callable[..., Any], defaults: Mapping[str, object]) -> Callable[..., Any]:
+def _with_defaults(
+    function: Callable[..., Any], defaults: Mapping[str, object]
+) -> Callable[..., Any]:
     its = signature(function)
     fitting = {name: value for name, value in defaults.items() if name in its.parameters}
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         passed = its.bind_partial(*args, **kwargs).arguments
-        missing = {name: value for name, value in fitting.items() if name not in passed and not _of_no_table(name, its, passed)}
+        missing = {
+            name: value
+            for name, value in fitting.items()
+            if name not in passed and not _of_no_table(name, its, passed)
+        }
         return function(*args, **kwargs, **missing)
 
     return call
 
 
 def _of_no_table(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
-    """Whether a database would need the table that this call does not name: to_parquet writes plain files without both."""
+    """Whether a database would need the table that this call does not name: to_parquet writes plain
+    files without both.
+    """
     table = its.parameters.get("table")
-    return name == "database" and table is not None and table.default is None and passed.get("table") is None
+    return (
+        name == "database"
+        and table is not None
+        and table.default is None
+        and passed.get("table") is None
+    )

@@ -1,4 +1,7 @@
-"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Firestore, Monitoring, Logging. Lazy: Google's clients come with the first port."""
+"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Firestore, Monitoring, Logging.
+
+Lazy: Google's clients come with the first port.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ ADAPTER = Adapter(
     offline=Offline(
         cloud="gcp",
         variables=("GCP_ENDPOINT_URL",),
-        needs=Packages(modules=("isthmus_stack", *_CLIENTS, "cryptography", "grpc", "httptools"), install=STACK_PACKAGE.format("gcp")),
+        needs=Packages(
+            modules=("isthmus_stack", *_CLIENTS, "cryptography", "grpc", "httptools"),
+            install=STACK_PACKAGE.format("gcp"),
+        ),
         image="isthmus",
         address=f"{__name__}.backend:address",
     ),

@@ -1,4 +1,6 @@
-"""What answers at an offline target's URL. It is asked where its gRPC door is: a profile carries both addresses."""
+"""What answers at an offline target's URL. It is asked where its gRPC door is: a profile carries
+both addresses.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,20 @@ from typing import Any
 from ...errors import Unavailable, Unsupported
 
 _SECONDS = 10.0
-_REMEDY = "for a stack of the project's own, unset the variable that names this one, and take `offline:` out of profiles.yaml"
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the door of a stack is no way to the stack itself
+_REMEDY = (
+    "for a stack of the project's own, unset the variable that names this one, and take "
+    "`offline:` out of profiles.yaml"
+)
+_direct = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # the door of a stack is no way to the stack itself
 
 
 def address(url: str) -> dict[str, str]:
-    """Where the stack at `url` takes gRPC, as a profile's options. Unsupported for a server that is not ours: none has all services."""
+    """Where the stack at `url` takes gRPC, as a profile's options.
+
+    Unsupported for a server that is not ours: none has all services.
+    """
     return {"grpc_address": str(_ask(url, "grpc_address"))}
 
 
@@ -29,6 +39,10 @@ def _ask(url: str, member: str) -> Any:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
             return json.loads(answer.read())[member]
     except (urllib.error.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise Unsupported(f"what answers at {url} is not a GCP stack of Isthmus", capability="offline", remedy=_REMEDY) from error
+        raise Unsupported(
+            f"what answers at {url} is not a GCP stack of Isthmus",
+            capability="offline",
+            remedy=_REMEDY,
+        ) from error
     except OSError as error:
         raise Unavailable(f"nothing answers at {url}: {error}", remedy=_REMEDY) from error

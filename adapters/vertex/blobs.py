@@ -1,4 +1,7 @@
-"""BlobStore in Cloud Storage. A uri is the root's uri, `/` and the object's name, letter by letter."""
+"""BlobStore in Cloud Storage.
+
+A uri is the root's uri, `/` and the object's name, letter by letter.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from ..common.transfers import arriving, side_by_side
 from .errors import translated
 from .session import Session, of, retry
 
-RESERVED = frozenset({"state"})  # what another port keeps below the root, with its own rules for writing it
+RESERVED = frozenset(
+    {"state"}
+)  # what another port keeps below the root, with its own rules for writing it
 _TEMPORARY = ".isthmus-tmp-"
 
 
@@ -55,29 +60,43 @@ class GcsBlobStore:
             for blob in list_blobs(self._session, self._session.key(below)):
                 name = blob.name[base:]
                 if name.partition("/")[0] not in RESERVED:
-                    yield BlobInfo(uri=f"{self.root}/{name}", size=blob.size, modified=utc_milliseconds(blob.updated))
+                    yield BlobInfo(
+                        uri=f"{self.root}/{name}",
+                        size=blob.size,
+                        modified=utc_milliseconds(blob.updated),
+                    )
 
     def upload(self, folder: Path, prefix: str) -> None:
         """Several files side by side, `manifest.json` last.
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._blob(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
+        where = [
+            (path, self._blob(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
+        ]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._session.mutating("storage.objects.insert", prefix):
             side_by_side(_send, [pair for pair in where if pair not in last])
             side_by_side(_send, last)
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Several objects side by side; the console's "folders" are left out. NotFound: nothing is below the prefix."""
+        """Several objects side by side; the console's "folders" are left out.
+
+        NotFound: nothing is below the prefix.
+        """
         base = prefix.rstrip("/") + "/"
-        blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # the console makes "folders" of such
+        blobs = [
+            blob for blob in self.list(base) if not blob.uri.endswith("/")
+        ]  # the console makes "folders" of such
         if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
         for blob in blobs:
             check_parts(blob.uri[len(base) :].split("/"), blob.uri, self._names)
         with self._session.reading("storage.objects.get", prefix):
-            side_by_side(_fetch, [(self._blob(blob.uri), Path(folder) / blob.uri[len(base) :]) for blob in blobs])
+            side_by_side(
+                _fetch,
+                [(self._blob(blob.uri), Path(folder) / blob.uri[len(base) :]) for blob in blobs],
+            )
 
     def delete(self, uri: str) -> None:
         """One delete; absent is success."""
@@ -92,7 +111,9 @@ class GcsBlobStore:
 def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
     """Google's Blobs below a prefix of names, in order."""
     bucket = session.blobs()
-    blobs: Iterator[Any] = session.storage.list_blobs(bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry())
+    blobs: Iterator[Any] = session.storage.list_blobs(
+        bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry()
+    )
     return blobs
 
 

@@ -1,7 +1,10 @@
-"""Counters in Firestore: a database an endpoint, and in it a document a unit whose fields are its numbers.
+"""Counters in Firestore: a database an endpoint, and in it a document a unit whose fields are its
+numbers.
 
-Firestore's databases take no labels: the name says whose one is. A document is called by its unit's digest, which is always an id that
-Firestore takes, and which spreads units that are numbered one after the other (firebase.google.com/docs/firestore/best-practices).
+Firestore's databases take no labels: the name says whose one is. A document is called by its unit's
+digest, which is always an id that
+Firestore takes, and which spreads units that are numbered one after the other
+(firebase.google.com/docs/firestore/best-practices).
 """
 
 from __future__ import annotations
@@ -38,23 +41,36 @@ class FirestoreCounters:
         self._session = of(target)
 
     def apply(self, endpoint: str) -> None:
-        """A database of its own, without indexes, then its time to live. Waits for the database. Repeatable."""
+        """A database of its own, without indexes, then its time to live.
+
+        Waits for the database. Repeatable.
+        """
         phase = self.observe(endpoint)
         if phase == "ready":
             return
         if phase is None:
             self._create(endpoint)
-        self._set(endpoint, "*", {"index_config": {"indexes": []}})  # nothing is queried, and each index would be written at each addition
-        self._set(endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}})  # last: see `observe`
+        self._set(
+            endpoint, "*", {"index_config": {"indexes": []}}
+        )  # nothing is queried, and each index would be written at each addition
+        self._set(
+            endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}}
+        )  # last: see `observe`
 
     def _create(self, endpoint: str) -> None:
         session, name = self._session, _database(self._session, endpoint)
         database = {"location_id": session.location, "type_": "FIRESTORE_NATIVE"}
-        request = {"parent": f"projects/{session.project}", "database_id": name.rpartition("/")[2], "database": database}
+        request = {
+            "parent": f"projects/{session.project}",
+            "database_id": name.rpartition("/")[2],
+            "database": database,
+        }
         with suppress(AlreadyExists):  # another process makes it, or this one did before a crash
             with session.mutating("CreateDatabase", name):
                 making = session.firestore_admin.create_database(request=request)
-            operations.wait_for_success(session, session.firestore_admin, making.operation, what=f"making {name}")
+            operations.wait_for_success(
+                session, session.firestore_admin, making.operation, what=f"making {name}"
+            )
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
@@ -64,7 +80,10 @@ class FirestoreCounters:
             self._session.firestore_admin.update_field(field={"name": name, **settings})
 
     def observe(self, endpoint: str) -> Phase | None:
-        """By the field of the time to live, which is set last: creating without it. None: no such database."""
+        """By the field of the time to live, which is set last: creating without it.
+
+        None: no such database.
+        """
         name = _field(self._session, endpoint, _UNTIL)
         try:
             with self._session.reading("GetField", name):
@@ -76,7 +95,10 @@ class FirestoreCounters:
         return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """One BatchGetDocuments, strongly consistent: numbers by name. NotFound: no `apply`. Unavailable."""
+        """One BatchGetDocuments, strongly consistent: numbers by name.
+
+        NotFound: no `apply`. Unavailable.
+        """
         from google.cloud.firestore_v1.types import BatchGetDocumentsRequest
 
         session, database = self._session, _database(self._session, endpoint)
@@ -86,8 +108,19 @@ class FirestoreCounters:
             (answer,) = _again(session, lambda: list(client.batch_get_documents(request=request)))
         return _numbers(type(answer).pb(answer).found.fields)
 
-    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """A Commit of increments and of what goes, 500 places each. NotFound: no `apply`. Unavailable."""
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
+        """A Commit of increments and of what goes, 500 places each.
+
+        NotFound: no `apply`. Unavailable.
+        """
         session, database = self._session, _database(self._session, endpoint)
         client = _client(session)
         with counters_of(endpoint), session.mutating("Commit", database):
@@ -101,7 +134,9 @@ def remove(session: Session, endpoint: str) -> None:
     with suppress(NotFound):
         with translated(f"deleting {name}", effect=True):
             deleting = session.firestore_admin.delete_database(name=name)
-        operations.wait_for_success(session, session.firestore_admin, deleting.operation, what=f"deleting {name}")
+        operations.wait_for_success(
+            session, session.firestore_admin, deleting.operation, what=f"deleting {name}"
+        )
 
 
 def databases(session: Session) -> Iterator[tuple[str, str]]:
@@ -114,12 +149,19 @@ def databases(session: Session) -> Iterator[tuple[str, str]]:
             return
         raise
     for database in answer.databases:
-        if (endpoint := names.endpoint_of(session.name, database.name.rpartition("/")[2])) is not None:
+        if (
+            endpoint := names.endpoint_of(session.name, database.name.rpartition("/")[2])
+        ) is not None:
             yield endpoint, database.name
 
 
-def _commits(database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime) -> Iterator[Any]:
-    """One, where an answer has no more than 500 places. Each names the time, and the first one what is to go."""
+def _commits(
+    database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
+) -> Iterator[Any]:
+    """One, where an answer has no more than 500 places.
+
+    Each names the time, and the first one what is to go.
+    """
     from google.cloud.firestore_v1 import types
 
     increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
@@ -141,7 +183,11 @@ def _path(name: str) -> str:
 
 
 def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
-    return {name.removeprefix(_NUMBER): value.integer_value for name, value in fields.items() if name.startswith(_NUMBER)}
+    return {
+        name.removeprefix(_NUMBER): value.integer_value
+        for name, value in fields.items()
+        if name.startswith(_NUMBER)
+    }
 
 
 def _document(database: str, unit: str) -> str:
@@ -157,11 +203,15 @@ def _database(session: Session, endpoint: str) -> str:
 
 
 def _client(session: Session) -> Any:
-    return session.client("firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN)
+    return session.client(
+        "firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN
+    )
 
 
 def _again(session: Session, call: Callable[[], T]) -> T:
-    """Of what is transient, and of too many who write one document at once: counted twice is allowed, not counted is not."""
+    """Of what is transient, and of too many who write one document at once: counted twice is
+    allowed, not counted is not.
+    """
     repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
     return repeated
 
@@ -170,7 +220,9 @@ def _again(session: Session, call: Callable[[], T]) -> T:
 def _retry(patience: float) -> Any:
     from google.api_core.retry import Retry
 
-    return Retry(predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=patience)
+    return Retry(
+        predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=patience
+    )
 
 
 def _worth_repeating(error: BaseException) -> bool:

@@ -1,4 +1,6 @@
-"""What was looked for when there are no Google credentials: environment, gcloud's login, the machine. Nothing of a project is called."""
+"""What was looked for when there are no Google credentials: environment, gcloud's login, the
+machine. Nothing of a project is called.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ _FILE = "application_default_credentials.json"
 
 
 def default(target: str) -> tuple[Any, str | None]:
-    """The Application Default Credentials, and the project that they name. Denied when there are none: what was looked for, what to do."""
+    """The Application Default Credentials, and the project that they name.
+
+    Denied when there are none: what was looked for, what to do.
+    """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
 
@@ -28,8 +33,10 @@ def default(target: str) -> tuple[Any, str | None]:
 def none(target: str, *, why: str = "") -> IsthmusError:
     """The error: what was looked for, what to do, and that nothing was called."""
     refusal = Denied(
-        f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this machine none",
-        remedy=f"gcloud auth application-default login       or, with no account: isthmus plan --target {target} --offline"
+        f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this "
+        "machine none",
+        remedy="gcloud auth application-default login       or, with no account: isthmus plan "
+        f"--target {target} --offline"
         "\nno cloud call was made",
     )
     if why:
@@ -41,7 +48,10 @@ def _environment() -> str:
     path = os.environ.get(_VARIABLE)
     if not path:
         return "none"
-    return f"{_VARIABLE} {'is not usable' if Path(path).is_file() else 'names a file that is not there'}"
+    return (
+        f"{_VARIABLE} "
+        f"{'is not usable' if Path(path).is_file() else 'names a file that is not there'}"
+    )
 
 
 def _login() -> str:

@@ -1,6 +1,9 @@
-"""Deletion of Vertex AI's own resources, and what an endpoint costs. Absent is success; Busy while something changes or uses it.
+"""Deletion of Vertex AI's own resources, and what an endpoint costs.
 
-An endpoint goes only when nothing is deployed to it, and undeploying is an operation: that is waited for.
+Absent is success; Busy while something changes or uses it.
+
+An endpoint goes only when nothing is deployed to it, and undeploying is an operation: that is
+waited for.
 """
 
 from __future__ import annotations
@@ -20,14 +23,23 @@ from .names import NAME_LABEL, dashed, endpoint_id, is_of_variant, label_filter
 from .online import store as online
 from .session import CONTROL, Session
 
-_EMPTY = timedelta(minutes=10)  # in which the replicas of an endpoint stop, or the views of a store go
+_EMPTY = timedelta(
+    minutes=10
+)  # in which the replicas of an endpoint stop, or the views of a store go
 
 
 def endpoint(session: Session, name: str) -> None:
-    """It serves nobody from the first call on. Of a sticky one the variants' endpoints go first. One that was adopted goes on as it is."""
+    """It serves nobody from the first call on.
+
+    Of a sticky one the variants' endpoints go first. One that was adopted goes on as it is.
+    """
     if adoption.release(session, name):
         return
-    there = [path for path in (*_of_variants(session, name), standing.path(session, name)) if _take_traffic(session, path)]
+    there = [
+        path
+        for path in (*_of_variants(session, name), standing.path(session, name))
+        if _take_traffic(session, path)
+    ]
     for path in there:
         _empty(session, path)
         with suppress(NotFound), translated(f"deleting {path}", effect=True):
@@ -39,7 +51,9 @@ def _take_traffic(session: Session, path: str) -> bool:
     there = _get_endpoint(session, path)
     if there is not None and there.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
-            _control(session).update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
+            _control(session).update_endpoint(
+                endpoint={"name": path}, update_mask={"paths": ["traffic_split"]}
+            )
     return there is not None
 
 
@@ -49,12 +63,23 @@ def _empty(session: Session, path: str) -> None:
     asked: set[str] = set()
 
     def empty() -> bool:
-        """One after the other, where an endpoint takes no second operation while the first one runs."""
+        """One after the other, where an endpoint takes no second operation while the first one
+        runs.
+        """
         seen = _get_endpoint(session, path)
-        for model_id in [model.id for model in seen.deployed_models if model.id not in asked] if seen is not None else []:
+        for model_id in (
+            [model.id for model in seen.deployed_models if model.id not in asked]
+            if seen is not None
+            else []
+        ):
             with suppress(Busy):
-                with suppress(NotFound), translated(f"undeploying {model_id} of {path}", effect=True):
-                    endpoints.undeploy_model(endpoint=path, deployed_model_id=model_id, traffic_split={})
+                with (
+                    suppress(NotFound),
+                    translated(f"undeploying {model_id} of {path}", effect=True),
+                ):
+                    endpoints.undeploy_model(
+                        endpoint=path, deployed_model_id=model_id, traffic_split={}
+                    )
                 asked.add(model_id)
         return seen is None or not seen.deployed_models
 
@@ -92,14 +117,21 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
     """The project's pipeline jobs, or those of one pipeline."""
     chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
     with translated("listing pipeline jobs"):
-        yield from session.pipelines.list_pipeline_jobs(request={"parent": session.parent, "filter": chosen})
+        yield from session.pipelines.list_pipeline_jobs(
+            request={"parent": session.parent, "filter": chosen}
+        )
 
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
     """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
-    there = [_get_endpoint(session, path) for path in (standing.path(session, name), *_of_variants(session, name))]
+    there = [
+        _get_endpoint(session, path)
+        for path in (standing.path(session, name), *_of_variants(session, name))
+    ]
     replicas: dict[str, int] = {}
-    for model in (model for endpoint in there if endpoint is not None for model in endpoint.deployed_models):
+    for model in (
+        model for endpoint in there if endpoint is not None for model in endpoint.deployed_models
+    ):
         resources = model.dedicated_resources
         machine = resources.machine_spec.machine_type
         replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count
@@ -107,15 +139,26 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 
 
 def _of_variants(session: Session, name: str) -> list[str]:
-    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may come late. None of one that was adopted."""
+    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may
+    come late. None of one that was adopted.
+    """
     if name in session.adopted:
         return []
     head = standing.find(session, name)
     says = deployed.intention(head).apart if head is not None else ()
-    request = {"parent": session.parent, "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}"}
+    request = {
+        "parent": session.parent,
+        "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}",
+    }
     with translated(f"listing the endpoints of {name}"):
-        listed = [item.name.rpartition("/")[2] for item in session.endpoints.list_endpoints(request=request)]
-    ids = [*(endpoint_id(session.name, name, variant) for variant in says), *filter(is_of_variant, listed)]
+        listed = [
+            item.name.rpartition("/")[2]
+            for item in session.endpoints.list_endpoints(request=request)
+        ]
+    ids = [
+        *(endpoint_id(session.name, name, variant) for variant in says),
+        *filter(is_of_variant, listed),
+    ]
     return [f"{session.parent}/endpoints/{number}" for number in dict.fromkeys(ids)]
 
 

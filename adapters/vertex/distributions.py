@@ -7,7 +7,9 @@ from typing import Any
 
 
 def percentile(distribution: Any, share: float) -> float:
-    """Between the bounds of the bucket in which it lies, in proportion, as ALIGN_PERCENTILE has it. nan: it is empty."""
+    """Between the bounds of the bucket in which it lies, in proportion, as ALIGN_PERCENTILE has it.
+    nan: it is empty.
+    """
     bounds = _bounds(distribution.bucket_options)
     left = share * distribution.count
     for place, count in enumerate(distribution.bucket_counts):
@@ -22,8 +24,13 @@ def percentile(distribution: Any, share: float) -> float:
 def _bounds(options: Any) -> list[float]:
     if "exponential_buckets" in options:
         exponential = options.exponential_buckets
-        return [exponential.scale * exponential.growth_factor**place for place in range(exponential.num_finite_buckets + 1)]
+        return [
+            exponential.scale * exponential.growth_factor**place
+            for place in range(exponential.num_finite_buckets + 1)
+        ]
     if "linear_buckets" in options:
         linear = options.linear_buckets
-        return [linear.offset + linear.width * place for place in range(linear.num_finite_buckets + 1)]
+        return [
+            linear.offset + linear.width * place for place in range(linear.num_finite_buckets + 1)
+        ]
     return list(options.explicit_buckets.bounds) or [0.0]

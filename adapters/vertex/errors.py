@@ -1,4 +1,5 @@
-"""Google's errors as Isthmus's: one table by status. gRPC, GAPIC's REST, BigQuery and Storage raise different classes for the same status.
+"""Google's errors as Isthmus's: one table by status. gRPC, GAPIC's REST, BigQuery and Storage raise
+different classes for the same status.
 
 The statuses are those of google.rpc.Code; the texts were not seen on an account yet.
 """
@@ -27,7 +28,9 @@ from ...errors import (
     Unsupported,
 )
 
-LOGIN = "log in (`gcloud auth application-default login`), or check the roles of the service account"
+LOGIN = (
+    "log in (`gcloud auth application-default login`), or check the roles of the service account"
+)
 _AGAIN = "try again in a moment"
 _LOOK = "it may have happened: look, then run it again"
 
@@ -56,8 +59,18 @@ _OF_HTTP = {
 _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
     ("PERMISSION_DENIED", r"rateLimitExceeded", Throttled, _AGAIN),  # BigQuery: 403 and this reason
     ("PERMISSION_DENIED", r"quotaExceeded", LimitExceeded, "ask Google for a higher quota"),
-    ("PERMISSION_DENIED|UNAUTHENTICATED", "", Denied, LOGIN),  # an API that is not enabled comes before the table
-    ("RESOURCE_EXHAUSTED", r"quotaExceeded|quotas? (is|are) exceeded", LimitExceeded, "ask Google for a higher quota"),
+    (
+        "PERMISSION_DENIED|UNAUTHENTICATED",
+        "",
+        Denied,
+        LOGIN,
+    ),  # an API that is not enabled comes before the table
+    (
+        "RESOURCE_EXHAUSTED",
+        r"quotaExceeded|quotas? (is|are) exceeded",
+        LimitExceeded,
+        "ask Google for a higher quota",
+    ),
     ("RESOURCE_EXHAUSTED", "", Throttled, _AGAIN),
     ("NOT_FOUND", "", NotFound, None),
     ("ALREADY_EXISTS", "", AlreadyExists, None),
@@ -69,9 +82,16 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
 # after these the service itself cannot say whether it acted
 _UNSURE = frozenset({"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"})
 _STORAGE = "google.cloud.storage.exceptions"
-_DISABLED = re.compile(r"\b(SERVICE_DISABLED|accessNotConfigured)\b|has not been used in project \S+ before or it is disabled")
-_ACTIVATION = re.compile(r"(?P<service>[a-z0-9-]+\.googleapis\.com)/overview\?project=(?P<project>[\w:.-]+)")  # in its message
-_NOT_SENT = re.compile(r"failed to connect|connection refused|name resolution|dns resolution", re.IGNORECASE)
+_DISABLED = re.compile(
+    r"\b(SERVICE_DISABLED|accessNotConfigured)\b|has not been used in project \S+ before or "
+    r"it is disabled"
+)
+_ACTIVATION = re.compile(
+    r"(?P<service>[a-z0-9-]+\.googleapis\.com)/overview\?project=(?P<project>[\w:.-]+)"
+)  # in its message
+_NOT_SENT = re.compile(
+    r"failed to connect|connection refused|name resolution|dns resolution", re.IGNORECASE
+)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +106,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Google's errors as ours, prefixed with what was being done. `effect`: a lost reply may hide that it happened (OutcomeUnknown).
+    """Google's errors as ours, prefixed with what was being done.
+
+    `effect`: a lost reply may hide that it happened (OutcomeUnknown).
 
     Others pass untouched: they are our mistakes.
     """
@@ -111,18 +133,28 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
 
 def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+    from google.auth.exceptions import (
+        DefaultCredentialsError,
+        GoogleAuthError,
+        RefreshError,
+        TransportError,
+    )
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError
 
     if isinstance(error, (TransportError, ConnectTimeout, ProxyError, SSLError)) or (
         isinstance(error, NoConnection) and _never_connected(error)
     ):
-        return Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack")  # nothing was sent
+        return Unavailable(
+            f"{what}: {error}", remedy="check the network, or the offline stack"
+        )  # nothing was sent
     if isinstance(error, GoogleAuthError):
         alone = isinstance(error, (DefaultCredentialsError, RefreshError))
-        return Denied(f"{what}: {error}", remedy=f"{LOGIN}; with no account: --offline" if alone else LOGIN)
-    # closed or timed out after sending, or while reading the reply; of Storage also a checksum that does not fit
+        return Denied(
+            f"{what}: {error}", remedy=f"{LOGIN}; with no account: --offline" if alone else LOGIN
+        )
+    # closed or timed out after sending, or while reading the reply; of Storage also a checksum that
+    # does not fit
     if isinstance(error, RequestException) or type(error).__module__ == _STORAGE:
         return _lost_reply(error, what, effect=effect)
     return None
@@ -133,7 +165,9 @@ def from_status(code: int, message: str, what: str) -> IsthmusError:
     import grpc
 
     name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
-    return _by_table(Answer(status=name, message=message, reasons=(), sent=True), what, effect=False)
+    return _by_table(
+        Answer(status=name, message=message, reasons=(), sent=True), what, effect=False
+    )
 
 
 def transient(error: BaseException) -> bool:
@@ -147,33 +181,58 @@ def answer_of(error: BaseException) -> Answer | None:
     from google.api_core.exceptions import GoogleAPICallError
 
     if isinstance(error, GoogleAPICallError):
-        named = (error.reason, *(entry.get("reason") for entry in error.errors if isinstance(entry, dict)))
+        named = (
+            error.reason,
+            *(entry.get("reason") for entry in error.errors if isinstance(entry, dict)),
+        )
         reasons = tuple(dict.fromkeys(str(reason) for reason in named if reason))
         message = str(error.message or "")
         sent = error.grpc_status_code is None or not _NOT_SENT.search(message)
         enable = _enable(" ".join((*reasons, message)), error.metadata or {})
-        return Answer(status=_status(error), message=message, reasons=reasons, sent=sent, enable=enable)
+        return Answer(
+            status=_status(error), message=message, reasons=reasons, sent=sent, enable=enable
+        )
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         message = str(error.details() or "")
         sent = not _NOT_SENT.search(message)
-        return Answer(status=error.code().name, message=message, reasons=(), sent=sent, enable=_enable(message, {}))
-    if type(error).__module__ == _STORAGE and (code := getattr(getattr(error, "response", None), "status_code", 200)) >= 300:
+        return Answer(
+            status=error.code().name,
+            message=message,
+            reasons=(),
+            sent=sent,
+            enable=_enable(message, {}),
+        )
+    if (
+        type(error).__module__ == _STORAGE
+        and (code := getattr(getattr(error, "response", None), "status_code", 200)) >= 300
+    ):
         message = str(error)  # of bytes on their way
-        return Answer(status=_of_http(code), message=message, reasons=(), sent=True, enable=_enable(message, {}))
+        return Answer(
+            status=_of_http(code),
+            message=message,
+            reasons=(),
+            sent=True,
+            enable=_enable(message, {}),
+        )
     return None
 
 
 def _enable(words: str, metadata: Mapping[str, str]) -> str:
     """The command that enables the API that an answer names as disabled; "": it speaks of none.
 
-    google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and Storage's own form has the reason
+    google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and
+    Storage's own form has the reason
     accessNotConfigured, and the API in the address that its message gives.
     """
     if not _DISABLED.search(words):
         return ""
     address = _ACTIVATION.search(words)
-    service = metadata.get("service") or (address["service"] if address else "SERVICE.googleapis.com")
-    project = metadata.get("consumer", "").removeprefix("projects/") or (address["project"] if address else "")
+    service = metadata.get("service") or (
+        address["service"] if address else "SERVICE.googleapis.com"
+    )
+    project = metadata.get("consumer", "").removeprefix("projects/") or (
+        address["project"] if address else ""
+    )
     return f"gcloud services enable {service}" + (f" --project {project}" if project else "")
 
 
@@ -198,12 +257,22 @@ def _of_http(code: int) -> str:
 
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
-    text = f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
+    text = (
+        f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
+    )
     if answer.enable:
-        return Denied(text, remedy=f"the API is not enabled in this project: {answer.enable}       then wait some minutes")
+        return Denied(
+            text,
+            remedy=f"the API is not enabled in this project: {answer.enable}       then wait some "
+            "minutes",
+        )
     if answer.status == "UNIMPLEMENTED":
         return Unsupported(text, capability=what)
-    if effect and answer.sent and (answer.status in _UNSURE or (answer.status == "UNAVAILABLE" and _cut(answer))):
+    if (
+        effect
+        and answer.sent
+        and (answer.status in _UNSURE or (answer.status == "UNAVAILABLE" and _cut(answer)))
+    ):
         return OutcomeUnknown(text, remedy=_LOOK)
     words = " ".join((*answer.reasons, answer.message))
     for statuses, pattern, kind, remedy in _TABLE:
@@ -213,10 +282,15 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Whether gRPC itself says UNAVAILABLE, of a connection that ended under a call: a service that says so has not acted."""
+    """Whether gRPC itself says UNAVAILABLE, of a connection that ended under a call: a service that
+    says so has not acted.
+    """
     return bool(
         re.search(
-            r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream (removed|closed)|rst_stream", answer.message, re.IGNORECASE
+            r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream "
+            r"(removed|closed)|rst_stream",
+            answer.message,
+            re.IGNORECASE,
         )
     )
 
@@ -225,10 +299,15 @@ def _never_connected(error: BaseException) -> bool:
     from urllib3.exceptions import MaxRetryError, NewConnectionError
 
     cause = error.args[0] if error.args else None
-    return isinstance(cause, NewConnectionError) or (isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError))
+    return isinstance(cause, NewConnectionError) or (
+        isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+    )
 
 
 def _lost_reply(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
     if effect:
-        return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
+        return OutcomeUnknown(
+            f"{what}: the reply was lost ({error}): it may have happened",
+            remedy="look, then run it again",
+        )
     return Unavailable(f"{what}: the reply was lost ({error})", remedy=_AGAIN)

@@ -29,28 +29,52 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 @final
 class CloudLogging:
-    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `jobs/<id>`, or a custom job's name."""
+    """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job:
+
+    `jobs/<id>`, or a custom job's name.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._session = of(target)
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it. NotFound, Invalid."""
+        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it.
+
+        NotFound, Invalid.
+        """
         chosen = _filter(self._session, ref)
         if after is not None:
             cursor = _cursor(after)
-            entries = self._entries(f'{chosen} AND timestamp>="{cursor.timestamp}"', "timestamp asc", _PAGE)
-            fresh = (entry for entry in entries if not (_moment(entry) == cursor.timestamp and entry.insert_id in cursor.ids))
+            entries = self._entries(
+                f'{chosen} AND timestamp>="{cursor.timestamp}"', "timestamp asc", _PAGE
+            )
+            fresh = (
+                entry
+                for entry in entries
+                if not (_moment(entry) == cursor.timestamp and entry.insert_id in cursor.ids)
+            )
             return _page(list(islice(fresh, limit)), before=cursor)
-        last = list(islice(self._entries(chosen, "timestamp desc", min(limit, _PAGE)), limit)) if limit else []
+        last = (
+            list(islice(self._entries(chosen, "timestamp desc", min(limit, _PAGE)), limit))
+            if limit
+            else []
+        )
         if limit and not last:
             raise NotFound(f"{ref} has written no log yet")
         now = self._target.clock().astimezone(UTC)
-        return _page(last[::-1], before=_Cursor(now.isoformat(timespec="microseconds").replace("+00:00", "Z"), ()))
+        return _page(
+            last[::-1],
+            before=_Cursor(now.isoformat(timespec="microseconds").replace("+00:00", "Z"), ()),
+        )
 
     def _entries(self, chosen: str, order: str, size: int) -> Iterator[Any]:
-        request = {"resource_names": [f"projects/{self._session.project}"], "filter": chosen, "order_by": order, "page_size": size}
+        request = {
+            "resource_names": [f"projects/{self._session.project}"],
+            "filter": chosen,
+            "order_by": order,
+            "page_size": size,
+        }
         with self._session.reading("ListLogEntries", chosen):
             yield from self._session.logging.list_log_entries(request=request)
 
@@ -65,7 +89,10 @@ def _filter(session: Session, ref: str) -> str:
     names = parts[1:] if parts[0] == "endpoints" else parts
     if len(names) not in (1, 2) or not all(names) or '"' in ref:
         raise Invalid(f"{ref} names no log", remedy="<endpoint>/<variant>, or jobs/<id>")
-    of_endpoints, of_id = 'resource.type="aiplatform.googleapis.com/Endpoint" AND', "resource.labels.endpoint_id"
+    of_endpoints, of_id = (
+        'resource.type="aiplatform.googleapis.com/Endpoint" AND',
+        "resource.labels.endpoint_id",
+    )
     whole = standing.number(session, names[0])
     if len(names) == 1:
         return f'{of_endpoints} ({of_id}="{whole}" OR {of_id}=~"^{whole}--")'
@@ -73,7 +100,10 @@ def _filter(session: Session, ref: str) -> str:
     if head is not None and names[1] in deployed.intention(head).apart:
         return f'{of_endpoints} {of_id}="{endpoint_id(session.name, *names)}"'
     model_id = _deployed_id(head, *names)
-    return f'{of_endpoints} {of_id}="{whole}" AND (labels.deployed_model_id="{model_id}" OR resource.labels.deployed_model_id="{model_id}")'
+    return (
+        f'{of_endpoints} {of_id}="{whole}" AND (labels.deployed_model_id="{model_id}" OR '
+        f'resource.labels.deployed_model_id="{model_id}")'
+    )
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:

@@ -12,7 +12,8 @@ from ...target import Profile
 
 DEFAULT = "n1-standard-2"
 _SHAPE = re.compile(r"([a-z]\d[a-z]?)-(standard|highmem|highcpu)-(\d+)")
-# Source: Compute Engine, "Machine families resource and comparison guide"; "" is any family that is not named
+# Source: Compute Engine, "Machine families resource and comparison guide"; "" is any family that is
+# not named
 _GB_PER_CPU = {
     ("n1", "standard"): 3.75,
     ("n1", "highmem"): 6.5,
@@ -41,16 +42,22 @@ def job_machine(profile: Profile) -> str:
 
 
 def container_limits(machine: str) -> Resources:
-    """The processors and the memory of a machine type, which a pipeline's container asks for instead of the type. Invalid."""
+    """The processors and the memory of a machine type, which a pipeline's container asks for
+    instead of the type. Invalid.
+    """
     shape = _SHAPE.fullmatch(machine)
     if shape is None:
-        raise Invalid(f"{machine!r} is no machine type whose size its name tells", remedy="write for example e2-standard-4")
+        raise Invalid(
+            f"{machine!r} is no machine type whose size its name tells",
+            remedy="write for example e2-standard-4",
+        )
     per_cpu = _GB_PER_CPU.get((shape[1], shape[2])) or _GB_PER_CPU["", shape[2]]
     return Resources(cpu=int(shape[3]), memory_gb=int(shape[3]) * per_cpu)
 
 
 def job_environment(profile: Profile, project: str) -> dict[str, str]:
-    """What a job needs before it can read run.json: the project (a job's default credentials name Google's own), offline the stack's URL.
+    """What a job needs before it can read run.json: the project (a job's default credentials name
+    Google's own), offline the stack's URL.
 
     What is here must be enough for `targets.blobs_for(run_uri)`.
     """
@@ -61,12 +68,18 @@ def job_environment(profile: Profile, project: str) -> dict[str, str]:
 
 
 def image(profile: Profile) -> str:
-    """The image of jobs, and of versions registered without one. Invalid when a project's profile has none."""
+    """The image of jobs, and of versions registered without one.
+
+    Invalid when a project's profile has none.
+    """
     if named := profile.options.get("image"):
         return str(named)
     if profile.options.get("endpoint_url"):
         return IMAGE
-    raise Invalid(f"target {profile.name} has no image", remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml")
+    raise Invalid(
+        f"target {profile.name} has no image",
+        remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml",
+    )
 
 
 def _serving(profile: Profile) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Names and labels of what this adapter makes. Pure.
 
-Endpoints, models, pipelines, topics and subscriptions take `-` for `_`; tables, views and feature stores keep `_`. A label's value holds
+Endpoints, models, pipelines, topics and subscriptions take `-` for `_`; tables, views and feature
+stores keep `_`. A label's value holds
 no more than small letters, digits, `-` and `_`, which a neutral name is.
 """
 
@@ -24,7 +25,10 @@ def dashed(project: str, *names: str) -> str:
 
 
 def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
-    """Of an endpoint, or of the endpoint of its own that a variant of a sticky one has. No other id has two hyphens in a row."""
+    """Of an endpoint, or of the endpoint of its own that a variant of a sticky one has.
+
+    No other id has two hyphens in a row.
+    """
     whole = dashed(project, name)
     return whole if variant is None else f"{whole}--{dashed(variant)}"
 
@@ -40,7 +44,10 @@ def dataset(project: str) -> str:
 
 
 def database(project: str, endpoint: str) -> str:
-    """The Firestore database of an endpoint's counters: 54 characters at most, of 63. It has no labels, so the name is reversible."""
+    """The Firestore database of an endpoint's counters: 54 characters at most, of 63.
+
+    It has no labels, so the name is reversible.
+    """
     return "-".join(("isthmus", project.replace("_", "-"), "", endpoint.replace("_", "-")))
 
 
@@ -52,7 +59,10 @@ def endpoint_of(project: str, database: str) -> str | None:
 
 def check(what: str, name: str) -> None:
     if not _NEUTRAL.fullmatch(name):
-        raise Invalid(f"{name!r} is not a {what} name", remedy="small letters, digits and single underscores, a letter first")
+        raise Invalid(
+            f"{name!r} is not a {what} name",
+            remedy="small letters, digits and single underscores, a letter first",
+        )
 
 
 def labels(project: str, kind: str, name: str) -> dict[str, str]:

@@ -1,7 +1,10 @@
-"""`project.native` on Vertex AI: what stands under our names as google-cloud-aiplatform's own objects.
+"""`project.native` on Vertex AI: what stands under our names as google-cloud-aiplatform's own
+objects.
 
-That SDK has one configuration a process. Each touch sets it to this target, the offline stack included; what the user makes with the SDK
-afterwards goes there, too. What is done with an object is the user's: no call log has it, and no dry run stops it.
+That SDK has one configuration a process. Each touch sets it to this target, the offline stack
+included; what the user makes with the SDK
+afterwards goes there, too. What is done with an object is the user's: no call log has it, and no
+dry run stops it.
 """
 
 from __future__ import annotations
@@ -26,27 +29,43 @@ class VertexObjects:
 
     @property
     def session(self) -> Any:
-        """The module google.cloud.aiplatform, whose defaults are the target's project, location, credentials and bucket."""
+        """The module google.cloud.aiplatform, whose defaults are the target's project, location,
+        credentials and bucket.
+        """
         from google.cloud import aiplatform
 
         session = self._session
         where: dict[str, Any] = {}
         if session.offline:
             where = {"api_endpoint": session.endpoint_url, "api_transport": "rest"}
-        elif aiplatform.initializer.global_config.api_endpoint:  # of another target: nothing but another one takes its place
-            where = {"api_endpoint": f"{session.location}-aiplatform.googleapis.com", "api_transport": "grpc"}
+        elif (
+            aiplatform.initializer.global_config.api_endpoint
+        ):  # of another target: nothing but another one takes its place
+            where = {
+                "api_endpoint": f"{session.location}-aiplatform.googleapis.com",
+                "api_transport": "grpc",
+            }
         aiplatform.init(
-            project=session.project, location=session.location, credentials=session.credentials, staging_bucket=session.root, **where
+            project=session.project,
+            location=session.location,
+            credentials=session.credentials,
+            staging_bucket=session.root,
+            **where,
         )
         return aiplatform
 
     def endpoint(self, name: str, variant: str | None = None) -> Any:
-        """aiplatform.Endpoint. A sticky one is one for each `variant`, and one without models that says which. NotFound."""
+        """aiplatform.Endpoint.
+
+        A sticky one is one for each `variant`, and one without models that says which. NotFound.
+        """
         path = standing.path(self._session, name, variant)
         sdk = self.session
         with self._session.reading("GetEndpoint", path):
             endpoint = sdk.Endpoint(path)
-            _ = endpoint.gca_resource  # asked for now: the SDK would refuse a name that is not there at its first use
+            _ = (
+                endpoint.gca_resource
+            )  # asked for now: the SDK would refuse a name that is not there at its first use
         return endpoint
 
     def model(self, name: str, ref: int | str) -> Any:
@@ -58,7 +77,10 @@ class VertexObjects:
             return sdk.Model(path, version=str(version))
 
     def pipeline(self, run: str) -> Any:
-        """aiplatform.PipelineJob of a run. NotFound: no such run, or none of its steps had to run."""
+        """aiplatform.PipelineJob of a run.
+
+        NotFound: no such run, or none of its steps had to run.
+        """
         execution = read(self._target.blobs, open_run(self._target.blobs, run).run_id)
         if execution is None:
             raise NotFound(f"run {run} has no job at Vertex AI", remedy=f"isthmus runs show {run}")

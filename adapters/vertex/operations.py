@@ -1,4 +1,6 @@
-"""Google's long-running operations: seen through their resource, waited for, and what their errors mean."""
+"""Google's long-running operations: seen through their resource, waited for, and what their errors
+mean.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,17 @@ USUAL = timedelta(minutes=10)
 
 
 def wait_until_done(
-    session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
+    session: Session,
+    client: Any,
+    operation: Any,
+    *,
+    what: str,
+    deadline: timedelta = USUAL,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """The operation at its end, good or bad. `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer.
+    """The operation at its end, good or bad.
+
+    `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer.
 
     `meanwhile` is called before each look.
     """
@@ -32,10 +42,18 @@ def wait_until_done(
 
 
 def wait_for_success(
-    session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
+    session: Session,
+    client: Any,
+    operation: Any,
+    *,
+    what: str,
+    deadline: timedelta = USUAL,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
     """The same; its error is raised as ours."""
-    done = wait_until_done(session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile)
+    done = wait_until_done(
+        session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile
+    )
     if done.HasField("error"):
         raise error_of(done, what)
     return done
@@ -44,7 +62,9 @@ def wait_for_success(
 def error_of(operation: Any, what: str) -> IsthmusError:
     """What an operation that failed says. It is over: nothing of it is unknown."""
     error = from_status(operation.error.code, operation.error.message, what)
-    return Invalid(error.message) if isinstance(error, Busy) else error  # a precondition of work that is over: waiting does not mend it
+    return (
+        Invalid(error.message) if isinstance(error, Busy) else error
+    )  # a precondition of work that is over: waiting does not mend it
 
 
 def of_resource(session: Session, client: Any, resource: str) -> list[Any]:

@@ -14,12 +14,19 @@ _ACCOUNT = Text(
     pattern=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
     example="ranker@example-ranker.iam.gserviceaccount.com",
 )
-_ENDPOINT = Text(what="an endpoint's id", pattern=r"[a-z0-9](-*[a-z0-9]){0,62}", example="1234567890123456789", numbers=True)
+_ENDPOINT = Text(
+    what="an endpoint's id",
+    pattern=r"[a-z0-9](-*[a-z0-9]){0,62}",
+    example="1234567890123456789",
+    numbers=True,
+)
 
 
 def _replicas(text: str) -> str:
     if not re.fullmatch(_REPLICAS, text):
-        raise Mistake(f"{text!r} is not a number of replicas", "write 1..3, the fewest and the most, or 2")
+        raise Mistake(
+            f"{text!r} is not a number of replicas", "write 1..3, the fewest and the most, or 2"
+        )
     fewest, _, most = text.partition("..")
     if most and int(most) < int(fewest):
         raise Mistake(f"{text}: the most is below the fewest", f"write {most}..{fewest}")
@@ -28,8 +35,16 @@ def _replicas(text: str) -> str:
 
 KEYS = {
     "project": Key(shape=FILLED, description="The Google Cloud project's id."),
-    "location": Key(shape=Text(what="a location", pattern=r"[a-z]+(-[a-z]+)+[0-9]+", example="asia-northeast1")),
-    "bucket": Key(shape=Text(what="a bucket", pattern=r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", example="gs://example-ranker")),
+    "location": Key(
+        shape=Text(what="a location", pattern=r"[a-z]+(-[a-z]+)+[0-9]+", example="asia-northeast1")
+    ),
+    "bucket": Key(
+        shape=Text(
+            what="a bucket",
+            pattern=r"gs://[a-z0-9][a-z0-9._-]+(/.*)?",
+            example="gs://example-ranker",
+        )
+    ),
     "service_account": Key(shape=_ACCOUNT),
     "image": IMAGE,
     "serving": Key(
@@ -38,7 +53,13 @@ KEYS = {
             keys={
                 "machine": Key(shape=FILLED),
                 "replicas": Key(
-                    shape=Text(what="a number of replicas", pattern=_REPLICAS, parse=_replicas, example="1..3", numbers=True),
+                    shape=Text(
+                        what="a number of replicas",
+                        pattern=_REPLICAS,
+                        parse=_replicas,
+                        example="1..3",
+                        numbers=True,
+                    ),
                     description="1..3: the fewest and the most.",
                 ),
             },
@@ -46,7 +67,8 @@ KEYS = {
     ),
     "endpoint": Key(
         shape=OneOf(words=("dedicated", "shared")),
-        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 requests a minute.",
+        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 "
+        "requests a minute.",
     ),
     "adopted": adopted(_ENDPOINT, "the id of Vertex AI's endpoint"),
     "budget": BUDGET,

@@ -1,6 +1,8 @@
-"""Google's own prices of the profile's location, asked by `plan` once a week and kept in the user's cache.
+"""Google's own prices of the profile's location, asked by `plan` once a week and kept in the user's
+cache.
 
-Source: Cloud Billing Catalog API, services.skus.list of Vertex AI, which sells processors and memory: "N1 Core", "N1 Ram", by the hour.
+Source: Cloud Billing Catalog API, services.skus.list of Vertex AI, which sells processors and
+memory: "N1 Core", "N1 Ram", by the hour.
 Not seen on an account yet.
 """
 
@@ -20,15 +22,26 @@ from .session import Session, of
 
 _SKUS = "https://cloudbilling.googleapis.com/v1/services/C7E2-9256-1C43/skus"  # of Vertex AI
 _WITHIN = 10  # seconds for a page
-_PART = re.compile(r"Vertex AI: Online/Batch Prediction (?P<family>[A-Z]\d[A-Z]?) (Predefined )?Instance (?P<part>Core|Ram) running in .+")
+_PART = re.compile(
+    r"Vertex AI: Online/Batch Prediction (?P<family>[A-Z]\d[A-Z]?) (Predefined )?Instance "
+    r"(?P<part>Core|Ram) running in .+"
+)
 _UNITS = {"Core": "h", "Ram": "GiBy.h"}
 
 
 def ask(target: Target) -> None:
-    """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh. Denied, Unavailable, Throttled."""
+    """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh.
+
+    Denied, Unavailable, Throttled.
+    """
     session = of(target)
     if not session.offline:
-        refresh(PROVIDER, session.location, target.clock(), lambda: _price_list(session, f"{target.clock():%Y-%m-%d}"))
+        refresh(
+            PROVIDER,
+            session.location,
+            target.clock(),
+            lambda: _price_list(session, f"{target.clock():%Y-%m-%d}"),
+        )
 
 
 def _price_list(session: Session, date: str) -> PriceList:
@@ -36,7 +49,11 @@ def _price_list(session: Session, date: str) -> PriceList:
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):
             named = _PART.fullmatch(sku["description"])
-            if named and session.location in sku.get("serviceRegions", ()) and (price := _price(sku, _UNITS[named["part"]])) is not None:
+            if (
+                named
+                and session.location in sku.get("serviceRegions", ())
+                and (price := _price(sku, _UNITS[named["part"]])) is not None
+            ):
                 parts[f"{named['family']} {named['part']}"] = price
     return PriceList(date=date, hourly=parts)
 

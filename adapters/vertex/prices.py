@@ -1,7 +1,10 @@
-"""What replicas of an endpoint cost an hour, and counted answers: by Google's list in the user's cache (price_list.py), else by a table.
+"""What replicas of an endpoint cost an hour, and counted answers: by Google's list in the user's
+cache (price_list.py), else by a table.
 
-The table has on-demand prices of a node of online prediction for a custom model (cloud.google.com/vertex-ai/pricing), where independent
-copies of that page agree; `TABLE` says how old they are. A Bigtable node of an online store is in neither. What is not is unknown.
+The table has on-demand prices of a node of online prediction for a custom model
+(cloud.google.com/vertex-ai/pricing), where independent
+copies of that page agree; `TABLE` says how old they are. A Bigtable node of an online store is in
+neither. What is not is unknown.
 """
 
 from __future__ import annotations
@@ -24,16 +27,19 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     "us-central1": {"n1-standard-2": "0.1095", "n1-standard-4": "0.219", "n1-standard-8": "0.438"},
 }
 
-# USD a million documents read, and a million written, of Firestore's standard edition (firebase.google.com/docs/firestore/standard-edition)
+# USD a million documents read, and a million written, of Firestore's standard edition
+# (firebase.google.com/docs/firestore/standard-edition)
 _DOCUMENTS: Mapping[str, tuple[str, str]] = {"us-central1": ("0.30", "0.90")}
 
-# USD a TiB that a query on demand processes, beyond a month's first (cloud.google.com/bigquery/pricing), by the same rule
+# USD a TiB that a query on demand processes, beyond a month's first
+# (cloud.google.com/bigquery/pricing), by the same rule
 _SCANNED: Mapping[str, str] = {"us-central1": "6.25"}
 _TIB_IN_TB = Decimal(10) ** 12 / Decimal(2) ** 40
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """USD a TB (10**12 bytes) that BigQuery reads on demand in the profile's location; None: unknown, as it is where slots are reserved.
+    """USD a TB (10**12 bytes) that BigQuery reads on demand in the profile's location; None:
+    unknown, as it is where slots are reserved.
 
     Only the columns that a query names are billed, and at least 10 MB of each table.
     """
@@ -42,16 +48,24 @@ def scanning(profile: Profile) -> Decimal | None:
 
 
 def count_price(profile: Profile) -> Decimal | None:
-    """USD a million counted answers: each reads a document and writes one. Beyond it: the end of a unit's document, and second writes."""
+    """USD a million counted answers: each reads a document and writes one.
+
+    Beyond it: the end of a unit's document, and second writes.
+    """
     price = _DOCUMENTS.get(str(profile.options.get("location", "")))
     return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
 def of(profile: Profile, location: str | None = None) -> PriceList:
-    """Google's own list of a location (the profile's), where it was asked for; else, and offline, the shipped table."""
+    """Google's own list of a location (the profile's), where it was asked for; else, and offline,
+    the shipped table.
+    """
     location = location or str(profile.options.get("location", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
-    return listed or PriceList(date=TABLE, hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()})
+    return listed or PriceList(
+        date=TABLE,
+        hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()},
+    )
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
@@ -61,7 +75,9 @@ def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
 
 
 def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
-    """As Google's list has it: by processor and by GiB. A machine that brings an accelerator is unknown, as that is a part of its own."""
+    """As Google's list has it: by processor and by GiB. A machine that brings an accelerator is
+    unknown, as that is a part of its own.
+    """
     family = machine.partition("-")[0].upper()
     core, ram = prices.hourly.get(f"{family} Core"), prices.hourly.get(f"{family} Ram")
     if core is None or ram is None or family[0] in _ACCELERATED:
@@ -90,7 +106,9 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """What the variants would cost an hour in the profile's location, without the online store: what its nodes cost is not in the table."""
+    """What the variants would cost an hour in the profile's location, without the online store:
+    what its nodes cost is not in the table.
+    """
     replicas, prices = fewest(profile, variants), of(profile)
     nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
     return Estimate(

@@ -1,6 +1,8 @@
-"""ModelRegistry on Vertex AI: a model, its versions, aliases that move, approval as a version's label.
+"""ModelRegistry on Vertex AI: a model, its versions, aliases that move, approval as a version's
+label.
 
-UploadModel has no request id. So who registers a digest looks for it first, claims it in the StateStore, and looks again.
+UploadModel has no request id. So who registers a digest looks for it first, claims it in the
+StateStore, and looks again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ PREDICT, HEALTH = "/invocations", "/ping"
 _DIGEST = "ISTHMUS_DIGEST"  # in the container's environment, which never changes
 _APPROVAL = "isthmus_approval"
 _DEFAULT = "default"
-_CLAIMED = timedelta(minutes=2)  # after which a claim that was not renewed is of somebody who was killed
+_CLAIMED = timedelta(
+    minutes=2
+)  # after which a claim that was not renewed is of somebody who was killed
 _READY = timedelta(minutes=15)
 _TRIES = 5  # of a change that somebody else was quicker with
 
@@ -50,13 +54,17 @@ class VertexRegistry:
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """UploadModel under a claim of the digest, so that two at once, and a repeat, make one version. Waits for the upload."""
+        """UploadModel under a claim of the digest, so that two at once, and a repeat, make one
+        version. Waits for the upload.
+        """
         name = self._name(model)
         version = self._by_digest(name, digest)
         if version is None:
             with self._registering, self._exclusive(model, digest) as renew:
                 self._await_uploads(name, renew)
-                version = self._by_digest(name, digest) or self._upload(model, uri=uri, digest=digest, image=image, renew=renew)
+                version = self._by_digest(name, digest) or self._upload(
+                    model, uri=uri, digest=digest, image=image, renew=renew
+                )
         return _ours(model, version)
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
@@ -81,7 +89,9 @@ class VertexRegistry:
                 self._merge(f"{name}@{other.version_id}", f"-{theirs}")
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """The version's labels are replaced as a whole: read, changed, written under the etag that was read."""
+        """The version's labels are replaced as a whole: read, changed, written under the etag that
+        was read.
+        """
         from google.cloud.aiplatform_v1 import Model
 
         check_approval(approval)
@@ -90,11 +100,16 @@ class VertexRegistry:
             seen = _find_version(model, self._versions(name), version)
             labels = {**seen.labels, _APPROVAL: approval}
             changed = Model(
-                name=f"{name}@{version}", etag=seen.etag, labels=labels, version_description=note[:1024] or seen.version_description
+                name=f"{name}@{version}",
+                etag=seen.etag,
+                labels=labels,
+                version_description=note[:1024] or seen.version_description,
             )
             try:
                 with self._session.mutating("UpdateModel", f"{model}@{version}"):
-                    self._session.models.update_model(model=changed, update_mask={"paths": ["labels", "version_description"]})
+                    self._session.models.update_model(
+                        model=changed, update_mask={"paths": ["labels", "version_description"]}
+                    )
             except Conflict:
                 if attempt == _TRIES:
                     raise
@@ -105,7 +120,10 @@ class VertexRegistry:
         return f"{self._session.parent}/models/{dashed(self._session.name, model)}"
 
     def _versions(self, name: str) -> list[Any]:
-        """Oldest first; () when there is no such model. A digest that was uploaded twice all the same is its first version."""
+        """Oldest first; () when there is no such model.
+
+        A digest that was uploaded twice all the same is its first version.
+        """
         try:
             with self._session.reading("ListModelVersions", name):
                 listed = list(self._session.models.list_model_versions(request={"name": name}))
@@ -117,11 +135,21 @@ class VertexRegistry:
         return list(by_digest.values())
 
     def _by_digest(self, name: str, digest: str) -> Any | None:
-        return next((version for version in self._versions(name) if _digest(version) == digest), None)
+        return next(
+            (version for version in self._versions(name) if _digest(version) == digest), None
+        )
 
-    def _upload(self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]) -> Any:
+    def _upload(
+        self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]
+    ) -> Any:
         """A new version; the first one makes the model."""
-        from google.cloud.aiplatform_v1 import EnvVar, Model, ModelContainerSpec, Port, UploadModelRequest
+        from google.cloud.aiplatform_v1 import (
+            EnvVar,
+            Model,
+            ModelContainerSpec,
+            Port,
+            UploadModelRequest,
+        )
 
         name, session = self._name(model), self._session
         uploaded = Model(
@@ -138,42 +166,81 @@ class VertexRegistry:
         )
         known = bool(self._versions(name))
         request = UploadModelRequest(parent=session.parent, model=uploaded)
-        request.parent_model, request.model_id = (name, "") if known else ("", name.rpartition("/")[2])
+        request.parent_model, request.model_id = (
+            (name, "") if known else ("", name.rpartition("/")[2])
+        )
         client = session.client("models", retrying=False)
         try:
             with session.mutating("UploadModel", f"{model} {digest}"):
                 operation = client.upload_model(request=request)
-            operations.wait_for_success(session, session.models, operation, what=f"registering {model}", deadline=_READY, meanwhile=renew)
+            operations.wait_for_success(
+                session,
+                session.models,
+                operation,
+                what=f"registering {model}",
+                deadline=_READY,
+                meanwhile=renew,
+            )
         except AlreadyExists:  # another digest of a new model was a little faster
             if known:
                 raise
-            wait(lambda: self._versions(name), bool, deadline=_READY, what=f"the first version of {model}")
+            wait(
+                lambda: self._versions(name),
+                bool,
+                deadline=_READY,
+                what=f"the first version of {model}",
+            )
             return self._upload(model, uri=uri, digest=digest, image=image, renew=renew)
         return wait(
-            lambda: self._by_digest(name, digest), lambda version: version is not None, deadline=_READY, what=f"registering {model}"
+            lambda: self._by_digest(name, digest),
+            lambda version: version is not None,
+            deadline=_READY,
+            what=f"registering {model}",
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """What a killed process, or one whose reply was lost, has begun may be what is to be uploaded."""
+        """What a killed process, or one whose reply was lost, has begun may be what is to be
+        uploaded.
+        """
         for operation in operations.of_resource(self._session, self._session.models, name):
-            if not operation.done and operation.metadata.type_url.endswith("UploadModelOperationMetadata"):
+            if not operation.done and operation.metadata.type_url.endswith(
+                "UploadModelOperationMetadata"
+            ):
                 operations.wait_until_done(
-                    self._session, self._session.models, operation, what="an upload under way", deadline=_READY, meanwhile=renew
+                    self._session,
+                    self._session.models,
+                    operation,
+                    what="an upload under way",
+                    deadline=_READY,
+                    meanwhile=renew,
                 )
 
     @contextmanager
     def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Nobody else registers this digest meanwhile. What is yielded renews the claim: an upload may take longer than one stands."""
+        """Nobody else registers this digest meanwhile.
+
+        What is yielded renews the claim: an upload may take longer than one stands.
+        """
         state, key = self._target.state, f"registry/{model}/{digest[:64]}"
-        token = wait(lambda: self._claim(key), lambda token: token is not None, deadline=_READY, what=f"another registration of {model}")
+        token = wait(
+            lambda: self._claim(key),
+            lambda token: token is not None,
+            deadline=_READY,
+            what=f"another registration of {model}",
+        )
         until = self._target.clock() + _CLAIMED
 
         def renew() -> None:
             nonlocal token, until
             if until - (now := self._target.clock()) > _CLAIMED / 2:
                 return
-            with suppress(Conflict):  # we were away for so long that another took it: it waits for our upload
-                token, until = state.put(key, self._claim_until(now + _CLAIMED), expect=token), now + _CLAIMED
+            with suppress(
+                Conflict
+            ):  # we were away for so long that another took it: it waits for our upload
+                token, until = (
+                    state.put(key, self._claim_until(now + _CLAIMED), expect=token),
+                    now + _CLAIMED,
+                )
 
         try:
             yield renew
@@ -193,7 +260,11 @@ class VertexRegistry:
             if claim.holder != self._holder and claim.until > now:
                 return None
         try:
-            return state.put(key, self._claim_until(now + _CLAIMED), expect=None if standing is None else standing.token)
+            return state.put(
+                key,
+                self._claim_until(now + _CLAIMED),
+                expect=None if standing is None else standing.token,
+            )
         except Conflict:
             return None
 
@@ -212,18 +283,35 @@ def _ours(model: str, version: Any) -> ModelVersion:
         uri=version.artifact_uri.rstrip("/"),
         image=version.container_spec.image_uri,
         approval=approval if approval in ("approved", "rejected") else "pending",
-        aliases=frozenset(alias.replace("-", "_") for alias in version.version_aliases if alias != _DEFAULT),
+        aliases=frozenset(
+            alias.replace("-", "_") for alias in version.version_aliases if alias != _DEFAULT
+        ),
     )
 
 
 def _digest(version: Any) -> str:
-    return next((str(variable.value) for variable in version.container_spec.env if variable.name == _DIGEST), "")
+    return next(
+        (
+            str(variable.value)
+            for variable in version.container_spec.env
+            if variable.name == _DIGEST
+        ),
+        "",
+    )
 
 
 def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
     """By number or alias. NotFound, with what there is."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:
-        if version.version_id == str(ref) if theirs is None else theirs in version.version_aliases and theirs != _DEFAULT:
+        if (
+            version.version_id == str(ref)
+            if theirs is None
+            else theirs in version.version_aliases and theirs != _DEFAULT
+        ):
             return version
-    raise no_version(model, ref, {int(version.version_id): sorted(_ours(model, version).aliases) for version in versions})
+    raise no_version(
+        model,
+        ref,
+        {int(version.version_id): sorted(_ours(model, version).aliases) for version in versions},
+    )

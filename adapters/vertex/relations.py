@@ -19,9 +19,11 @@ def place(tree: exp.Expr, dataset: str) -> None:
 
 
 def tell_rows_from_columns(tree: exp.Expr) -> None:
-    """Give another alias to a relation whose name may be taken for a column's, or the other way round.
+    """Give another alias to a relation whose name may be taken for a column's, or the other way
+    round.
 
-    A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery `x.y` is the field y of its own column x
+    A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery
+    `x.y` is the field y of its own column x
     before it is the column y of the relation x around it.
     """
     scopes = list(traverse_scope(tree))
@@ -34,7 +36,9 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
     }
     renamed: dict[int, dict[str, str]] = {}
     for scope in scopes:
-        renamed[id(scope)] = {name.lower(): _ALIAS + name.lower() for name in _sources(scope) if name.lower() in taken}
+        renamed[id(scope)] = {
+            name.lower(): _ALIAS + name.lower() for name in _sources(scope) if name.lower() in taken
+        }
     for scope in scopes:
         for column in scope.find_all(exp.Column):
             if column.table and (alias := _alias(scope, column.table.lower(), renamed)) is not None:
@@ -49,14 +53,18 @@ def _sources(scope: Scope) -> dict[str, exp.Expr]:
     """What stands in a SELECT's FROM and JOINs, by the names that it has there."""
     sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
-        named = node if isinstance(node, exp.Table) else node.parent  # of a subquery sqlglot gives what is inside
+        named = (
+            node if isinstance(node, exp.Table) else node.parent
+        )  # of a subquery sqlglot gives what is inside
         if isinstance(named, exp.Table | exp.Subquery):
             sources[name] = named
     return sources
 
 
 def _alias(scope: Scope | None, name: str, renamed: Mapping[int, Mapping[str, str]]) -> str | None:
-    """The new alias of the relation that a qualified name means, here or around a subquery; None: it keeps its own."""
+    """The new alias of the relation that a qualified name means, here or around a subquery; None:
+    it keeps its own.
+    """
     while scope is not None:
         if name in {source.lower() for source in _sources(scope)}:
             return renamed[id(scope)].get(name)

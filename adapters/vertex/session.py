@@ -1,4 +1,6 @@
-"""Google's clients of one Target, with two behaviours of retry, its project and location, and the one way in which an effect happens."""
+"""Google's clients of one Target, with two behaviours of retry, its project and location, and the
+one way in which an effect happens.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from ..common.sessions import one_for_each
 from . import backend, credentials, names, stack_account
 from .errors import transient, translated
 
-CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+# seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+CONTROL = 15
 _ANSWER = 80  # seconds: a shared endpoint has 60 to answer
 _PATIENCE = 15  # seconds in which what is transient is asked again
 _OFFLINE_PROJECT = "isthmus-offline"
@@ -51,12 +54,17 @@ SERVICES = {
     "firestore": Service("google.cloud.firestore_v1.services.firestore", "FirestoreClient"),
     "firestore_admin": Service("google.cloud.firestore_admin_v1", "FirestoreAdminClient"),
     "monitoring": Service("google.cloud.monitoring_v3", "MetricServiceClient"),
-    "logging": Service("google.cloud.logging_v2.services.logging_service_v2", "LoggingServiceV2Client"),  # the package alone brings more
+    "logging": Service(
+        "google.cloud.logging_v2.services.logging_service_v2", "LoggingServiceV2Client"
+    ),  # the package alone brings more
 }
 
 
 class Ruled:
-    """A generated client all of whose calls have one rule of retry and one time-out. Those of aiplatform have neither by themselves."""
+    """A generated client all of whose calls have one rule of retry and one time-out.
+
+    Those of aiplatform have neither by themselves.
+    """
 
     def __init__(self, client: Any, *, retry: Any, within: int) -> None:
         self._client = client
@@ -96,14 +104,20 @@ class Session:
 
     @property
     def project(self) -> str:
-        """The Google Cloud project's id. Invalid when neither the profile nor the credentials name one."""
+        """The Google Cloud project's id.
+
+        Invalid when neither the profile nor the credentials name one.
+        """
         if named := self.profile.options.get("project"):
             return str(named)
         if self.offline:
             return _OFFLINE_PROJECT
         if of_credentials := self._credentials_and_project()[1]:
             return of_credentials
-        raise Invalid(f"target {self.profile.name} has no project", remedy="set `project:` in profiles.yaml, or GOOGLE_CLOUD_PROJECT")
+        raise Invalid(
+            f"target {self.profile.name} has no project",
+            remedy="set `project:` in profiles.yaml, or GOOGLE_CLOUD_PROJECT",
+        )
 
     @property
     def location(self) -> str:
@@ -111,7 +125,10 @@ class Session:
             return str(named)
         if self.offline:
             return _OFFLINE_LOCATION
-        raise Invalid(f"target {self.profile.name} has no location", remedy="set `location:` in profiles.yaml: us-central1")
+        raise Invalid(
+            f"target {self.profile.name} has no location",
+            remedy="set `location:` in profiles.yaml: us-central1",
+        )
 
     @property
     def parent(self) -> str:
@@ -134,35 +151,52 @@ class Session:
             raise AttributeError(name)
         return self.client(name)
 
-    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER, host: str | None = None) -> Any:
-        """One of SERVICES, for reads and idempotent writes; `retrying=False`: for conditional writes and invocations.
+    def client(
+        self, service: str, *, retrying: bool = True, within: int = _ANSWER, host: str | None = None
+    ) -> Any:
+        """One of SERVICES, for reads and idempotent writes; `retrying=False`: for conditional
+        writes and invocations.
 
-        Made once, for all threads. `within`: seconds after which a call is given up; `host`: another one than the service's own.
+        Made once, for all threads. `within`: seconds after which a call is given up; `host`:
+        another one than the service's own.
         """
         with self._lock:
             client = self._clients.get((service, retrying, within, host))
             if client is None:
                 with translated(f"opening {service}"):
-                    client = Ruled(self._open(service, host), retry=retry() if retrying else None, within=within)
+                    client = Ruled(
+                        self._open(service, host),
+                        retry=retry() if retrying else None,
+                        within=within,
+                    )
                 self._clients[service, retrying, within, host] = client
             return client
 
     @property
     def bigquery(self) -> Any:
-        """google.cloud.bigquery's Client. Whether it repeats a call is that call's `retry` (session.retry(), None) and `job_retry`."""
+        """google.cloud.bigquery's Client.
+
+        Whether it repeats a call is that call's `retry` (session.retry(), None) and `job_retry`.
+        """
         from google.cloud.bigquery import Client
 
         return self._handwritten("bigquery", Client, location=self.profile.options.get("location"))
 
     @property
     def storage(self) -> Any:
-        """google.cloud.storage's Client. Every call is given its `retry`: session.retry(), or None."""
+        """google.cloud.storage's Client.
+
+        Every call is given its `retry`: session.retry(), or None.
+        """
         from google.cloud.storage import Client
 
         return self._handwritten("storage", Client)
 
     def http(self) -> Any:
-        """A new requests.Session under the target's identity, for one thread. Offline no proxy of the environment stands between."""
+        """A new requests.Session under the target's identity, for one thread.
+
+        Offline no proxy of the environment stands between.
+        """
         from google.auth.transport.requests import AuthorizedSession
 
         http = AuthorizedSession(self._credentials_and_project()[0])
@@ -180,18 +214,29 @@ class Session:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """An effect: in the call log, where a dry run stops; errors translated (a lost reply is OutcomeUnknown)."""
-        with self.calls.mutating(operation, resource), translated(f"{operation} {resource}", effect=True):
+        """An effect: in the call log, where a dry run stops; errors translated (a lost reply is
+        OutcomeUnknown).
+        """
+        with (
+            self.calls.mutating(operation, resource),
+            translated(f"{operation} {resource}", effect=True),
+        ):
             yield
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
         self.calls.reading(operation, resource)
-        with spans.span(operation, kind="CLIENT", resource=resource), translated(f"{operation} {resource}"):
+        with (
+            spans.span(operation, kind="CLIENT", resource=resource),
+            translated(f"{operation} {resource}"),
+        ):
             yield
 
     def admit(self) -> None:
-        """Before the first line of a command: Denied when there are no credentials; nothing is called."""
+        """Before the first line of a command:
+
+        Denied when there are no credentials; nothing is called.
+        """
         self._credentials_and_project()
 
     def labels(self, kind: str, name: str) -> dict[str, str]:
@@ -206,7 +251,9 @@ class Session:
         with self._lock:
             if self._credentials is None:
                 self._credentials = (
-                    (stack_account.credentials(self.endpoint_url), None) if self.endpoint_url else credentials.default(self.profile.name)
+                    (stack_account.credentials(self.endpoint_url), None)
+                    if self.endpoint_url
+                    else credentials.default(self.profile.name)
                 )
             return self._credentials
 
@@ -217,11 +264,16 @@ class Session:
             address = self.grpc_address or backend.address(self.endpoint_url)["grpc_address"]
             return client(
                 transport=client.get_transport_class("grpc")(
-                    channel=stack_account.with_token(_channel(address), self._credentials_and_project()[0])
+                    channel=stack_account.with_token(
+                        _channel(address), self._credentials_and_project()[0]
+                    )
                 )
             )
         host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
-        return client(credentials=self._credentials_and_project()[0], client_options={"api_endpoint": host} if host else None)
+        return client(
+            credentials=self._credentials_and_project()[0],
+            client_options={"api_endpoint": host} if host else None,
+        )
 
     def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
         with self._lock:
@@ -229,7 +281,12 @@ class Session:
             if opened is None:
                 with translated(f"opening {service}"):
                     options = {"api_endpoint": self.endpoint_url} if self.endpoint_url else None
-                    opened = client(project=self.project, credentials=self._credentials_and_project()[0], client_options=options, **more)
+                    opened = client(
+                        project=self.project,
+                        credentials=self._credentials_and_project()[0],
+                        client_options=options,
+                        **more,
+                    )
                 self._clients[service, True, 0, None] = opened
             return opened
 
@@ -238,15 +295,22 @@ of = one_for_each(Session)
 
 
 def where(target: Target) -> str:
-    """What the first line of every command says of a target: project, location, offline or not, bucket."""
+    """What the first line of every command says of a target: project, location, offline or not,
+    bucket.
+    """
     session = of(target)
     session.admit()
     offline = "  offline" if session.offline else ""
-    return f"project {session.project}  {session.location}{offline}   {session.profile.options['bucket']}"
+    return (
+        f"project {session.project}  {session.location}{offline}   "
+        f"{session.profile.options['bucket']}"
+    )
 
 
 def native(target: Target) -> Any:
-    """`target.native`: the Session, whose attributes are Google's clients: bigquery, storage, endpoints."""
+    """`target.native`: the Session, whose attributes are Google's clients: bigquery, storage,
+    endpoints.
+    """
     return of(target)
 
 
@@ -262,7 +326,10 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
     """`gs://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
     text = str(bucket or "")
     if not text.startswith("gs://") or not text[5:].strip("/"):
-        raise Invalid(f"target {target}: its bucket is {text!r}", remedy="set `bucket: gs://name` in profiles.yaml")
+        raise Invalid(
+            f"target {target}: its bucket is {text!r}",
+            remedy="set `bucket: gs://name` in profiles.yaml",
+        )
     name, _, prefix = text[5:].strip("/").partition("/")
     return name, f"{prefix}/{project}" if prefix else project
 

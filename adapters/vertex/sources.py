@@ -1,4 +1,7 @@
-"""Users' own data: objects in Cloud Storage, tables and views in BigQuery. Nothing is changed there."""
+"""Users' own data: objects in Cloud Storage, tables and views in BigQuery.
+
+Nothing is changed there.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,25 @@ class GoogleSources:
         self._session = of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
-        """`gs://bucket/...` with the caller's own rights, object by object. NotFound: there is none. Denied."""
+        """`gs://bucket/...` with the caller's own rights, object by object.
+
+        NotFound: there is none. Denied.
+        """
         bucket_name, _, wanted = uri.removeprefix("gs://").partition("/")
         bucket = self._session.storage.bucket(bucket_name)
         with self._session.reading("storage.objects.list", uri):
-            names = [blob.name for blob in bucket.list_blobs(prefix=literal_prefix(wanted), retry=retry())]
+            names = [
+                blob.name
+                for blob in bucket.list_blobs(prefix=literal_prefix(wanted), retry=retry())
+            ]
         for name, goal in goals(uri, wanted, names, folder):
             with translated(f"reading gs://{bucket_name}/{name}"):
                 bucket.blob(name).download_to_filename(str(goal), retry=retry())
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """`dataset.table` of the target's project, or `project.dataset.table`. A table is read as it is, a view by a query.
+        """`dataset.table` of the target's project, or `project.dataset.table`.
+
+        A table is read as it is, a view by a query.
 
         Its own columns and types, a table a batch; without rows one empty table. NotFound, Denied.
         """
@@ -46,7 +57,11 @@ class GoogleSources:
             if there.table_type == "TABLE":
                 rows = bigquery.list_rows(there, retry=retry(), timeout=_CALL)
             else:
-                rows = bigquery.query_and_wait(f"SELECT * FROM `{there.full_table_id.replace(':', '.')}`", retry=retry(), job_retry=None)
+                rows = bigquery.query_and_wait(
+                    f"SELECT * FROM `{there.full_table_id.replace(':', '.')}`",
+                    retry=retry(),
+                    job_retry=None,
+                )
             schema: pa.Schema | None = None
             for batch in rows.to_arrow_iterable(bqstorage_client=self._session.bigquery_read):
                 schema = batch.schema

@@ -1,8 +1,11 @@
 """The neutral subset in BigQuery's words (GoogleSQL). Pure; no SDK.
 
-Nobody has run these texts on an account yet (`known: docs`); GoogleSQL's analyzer takes them, and its reference implementation gives
-DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's TIMESTAMP, which is UTC. What differs from DuckDB is said in other words:
-RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; a / 0 is an error, and so are ln(0), sqrt(-1),
+Nobody has run these texts on an account yet (`known: docs`); GoogleSQL's analyzer takes them, and
+its reference implementation gives
+DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's TIMESTAMP, which is UTC. What differs
+from DuckDB is said in other words:
+RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; a / 0 is an
+error, and so are ln(0), sqrt(-1),
 exp(1000) and power(0, -1); a column with the name of a relation is the relation's whole row.
 """
 
@@ -19,7 +22,16 @@ from ...feature_store.port import SqlProblem
 from ...feature_store.sql import Rendered, line_of, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..common.allow_list import Form, generate, nodes_of, refuse, rewrite, rounded_decimals, unlisted_nodes, write_windows_out
+from ..common.allow_list import (
+    Form,
+    generate,
+    nodes_of,
+    refuse,
+    rewrite,
+    rounded_decimals,
+    unlisted_nodes,
+    write_windows_out,
+)
 from .relations import place, tell_rows_from_columns
 
 _PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
@@ -33,53 +45,141 @@ _AGGREGATE = f"{_PAGES}/aggregate_functions"
 _LEXICAL = f"{_PAGES}/lexical"
 
 FORMS = (
-    Form(nodes=(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Star), rendering="as written", page=_QUERY),
-    Form(nodes=(exp.Table, exp.TableAlias, exp.Subquery, exp.Alias, exp.Column, exp.Identifier), rendering="as written", page=_QUERY),
+    Form(
+        nodes=(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Star),
+        rendering="as written",
+        page=_QUERY,
+    ),
+    Form(
+        nodes=(exp.Table, exp.TableAlias, exp.Subquery, exp.Alias, exp.Column, exp.Identifier),
+        rendering="as written",
+        page=_QUERY,
+    ),
     Form(nodes=(exp.With, exp.CTE, exp.Union, exp.Limit), rendering="as written", page=_QUERY),
     Form(nodes=(exp.Exists, exp.In), rendering="as written", page=f"{_PAGES}/subqueries"),
-    Form(nodes=(exp.Join,), rendering="JOIN, CROSS JOIN; LEFT JOIN only with an equality of both sides", page=f"{_QUERY}#join_types"),
-    Form(nodes=(exp.Order, exp.Ordered), rendering="of a query: NULLS LAST; of a window: x IS NULL, x", page=f"{_QUERY}#order_by_clause"),
+    Form(
+        nodes=(exp.Join,),
+        rendering="JOIN, CROSS JOIN; LEFT JOIN only with an equality of both sides",
+        page=f"{_QUERY}#join_types",
+    ),
+    Form(
+        nodes=(exp.Order, exp.Ordered),
+        rendering="of a query: NULLS LAST; of a window: x IS NULL, x",
+        page=f"{_QUERY}#order_by_clause",
+    ),
     Form(
         nodes=(exp.Window, exp.WindowSpec),
-        rendering="named windows written out; RANGE INTERVAL as ORDER BY UNIX_MILLIS(t) RANGE BETWEEN 604800000 PRECEDING AND CURRENT ROW",
+        rendering="named windows written out; RANGE INTERVAL as ORDER BY UNIX_MILLIS(t) RANGE BETWEEN "
+        "604800000 PRECEDING AND CURRENT ROW",
         page=f"{_CALLS}#def_window_frame",
     ),
-    Form(nodes=(exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Var), rendering="as written", page=f"{_LEXICAL}#literals"),
-    Form(nodes=(exp.Placeholder,), rendering="@name", page=f"{_LEXICAL}#query_parameters"),
-    Form(nodes=(exp.And, exp.Or, exp.Not), rendering="as written", page=f"{_OPERATORS}#logical_operators"),
-    Form(nodes=(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), rendering="as written", page=_OPERATORS),
-    Form(nodes=(exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like), rendering="as written", page=_OPERATORS),
     Form(
-        nodes=(exp.Add, exp.Sub), rendering="of an interval: TIMESTAMP_ADD, TIMESTAMP_SUB; else as written", page=f"{_TIME}#timestamp_add"
+        nodes=(exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Var),
+        rendering="as written",
+        page=f"{_LEXICAL}#literals",
     ),
-    Form(nodes=(exp.Mul, exp.Neg), rendering="as written", page=f"{_OPERATORS}#arithmetic_operators"),
-    Form(nodes=(exp.Mod,), rendering="MOD(a, b)", page=f"{_MATH}#mod"),
-    Form(nodes=(exp.Div,), rendering="IEEE_DIVIDE(a, b), or / by a literal", page=f"{_MATH}#ieee_divide"),
-    Form(nodes=(exp.DPipe,), rendering="a || b", page=f"{_OPERATORS}#concatenation_operator"),
-    Form(nodes=(exp.Case, exp.If, exp.Coalesce, exp.Nullif), rendering="as written", page=f"{_PAGES}/conditional_expressions"),
-    Form(nodes=(exp.Cast, exp.DataType), rendering="BOOL, INT64, FLOAT64, STRING, TIMESTAMP", page=f"{_PAGES}/conversion_functions#cast"),
-    Form(nodes=(exp.Interval,), rendering="INTERVAL 7 DAY inside TIMESTAMP_ADD; weeks as days", page=f"{_TIME}#timestamp_add"),
-    Form(nodes=(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg), rendering="as written", page=_AGGREGATE),
-    Form(nodes=(exp.Stddev, exp.StddevSamp, exp.Variance), rendering="of the sample", page=f"{_PAGES}/statistical_aggregate_functions"),
-    Form(nodes=(exp.RowNumber, exp.Rank, exp.DenseRank), rendering="as written", page=f"{_PAGES}/numbering_functions"),
-    Form(nodes=(exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue), rendering="as written", page=f"{_PAGES}/navigation_functions"),
-    Form(nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil, exp.Round), rendering="as written; floats come out", page=_MATH),
+    Form(nodes=(exp.Placeholder,), rendering="@name", page=f"{_LEXICAL}#query_parameters"),
     Form(
-        nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
-        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is an error",
+        nodes=(exp.And, exp.Or, exp.Not),
+        rendering="as written",
+        page=f"{_OPERATORS}#logical_operators",
+    ),
+    Form(
+        nodes=(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between),
+        rendering="as written",
+        page=_OPERATORS,
+    ),
+    Form(
+        nodes=(exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like),
+        rendering="as written",
+        page=_OPERATORS,
+    ),
+    Form(
+        nodes=(exp.Add, exp.Sub),
+        rendering="of an interval: TIMESTAMP_ADD, TIMESTAMP_SUB; else as written",
+        page=f"{_TIME}#timestamp_add",
+    ),
+    Form(
+        nodes=(exp.Mul, exp.Neg), rendering="as written", page=f"{_OPERATORS}#arithmetic_operators"
+    ),
+    Form(nodes=(exp.Mod,), rendering="MOD(a, b)", page=f"{_MATH}#mod"),
+    Form(
+        nodes=(exp.Div,),
+        rendering="IEEE_DIVIDE(a, b), or / by a literal",
+        page=f"{_MATH}#ieee_divide",
+    ),
+    Form(nodes=(exp.DPipe,), rendering="a || b", page=f"{_OPERATORS}#concatenation_operator"),
+    Form(
+        nodes=(exp.Case, exp.If, exp.Coalesce, exp.Nullif),
+        rendering="as written",
+        page=f"{_PAGES}/conditional_expressions",
+    ),
+    Form(
+        nodes=(exp.Cast, exp.DataType),
+        rendering="BOOL, INT64, FLOAT64, STRING, TIMESTAMP",
+        page=f"{_PAGES}/conversion_functions#cast",
+    ),
+    Form(
+        nodes=(exp.Interval,),
+        rendering="INTERVAL 7 DAY inside TIMESTAMP_ADD; weeks as days",
+        page=f"{_TIME}#timestamp_add",
+    ),
+    Form(
+        nodes=(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg),
+        rendering="as written",
+        page=_AGGREGATE,
+    ),
+    Form(
+        nodes=(exp.Stddev, exp.StddevSamp, exp.Variance),
+        rendering="of the sample",
+        page=f"{_PAGES}/statistical_aggregate_functions",
+    ),
+    Form(
+        nodes=(exp.RowNumber, exp.Rank, exp.DenseRank),
+        rendering="as written",
+        page=f"{_PAGES}/numbering_functions",
+    ),
+    Form(
+        nodes=(exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue),
+        rendering="as written",
+        page=f"{_PAGES}/navigation_functions",
+    ),
+    Form(
+        nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil, exp.Round),
+        rendering="as written; floats come out",
         page=_MATH,
     ),
-    Form(nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith), rendering="as written", page=_STRING),
-    Form(nodes=(exp.TimestampTrunc,), rendering="TIMESTAMP_TRUNC(t, DAY)", page=f"{_TIME}#timestamp_trunc"),
+    Form(
+        nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
+        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is an "
+        "error",
+        page=_MATH,
+    ),
+    Form(
+        nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith),
+        rendering="as written",
+        page=_STRING,
+    ),
+    Form(
+        nodes=(exp.TimestampTrunc,),
+        rendering="TIMESTAMP_TRUNC(t, DAY)",
+        page=f"{_TIME}#timestamp_trunc",
+    ),
     Form(nodes=(exp.Extract,), rendering="EXTRACT(HOUR FROM t), in UTC", page=f"{_TIME}#extract"),
-    Form(nodes=(exp.DateDiff,), rendering="TIMESTAMP_DIFF(b, a, MILLISECOND)", page=f"{_TIME}#timestamp_diff"),
+    Form(
+        nodes=(exp.DateDiff,),
+        rendering="TIMESTAMP_DIFF(b, a, MILLISECOND)",
+        page=f"{_TIME}#timestamp_diff",
+    ),
 )
 _ALLOWED = nodes_of(FORMS)
 
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """What BigQuery cannot say as DuckDB does: first what no target can, else what is missing from the list above or its own rules."""
+    """What BigQuery cannot say as DuckDB does: first what no target can, else what is missing from
+    the list above or its own rules.
+    """
     if neutral := check_neutral(sql):
         return neutral
     tree = parse(sql)
@@ -87,11 +187,16 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str, dataset: str = "") -> Rendered:
-    """BigQuery's text, with `@name` parameters and the relations in a dataset. Invalid for what `check` refuses."""
+    """BigQuery's text, with `@name` parameters and the relations in a dataset.
+
+    Invalid for what `check` refuses.
+    """
     refuse(check(sql), "BigQuery")
     tree = parse(sql)
     rewritten = {
-        id(definition(spec.parent)) for spec in tree.find_all(exp.WindowSpec) if isinstance(spec.parent, exp.Window) and _distances(spec)
+        id(definition(spec.parent))
+        for spec in tree.find_all(exp.WindowSpec)
+        if isinstance(spec.parent, exp.Window) and _distances(spec)
     }
     write_windows_out(tree)
     tell_rows_from_columns(tree)
@@ -104,11 +209,14 @@ def render(sql: str, dataset: str = "") -> Rendered:
 
 def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
     for join in tree.find_all(exp.Join):
-        if str(join.args.get("side") or "").upper() == "LEFT" and not any(map(_equality, _conjuncts(join.args["on"]))):
+        if str(join.args.get("side") or "").upper() == "LEFT" and not any(
+            map(_equality, _conjuncts(join.args["on"]))
+        ):
             yield SqlProblem(
                 line=line_of(join),
                 what="LEFT JOIN without an equality",
-                why="BigQuery needs `ON a.x = b.x` of both sides in a LEFT JOIN; other conditions may stand beside it",
+                why="BigQuery needs `ON a.x = b.x` of both sides in a LEFT JOIN; other "
+                "conditions may stand beside it",
             )
 
 
@@ -126,7 +234,10 @@ def _equality(condition: exp.Expr) -> bool:
     """a.x = b.x. Names without a relation get the benefit of the doubt."""
     if not isinstance(condition, exp.EQ):
         return False
-    sides = [{column.table for column in side.find_all(exp.Column)} for side in (condition.left, condition.right)]
+    sides = [
+        {column.table for column in side.find_all(exp.Column)}
+        for side in (condition.left, condition.right)
+    ]
     return all(sides) and (sides[0].isdisjoint(sides[1]) or "" in sides[0] | sides[1])
 
 
@@ -140,19 +251,28 @@ def _window(window: exp.Window) -> None:
     if order is None:
         return
     distances = _distances(spec) if spec is not None else ()
-    by_distance = spec is not None and spec.args["kind"] == "RANGE" and any(isinstance(bound, exp.Expr) for bound in spec.args.values())
+    by_distance = (
+        spec is not None
+        and spec.args["kind"] == "RANGE"
+        and any(isinstance(bound, exp.Expr) for bound in spec.args.values())
+    )
     if spec is not None:
         for part in distances:
             spec.set(part, exp.Literal.number(milliseconds(spec.args[part])))
     keys: list[exp.Expr] = []
     by_distance = (
-        spec is not None and str(spec.args["kind"]).upper() == "RANGE" and any(isinstance(b, exp.Expr) for b in spec.args.values())
+        spec is not None
+        and str(spec.args["kind"]).upper() == "RANGE"
+        and any(isinstance(b, exp.Expr) for b in spec.args.values())
     )
     for key in order.expressions:
         descending, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
-        # exact, because every stored timestamp is in whole milliseconds (PORTS.md, rule 4) and no interval is shorter than a second
+        # exact, because every stored timestamp is in whole milliseconds (PORTS.md, rule 4) and no
+        # interval is shorter than a second
         value = exp.Anonymous(this="UNIX_MILLIS", expressions=[key.this]) if distances else key.this
-        if nulls_first is descending and not by_distance:  # BigQuery: nulls first when ascending, last when descending
+        if (
+            nulls_first is descending and not by_distance
+        ):  # BigQuery: nulls first when ascending, last when descending
             place = exp.Is(this=key.this.copy(), expression=exp.null())
             keys.append(exp.Ordered(this=place, desc=nulls_first, nulls_first=not nulls_first))
         keys.append(exp.Ordered(this=value, desc=descending, nulls_first=not descending))
@@ -179,7 +299,10 @@ def _ratio(node: exp.Expr) -> exp.Expr:
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
-    return exp.Anonymous(this="TIMESTAMP_DIFF", expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")])
+    return exp.Anonymous(
+        this="TIMESTAMP_DIFF",
+        expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")],
+    )
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
@@ -189,7 +312,9 @@ def _bare(node: exp.Expr) -> exp.Expr:
 def _number(interval: exp.Interval) -> exp.Interval:
     weeks = unit_of(interval) == "WEEK"
     amount = int(interval.this.name) * (7 if weeks else 1)
-    return exp.Interval(this=exp.Literal.number(amount), unit=exp.var("DAY" if weeks else unit_of(interval)))
+    return exp.Interval(
+        this=exp.Literal.number(amount), unit=exp.var("DAY" if weeks else unit_of(interval))
+    )
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
@@ -212,18 +337,27 @@ def _within_domain(node: exp.Expr) -> exp.Expr:
     tree = _template(_DOMAINS[type(node)]).copy()
     for column in list(tree.find_all(exp.Column)):
         value = _bare(values[column.name])
-        column.replace(value.copy() if isinstance(value, exp.Column | exp.Literal | exp.Func) else exp.Paren(this=value.copy()))
+        column.replace(
+            value.copy()
+            if isinstance(value, exp.Column | exp.Literal | exp.Func)
+            else exp.Paren(this=value.copy())
+        )
     return tree
 
 
-# power: null is an error, or of the arguments. The errors: a negative number to a fraction; else it is beyond the largest number
+# power: null is an error, or of the arguments. The errors: a negative number to a fraction; else it
+# is beyond the largest number
 _DOMAINS: dict[type[exp.Expr], str] = {
-    exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN CAST('nan' AS FLOAT64) "
+    exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN "
+    "CAST('nan' AS FLOAT64) "
     "ELSE CAST(x AS FLOAT64) END",
-    exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",  # ln(1.7976931348623157e308)
+    # ln(1.7976931348623157e308)
+    exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",
     exp.Sqrt: "CASE WHEN x < 0 THEN CAST('nan' AS FLOAT64) ELSE SQRT(x) END",
-    exp.Pow: "COALESCE(SAFE.POWER(x, y), CASE WHEN x < 0 AND y <> TRUNC(y) THEN CAST('nan' AS FLOAT64) "
-    "WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN CAST('-inf' AS FLOAT64) "
+    exp.Pow: "COALESCE(SAFE.POWER(x, y), CASE WHEN x < 0 AND y <> TRUNC(y) THEN CAST('nan' AS "
+    "FLOAT64) "
+    "WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN CAST('-inf' "
+    "AS FLOAT64) "
     "WHEN NOT x IS NULL AND NOT y IS NULL THEN CAST('inf' AS FLOAT64) END)",
 }
 _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {

@@ -1,4 +1,6 @@
-"""Whose calls a local stack takes: on Linux it sees whose process asks; elsewhere a token of its own account tells it."""
+"""Whose calls a local stack takes: on Linux it sees whose process asks; elsewhere a token of its
+own account tells it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def credentials(url: str) -> Any:
         return Credentials.from_service_account_file(backend.account(url), scopes=[_SCOPE])
     except OSError as error:
         raise Denied(
-            f"the GCP stack at {url} is another user's: {error}", remedy="use a stack of your own, or let it start with --open"
+            f"the GCP stack at {url} is another user's: {error}",
+            remedy="use a stack of your own, or let it start with --open",
         ) from error
 
 
@@ -41,14 +44,21 @@ def with_token(channel: Any, of: Any) -> Any:
     def asked(continuation: Any, client_call_details: Any, request: Any) -> Any:
         headers: dict[str, str] = {}
         of.before_request(transport, "POST", "", headers)
-        metadata = [*(client_call_details.metadata or ()), *((name.lower(), value) for name, value in headers.items())]
+        metadata = [
+            *(client_call_details.metadata or ()),
+            *((name.lower(), value) for name, value in headers.items()),
+        ]
         return continuation(client_call_details._replace(metadata=metadata), request)
 
     class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # grpc has no types to mypy
-        def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        def intercept_unary_unary(
+            self, continuation: Any, client_call_details: Any, request: Any
+        ) -> Any:
             return asked(continuation, client_call_details, request)
 
-        def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        def intercept_unary_stream(
+            self, continuation: Any, client_call_details: Any, request: Any
+        ) -> Any:
             return asked(continuation, client_call_details, request)
 
     return grpc.intercept_channel(channel, Bearer())

@@ -1,4 +1,5 @@
-"""StateStore in Cloud Storage: the generation is the token, and the nonce stands in an object's metadata.
+"""StateStore in Cloud Storage: the generation is the token, and the nonce stands in an object's
+metadata.
 
 No automatic retries: the client would repeat a conditional write and meet its own effect.
 """
@@ -18,7 +19,12 @@ from .errors import translated
 from .session import CONTROL, Session, of, retry
 
 _FOLDER = "state"
-_WORDS = Words(read="storage.objects.get", write="storage.objects.insert", remove="storage.objects.delete", list="storage.objects.list")
+_WORDS = Words(
+    read="storage.objects.get",
+    write="storage.objects.insert",
+    remove="storage.objects.delete",
+    list="storage.objects.list",
+)
 
 
 def state(target: Target) -> Documents:
@@ -35,16 +41,25 @@ class _GcsObjects:
     def read(self, key: str) -> Stored | None:
         """Of the generation that was looked up, which is the token. None: absent."""
         while (blob := self._get(key)) is not None:
-            with suppress(Conflict, NotFound), translated(f"reading {key}"):  # another generation has taken its place in between
+            with (
+                suppress(Conflict, NotFound),
+                translated(f"reading {key}"),
+            ):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
-                return Stored(body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated))
+                return Stored(
+                    body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated)
+                )
         return None
 
     def look(self, key: str) -> Seen | None:
         blob = self._get(key)
         if blob is None:
             return None
-        return Seen(token=str(blob.generation), nonce=(blob.metadata or {}).get("nonce", ""), tombstone=blob.size == 0)
+        return Seen(
+            token=str(blob.generation),
+            nonce=(blob.metadata or {}).get("nonce", ""),
+            tombstone=blob.size == 0,
+        )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
         blob = self._blob(key)
@@ -61,11 +76,17 @@ class _GcsObjects:
 
     def remove(self, key: str, token: str) -> None:
         with translated(f"deleting {key}"):
-            self._blob(key).delete(if_generation_match=_generation(token), retry=None, timeout=CONTROL)
+            self._blob(key).delete(
+                if_generation_match=_generation(token), retry=None, timeout=CONTROL
+            )
 
     def keys(self, prefix: str) -> Iterator[str]:
         start = self._session.key(_FOLDER, "")
-        return (blob.name[len(start) :] for blob in list_blobs(self._session, start + prefix) if blob.size)
+        return (
+            blob.name[len(start) :]
+            for blob in list_blobs(self._session, start + prefix)
+            if blob.size
+        )
 
     def uri(self, key: str) -> str:
         return f"{self._session.root}/{_FOLDER}/{key}"
@@ -76,7 +97,9 @@ class _GcsObjects:
     def _get(self, key: str) -> Any:
         """Google's Blob with what is known of its newest generation, or None."""
         with translated(f"looking at {key}"):
-            return self._session.blobs().get_blob(self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL)
+            return self._session.blobs().get_blob(
+                self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL
+            )
 
 
 def _generation(token: str | None) -> int:

@@ -1,1 +1,3 @@
-"""The gateway: a request becomes a ranking, and what was shown is logged; by itself or as a service over HTTP."""
+"""The gateway: a request becomes a ranking, and what was shown is logged; by itself or as a service
+over HTTP.
+"""

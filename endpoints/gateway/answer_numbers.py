@@ -1,4 +1,6 @@
-"""Ids of answers: those of one process are numbered, so that a number that is missing among the exposures is a lost answer."""
+"""Ids of answers: those of one process are numbered, so that a number that is missing among the
+exposures is a lost answer.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from .forks import renewed_when_forked
 
 @final
 class AnswerNumbers:
-    """`q-<process>-<number>`, from 1. Many threads may ask; a forked process begins anew under a name of its own."""
+    """`q-<process>-<number>`, from 1.
+
+    Many threads may ask; a forked process begins anew under a name of its own.
+    """
 
     def __init__(self) -> None:
         self.renew()

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from ...errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Throttled, Unavailable, Unsupported
+from ...errors import (
+    Busy,
+    Invalid,
+    IsthmusError,
+    ModelError,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+    Unsupported,
+)
 
 _STATUS: tuple[tuple[type[IsthmusError], int], ...] = (
     (Invalid, 400),
@@ -34,7 +44,10 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /health. The counts are sums over the gateway's processes; `endpoints` is what this one sees."""
+    """GET /health.
+
+    The counts are sums over the gateway's processes; `endpoints` is what this one sees.
+    """
 
     ready: bool
     workers: int
@@ -44,13 +57,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     undelivered_rows: int  # of all streams
     endpoints: dict[str, Readiness]
     config: int | None = None  # the version of experiments/live that this process has
-    config_age: float | None = None  # seconds since the store was seen to have it; null: it was not read yet
+    config_age: float | None = (
+        None  # seconds since the store was seen to have it; null: it was not read yet
+    )
     problems: tuple[str, ...] = ()  # that do not make it less ready
     problem: str | None = None
 
 
 def failure(status: int, message: str, remedy: str | None = None, *, endpoint: str = "") -> Answer:
-    return Answer(status=status, body=_encode({"error": message, "remedy": remedy}), endpoint=endpoint)
+    return Answer(
+        status=status, body=_encode({"error": message, "remedy": remedy}), endpoint=endpoint
+    )
 
 
 def status_of(error: IsthmusError) -> int:

@@ -1,4 +1,7 @@
-"""The gateway as an ASGI application: POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metrics, /openapi.json."""
+"""The gateway as an ASGI application:
+
+POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metrics, /openapi.json.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,18 @@ from .service import Service
 
 MAX_BYTES = 1_048_576  # of a body: a thousand candidates are a few tens of thousands
 MOST_BODIES = 67_108_864  # bytes of all bodies at once; more are told 503
-DISCARDED = 67_108_864  # bytes of a body that is too large that are read before the connection is cut: who still sends does not listen
+# bytes of a body that is too large that are read before the connection is cut: who still sends does
+# not listen
+DISCARDED = 67_108_864
 THREADS = 16  # rankings at once; they mostly wait for the endpoint
 WAITING = 256  # rankings that wait for a thread; more are told 503
 _LOOK = 5.0  # seconds for which /health waits for the endpoint
 _LONGEST_PAUSE = 30.0  # seconds between tries to warm up
-_POSTS: dict[str, Callable[[Calls, bytes], Answer]] = {"/rank": Calls.rank, "/assign": Calls.assign, "/track": Calls.track}
+_POSTS: dict[str, Callable[[Calls, bytes], Answer]] = {
+    "/rank": Calls.rank,
+    "/assign": Calls.assign,
+    "/track": Calls.track,
+}
 _METHODS = dict.fromkeys([*_POSTS, ofrep.PATH, f"{ofrep.PATH}/{{key}}"], "POST") | dict.fromkeys(
     ["/health", "/ping", "/metrics", "/openapi.json"], "GET"
 )
@@ -53,10 +62,15 @@ class _Gone(Exception): ...
 
 @final
 class Application:
-    """`make` opens the service: at the server's start, or with the first request where it tells of no start."""
+    """`make` opens the service: at the server's start, or with the first request where it tells of
+    no start.
+    """
 
-    def __init__(self, make: Callable[[], Service], at: Door, *, listening: bool = True, tells: bool = True) -> None:
-        """`listening`: whoever made it knows the address and asked for a token beyond loopback; else each request is looked at.
+    def __init__(
+        self, make: Callable[[], Service], at: Door, *, listening: bool = True, tells: bool = True
+    ) -> None:
+        """`listening`: whoever made it knows the address and asked for a token beyond loopback;
+        else each request is looked at.
 
         `tells`: on stderr, how warming up ended.
         """
@@ -110,10 +124,15 @@ class Application:
 
     @property
     def still_running(self) -> bool:
-        """After `close`: a thread hangs, in a ranking or in a look. Python waits for it before it ends."""
+        """After `close`: a thread hangs, in a ranking or in a look.
+
+        Python waits for it before it ends.
+        """
         return any(not work.done() for work in self._under_way)
 
-    def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any) -> asyncio.Future[_Result]:
+    def _in_thread(
+        self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
+    ) -> asyncio.Future[_Result]:
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)
@@ -158,7 +177,14 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001  whoever asked must hear, in the words of this API
             tell("a request failed by a mistake in Isthmus", error)
-            answer, kind = failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
+            answer, kind = (
+                failure(
+                    500,
+                    f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the "
+                    "gateway's log",
+                ),
+                _JSON,
+            )
         headers = [(b"content-type", kind)]
         if answer.status != 304:  # its length would be that of a 200 (RFC 9110, 8.6)
             headers.append((b"content-length", str(len(answer.body)).encode()))
@@ -171,23 +197,32 @@ class Application:
         elif answer.status == 413:
             headers.append((b"connection", b"close"))
         if _method(path) == "POST" or answer.status not in (200, 503):  # not the probes
-            service.counters.answered(answer.endpoint, answer.variant, answer.status, time.perf_counter() - began)
+            service.counters.answered(
+                answer.endpoint, answer.variant, answer.status, time.perf_counter() - began
+            )
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
+    async def _answer(
+        self, service: Service, scope: Scope, receive: Receive
+    ) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
         answer = self._refusal(scope, headers)
         if answer is None and _method(path) == "POST":
             answer = await self._post(service, receive, headers, path)
         if answer is not None:
-            return ofrep.as_error(answer) if _is_flag(path) and answer.status >= 400 else answer, _JSON
+            return ofrep.as_error(answer) if _is_flag(
+                path
+            ) and answer.status >= 400 else answer, _JSON
         if path == "/metrics":
             text = await self._in_thread(self._looks, service.metrics)
             return Answer(status=200, body=text.encode()), _TEXT
         if path == "/health":
             return await self._health(service), _JSON
-        return Answer(status=200, body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None)), _JSON
+        return Answer(
+            status=200,
+            body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None),
+        ), _JSON
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
         path = scope["path"].encode()
@@ -197,38 +232,62 @@ class Application:
         if refused is not None:
             return failure(refused.status, refused.message)
         if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
-            return failure(403, f"other machines reach this address: set {TOKEN} where the server runs")
+            return failure(
+                403, f"other machines reach this address: set {TOKEN} where the server runs"
+            )
         method = _method(scope["path"])
         if method is None:
-            return failure(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
+            return failure(
+                404,
+                "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()),
+            )
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return why the connection's user may not come. Another server than ours keeps nothing for a connection: each request asks."""
+        """Return why the connection's user may not come.
+
+        Another server than ours keeps nothing for a connection: each request asks.
+        """
         if STRANGER in scope.get("extensions", {}):
             refused: Refusal | None = scope["extensions"][STRANGER](self._door.users)
             return refused
         return None if self._listening else stranger_of(self._door.users, scope)
 
-    async def _post(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str) -> Answer:
+    async def _post(
+        self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str
+    ) -> Answer:
         parts: list[bytes] = []
         try:
             await self._receive_body(receive, headers, parts)
             if self._inside >= THREADS + WAITING:
-                return failure(503, f"{WAITING} requests wait already", "try again, or start more --workers")
+                return failure(
+                    503, f"{WAITING} requests wait already", "try again, or start more --workers"
+                )
             self._inside += 1
             try:
-                return await self._in_thread(self._rankings, _dispatch, service.calls, path, b"".join(parts), headers)
+                return await self._in_thread(
+                    self._rankings, _dispatch, service.calls, path, b"".join(parts), headers
+                )
             finally:
                 self._inside -= 1
         except _TooLarge:
-            return failure(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates, or track fewer events, a request")
+            return failure(
+                413,
+                f"the body is above {MAX_BYTES:,} bytes",
+                "rank fewer candidates, or track fewer events, a request",
+            )
         except _Full:
-            return failure(503, f"the requests that are here have {MOST_BODIES:,} bytes", "try again, or start more --workers")
+            return failure(
+                503,
+                f"the requests that are here have {MOST_BODIES:,} bytes",
+                "try again, or start more --workers",
+            )
         finally:
             self._bodies -= sum(map(len, parts))
 
-    async def _receive_body(self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]) -> None:
+    async def _receive_body(
+        self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]
+    ) -> None:
         """What is appended to `parts` is counted in `_bodies`."""
         if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
             raise _TooLarge  # it asks before it sends
@@ -248,7 +307,9 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Asked anew at most once a second, and by one request at a time: probes of many must not be work of many."""
+        """Asked anew at most once a second, and by one request at a time: probes of many must not
+        be work of many.
+        """
         if self._looking is None and time.monotonic() - self._looked >= 1:
             self._looking = self._in_thread(self._looks, service.health)
             self._looking.add_done_callback(self._has_looked)
@@ -272,22 +333,38 @@ def _method(path: str) -> str | None:
 
 
 def _is_flag(path: str) -> bool:
-    return path == ofrep.PATH or (path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1)
+    return path == ofrep.PATH or (
+        path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1
+    )
 
 
 def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
-    return calls.flag(path[len(ofrep.PATH) + 1 :], body) if _is_flag(path) else _POSTS[path](calls, body)
+    return (
+        calls.flag(path[len(ofrep.PATH) + 1 :], body)
+        if _is_flag(path)
+        else _POSTS[path](calls, body)
+    )
 
 
 def _tell(service: Service, seconds: float) -> None:
     for name, readiness in service.as_it_was().endpoints.items():
-        state = f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
-        print(f"{name}: {state}", *(f"  {line}" for line in readiness.warm_up), sep="\n", file=sys.stderr, flush=True)
+        state = (
+            f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
+        )
+        print(
+            f"{name}: {state}",
+            *(f"  {line}" for line in readiness.warm_up),
+            sep="\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _at_loopback(scope: Scope) -> bool:
-    """Whether this connection came to an address that only this machine reaches; a Unix socket has none."""
+    """Whether this connection came to an address that only this machine reaches; a Unix socket has
+    none.
+    """
     server = scope.get("server")
     return server is None or server[1] is None or is_loopback(server[0])

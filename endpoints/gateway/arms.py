@@ -1,4 +1,6 @@
-"""The arms of one endpoint's units as a gateway gives them: under the document that is known now, each logged once a day."""
+"""The arms of one endpoint's units as a gateway gives them: under the document that is known now,
+each logged once a day.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,17 @@ class Arms:
     def __init__(self, endpoint: Endpoint, reader: LiveReader) -> None:
         self.reader = reader
         self._endpoint = endpoint
-        self._defaults = {name: parameter.default for name, parameter in endpoint.parameters.items()}
+        self._defaults = {
+            name: parameter.default for name, parameter in endpoint.parameters.items()
+        }
         self._assigner = Assigner(None, endpoint.name, self._defaults)
         self._logged = Logged(REMEMBERED)
 
     def now(self) -> Assigner:
-        """By what the last look at the store has left. An answer takes all that it says of experiments from one assigner."""
+        """By what the last look at the store has left.
+
+        An answer takes all that it says of experiments from one assigner.
+        """
         live, split = self.reader.known().value, self.reader.split(self._endpoint.name)
         ranges = split.ranges if split else None
         assigner = self._assigner
@@ -39,7 +46,14 @@ class Arms:
             assigner = self._assigner = Assigner(live, self._endpoint.name, self._defaults, ranges)
         return assigner
 
-    def unlogged(self, assigner: Assigner, decision: Decision, unit: str, moment: datetime, context: Mapping[str, Any]) -> list[Row]:
+    def unlogged(
+        self,
+        assigner: Assigner,
+        decision: Decision,
+        unit: str,
+        moment: datetime,
+        context: Mapping[str, Any],
+    ) -> list[Row]:
         """Rows of the assignments that this process did not log today."""
         if not decision.assignments or assigner.version is None:
             return []
@@ -59,14 +73,18 @@ class Arms:
         ]
 
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
-        """Whose assignment was not delivered is logged again by the next request: else it would miss in the day's comparison."""
+        """Whose assignment was not delivered is logged again by the next request: else it would
+        miss in the day's comparison.
+        """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
 
 
 @final
 class Logged:
-    """The last `most` units and runs, with the day on which each was logged; the longest unused is forgotten, and logged again."""
+    """The last `most` units and runs, with the day on which each was logged; the longest unused is
+    forgotten, and logged again.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -80,7 +98,9 @@ class Logged:
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:
         """Those that were not logged on this day; from now on they are."""
         with self._lock:
-            fresh = [assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day]
+            fresh = [
+                assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day
+            ]
             for assigned in assignments:
                 self._days[unit, assigned.run] = day
                 self._days.move_to_end((unit, assigned.run))

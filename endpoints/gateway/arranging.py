@@ -1,6 +1,8 @@
-"""What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs to. Pure.
+"""What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs
+to. Pure.
 
-Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response (rulebook.py). Candidates are indexes;
+Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response
+(rulebook.py). Candidates are indexes;
 what is null is of no group.
 """
 
@@ -30,7 +32,9 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     sent: int  # from here on items are only there for a pin
     slots: int
     maximise: bool
-    before: Mapping[UnitCap, Mapping[str, int]] = {}  # by value: answers that showed it to the unit, and still count
+    before: Mapping[
+        UnitCap, Mapping[str, int]
+    ] = {}  # by value: answers that showed it to the unit, and still count
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,9 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
     caps: tuple[Cap, ...] = ()
 
 
-def steps(rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]) -> tuple[tuple[Step, ...], list[int]]:
+def steps(
+    rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]
+) -> tuple[tuple[Step, ...], list[int]]:
     """The last one is what is shown; and who was eligible."""
     ranked = [at for at in candidates.best if at < candidates.sent]
     state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
@@ -83,7 +89,9 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
     most = _figure(rule.max, state.parameters, math.inf)
     full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
     values = [features[rule.by] for features in state.of.features] if full else []
-    group = frozenset(at for at, value in enumerate(values) if value is not None and value_text(value) in full)
+    group = frozenset(
+        at for at, value in enumerate(values) if value is not None and value_text(value) in full
+    )
     return *_without(group, state), frozenset()
 
 
@@ -91,13 +99,20 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
     if not group:
         return state, ""
     leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
-    return _with_fields(state, ranked=[at for at in state.ranked if at not in group]), _enumeration(leaving, " ")
+    return _with_fields(state, ranked=[at for at in state.ranked if at not in group]), _enumeration(
+        leaving, " "
+    )
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
-    times, add = (_figure(value, state.parameters, neutral) for value, neutral in ((rule.times, 1.0), (rule.add, 0.0)))
-    scores = [score * times + add if at in group else score for at, score in enumerate(state.scores)]
+    times, add = (
+        _figure(value, state.parameters, neutral)
+        for value, neutral in ((rule.times, 1.0), (rule.add, 0.0))
+    )
+    scores = [
+        score * times + add if at in group else score for at, score in enumerate(state.scores)
+    ]
     ranked = order(state.of.items, scores, maximise=state.of.maximise, of=state.ranked)
     return _with_fields(state, scores=scores, ranked=ranked), "", group
 
@@ -115,7 +130,11 @@ def _pin(rule: Pin, state: _State) -> _Applied:
     elif stands is not None:
         problem = f": it stands at {stands}"
     else:
-        state = _with_fields(state, ranked=[other for other in state.ranked if other != at], pins={**state.pins, place: at})
+        state = _with_fields(
+            state,
+            ranked=[other for other in state.ranked if other != at],
+            pins={**state.pins, place: at},
+        )
         problem = ""
     return state, f"-> {place}{problem}", frozenset()
 
@@ -147,7 +166,9 @@ def _with_fields(state: _State, **fields: Any) -> _State:
 
 
 def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
-    """A run outlives edits of project.yaml: where its arm gives no number for what is one by now, the rule changes nothing."""
+    """A run outlives edits of project.yaml: where its arm gives no number for what is one by now,
+    the rule changes nothing.
+    """
     figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
     return figure if isinstance(figure, int | float) else neutral
 
@@ -162,14 +183,23 @@ def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
 
 def _is_arranged_alike(before: _State, after: _State) -> bool:
     """Of a state and what a rule has made of it."""
-    return before.pins is after.pins and before.reserves is after.reserves and before.caps is after.caps and before.ranked == after.ranked
+    return (
+        before.pins is after.pins
+        and before.reserves is after.reserves
+        and before.caps is after.caps
+        and before.ranked == after.ranked
+    )
 
 
 def _arrangement(state: _State) -> Arrangement:
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
-        places = [place for place in sorted(reserve.positions) if place <= state.of.slots and place not in taken]
+        places = [
+            place
+            for place in sorted(reserve.positions)
+            if place <= state.of.slots and place not in taken
+        ]
         inside = [at for at in rest if at in group]
         rest = [at for at in rest if at not in group]
         taken.update(places)
@@ -181,28 +211,48 @@ def _arrangement(state: _State) -> Arrangement:
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
     """The lane of whoever has no reserved place, under the caps."""
-    caps = [(cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]()) for cap in state.caps]
+    caps = [
+        (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
+        for cap in state.caps
+    ]
     for by, most, left in caps:
         pinned = [state.of.features[at][by] for at in state.pins.values()]
         for value in (value for value in pinned if value is not None):
             left[value] = max(0, left.setdefault(value, most) - 1)
     if len(caps) == 1:
         by, most, left = caps[0]
-        return _under_one_cap(rest, places, [features[by] for features in state.of.features], most, left)
+        return _under_one_cap(
+            rest, places, [features[by] for features in state.of.features], most, left
+        )
     if not caps:
         return Lane(places=places, arranged=rest, members=len(rest))
     arranged = []
     for at in rest:
-        groups = [(left, value, most) for by, most, left in caps if (value := state.of.features[at][by]) is not None]
+        groups = [
+            (left, value, most)
+            for by, most, left in caps
+            if (value := state.of.features[at][by]) is not None
+        ]
         if all(left.setdefault(value, most) > 0 for left, value, most in groups):
             arranged.append(at)
             for left, value, _ in groups:
                 left[value] -= 1
-    return Lane(places=places, arranged=arranged, members=len(arranged))  # nothing is drawn under several caps (project/rules.py)
+    return Lane(
+        places=places, arranged=arranged, members=len(arranged)
+    )  # nothing is drawn under several caps (project/rules.py)
 
 
-def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequence[Any], most: int, left: Mapping[Any, int]) -> Lane:
-    """`left`: of groups that pins have taken from. Of a group that its quota does not hold whole, so many are drawn."""
+def _under_one_cap(
+    rest: Sequence[int],
+    places: Sequence[int],
+    value_of: Sequence[Any],
+    most: int,
+    left: Mapping[Any, int],
+) -> Lane:
+    """`left`: of groups that pins have taken from.
+
+    Of a group that its quota does not hold whole, so many are drawn.
+    """
     groups: dict[Any, list[int]] = {}
     arranged = []
     for at in rest:
@@ -214,35 +264,70 @@ def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequenc
         if len(group) < left.get(value, most):
             arranged.append(at)
         group.append(at)
-    short = tuple((group, left.get(value, most)) for value, group in groups.items() if left.get(value, most) < len(group))
+    short = tuple(
+        (group, left.get(value, most))
+        for value, group in groups.items()
+        if left.get(value, most) < len(group)
+    )
     quotas = {at: quota / len(group) for group, quota in short for at in group}
-    return Lane(places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas)
+    return Lane(
+        places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas
+    )
 
 
-def effect_texts(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[str, str]]:
-    """The names of the rules that did something, and what. What is drawn has no order that a rule would have changed."""
+def effect_texts(
+    every: Sequence[Step], items: Sequence[Item], *, explored: bool
+) -> list[tuple[str, str]]:
+    """The names of the rules that did something, and what.
+
+    What is drawn has no order that a rule would have changed.
+    """
     texts: list[tuple[str, str]] = []
     for before, step in pairwise(every):
-        moves = [] if explored or step.group == frozenset() else _moves(before.arrangement, step.arrangement, step.group)
-        words = [text for text in (step.done, _enumeration([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
+        moves = (
+            []
+            if explored or step.group == frozenset()
+            else _moves(before.arrangement, step.arrangement, step.group)
+        )
+        words = [
+            text
+            for text in (
+                step.done,
+                _enumeration([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", "),
+            )
+            if text
+        ]
         if words and step.rule is not None:
             name = name_of(step.rule)
-            texts.append((name, f"{name}{' ' if isinstance(step.rule, Pin) else ': '}{', '.join(words)}"))
+            texts.append(
+                (name, f"{name}{' ' if isinstance(step.rule, Pin) else ': '}{', '.join(words)}")
+            )
     return texts
 
 
 def places_of(arrangement: Arrangement) -> dict[int, int]:
     """Candidate -> place."""
-    lanes = {at: place for lane in arrangement.lanes for place, at in zip(lane.places, lane.arranged, strict=False)}
+    lanes = {
+        at: place
+        for lane in arrangement.lanes
+        for place, at in zip(lane.places, lane.arranged, strict=False)
+    }
     return lanes | {at: place for place, at in arrangement.pins.items()}
 
 
-def _moves(old: Arrangement, new: Arrangement, group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
-    """(candidate, place before, place after), by the place before; of a `group`, or of those who fall."""
+def _moves(
+    old: Arrangement, new: Arrangement, group: frozenset[int] | None
+) -> list[tuple[int, int | str, int | str]]:
+    """(candidate, place before, place after), by the place before; of a `group`, or of those who
+    fall.
+    """
     if old is new:
         return []
     before, after, moves = places_of(old), places_of(new), []
-    for at in sorted(before.keys() | after.keys(), key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0))):
+    for at in sorted(
+        before.keys() | after.keys(),
+        key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0)),
+    ):
         was, now = before.get(at), after.get(at)
         falls = now is None or (was is not None and now > was)
         if was != now and (at in group if group is not None else falls):

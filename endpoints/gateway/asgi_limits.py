@@ -1,7 +1,10 @@
-"""What one connection may cost a server of ours: uvicorn's HTTP/1.1, with limits, time-outs and refusals in JSON.
+"""What one connection may cost a server of ours: uvicorn's HTTP/1.1, with limits, time-outs and
+refusals in JSON.
 
-A connection that waits (nothing asked yet, a head that is not whole, kept after an answer) is closed when its place is needed, the oldest
-first. So idle or slow clients lock nobody out; what is refused when every place is at work is told 503.
+A connection that waits (nothing asked yet, a head that is not whole, kept after an answer) is
+closed when its place is needed, the oldest
+first. So idle or slow clients lock nobody out; what is refused when every place is at work is told
+503.
 """
 
 from __future__ import annotations
@@ -17,8 +20,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from .. import peers
 from ..door import Refusal
 
-STRANGER = "isthmus.stranger"  # in a scope's extensions: what says why the connection's user may not come
-_RESERVED = 64  # descriptors that are not connections of callers: files, sockets to the endpoint, those just accepted
+STRANGER = (
+    "isthmus.stranger"  # in a scope's extensions: what says why the connection's user may not come
+)
+# descriptors that are not connections of callers: files, sockets to the endpoint, those just
+# accepted
+_RESERVED = 64
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +42,9 @@ def within_descriptors(limits: Limits) -> Limits:
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
-    return msgspec.structs.replace(limits, connections=max(8, min(limits.connections, allowed - _RESERVED)))
+    return msgspec.structs.replace(
+        limits, connections=max(8, min(limits.connections, allowed - _RESERVED))
+    )
 
 
 class _Refused(Exception):
@@ -45,9 +54,13 @@ class _Refused(Exception):
 
 
 class Bounded(HttpToolsProtocol):
-    """`Config(http=partial(Bounded, limits=..., waiting={}))`; `waiting`: the server's, in the order in which they began to wait."""
+    """`Config(http=partial(Bounded, limits=..., waiting={}))`; `waiting`: the server's, in the
+    order in which they began to wait.
+    """
 
-    def __init__(self, *arguments: Any, limits: Limits, waiting: dict[Bounded, None], **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: Limits, waiting: dict[Bounded, None], **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self.limits = limits
         self.waiting = waiting
@@ -62,7 +75,13 @@ class Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         if len(self.connections) >= self.limits.connections and not self._make_room():
-            transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, "every connection is at work", "try again, or start more --workers"))
+            transport.write(
+                _answer(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "every connection is at work",
+                    "try again, or start more --workers",
+                )
+            )
             transport.close()
             self.transport = transport
             return
@@ -104,9 +123,14 @@ class Bounded(HttpToolsProtocol):
         if self._in_head and self._head == before:  # httptools gathers what is no whole header yet
             self._head += len(data)
             if self._head > self.limits.head_bytes + self.limits.url_bytes:
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is above {self.limits.head_bytes:,} bytes")
+                self.refuse(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    f"the head is above {self.limits.head_bytes:,} bytes",
+                )
         if self._deadline is None and (self._in_body or not self._under_way()):
-            self._expect_within(self.limits.body_seconds if self._in_body else self.limits.head_seconds)
+            self._expect_within(
+                self.limits.body_seconds if self._in_body else self.limits.head_seconds
+            )
 
     # httptools' callbacks: what they raise ends as send_400_response
     def on_message_begin(self) -> None:
@@ -119,20 +143,29 @@ class Bounded(HttpToolsProtocol):
         super().on_url(url)
         self._head += len(url)
         if len(self.url) > self.limits.url_bytes:
-            raise self._refusing(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is above {self.limits.url_bytes:,} bytes")
+            raise self._refusing(
+                HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is above {self.limits.url_bytes:,} bytes"
+            )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head += len(name) + len(value) + 4
         if self._head > self.limits.head_bytes + self.limits.url_bytes:
-            raise self._refusing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is above {self.limits.head_bytes:,} bytes")
-        if self._in_head:  # what is sent behind a body is no header: it would be read as one that the head has twice
+            raise self._refusing(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"the head is above {self.limits.head_bytes:,} bytes",
+            )
+        # what is sent behind a body is no header: it would be read as one that the head has twice
+        if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if (
             self.parser and self.parser.should_upgrade() and self.parser.get_method() == b"POST"
         ):  # httptools takes its body for another protocol
-            raise self._refusing(HTTPStatus.BAD_REQUEST, "a request with a body may not ask to Upgrade: set your client to HTTP/1.1")
+            raise self._refusing(
+                HTTPStatus.BAD_REQUEST,
+                "a request with a body may not ask to Upgrade: set your client to HTTP/1.1",
+            )
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self.waiting.pop(self, None)
@@ -149,7 +182,10 @@ class Bounded(HttpToolsProtocol):
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
-        """Return why the user at the other end may not come. The kernel is asked once: a connection stays whose it is."""
+        """Return why the user at the other end may not come.
+
+        The kernel is asked once: a connection stays whose it is.
+        """
         if users not in self._strangers:
             peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))
             self._strangers[users] = peers.stranger(users, peer, local)
@@ -157,7 +193,9 @@ class Bounded(HttpToolsProtocol):
 
     def _wait(self) -> None:
         if not (self.transport.is_closing() or self._under_way()):
-            self.waiting[self] = None  # also before its body is whole, where it was answered without
+            self.waiting[self] = (
+                None  # also before its body is whole, where it was answered without
+            )
 
     def _under_way(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -172,12 +210,17 @@ class Bounded(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         refused = self._refused
-        self.refuse(refused.status if refused else HTTPStatus.BAD_REQUEST, str(refused or f"this is not HTTP/1.1: {msg}"))
+        self.refuse(
+            refused.status if refused else HTTPStatus.BAD_REQUEST,
+            str(refused or f"this is not HTTP/1.1: {msg}"),
+        )
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer at once and close: what follows on this connection cannot be understood, or is too much to read.
+        """Answer at once and close: what follows on this connection cannot be understood, or is too
+        much to read.
 
-        Where an earlier request is not answered yet its answer is the last, as this one would be taken for it.
+        Where an earlier request is not answered yet its answer is the last, as this one would be
+        taken for it.
         """
         self._expect_nothing()
         if self.transport.is_closing():
@@ -204,8 +247,14 @@ class Bounded(HttpToolsProtocol):
             self._deadline = None
 
     def _too_slow(self) -> None:
-        what, seconds = ("body", self.limits.body_seconds) if self._in_body else ("head", self.limits.head_seconds)
-        self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request's {what} did not come within {seconds:g} s")
+        what, seconds = (
+            ("body", self.limits.body_seconds)
+            if self._in_body
+            else ("head", self.limits.head_seconds)
+        )
+        self.refuse(
+            HTTPStatus.REQUEST_TIMEOUT, f"the request's {what} did not come within {seconds:g} s"
+        )
 
     def _readers_time(self, timer: asyncio.TimerHandle | None) -> None:
         if self._unread is not None:
@@ -215,5 +264,8 @@ class Bounded(HttpToolsProtocol):
 
 def _answer(status: int, message: str, remedy: str | None) -> bytes:
     body = msgspec.json.encode({"error": message, "remedy": remedy})
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: "
+        f"application/json\r\ncontent-length: {len(body)}\r\n"
+    )
     return head.encode() + b"connection: close\r\n\r\n" + body

@@ -1,6 +1,8 @@
-"""Which arm of which experiment a unit has, and with it which parameters: by a hash of the unit's name alone. Pure.
+"""Which arm of which experiment a unit has, and with it which parameters: by a hash of the unit's
+name alone. Pure.
 
-`bucket` is MurmurHash3 (x86, 32 bits, seed 0) of `isthmus/1:<purpose>:<salt>:<unit>`, in ten thousandths of its range, so any language can
+`bucket` is MurmurHash3 (x86, 32 bits, seed 0) of `isthmus/1:<purpose>:<salt>:<unit>`, in ten
+thousandths of its range, so any language can
 say the same. mmh3 (MIT, maintained) computes it: 0.1 us a hash where SHA-256 takes 0.76.
 """
 
@@ -29,7 +31,9 @@ Purpose = Literal["layer", "arm", "holdout", "split", "shadow", "coin"]
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a layer with a holdout there is one more, whose `run` is `<layer>_holdout` and whose arms are `in` and `holdout`."""
+    """Of a layer with a holdout there is one more, whose `run` is `<layer>_holdout` and whose arms
+    are `in` and `holdout`.
+    """
 
     run: str
     layer: str
@@ -38,7 +42,10 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Which arm of which run says a parameter's value. Of a layer's holdout: `<layer>_holdout` and `holdout`."""
+    """Which arm of which run says a parameter's value.
+
+    Of a layer's holdout: `<layer>_holdout` and `holdout`.
+    """
 
     run: str
     arm: str
@@ -62,14 +69,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, Any]  # the endpoint's, with what the arms set
     variant: str | None  # the call is aimed at it
     explore: float | None  # percent; None: the endpoint's own
-    settings: Mapping[str, Any]  # the parameters, and `variant` and `explore` where an arm sets them
+    settings: Mapping[
+        str, Any
+    ]  # the parameters, and `variant` and `explore` where an arm sets them
     sources: Mapping[str, Source]  # of the settings that a run has a say in
     logged: str | None  # the settings as JSON, in the order of their names; None: there are none
     logged_arms: str | None  # the arms, alike
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
     def undrawn(self) -> Decision:
-        """Of a unit of a duel whose answer somebody else ranks: by the first variant, and compared with nobody's."""
+        """Of a unit of a duel whose answer somebody else ranks: by the first variant, and compared
+        with nobody's.
+        """
         if self.duel is None:
             return self
         run = self.duel.run
@@ -100,7 +111,10 @@ def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> boo
 
 
 def is_met(condition: Condition, value: Any) -> bool:
-    """Null meets none. A run outlives edits of project.yaml: a value that is no number any more meets no bound."""
+    """Null meets none.
+
+    A run outlives edits of project.yaml: a value that is no number any more meets no bound.
+    """
     try:
         return (
             value is not None
@@ -115,20 +129,41 @@ def is_met(condition: Condition, value: Any) -> bool:
 
 @final
 class Assigner:
-    """The decisions of one endpoint under one document. `decide` may be called from many threads."""
+    """The decisions of one endpoint under one document.
 
-    def __init__(self, live: Live | None, endpoint: str, defaults: Mapping[str, Any], split: Mapping[str, Ranges] | None = None) -> None:
-        """`live` None: nobody knows which experiments run, so every unit has the defaults and nothing is assigned.
+    `decide` may be called from many threads.
+    """
+
+    def __init__(
+        self,
+        live: Live | None,
+        endpoint: str,
+        defaults: Mapping[str, Any],
+        split: Mapping[str, Ranges] | None = None,
+    ) -> None:
+        """`live` None: nobody knows which experiments run, so every unit has the defaults and
+        nothing is assigned.
 
         `split`: of a sticky endpoint, the buckets by variant. A run that aims has the last word.
         """
-        layers = {name: layer for name, layer in live.layers.items() if layer.endpoint == endpoint} if live else {}
+        layers = (
+            {name: layer for name, layer in live.layers.items() if layer.endpoint == endpoint}
+            if live
+            else {}
+        )
         runs = [run for run in live.runs if run.layer in layers] if live else []
         self.live = live
         self.version = live.version if live else None
         self.assigns = bool(runs) or any(layer.holdout for layer in layers.values())
         self.segments = {run.run: run.segments for run in runs}
-        self._outside = next(({"variant": control["variant"]} for run in runs if "variant" in (control := run.arms[0].parameters)), {})
+        self._outside = next(
+            (
+                {"variant": control["variant"]}
+                for run in runs
+                if "variant" in (control := run.arms[0].parameters)
+            ),
+            {},
+        )
         self.split = split
         self._parts = (
             *([_split(endpoint, split)] if split and not self._outside else []),
@@ -138,7 +173,9 @@ class Assigner:
         self._choosers = tuple((choose, len(outcomes)) for choose, outcomes in self._parts)
         self._defaults = dict(defaults)
         self._decisions: dict[int, Decision] = {}
-        self.unassigned = _decision(self._defaults, {}, ())  # what a unit gets whose arm cannot be served
+        self.unassigned = _decision(
+            self._defaults, {}, ()
+        )  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
         name, key = unit.encode(), 0
@@ -148,7 +185,9 @@ class Assigner:
         if decision is None:
             if len(self._decisions) >= REMEMBERED:
                 self._decisions.clear()
-            decision = self._decisions[key] = _decision(self._defaults, self._outside, self._outcomes(key))
+            decision = self._decisions[key] = _decision(
+                self._defaults, self._outside, self._outcomes(key)
+            )
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
@@ -170,7 +209,9 @@ class _Outcome(msgspec.Struct, frozen=True):
     duel: Duel | None = None
 
 
-def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]) -> Decision:
+def _decision(
+    defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
+) -> Decision:
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters
@@ -198,8 +239,11 @@ def _json(values: Mapping[str, Any]) -> str | None:
     return json.dumps(values, sort_keys=True) if values else None
 
 
-# From here on a hash is compared as it is with the first one of a bucket: that is the same, and saves a multiplication.
-_Choose = Callable[[bytes, Mapping[str, Any]], int]  # of a unit and a request's attributes: the number of an outcome
+# From here on a hash is compared as it is with the first one of a bucket: that is the same, and
+# saves a multiplication.
+_Choose = Callable[
+    [bytes, Mapping[str, Any]], int
+]  # of a unit and a request's attributes: the number of an outcome
 _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 
 
@@ -219,7 +263,11 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
     """outcomes: none of its runs; its holdout; then those of each run."""
     inside, outside = (_in_or_out(name, arm, about.holdout) for arm in ("in", "holdout"))
-    untouched = {setting: source for run in runs for setting, source in _sources(run, f"{name}_holdout", "holdout", "holdout").items()}
+    untouched = {
+        setting: source
+        for run in runs
+        for setting, source in _sources(run, f"{name}_holdout", "holdout", "holdout").items()
+    }
     outcomes = [_Outcome({}, inside), _Outcome({}, outside, untouched)]
     choosers: list[_Choose] = [lambda _unit, _attributes: 0]
     chooser_of = array("H", bytes(2 * BUCKETS))  # by bucket
@@ -228,7 +276,11 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
         outcomes += _outcomes(run, inside)
         for low, high in run.ranges:
             chooser_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
-    holdout, holdout_below, prefix = _prefix("holdout", name), _first(about.holdout), _prefix("layer", about.salt)
+    holdout, holdout_below, prefix = (
+        _prefix("holdout", name),
+        _first(about.holdout),
+        _prefix("layer", about.salt),
+    )
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
         if holdout_below and _hash(holdout + unit) < holdout_below:
@@ -239,13 +291,21 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
 
 
 def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
-    return (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),) if holdout else ()
+    return (
+        (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),)
+        if holdout
+        else ()
+    )
 
 
 def _arm(run: LiveRun, *, first: int) -> _Choose:
     """0: not one of its units; from `first` on its arms, then its holdout."""
     targeting, last = run.targeting, first + len(run.arms)
-    holdout, holdout_below, prefix = _prefix("holdout", run.experiment), _first(run.holdout), _prefix("arm", run.salt)
+    holdout, holdout_below, prefix = (
+        _prefix("holdout", run.experiment),
+        _first(run.holdout),
+        _prefix("arm", run.salt),
+    )
     ends = [_first(arm.upper) for arm in run.arms]
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
@@ -264,13 +324,17 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
 
     def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
         assigned = Assignment(run=run.run, layer=run.layer, arm=arm.name, reason=reason)
-        return _Outcome(arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason), duel)
+        return _Outcome(
+            arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason), duel
+        )
 
     return [*(outcome(arm, "split", duel) for arm in run.arms), outcome(run.arms[0], "holdout")]
 
 
 def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
-    """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's holdout."""
+    """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's
+    holdout.
+    """
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]
     as_control = _Outcome(control.parameters, (), _sources(run, run.run, control.name, "holdout"))
@@ -279,12 +343,18 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
     holdout, holdout_below = _prefix("holdout", run.layer), _first(about.holdout)
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
-        return 1 if holdout_below and _hash(holdout + unit) < holdout_below else chosen(unit, attributes)
+        return (
+            1
+            if holdout_below and _hash(holdout + unit) < holdout_below
+            else chosen(unit, attributes)
+        )
 
     return choose, [_Outcome(), as_control, *[as_shipped] * len(run.arms), as_control]
 
 
-def _sources(run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]) -> dict[str, Source]:
+def _sources(
+    run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]
+) -> dict[str, Source]:
     """Of every parameter that some arm of the run sets."""
     source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
     return {parameter: source for other in run.arms for parameter in other.parameters}

@@ -1,4 +1,6 @@
-"""The gateway's application in a thread of this process, on a free port of loopback: for who moves the project's clock."""
+"""The gateway's application in a thread of this process, on a free port of loopback: for who moves
+the project's clock.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,16 @@ class Background:
 
 @contextmanager
 def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
-    """Serving until the end of the `with`: what is under way is finished then, what was answered delivered, and the target closed.
+    """Serving until the end of the `with`: what is under way is finished then, what was answered
+    delivered, and the target closed.
 
-    It begins once it is known which experiments run: whoever were answered before would get the defaults, and count for no arm.
+    It begins once it is known which experiments run: whoever were answered before would get the
+    defaults, and count for no arm.
     Unavailable: that is not known within a minute, or the gateway did not start.
     """
-    service = Service(project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True)
+    service = Service(
+        project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True
+    )
     application = Application(lambda: service, door(listen=_HOST), tells=False)
     config = listening_config(application, lifespan="on")
     server = uvicorn.Server(config)
@@ -60,10 +66,18 @@ def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator
         thread = threading.Thread(target=serve, name="gateway")
         thread.start()
         try:
-            wait(lambda: service.live.problems, lambda problems: not problems, deadline=_PATIENCE, what=f"the gateway's copy of {LIVE}")
+            wait(
+                lambda: service.live.problems,
+                lambda problems: not problems,
+                deadline=_PATIENCE,
+                what=f"the gateway's copy of {LIVE}",
+            )
             yield Background(url(_HOST, listening), application)
         finally:
             server.should_exit = True
             thread.join()
     if not server.started:
-        raise Unavailable(f"the gateway of {endpoint} did not start", remedy=f"isthmus gateway {endpoint} says why")
+        raise Unavailable(
+            f"the gateway of {endpoint} did not start",
+            remedy=f"isthmus gateway {endpoint} says why",
+        )

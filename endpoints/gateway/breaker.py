@@ -1,6 +1,8 @@
-"""A store of counts that does not answer is asked by nobody who waits for an answer, until it answers again.
+"""A store of counts that does not answer is asked by nobody who waits for an answer, until it
+answers again.
 
-A call that failed and took `SLOW` opens the breaker: calls fail at once, as that one did, and a thread asks the store from time to time.
+A call that failed and took `SLOW` opens the breaker: calls fail at once, as that one did, and a
+thread asks the store from time to time.
 What fails at once makes nobody wait, so it opens nothing.
 """
 
@@ -24,9 +26,18 @@ _TRANSIENT = (Unavailable, OutcomeUnknown, Throttled, Busy)
 
 @final
 class Breaker:
-    """`get` and `add` as of the Counters' port, from many threads. Its thread lives while the store is away."""
+    """`get` and `add` as of the Counters' port, from many threads.
 
-    def __init__(self, store: Counters, *, clock: Callable[[], float] = time.monotonic, between: timedelta = BETWEEN) -> None:
+    Its thread lives while the store is away.
+    """
+
+    def __init__(
+        self,
+        store: Counters,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        between: timedelta = BETWEEN,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._between = between.total_seconds()
@@ -35,14 +46,28 @@ class Breaker:
 
     def renew(self) -> None:
         self.away: IsthmusError | None = None  # the last failure; None: the store is there
-        self._lock = threading.RLock()  # `end` may be called by the garbage collector inside of any of this
+        self._lock = (
+            threading.RLock()
+        )  # `end` may be called by the garbage collector inside of any of this
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
-    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        self._call(endpoint, unit, lambda: self._store.add(endpoint, unit, amounts, forget=forget, until=until))
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
+        self._call(
+            endpoint,
+            unit,
+            lambda: self._store.add(endpoint, unit, amounts, forget=forget, until=until),
+        )
 
     def end(self) -> None:
         """The thread ends, without being waited for; the store counts as there."""
@@ -66,7 +91,10 @@ class Breaker:
             if self.away is None:
                 self._ending = threading.Event()
                 thread = threading.Thread(
-                    target=self._ask, args=(endpoint, unit, self._ending), daemon=True, name=f"counters of {endpoint}"
+                    target=self._ask,
+                    args=(endpoint, unit, self._ending),
+                    daemon=True,
+                    name=f"counters of {endpoint}",
                 )
                 try:
                     thread.start()

@@ -1,4 +1,7 @@
-"""What POST requests to a gateway get, without HTTP: a body in, an answer out. Never raises: what goes wrong is the answer."""
+"""What POST requests to a gateway get, without HTTP: a body in, an answer out.
+
+Never raises: what goes wrong is the answer.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class Calls:
     """From many threads."""
 
-    def __init__(self, project: Project, gateways: Mapping[str, Gateway], counted: Counters) -> None:
+    def __init__(
+        self, project: Project, gateways: Mapping[str, Gateway], counted: Counters
+    ) -> None:
         self._project = project
         self._gateways = gateways
         self._counters = counted
@@ -48,7 +53,9 @@ class Calls:
         def assigned(gateway: Gateway, request: dict[str, Any]) -> Answer:
             log = request.pop("log", True)
             if not isinstance(log, bool):
-                raise Invalid("log is not true or false", remedy="leave it out, or false: nothing is logged")
+                raise Invalid(
+                    "log is not true or false", remedy="leave it out, or false: nothing is logged"
+                )
             arms = gateway.assign(request, log=log)
             self._count(arms.assignments)
             return Answer(status=200, body=_encode(arms))
@@ -62,7 +69,11 @@ class Calls:
             return failure(400, f"the body is not JSON: {error}")
         events = sent if isinstance(sent, list) else [sent]
         if len(events) > MOST:
-            return failure(413, f"{len(events):,} events are more than the {MOST:,} of a request", "send them in parts")
+            return failure(
+                413,
+                f"{len(events):,} events are more than the {MOST:,} of a request",
+                "send them in parts",
+            )
         tracked = _answer_or_failure(lambda: track(self._project, events))
         if isinstance(tracked, Answer):
             return tracked
@@ -70,20 +81,28 @@ class Calls:
         if tracked.error is None:
             return Answer(status=200, body=_encode(fields))
         return Answer(
-            status=status_of(tracked.error), body=_encode({"error": str(tracked.error), "remedy": tracked.error.remedy, **fields})
+            status=status_of(tracked.error),
+            body=_encode({"error": str(tracked.error), "remedy": tracked.error.remedy, **fields}),
         )
 
     def flag(self, key: str, body: bytes) -> Answer:
         name = key.partition(".")[0]
         if name not in self._gateways:
-            return ofrep.refusal("FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key)
+            return ofrep.refusal(
+                "FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key
+            )
 
         def evaluated(context: dict[str, Any]) -> Answer:
             gateway = self._gateways[name]
             decision, config = self._evaluate(gateway, context)
             flag = ofrep.flag(key, gateway.endpoint, decision, config)
             if flag is None:
-                return ofrep.refusal("FLAG_NOT_FOUND", f"{name} has no parameter {key[len(name) + 1 :][:100]!r}", status=404, key=key)
+                return ofrep.refusal(
+                    "FLAG_NOT_FOUND",
+                    f"{name} has no parameter {key[len(name) + 1 :][:100]!r}",
+                    status=404,
+                    key=key,
+                )
             return msgspec.structs.replace(ofrep.single(flag), endpoint=name)
 
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
@@ -104,21 +123,33 @@ class Calls:
         self._count(decision.arms)
         return decision, config
 
-    def _of_endpoint(self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]) -> Answer:
+    def _of_endpoint(
+        self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
+    ) -> Answer:
         """That which the request names, or the only one."""
         try:
             request = _decode(body)
         except _UNREADABLE as error:
             return failure(400, f"the body is not a JSON object: {error}")
         name: object = self._first
-        if "endpoint" in request and (len(self._gateways) > 1 or not has_field(self._project, self._first, "endpoint")):
+        if "endpoint" in request and (
+            len(self._gateways) > 1 or not has_field(self._project, self._first, "endpoint")
+        ):
             name = request.pop("endpoint")
         elif len(self._gateways) > 1:
-            return failure(400, "the body has no endpoint", f"say which: {', '.join(self._gateways)}")
+            return failure(
+                400, "the body has no endpoint", f"say which: {', '.join(self._gateways)}"
+            )
         if not isinstance(name, str) or name not in self._gateways:
-            return failure(404, f"there is no endpoint {str(name)[:100]!r} here", f"there is {', '.join(self._gateways)}")
+            return failure(
+                404,
+                f"there is no endpoint {str(name)[:100]!r} here",
+                f"there is {', '.join(self._gateways)}",
+            )
         gateway = self._gateways[name]
-        return msgspec.structs.replace(_answer_or_failure(lambda: answer(gateway, request)), endpoint=name)
+        return msgspec.structs.replace(
+            _answer_or_failure(lambda: answer(gateway, request)), endpoint=name
+        )
 
     def _count(self, arms: Mapping[str, str]) -> None:
         for run, arm in arms.items():
@@ -131,7 +162,9 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
     except ofrep.RefusedError as refusal:
         return ofrep.refusal(refusal.code, refusal.details, key=key)
     except Invalid as error:
-        return ofrep.refusal("INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key)
+        return ofrep.refusal(
+            "INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key
+        )
 
 
 def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
@@ -142,7 +175,10 @@ def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
         return failure(status_of(error), str(error), error.remedy)
     except Exception as error:  # noqa: BLE001  a mistake of ours is an answer, too, and its traceback is in the log
         tell("a request failed by a mistake in Isthmus", error)
-        return failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log")
+        return failure(
+            500,
+            f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log",
+        )
 
 
 def has_field(project: Project, name: str, field: str) -> bool:

@@ -1,7 +1,10 @@
-"""How often a unit was shown what: a window in 24 buckets, the names of their numbers in a unit's document, and what has left. Pure.
+"""How often a unit was shown what: a window in 24 buckets, the names of their numbers in a unit's
+document, and what has left. Pure.
 
-What was shown in bucket i counts until bucket i + 24 is over. So no window has more than the most, and what has left the window is held
-back for one bucket at most: a 24th of it. Buckets ahead count, too: another gateway's clock may be, and `now:` may be moved back.
+What was shown in bucket i counts until bucket i + 24 is over. So no window has more than the most,
+and what has left the window is held
+back for one bucket at most: a 24th of it. Buckets ahead count, too: another gateway's clock may be,
+and `now:` may be moved back.
 """
 
 from __future__ import annotations
@@ -34,8 +37,12 @@ def value_text(value: object) -> str:
 class Judged(msgspec.Struct, frozen=True):
     """A unit's document at a moment."""
 
-    before: dict[UnitCap, dict[str, int]]  # by cap and value: in how many answers it was shown that still count
-    gone: Sequence[str]  # the names that no window of any gateway reaches any more, of caps that are gone, too
+    before: dict[
+        UnitCap, dict[str, int]
+    ]  # by cap and value: in how many answers it was shown that still count
+    gone: Sequence[
+        str
+    ]  # the names that no window of any gateway reaches any more, of caps that are gone, too
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
@@ -57,8 +64,13 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
     return Judged({cap: before[_prefix(cap)] for cap in caps}, gone)
 
 
-def entries(caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, int]:
-    """What an answer adds: one for each value that it shows, however many items have it. `shown`: what rules read of its items."""
+def entries(
+    caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
+) -> dict[str, int]:
+    """What an answer adds: one for each value that it shows, however many items have it.
+
+    `shown`: what rules read of its items.
+    """
     names: dict[str, int] = {}
     for cap in caps:
         prefix = _prefix(cap)
@@ -83,4 +95,6 @@ def _prefix(cap: UnitCap) -> str:
 def _bucket_now(prefix: str, moment: int) -> int | None:
     """None: the prefix is not one of ours."""
     seconds = prefix.partition(".")[2]
-    return moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None
+    return (
+        moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None
+    )

@@ -1,4 +1,6 @@
-"""Caps per unit beside the store that counts: what a request is judged by, and what its answer adds. The store may be away."""
+"""Caps per unit beside the store that counts: what a request is judged by, and what its answer
+adds. The store may be away.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """Of one request. Without caps that hold for it nothing is read and nothing is added."""
 
     caps: tuple[UnitCap, ...] = ()
-    before: Mapping[UnitCap, Mapping[str, int]] = {}  # by cap and value: answers that showed it; absent where nobody could tell
+    before: Mapping[
+        UnitCap, Mapping[str, int]
+    ] = {}  # by cap and value: answers that showed it; absent where nobody could tell
     gone: Sequence[str] = ()  # names in the unit's document that count no more
     problems: tuple[str, ...] = ()
 
@@ -48,7 +52,11 @@ class Counting:
     def problem(self) -> str:
         """Why caps per unit are not checked at present; empty: they are."""
         error = None if self._counters is None else self._counters.away
-        return "" if error is None else _error_text("caps per unit are not checked, the store is away", error)
+        return (
+            ""
+            if error is None
+            else _error_text("caps per unit are not checked, the store is away", error)
+        )
 
     def end(self) -> None:
         """Nothing is asked any more in the background."""
@@ -63,12 +71,23 @@ class Counting:
         try:
             counts = self._counters.get(self._endpoint, unit)
         except IsthmusError as error:
-            return Counted(caps=caps, problems=(_error_text("caps per unit were not checked", error),))
+            return Counted(
+                caps=caps, problems=(_error_text("caps per unit were not checked", error),)
+            )
         judged = capping.judge(caps, counts, now)
         return Counted(caps=caps, before=judged.before, gone=judged.gone)
 
-    def add(self, counted: Counted, unit: str, candidates: Candidates, places: Sequence[Shown], moment: datetime) -> tuple[str, ...]:
-        """Before an answer is given: one that nobody gets counts, too, and none is given that does not. Returns the answer's problems."""
+    def add(
+        self,
+        counted: Counted,
+        unit: str,
+        candidates: Candidates,
+        places: Sequence[Shown],
+        moment: datetime,
+    ) -> tuple[str, ...]:
+        """Before an answer is given: one that nobody gets counts, too, and none is given that does
+        not. Returns the answer's problems.
+        """
         if not counted.caps:
             return ()
         read_of = dict(zip(candidates.items, candidates.features, strict=True))
@@ -81,7 +100,8 @@ class Counting:
     def _add(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
         if self._counters is None or not amounts:
             return ()
-        # by every cap: what one that does not hold for this request has counted stands in the same document
+        # by every cap: what one that does not hold for this request has counted stands in the same
+        # document
         until = capping.needed_until(self._every, self._project.wall())
         try:
             self._counters.add(self._endpoint, unit, amounts, forget=counted.gone, until=until)

@@ -19,6 +19,11 @@ def deliver(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[R
     lacking = LATER.intersection(name for refusal in refused for name in refusal.unknown)
     if not lacking:
         return refused
-    bare = [{name: value for name, value in rows[refusal.index].items() if name not in lacking} for refusal in refused]
+    bare = [
+        {name: value for name, value in rows[refusal.index].items() if name not in lacking}
+        for refusal in refused
+    ]
     again = emit_stream(project, STREAMS[stream], bare)
-    return [msgspec.structs.replace(refusal, index=refused[refusal.index].index) for refusal in again]
+    return [
+        msgspec.structs.replace(refusal, index=refused[refusal.index].index) for refusal in again
+    ]

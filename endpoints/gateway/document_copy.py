@@ -1,4 +1,6 @@
-"""One document of the StateStore as one process knows it: the last sound copy is kept, whatever the store does."""
+"""One document of the StateStore as one process knows it: the last sound copy is kept, whatever the
+store does.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Known(msgspec.Struct, Generic[Document], frozen=True, kw_only=True):
 class DocumentCopy(Generic[Document]):
     """`look` from one thread, `last` from many."""
 
-    def __init__(self, key: str, read: Read, decoded: Callable[[bytes], Document], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, key: str, read: Read, decoded: Callable[[bytes], Document], clock: Callable[[], float]
+    ) -> None:
         """`decoded`: Invalid, Refused for what is no such document."""
         self.key = key
         self.last: Known[Document] = Known()
@@ -82,7 +86,13 @@ class DocumentCopy(Generic[Document]):
         return Known(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Invalid: an old copy of the store's. One that was begun anew has a lower version and was written later."""
+        """Invalid: an old copy of the store's.
+
+        One that was begun anew has a lower version and was written later.
+        """
         if than is not None and value.version < than.version and value.written <= than.written:
-            raise Invalid(f"the store has {self.key} of version {value.version} again, after version {than.version}")
+            raise Invalid(
+                f"the store has {self.key} of version {value.version} again, after version "
+                f"{than.version}"
+            )
         return value

@@ -1,9 +1,14 @@
-"""Team-draft interleaving: two rankings of the same candidates as one order, each item credited to who picked it. Pure.
+"""Team-draft interleaving: two rankings of the same candidates as one order, each item credited to
+who picked it. Pure.
 
-After Radlinski, Kurup, Joachims (CIKM 2008), a lane of places (ranking.py) at a time, round by round. In a round both rankings pick their
-best candidate that is still free. Is it the same one, it is placed and credits nobody. Else a coin says whose pick stands first, and each
-is credited with its own. So what a round places does not depend on its coin, only the order does: each of the two stands first with
-probability 1/2, and whoever clicks by place alone credits both alike. Where two picks want the last place of a group under a cap, or the
+After Radlinski, Kurup, Joachims (CIKM 2008), a lane of places (ranking.py) at a time, round by
+round. In a round both rankings pick their
+best candidate that is still free. Is it the same one, it is placed and credits nobody. Else a coin
+says whose pick stands first, and each
+is credited with its own. So what a round places does not depend on its coin, only the order does:
+each of the two stands first with
+probability 1/2, and whoever clicks by place alone credits both alike. Where two picks want the last
+place of a group under a cap, or the
 last place of the lane, the coin's winner alone stands.
 """
 
@@ -16,7 +21,9 @@ import msgspec
 from .assignment import bucket
 from .ranking import Arrangement, Lane
 
-Coin = Callable[[int], bool]  # of a round of the answer, from 0: whether the first ranking picks first
+Coin = Callable[
+    [int], bool
+]  # of a round of the answer, from 0: whether the first ranking picks first
 _EVEN = 5_000  # of 10,000 buckets
 
 
@@ -33,7 +40,10 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Pick(msgspec.Struct, frozen=True, kw_only=True):
-    """`number`: of the place in its lane, from 0. `by`: 0 the first ranking, 1 the second; of what both would pick the coin's winner."""
+    """`number`: of the place in its lane, from 0.
+
+    `by`: 0 the first ranking, 1 the second; of what both would pick the coin's winner.
+    """
 
     number: int
     candidate: int
@@ -53,12 +63,18 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def lanes(self) -> tuple[Lane, Lane]:
         """As far as a draft reads them."""
         groups = tuple(self.groups)
-        first, second = (Lane(places=self.places, arranged=of, members=len(of), groups=groups) for of in (self.first, self.second))
+        first, second = (
+            Lane(places=self.places, arranged=of, members=len(of), groups=groups)
+            for of in (self.first, self.second)
+        )
         return first, second
 
 
 class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What rules made of both rankings, as `rankings` logs it: with the coins it gives the draft. `pins`: place -> candidate."""
+    """What rules made of both rankings, as `rankings` logs it: with the coins it gives the draft.
+
+    `pins`: place -> candidate.
+    """
 
     lanes: Sequence[LanePair]
     pins: Mapping[int, int] = {}
@@ -66,23 +82,32 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def paired(first: Arrangement, second: Arrangement) -> Arranged:
     pairs = [
-        LanePair(places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups)
+        LanePair(
+            places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups
+        )
         for own, other in zip(first.lanes, second.lanes, strict=True)
     ]
     return Arranged(lanes=pairs, pins=first.pins)
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Those of an answer: by the hash of assignments (assignment.py), so that whoever has the log can say them again."""
+    """Those of an answer: by the hash of assignments (assignment.py), so that whoever has the log
+    can say them again.
+    """
     return lambda number: bucket("coin", salt, f"{request_id}:{number}") < _EVEN
 
 
 def rounds(first: Lane, second: Lane) -> Iterator[Round]:
-    """Of one lane as two models arrange it: the same places, candidates and quotas. As many as fill its places."""
+    """Of one lane as two models arrange it: the same places, candidates and quotas.
+
+    As many as fill its places.
+    """
     closed: set[int] = set()
     group_of = {at: number for number, (members, _) in enumerate(first.groups) for at in members}
     left, room = [quota for _, quota in first.groups], len(first.places)
-    for own, other in zip(_open(first.arranged, closed), _open(second.arranged, closed), strict=False):
+    for own, other in zip(
+        _open(first.arranged, closed), _open(second.arranged, closed), strict=False
+    ):
         if not room:
             return
         group = group_of.get(own)
@@ -91,7 +116,9 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
         yield Round(own, other, places)
         room -= places
         closed |= {own, other}
-        for full in _count_down({group} if contested else [group_of.get(at) for at in {own, other}], left):
+        for full in _count_down(
+            {group} if contested else [group_of.get(at) for at in {own, other}], left
+        ):
             closed.update(first.groups[full][0])
 
 
@@ -109,7 +136,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """The lane's places in their order, and the number of the next round. `begins`: that of this lane's first."""
+    """The lane's places in their order, and the number of the next round.
+
+    `begins`: that of this lane's first.
+    """
     picks: list[Pick] = []
     for of in rounds(first, second):
         pair = ((of.first, 0), (of.second, 1)) if coin(begins) else ((of.second, 1), (of.first, 0))
@@ -122,11 +152,15 @@ def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[li
 
 
 def chances(first: Lane, second: Lane) -> dict[tuple[int, int], float]:
-    """How likely the draft has a candidate at a place of the lane: by (number of the place, candidate). What is not there has none."""
+    """How likely the draft has a candidate at a place of the lane: by (number of the place,
+    candidate). What is not there has none.
+    """
     likely: dict[tuple[int, int], float] = {}
     number = 0
     for of in rounds(first, second):
         for at in range(of.places):
-            likely |= dict.fromkeys([(number + at, of.first), (number + at, of.second)], 1.0 if of.shared else 0.5)
+            likely |= dict.fromkeys(
+                [(number + at, of.first), (number + at, of.second)], 1.0 if of.shared else 0.5
+            )
         number += of.places
     return likely

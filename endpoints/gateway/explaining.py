@@ -17,7 +17,10 @@ _BEFORE = "by the model"
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """`order`: the item of each place from 1; null: the place stays empty. `did`: as an answer says it; empty: nothing."""
+    """`order`: the item of each place from 1; null: the place stays empty.
+
+    `did`: as an answer says it; empty: nothing.
+    """
 
     rule: str
     order: tuple[Item | None, ...]
@@ -38,16 +41,22 @@ class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         arms = "".join(f"   {run} {arm}" for run, arm in self.assignments.items())
         wide = max(len(step.rule) for step in self.steps)
-        orders = [" ".join("-" if item is None else str(item) for item in step.order) for step in self.steps]
+        orders = [
+            " ".join("-" if item is None else str(item) for item in step.order)
+            for step in self.steps
+        ]
         longest = max(map(len, orders))
         lines = [
-            f"  {step.rule:<{wide}}   {order:<{longest}}   {step.did}".rstrip() for step, order in zip(self.steps, orders, strict=True)
+            f"  {step.rule:<{wide}}   {order:<{longest}}   {step.did}".rstrip()
+            for step, order in zip(self.steps, orders, strict=True)
         ]
         lines += [f"  problem   {text}" for text in self.problems]
         return "\n".join([f"{self.endpoint}   {self.variant} {self.version}{arms}", *lines])
 
 
-def explanation(endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()) -> Explanation:
+def explanation(
+    endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()
+) -> Explanation:
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -55,7 +64,9 @@ def explanation(endpoint: str, scored: Scored, every: Sequence[Step], *, problem
         version=scored.version,
         assignments=dict(scored.decision.arms),
         parameters=dict(scored.decision.parameters),
-        steps=tuple(_explain_step(pair, items) for pair in zip((None, *every), every, strict=False)),
+        steps=tuple(
+            _explain_step(pair, items) for pair in zip((None, *every), every, strict=False)
+        ),
         problems=problems,
     )
 
@@ -65,5 +76,11 @@ def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Expl
     place_of = places_of(step.arrangement)
     at_place = {place: items[at] for at, place in place_of.items()}
     order = tuple(at_place.get(place) for place in range(1, max(at_place, default=0) + 1))
-    did = "; ".join(text for _, text in effect_texts((before, step), items, explored=False)) if before else ""
-    return Explained(rule=_BEFORE if step.rule is None else name_of(step.rule), order=order, did=did)
+    did = (
+        "; ".join(text for _, text in effect_texts((before, step), items, explored=False))
+        if before
+        else ""
+    )
+    return Explained(
+        rule=_BEFORE if step.rule is None else name_of(step.rule), order=order, did=did
+    )

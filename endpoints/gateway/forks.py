@@ -1,4 +1,6 @@
-"""What a forked process begins anew: locks that a thread of its parent holds, threads that it has not, numbers that are the parent's."""
+"""What a forked process begins anew: locks that a thread of its parent holds, threads that it has
+not, numbers that are the parent's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The gateway: joins features at request time, asks the endpoint, orders, explores, and says what it showed."""
+"""The gateway: joins features at request time, asks the endpoint, orders, explores, and says what
+it showed.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,12 @@ from .tally import Tally
 
 @final
 class Gateway:
-    """`rank` may be called from many threads. What does not change from request to request is worked out once a second at most.
+    """`rank` may be called from many threads.
 
-    Exposures are delivered by a thread, in groups: `close` (or `with`), the end of the project's `with` and the end of the program wait for
+    What does not change from request to request is worked out once a second at most.
+
+    Exposures are delivered by a thread, in groups: `close` (or `with`), the end of the project's
+    `with` and the end of the program wait for
     them. `durable`: each answer waits for its own.
     """
 
@@ -60,7 +65,9 @@ class Gateway:
         refresh: timedelta = REFRESH,
         live: LiveReader | None = None,
     ) -> None:
-        """NotFound: project.yaml has no such endpoint. Unsupported: its rules count what units are shown, and the target cannot.
+        """NotFound: project.yaml has no such endpoint.
+
+        Unsupported: its rules count what units are shown, and the target cannot.
 
         `emit`: where rows of a stream go, by default the project's own.
         `live`: what reads which experiments run, for several gateways; by default one of its own.
@@ -77,9 +84,15 @@ class Gateway:
         self._rulebook = Rulebook(self.endpoint, project.spec)
         self._arms = Arms(self.endpoint, live or self._own_live)
         self._writer = LogWriter(
-            emit or partial(deliver, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
+            emit or partial(deliver, project),
+            name=endpoint,
+            durable=durable,
+            closers=project.before_close,
+            lost=self._arms.lost,
         )
-        weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
+        weakref.finalize(
+            self, self._writer.end
+        ).atexit = False  # the thread is not kept by who forgot the gateway
         self._streams = streams_of(project.spec, self.endpoint)
         self._watched = watched(project.spec, self.endpoint)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
@@ -122,7 +135,10 @@ class Gateway:
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
+        """Deliver the exposures of what was answered.
+
+        Those that do not leave in time are counted, and told on stderr.
+        """
         if self._shadowing is not None:
             self._shadowing.close()
         self._scoring.close()
@@ -137,7 +153,10 @@ class Gateway:
         self.close()
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
-        """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
+        """Invalid: the request.
+
+        ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`.
+        """
         question = self._question(request)
         request_id = self._numbers.take()
         try:
@@ -147,24 +166,33 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """What each rule does to the order of this request, by its arms; nothing is drawn, shown or logged. Raises what `rank` does."""
+        """What each rule does to the order of this request, by its arms; nothing is drawn, shown or
+        logged. Raises what `rank` does.
+        """
         question = self._question(request)
         decision = self._decide(question)
         scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}", decision)
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
         halved = [_half_of_duel_text(duel, scored.variant)] if (duel := decision.duel) else []
-        return explanation(self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved))
+        return explanation(
+            self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved)
+        )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
         began = time.perf_counter()
         asked = parsed(request, self._shape)
         sent = len(asked.candidates)
         now = self.project.now()
-        rules = self._rulebook.active(asked.entity, asked.context, now) if self.endpoint.rules else ()
+        rules = (
+            self._rulebook.active(asked.entity, asked.context, now) if self.endpoint.rules else ()
+        )
         if added := pinned_items(rules, asked):
             asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
         assigner, deployed = self._arms.now(), self._models.now()
-        rows, counted = self._models.rows(asked, deployed.inputs), self._counting.read(rules, asked.unit, now)
+        rows, counted = (
+            self._models.rows(asked, deployed.inputs),
+            self._counting.read(rules, asked.unit, now),
+        )
         return Question(asked, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
@@ -189,7 +217,9 @@ class Gateway:
             decision=decision,
             config=assigner.version,
         )
-        uncounted = self._counting.add(question.counted, asked.unit, candidates, places, answered.moment)
+        uncounted = self._counting.add(
+            question.counted, asked.unit, candidates, places, answered.moment
+        )
         rows = self._rows(question, answered, outcome, rivals)
         if self._shadowing is not None and not beside:
             self._shadowing.answered(question.asked, question.rows.instances, scored, answered)
@@ -208,11 +238,14 @@ class Gateway:
             parameters=dict(decision.parameters),
             exposures=ids if self._tells_exposures or assigner.assigns else (),
             positions=positions if positions and positions[-1] != len(positions) else (),
-            # the answer is given all the same: what is lost biases every later evaluation, and is said
+            # the answer is given all the same: what is lost biases every later evaluation, and is
+            # said
             problems=(*uncounted, *self._writer.put(rows)),
         )
 
-    def _rivals(self, question: Question, request_id: str, decision: Decision) -> tuple[Scored, ...]:
+    def _rivals(
+        self, question: Question, request_id: str, decision: Decision
+    ) -> tuple[Scored, ...]:
         """One, or the two that are interleaved."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
@@ -225,11 +258,28 @@ class Gateway:
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
         if not beside or decision.duel is None:
-            return draw(question.rules, self._rulebook, first.candidates, decision.parameters, explore=explore, rng=self._rng)
+            return draw(
+                question.rules,
+                self._rulebook,
+                first.candidates,
+                decision.parameters,
+                explore=explore,
+                rng=self._rng,
+            )
         pair, coin = (first.candidates, beside[0].candidates), coins(decision.duel.salt, request_id)
-        return interleave(question.rules, self._rulebook, pair, decision.parameters, explore=explore, rng=self._rng, coin=coin)
+        return interleave(
+            question.rules,
+            self._rulebook,
+            pair,
+            decision.parameters,
+            explore=explore,
+            rng=self._rng,
+            coin=coin,
+        )
 
-    def _rows(self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]) -> dict[Stream, list[Row]]:
+    def _rows(
+        self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]
+    ) -> dict[Stream, list[Row]]:
         asked, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -237,15 +287,28 @@ class Gateway:
             overruled = outcome.overruled
             attributes = log_rows.attributes_of(asked.context, self._watched)
             orders = [of.candidates.best for of in rivals]
-            row = log_rows.ranking(answered, asked, orders, overruled, attributes, explore=outcome.explore, milliseconds=spent)
+            row = log_rows.ranking(
+                answered,
+                asked,
+                orders,
+                overruled,
+                attributes,
+                explore=outcome.explore,
+                milliseconds=spent,
+            )
             rows["rankings"] = [row]
-        rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
+        rows["assignments"] = self._arms.unlogged(
+            assigner, answered.decision, asked.unit, answered.moment, asked.context
+        )
         return rows
 
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
-        """The arms and parameters of a unit, for a product that ranks elsewhere. Invalid: the request.
+        """The arms and parameters of a unit, for a product that ranks elsewhere.
 
-        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is logged as assigned.
+        Invalid: the request.
+
+        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is
+        logged as assigned.
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()
@@ -255,37 +318,65 @@ class Gateway:
             assignments=dict(decision.arms),
             parameters=dict(decision.settings),
             config=assigner.version,
-            problems=(*_undrawn(decided.duel), *(self._log(assigner, decision, unit, context) if log else ())),
+            problems=(
+                *_undrawn(decided.duel),
+                *(self._log(assigner, decision, unit, context) if log else ()),
+            ),
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """The same for the flags of OpenFeature: what else is in the `context` is not looked at. With the version of what is known."""
+        """The same for the flags of OpenFeature: what else is in the `context` is not looked at.
+
+        With the version of what is known.
+        """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
         decision = assigner.decide(name, attributes).undrawn()
         self._log(assigner, decision, name, attributes)
         return decision, assigner.version
 
-    def _log(self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]) -> tuple[str, ...]:
-        return self._writer.put({"assignments": self._arms.unlogged(assigner, decision, unit, self.project.now(), context)})
+    def _log(
+        self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        return self._writer.put(
+            {
+                "assignments": self._arms.unlogged(
+                    assigner, decision, unit, self.project.now(), context
+                )
+            }
+        )
 
     @property
     def model_parameters(self) -> tuple[str, ...]:
         """The names of the parameters that a deployed model takes with a call."""
         return self._models.now().inputs.parameters
 
-    def score(self, request: Mapping[str, Any], *, variant: str | None = None, parameters: Mapping[str, object] = NO_PARAMETERS) -> Reply:
+    def score(
+        self,
+        request: Mapping[str, Any],
+        *,
+        variant: str | None = None,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
         """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
-        instances = self._models.rows(parsed(request, self._shape), self._models.now().inputs).instances
+        instances = self._models.rows(
+            parsed(request, self._shape), self._models.now().inputs
+        ).instances
         request_id = f"s-{secrets.token_hex(8)}"
         reply = self.project.target.endpoints.invoke(
-            self.endpoint.name, instances, variant=variant, request_id=request_id, parameters=parameters
+            self.endpoint.name,
+            instances,
+            variant=variant,
+            request_id=request_id,
+            parameters=parameters,
         )
         as_scores(reply.predictions, len(instances), who=reply.variant)
         return reply
 
     def look(self, request: Mapping[str, Any] | None = None) -> None:
-        """Whether the endpoint is there, and the features of `request` can be read: raises what `rank` would."""
+        """Whether the endpoint is there, and the features of `request` can be read: raises what
+        `rank` would.
+        """
         inputs = self._models.now().inputs
         if request is not None:
             self._models.rows(parsed(request, self._shape), inputs)
@@ -295,8 +386,16 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
     if duel is None:
         return ()
     first, second = duel.variants
-    return (f"{duel.run} makes one order of {first}'s and {second}'s, which only /rank can: {first} is given, and counts for neither",)
+    return (
+        (
+            f"{duel.run} makes one order of {first}'s and {second}'s, which only /rank can: "
+            f"{first} is given, and counts for neither"
+        ),
+    )
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
-    return f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order of {variant} alone"
+    return (
+        f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
+        f"of {variant} alone"
+    )

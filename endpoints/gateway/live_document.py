@@ -1,4 +1,7 @@
-"""`experiments/live`: which experiments run, as gateways know it. Written by experiments/runs.py, read by live_reader.py."""
+"""`experiments/live`: which experiments run, as gateways know it.
+
+Written by experiments/runs.py, read by live_reader.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ class LiveLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LiveArm(msgspec.Struct, frozen=True, array_like=True):
-    """`upper`: the first bucket of purpose `arm` that it does not have; the arm before it has those below."""
+    """`upper`: the first bucket of purpose `arm` that it does not have; the arm before it has those
+    below.
+    """
 
     name: str
     upper: int
@@ -34,8 +39,10 @@ class LiveArm(msgspec.Struct, frozen=True, array_like=True):
 class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run of an experiment as gateways know it. Its first arm is the control.
 
-    shipped: every unit of the endpoint has the parameters of arm `ships`, in the layer's holdout and the experiment's it has the control's.
-    interleave: these two variants rank each request of its units. All of them are in the first arm; the others, one a variant, have no
+    shipped: every unit of the endpoint has the parameters of arm `ships`, in the layer's holdout
+    and the experiment's it has the control's.
+    interleave: these two variants rank each request of its units. All of them are in the first arm;
+    the others, one a variant, have no
     bucket, and are there to be shipped.
     """
 
@@ -59,7 +66,10 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Change(StoredDocument, frozen=True, kw_only=True):
-    """What made a version of the document. The next change moves it to `experiments/history/<version>`, where it is written once."""
+    """What made a version of the document.
+
+    The next change moves it to `experiments/history/<version>`, where it is written once.
+    """
 
     version: int
     at: datetime

@@ -1,6 +1,8 @@
-"""`experiments/live` and the splits of sticky endpoints as one process knows them: a thread reads them every 5 s, no request does.
+"""`experiments/live` and the splits of sticky endpoints as one process knows them: a thread reads
+them every 5 s, no request does.
 
-The last sound copy of what runs is kept, however old; a split is applied for 15 s (PORTS.md 6), so that who moves it knows when it serves.
+The last sound copy of what runs is kept, however old; a split is applied for 15 s (PORTS.md 6), so
+that who moves it knows when it serves.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ _ENDING = 1.0  # seconds that `close` waits for a look that is under way
 
 @final
 class LiveReader:
-    """Many threads may ask. Its thread begins with `start`, or the first who asks, and ends with `close`; asking opens it again."""
+    """Many threads may ask.
+
+    Its thread begins with `start`, or the first who asks, and ends with `close`; asking opens it
+    again.
+    """
 
     def __init__(
         self,
@@ -42,9 +48,15 @@ class LiveReader:
         clock: Callable[[], float] = time.monotonic,
         closers: MutableSet[Callable[[], None]] | None = None,
     ) -> None:
-        """`read`, `splits` (by endpoint): the StateStore's documents. `closers`: where `close` is while there is a thread."""
+        """`read`, `splits` (by endpoint): the StateStore's documents.
+
+        `closers`: where `close` is while there is a thread.
+        """
         self._live = DocumentCopy(LIVE, read, _live, clock)
-        self._splits = {name: DocumentCopy(sticky.key(name), of, partial(_split, name), clock) for name, of in splits.items()}
+        self._splits = {
+            name: DocumentCopy(sticky.key(name), of, partial(_split, name), clock)
+            for name, of in splits.items()
+        }
         self._every = every.total_seconds()
         self._closers = closers
         self.renew()
@@ -64,7 +76,10 @@ class LiveReader:
         return self._live.last
 
     def known(self) -> Known[Live]:
-        """What the last look left. The first requests wait for the first look, for a second at most."""
+        """What the last look left.
+
+        The first requests wait for the first look, for a second at most.
+        """
         if self._thread is None:
             self.start()
         if self._waits:
@@ -73,7 +88,9 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """None: it is not sticky, has no document, or nobody knows whether that document still holds."""
+        """None: it is not sticky, has no document, or nobody knows whether that document still
+        holds.
+        """
         copy = self._splits.get(endpoint)
         return None if copy is None or _too_old(copy) else copy.last.value
 
@@ -89,23 +106,42 @@ class LiveReader:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why experiments, or the split of a sticky endpoint, may be others than are known here."""
-        return (*self._live_problems(), *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))))
+        return (
+            *self._live_problems(),
+            *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))),
+        )
 
     def _live_problems(self) -> tuple[str, ...]:
         problem, age = self.last.problem, self.age
         if age is None:
-            return (f"{LIVE} was not read yet: units get the defaults, nothing is assigned: {problem or 'no answer'}",)
+            return (
+                (
+                    f"{LIVE} was not read yet: units get the defaults, nothing is assigned: "
+                    f"{problem or 'no answer'}"
+                ),
+            )
         if problem or age > _LATE * self._every:
-            return (f"{LIVE} as it was {age:.0f} s ago is used: {problem or 'the store does not answer'}",)
+            return (
+                (
+                    f"{LIVE} as it was {age:.0f} s ago is used: "
+                    f"{problem or 'the store does not answer'}"
+                ),
+            )
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
         problem, age = copy.last.problem, copy.age
         if age is None:
-            return f"{copy.key} was not read yet: calls are not aimed at a variant: {problem or 'no answer'}"
+            return (
+                f"{copy.key} was not read yet: calls are not aimed at a variant: "
+                f"{problem or 'no answer'}"
+            )
         if _too_old(copy):
             limit = f"{sticky.KEPT.total_seconds():g} s"
-            return f"{copy.key} was last read {age:.0f} s ago, and holds for {limit}: calls are not aimed: {problem or 'the store is slow'}"
+            return (
+                f"{copy.key} was last read {age:.0f} s ago, and holds for {limit}: calls are not "
+                f"aimed: {problem or 'the store is slow'}"
+            )
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
@@ -113,7 +149,9 @@ class LiveReader:
             if self._thread is not None:
                 return
             self._ending = threading.Event()
-            thread = threading.Thread(target=self._run, args=(self._ending,), name=LIVE, daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(self._ending,), name=LIVE, daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError as error:  # no thread can be started: as if the store were away
@@ -157,7 +195,9 @@ class LiveReader:
 def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
     """Of the gateways of these endpoints."""
     state = project.target.state
-    splits = {e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"}
+    splits = {
+        e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"
+    }
     return LiveReader(partial(state.get, LIVE), splits=splits, closers=project.before_close)
 
 
@@ -190,16 +230,32 @@ def _fault(run: LiveRun, live: Live) -> str:
         return f"has buckets {run.ranges}"
     if run.state == "shipped" and run.ships not in [arm.name for arm in run.arms]:
         return f"ships {run.ships!r}, which is no arm of it"
-    if any(isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100 for share in explore):
+    if any(
+        isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100
+        for share in explore
+    ):
         return f"explores {explore} %"
     return _unnamed_variants(run) or _shared_buckets(run, live)
 
 
 def _unnamed_variants(run: LiveRun) -> str:
     named = {arm.parameters.get("variant") for arm in run.arms}
-    return "" if run.interleave is None or {*run.interleave} <= named else f"interleaves {' and '.join(run.interleave)}, unlike its arms"
+    return (
+        ""
+        if run.interleave is None or {*run.interleave} <= named
+        else f"interleaves {' and '.join(run.interleave)}, unlike its arms"
+    )
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
-    ranges = sorted(span for other in live.runs if (other.layer, other.state) == (run.layer, "running") for span in other.ranges)
-    return "shares buckets with another run" if any(low <= before for (_, before), (low, _) in pairwise(ranges)) else ""
+    ranges = sorted(
+        span
+        for other in live.runs
+        if (other.layer, other.state) == (run.layer, "running")
+        for span in other.ranges
+    )
+    return (
+        "shares buckets with another run"
+        if any(low <= before for (_, before), (low, _) in pairwise(ranges))
+        else ""
+    )

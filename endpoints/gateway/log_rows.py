@@ -27,7 +27,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     moment: datetime  # the project's clock
     endpoint: str
     unit: str
-    by: tuple[tuple[str, str], ...]  # variant and model@version that ranked it; of an interleaved answer both
+    by: tuple[
+        tuple[str, str], ...
+    ]  # variant and model@version that ranked it; of an interleaved answer both
     entity: str
     explored: bool
     decision: Decision
@@ -83,7 +85,11 @@ def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
     if len(answered.by) == 1 or duel is None:
         return {}
     variant, version = answered.by[place.by]
-    return {"variant": variant, "version": version, "credit": credit(duel.run, variant) if place.credited else None}
+    return {
+        "variant": variant,
+        "version": version,
+        "credit": credit(duel.run, variant) if place.credited else None,
+    }
 
 
 def is_interleaved(variant: str) -> bool:
@@ -144,9 +150,18 @@ def ranking(
 
 
 def assignment(
-    assigned: Assignment, unit: str, endpoint: str, *, config: int, moment: datetime, segments: Sequence[str], context: Mapping[str, Any]
+    assigned: Assignment,
+    unit: str,
+    endpoint: str,
+    *,
+    config: int,
+    moment: datetime,
+    segments: Sequence[str],
+    context: Mapping[str, Any],
 ) -> list[Row]:
-    """One row, and one more for each of the `segments` (attributes of a request) that this request says."""
+    """One row, and one more for each of the `segments` (attributes of a request) that this request
+    says.
+    """
     row = {
         "event_timestamp": moment,
         "run": assigned.run,
@@ -157,7 +172,10 @@ def assignment(
         "reason": assigned.reason,
         "config": config,
     }
-    of = ["", *(f"{name}={_text(context[name])}" for name in segments if context.get(name) is not None)]
+    of = [
+        "",
+        *(f"{name}={_text(context[name])}" for name in segments if context.get(name) is not None),
+    ]
     return [{"event_id": f"a-{secrets.token_hex(12)}", **row, "segment": segment} for segment in of]
 
 

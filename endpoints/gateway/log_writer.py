@@ -1,6 +1,8 @@
-"""What a gateway logs leaves in groups: a thread of its own hands the rows to their streams, so that an answer waits for no commit.
+"""What a gateway logs leaves in groups: a thread of its own hands the rows to their streams, so
+that an answer waits for no commit.
 
-A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its way. Of a group the streams go one
+A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its
+way. Of a group the streams go one
 after the other, exposures first; one that fails takes no other with it.
 """
 
@@ -23,14 +25,21 @@ from .forks import renewed_when_forked
 from .streams import STREAMS
 
 GROUP = 500  # rows; what a call of Kinesis takes
-LONG = 1_000  # characters of a row's texts that count as a row more: a ranking names all of its candidates
+# characters of a row's texts that count as a row more: a ranking names all of its candidates
+LONG = 1_000
 GATHER = timedelta(milliseconds=20)  # after a group's first row
 ROOM = 10_000  # rows that may wait
 PATIENCE = timedelta(seconds=1)  # that an answer waits for room
 RETRIES = timedelta(seconds=30)
 CLOSING = timedelta(seconds=30)
 
-_TRANSIENT = (Unavailable, Throttled, Busy, Conflict, OutcomeUnknown)  # after the last a row may be there twice, which is read once
+_TRANSIENT = (
+    Unavailable,
+    Throttled,
+    Busy,
+    Conflict,
+    OutcomeUnknown,
+)  # after the last a row may be there twice, which is read once
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds before the next try, doubled each time
 _LOOK = 0.25  # seconds between looks of an idle writer at whether the program ends
 
@@ -60,9 +69,13 @@ class _Loss(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class LogWriter:
-    """Many threads may `put`. Its own thread begins with the first row, ends with `close`, and is waited for when the program ends.
+    """Many threads may `put`.
 
-    A forked process has a writer of its own, with nothing in it: what waited is the parent's to deliver.
+    Its own thread begins with the first row, ends with `close`, and is waited for when the program
+    ends.
+
+    A forked process has a writer of its own, with nothing in it: what waited is the parent's to
+    deliver.
     """
 
     def __init__(
@@ -77,9 +90,12 @@ class LogWriter:
         patience: timedelta = PATIENCE,
         retries: timedelta = RETRIES,
     ) -> None:
-        """`name`: of the endpoint, for messages. `durable`: `put` returns when the rows are delivered, or given up.
+        """`name`: of the endpoint, for messages.
 
-        `closers`: where `close` is while there is a thread, for what must come before the target is closed. `lost` hears of rows of
+        `durable`: `put` returns when the rows are delivered, or given up.
+
+        `closers`: where `close` is while there is a thread, for what must come before the target is
+        closed. `lost` hears of rows of
         which some are not delivered.
         """
         self._emit = emit
@@ -96,8 +112,12 @@ class LogWriter:
     def renew(self) -> None:
         """As it was made, and without a thread: what a forked process begins with."""
         self.undelivered: Counter[Stream] = Counter()  # rows
-        self.waiting: Counter[Stream] = Counter()  # rows, with those of the group that is on its way
-        lock = threading.RLock()  # `end` may be called by the garbage collector inside of any of this
+        self.waiting: Counter[Stream] = (
+            Counter()
+        )  # rows, with those of the group that is on its way
+        lock = (
+            threading.RLock()
+        )  # `end` may be called by the garbage collector inside of any of this
         self._arrived = threading.Condition(lock)
         self._left = threading.Condition(lock)
         self._queue: deque[_Answer] = deque()
@@ -108,13 +128,16 @@ class LogWriter:
         self._idle = False
         self._ending = False
         self._deadline = float("inf")  # monotonic; afterwards nothing is tried again
-        self._stuck = False  # there was no room, and no group has left since: nobody else waits for room
+        self._stuck = (
+            False  # there was no room, and no group has left since: nobody else waits for room
+        )
         self._untold = ""
         self.failing = ""  # why rows are being lost; nothing once a group has left since
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try one of the lost rows again where none is on its way: callers who are told of the loss ask no more, so none would come.
+        """Try one of the lost rows again where none is on its way: callers who are told of the loss
+        ask no more, so none would come.
 
         A row that left after all is read once: it has its id.
         """
@@ -132,7 +155,9 @@ class LogWriter:
             self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
-        """Problems, to be told with this answer: its own rows that are lost, or, once, those of earlier answers."""
+        """Problems, to be told with this answer: its own rows that are lost, or, once, those of
+        earlier answers.
+        """
         answer = _Answer(rows)
         if not answer.size:
             return ()
@@ -172,7 +197,10 @@ class LogWriter:
         return not fits()
 
     def _start(self) -> str:
-        """Why not, or nothing. No daemon: a program that ends waits for it, in a process of `multiprocessing`, too."""
+        """Why not, or nothing.
+
+        No daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
+        """
         self._ending, self._deadline = False, float("inf")
         thread = threading.Thread(target=self._run, name=f"log of {self._name}")
         try:
@@ -191,7 +219,10 @@ class LogWriter:
             self._arrived.notify()
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver what waits and end the thread. What has not left in time counts as undelivered, and is told. `put` opens it again."""
+        """Deliver what waits and end the thread.
+
+        What has not left in time counts as undelivered, and is told. `put` opens it again.
+        """
         with self._arrived:
             thread = self._thread
             self._deadline = time.monotonic() + within.total_seconds()
@@ -205,7 +236,10 @@ class LogWriter:
                 self._queue.clear()
                 self._queued = 0
                 if late:
-                    self._settle(late, self._lost_whole(late, f"no answer within {within.total_seconds():g} s"))
+                    self._settle(
+                        late,
+                        self._lost_whole(late, f"no answer within {within.total_seconds():g} s"),
+                    )
                 self._gone()
 
     def _run(self) -> None:
@@ -228,7 +262,11 @@ class LogWriter:
                 self._arrived.wait(_LOOK)
                 self._idle = False
             gathered = self._queue[0].arrived + GATHER.total_seconds()
-            while not (self._durable or self._ending) and self._queued < GROUP and (left := gathered - time.monotonic()) > 0:
+            while (
+                not (self._durable or self._ending)
+                and self._queued < GROUP
+                and (left := gathered - time.monotonic()) > 0
+            ):
                 self._arrived.wait(left)
             if not threading.main_thread().is_alive():
                 self._deadline = min(self._deadline, time.monotonic() + CLOSING.total_seconds())
@@ -292,7 +330,12 @@ class LogWriter:
         self._left.notify_all()
 
     def _lost_whole(self, answers: Sequence[_Answer], why: str) -> str:
-        return self._lose([_Loss(stream=stream, rows=rows, lost=len(rows), why=why) for stream, rows in _by_stream(answers)])
+        return self._lose(
+            [
+                _Loss(stream=stream, rows=rows, lost=len(rows), why=why)
+                for stream, rows in _by_stream(answers)
+            ]
+        )
 
     def _lose(self, losses: Sequence[_Loss]) -> str:
         problems = []
@@ -300,7 +343,9 @@ class LogWriter:
             self.undelivered[loss.stream] += loss.lost
             if self._lost is not None:
                 self._lost(loss.stream, loss.rows)
-            problems.append(f"{loss.lost:,} of {len(loss.rows):,} {loss.stream} not delivered: {loss.why}")
+            problems.append(
+                f"{loss.lost:,} of {len(loss.rows):,} {loss.stream} not delivered: {loss.why}"
+            )
             span = f"{loss.rows[0].get('event_id')} .. {loss.rows[-1].get('event_id')}"
             print(f"{self._name} {span}: {problems[-1]}", file=sys.stderr, flush=True)
         return "; ".join(problems)
@@ -311,7 +356,10 @@ def _size(row: Row) -> int:
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
-    rows: dict[Stream, list[Row]] = {stream: [row for answer in answers for row in answer.rows.get(stream, ())] for stream in STREAMS}
+    rows: dict[Stream, list[Row]] = {
+        stream: [row for answer in answers for row in answer.rows.get(stream, ())]
+        for stream in STREAMS
+    }
     return [(stream, some) for stream, some in rows.items() if some]
 
 

@@ -1,4 +1,6 @@
-"""The models that an endpoint's variants serve, as a gateway knows them, and the rows that they are asked with."""
+"""The models that an endpoint's variants serve, as a gateway knows them, and the rows that they are
+asked with.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from .inputs import Inputs, manifest_of, union, view_keys
 from .request import RankRequest
 from .rulebook import Rulebook
 
-REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
+REFRESH = timedelta(
+    seconds=1
+)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -28,7 +32,9 @@ class Rows(msgspec.Struct, frozen=True):
 
     instances: list[dict[str, Any]]  # what the models are asked with
     stale: tuple[str, ...]  # `view.feature`, served as null
-    ruled: list[dict[str, Any]]  # the key, and `view.feature` of those that rules read; none without rules
+    ruled: list[
+        dict[str, Any]
+    ]  # the key, and `view.feature` of those that rules read; none without rules
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -39,9 +45,14 @@ class Deployed(msgspec.Struct, frozen=True):
 
 @final
 class Models:
-    """Many threads may ask. What does not change from request to request is worked out once a second at most."""
+    """Many threads may ask.
 
-    def __init__(self, project: Project, endpoint: Endpoint, rulebook: Rulebook, *, refresh: timedelta) -> None:
+    What does not change from request to request is worked out once a second at most.
+    """
+
+    def __init__(
+        self, project: Project, endpoint: Endpoint, rulebook: Rulebook, *, refresh: timedelta
+    ) -> None:
         self._project = project
         self._endpoint = endpoint
         self._refresh = refresh.total_seconds()
@@ -50,19 +61,31 @@ class Models:
         self._deployed: Deployed | None = None
         self._local = threading.local()
         self._ruled = rulebook.features
-        self._cache = RowCache(project.target.online, endpoint.online_cache) if endpoint.online_cache else None
+        self._cache = (
+            RowCache(project.target.online, endpoint.online_cache)
+            if endpoint.online_cache
+            else None
+        )
 
     def now(self) -> Deployed:
-        """What its models take and which model each variant has; looked at again every few seconds. NotFound: it is not deployed."""
+        """What its models take and which model each variant has; looked at again every few seconds.
+
+        NotFound: it is not deployed.
+        """
         now = time.monotonic()
         deployed = self._deployed
         if deployed is not None and now - deployed.seen < self._refresh:
             return deployed
         state = self._project.target.endpoints.observe(self._endpoint.name)
         if state is None:
-            raise NotFound(f"{self._endpoint.name} is not deployed", remedy=f"isthmus deploy {self._endpoint.name}")
+            raise NotFound(
+                f"{self._endpoint.name} is not deployed",
+                remedy=f"isthmus deploy {self._endpoint.name}",
+            )
         manifests = [self._manifest(v.model, v.version) for v in state.variants]
-        deployed = self._deployed = Deployed(union(manifests, self._keys), {v.name: v.model for v in state.variants}, now)
+        deployed = self._deployed = Deployed(
+            union(manifests, self._keys), {v.name: v.model for v in state.variants}, now
+        )
         return deployed
 
     def again(self) -> Deployed:
@@ -79,7 +102,11 @@ class Models:
         return manifest
 
     def rows(self, asked: RankRequest, inputs: Inputs) -> Rows:
-        """One row a candidate. The features of the other entities are read once and shared; all that is read is read in one call."""
+        """One row a candidate.
+
+        The features of the other entities are read once and shared; all that is read is read in one
+        call.
+        """
         key = self._project.spec.entities[asked.entity].key
         _check_complete(asked, inputs, key, self._endpoint.name)
         ruled = self._ruled.get(asked.entity, {})
@@ -90,28 +117,45 @@ class Models:
         """One for each thread: a reader serves one at a time."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
-            reader = OnlineReader(self._project, names_by_view(inputs, self._ruled), cache=self._cache)
+            reader = OnlineReader(
+                self._project, names_by_view(inputs, self._ruled), cache=self._cache
+            )
             self._local.reader = (inputs.views, reader)
         return reader
 
 
-def names_by_view(inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, Sequence[str]]:
-    """The features that the models and the rules read. `ruled`: by entity and view, as a Rulebook has them."""
+def names_by_view(
+    inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
+) -> dict[str, Sequence[str]]:
+    """The features that the models and the rules read.
+
+    `ruled`: by entity and view, as a Rulebook has them.
+    """
     features: dict[str, Sequence[str]] = {view: names for view, (_, names) in inputs.views.items()}
     for view, names in (pair for views in ruled.values() for pair in views.items()):
         features[view] = tuple(dict.fromkeys((*features.get(view, ()), *names)))
     return features
 
 
-def keys_by_view(asked: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str) -> Mapping[str, Sequence[int | str]]:
+def keys_by_view(
+    asked: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
+) -> Mapping[str, Sequence[int | str]]:
     """Whose rows are read. `key`: the candidates'; `ruled`: the views that rules read of them."""
     wanted: dict[str, Sequence[int | str]] = {
-        view: asked.candidates if own == key else [asked.keys[own]] for view, (own, _) in inputs.views.items()
+        view: asked.candidates if own == key else [asked.keys[own]]
+        for view, (own, _) in inputs.views.items()
     }
     return wanted | dict.fromkeys(ruled, asked.candidates)
 
 
-def join(asked: RankRequest, inputs: Inputs, served: Mapping[str, Served], *, key: str, ruled: Mapping[str, Sequence[str]] | None) -> Rows:
+def join(
+    asked: RankRequest,
+    inputs: Inputs,
+    served: Mapping[str, Served],
+    *,
+    key: str,
+    ruled: Mapping[str, Sequence[str]] | None,
+) -> Rows:
     """`ruled`: by view, what rules read of the candidates; None: there are no rules."""
     shared = asked.attributes | inputs.constants
     stale: list[str] = []
@@ -120,12 +164,16 @@ def join(asked: RankRequest, inputs: Inputs, served: Mapping[str, Served], *, ke
         if own != key:
             shared.update({name: of_view.rows[0][name] for name in names})
         if of_view.stale_features:
-            stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features]
+            stale += [
+                f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features
+            ]
     rows = [shared.copy() for _ in asked.candidates]
     for view, (own, names) in inputs.views.items():
         if own == key:
             _fill(rows, served[view], {name: name for name in names})
-    of_rules: list[dict[str, Any]] = [] if ruled is None else [{key: candidate} for candidate in asked.candidates]
+    of_rules: list[dict[str, Any]] = (
+        [] if ruled is None else [{key: candidate} for candidate in asked.candidates]
+    )
     for view, read in (ruled or {}).items():
         qualified = {f"{view}.{name}": name for name in read}
         _fill(of_rules, served[view], qualified)
@@ -137,10 +185,16 @@ def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, end
     """Invalid: a model reads what the request has not."""
     for name in inputs.attributes:
         if name not in asked.attributes:
-            raise Invalid(f"{endpoint}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
+            raise Invalid(
+                f"{endpoint}: the deployed models read {name}",
+                remedy=f"send {name}, or give it in serve_as",
+            )
     for view, (key, names) in inputs.views.items():
         if key != candidates_key and key not in asked.keys:
-            raise Invalid(f"{endpoint}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
+            raise Invalid(
+                f"{endpoint}: {key} is missing",
+                remedy=f"the deployed models read {view}.{names[0]}",
+            )
 
 
 def _fill(rows: Sequence[dict[str, Any]], served: Served, names: Mapping[str, str]) -> None:

@@ -1,6 +1,8 @@
-"""OpenFeature's Remote Evaluation Protocol 0.3.0 (github.com/open-feature/protocol): an endpoint's parameters as flags. Pure.
+"""OpenFeature's Remote Evaluation Protocol 0.3.0 (github.com/open-feature/protocol): an endpoint's
+parameters as flags. Pure.
 
-`ranker.blend` is one parameter, `ranker` all of them as an object. A value is always sent with its variant, and an error with its details:
+`ranker.blend` is one parameter, `ranker` all of them as an object. A value is always sent with its
+variant, and an error with its details:
 the protocol's Python provider fails without them.
 """
 
@@ -19,9 +21,16 @@ from .assignment import Decision, Source
 PATH = "/ofrep/v1/evaluate/flags"
 KEY = "targetingKey"  # of a context: the unit
 
-ErrorCode = Literal["FLAG_NOT_FOUND", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "PARSE_ERROR", "GENERAL"]
+ErrorCode = Literal[
+    "FLAG_NOT_FOUND", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "PARSE_ERROR", "GENERAL"
+]
 Reason = Literal["SPLIT", "TARGETING_MATCH", "STATIC", "DISABLED"]
-_REASONS: tuple[Reason, ...] = ("SPLIT", "TARGETING_MATCH", "DISABLED", "STATIC")  # the first where several runs have a say
+_REASONS: tuple[Reason, ...] = (
+    "SPLIT",
+    "TARGETING_MATCH",
+    "DISABLED",
+    "STATIC",
+)  # the first where several runs have a say
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -54,7 +63,9 @@ def context_of(body: bytes) -> dict[str, Any]:
     if not isinstance(context, dict):
         raise RefusedError("INVALID_CONTEXT", "the context is not an object")
     if context.get(KEY) in (None, ""):
-        raise RefusedError("TARGETING_KEY_MISSING", f"the context has no {KEY}: assignment goes by it")
+        raise RefusedError(
+            "TARGETING_KEY_MISSING", f"the context has no {KEY}: assignment goes by it"
+        )
     return context
 
 
@@ -64,7 +75,11 @@ def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -
     settings = _settings(endpoint, decision)
     if dot and name not in settings:
         return None
-    sources = [decision.sources[setting] for setting in ([name] if dot else settings) if setting in decision.sources]
+    sources = [
+        decision.sources[setting]
+        for setting in ([name] if dot else settings)
+        if setting in decision.sources
+    ]
     return _flag(key, settings[name] if dot else settings, sources, config)
 
 
@@ -77,7 +92,10 @@ def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Fl
 def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
     """A whole number of a parameter of type float has a point, too: clients compare types."""
     floats = {name for name, parameter in endpoint.parameters.items() if parameter.type == "float"}
-    return {name: float(value) if name in floats and type(value) is int else value for name, value in decision.settings.items()}
+    return {
+        name: float(value) if name in floats and type(value) is int else value
+        for name, value in decision.settings.items()
+    }
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
@@ -105,16 +123,24 @@ def single(evaluated: Flag) -> Answer:
 
 
 def bulk(evaluated: Iterable[Flag], known: str) -> Answer:
-    """`known`: the caller's If-None-Match. 304 without a body when nothing has changed for this unit."""
+    """`known`: the caller's If-None-Match. 304 without a body when nothing has changed for this
+    unit.
+    """
     body = _encode({"flags": list(evaluated)})
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-    return Answer(status=304, body=b"", etag=etag) if etag in tags else Answer(status=200, body=body, etag=etag)
+    return (
+        Answer(status=304, body=b"", etag=etag)
+        if etag in tags
+        else Answer(status=200, body=body, etag=etag)
+    )
 
 
 def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
     of_flag: Mapping[str, str] = {"key": key} if key else {}
-    return Answer(status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details}))
+    return Answer(
+        status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})
+    )
 
 
 def as_error(answer: Answer) -> Answer:
@@ -123,4 +149,6 @@ def as_error(answer: Answer) -> Answer:
     if "errorCode" in fields:
         return answer
     details = "; ".join(str(fields[name]) for name in ("error", "remedy") if fields.get(name))
-    return msgspec.structs.replace(answer, body=_encode({"errorCode": "GENERAL", "errorDetails": details}))
+    return msgspec.structs.replace(
+        answer, body=_encode({"errorCode": "GENERAL", "errorDetails": details})
+    )

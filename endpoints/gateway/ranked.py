@@ -20,10 +20,18 @@ class Ranking(Shown, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     request_id: str
     stale_features: tuple[str, ...]
     assignments: dict[str, str] = {}  # the unit's arm by run; absent when it is in none
-    parameters: dict[str, Any] = {}  # that the model was asked with; absent where the endpoint has none
-    exposures: tuple[str, ...] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
-    positions: tuple[int, ...] = ()  # of the items; absent where they are 1, 2, 3, ... as no place before the last stays empty
-    problems: tuple[str, ...] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
+    parameters: dict[
+        str, Any
+    ] = {}  # that the model was asked with; absent where the endpoint has none
+    exposures: tuple[
+        str, ...
+    ] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
+    positions: tuple[
+        int, ...
+    ] = ()  # of the items; absent where they are 1, 2, 3, ... as no place before the last stays empty
+    problems: tuple[
+        str, ...
+    ] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
 
     def __str__(self) -> str:
         short = msgspec.structs.replace(

@@ -1,4 +1,5 @@
-"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and attributes. Pure.
+"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and
+attributes. Pure.
 
 Each check takes time in the size of what was sent, and no message repeats more of it than a line.
 """
@@ -29,7 +30,9 @@ class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
     slots: int  # may be more than there are candidates
     keys: dict[str, int | str]  # entity key -> value, without the candidates
     attributes: dict[str, Any]
-    context: dict[str, Any]  # the attributes, and those of the request alone: experiments target by them
+    context: dict[
+        str, Any
+    ]  # the attributes, and those of the request alone: experiments target by them
 
 
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +60,10 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
-    """A request, checked against what the endpoint takes. Invalid says what is missing or wrong, and what would be right."""
+    """A request, checked against what the endpoint takes.
+
+    Invalid says what is missing or wrong, and what would be right.
+    """
     for name in request:
         if name not in shape.entities and name != "slots" and not _is_known(name, shape):
             raise _unknown(name, shape, "slots", *shape.entities)
@@ -66,7 +72,10 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
     if len(lists) != 1:
         keys = ", ".join(shape.entities)
         problem = f"{' and '.join(lists)} are lists" if lists else "no key is a list"
-        raise Invalid(f"{shape.endpoint}: {problem}", remedy=f"exactly one of {keys} lists the candidates, for example [14, 27]")
+        raise Invalid(
+            f"{shape.endpoint}: {problem}",
+            remedy=f"exactly one of {keys} lists the candidates, for example [14, 27]",
+        )
     candidates = _candidates(request[lists[0]], shape.entities[lists[0]], shape)
     others: dict[str, int | str] = {}
     for key, entity in shape.entities.items():
@@ -96,7 +105,10 @@ def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict
 def unit_of(unit: object, shape: RequestShape) -> str:
     """As the hash takes it: a number is its decimal digits. Invalid."""
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
-        raise Invalid(f"{shape.endpoint}: {shape.unit} is missing or not a string", remedy="assignment and exposures go by it")
+        raise Invalid(
+            f"{shape.endpoint}: {shape.unit} is missing or not a string",
+            remedy="assignment and exposures go by it",
+        )
     _check_size(unit, shape.unit, shape.endpoint)
     return str(unit)
 
@@ -107,17 +119,26 @@ def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any
 
 
 def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    return {name: _attribute(request[name], of, shape.endpoint) for name, of in shape.attributes.items() if name in request}
+    return {
+        name: _attribute(request[name], of, shape.endpoint)
+        for name, of in shape.attributes.items()
+        if name in request
+    }
 
 
 def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """They are used as they come, so their bounds hold here; what an event has is judged where it is emitted."""
+    """They are used as they come, so their bounds hold here; what an event has is judged where it
+    is emitted.
+    """
     values = {}
     for name, attribute in shape.of_request.items():
         if name in request:
             values[name] = _attribute(request[name], attribute, shape.endpoint)
             if values[name] is not None and (fault := out_of_bounds(values[name], attribute)):
-                raise Invalid(f"{shape.endpoint}: {name} {fault}", remedy="send what project.yaml allows, or leave it out")
+                raise Invalid(
+                    f"{shape.endpoint}: {name} {fault}",
+                    remedy="send what project.yaml allows, or leave it out",
+                )
     return values
 
 
@@ -128,16 +149,27 @@ def _is_known(name: object, shape: RequestShape) -> bool:
 def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
     """`others`: the names that it may have beside the unit and the attributes."""
     known = {shape.unit, *others, *shape.attributes, *shape.of_request}
-    near = did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
-    return Invalid(f"{shape.endpoint}: a request has no {_quoted(name)}", remedy=near or f"it has {', '.join(sorted(known))}")
+    near = (
+        did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
+    )
+    return Invalid(
+        f"{shape.endpoint}: a request has no {_quoted(name)}",
+        remedy=near or f"it has {', '.join(sorted(known))}",
+    )
 
 
-def _candidates(values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape) -> list[int | str]:
+def _candidates(
+    values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape
+) -> list[int | str]:
     if not values:
-        raise Invalid(f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank", remedy="list the candidates")
+        raise Invalid(
+            f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank",
+            remedy="list the candidates",
+        )
     if len(values) > shape.max_candidates:
         raise Invalid(
-            f"{shape.endpoint}: {len(values):,} candidates are more than the {shape.max_candidates:,} of a request",
+            f"{shape.endpoint}: {len(values):,} candidates are more than the "
+            f"{shape.max_candidates:,} of a request",
             remedy="send the best of a first choice, or set max_candidates of the endpoint",
         )
     if not _are_keys(values, entity):
@@ -146,7 +178,10 @@ def _candidates(values: list[Any] | tuple[Any, ...], entity: Entity, shape: Requ
     if len(set(values)) < len(values):
         seen: set[int | str] = set()
         twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]  # None: it is new
-        raise Invalid(f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice", remedy="list each candidate once")
+        raise Invalid(
+            f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice",
+            remedy="list each candidate once",
+        )
     return list(values)
 
 
@@ -154,14 +189,19 @@ def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
     """True: no look at each of them is needed."""
     if entity.type == "int":
         return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) < 2**63
-    return set(map(type, values)) == {str} and all(map(str.isascii, values)) and max(map(len, values)) <= LONGEST_KEY
+    return (
+        set(map(type, values)) == {str}
+        and all(map(str.isascii, values))
+        and max(map(len, values)) <= LONGEST_KEY
+    )
 
 
 def _check_key(value: object, entity: Entity, endpoint: str) -> None:
     expected = int if entity.type == "int" else str
     if not isinstance(value, expected) or isinstance(value, bool):
         raise Invalid(
-            f"{endpoint}: {entity.key} {_quoted(value)} is not of type {entity.type}", remedy="send keys as project.yaml types them"
+            f"{endpoint}: {entity.key} {_quoted(value)} is not of type {entity.type}",
+            remedy="send keys as project.yaml types them",
         )
     _check_size(value, entity.key, endpoint)
 
@@ -170,14 +210,18 @@ def _check_size(value: object, name: str, endpoint: str) -> None:
     """Of a key: an int of 64 bits, or Unicode text that is not too long."""
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise Invalid(f"{endpoint}: {name} does not fit 64 bits", remedy="send keys as project.yaml types them")
+            raise Invalid(
+                f"{endpoint}: {name} does not fit 64 bits",
+                remedy="send keys as project.yaml types them",
+            )
         return
     if isinstance(value, str) and not (value.isascii() and len(value) <= LONGEST_KEY):
         try:
             size = len(value.encode())
         except UnicodeEncodeError:
             raise Invalid(
-                f"{endpoint}: {name} {_quoted(value)} is not Unicode text", remedy="half a surrogate pair is no character"
+                f"{endpoint}: {name} {_quoted(value)} is not Unicode text",
+                remedy="half a surrogate pair is no character",
             ) from None
         if size > LONGEST_KEY:
             raise Invalid(
@@ -209,12 +253,18 @@ def _slots(slots: object, candidates: int, endpoint: str) -> int:
     if slots is None:
         return candidates
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise Invalid(f"{endpoint}: slots {_quoted(slots)} is not a number of places", remedy="give a whole number from 1, or leave it out")
+        raise Invalid(
+            f"{endpoint}: slots {_quoted(slots)} is not a number of places",
+            remedy="give a whole number from 1, or leave it out",
+        )
     return slots
 
 
 def _quoted(value: object) -> str:
-    """As a message repeats it. Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits."""
+    """As a message repeats it.
+
+    Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits.
+    """
     if isinstance(value, str):
         return repr(value) if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]!r}..."
     if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):

@@ -1,4 +1,6 @@
-"""The rules of an endpoint: which of them hold for a request, what they read of a candidate, and what they are called. Pure."""
+"""The rules of an endpoint: which of them hold for a request, what they read of a candidate, and
+what they are called. Pure.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,32 @@ class Rulebook:
 
     def __init__(self, endpoint: Endpoint, spec: ProjectSpec) -> None:
         inside = sorted(endpoint.rules, key=lambda rule: ORDER.index(type(rule)))
-        self._rules = [(rule, entity.name) for rule in inside if (entity := entity_of(reads(rule)[0], spec)) is not None]
+        self._rules = [
+            (rule, entity.name)
+            for rule in inside
+            if (entity := entity_of(reads(rule)[0], spec)) is not None
+        ]
         self.features: dict[str, dict[str, tuple[str, ...]]] = {}
         for rule, of in self._rules:
             for view, dot, name in (read.partition(".") for read in reads(rule)):
                 if dot:
                     views = self.features.setdefault(of, {})
                     views[view] = tuple(dict.fromkeys((*views.get(view, ()), name)))
-        self.digest = hashlib.sha256(msgspec.json.encode(endpoint.rules)).hexdigest()[:16] if endpoint.rules else None
+        self.digest = (
+            hashlib.sha256(msgspec.json.encode(endpoint.rules)).hexdigest()[:16]
+            if endpoint.rules
+            else None
+        )
         self.drawable = not any(undrawable(endpoint))
 
     def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
-        """In the order in which they are applied. `entity`: of the candidates; `context`: the request's attributes."""
-        return tuple([rule for rule, of in self._rules if of == entity and _holds(rule, context, now)])
+        """In the order in which they are applied.
+
+        `entity`: of the candidates; `context`: the request's attributes.
+        """
+        return tuple(
+            [rule for rule, of in self._rules if of == entity and _holds(rule, context, now)]
+        )
 
 
 def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
@@ -55,7 +70,10 @@ def pinned_items(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
 
 @lru_cache(maxsize=1_000)
 def name_of(rule: Rule) -> str:
-    """As answers, figures and `explain` call it, whatever its parameters are: `cap item_category 2`."""
+    """As answers, figures and `explain` call it, whatever its parameters are:
+
+    `cap item_category 2`.
+    """
     if isinstance(rule, Pin):
         return f"pin {rule.item}"
     if isinstance(rule, Cap):
@@ -67,8 +85,16 @@ def name_of(rule: Rule) -> str:
 
 def condition_text(condition: Condition) -> str:
     name = _short(condition.attribute)
-    parts = [f"{name}{sign}{'|'.join(map(str, of))}" for sign, of in (("=", condition.among), ("!=", condition.not_among)) if of]
-    bounds = [f"{name}{sign}{of:g}" for sign, of in ((">=", condition.min), ("<=", condition.max)) if of is not None]
+    parts = [
+        f"{name}{sign}{'|'.join(map(str, of))}"
+        for sign, of in (("=", condition.among), ("!=", condition.not_among))
+        if of
+    ]
+    bounds = [
+        f"{name}{sign}{of:g}"
+        for sign, of in ((">=", condition.min), ("<=", condition.max))
+        if of is not None
+    ]
     return " ".join([*parts, *bounds])
 
 

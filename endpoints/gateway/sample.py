@@ -1,4 +1,6 @@
-"""A request that an endpoint answers, for a gateway to warm up with. It is made by a process of its own: the query that finds keys in the
+"""A request that an endpoint answers, for a gateway to warm up with.
+
+It is made by a process of its own: the query that finds keys in the
 log needs an engine, which has no place in a process that serves.
 """
 
@@ -29,7 +31,10 @@ class Samples(Protocol):
 
 
 class Sampler(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a project as `isthmus.open` takes it. The processes of one gateway share `folder`, so that one query serves them all."""
+    """Of a project as `isthmus.open` takes it.
+
+    The processes of one gateway share `folder`, so that one query serves them all.
+    """
 
     project: str
     target: str | None = None
@@ -54,13 +59,28 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
     def _run(self, endpoint: str) -> bytes:
-        command = [sys.executable, "-P", "-m", __spec__.name, msgspec.json.encode(self).decode(), endpoint]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            __spec__.name,
+            msgspec.json.encode(self).decode(),
+            endpoint,
+        ]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_SECONDS,
+            )
         except subprocess.TimeoutExpired:
             raise SampleFailed(f"the log gave no example within {_SECONDS} s") from None
         if done.returncode:
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
+            lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [
+                f"exit code {done.returncode}"
+            ]
             raise SampleFailed(lines[-1])
         return done.stdout
 
@@ -72,7 +92,9 @@ def main(settings: str, endpoint: str) -> int:
     sampler = msgspec.json.decode(settings, type=Sampler)
     result, sys.stdout = sys.stdout, sys.stderr  # a trainer's module may print when it is imported
     try:
-        with open_project(sampler.project, target=sampler.target, offline=sampler.offline) as project:
+        with open_project(
+            sampler.project, target=sampler.target, offline=sampler.offline
+        ) as project:
             request = example_request(project, endpoint)
     except IsthmusError as error:
         print(error, file=sys.stderr)

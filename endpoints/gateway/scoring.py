@@ -1,4 +1,6 @@
-"""A request's candidates as the endpoint's models score them: by the variant that its arm names, or by the two that are interleaved."""
+"""A request's candidates as the endpoint's models score them: by the variant that its arm names, or
+by the two that are interleaved.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Scoring:
-    """Many threads may ask. A second variant is asked by a thread of its own; a forked process has none of its parent's."""
+    """Many threads may ask.
+
+    A second variant is asked by a thread of its own; a forked process has none of its parent's.
+    """
 
     def __init__(self, project: Project, endpoint: Endpoint, models: Models, tally: Tally) -> None:
         self._project, self._endpoint = project, endpoint.name
@@ -67,14 +72,18 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """What is under way goes on; a request after this has threads of its own, which end with it."""
+        """What is under way goes on; a request after this has threads of its own, which end with
+        it.
+        """
         with self._lock:
             threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False)
 
     def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
-        """Where the variant of the `decision` is not there the call goes where any goes, with the defaults, and counts for no arm."""
+        """Where the variant of the `decision` is not there the call goes where any goes, with the
+        defaults, and counts for no arm.
+        """
         if decision.variant is not None and decision.variant not in question.deployed.models:
             decision = self._fallback(question.assigner)
         try:
@@ -84,8 +93,12 @@ class Scoring:
                 raise
         return self._ask(question, request_id, self._fallback(question.assigner))
 
-    def rivals(self, question: Question, request_id: str, decision: Decision, duel: Duel) -> tuple[Scored, ...]:
-        """Of both variants, or of the one that answers: such an answer credits nobody, and is counted. Raises where neither does."""
+    def rivals(
+        self, question: Question, request_id: str, decision: Decision, duel: Duel
+    ) -> tuple[Scored, ...]:
+        """Of both variants, or of the one that answers: such an answer credits nobody, and is
+        counted. Raises where neither does.
+        """
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
         beside = self._beside(question, f"i-{request_id}", second)
         tries = (self._try(question, request_id, first), beside.result())
@@ -99,13 +112,19 @@ class Scoring:
             return (self.scored(question, request_id, first),)
         raise next(failure for failure in failures if not isinstance(failure, NotFound))
 
-    def _beside(self, question: Question, request_id: str, decision: Decision) -> Future[Scored | IsthmusError]:
+    def _beside(
+        self, question: Question, request_id: str, decision: Decision
+    ) -> Future[Scored | IsthmusError]:
         with self._lock:
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(_BESIDE, thread_name_prefix=f"rivals of {self._endpoint}")
+                self._threads = ThreadPoolExecutor(
+                    _BESIDE, thread_name_prefix=f"rivals of {self._endpoint}"
+                )
             return self._threads.submit(self._try, question, request_id, decision)
 
-    def _try(self, question: Question, request_id: str, decision: Decision) -> Scored | IsthmusError:
+    def _try(
+        self, question: Question, request_id: str, decision: Decision
+    ) -> Scored | IsthmusError:
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
@@ -125,7 +144,9 @@ class Scoring:
         if reply.variant not in deployed.models:  # deployed since we looked
             deployed = self._models.again()
         version = f"{deployed.models.get(reply.variant, self._endpoint)}@{reply.version}"
-        scores = as_scores(reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})")
+        scores = as_scores(
+            reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})"
+        )
         candidates = Candidates(
             items=asked.candidates,
             scores=scores,
@@ -136,18 +157,33 @@ class Scoring:
             maximise=self._maximise,
             before=question.counted.before,
         )
-        return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates, milliseconds=spent)
+        return Scored(
+            decision=decision,
+            variant=reply.variant,
+            version=version,
+            candidates=candidates,
+            milliseconds=spent,
+        )
 
-    def _invoke(self, instances: list[dict[str, Any]], request_id: str, decision: Decision) -> Reply:
+    def _invoke(
+        self, instances: list[dict[str, Any]], request_id: str, decision: Decision
+    ) -> Reply:
         began = time.perf_counter()
         try:
-            with spans.span("endpoints.invoke", kind="CLIENT", endpoint=self._endpoint, request_id=request_id) as tell:
+            with spans.span(
+                "endpoints.invoke", kind="CLIENT", endpoint=self._endpoint, request_id=request_id
+            ) as tell:
                 reply = self._project.target.endpoints.invoke(
-                    self._endpoint, instances, variant=decision.variant, request_id=request_id, parameters=decision.parameters
+                    self._endpoint,
+                    instances,
+                    variant=decision.variant,
+                    request_id=request_id,
+                    parameters=decision.parameters,
                 )
                 tell(variant=reply.variant, version=reply.version)
         except IsthmusError:
-            self._models.forget()  # it may be another model than we know: look again before the next request
+            # it may be another model than we know: look again before the next request
+            self._models.forget()
             self._tally.failed()
             raise
         self._tally.answered(reply.variant, time.perf_counter() - began)

@@ -1,4 +1,6 @@
-"""One process that serves a project's gateways over HTTP: all of a gateway, or one of its workers (workers.py starts those)."""
+"""One process that serves a project's gateways over HTTP: all of a gateway, or one of its workers
+(workers.py starts those).
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serve(project: Project, settings: Settings, listening: socket.socket) -> None:
-    """Until SIGTERM or SIGINT: what is under way is finished, what was answered delivered. A second signal ends at once."""
+    """Until SIGTERM or SIGINT: what is under way is finished, what was answered delivered.
+
+    A second signal ends at once.
+    """
     folder = shared_folder()
     try:
         hangs = _run(partial(_service, project, settings, folder, 0), settings, listening)
@@ -67,13 +72,38 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
 
 
 def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
-    sampler = Sampler(project=settings.project, target=settings.target, offline=settings.offline, folder=str(folder))
-    return Service(project, settings.endpoints, folder=folder, slot=slot, sampler=sampler, durable=settings.durable)
+    sampler = Sampler(
+        project=settings.project,
+        target=settings.target,
+        offline=settings.offline,
+        folder=str(folder),
+    )
+    return Service(
+        project,
+        settings.endpoints,
+        folder=folder,
+        slot=slot,
+        sampler=sampler,
+        durable=settings.durable,
+    )
 
 
-def _run(make: Callable[[], Service], settings: Settings, listening: socket.socket, *, warm_first: bool = False) -> bool:
-    """Whether something hangs that Python would wait for at its end, though all that was answered is delivered."""
-    at = door(listen=settings.host, allow_hosts=settings.allow_hosts, token=os.environ.get(TOKEN), users=allowed_users())
+def _run(
+    make: Callable[[], Service],
+    settings: Settings,
+    listening: socket.socket,
+    *,
+    warm_first: bool = False,
+) -> bool:
+    """Whether something hangs that Python would wait for at its end, though all that was answered
+    is delivered.
+    """
+    at = door(
+        listen=settings.host,
+        allow_hosts=settings.allow_hosts,
+        token=os.environ.get(TOKEN),
+        users=allowed_users(),
+    )
     application = Application(make, at)
     config = listening_config(application, lifespan="on")
     server = Server(config, ending=_ENDING, cut=_CUT)
@@ -98,11 +128,19 @@ def main(text: str) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     listening = socket.socket(fileno=worker.fd)
     try:
-        with open_project(settings.project, target=settings.target, offline=settings.offline) as project:
+        with open_project(
+            settings.project, target=settings.target, offline=settings.offline
+        ) as project:
             make = partial(_service, project, settings, Path(worker.folder), worker.slot)
             hangs = _run(make, settings, listening, warm_first=worker.warm_first)
     except IsthmusError as error:
-        print(f"error  {error}", *([f"       {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr, flush=True)
+        print(
+            f"error  {error}",
+            *([f"       {error.remedy}"] if error.remedy else []),
+            sep="\n",
+            file=sys.stderr,
+            flush=True,
+        )
         return NOT_OPENED
     if hangs:
         os._exit(0)

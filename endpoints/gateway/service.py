@@ -1,4 +1,6 @@
-"""The gateways of a project as one service: what is ready, what there is to count, and what answers (calls.py). Blocking; no HTTP here."""
+"""The gateways of a project as one service: what is ready, what there is to count, and what answers
+(calls.py). Blocking; no HTTP here.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from ...feature_store import watermarks
 from ...project.names import did_you_mean
 from ...runtime import Project
 from .. import hosting
-from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
+from ..smoke import (
+    REQUESTS as TRIES,
+)  # where no request can be aimed: until every variant has answered, at most
 from . import counters
 from .answers import Health, Readiness
 from .calls import Calls, has_field
@@ -46,7 +50,10 @@ class _Endpoint:
 
 @final
 class Service:
-    """`calls` from many threads; `warm` and `health` from one each. `folder`: the counters of every process of this gateway."""
+    """`calls` from many threads; `warm` and `health` from one each.
+
+    `folder`: the counters of every process of this gateway.
+    """
 
     def __init__(
         self,
@@ -59,18 +66,26 @@ class Service:
         durable: bool = False,
         owns_folder: bool = False,
     ) -> None:
-        """NotFound, Invalid: project.yaml does not have these endpoints. Busy: another process has this slot."""
+        """NotFound, Invalid: project.yaml does not have these endpoints.
+
+        Busy: another process has this slot.
+        """
         self.project = project
         self.folder = folder
         self._owns_folder = owns_folder
         chosen = served_endpoints(project, names)
         self.live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
-        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self.live)) for name in chosen}
+        self._served = {
+            name: _Endpoint(Gateway(project, name, durable=durable, live=self.live))
+            for name in chosen
+        }
         self._sampler = sampler
         self._ages: tuple[float, dict[str, float]] = (-_AGES, {})
         self._counted = threading.Lock()
         self.counters = Counters(folder / f"{slot}.counters")
-        self.calls = Calls(project, {name: served.gateway for name, served in self._served.items()}, self.counters)
+        self.calls = Calls(
+            project, {name: served.gateway for name, served in self._served.items()}, self.counters
+        )
         self._process = str(slot)
         self.live.start()
         self.publish()
@@ -80,7 +95,10 @@ class Service:
         return tuple(self._served)
 
     def warm(self) -> bool:
-        """Read features and predict with every variant once, as first requests take seconds. False: try again later."""
+        """Read features and predict with every variant once, as first requests take seconds.
+
+        False: try again later.
+        """
         for name, served in self._served.items():
             if not served.warm:
                 try:
@@ -101,12 +119,16 @@ class Service:
         silent = self._silent(name, served.gateway, served.request)
         if len(silent) == len(served.gateway.endpoint.variants):
             return Readiness(ready=False, problem=next(iter(silent.values())))
-        return Readiness(ready=True, warm_up=tuple(f"{variant}: {why}" for variant, why in silent.items()))
+        return Readiness(
+            ready=True, warm_up=tuple(f"{variant}: {why}" for variant, why in silent.items())
+        )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
         """The variants that did not answer, and why."""
         state = self.project.target.endpoints.observe(name)
-        missing = {variant.name: "it was not reached" for variant in state.variants} if state else {}
+        missing = (
+            {variant.name: "it was not reached" for variant in state.variants} if state else {}
+        )
         aimed = hosting.aims(self.project.target.capabilities, gateway.endpoint.routing)
         for variant in list(missing) if aimed else [None] * TRIES:
             try:
@@ -119,7 +141,9 @@ class Service:
         return missing
 
     def health(self) -> Health:
-        """Ask anew whether the endpoints are there, their features can be read and what is logged is stored."""
+        """Ask anew whether the endpoints are there, their features can be read and what is logged
+        is stored.
+        """
         for served in self._served.values():
             served.gateway.retry_log()
             if served.warm:
@@ -128,7 +152,9 @@ class Service:
                 except IsthmusError as error:
                     served.readiness = Readiness(ready=False, problem=str(error))
                 else:
-                    served.readiness = msgspec.structs.replace(served.readiness, ready=True, problem=None)
+                    served.readiness = msgspec.structs.replace(
+                        served.readiness, ready=True, problem=None
+                    )
         self.publish()
         return self.as_it_was()
 
@@ -149,7 +175,11 @@ class Service:
         )
 
     def _problems(self) -> list[str]:
-        return [f"{name}: {problem}" for name, of in self._served.items() for problem in of.gateway.problems]
+        return [
+            f"{name}: {problem}"
+            for name, of in self._served.items()
+            for problem in of.gateway.problems
+        ]
 
     def metrics(self) -> str:
         """Prometheus' text: sums over the gateway's processes."""
@@ -171,8 +201,13 @@ class Service:
                     self.counters.add(figure, count - served.counted[figure])
                 served.counted = counted
                 self.counters.set(sample(counters.WAITING, endpoint=name), served.gateway.waiting)
-            for figure, value in ((counters.CONFIG, self.live.version), (counters.CONFIG_AGE, self.live.age)):
-                self.counters.set(sample(figure, process=self._process), math.nan if value is None else value)  # NaN: not told
+            for figure, value in (
+                (counters.CONFIG, self.live.version),
+                (counters.CONFIG_AGE, self.live.age),
+            ):
+                self.counters.set(
+                    sample(figure, process=self._process), math.nan if value is None else value
+                )  # NaN: not told
             self.counters.set(counters.WORKERS, 1)
             self.counters.set(counters.READY, self._ready)
 
@@ -186,7 +221,9 @@ class Service:
         self.project.target.close()
         if self._owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return sum(sum(served.gateway.undelivered_rows.values()) for served in self._served.values())
+        return sum(
+            sum(served.gateway.undelivered_rows.values()) for served in self._served.values()
+        )
 
     @property
     def _ready(self) -> bool:
@@ -201,28 +238,41 @@ class Service:
                 print(f"the age of {view} cannot be read: {error}", file=sys.stderr, flush=True)
                 continue
             if synced is not None:
-                ages[sample(counters.FEATURE_AGE, view=view)] = (self.project.now() - synced).total_seconds()
+                ages[sample(counters.FEATURE_AGE, view=view)] = (
+                    self.project.now() - synced
+                ).total_seconds()
         return ages
 
 
 def _readiness(served: _Endpoint) -> Readiness:
     if losing := served.gateway.losing:
-        return msgspec.structs.replace(served.readiness, ready=False, problem=f"what it logs is being lost: {losing}")
+        return msgspec.structs.replace(
+            served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
+        )
     return served.readiness
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The endpoints of project.yaml, or those of them that are named. NotFound; Invalid: a request could not say which it is for."""
+    """The endpoints of project.yaml, or those of them that are named.
+
+    NotFound; Invalid: a request could not say which it is for.
+    """
     declared = project.spec.endpoints
     for name in names:
         if name not in declared:
-            raise NotFound(f"project.yaml has no endpoint {name}", remedy=did_you_mean(name, declared, has="it has"))
+            raise NotFound(
+                f"project.yaml has no endpoint {name}",
+                remedy=did_you_mean(name, declared, has="it has"),
+            )
     chosen = tuple(dict.fromkeys(names)) or tuple(declared)
     if not chosen:
         raise NotFound("project.yaml has no endpoint", remedy="describe one under `endpoints:`")
-    if len(chosen) > 1 and (clash := next((name for name in chosen if has_field(project, name, "endpoint")), None)):
+    if len(chosen) > 1 and (
+        clash := next((name for name in chosen if has_field(project, name, "endpoint")), None)
+    ):
         raise Invalid(
-            f"a request to {clash} has an attribute `endpoint`, which says here which of {', '.join(chosen)} is asked",
+            f"a request to {clash} has an attribute `endpoint`, which says here which of "
+            f"{', '.join(chosen)} is asked",
             remedy=f"serve it by itself: isthmus gateway {clash}",
         )
     return chosen
@@ -235,9 +285,18 @@ def _sum(figures: dict[str, float], name: str) -> int:
 def _counts(name: str, gateway: Gateway) -> Counter[str]:
     """What only grows, by sample; 0 where there was none yet, so that it can be asked for."""
     lost, tally = gateway.undelivered_rows, gateway.tally
-    counts = {sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream] for stream in STREAMS}
-    ruled = {sample(counters.RULED, endpoint=name, rule=rule): answers for rule, answers in dict(tally.ruled).items()}
-    copies = {sample(counters.SHADOWS, endpoint=name, outcome=outcome): count for outcome, count in dict(tally.shadows).items()}
+    counts = {
+        sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream]
+        for stream in STREAMS
+    }
+    ruled = {
+        sample(counters.RULED, endpoint=name, rule=rule): answers
+        for rule, answers in dict(tally.ruled).items()
+    }
+    copies = {
+        sample(counters.SHADOWS, endpoint=name, outcome=outcome): count
+        for outcome, count in dict(tally.shadows).items()
+    }
     own = {
         sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered,
         sample(counters.GONE, endpoint=name): tally.gone,

@@ -1,7 +1,10 @@
-"""Shadow traffic: a copy of a share of the requests goes to another variant after they were answered, and both answers are compared.
+"""Shadow traffic: a copy of a share of the requests goes to another variant after they were
+answered, and both answers are compared.
 
-Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never waits for it: a copy for which there is no
-room is dropped, and counted. Copies go one after the other, so a variant that is slow gets fewer, not more at once.
+Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never
+waits for it: a copy for which there is no
+room is dropped, and counted. Copies go one after the other, so a variant that is slow gets fewer,
+not more at once.
 """
 
 from __future__ import annotations
@@ -62,19 +65,36 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Shadowing:
-    """From many threads. Its own thread begins with the first copy; a forked process has one of its own, with nothing in it."""
+    """From many threads.
+
+    Its own thread begins with the first copy; a forked process has one of its own, with nothing in
+    it.
+    """
 
     def __init__(
-        self, project: Project, endpoint: Endpoint, of: Shadow, models: Models, *, log: Callable[[Row], object], tally: Tally
+        self,
+        project: Project,
+        endpoint: Endpoint,
+        of: Shadow,
+        models: Models,
+        *,
+        log: Callable[[Row], object],
+        tally: Tally,
     ) -> None:
         """Unsupported: a request cannot be aimed at a variant on this target."""
         if not hosting.aims(project.target.capabilities, endpoint.routing):
             raise Unsupported(
-                f"{endpoint.name}: {project.target.name} cannot aim a copy at {of.variant} under routing: weighted",
+                f"{endpoint.name}: {project.target.name} cannot aim a copy at {of.variant} "
+                "under routing: weighted",
                 capability=hosting.AIM,
                 remedy="routing: sticky, or take `shadow:` out",
             )
-        self._host, self._models, self._log, self._tally = project.target.endpoints, models, log, tally
+        self._host, self._models, self._log, self._tally = (
+            project.target.endpoints,
+            models,
+            log,
+            tally,
+        )
         self._endpoint, self._variant = endpoint.name, of.variant
         self._below = int(of.share * 100)  # of 10,000 requests
         self._maximise = project.spec.objectives[endpoint.objective].goal == "maximise"
@@ -88,9 +108,20 @@ class Shadowing:
         self._ended = False
         self.problem = ""  # the last mistake that is ours: what failed and how is in the log, too
 
-    def answered(self, asked: RankRequest, instances: list[dict[str, Any]], scored: Scored, answered: Answered) -> None:
-        """Copy the request, if it is one of the share: of those that this variant has not answered itself."""
-        if scored.variant == self._variant or bucket("shadow", self._endpoint, answered.request_id) >= self._below:
+    def answered(
+        self,
+        asked: RankRequest,
+        instances: list[dict[str, Any]],
+        scored: Scored,
+        answered: Answered,
+    ) -> None:
+        """Copy the request, if it is one of the share: of those that this variant has not answered
+        itself.
+        """
+        if (
+            scored.variant == self._variant
+            or bucket("shadow", self._endpoint, answered.request_id) >= self._below
+        ):
             return
         copy = Copy(
             request_id=answered.request_id,
@@ -131,7 +162,9 @@ class Shadowing:
             self._tally.shadowed("dropped")
         with self._lock:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, daemon=True, name=f"shadow of {self._endpoint}")
+                thread = threading.Thread(
+                    target=self._run, daemon=True, name=f"shadow of {self._endpoint}"
+                )
                 try:
                     thread.start()
                 except RuntimeError as error:  # no thread can be started: the next copy tries again
@@ -159,31 +192,58 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
-        self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[:_LONGEST]
+        self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[
+            :_LONGEST
+        ]
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
         began = time.perf_counter()
         scores, version = self._ask(copy)
-        reply = Reply(version=version, scores=scores, milliseconds=1000 * (time.perf_counter() - began))
+        reply = Reply(
+            version=version, scores=scores, milliseconds=1000 * (time.perf_counter() - began)
+        )
         return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
     def _ask(self, copy: Copy) -> tuple[Sequence[float], str]:
         reply = self._host.invoke(
-            self._endpoint, copy.instances, variant=self._variant, request_id=f"w-{copy.request_id}", parameters=copy.parameters
+            self._endpoint,
+            copy.instances,
+            variant=self._variant,
+            request_id=f"w-{copy.request_id}",
+            parameters=copy.parameters,
         )
         version = f"{self._models.now().models.get(self._variant, self._endpoint)}@{reply.version}"
-        return as_scores(reply.predictions, len(copy.instances), who=f"{self._variant} ({version})"), version
+        return as_scores(
+            reply.predictions, len(copy.instances), who=f"{self._variant} ({version})"
+        ), version
 
 
-def shadowing(project: Project, endpoint: Endpoint, models: Models, writer: LogWriter, tally: Tally) -> Shadowing | None:
+def shadowing(
+    project: Project, endpoint: Endpoint, models: Models, writer: LogWriter, tally: Tally
+) -> Shadowing | None:
     """None: the endpoint has no `shadow:`. What it logs goes with the gateway's own rows."""
     if endpoint.shadow is None:
         return None
-    return Shadowing(project, endpoint, endpoint.shadow, models, log=lambda logged: writer.put({"shadows": [logged]}), tally=tally)
+    return Shadowing(
+        project,
+        endpoint,
+        endpoint.shadow,
+        models,
+        log=lambda logged: writer.put({"shadows": [logged]}),
+        tally=tally,
+    )
 
 
-def row(copy: Copy, endpoint: str, shadow: str, reply: Reply | None = None, *, failure: str | None = None, maximise: bool = True) -> Row:
+def row(
+    copy: Copy,
+    endpoint: str,
+    shadow: str,
+    reply: Reply | None = None,
+    *,
+    failure: str | None = None,
+    maximise: bool = True,
+) -> Row:
     """Of `shadows`. Latencies to 0.1 ms, so that percentiles are counted, not listed."""
     return {
         "event_id": copy.request_id,
@@ -203,7 +263,9 @@ def row(copy: Copy, endpoint: str, shadow: str, reply: Reply | None = None, *, f
 
 
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
-    """Of the items that stand first by one model, as many as were asked for: the share that stands first by the other, too."""
+    """Of the items that stand first by one model, as many as were asked for: the share that stands
+    first by the other, too.
+    """
     first = min(copy.slots, len(copy.items))
     both = (set(order(copy.items, of, maximise=maximise)[:first]) for of in (copy.scores, scores))
     return len(set.intersection(*both)) / first

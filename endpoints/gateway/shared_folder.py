@@ -1,4 +1,7 @@
-"""Where the processes of one gateway keep what they share. In memory where there is such a file system; gone with the gateway."""
+"""Where the processes of one gateway keep what they share.
+
+In memory where there is such a file system; gone with the gateway.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _open: list[int] = []  # locked until this process ends, however it ends
 
 
 def shared_folder() -> Path:
-    """A new one, for this user alone. Whoever makes it removes it; those of makers that were killed are removed here."""
+    """A new one, for this user alone.
+
+    Whoever makes it removes it; those of makers that were killed are removed here.
+    """
     memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a name of its own in it
     above = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     _sweep(above)
@@ -22,7 +28,9 @@ def shared_folder() -> Path:
     lock = os.open(starting / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     _open.append(lock)
-    return starting.rename(above / starting.name.replace(_STARTING, _PREFIX))  # from now on a sweep sees it, and that it is locked
+    return starting.rename(
+        above / starting.name.replace(_STARTING, _PREFIX)
+    )  # from now on a sweep sees it, and that it is locked
 
 
 def _sweep(above: Path) -> None:

@@ -1,6 +1,8 @@
-"""`split/<endpoint>`: which variant each unit of a sticky endpoint is sent to, in ranges of buckets. Pure.
+"""`split/<endpoint>`: which variant each unit of a sticky endpoint is sent to, in ranges of
+buckets. Pure.
 
-A variant that grows takes the highest buckets of those that shrink, so exactly the share that moves changes its variant (EXPERIMENTS.md 3).
+A variant that grows takes the highest buckets of those that shrink, so exactly the share that moves
+changes its variant (EXPERIMENTS.md 3).
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from ...formats import StoredDocument
 from ...project.specs import BUCKETS
 from .live_document import Ranges
 
-KEPT = timedelta(seconds=15)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
-# A `written` so far ahead was left by a clock that is moved (simulations once wrote theirs): clouds answer no machine that is so wrong.
+KEPT = timedelta(
+    seconds=15
+)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
+# A `written` so far ahead was left by a clock that is moved (simulations once wrote theirs): clouds
+# answer no machine that is so wrong.
 _AHEAD = timedelta(minutes=15)
 STEP = Decimal(100) / BUCKETS  # the smallest share, in percent
 
@@ -40,19 +45,29 @@ def whole(variant: str) -> dict[str, Ranges]:
 
 def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
     """Percent by variant."""
-    return {variant: STEP * sum(high - low + 1 for low, high in spans) for variant, spans in ranges.items()}
+    return {
+        variant: STEP * sum(high - low + 1 for low, high in spans)
+        for variant, spans in ranges.items()
+    }
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent by variant that every gateway serves by now: what was before, until no gateway can have an older copy."""
+    """Return the percent by variant that every gateway serves by now: what was before, until no
+    gateway can have an older copy.
+    """
     return split.before if -_AHEAD < now - split.written < KEPT else shares(split.ranges)
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """The ranges under another split: percents in steps of 0.01 that sum to 100. A variant that is not named gives all that it has."""
+    """The ranges under another split: percents in steps of 0.01 that sum to 100.
+
+    A variant that is not named gives all that it has.
+    """
     owned = {variant: _buckets(spans) for variant, spans in ranges.items()}
     counts = {variant: int(percent / STEP) for variant, percent in split.items()}
-    free = sorted(bucket for variant, buckets in owned.items() for bucket in buckets[counts.get(variant, 0) :])
+    free = sorted(
+        bucket for variant, buckets in owned.items() for bucket in buckets[counts.get(variant, 0) :]
+    )
     result: dict[str, Ranges] = {}
     for variant, count in counts.items():
         stays = owned.get(variant, [])[:count]
@@ -68,7 +83,8 @@ def sound(split: Split, what: str) -> Split:
     if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):
         raise Invalid(
             f"{what} is damaged: each of the {BUCKETS:,} buckets needs one variant",
-            remedy="put the version before it back; without the document the first variant has all units",
+            remedy="put the version before it back; without the document the first variant has all "
+            "units",
         )
     return split
 

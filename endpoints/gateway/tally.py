@@ -1,4 +1,7 @@
-"""What one process saw of an endpoint's answers: counts and latencies by variant. The durable figures are MetricSource's."""
+"""What one process saw of an endpoint's answers: counts and latencies by variant.
+
+The durable figures are MetricSource's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Events of the catalogue that a product sends to the gateway: judged as `emit` judges them, and stored when the answer says so."""
+"""Events of the catalogue that a product sends to the gateway: judged as `emit` judges them, and
+stored when the answer says so.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tracked(msgspec.Struct, frozen=True, kw_only=True):
-    """`error`: of the target; what it did not take is among the rejected, and may be sent again under its event_id."""
+    """`error`: of the target; what it did not take is among the rejected, and may be sent again
+    under its event_id.
+    """
 
     accepted: int
     rejected: tuple[Rejection, ...]
@@ -31,7 +35,9 @@ class Tracked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def track(project: Project, events: Sequence[object]) -> Tracked:
-    """Each event is `{event, attributes...}`. event_id (default: a new one) and event_timestamp (default: now) may be among them."""
+    """Each event is `{event, attributes...}`. event_id (default: a new one) and event_timestamp
+    (default: now) may be among them.
+    """
     reasons: dict[int, str] = {}
     rows: dict[str, dict[int, Row]] = {}
     for index, event in enumerate(events):
@@ -39,7 +45,9 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
         if isinstance(row, str):
             reasons[index] = row
         else:
-            rows.setdefault(str(row["event"]), {})[index] = {name: value for name, value in row.items() if name != "event"}
+            rows.setdefault(str(row["event"]), {})[index] = {
+                name: value for name, value in row.items() if name != "event"
+            }
     error = None
     for name, some in rows.items():
         try:
@@ -58,8 +66,14 @@ def _row(project: Project, event: object) -> Row | str:
         return "is not an object"
     name = event.get("event")
     if not isinstance(name, str) or name not in project.spec.events:
-        hint = did_you_mean(name, project.spec.events, has="there is") if isinstance(name, str) and len(name) <= 100 else None
+        hint = (
+            did_you_mean(name, project.spec.events, has="there is")
+            if isinstance(name, str) and len(name) <= 100
+            else None
+        )
         return f"has no event of the catalogue{f' ({hint})' if hint else ''}"
-    if nested := next((key for key, value in event.items() if not isinstance(value, _SCALARS)), None):
+    if nested := next(
+        (key for key, value in event.items() if not isinstance(value, _SCALARS)), None
+    ):
         return f"{nested[:100]} is not a scalar"
     return {"event_id": f"t-{secrets.token_hex(12)}", "event_timestamp": project.now(), **event}

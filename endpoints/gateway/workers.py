@@ -1,4 +1,6 @@
-"""Several processes that serve one gateway on one socket: started, started again when one dies, ended together."""
+"""Several processes that serve one gateway on one socket: started, started again when one dies,
+ended together.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,17 @@ from .service import CLOSING
 from .shared_folder import shared_folder
 
 _SERVER = f"{__package__}.server"
-_SHORT_LIFE, _LONGEST_PAUSE = 5.0, 30.0  # seconds: who lives no longer is started again later and later
+_SHORT_LIFE, _LONGEST_PAUSE = (
+    5.0,
+    30.0,
+)  # seconds: who lives no longer is started again later and later
 
 
 def serve(settings: Settings, listening: socket.socket, count: int) -> int:
-    """Until SIGTERM or SIGINT; a second one ends everything at once. The exit code: 0 when every worker finished what it had under way."""
+    """Until SIGTERM or SIGINT; a second one ends everything at once.
+
+    The exit code: 0 when every worker finished what it had under way.
+    """
     folder = shared_folder()
     try:
         return _Workers(settings, listening, folder, count).run()
@@ -46,15 +54,21 @@ class _Slot:
 
 @final
 class _Workers:
-    def __init__(self, settings: Settings, listening: socket.socket, folder: Path, count: int) -> None:
+    def __init__(
+        self, settings: Settings, listening: socket.socket, folder: Path, count: int
+    ) -> None:
         self._settings, self._listening, self._folder = settings, listening, folder
         self._slots = [_Slot() for _ in range(count)]
-        self._events: SimpleQueue[tuple[str, int]] = SimpleQueue()  # a signal's number, or the slot whose process ended
+        self._events: SimpleQueue[tuple[str, int]] = (
+            SimpleQueue()
+        )  # a signal's number, or the slot whose process ended
         self._stopping = False
         self._code = 0
 
     def run(self) -> int:
-        with told((signal.SIGINT, signal.SIGTERM), lambda number: self._events.put(("signal", number))):
+        with told(
+            (signal.SIGINT, signal.SIGTERM), lambda number: self._events.put(("signal", number))
+        ):
             try:
                 for number in range(len(self._slots)):
                     self._start(number)
@@ -67,14 +81,19 @@ class _Workers:
     def _start(self, number: int) -> None:
         slot = self._slots[number]
         worker = Worker(
-            settings=self._settings, folder=str(self._folder), slot=number, fd=self._listening.fileno(), warm_first=slot.starts > 0
+            settings=self._settings,
+            folder=str(self._folder),
+            slot=number,
+            fd=self._listening.fileno(),
+            warm_first=slot.starts > 0,
         )
         slot.began, slot.due = time.monotonic(), None
         slot.process = subprocess.Popen(
             [sys.executable, "-P", "-m", _SERVER, msgspec.json.encode(worker).decode()],
             stdin=subprocess.PIPE,  # its end tells a worker that nobody is left to end it
             pass_fds=[self._listening.fileno()],
-            process_group=0,  # Ctrl-C is the supervisor's to pass on: a worker would take both for a second signal
+            # Ctrl-C is the supervisor's to pass on: a worker would take both for a second signal
+            process_group=0,
         )
         slot.starts += 1
         threading.Thread(target=self._wait, args=(number, slot.process), daemon=True).start()
@@ -84,7 +103,10 @@ class _Workers:
             self._start(number)
         except OSError as error:  # no memory, too many processes: the others serve on
             slot.due = time.monotonic() + _LONGEST_PAUSE
-            _say(f"worker {number + 1} cannot be started: {error.strerror or error}; again in {_LONGEST_PAUSE:.0f} s")
+            _say(
+                f"worker {number + 1} cannot be started: {error.strerror or error}; again in "
+                f"{_LONGEST_PAUSE:.0f} s"
+            )
 
     def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
         process.wait()
@@ -94,7 +116,9 @@ class _Workers:
         """False: everything has ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
-            kind, number = self._events.get(timeout=max(0, min(due) - time.monotonic()) if due else None)
+            kind, number = self._events.get(
+                timeout=max(0, min(due) - time.monotonic()) if due else None
+            )
         except Empty:
             for at, slot in enumerate(self._slots):
                 if slot.due is not None and slot.due <= time.monotonic():
@@ -112,13 +136,19 @@ class _Workers:
         return self._on_end(number, slot, code)
 
     def _on_end(self, number: int, slot: _Slot, code: int) -> bool:
-        if code == NOT_OPENED and slot.starts == 1:  # it would end the same way again; it has said why
+        if (
+            code == NOT_OPENED and slot.starts == 1
+        ):  # it would end the same way again; it has said why
             self._code = 1
             return False
         lived = time.monotonic() - slot.began
         slot.pause = 0 if lived > _SHORT_LIFE else min(_LONGEST_PAUSE, 2 * slot.pause or 0.5)
         slot.due = time.monotonic() + slot.pause
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = (
+            f"was ended by {signal.Signals(-code).name}"
+            if code < 0
+            else f"ended with exit code {code}"
+        )
         _say(f"worker {number + 1} {how} after {lived:.0f} s; another is started")
         return True
 
@@ -134,7 +164,11 @@ class _Workers:
             slot.due = None
         for process in running:
             process.terminate()
-        alarm: Any = threading.Timer(FINISHING + CLOSING.total_seconds() + 10, self._events.put, (("signal", signal.SIGKILL),))
+        alarm: Any = threading.Timer(
+            FINISHING + CLOSING.total_seconds() + 10,
+            self._events.put,
+            (("signal", signal.SIGKILL),),
+        )
         alarm.daemon = True
         alarm.start()
         return bool(running)

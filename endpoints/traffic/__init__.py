@@ -1,1 +1,3 @@
-"""An endpoint's traffic: splits, who owns it, moving it by hand, and whether the target has arrived."""
+"""An endpoint's traffic: splits, who owns it, moving it by hand, and whether the target has
+arrived.
+"""

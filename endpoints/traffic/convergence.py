@@ -14,13 +14,21 @@ def variants_ready(spec: EndpointSpec, state: EndpointState | None) -> bool:
     if state is None or state.phase != "ready" or state.revision != revision_of(spec):
         return False  # a silent rollback ends ready with an old revision
     running = {v.name: (v.model, v.version) for v in state.variants if v.phase == "ready"}
-    return len(running) == len(state.variants) and running == {v.name: (v.model, v.version) for v in spec.variants}
+    return len(running) == len(state.variants) and running == {
+        v.name: (v.model, v.version) for v in spec.variants
+    }
 
 
 def has_converged(
-    spec: EndpointSpec, split: Mapping[str, Decimal], state: EndpointState | None, *, resolution: Decimal = Decimal("0.01")
+    spec: EndpointSpec,
+    split: Mapping[str, Decimal],
+    state: EndpointState | None,
+    *,
+    resolution: Decimal = Decimal("0.01"),
 ) -> bool:
-    """Phase ready, the revision is the spec's, every variant ready, and percent == target_percent == split at the target's resolution."""
+    """Phase ready, the revision is the spec's, every variant ready, and percent == target_percent
+    == split at the target's resolution.
+    """
     if state is None or not variants_ready(spec, state):
         return False
     wanted = {name: _steps(percent, resolution) for name, percent in split.items()}

@@ -1,4 +1,6 @@
-"""`isthmus traffic`: move an endpoint's traffic by hand, read it back, compare it with what was meant."""
+"""`isthmus traffic`: move an endpoint's traffic by hand, read it back, compare it with what was
+meant.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,16 @@ class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
             for name in self.after
         ]  # fmt: skip
         split = "/".join(map(percent_text, self.after.values()))
-        return f"{self.target:<7} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after {self.seconds:.1f} s, as intended"
+        return (
+            f"{self.target:<7} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after "
+            f"{self.seconds:.1f} s, as intended"
+        )
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A change before it is made: for `change? y`, `--dry-run`, and as the guard between looking and acting."""
+    """A change before it is made: for `change? y`, `--dry-run`, and as the guard between looking
+    and acting.
+    """
 
     target: str
     endpoint: str
@@ -50,30 +57,52 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
     def __str__(self) -> str:
-        moves = [f"{name} {percent_text(self.before[name])} -> {percent_text(percent)}" for name, percent in self.after.items()]
+        moves = [
+            f"{name} {percent_text(self.before[name])} -> {percent_text(percent)}"
+            for name, percent in self.after.items()
+        ]
         return f"{self.target:<7} {self.endpoint}   {'   '.join(moves)}"
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
-    """What `challenger=20` would do. Nothing is changed. NotFound, Invalid, Unsupported (the target cannot split so finely)."""
+    """What `challenger=20` would do.
+
+    Nothing is changed. NotFound, Invalid, Unsupported (the target cannot split so finely).
+    """
     state = observe(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
     where = f"{project.target.name} {endpoint}"
     step = resolution(project.target, state.routing)
-    representable(changes, resolution=step, where=project.target.adapter.title)  # the share that was typed, before the rest of it
-    wanted = check(completed(changes, now=now, where=where), variants=now, resolution=step, where=where)
-    return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
+    representable(
+        changes, resolution=step, where=project.target.adapter.title
+    )  # the share that was typed, before the rest of it
+    wanted = check(
+        completed(changes, now=now, where=where), variants=now, resolution=step, where=where
+    )
+    return Intent(
+        target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token
+    )
 
 
 def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> TrafficChange:
-    """Move the traffic and wait until the target serves it so. With two variants the other takes the rest.
+    """Move the traffic and wait until the target serves it so.
 
-    Refused: a rollout or an experiment owns the traffic. Conflict: somebody else moved it meanwhile. Busy: a variant is not ready.
+    With two variants the other takes the rest.
+
+    Refused: a rollout or an experiment owns the traffic. Conflict: somebody else moved it
+    meanwhile. Busy: a variant is not ready.
     """
     with project.lock("traffic"):
         meant = intent(project, endpoint, changes)
         state = project.target.state
-        claim = owner.intend(state, endpoint, meant.after, by="traffic", claim=owner.read(state, endpoint), now=project.wall())
+        claim = owner.intend(
+            state,
+            endpoint,
+            meant.after,
+            by="traffic",
+            claim=owner.read(state, endpoint),
+            now=project.wall(),
+        )
         began = time.monotonic()
         if meant.before != meant.after:
             routed_endpoints(project.target).shift(endpoint, meant.after, expect=meant.token)
@@ -89,7 +118,13 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
     )
 
 
-def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, within: timedelta = timedelta(minutes=15)) -> EndpointState:
+def read_back(
+    project: Project,
+    endpoint: str,
+    split: Mapping[str, Decimal],
+    *,
+    within: timedelta = timedelta(minutes=15),
+) -> EndpointState:
     """Wait until the target serves the split.
 
     Raises:
@@ -102,18 +137,26 @@ def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, 
         alarm.check()
         return state.phase == "failed" or all(v.percent == v.target_percent for v in state.variants)
 
-    state = wait(lambda: observe(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")
+    state = wait(
+        lambda: observe(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic"
+    )
     serving = {v.name: v.percent for v in state.variants}
     if serving != dict(split):
         meant = ", ".join(f"{name} {percent_text(percent)}" for name, percent in split.items())
         seen = ", ".join(f"{name} {percent_text(percent)}" for name, percent in serving.items())
         why = f": {state.failure}" if state.failure else ""
-        raise Conflict(f"{endpoint} was meant to serve {meant}, and serves {seen}{why}", remedy="look at it, then set the split again")
+        raise Conflict(
+            f"{endpoint} was meant to serve {meant}, and serves {seen}{why}",
+            remedy="look at it, then set the split again",
+        )
     return state
 
 
 def observe(project: Project, endpoint: str) -> EndpointState:
     state = routed_endpoints(project.target).observe(endpoint)
     if state is None:
-        raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
+        raise NotFound(
+            f"there is no endpoint {endpoint} on {project.target.name}",
+            remedy=f"isthmus deploy {endpoint}",
+        )
     return state

@@ -1,6 +1,9 @@
-"""Who owns an endpoint's traffic, and what it intends: `traffic/<endpoint>` in the StateStore, written before the traffic moves.
+"""Who owns an endpoint's traffic, and what it intends:
 
-It knows no room above it: a rollout and an experiment say which command ends them. Everything here needs a StateStore alone.
+`traffic/<endpoint>` in the StateStore, written before the traffic moves.
+
+It knows no room above it: a rollout and an experiment say which command ends them. Everything here
+needs a StateStore alone.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ from ...formats import StoredDocument, decode
 from ...storage import StateStore
 from ..port import EndpointState
 
-ABANDONED = timedelta(minutes=15)  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
+ABANDONED = timedelta(
+    minutes=15
+)  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
 
 
 class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`owner` none: whoever comes next may move it. `done` False: the intent was not yet seen in the target."""
+    """`owner` none: whoever comes next may move it.
+
+    `done` False: the intent was not yet seen in the target.
+    """
 
     owner: Literal["none", "deploy", "traffic", "rollout", "experiment"]
     split: dict[str, Decimal]  # percent by variant; of a rollout or an experiment: what it found
@@ -30,7 +38,10 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
     changed: datetime
     name: str = ""  # of the rollout or the experiment
     command: str = ""  # that ends it: isthmus rollout abort ranker
-    until: datetime | None = None  # of one that has ended, and keeps the traffic until then: something may still come late
+    until: datetime | None = (
+        # of one that has ended, and keeps the traffic until then: something may still come late
+        None
+    )
 
     @property
     def lasting(self) -> bool:
@@ -56,27 +67,47 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
     document = state.get(key(endpoint))
     if document is None:
         return None
-    return Claim(owner=decode(document.value, Owner, what=f"state {key(endpoint)}"), token=document.token)
+    return Claim(
+        owner=decode(document.value, Owner, what=f"state {key(endpoint)}"), token=document.token
+    )
 
 
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
     """Whether it has the traffic still. A rollout or an experiment until it gives it back.
 
-    A `deploy` or `traffic` that was killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
+    A `deploy` or `traffic` that was killed leaves its claim: it has none once its split is what
+    serves, or after 15 minutes in which
     nothing moves.
     """
     if owner.lasting or owner.owner == "none":
         return owner.lasting
-    still = endpoint.phase != "updating" and all(variant.percent == variant.target_percent for variant in endpoint.variants)
-    arrived = owner.done or (still and {variant.name: variant.percent for variant in endpoint.variants} == owner.split)
+    still = endpoint.phase != "updating" and all(
+        variant.percent == variant.target_percent for variant in endpoint.variants
+    )
+    arrived = owner.done or (
+        still and {variant.name: variant.percent for variant in endpoint.variants} == owner.split
+    )
     return not arrived and not (still and now - owner.changed >= ABANDONED)
 
 
 def whose(
-    claim: Claim | None, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, now: datetime, heir_of: str = ""
+    claim: Claim | None,
+    endpoint: EndpointState,
+    *,
+    by: Literal["rollout", "experiment"],
+    name: str,
+    now: datetime,
+    heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """As a rollout or an experiment sees it: `free` may be taken. `heir_of`: the run of an experiment that leaves it the traffic."""
-    if claim is None or not holds(claim.owner, endpoint, now) or claim.owner.is_of("experiment", heir_of):
+    """As a rollout or an experiment sees it:
+
+    `free` may be taken. `heir_of`: the run of an experiment that leaves it the traffic.
+    """
+    if (
+        claim is None
+        or not holds(claim.owner, endpoint, now)
+        or claim.owner.is_of("experiment", heir_of)
+    ):
         return "free"
     return "ours" if claim.owner.is_of(by, name) else "other"
 
@@ -91,31 +122,62 @@ def take(
     now: datetime,
     heir_of: str = "",
 ) -> Claim:
-    """Make a rollout or an experiment the owner; again: no change. Refused: it has another owner. Conflict: somebody was faster.
+    """Make a rollout or an experiment the owner; again: no change.
 
-    `command` ends it, as people are told. `endpoint`: as it was observed just now. `heir_of`: a run that is over leaves it the traffic,
+    Refused: it has another owner. Conflict: somebody was faster.
+
+    `command` ends it, as people are told. `endpoint`: as it was observed just now. `heir_of`: a run
+    that is over leaves it the traffic,
     which so never is nobody's.
     """
     claim = read(state, endpoint.name)
-    if claim is not None and holds(claim.owner, endpoint, now) and not claim.owner.is_of("experiment", heir_of):
+    if (
+        claim is not None
+        and holds(claim.owner, endpoint, now)
+        and not claim.owner.is_of("experiment", heir_of)
+    ):
         if not claim.owner.is_of(by, name):
             raise refusal(endpoint.name, claim.owner, now=now)
         return claim
     split = {variant.name: variant.target_percent for variant in endpoint.variants}
-    return _put(state, endpoint.name, Owner(owner=by, name=name, command=command, split=split, done=False, changed=now), claim)
+    return _put(
+        state,
+        endpoint.name,
+        Owner(owner=by, name=name, command=command, split=split, done=False, changed=now),
+        claim,
+    )
 
 
-def release(state: StateStore, endpoint: str, *, by: Literal["rollout", "experiment"], name: str, now: datetime) -> None:
-    """Nobody owns it any more. What is somebody else's, or free already, stays as it is. Conflict: somebody was faster."""
+def release(
+    state: StateStore,
+    endpoint: str,
+    *,
+    by: Literal["rollout", "experiment"],
+    name: str,
+    now: datetime,
+) -> None:
+    """Nobody owns it any more.
+
+    What is somebody else's, or free already, stays as it is. Conflict: somebody was faster.
+    """
     claim = read(state, endpoint)
     if claim is not None and claim.owner.is_of(by, name):
         settle(state, endpoint, claim, now=now)
 
 
 def intend(
-    state: StateStore, endpoint: str, split: Mapping[str, Decimal], *, by: Literal["deploy", "traffic"], claim: Claim | None, now: datetime
+    state: StateStore,
+    endpoint: str,
+    split: Mapping[str, Decimal],
+    *,
+    by: Literal["deploy", "traffic"],
+    claim: Claim | None,
+    now: datetime,
 ) -> Claim:
-    """Take the traffic and write down what it shall be. Refused: a rollout or an experiment owns it. Conflict: somebody was faster."""
+    """Take the traffic and write down what it shall be.
+
+    Refused: a rollout or an experiment owns it. Conflict: somebody was faster.
+    """
     if claim is not None and claim.owner.lasting:
         raise refusal(endpoint, claim.owner, now=now)
     return _put(state, endpoint, Owner(owner=by, split=dict(split), done=False, changed=now), claim)
@@ -123,26 +185,51 @@ def intend(
 
 def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
     """The intent was read back: the traffic is free again."""
-    return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now, until=None), claim)
+    return _put(
+        state,
+        endpoint,
+        msgspec.structs.replace(
+            claim.owner, owner="none", command="", done=True, changed=now, until=None
+        ),
+        claim,
+    )
 
 
-def announce_end(state: StateStore, endpoint: str, *, by: Literal["rollout", "experiment"], name: str, until: datetime) -> None:
-    """Write down until when an owner that has ended keeps the traffic, for who asks meanwhile. Conflict: somebody was faster."""
+def announce_end(
+    state: StateStore,
+    endpoint: str,
+    *,
+    by: Literal["rollout", "experiment"],
+    name: str,
+    until: datetime,
+) -> None:
+    """Write down until when an owner that has ended keeps the traffic, for who asks meanwhile.
+
+    Conflict: somebody was faster.
+    """
     claim = read(state, endpoint)
     if claim is not None and claim.owner.is_of(by, name) and claim.owner.until != until:
         _put(state, endpoint, msgspec.structs.replace(claim.owner, until=until), claim)
 
 
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
-    """Return what who wants the traffic is told of its owner. `meanwhile`: what it may not do either, beside moving it."""
+    """Return what who wants the traffic is told of its owner.
+
+    `meanwhile`: what it may not do either, beside moving it.
+    """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:
         return _ended_refusal(endpoint, owner, owner.until, now)
     if owner.lasting:
         ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
-        until = f"isthmus rollout status {endpoint} says until when" if owner.owner == "rollout" else "traffic has one owner at a time"
+        until = (
+            f"isthmus rollout status {endpoint} says until when"
+            if owner.owner == "rollout"
+            else "traffic has one owner at a time"
+        )
         return Refused(
-            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {since}{meanwhile and f'; {meanwhile}'}",
+            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since "
+            f"{since}{meanwhile and f'; {meanwhile}'}",
             remedy=f"{ending}, or let it end: {until}",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
@@ -153,7 +240,9 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
 
 
 def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
-    """Return the refusal while an ended owner keeps the traffic: it says until when, and what gives it back then."""
+    """Return the refusal while an ended owner keeps the traffic: it says until when, and what gives
+    it back then.
+    """
     driving = f"isthmus {owner.owner} run {endpoint}"
     if (seconds := (until - now).total_seconds()) <= 0:
         return Refused(
@@ -163,12 +252,16 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
         )
     span = f"{math.ceil(seconds / 60)} min" if seconds > 60 else f"{math.ceil(seconds)} s"
     return Refused(
-        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} UTC, in {span}: "
+        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} "
+        f"UTC, in {span}: "
         "it has ended, and looks whether a late call changes what it left",
-        remedy=f"{driving} waits until then, and gives it back; deploy, traffic and destroy do so with --wait",
+        remedy=f"{driving} waits until then, and gives it back; deploy, traffic and destroy do so "
+        "with --wait",
     )
 
 
 def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
-    token = state.put(key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token)
+    token = state.put(
+        key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
+    )
     return Claim(owner=owner, token=token)

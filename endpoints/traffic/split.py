@@ -1,4 +1,7 @@
-"""A traffic split: percents by variant that sum to 100 and that the target can represent. Refused, never rounded."""
+"""A traffic split: percents by variant that sum to 100 and that the target can represent.
+
+Refused, never rounded.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,35 @@ from ...errors import Invalid, Unsupported
 HUNDRED = Decimal(100)
 
 
-def check(split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str) -> dict[str, Decimal]:
-    """The split as it is, or Invalid (names, range, sum), or Unsupported naming traffic.resolution. `where` names target and endpoint."""
+def check(
+    split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
+) -> dict[str, Decimal]:
+    """The split as it is, or Invalid (names, range, sum), or Unsupported naming traffic.resolution.
+
+    `where` names target and endpoint.
+    """
     known = tuple(variants)
     if unknown := [name for name in split if name not in known]:
-        raise Invalid(f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(known)}")
+        raise Invalid(
+            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(known)}"
+        )
     if missing := [name for name in known if name not in split]:
-        raise Invalid(f"{where}: the split leaves out {', '.join(missing)}", remedy="name every variant; 0 is a share too")
+        raise Invalid(
+            f"{where}: the split leaves out {', '.join(missing)}",
+            remedy="name every variant; 0 is a share too",
+        )
     for name, percent in split.items():
         if not percent.is_finite() or not 0 <= percent <= HUNDRED:
-            raise Invalid(f"{where}: {name}={percent} is not a percentage", remedy="a share is between 0 and 100")
+            raise Invalid(
+                f"{where}: {name}={percent} is not a percentage",
+                remedy="a share is between 0 and 100",
+            )
     representable(split, resolution=resolution, where=where)
     if (total := sum(split.values(), Decimal(0))) != HUNDRED:
-        raise Invalid(f"{where}: the split sums to {percent_text(total)}, not to 100", remedy="give every variant its share in percent")
+        raise Invalid(
+            f"{where}: the split sums to {percent_text(total)}, not to 100",
+            remedy="give every variant its share in percent",
+        )
     return dict(split)
 
 
@@ -34,26 +53,39 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
             high = (percent / resolution).to_integral_value(ROUND_CEILING) * resolution
             steps = "whole percents" if resolution == 1 else f"steps of {resolution} %"
             raise Unsupported(
-                f"{where} splits traffic in {steps}: {percent_text(percent)} cannot be set, and is not rounded",
+                f"{where} splits traffic in {steps}: {percent_text(percent)} cannot be set, "
+                "and is not rounded",
                 capability="traffic.resolution",
                 remedy=f"use {percent_text(low)} or {percent_text(high)}",
             )
 
 
-def completed(changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str) -> dict[str, Decimal]:
-    """What `challenger=20` means: with two variants the other gets the rest; with more, all must be named."""
+def completed(
+    changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
+) -> dict[str, Decimal]:
+    """What `challenger=20` means: with two variants the other gets the rest; with more, all must be
+    named.
+    """
     if unknown := [name for name in changes if name not in now]:
-        raise Invalid(f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(now)}")
+        raise Invalid(
+            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(now)}"
+        )
     if not changes:
         raise Invalid(f"{where}: no share is given", remedy=f"for example {list(now)[-1]}=20")
     others = [name for name in now if name not in changes]
     if not others:
         return {name: changes[name] for name in now}
     if len(others) > 1:
-        raise Invalid(f"{where} has {len(now)} variants: who gives or takes the rest is not clear", remedy=f"name also {', '.join(others)}")
+        raise Invalid(
+            f"{where} has {len(now)} variants: who gives or takes the rest is not clear",
+            remedy=f"name also {', '.join(others)}",
+        )
     rest = HUNDRED - sum(changes.values(), Decimal(0))
     if rest < 0:
-        raise Invalid(f"{where}: the shares sum to {percent_text(HUNDRED - rest)}, more than 100", remedy="give less than 100 in all")
+        raise Invalid(
+            f"{where}: the shares sum to {percent_text(HUNDRED - rest)}, more than 100",
+            remedy="give less than 100 in all",
+        )
     return {name: changes.get(name, rest) for name in now}
 
 
@@ -65,7 +97,9 @@ def parsed(text: str) -> dict[str, Decimal]:
         try:
             shares[name] = Decimal(percent.removesuffix("%"))
         except InvalidOperation:
-            raise Invalid(f"{part!r} is not variant=percent", remedy="for example challenger=20") from None
+            raise Invalid(
+                f"{part!r} is not variant=percent", remedy="for example challenger=20"
+            ) from None
     return shares
 
 

@@ -1,1 +1,3 @@
-"""What an endpoint shows and whom it serves, by groups: bias, and models that teach themselves their own."""
+"""What an endpoint shows and whom it serves, by groups: bias, and models that teach themselves
+their own.
+"""

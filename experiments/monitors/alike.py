@@ -1,6 +1,8 @@
-"""Whether kinds of units are served alike: how many of each find something, how many there are, how many come again. Pure.
+"""Whether kinds of units are served alike: how many of each find something, how many there are, how
+many come again. Pure.
 
-What separates a model that teaches itself its bias from chance is how well each kind of *visitor* is served: the few find less, come back
+What separates a model that teaches itself its bias from chance is how well each kind of *visitor*
+is served: the few find less, come back
 less, and are fewer among the clicks that the next model learns from.
 """
 
@@ -43,9 +45,14 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     """None: fewer than two groups can be compared.
 
-    The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni): with two groups that of their one.
+    The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni):
+    with two groups that of their one.
     """
-    best = max((kind for kind in kinds.values() if enough(kind.units, kind.satisfied)), key=lambda kind: kind.share, default=Kind(0))
+    best = max(
+        (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
+        key=lambda kind: kind.share,
+        default=Kind(0),
+    )
     usable = {name: kind for name, kind in kinds.items() if comparable(kind, best)}
     if len(usable) < 2:
         return None
@@ -53,25 +60,34 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     if lowest == highest:  # all alike to the last digit
         lowest = next(name for name in usable if name != highest)
     pairs = len(list(combinations(usable, 2)))
-    return Worst(lowest=lowest, highest=highest, ratio=ratio(usable[lowest], usable[highest], alpha=ALPHA / pairs))
+    return Worst(
+        lowest=lowest,
+        highest=highest,
+        ratio=ratio(usable[lowest], usable[highest], alpha=ALPHA / pairs),
+    )
 
 
 def comparable(below: Kind, above: Kind) -> bool:
-    """Whether both have 100 units and 10 with an outcome; the lower one may lack these where it would have them at the other's share."""
+    """Whether both have 100 units and 10 with an outcome; the lower one may lack these where it
+    would have them at the other's share.
+    """
     if not enough(above.units, above.satisfied):
         return False
     return enough(below.units, max(below.satisfied, below.units * above.share))
 
 
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
-    """Of two satisfied shares: on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of both shares' intervals.
+    """Of two satisfied shares: on the logarithm, or, where that has fewer than 10 outcomes below,
+    of the ends of both shares' intervals.
 
     ZeroDivisionError: above nobody is satisfied.
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     if not enough(below.units, below.satisfied):
         low, high = (proportion(kind.satisfied, kind.units, z=z) for kind in (below, above))
-        return Estimate(value=low.value / high.value, low=low.low / high.high, high=low.high / high.low)
+        return Estimate(
+            value=low.value / high.value, low=low.low / high.high, high=low.high / high.low
+        )
     variance = sum((1 - kind.share) / kind.satisfied for kind in (below, above))
     return on_the_log(below.share / above.share, variance, z=z)
 
@@ -83,14 +99,19 @@ def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
 
 
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Each group's share of the units less that in the first window; empty where either has fewer than 100 units.
+    """Each group's share of the units less that in the first window; empty where either has fewer
+    than 100 units.
 
-    Units of both windows are taken as independent: who is in both makes the true interval narrower, never wider.
+    Units of both windows are taken as independent: who is in both makes the true interval narrower,
+    never wider.
     """
     now, then = (sum(kind.units for kind in of.values()) for of in (kinds, first))
     if not (enough(now, now) and enough(then, then)):
         return {}
-    return {name: _change(_units(kinds, name) / now, now, _units(first, name) / then, then) for name in {**first, **kinds}}
+    return {
+        name: _change(_units(kinds, name) / now, now, _units(first, name) / then, then)
+        for name in {**first, **kinds}
+    }
 
 
 def _units(kinds: Mapping[str, Kind], name: str) -> int:
@@ -98,4 +119,6 @@ def _units(kinds: Mapping[str, Kind], name: str) -> int:
 
 
 def _change(share: float, units: int, before: float, units_before: int) -> Estimate:
-    return around(share - before, share * (1 - share) / units + before * (1 - before) / units_before)
+    return around(
+        share - before, share * (1 - share) / units + before * (1 - before) / units_before
+    )

@@ -1,4 +1,6 @@
-"""The monitors of a run's endpoint, arm by arm: a treatment that wins by narrowing, or by serving some better than others, is told."""
+"""The monitors of a run's endpoint, arm by arm: a treatment that wins by narrowing, or by serving
+some better than others, is told.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,22 @@ def arm_figures(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigur
     return (*_concentrations(project, run, of, monitors), *_ratios(project, run, of, monitors))
 
 
-def _concentrations(project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]) -> Iterator[ArmFigure]:
+def _concentrations(
+    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+) -> Iterator[ArmFigure]:
     arms = [arm.name for arm in run.arms]
-    entities = dict.fromkeys(entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items)
+    entities = dict.fromkeys(
+        entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
+    )
     for entity in entities if project.target.warehouse.observe("exposures") is not None else ():
-        asked = {"run": run.run, "endpoint": run.definition.layer.endpoint, "entity": entity.name if entity else ""}
-        rows = project.target.warehouse.query(spread_sql(), asked | {"since": of.since, "until": of.until}).to_pylist()
+        asked = {
+            "run": run.run,
+            "endpoint": run.definition.layer.endpoint,
+            "entity": entity.name if entity else "",
+        }
+        rows = project.target.warehouse.query(
+            spread_sql(), asked | {"since": of.since, "until": of.until}
+        ).to_pylist()
         figure = concentration(arms, rows)
         if figure is not None:
             yield figure
@@ -42,7 +54,10 @@ def _concentrations(project: Project, run: FrozenRun, of: Reading, monitors: Seq
 
 def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     """Gini of each arm, over the items that any of them showed. None: an arm showed too little."""
-    of = {row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS}) for row in rows}
+    of = {
+        row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS})
+        for row in rows
+    }
     if not all(name in of and of[name].shown >= of[""].items for name in arms):
         return None
     control, *treatments = arms
@@ -50,16 +65,29 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     return ArmFigure(
         figure="concentration",
         arms={name: as_range(spread.gini(of[name], there)) for name in arms},
-        differences={name: as_range(spread.rise(of[name], of[control], there)) for name in treatments},
+        differences={
+            name: as_range(spread.rise(of[name], of[control], there)) for name in treatments
+        },
     )
 
 
-def _ratios(project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]) -> Iterator[ArmFigure]:
+def _ratios(
+    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+) -> Iterator[ArmFigure]:
     watched = [monitor for monitor in monitors if monitor.units]
     endpoint = project.spec.endpoints[run.definition.layer.endpoint]
     state = project.target.warehouse.observe("rankings") if watched else None
-    reaches = path(project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events) is not None
-    if state is None or "attributes" not in {column.name for column in state.columns} or not reaches:
+    reaches = (
+        path(
+            project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events
+        )
+        is not None
+    )
+    if (
+        state is None
+        or "attributes" not in {column.name for column in state.columns}
+        or not reaches
+    ):
         return
     moments = {"until": of.until, "known": of.known, "since": of.since, "earliest": of.since}
     asked = moments | {"run": run.run, "endpoint": endpoint.name}
@@ -71,7 +99,10 @@ def _ratios(project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Mo
 
 
 def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """The two groups that are furthest apart in the control, in each arm. None: an arm has too few of one."""
+    """The two groups that are furthest apart in the control, in each arm.
+
+    None: an arm has too few of one.
+    """
     kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
     for row in rows:
         group = group_of(row["attributes"], attribute)
@@ -81,8 +112,17 @@ def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigur
     worst = alike.lowest_over_highest(kinds[arms[0]])
     if worst is None:
         return None
-    pairs = {name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))] for name, of in kinds.items()}
+    pairs = {
+        name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))]
+        for name, of in kinds.items()
+    }
     if not all(alike.comparable(*pair) for pair in pairs.values()):
         return None
     ratios = {name: as_range(alike.ratio(*pair)) for name, pair in pairs.items()}
-    return ArmFigure(figure="satisfied_ratio", attribute=attribute, group=worst.lowest, against=worst.highest, arms=ratios)
+    return ArmFigure(
+        figure="satisfied_ratio",
+        attribute=attribute,
+        group=worst.lowest,
+        against=worst.highest,
+        arms=ratios,
+    )

@@ -1,4 +1,6 @@
-"""What a run's arms were shown and found, for its endpoint's monitors, in the neutral subset: its units from their first assignment on."""
+"""What a run's arms were shown and found, for its endpoint's monitors, in the neutral subset: its
+units from their first assignment on.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ _ONE_ARM = "arm = other"  # who was in two counts in none
 
 
 def spread_sql() -> str:
-    """Columns: arm, n (items shown), and SPREAD_SUMS (float64); arm '' has the number of items that any arm showed.
+    """Columns: arm, n (items shown), and SPREAD_SUMS (float64); arm '' has the number of items that
+    any arm showed.
 
     Parameters: $run, $endpoint, $entity, $since (a date), $until (not included).
     """
-    sums = ", ".join(f"CAST(sum({value}) AS DOUBLE) AS {name}" for name, value in SPREAD_SUMS.items())
+    sums = ", ".join(
+        f"CAST(sum({value}) AS DOUBLE) AS {name}" for name, value in SPREAD_SUMS.items()
+    )
     zeros = ", ".join(f"CAST(0 AS DOUBLE) AS {name}" for name in SPREAD_SUMS)
     return f"""WITH units AS ({RUN_UNITS}),
 exposed AS (SELECT min(unit) AS unit, min(entity_key) AS entity_key, min(event_timestamp) AS shown_at FROM exposures
@@ -30,9 +35,12 @@ UNION ALL SELECT '' AS arm, count(*) AS n, {zeros} FROM (SELECT entity_key FROM 
 def satisfied_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     """Columns: arm, attributes, satisfied (0 or 1), units. ValueError: no outcome comes to a unit.
 
-    Parameters: $run, $endpoint, $since and $earliest (dates), $until and of outcomes $known (not included).
+    Parameters: $run, $endpoint, $since and $earliest (dates), $until and of outcomes $known (not
+    included).
     """
-    outcomes = unit_rows(spec, spec.objectives[endpoint.objective].outcome, endpoint.unit, until="$known")
+    outcomes = unit_rows(
+        spec, spec.objectives[endpoint.objective].outcome, endpoint.unit, until="$known"
+    )
     return f"""WITH units AS ({RUN_UNITS}),
 said AS (SELECT unit, attributes FROM (SELECT units.unit, attributes,
   row_number() OVER (PARTITION BY units.unit ORDER BY event_timestamp, event_id) AS isthmus_place

@@ -1,7 +1,11 @@
-"""95 % intervals at the unit: what drawing whole units again and again would give, in closed form. Pure.
+"""95 % intervals at the unit: what drawing whole units again and again would give, in closed form.
 
-A figure of totals over units has the variance of its linear part, unit by unit (the delta method, as in ratio.py); a bootstrap by unit
-has the same one, and the tests compare the two. Below 100 units, or 10 of what is counted, there is none, and so no alarm.
+Pure.
+
+A figure of totals over units has the variance of its linear part, unit by unit (the delta method,
+as in ratio.py); a bootstrap by unit
+has the same one, and the tests compare the two. Below 100 units, or 10 of what is counted, there is
+none, and so no alarm.
 """
 
 from __future__ import annotations

@@ -52,27 +52,42 @@ def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     answer = read(project, monitor, of, by)
     whole = answer.everything.get(("window", ""))
     outcome = spec.objectives[endpoint.objective].outcome
-    told = tuple(rows(answer, monitor.alarm, outcomes=event is not None, features="." in monitor.items))
+    told = tuple(
+        rows(answer, monitor.alarm, outcomes=event is not None, features="." in monitor.items)
+    )
     before = newest(project.target.blobs, monitor.name)
     same = before is not None and before.groups == monitor.items
     versions = [label for scope, label in answer.everything if scope == "version"]
-    shares = trained.shares(project, monitor, by, versions, before.trained if before and same else {})
+    shares = trained.shares(
+        project, monitor, by, versions, before.trained if before and same else {}
+    )
     return Seen(
         units=whole.units if whole else 0,
         rows=(*told, *trained.rows(told, shares)),
         trained=shares,
-        notes=() if event is not None else (f"organic, clicks / scores: no {outcome} says which exposure it followed (exposure_id)",),
+        notes=()
+        if event is not None
+        else (
+            f"organic, clicks / scores: no {outcome} says which exposure it followed (exposure_id)",
+        ),
     )
 
 
 def read(project: Project, monitor: Monitor, of: Reading, by: Grouping) -> Answer:
-    endpoint, entity = project.spec.endpoints[monitor.endpoint], entity_of(monitor.items, project.spec)
+    endpoint, entity = (
+        project.spec.endpoints[monitor.endpoint],
+        entity_of(monitor.items, project.spec),
+    )
     days = of.parameters()
     asked = {name: days[name] for name in ("until", "since", "first", "first_end")}
-    asked |= {"endpoint": endpoint.name, "entity": entity.name if entity else ""} | join_params([by.view] if by.view else [])
+    asked |= {"endpoint": endpoint.name, "entity": entity.name if entity else ""} | join_params(
+        [by.view] if by.view else []
+    )
     if outcome_by(endpoint, project.spec) is not None:
         asked["known"] = of.known
-    return answer(project.target.warehouse.query(items_sql(project.spec, endpoint, by), asked).to_pylist())
+    return answer(
+        project.target.warehouse.query(items_sql(project.spec, endpoint, by), asked).to_pylist()
+    )
 
 
 def grouping(project: Project, monitor: Monitor) -> Grouping:
@@ -81,7 +96,9 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
     if not dot:
         return Grouping()
     (source,) = view_sources(project.description, (view,))
-    return Grouping(view=msgspec.structs.replace(join_view(project, source, [feature]), key="entity_key"))
+    return Grouping(
+        view=msgspec.structs.replace(join_view(project, source, [feature]), key="entity_key")
+    )
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
@@ -107,11 +124,17 @@ def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str,
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
-    return Sums(units=int(row["n"]), **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__})
+    return Sums(
+        units=int(row["n"]),
+        **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__},
+    )
 
 
 def _spread(row: Mapping[str, Any]) -> Spread:
-    return Spread(items=int(row["n"]), **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__})
+    return Spread(
+        items=int(row["n"]),
+        **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__},
+    )
 
 
 def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
@@ -121,7 +144,10 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
     yield from _catalogue(answer, features=features)
     for place in sorted(place for place in answer.everything if place[0] == "day"):
         yield from _part(answer, place, Alarms(), outcomes=outcomes)
-    for place in sorted((place for place in answer.everything if place[0] == "version"), key=lambda place: version_order(place[1])):
+    for place in sorted(
+        (place for place in answer.everything if place[0] == "version"),
+        key=lambda place: version_order(place[1]),
+    ):
         yield from _part(answer, place, alarm, outcomes=outcomes)
 
 
@@ -130,20 +156,40 @@ def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Ite
         return
     everything = answer.everything[place]
     for group, sums in answer.groups[place].items():
-        yield _row("shown", group, spread.shown_share(sums, everything), place, sums.shown, units=sums.units)
-        yield _row("seen", group, spread.seen_share(sums, everything), place, sums.shown, units=sums.units)
+        yield _row(
+            "shown",
+            group,
+            spread.shown_share(sums, everything),
+            place,
+            sums.shown,
+            units=sums.units,
+        )
+        yield _row(
+            "seen", group, spread.seen_share(sums, everything), place, sums.shown, units=sums.units
+        )
         if outcomes:
             yield from _click_rows(group, sums, everything, place, alarm)
     if outcomes and everything.expected > 0:
         yield from _calibration_rows("", everything, place, alarm)
     of = answer.spreads[place]
-    yield _over_items("gini", spread.gini(of, sum(answer.items.values())), place, of, everything.units)
+    yield _over_items(
+        "gini", spread.gini(of, sum(answer.items.values())), place, of, everything.units
+    )
     yield _over_items("effective_items", spread.effective_items(of), place, of, everything.units)
 
 
-def _click_rows(group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+def _click_rows(
+    group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
+) -> Iterator[Row]:
     if everything.organic:
-        yield _row("organic", group, spread.organic(sums, everything), place, sums.organic, units=everything.units)
+        yield _row(
+            "organic",
+            group,
+            spread.organic(sums, everything),
+            place,
+            sums.organic,
+            units=everything.units,
+        )
     if sums.organic:
         ratio = spread.shown_to_organic(sums, everything)
         row = _row("shown_to_organic", group, ratio, place, sums.organic, units=sums.units)
@@ -154,7 +200,9 @@ def _click_rows(group: str, sums: Sums, everything: Sums, place: Place, alarm: A
 
 
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
-    """The exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as given."""
+    """The exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
+    given.
+    """
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
     least, most = alarm.calibration or (-math.inf, math.inf)
     ratio = Estimate(value=sums.clicks / sums.expected, low=low, high=high)
@@ -167,7 +215,13 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
     if now is None or answer.first is None:
         return
     units = min(answer.everything["window", ""].units, answer.first_units)
-    row = _over_items("gini_rise", spread.rise(now, answer.first, sum(answer.items.values())), ("window", ""), now, units)
+    row = _over_items(
+        "gini_rise",
+        spread.rise(now, answer.first, sum(answer.items.values())),
+        ("window", ""),
+        now,
+        units,
+    )
     limit = math.inf if alarm.gini_rise is None else alarm.gini_rise
     yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
 
@@ -176,18 +230,35 @@ def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
     there = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / there, count=number)
-        yield Row(figure="never_shown", group=group, value=answer.never[group] / number, count=number)
+        yield Row(
+            figure="never_shown", group=group, value=answer.never[group] / number, count=number
+        )
     if there:
-        yield Row(figure="never_shown", group="", value=sum(answer.never.values()) / there, count=there)
+        yield Row(
+            figure="never_shown", group="", value=sum(answer.never.values()) / there, count=there
+        )
 
 
 def _over_items(figure: ItemFigure, of: Estimate, place: Place, spread_: Spread, units: int) -> Row:
     """It rests on units and exposures; its count is that of the items shown."""
-    return msgspec.structs.replace(_row(figure, "", of, place, spread_.shown, units=units), count=spread_.items)
+    return msgspec.structs.replace(
+        _row(figure, "", of, place, spread_.shown, units=units), count=spread_.items
+    )
 
 
-def _row(figure: ItemFigure, group: str, of: Estimate, place: Place, count: float, *, units: int | None) -> Row:
+def _row(
+    figure: ItemFigure, group: str, of: Estimate, place: Place, count: float, *, units: int | None
+) -> Row:
     """`units`, which its interval rests on, must be enough, as `count` must; None: it is exact."""
     scope, label = place
     low, high = (of.low, of.high) if units is None or enough(units, count) else (None, None)
-    return Row(figure=figure, group=group, value=of.value, low=low, high=high, scope=scope, of=label, count=int(count))
+    return Row(
+        figure=figure,
+        group=group,
+        value=of.value,
+        low=low,
+        high=high,
+        scope=scope,
+        of=label,
+        count=int(count),
+    )

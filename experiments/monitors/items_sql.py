@@ -1,12 +1,16 @@
-"""The query of a monitor of items, in the neutral subset: sums by unit of what each group was shown and of what was clicked, and how
+"""The query of a monitor of items, in the neutral subset: sums by unit of what each group was shown
+and of what was clicked, and how
 exposures are spread over items.
 
-    rated    one row an exposure, once: its item's group when it was shown, and the outcome; null where it is not known
+    rated    one row an exposure, once: its item's group when it was shown, and the outcome; null
+    where it is not known
     parts    ... added up by unit, day, version, group and item
     scoped   the same once for the window, its days, its versions, and the first window
-    spread   by unit, the places of what it was shown among the items, from the one shown least, and how surprising each was
+    spread   by unit, the places of what it was shown among the items, from the one shown least, and
+    how surprising each was
 
-What leaves the warehouse are sums over units, of products too: enough for the variance of every ratio at the unit (items.py).
+What leaves the warehouse are sums over units, of products too: enough for the variance of every
+ratio at the unit (items.py).
 """
 
 from __future__ import annotations
@@ -22,7 +26,17 @@ from ...project.specs import Endpoint, ProjectSpec
 
 MOST_GROUPS = 20  # those that are shown most; the rest is one more
 OTHERS, UNKNOWN = "(others)", "(unknown)"
-_SPINE = ("event_id", "event_timestamp", "dt", "unit", "version", "entity_key", "position", "score", "explored")
+_SPINE = (
+    "event_id",
+    "event_timestamp",
+    "dt",
+    "unit",
+    "version",
+    "entity_key",
+    "position",
+    "score",
+    "explored",
+)
 _NOW, _FIRST = "dt >= $since", "dt >= $first AND dt < $first_end"
 _SUMMED = ("shown", "seen", "organic", "clicks", "expected")
 _SCOPE = "scope, label"
@@ -65,14 +79,18 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        return "entity_key" if self.view is None else f"CAST({self.view.features[0].name} AS VARCHAR)"
+        return (
+            "entity_key" if self.view is None else f"CAST({self.view.features[0].name} AS VARCHAR)"
+        )
 
 
 def items_sql(spec: ProjectSpec, endpoint: Endpoint, by: Grouping) -> str:
     """Columns: kind, scope, label, grp, n, and SUMS (float64; those that a kind has not are 0).
 
-    kind: `group` and `all` by scope (n: units), `spread` by scope (n: items shown), `catalogue` by group (n: items there are).
-    Parameters: $endpoint, $entity, $until (not included), the dates $since, $first, $first_end (not included); where outcomes are
+    kind: `group` and `all` by scope (n: units), `spread` by scope (n: items shown), `catalogue` by
+    group (n: items there are).
+    Parameters: $endpoint, $entity, $until (not included), the dates $since, $first, $first_end (not
+    included); where outcomes are
     known ($known), and those that `join_params` names.
     """
     spine = f"SELECT {', '.join(_SPINE)} FROM copies WHERE isthmus_copy = 1"
@@ -111,14 +129,23 @@ def _all(text: str) -> str:
 
 
 def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
-    columns = ", ".join(f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}" for name in SUMS)
+    columns = ", ".join(
+        f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}"
+        for name in SUMS
+    )
     return f"SELECT '{kind}' AS kind, {keys}, {number} AS n, {columns}"
 
 
 def _scopes() -> str:
-    scopes = (("'window'", "''", _NOW), ("'day'", "dt", _NOW), ("'version'", "version", _NOW), ("'first'", "''", _FIRST))
+    scopes = (
+        ("'window'", "''", _NOW),
+        ("'day'", "dt", _NOW),
+        ("'version'", "version", _NOW),
+        ("'first'", "''", _FIRST),
+    )
     return " UNION ALL ".join(
-        f"SELECT {scope} AS scope, {label} AS label, unit, grp, entity_key, {_all('{0}')} FROM parts WHERE {when}"
+        f"SELECT {scope} AS scope, {label} AS label, unit, grp, entity_key, {_all('{0}')} "
+        f"FROM parts WHERE {when}"
         for scope, label, when in scopes
     )
 
@@ -127,7 +154,8 @@ def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
     outcome, hits = _outcome(spec, endpoint)
     return (
         "SELECT unit, dt, version, entity_key, position, score, explored, "
-        f"CASE WHEN place <= {MOST_GROUPS} THEN grouped.grp ELSE '{OTHERS}' END AS grp, {outcome} AS outcome "
+        f"CASE WHEN place <= {MOST_GROUPS} THEN grouped.grp ELSE '{OTHERS}' END AS grp, "
+        f"{outcome} AS outcome "
         f"FROM grouped JOIN largest ON largest.grp = grouped.grp{hits}"
     )
 
@@ -137,25 +165,43 @@ def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
     event, objective = outcome_by(endpoint, spec), spec.objectives[endpoint.objective]
     if event is None:
         return "CAST(NULL AS BIGINT)", ""
-    if event.name == objective.exposure:  # it may never have been on a screen: then it has no outcome
-        hits = f"SELECT exposure_id, max(outcome) AS outcome FROM {objective.name} WHERE {_NOW} AND created_timestamp <= $known"
+    if (
+        event.name == objective.exposure
+    ):  # it may never have been on a screen: then it has no outcome
+        hits = (
+            f"SELECT exposure_id, max(outcome) AS outcome FROM {objective.name} WHERE {_NOW} AND "
+            "created_timestamp <= $known"
+        )
         value = "hit.outcome"
     else:
         closes = f"grouped.event_timestamp + {interval(objective.within)}"
-        hits = f"SELECT exposure_id, min(event_timestamp) AS clicked FROM {view_name(event.name)} WHERE {_NOW}"
+        hits = (
+            f"SELECT exposure_id, min(event_timestamp) AS clicked FROM {view_name(event.name)} "
+            f"WHERE {_NOW}"
+        )
         inside = f"hit.clicked >= grouped.event_timestamp AND hit.clicked <= {closes}"
-        value = f"CASE WHEN {closes} > $known THEN CAST(NULL AS BIGINT) WHEN {inside} THEN 1 ELSE 0 END"
-    return value, f" LEFT JOIN ({hits} GROUP BY exposure_id) AS hit ON hit.exposure_id = grouped.event_id"
+        value = (
+            f"CASE WHEN {closes} > $known THEN CAST(NULL AS BIGINT) WHEN {inside} THEN 1 ELSE 0 END"
+        )
+    return (
+        value,
+        f" LEFT JOIN ({hits} GROUP BY exposure_id) AS hit ON hit.exposure_id = grouped.event_id",
+    )
 
 
 def _catalogue(by: Grouping) -> str:
-    """Columns: entity_key, grp: every item that there is, by its group now; without a view those that the log names."""
+    """Columns: entity_key, grp: every item that there is, by its group now; without a view those
+    that the log names.
+    """
     if by.view is None:
         return "SELECT entity_key, '' AS grp FROM parts GROUP BY entity_key"
     published = "" if by.view.known_until is None else " AND created_timestamp <= $known_0"
     name = by.view.features[0].name
     return (
-        f"SELECT entity_key, coalesce({by.group}, '{UNKNOWN}') AS grp FROM (SELECT entity_key, {name}, "
-        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS place "
-        f"FROM {by.view.history} WHERE event_timestamp < $until{published}) AS isthmus_newest WHERE place = 1"
+        f"SELECT entity_key, coalesce({by.group}, '{UNKNOWN}') AS grp FROM (SELECT "
+        f"entity_key, {name}, "
+        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, "
+        "created_timestamp DESC) AS place "
+        f"FROM {by.view.history} WHERE event_timestamp < $until{published}) AS "
+        "isthmus_newest WHERE place = 1"
     )

@@ -1,4 +1,6 @@
-"""`isthmus monitor`: look at what an endpoint does to groups, keep what was seen, list the monitors."""
+"""`isthmus monitor`: look at what an endpoint does to groups, keep what was seen, list the
+monitors.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,15 @@ from .reading import reading
 from .snapshot import Snapshot
 
 
-def show(project: Project, name: str, *, as_of: datetime | None = None, last: bool = False) -> Snapshot:
-    """What the monitor says now, which is kept; by `as_of` nothing is kept. `last`: what was kept last, without a query.
+def show(
+    project: Project, name: str, *, as_of: datetime | None = None, last: bool = False
+) -> Snapshot:
+    """What the monitor says now, which is kept; by `as_of` nothing is kept.
 
-    NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody, `as_of` has not come yet.
+    `last`: what was kept last, without a query.
+
+    NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody,
+    `as_of` has not come yet.
     """
     monitor = monitor_of(project, name)
     if last:
@@ -41,16 +48,24 @@ def monitor_of(project: Project, name: str) -> Monitor:
     monitors = project.spec.monitors
     if name not in monitors:
         there = ", ".join(monitors) or "none"
-        raise NotFound(f"project.yaml has no monitor {name} (it has: {there})", remedy=did_you_mean(name, monitors))
+        raise NotFound(
+            f"project.yaml has no monitor {name} (it has: {there})",
+            remedy=did_you_mean(name, monitors),
+        )
     return monitors[name]
 
 
 def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
     if as_of is not None:
-        raise Invalid("--last is the newest look, and --as-of is another one", remedy="take one of the two out")
+        raise Invalid(
+            "--last is the newest look, and --as-of is another one",
+            remedy="take one of the two out",
+        )
     seen = snapshot.newest(project.target.blobs, monitor.name)
     if seen is None:
-        raise NotFound(f"nobody has looked at {monitor.name} yet", remedy=f"isthmus monitor {monitor.name}")
+        raise NotFound(
+            f"nobody has looked at {monitor.name} yet", remedy=f"isthmus monitor {monitor.name}"
+        )
     return seen
 
 
@@ -60,7 +75,8 @@ def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
     seen = kind.figures(project, monitor, of)
     if not seen.units:
         raise Invalid(
-            f"{monitor.endpoint} has answered nobody from {of.since} to {of.until}: monitor {monitor.name} has nothing to see",
+            f"{monitor.endpoint} has answered nobody from {of.since} to {of.until}: monitor "
+            f"{monitor.name} has nothing to see",
             remedy=f"its log begins on {of.first}: write a longer window, or --as-of a day of it",
         )
     return Snapshot(
@@ -108,14 +124,23 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
         groups=monitor.groups,
         window=monitor.window.days,
         until=seen.until.isoformat() if seen else None,
-        alarms=tuple(dict.fromkeys(f"{row.figure} {row.group}".strip() for row in seen.alarms)) if seen else (),
+        alarms=tuple(dict.fromkeys(f"{row.figure} {row.group}".strip() for row in seen.alarms))
+        if seen
+        else (),
     )
 
 
 def beside(monitors: Mapping[str, Monitor], name: str) -> str | None:
     """Another monitor of the same endpoint, of the other kind: what to ask next."""
     own = monitors[name]
-    return next((other.name for other in monitors.values() if (other.endpoint, other.kind) == (own.endpoint, _OTHER[own.kind])), None)
+    return next(
+        (
+            other.name
+            for other in monitors.values()
+            if (other.endpoint, other.kind) == (own.endpoint, _OTHER[own.kind])
+        ),
+        None,
+    )
 
 
 _OTHER = {"items": "units", "units": "items"}

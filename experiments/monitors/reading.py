@@ -27,10 +27,15 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Days are UTC's. What happened before `ends` is counted, and outcomes that are known at `known`; both are the moment asked for."""
+    """Days are UTC's.
+
+    What happened before `ends` is counted, and outcomes that are known at `known`; both are the
+    moment asked for.
+    """
 
     since: date
-    until: date  # included: the last that has begun before the moment; it is over only where that is midnight
+    # included: the last that has begun before the moment; it is over only where that is midnight
+    until: date
     first: date
     length: timedelta
     ends: datetime
@@ -43,12 +48,20 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     def parameters(self) -> dict[str, object]:
         """Of every query: moments, and dates as tables have them."""
-        days = {"since": self.since, "before": self.since - self.length, "first": self.first, "first_end": self.first_end}
+        days = {
+            "since": self.since,
+            "before": self.since - self.length,
+            "first": self.first,
+            "first_end": self.first_end,
+        }
         return {"until": self.ends, **{name: day.isoformat() for name, day in days.items()}}
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """The days that a look reads, up to what the log was at the moment. Invalid: the endpoint has answered nobody before it."""
+    """The days that a look reads, up to what the log was at the moment.
+
+    Invalid: the endpoint has answered nobody before it.
+    """
     ends, known = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
     return Reading(
@@ -70,7 +83,9 @@ def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 
 
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
-    """Of units, the first day on which a request said the attribute, as logs are older than their monitors; if none did, as of items."""
+    """Of units, the first day on which a request said the attribute, as logs are older than their
+    monitors; if none did, as of items.
+    """
     state, first = project.target.warehouse.observe(stream), None
     if state is not None:
         told = monitor.units and any(column.name == "attributes" for column in state.columns)
@@ -79,10 +94,13 @@ def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetim
             f"SELECT coalesce(min(CASE WHEN {says} THEN dt END), min(dt)) AS first_day "
             f"FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"
         )
-        first = project.target.warehouse.query(sql, {"endpoint": monitor.endpoint, "until": ends})["first_day"][0].as_py()
+        first = project.target.warehouse.query(sql, {"endpoint": monitor.endpoint, "until": ends})[
+            "first_day"
+        ][0].as_py()
     if first is None:
         raise Invalid(
-            f"{monitor.endpoint} has answered nobody that {stream} tells of: monitor {monitor.name} has nothing to see",
+            f"{monitor.endpoint} has answered nobody that {stream} tells of: monitor "
+            f"{monitor.name} has nothing to see",
             remedy=f"isthmus apply; then answers of isthmus gateway {monitor.endpoint} are logged",
         )
     return date.fromisoformat(first)

@@ -1,4 +1,6 @@
-"""What a monitor saw, as it is stored: one document a day, `monitors/<monitor>/<day>.json` in the blob store, the newest last."""
+"""What a monitor saw, as it is stored: one document a day, `monitors/<monitor>/<day>.json` in the
+blob store, the newest last.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ Scope = Literal["window", "day", "version"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of a group; group "": of all. An end that is None: too little is there for an interval, and for an alarm."""
+    """A figure of a group; group "": of all.
+
+    An end that is None: too little is there for an interval, and for an alarm.
+    """
 
     figure: Figure
     group: str
@@ -53,7 +58,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
-    """`since` .. `until`: UTC days, both included. `first`: the first window's, which drift and rise are measured from."""
+    """`since` .. `until`:
+
+    UTC days, both included. `first`: the first window's, which drift and rise are measured from.
+    """
 
     target: str
     monitor: str
@@ -77,7 +85,11 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
     def of(self, figure: Figure, *, scope: Scope = "window", of: str = "") -> dict[str, Row]:
         """By group, in the order of the rows."""
-        return {row.group: row for row in self.rows if (row.figure, row.scope, row.of) == (figure, scope, of)}
+        return {
+            row.group: row
+            for row in self.rows
+            if (row.figure, row.scope, row.of) == (figure, scope, of)
+        }
 
     def labels(self, scope: Scope) -> tuple[str, ...]:
         """The days or versions that have figures."""
@@ -91,7 +103,9 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
 def keep(blobs: BlobStore, seen: Snapshot) -> None:
     """The last one of a day stays."""
-    blobs.put(f"{_folder(blobs, seen.monitor)}{seen.until:%Y-%m-%d}.json", msgspec.json.encode(seen))
+    blobs.put(
+        f"{_folder(blobs, seen.monitor)}{seen.until:%Y-%m-%d}.json", msgspec.json.encode(seen)
+    )
 
 
 def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:

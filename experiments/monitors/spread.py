@@ -1,6 +1,8 @@
-"""Shares of groups, and how what is shown is spread over items: figures of sums over units, with their variance at the unit. Pure.
+"""Shares of groups, and how what is shown is spread over items: figures of sums over units, with
+their variance at the unit. Pure.
 
-A unit's part in a figure f of totals is its linear part: of a / b it is (a_u - f b_u) / b, of ln(a / b) it is a_u / a - b_u / b. The
+A unit's part in a figure f of totals is its linear part: of a / b it is (a_u - f b_u) / b, of ln(a
+/ b) it is a_u / a - b_u / b. The
 variance is the sum of its squares over units, which sums of products give without a row of a unit.
 """
 
@@ -15,7 +17,10 @@ from .intervals import around, on_the_log
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a group, or of all, over units (items_sql.SUMS). `x_all`: products with the unit's sum over all groups."""
+    """Of a group, or of all, over units (items_sql.SUMS).
+
+    `x_all`: products with the unit's sum over all groups.
+    """
 
     units: int
     shown: float
@@ -35,7 +40,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Of exposures over items. places: the sum of each exposure's item's place, 1 for what is shown least. surprise: of -ln(its share)."""
+    """Of exposures over items. places: the sum of each exposure's item's place, 1 for what is shown
+    least. surprise: of -ln(its share).
+    """
 
     items: int  # that were shown
     shown: float
@@ -49,13 +56,18 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def share(part: float, of: float, part_part: float, part_of: float, of_of: float) -> Estimate:
-    """Part / of, from both sums over units and those of their products. ZeroDivisionError: of nothing."""
+    """Part / of, from both sums over units and those of their products.
+
+    ZeroDivisionError: of nothing.
+    """
     value = part / of
     return around(value, (part_part - 2 * value * part_of + value**2 * of_of) / of**2)
 
 
 def shown_share(group: Sums, everything: Sums) -> Estimate:
-    return share(group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown)
+    return share(
+        group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown
+    )
 
 
 def seen_share(group: Sums, everything: Sums) -> Estimate:
@@ -63,48 +75,87 @@ def seen_share(group: Sums, everything: Sums) -> Estimate:
 
 
 def organic(group: Sums, everything: Sums) -> Estimate:
-    return share(group.organic, everything.organic, group.organic_organic, group.organic_all, everything.organic_organic)
+    return share(
+        group.organic,
+        everything.organic,
+        group.organic_organic,
+        group.organic_all,
+        everything.organic_organic,
+    )
 
 
 def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
-    """The share shown over the share of clicks where no model chose. ZeroDivisionError: nothing was clicked there."""
+    """The share shown over the share of clicks where no model chose.
+
+    ZeroDivisionError: nothing was clicked there.
+    """
     s, o, all_s, all_o = group.shown, group.organic, everything.shown, everything.organic
     squares = (
-        group.shown_shown / s**2 + everything.shown_shown / all_s**2 + group.organic_organic / o**2 + everything.organic_organic / all_o**2
+        group.shown_shown / s**2
+        + everything.shown_shown / all_s**2
+        + group.organic_organic / o**2
+        + everything.organic_organic / all_o**2
     )
-    of_shown = -group.shown_all / (s * all_s) - group.shown_organic / (s * o) + group.shown_organic_all / (s * all_o)
-    of_others = group.organic_shown_all / (o * all_s) - everything.shown_organic / (all_s * all_o) - group.organic_all / (o * all_o)
+    of_shown = (
+        -group.shown_all / (s * all_s)
+        - group.shown_organic / (s * o)
+        + group.shown_organic_all / (s * all_o)
+    )
+    of_others = (
+        group.organic_shown_all / (o * all_s)
+        - everything.shown_organic / (all_s * all_o)
+        - group.organic_all / (o * all_o)
+    )
     return on_the_log((s / all_s) / (o / all_o), squares + 2 * (of_shown + of_others))
 
 
 def gini(spread: Spread, catalogue: int) -> Estimate:
-    """Of exposures over the items that there are: 0 when all are shown equally often, near 1 when one is. With the order as it is seen,
-    it is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items shown.
+    """Of exposures over the items that there are: 0 when all are shown equally often, near 1 when
+    one is. With the order as it is seen,
+    it is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items
+    shown.
     """
     there = max(catalogue, spread.items)
-    place = share(spread.places, spread.shown, spread.places_places, spread.shown_places, spread.shown_shown)
+    place = share(
+        spread.places, spread.shown, spread.places_places, spread.shown_places, spread.shown_shown
+    )
     value = (2 * place.value + there - 2 * spread.items - 1) / there
     half = 2 * (place.high - place.value) / there
     return Estimate(value=value, low=value - half, high=value + half)
 
 
 def by_chance(of: Estimate, spread: Spread, catalogue: int) -> float:
-    """What chance alone has added to a Gini, at most: counts of equal items with mean m have one of 1 / sqrt(pi m), and squares add."""
+    """What chance alone has added to a Gini, at most: counts of equal items with mean m have one of
+    1 / sqrt(pi m), and squares add.
+    """
     floor = 1 / (math.pi * spread.shown / max(catalogue, spread.items))
     return of.value - math.sqrt(max(of.value**2 - floor, 0.0))
 
 
 def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
-    """Gini now less Gini at first. The interval is wider by what chance adds to either: fewer exposures look more concentrated."""
+    """Gini now less Gini at first.
+
+    The interval is wider by what chance adds to either: fewer exposures look more concentrated.
+    """
     after, before = gini(now, catalogue), gini(first, catalogue)
     value = after.value - before.value
     half = math.hypot(after.high - after.value, before.high - before.value)
     return Estimate(
-        value=value, low=value - half - by_chance(after, now, catalogue), high=value + half + by_chance(before, first, catalogue)
+        value=value,
+        low=value - half - by_chance(after, now, catalogue),
+        high=value + half + by_chance(before, first, catalogue),
     )
 
 
 def effective_items(spread: Spread) -> Estimate:
     """exp(entropy): as many items, each shown equally often, are as spread."""
-    entropy = share(spread.surprise, spread.shown, spread.surprise_surprise, spread.shown_surprise, spread.shown_shown)
-    return Estimate(value=math.exp(entropy.value), low=math.exp(entropy.low), high=math.exp(entropy.high))
+    entropy = share(
+        spread.surprise,
+        spread.shown,
+        spread.surprise_surprise,
+        spread.shown_surprise,
+        spread.shown_shown,
+    )
+    return Estimate(
+        value=math.exp(entropy.value), low=math.exp(entropy.low), high=math.exp(entropy.high)
+    )

@@ -36,7 +36,11 @@ def _days(number: int) -> str:
 
 def _quiet(seen: Snapshot) -> str:
     asked = any(getattr(seen.alarm, name) is not None for name in seen.alarm.__struct_fields__)
-    return "no figure is beyond its limit" if asked else "nothing is an alarm here: write `alarm:` with limits"
+    return (
+        "no figure is beyond its limit"
+        if asked
+        else "nothing is an alarm here: write `alarm:` with limits"
+    )
 
 
 def _units_table(seen: Snapshot) -> Table:
@@ -46,7 +50,13 @@ def _units_table(seen: Snapshot) -> Table:
     rows = [[_label(seen), "active units", f"mix ({first})", "satisfied", "returning", ""]]
     for group, row in mix.items():
         before = f" ({100 * (row.value - drift[group].value):.1f})" if group in drift else ""
-        cells = [group, f"{row.count:,}", f"{_percent(row)}{before}", _percent(satisfied.get(group)), _percent(returning.get(group), 0)]
+        cells = [
+            group,
+            f"{row.count:,}",
+            f"{_percent(row)}{before}",
+            _percent(satisfied.get(group)),
+            _percent(returning.get(group), 0),
+        ]
         rows.append([*cells, "     ".join(_remarks(seen, group))])
     return rows
 
@@ -66,13 +76,35 @@ def _items_table(seen: Snapshot) -> Table:
         ("catalogue", "catalogue"),
         ("organic", "organic"),
     )
-    there: list[tuple[Figure, str]] = [(figure, name) for figure, name in columns if seen.of(figure)]
+    there: list[tuple[Figure, str]] = [
+        (figure, name) for figure, name in columns if seen.of(figure)
+    ]
     calibration, organic = seen.of("calibration"), seen.of("shown_to_organic")
-    rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores" if calibration else "", ""]]
+    rows = [
+        [
+            _label(seen),
+            "exposures",
+            *(name for _, name in there),
+            "clicks / scores" if calibration else "",
+            "",
+        ]
+    ]
     for group, row in seen.of("shown").items():
         figures = [_percent(seen.of(figure).get(group)) for figure, _ in there]
-        remarks = [f"shown {_value_text(ratio)} of its organic share{_alarm(ratio)}" for ratio in [organic.get(group)] if ratio]
-        rows.append([group, f"{row.count:,}", *figures, _calibration(calibration.get(group)) if calibration else "", "     ".join(remarks)])
+        remarks = [
+            f"shown {_value_text(ratio)} of its organic share{_alarm(ratio)}"
+            for ratio in [organic.get(group)]
+            if ratio
+        ]
+        rows.append(
+            [
+                group,
+                f"{row.count:,}",
+                *figures,
+                _calibration(calibration.get(group)) if calibration else "",
+                "     ".join(remarks),
+            ]
+        )
     return rows
 
 
@@ -93,12 +125,21 @@ def _over_all(seen: Snapshot) -> Iterator[str]:
 
 
 def _by_version(seen: Snapshot) -> Iterator[str]:
-    """The figure that decides, of the group where it is largest, where more than one version answered."""
-    figures: tuple[Figure, ...] = ("satisfied_ratio",) if seen.kind == "units" else ("gini", "shown_to_organic", "served_to_trained")
+    """The figure that decides, of the group where it is largest, where more than one version
+    answered.
+    """
+    figures: tuple[Figure, ...] = (
+        ("satisfied_ratio",)
+        if seen.kind == "units"
+        else ("gini", "shown_to_organic", "served_to_trained")
+    )
     versions = seen.labels("version")
     for version in versions if len(versions) > 1 else ():
         every = [seen.of(name, scope="version", of=version).values() for name in figures]
-        sure = [[row for row in rows if row.low is not None or row.figure == "served_to_trained"] for rows in every]
+        sure = [
+            [row for row in rows if row.low is not None or row.figure == "served_to_trained"]
+            for rows in every
+        ]
         largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
         told = [f"{_title(row)} {_value_text(row)}{_alarm(row)}" for row in largest]
         if told:
@@ -112,9 +153,16 @@ def _title(row: Row) -> str:
 
 
 _MEANINGS: dict[str, Callable[[Row], str]] = {
-    "mix_drift": lambda row: f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the first window",
-    "shown_to_organic": lambda row: f"{row.group} is shown {row.value:.1f} times as much as it is clicked where no model chose",
-    "calibration": lambda row: f"{row.group or 'everything'} is clicked {row.value:.2f} times as often as the scores say",
+    "mix_drift": lambda row: (
+        f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the "
+        "first window"
+    ),
+    "shown_to_organic": lambda row: (
+        f"{row.group} is shown {row.value:.1f} times as much as it is clicked where no model chose"
+    ),
+    "calibration": lambda row: (
+        f"{row.group or 'everything'} is clicked {row.value:.2f} times as often as the scores say"
+    ),
     "gini_rise": lambda _row: "fewer items get more of what is shown than in the first window",
 }
 
@@ -139,8 +187,14 @@ def _comes_back_less(row: Row, seen: Snapshot) -> str:
 
 def _help(seen: Snapshot) -> str:
     if seen.kind == "units":
-        return f"a model that reads {seen.groups}, more `explore`, a cap per response; then compare here by version"
-    return "more `explore`, a cap per response, a model that is trained again on explored answers; then compare here by version"
+        return (
+            f"a model that reads {seen.groups}, more `explore`, a cap per response; then compare "
+            "here by version"
+        )
+    return (
+        "more `explore`, a cap per response, a model that is trained again on explored answers; "
+        "then compare here by version"
+    )
 
 
 def _label(seen: Snapshot) -> str:
@@ -152,7 +206,11 @@ def _percent(row: Row | None, digits: int = 1) -> str:
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
-    return f"{row.value:{spec}}" + (f" ({row.low:{spec}} .. {row.high:{spec}})" if row.low is not None and row.high is not None else "")
+    return f"{row.value:{spec}}" + (
+        f" ({row.low:{spec}} .. {row.high:{spec}})"
+        if row.low is not None and row.high is not None
+        else ""
+    )
 
 
 def _alarm(row: Row) -> str:

@@ -46,7 +46,10 @@ def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     cells = read(project, monitor, of)
     notes = [] if outcomes else [f"satisfied: no {outcome} comes to a {endpoint.unit}"]
     if {cell.group for cell in cells if cell.period == "now"} == {NOBODY_SAID}:
-        notes.append(f"no request said its {monitor.units}; gateways log it once they are started after `isthmus apply`")
+        notes.append(
+            f"no request said its {monitor.units}; gateways log it once they are started "
+            "after `isthmus apply`"
+        )
     return Seen(
         units=sum(cell.units for cell in cells if cell.period == "now"),
         rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
@@ -62,10 +65,18 @@ def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
     endpoint = project.spec.endpoints[monitor.endpoint]
     state = project.target.warehouse.observe("rankings")
     if state is not None and "attributes" not in {column.name for column in state.columns}:
-        raise Invalid("rankings has no column attributes yet", remedy="isthmus apply, then start the gateways again")
+        raise Invalid(
+            "rankings has no column attributes yet",
+            remedy="isthmus apply, then start the gateways again",
+        )
     days = of.parameters()
     asked = {"endpoint": endpoint.name} | days
-    if path(project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events) is not None:
+    if (
+        path(
+            project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events
+        )
+        is not None
+    ):
         asked |= {"earliest": days["since"], "known": of.known}
     rows = project.target.warehouse.query(units_sql(project.spec, endpoint), asked).to_pylist()
     return tuple(_cell(row, monitor.units) for row in rows)
@@ -84,7 +95,9 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """The value that a request's JSON gives an attribute, as a group is called: text as it is, else as JSON spells it."""
+    """The value that a request's JSON gives an attribute, as a group is called: text as it is, else
+    as JSON spells it.
+    """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:
         return NOBODY_SAID
@@ -92,18 +105,31 @@ def group_of(attributes: str | None, name: str) -> str:
 
 
 def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
-    """`outcomes`: whether there are any to be satisfied by. A day has no alarm: seven looks a week at one limit would cry too often."""
-    now, first = (kinds(cell for cell in cells if cell.period == period) for period in ("now", "first"))
+    """`outcomes`: whether there are any to be satisfied by.
+
+    A day has no alarm: seven looks a week at one limit would cry too often.
+    """
+    now, first = (
+        kinds(cell for cell in cells if cell.period == period) for period in ("now", "first")
+    )
     yield from _mix_rows(now, "window")
     yield from _drift_rows(now, first, alarm)
     if outcomes:
         yield from _satisfied_rows(now, alarm, "window")
     yield from _returning_rows([cell for cell in cells if cell.period == "before"])
     for day in sorted({cell.day for cell in cells if cell.period == "day"}):
-        yield from _part([cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes)
-    for version in sorted({cell.version for cell in cells if cell.period == "now"}, key=version_order):
         yield from _part(
-            [cell for cell in cells if cell.period == "now" and cell.version == version], alarm, "version", version, outcomes=outcomes
+            [cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes
+        )
+    for version in sorted(
+        {cell.version for cell in cells if cell.period == "now"}, key=version_order
+    ):
+        yield from _part(
+            [cell for cell in cells if cell.period == "now" and cell.version == version],
+            alarm,
+            "version",
+            version,
+            outcomes=outcomes,
         )
 
 
@@ -113,7 +139,9 @@ def version_order(version: str) -> tuple[str, int]:
     return model, int(number) if number.isdigit() else 0
 
 
-def _part(cells: Iterable[Cell], alarm: Alarms, scope: Scope, of: str, *, outcomes: bool) -> Iterator[Row]:
+def _part(
+    cells: Iterable[Cell], alarm: Alarms, scope: Scope, of: str, *, outcomes: bool
+) -> Iterator[Row]:
     groups = kinds(cells)
     yield from _mix_rows(groups, scope, of)
     if outcomes:
@@ -124,7 +152,9 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
     """By group, in the order of their names."""
     groups: Kinds = {}
     for cell in cells:
-        groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(cell.units, cell.units * cell.satisfied)
+        groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(
+            cell.units, cell.units * cell.satisfied
+        )
     return dict(sorted(groups.items()))
 
 
@@ -142,18 +172,53 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, of: str = "") -> Iterator[Row]:
     for name, kind in groups.items():
-        yield _row("satisfied", name, proportion(kind.satisfied, kind.units), kind.units, scope=scope, of=of)
-    worst = alike.lowest_over_highest({name: kind for name, kind in groups.items() if name != NOBODY_SAID})
+        yield _row(
+            "satisfied",
+            name,
+            proportion(kind.satisfied, kind.units),
+            kind.units,
+            scope=scope,
+            of=of,
+        )
+    worst = alike.lowest_over_highest(
+        {name: kind for name, kind in groups.items() if name != NOBODY_SAID}
+    )
     if worst is not None:
-        row = _row("satisfied_ratio", worst.lowest, worst.ratio, groups[worst.lowest].units, scope=scope, of=of)
+        row = _row(
+            "satisfied_ratio",
+            worst.lowest,
+            worst.ratio,
+            groups[worst.lowest].units,
+            scope=scope,
+            of=of,
+        )
         beyond = alarm.satisfied_ratio is not None and worst.ratio.high < alarm.satisfied_ratio
         yield msgspec.structs.replace(row, against=worst.highest, alarm=beyond)
 
 
 def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
-    for name, kind in kinds(msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells).items():
+    for name, kind in kinds(
+        msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
+    ).items():
         yield _row("returning", name, proportion(kind.satisfied, kind.units), kind.units)
 
 
-def _row(figure: UnitFigure, group: str, share: Estimate, count: int, *, scope: Scope = "window", of: str = "") -> Row:
-    return Row(figure=figure, group=group, value=share.value, low=share.low, high=share.high, scope=scope, of=of, count=count)
+def _row(
+    figure: UnitFigure,
+    group: str,
+    share: Estimate,
+    count: int,
+    *,
+    scope: Scope = "window",
+    of: str = "",
+) -> Row:
+    return Row(
+        figure=figure,
+        group=group,
+        value=share.value,
+        low=share.low,
+        high=share.high,
+        scope=scope,
+        of=of,
+        count=count,
+    )

@@ -1,7 +1,10 @@
-"""The query of a monitor of units, in the neutral subset: whom an endpoint's gateways answered, and who of them found something.
+"""The query of a monitor of units, in the neutral subset: whom an endpoint's gateways answered, and
+who of them found something.
 
-A unit stands by its first answer of a period (of those whose request said something of it): by the version that gave it, and by the
-attributes of that request. They are JSON, which the SQL of all targets does not take apart, so the caller does.
+A unit stands by its first answer of a period (of those whose request said something of it): by the
+version that gave it, and by the
+attributes of that request. They are JSON, which the SQL of all targets does not take apart, so the
+caller does.
 """
 
 from __future__ import annotations
@@ -10,14 +13,20 @@ from ...project.reach import path
 from ...project.specs import Endpoint, Objective, ProjectSpec
 from ..run_rows import unit_rows
 
-_NOW, _BEFORE, _FIRST = "dt >= $since", "dt >= $before AND dt < $since", "dt >= $first AND dt < $first_end"
+_NOW, _BEFORE, _FIRST = (
+    "dt >= $since",
+    "dt >= $before AND dt < $since",
+    "dt >= $first AND dt < $first_end",
+)
 
 
 def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     """Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64).
 
-    period: `now`, the window; `day`, each day of it; `before`, the window before, with who is `back` in this one; `first`, the first one.
-    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest = $since, $before, $first and $first_end (not
+    period: `now`, the window; `day`, each day of it; `before`, the window before, with who is
+    `back` in this one; `first`, the first one.
+    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest =
+    $since, $before, $first and $first_end (not
     included). Where no outcome comes to a unit, $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]
@@ -44,7 +53,8 @@ def _first_of(key: str, when: str) -> str:
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
         "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "
-        f"row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS isthmus_place FROM answers WHERE {when}) "
+        f"row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS isthmus_place FROM "
+        f"answers WHERE {when}) "
         "AS isthmus_answers WHERE isthmus_place = 1"
     )
 
@@ -61,4 +71,8 @@ def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
     """Columns: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
-    return f"SELECT unit, dt AS day FROM ({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY unit, dt"
+    return (
+        "SELECT unit, dt AS day FROM "
+        f"({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY "
+        "unit, dt"
+    )

@@ -1,4 +1,7 @@
-"""What a visitor asks for, and what they do of what is shown. Pure: of a visit each place has its own draws, whatever stands there."""
+"""What a visitor asks for, and what they do of what is shown.
+
+Pure: of a visit each place has its own draws, whatever stands there.
+"""
 
 from __future__ import annotations
 
@@ -55,28 +58,49 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 def request(setting: Setting, visit: Visit) -> dict[str, Any]:
     """As a client sends it to /rank."""
     simulation = setting.simulation
-    candidates = _random(setting, visit, "candidates").sample(list(setting.world.items), simulation.candidates)
+    candidates = _random(setting, visit, "candidates").sample(
+        list(setting.world.items), simulation.candidates
+    )
     keys = {entity.key for entity in setting.spec.entities.values()}
     others = {name: value for name, value in visit.visitor.items() if name in keys}
-    return {**others, **question(setting, visit), setting.key: candidates, "slots": simulation.slots}
+    return {
+        **others,
+        **question(setting, visit),
+        setting.key: candidates,
+        "slots": simulation.slots,
+    }
 
 
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """As a client asks /assign: the unit, and what a request may say of it. Entities are for who ranks."""
+    """As a client asks /assign: the unit, and what a request may say of it.
+
+    Entities are for who ranks.
+    """
     exposure = setting.spec.events[setting.spec.objectives[setting.endpoint.objective].exposure]
     keys = {entity.key for entity in setting.spec.entities.values()}
-    names = {attribute.name for attribute in (*exposure.attributes, *setting.endpoint.attributes)} - keys
-    return {name: value for name, value in visit.visitor.items() if name in names or name == setting.unit}
+    names = {
+        attribute.name for attribute in (*exposure.attributes, *setting.endpoint.attributes)
+    } - keys
+    return {
+        name: value
+        for name, value in visit.visitor.items()
+        if name in names or name == setting.unit
+    }
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
     """Whether a unit would not show up, were it in the arm of the broken split."""
     broken = setting.simulation.broken
-    return broken is not None and Random(f"{setting.simulation.seed}:lost:{unit}").random() < broken.loses  # noqa: S311  a simulation's
+    return (
+        broken is not None
+        and Random(f"{setting.simulation.seed}:lost:{unit}").random() < broken.loses  # noqa: S311
+    )
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """An item in a list that somebody of an arm sees at a moment; `values` by the names of events' attributes."""
+    """An item in a list that somebody of an arm sees at a moment; `values` by the names of events'
+    attributes.
+    """
 
     visit: Visit
     arm: str | None
@@ -87,8 +111,14 @@ class _Shown(msgspec.Struct, frozen=True):
 def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -> Iterator[Waiting]:
     """What follows a list that was shown at `moment`."""
     random = _random(setting, visit, "events")
-    for item, position, exposure in zip(answer.items, answer.positions, answer.exposures, strict=True):
-        values = visit.visitor | dict(setting.world.items[item]) | {setting.key: item, "position": position, EXPOSURE_ID: exposure or None}
+    for item, position, exposure in zip(
+        answer.items, answer.positions, answer.exposures, strict=True
+    ):
+        values = (
+            visit.visitor
+            | dict(setting.world.items[item])
+            | {setting.key: item, "position": position, EXPOSURE_ID: exposure or None}
+        )
         if setting.session is not None:
             values[setting.session] = visit.session
         yield from _of_item(setting, _Shown(visit, answer.arm, moment, values), random)
@@ -98,7 +128,9 @@ def _of_item(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waitin
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
         drawn, slow, late, how_late = (random.random() for _ in range(4))
-        values = shown.values | {name: random.choice(options) for name, options in action.attributes.items()}
+        values = shown.values | {
+            name: random.choice(options) for name, options in action.attributes.items()
+        }
         before = ("", shown.moment) if action.of is None else happened.get(action.of)
         if before is None or not _happens(setting, action, shown, drawn):
             continue
@@ -107,7 +139,12 @@ def _of_item(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waitin
         happened[action.event] = (event_id, at)
         ids = {event: known for event, (known, _) in happened.items()}
         row = _row(setting.spec.events[action.event].attributes, values, ids)
-        event = {"event": action.event, "event_id": event_id, "event_timestamp": at.isoformat(), **row}
+        event = {
+            "event": action.event,
+            "event_id": event_id,
+            "event_timestamp": at.isoformat(),
+            **row,
+        }
         yield _event_due(setting.simulation, event, at, late, how_late)
 
 
@@ -118,12 +155,16 @@ def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> b
     if shown.visit.bot:
         return False
     item = setting.world.items[shown.values[setting.key]]
-    chance = setting.world.chances[action.event](shown.visit.visitor, item, shown.values["position"])
+    chance = setting.world.chances[action.event](
+        shown.visit.visitor, item, shown.values["position"]
+    )
     return drawn < chance * (1 + setting.simulation.effect(shown.arm, action.event))
 
 
 def _delay(mean: timedelta, slow: float) -> timedelta:
-    """Whole milliseconds, between nothing and twice the mean: so it stays within what the file says of it."""
+    """Whole milliseconds, between nothing and twice the mean: so it stays within what the file says
+    of it.
+    """
     return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
 
 
@@ -133,7 +174,9 @@ def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _event_due(simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float) -> Waiting:
+def _event_due(
+    simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float
+) -> Waiting:
     of = simulation.late
     if of is None or late >= of.share:
         return Waiting(due=at, event=event)

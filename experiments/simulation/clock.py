@@ -1,7 +1,10 @@
-"""Simulated time: the clock of a project's log, which a simulation moves, and where it stands between simulations.
+"""Simulated time: the clock of a project's log, which a simulation moves, and where it stands
+between simulations.
 
-Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is then stopped, or looked at, after
-what was simulated, and not before. It is the log's alone: traffic, rollouts and leases go by the target's own clock, as the gateways
+Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is
+then stopped, or looked at, after
+what was simulated, and not before. It is the log's alone: traffic, rollouts and leases go by the
+target's own clock, as the gateways
 and the provider do, and would wait for ever for one that stands still.
 """
 
@@ -41,9 +44,12 @@ class MovedClock:
 
 
 class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
-    """`simulation/clock.json`. `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
+    """`simulation/clock.json`.
 
-    `effects`: what was true of each run's arms, by arm and event; None: not the same all the time, or not said by a file.
+    `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
+
+    `effects`: what was true of each run's arms, by arm and event; None: not the same all the time,
+    or not said by a file.
     """
 
     since: datetime
@@ -74,18 +80,27 @@ def forget(target: Target) -> None:
         target.blobs.delete(_uri(target.blobs))
 
 
-def with_clock(project: Project, target: Target, clock: MovedClock, *, moving: bool = False) -> Project:
-    """The same project, by this clock. `moving`: each of its moments counts; else an old log (`now:`) has ended at this one."""
+def with_clock(
+    project: Project, target: Target, clock: MovedClock, *, moving: bool = False
+) -> Project:
+    """The same project, by this clock.
+
+    `moving`: each of its moments counts; else an old log (`now:`) has ended at this one.
+    """
     now = None if moving or project.spec.now is None else clock.moment
     spec = replace(project.spec, now=now)
-    by_clock = Project(replace(project.description, spec=spec), target, progress=project.progress, clock=clock)
+    by_clock = Project(
+        replace(project.description, spec=spec), target, progress=project.progress, clock=clock
+    )
     by_clock.before_close = project.before_close
     return by_clock
 
 
 def on_this_machine(target: Target) -> bool:
     """Whether it may be simulated on: the laptop's, or a cloud's stack."""
-    return not target.adapter.remote or is_on_this_machine(str(target.profile.options.get("endpoint_url", "")))
+    return not target.adapter.remote or is_on_this_machine(
+        str(target.profile.options.get("endpoint_url", ""))
+    )
 
 
 def is_simulated(project: Project) -> bool:

@@ -1,4 +1,6 @@
-"""Drives the genuine gateway over HTTP through simulated days: visits in the order of their time, the clock moved before each group."""
+"""Drives the genuine gateway over HTTP through simulated days: visits in the order of their time,
+the clock moved before each group.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ Note = Callable[[SimulatedTime], None]
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent and answered. `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split lost."""
+    """What was sent and answered.
+
+    `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split
+    lost.
+    """
 
     began: datetime
     ended: datetime
@@ -74,9 +80,13 @@ class Stopping:
 
 @final
 class Drive:
-    def __init__(self, setting: Setting, calls: HttpCalls, clock: MovedClock, time: SimulatedTime) -> None:
+    def __init__(
+        self, setting: Setting, calls: HttpCalls, clock: MovedClock, time: SimulatedTime
+    ) -> None:
         self._setting, self._calls, self._clock, self._time = setting, calls, clock, time
-        self._ahead = [(waiting.due, number, waiting) for number, waiting in enumerate(time.waiting)]  # a heap: sorted by who wrote it
+        self._ahead = [
+            (waiting.due, number, waiting) for number, waiting in enumerate(time.waiting)
+        ]  # a heap: sorted by who wrote it
         self._number = len(self._ahead)
         self._broken = setting.simulation.broken.arm if setting.simulation.broken else None
         self._units: set[str] = set()
@@ -88,9 +98,13 @@ class Drive:
         self._rejected: Counter[str] = Counter()
 
     def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
-        """`note` is told where the clock will stand before a day begins, so that a kill repeats no moment; and at the end."""
+        """`note` is told where the clock will stand before a day begins, so that a kill repeats no
+        moment; and at the end.
+        """
         began, hours = self._clock.moment, 24 * self._setting.simulation.days
-        for hour, coming in enumerate(by_hour(self._visits(began, began + hours * HOUR), began, hours)):
+        for hour, coming in enumerate(
+            by_hour(self._visits(began, began + hours * HOUR), began, hours)
+        ):
             if hour % 24 == 0:
                 note(self._standing(began + hour * HOUR + DAY))
             progress("simulated hours", hour, hours)
@@ -101,7 +115,14 @@ class Drive:
 
     def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
         setting = self._setting
-        return visits(setting.simulation, setting.world, setting.unit, since=self._time.since, start=start, end=end)
+        return visits(
+            setting.simulation,
+            setting.world,
+            setting.unit,
+            since=self._time.since,
+            start=start,
+            end=end,
+        )
 
     def _hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
         """False: it was stopped."""
@@ -110,7 +131,9 @@ class Drive:
                 return False
             self._clock.move(group[0].at)
             self._visit(group)
-            self._clock.move(group[-1].at + _MOMENT)  # whoever goes on from here begins with the next one
+            self._clock.move(
+                group[-1].at + _MOMENT
+            )  # whoever goes on from here begins with the next one
         self._track(ends)
         return not stopping.asked
 
@@ -118,7 +141,10 @@ class Drive:
         coming = self._without_lost(group)
         replies = self._calls.post("/rank", [request(self._setting, visit) for visit in coming])
         if coming and not any(reply.status == 200 for reply in replies):
-            raise Unavailable(f"the gateway answers no request: {replies[0].status} {replies[0].error}", remedy="isthmus endpoints list")
+            raise Unavailable(
+                f"the gateway answers no request: {replies[0].status} {replies[0].error}",
+                remedy="isthmus endpoints list",
+            )
         for visit, reply in zip(coming, replies, strict=True):
             self._units.add(visit.unit)
             if visit.bot:
@@ -127,7 +153,11 @@ class Drive:
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
         """Of who might be lost the gateway says the arm, and logs nothing."""
-        doubtful = {visit.unit: visit for visit in group if is_lost(self._setting, visit.unit) and visit.unit not in self._lost}
+        doubtful = {
+            visit.unit: visit
+            for visit in group
+            if is_lost(self._setting, visit.unit) and visit.unit not in self._lost
+        }
         asked = [{**question(self._setting, visit), "log": False} for visit in doubtful.values()]
         for unit, reply in zip(doubtful, self._calls.post("/assign", asked), strict=True):
             if reply.status != 200:
@@ -156,7 +186,14 @@ class Drive:
     def _arm(self, reply: Reply) -> str | None:
         """Of the simulation's experiment; None: the unit is in no run of it."""
         arms = reply.body.get("assignments", {})
-        return next((arm for run, arm in arms.items() if run.rpartition(".")[0] == self._setting.simulation.experiment), None)
+        return next(
+            (
+                arm
+                for run, arm in arms.items()
+                if run.rpartition(".")[0] == self._setting.simulation.experiment
+            ),
+            None,
+        )
 
     def _track(self, until: datetime) -> None:
         """Send what the gateway should have heard by then."""
@@ -165,7 +202,11 @@ class Drive:
         while self._ahead and self._ahead[0][0] <= until:
             due.append(heappop(self._ahead)[-1])
         parts = list(_in_groups(iter(due), _MOST_EVENTS))
-        for part, reply in zip(parts, self._calls.post("/track", [[waiting.event for waiting in part] for part in parts]), strict=True):
+        for part, reply in zip(
+            parts,
+            self._calls.post("/track", [[waiting.event for waiting in part] for part in parts]),
+            strict=True,
+        ):
             self._count_sent(part, reply)
 
     def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
@@ -180,7 +221,9 @@ class Drive:
                 self._counts["late"] += waiting.late
 
     def _standing(self, at: datetime) -> SimulatedTime:
-        waiting = tuple(waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2]))
+        waiting = tuple(
+            waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
+        )
         return replace(self._time, at=at, waiting=waiting)
 
     def _totals(self, began: datetime) -> Played:

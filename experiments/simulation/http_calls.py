@@ -67,6 +67,8 @@ class HttpCalls:
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = self._own.connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+            connection = self._own.connection = http.client.HTTPConnection(
+                self._host, self._port, timeout=_PATIENCE
+            )
             self._every.append(connection)
         return connection

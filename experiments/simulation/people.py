@@ -1,4 +1,8 @@
-"""Who comes when. Pure: the same seed and hours give the same people, however often a simulation is stopped and goes on."""
+"""Who comes when.
+
+Pure: the same seed and hours give the same people, however often a simulation is stopped and goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +37,18 @@ class Visit(msgspec.Struct, frozen=True, order=True):
         return f"{self.unit}-{self.number}"
 
 
-def visits(simulation: Simulation, world: World, unit: str, *, since: datetime, start: datetime, end: datetime) -> Iterator[Visit]:
-    """In the order of their time: those from `start` to before `end` of everybody who came from `since` on."""
+def visits(
+    simulation: Simulation,
+    world: World,
+    unit: str,
+    *,
+    since: datetime,
+    start: datetime,
+    end: datetime,
+) -> Iterator[Visit]:
+    """In the order of their time: those from `start` to before `end` of everybody who came from
+    `since` on.
+    """
     hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
     ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap
     while hour < end:
@@ -69,7 +83,9 @@ def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) ->
             yield Visit(utc_milliseconds(at), str(visitor[unit]), number, bot, visitor)
 
 
-def _times(simulation: Simulation, random: Random, came: datetime, visitor: Fields, *, bot: bool) -> list[datetime]:
+def _times(
+    simulation: Simulation, random: Random, came: datetime, visitor: Fields, *, bot: bool
+) -> list[datetime]:
     """A bot's are within an hour; a person comes again about once a day."""
     if bot and simulation.bots is not None:
         return sorted(came + random.random() * HOUR for _ in range(simulation.bots.requests))

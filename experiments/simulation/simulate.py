@@ -1,4 +1,6 @@
-"""`isthmus experiment simulate SPEC.yaml`: the whole chain without traffic, from the gateway over HTTP to a verdict beside the truth."""
+"""`isthmus experiment simulate SPEC.yaml`: the whole chain without traffic, from the gateway over
+HTTP to a verdict beside the truth.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ from .world import world_of
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulation made true of a metric, relative to the control, beside what the run shows. None: it is not known, or not shown."""
+    """What a simulation made true of a metric, relative to the control, beside what the run shows.
+
+    None: it is not known, or not shown.
+    """
 
     metric: str
     arm: str
@@ -57,9 +62,11 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulate(project: Project, path: Path) -> Simulated:
-    """Start the simulation's experiment if it does not run, let its days pass, and look at the results.
+    """Start the simulation's experiment if it does not run, let its days pass, and look at the
+    results.
 
-    ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not up. KeyboardInterrupt: what was
+    ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not
+    up. KeyboardInterrupt: what was
     answered is logged, and the next simulation goes on where this one stopped.
     """
     check_here(project)
@@ -88,7 +95,10 @@ class Session:
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start it, if it does not run. `effects`: what will be true of its arms, where a file says it. Raises as experiment.start."""
+        """Start it, if it does not run.
+
+        `effects`: what will be true of its arms, where a file says it. Raises as experiment.start.
+        """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
     def play(self, simulation: Simulation) -> Played:
@@ -97,8 +107,14 @@ class Session:
         setting = setting_of(self._project, simulation)
         moving = simulated_time.with_clock(self._project, serving, self._clock, moving=True)
         first = _First(setting, self.time)
-        with stopping.listening(), in_background(moving, simulation.endpoint, first) as gateway, HttpCalls(gateway.url) as calls:
-            played = Drive(setting, calls, self._clock, self.time).run(self._note, self._project.progress, stopping)
+        with (
+            stopping.listening(),
+            in_background(moving, simulation.endpoint, first) as gateway,
+            HttpCalls(gateway.url) as calls,
+        ):
+            played = Drive(setting, calls, self._clock, self.time).run(
+                self._note, self._project.progress, stopping
+            )
         if stopping.asked:
             raise _interrupt(self.time.at)
         return replace(played, undelivered=gateway.lost)
@@ -110,7 +126,10 @@ class Session:
 
 def _interrupt(at: datetime) -> KeyboardInterrupt:
     stop = KeyboardInterrupt()
-    stop.add_note(f"What was answered is logged. The simulated clock stands at {at:%Y-%m-%d %H:%M} UTC: the same command goes on there.")
+    stop.add_note(
+        f"What was answered is logged. The simulated clock stands at {at:%Y-%m-%d %H:%M} "
+        "UTC: the same command goes on there."
+    )
     return stop
 
 
@@ -119,25 +138,36 @@ def check_here(project: Project) -> None:
     target = project.target
     if not simulated_time.on_this_machine(target):
         raise Refused(
-            f"target {target.name} is on {target.adapter.title}: made-up visitors would stand in its log beside people",
+            f"target {target.name} is on {target.adapter.title}: made-up visitors would "
+            "stand in its log beside people",
             remedy="simulate with --offline, or on a target of this machine",
         )
 
 
 def standing(project: Project) -> SimulatedTime:
-    """Where simulated time begins: where it stopped; on a target without any at `now:` of project.yaml, else now."""
+    """Where simulated time begins: where it stopped; on a target without any at `now:` of
+    project.yaml, else now.
+    """
     before = simulated_time.stored_time(project.target.blobs)
     return before or SimulatedTime(since=project.now(), at=project.now())
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
-    """The world that a simulation plays, for its endpoint. Invalid: the endpoint's candidates have no key, or the world is none."""
+    """The world that a simulation plays, for its endpoint.
+
+    Invalid: the endpoint's candidates have no key, or the world is none.
+    """
     endpoint = project.spec.endpoints[simulation.endpoint]
     key = ranked_key(project.spec, endpoint)
     if key is None:
-        raise Invalid(f"{endpoint.name}: its exposures have no entity's key, so nothing can be ranked", remedy="add one to the event")
+        raise Invalid(
+            f"{endpoint.name}: its exposures have no entity's key, so nothing can be ranked",
+            remedy="add one to the event",
+        )
     world = world_of(project, simulation, endpoint.unit, key)
-    return Setting(simulation=simulation, world=world, spec=project.spec, endpoint=endpoint, key=key)
+    return Setting(
+        simulation=simulation, world=world, spec=project.spec, endpoint=endpoint, key=key
+    )
 
 
 @final
@@ -149,7 +179,14 @@ class _First:
 
     def sample(self, endpoint: str) -> dict[str, Any]:
         setting, at = self._setting, self._time.at
-        days = visits(setting.simulation, setting.world, setting.unit, since=at, start=at, end=at.max.replace(tzinfo=at.tzinfo))
+        days = visits(
+            setting.simulation,
+            setting.world,
+            setting.unit,
+            since=at,
+            start=at,
+            end=at.max.replace(tzinfo=at.tzinfo),
+        )
         first = next(days, None)
         if first is None:
             raise SampleFailed(f"nobody visits {endpoint}")
@@ -158,7 +195,9 @@ class _First:
 
 def _check_up(project: Project, endpoint: str) -> None:
     if routed_endpoints(project.target).observe(endpoint) is None:
-        raise NotFound(f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
+        raise NotFound(
+            f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}"
+        )
 
 
 def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
@@ -177,7 +216,10 @@ def _result(going: Session, simulation: Simulation, played: Played) -> Simulated
 
 
 def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[Truth, ...]:
-    """Of every metric and treatment. `always`: the same effects held as long as the run was simulated."""
+    """Of every metric and treatment.
+
+    `always`: the same effects held as long as the run was simulated.
+    """
     metrics = {of.metric.name: of.metric for of in seen.metrics}
     shown = {(effect.metric, effect.arm): effect.relative for effect in seen.effects}
     return tuple(
@@ -194,7 +236,9 @@ def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[T
     )
 
 
-def _relative_to_control(simulation: Simulation, seen: RunResults, arm: str, metric: str) -> float | None:
+def _relative_to_control(
+    simulation: Simulation, seen: RunResults, arm: str, metric: str
+) -> float | None:
     of = next(of.metric for of in seen.metrics if of.metric.name == metric)
     treatment, control = true_effect(simulation, of, arm), true_effect(simulation, of, seen.arms[0])
     return None if treatment is None or control is None else (1 + treatment) / (1 + control) - 1

@@ -1,4 +1,6 @@
-"""What a simulation's file says: who comes, what they do of what they see, and what is true. simulation_file.py reads it."""
+"""What a simulation's file says: who comes, what they do of what they see, and what is true.
+simulation_file.py reads it.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,8 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
     """The arm's relative effect on a metric. None: it does not follow from the effects alone.
 
-    A total of an event grows as the chances of the event and of what it follows; a share of units with one does not. What the project's
+    A total of an event grows as the chances of the event and of what it follows; a share of units
+    with one does not. What the project's
     own world says of a chance depends on what an arm shows.
     """
     of = {action.event: action for action in simulation.actions}

@@ -1,4 +1,6 @@
-"""A simulation's file, read strictly: every mistake is told with its line and its remedy, and nothing is passed over."""
+"""A simulation's file, read strictly: every mistake is told with its line and its remedy, and
+nothing is passed over.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,23 @@ def read(path: Path, spec: ProjectSpec) -> Simulation:
     """ProjectError with everything that is wrong with the file."""
     report = Report()
     if not path.is_file():
-        near = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        report.add_file(str(path), "there is no such file", did_you_mean(path.name, near) or "write one: docs/simulate.md shows how")
+        near = (
+            sorted(other.name for other in path.parent.glob("*.yaml"))
+            if path.parent.is_dir()
+            else []
+        )
+        report.add_file(
+            str(path),
+            "there is no such file",
+            did_you_mean(path.name, near) or "write one: docs/simulate.md shows how",
+        )
         raise ProjectError(report.sorted())
     key = f"{path.name}:"
     node = read_yaml(path, str(path), key, report)
     values = WRONG if node is None else _SHAPE.read(node, key, report)
-    simulation = None if values is WRONG else _simulation(_File(values, key, spec, report), path.stem)
+    simulation = (
+        None if values is WRONG else _simulation(_File(values, key, spec, report), path.stem)
+    )
     if report.problems or simulation is None:
         raise ProjectError(report.sorted())
     return simulation
@@ -62,7 +74,9 @@ class _Values:
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         items = node.items if isinstance(node, yaml.Sequence) else (node,)
-        values = tuple(item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None)
+        values = tuple(
+            item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None
+        )
         if not values or len(values) < len(items):
             report.add(key, f"{shown(node)} is not a value, or a list of values", "write [JP, TW]")
             return WRONG
@@ -82,7 +96,11 @@ _ACTION = Record(
     noun="a simulated event",
     keys={
         "of": Key(shape=Text()),
-        "chance": Key(shape=Text(what="a percentage, or a function of the world", parse=_chance, example="12%")),
+        "chance": Key(
+            shape=Text(
+                what="a percentage, or a function of the world", parse=_chance, example="12%"
+            )
+        ),
         "after": Key(shape=_DURATION),
         "attributes": Key(shape=_ATTRIBUTES),
     },
@@ -98,19 +116,31 @@ _SHAPE = Record(
         "items": Key(shape=_COUNT),
         "candidates": Key(shape=_COUNT),
         "slots": Key(shape=_COUNT),
-        "events": Key(shape=MapOf(of=_ACTION, least=1), required=True, example="{click: {chance: 12%}}"),
+        "events": Key(
+            shape=MapOf(of=_ACTION, least=1), required=True, example="{click: {chance: 12%}}"
+        ),
         "effects": Key(shape=MapOf(of=_EFFECTS)),
-        "seasons": Key(shape=Record(noun="seasons", keys={"daily": Key(shape=_SHARE), "weekly": Key(shape=_SHARE)})),
+        "seasons": Key(
+            shape=Record(
+                noun="seasons", keys={"daily": Key(shape=_SHARE), "weekly": Key(shape=_SHARE)}
+            )
+        ),
         "late": Key(
             shape=Record(
                 noun="late events",
-                keys={"share": Key(shape=_SHARE, required=True, example="5%"), "by": Key(shape=_DURATION, required=True, example="2d")},
+                keys={
+                    "share": Key(shape=_SHARE, required=True, example="5%"),
+                    "by": Key(shape=_DURATION, required=True, example="2d"),
+                },
             )
         ),
         "bots": Key(
             shape=Record(
                 noun="bots",
-                keys={"share": Key(shape=_SHARE, required=True, example="2%"), "requests": Key(shape=_COUNT, required=True, example="40")},
+                keys={
+                    "share": Key(shape=_SHARE, required=True, example="2%"),
+                    "requests": Key(shape=_COUNT, required=True, example="40"),
+                },
             )
         ),
         "broken": Key(
@@ -151,7 +181,17 @@ def _simulation(file: _File, name: str) -> Simulation | None:
     for action in actions:
         _check_filled(file, endpoint, action, actions)
     seasons = values.get("seasons", {})
-    plain = ("experiment", "sessions", "items", "candidates", "slots", "attributes", "world", "seed", "effects")
+    plain = (
+        "experiment",
+        "sessions",
+        "items",
+        "candidates",
+        "slots",
+        "attributes",
+        "world",
+        "seed",
+        "effects",
+    )
     simulation = Simulation(
         name=name,
         endpoint=endpoint.name,
@@ -173,7 +213,11 @@ def _endpoint(file: _File) -> Endpoint | None:
     """That which is driven: the experiment's, or the one that is named."""
     spec = file.spec
     if ("experiment" in file.values) == ("endpoint" in file.values):
-        file.report.add(file.key, "it needs an experiment to try, or an endpoint to drive", "write one of experiment:, endpoint:")
+        file.report.add(
+            file.key,
+            "it needs an experiment to try, or an endpoint to drive",
+            "write one of experiment:, endpoint:",
+        )
         return None
     if "experiment" in file.values:
         name = _declared_name(file, "experiment", spec.experiments)
@@ -186,20 +230,30 @@ def _declared_name(file: _File, what: str, known: Mapping[str, object]) -> str |
     name: str = file.values[what]
     if name in known:
         return name
-    remedy = did_you_mean(name, known, has="it has") if known else f"write its {what}s: the gateway assigns"
+    remedy = (
+        did_you_mean(name, known, has="it has")
+        if known
+        else f"write its {what}s: the gateway assigns"
+    )
     file.wrong(what, f"{name} is not an {what} of project.yaml", remedy)
     return None
 
 
 def _actions(file: _File) -> tuple[Action, ...]:
     """Each after what it follows."""
-    written: dict[str, Any] = {name: about for name, about in file.values.get("events", {}).items() if about is not WRONG}
+    written: dict[str, Any] = {
+        name: about for name, about in file.values.get("events", {}).items() if about is not WRONG
+    }
     for name, about in written.items():
         _check_action(file, name, about, written)
     if file.report.problems:
         return ()
     ordered: list[str] = []
-    while ready := [name for name, about in written.items() if name not in ordered and about.get("of") in (None, *ordered)]:
+    while ready := [
+        name
+        for name, about in written.items()
+        if name not in ordered and about.get("of") in (None, *ordered)
+    ]:
         ordered += ready
     if circle := [name for name in written if name not in ordered]:
         words = f"{', '.join(circle)} follow each other in a circle"
@@ -207,14 +261,28 @@ def _actions(file: _File) -> tuple[Action, ...]:
     return tuple(_action(name, written[name]) for name in ordered)
 
 
-def _check_action(file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+def _check_action(
+    file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
+) -> None:
     at, of = f"events.{name}", about.get("of")
     if name not in file.spec.events:
-        file.wrong(at, f"{name} is not an event of project.yaml", did_you_mean(name, file.spec.events, has="it has"))
+        file.wrong(
+            at,
+            f"{name} is not an event of project.yaml",
+            did_you_mean(name, file.spec.events, has="it has"),
+        )
     if of is not None and of not in written:
-        file.wrong(f"{at}.of", f"{of} is not among these events", did_you_mean(of, written, has="there are"))
+        file.wrong(
+            f"{at}.of",
+            f"{of} is not among these events",
+            did_you_mean(of, written, has="there are"),
+        )
     if isinstance(about.get("chance"), str) and "world" not in file.values:
-        file.wrong(f"{at}.chance", "it names a function, and there is no world", "write world: MODULE, or a percentage")
+        file.wrong(
+            f"{at}.chance",
+            "it names a function, and there is no world",
+            "write world: MODULE, or a percentage",
+        )
 
 
 def _action(name: str, about: Mapping[str, Any]) -> Action:
@@ -238,44 +306,86 @@ def _check_arms(file: _File) -> None:
         if experiment is None:
             file.wrong(at, "an endpoint has no arms", "write experiment: instead of endpoint:")
         elif arm not in arms:
-            file.wrong(at, f"{arm} is not an arm of {experiment.name}", did_you_mean(arm, arms, has="it has"))
+            file.wrong(
+                at,
+                f"{arm} is not an arm of {experiment.name}",
+                did_you_mean(arm, arms, has="it has"),
+            )
     events = file.values["events"]
-    for arm, event in ((arm, event) for arm, of_arm in effects.items() for event in of_arm if event not in events):
-        file.wrong(f"effects.{arm}.{event}", f"{event} is not among these events", did_you_mean(event, events, has="there are"))
+    for arm, event in (
+        (arm, event) for arm, of_arm in effects.items() for event in of_arm if event not in events
+    ):
+        file.wrong(
+            f"effects.{arm}.{event}",
+            f"{event} is not among these events",
+            did_you_mean(event, events, has="there are"),
+        )
 
 
 def _check_interleaved(file: _File, experiment: Experiment) -> None:
-    words = f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does better or is lost"
+    words = (
+        f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
+        "better or is lost"
+    )
     for key in ("effects", "broken"):
         if key in file.values:
             file.wrong(key, words, "leave it out; chances by the item are a world's: world: MODULE")
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
-    """Each can come true, so that what is told as the truth is it. What a function says is not known here."""
+    """Each can come true, so that what is told as the truth is it.
+
+    What a function says is not known here.
+    """
     chances = {action.event: action.chance for action in actions if not action.function}
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
-    for arm, event, effect in ((arm, event, effect) for arm, of_arm in effects.items() for event, effect in of_arm.items()):
+    for arm, event, effect in (
+        (arm, event, effect) for arm, of_arm in effects.items() for event, effect in of_arm.items()
+    ):
         chance = chances.get(event, 0.0)
         if chance == 1 or chance * (1 + effect) > 1:
-            words = f"{event} has a chance of {100 * chance:g} %, which {100 * effect:+g} % cannot change so"
-            file.wrong(f"effects.{arm}.{event}", words, "write a smaller chance, or a smaller effect")
+            words = (
+                f"{event} has a chance of {100 * chance:g} %, which {100 * effect:+g} % cannot "
+                "change so"
+            )
+            file.wrong(
+                f"effects.{arm}.{event}", words, "write a smaller chance, or a smaller effect"
+            )
 
 
-def _check_filled(file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]) -> None:
-    """Every required attribute has a value. With a world of the project its visitors and items may have it."""
+def _check_filled(
+    file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
+) -> None:
+    """Every required attribute has a value.
+
+    With a world of the project its visitors and items may have it.
+    """
     visitor = file.values.get("attributes", {})
-    known = {*action.attributes, *visitor, *known_names(file.spec, endpoint), *_events_before(action, actions)}
+    known = {
+        *action.attributes,
+        *visitor,
+        *known_names(file.spec, endpoint),
+        *_events_before(action, actions),
+    }
     for attribute in file.spec.events[action.event].attributes:
-        if attribute.required and "world" not in file.values and not known & {attribute.name, attribute.event}:
-            remedy = f"write attributes: {{{attribute.name}: {_example(attribute)}}} there, or of all visitors"
+        if (
+            attribute.required
+            and "world" not in file.values
+            and not known & {attribute.name, attribute.event}
+        ):
+            remedy = (
+                f"write attributes: {{{attribute.name}: {_example(attribute)}}} there, or of all "
+                "visitors"
+            )
             file.wrong(f"events.{action.event}", f"nothing says its {attribute.name}", remedy)
 
 
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
     """Attributes that every item which is shown has: who sees it, in which list, at which place."""
     within = spec.objectives[endpoint.objective].ranked_within
-    return frozenset(filter(None, (endpoint.unit, ranked_key(spec, endpoint), "position", EXPOSURE_ID, within)))
+    return frozenset(
+        filter(None, (endpoint.unit, ranked_key(spec, endpoint), "position", EXPOSURE_ID, within))
+    )
 
 
 def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
@@ -288,12 +398,22 @@ def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]
 
 
 def _example(attribute: Attribute) -> str:
-    return f"[{', '.join(map(str, attribute.allowed))}]" if attribute.allowed else {"string": "[a, b]"}.get(attribute.type, "[1, 2]")
+    return (
+        f"[{', '.join(map(str, attribute.allowed))}]"
+        if attribute.allowed
+        else {"string": "[a, b]"}.get(attribute.type, "[1, 2]")
+    )
 
 
 def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
-        file.wrong("candidates", f"{count} candidates are more than the {simulation.items} items", "write items:, or fewer candidates")
+        file.wrong(
+            "candidates",
+            f"{count} candidates are more than the {simulation.items} items",
+            "write items:, or fewer candidates",
+        )
     if count > most:
-        file.wrong("candidates", f"{endpoint.name} takes {most:,} candidates at most", "write fewer")
+        file.wrong(
+            "candidates", f"{endpoint.name} takes {most:,} candidates at most", "write fewer"
+        )

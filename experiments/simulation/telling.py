@@ -18,7 +18,8 @@ def text(seen: Simulated) -> str:
 def _lines(seen: Simulated) -> Iterator[str]:
     played, simulation = seen.played, seen.simulation
     yield (
-        f"{seen.target:<7} {simulation.name}   {seen.clock} {played.began:%Y-%m-%d %H:%M} .. {played.ended:%Y-%m-%d %H:%M} UTC   "
+        f"{seen.target:<7} {simulation.name}   {seen.clock} {played.began:%Y-%m-%d %H:%M} .. "
+        f"{played.ended:%Y-%m-%d %H:%M} UTC   "
         f"seed {simulation.seed}"
     )
     bots = f" and {played.bots:,} bots" if simulation.bots else ""
@@ -26,7 +27,9 @@ def _lines(seen: Simulated) -> Iterator[str]:
     yield f"  came        {played.units:,} visitors{bots}{lost}"
     yield f"  asked       {played.requests:,} requests, {sum(played.failed.values()):,} failed; {played.shown:,} items shown"
     yield from _count_lines("failed", played.failed)
-    late = f"; {played.late:,} late, {played.waiting:,} still on their way" if simulation.late else ""
+    late = (
+        f"; {played.late:,} late, {played.waiting:,} still on their way" if simulation.late else ""
+    )
     yield f"  did         {', '.join(f'{count:,} {event}' for event, count in played.sent.items()) or 'nothing'}{late}"
     yield from _count_lines("rejected", played.rejected)
     if played.undelivered:
@@ -45,10 +48,18 @@ def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
 
 def _truth(truth: Truth) -> str:
     """`ctr of ranked: +10.0 %, and +8.1 % is shown (+2.0 .. +14.5 %)`."""
-    true = "is not known from the file's effects alone" if truth.true is None else f"is {100 * truth.true:+.1f} %"
+    true = (
+        "is not known from the file's effects alone"
+        if truth.true is None
+        else f"is {100 * truth.true:+.1f} %"
+    )
     if truth.shown is None:
         return f"{truth.metric} of {truth.arm} {true}; too little is there to show a difference"
-    ends = "" if truth.low is None or truth.high is None else f" ({100 * truth.low:+.1f} .. {100 * truth.high:+.1f} %)"
+    ends = (
+        ""
+        if truth.low is None or truth.high is None
+        else f" ({100 * truth.low:+.1f} .. {100 * truth.high:+.1f} %)"
+    )
     return f"{truth.metric} of {truth.arm} {true}; {100 * truth.shown:+.1f} % is shown{ends}"
 
 

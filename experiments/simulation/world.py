@@ -1,4 +1,7 @@
-"""A simulation's world: its visitors, its items, and the true chance of each event. Of the file alone, or a module of the project's."""
+"""A simulation's world: its visitors, its items, and the true chance of each event.
+
+Of the file alone, or a module of the project's.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,18 @@ from .simulation import Action, Simulation
 Fields = Mapping[str, Any]
 Chance = Callable[[Fields, Fields, int], float]  # of a visitor, an item, its place from 1
 
-LIKING = "liking"  # of a visitor of the file's world: what their chances are multiplied by, 1 on average
+LIKING = (
+    "liking"  # of a visitor of the file's world: what their chances are multiplied by, 1 on average
+)
 SESSIONS = "sessions"
 _LIKING_SHAPE = 4.0  # of a gamma distribution: a spread of a half
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """`visitors`: so many new ones, whose ids begin with a prefix. `items` by key. `chances` by event, of those that are not certain."""
+    """`visitors`: so many new ones, whose ids begin with a prefix.
+
+    `items` by key. `chances` by event, of those that are not certain.
+    """
 
     visitors: Callable[[Random, int, str], list[dict[str, Any]]]
     items: dict[str | int, Fields]
@@ -35,7 +43,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
     """The world of the module, or of the file's own words.
 
-    Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no `key`.
+    Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no
+    `key`.
     """
     if not simulation.world:
         return _plain_world(project.spec, simulation, unit, key)
@@ -44,23 +53,34 @@ def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> W
         module = import_module(simulation.world)
         items = {item[key]: item for item in module.items(Random(simulation.seed))}  # noqa: S311  a simulation's
         visitors = module.visitors(Random(0), 1, "v")  # noqa: S311  the same
-        chances = {action.event: getattr(module, action.function) for action in simulation.actions if action.function}
+        chances = {
+            action.event: getattr(module, action.function)
+            for action in simulation.actions
+            if action.function
+        }
     except (ModuleNotFoundError, AttributeError, KeyError, TypeError) as error:
-        raise Invalid(f"{simulation.world}.py is no world: {type(error).__name__}: {error}", remedy=_MODULE) from error
+        raise Invalid(
+            f"{simulation.world}.py is no world: {type(error).__name__}: {error}", remedy=_MODULE
+        ) from error
     if not visitors or unit not in visitors[0]:
         raise Invalid(f"{simulation.world}.py: its visitors have no {unit}", remedy=_MODULE)
     return World(visitors=module.visitors, items=items, chances=_plain(simulation) | chances)
 
 
 _MODULE = (
-    "it needs visitors(random, count, prefix) and items(random), which give dicts, and a function (visitor, item, position) of each chance"
+    "it needs visitors(random, count, prefix) and items(random), which give dicts, and a "
+    "function (visitor, item, position) of each chance"
 )
 
 
 def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
-    whole = any(a.name == unit and a.type == "int" for event in spec.events.values() for a in event.attributes)
+    whole = any(
+        a.name == unit and a.type == "int"
+        for event in spec.events.values()
+        for a in event.attributes
+    )
     return World(
         visitors=partial(_visitors, simulation, _Unit(unit, _number if whole else str)),
         items={item: {key: item} for item in keys},
@@ -69,7 +89,11 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
 
 
 def _plain(simulation: Simulation) -> dict[str, Chance]:
-    return {action.event: partial(_chance, action) for action in simulation.actions if not action.certain and not action.function}
+    return {
+        action.event: partial(_chance, action)
+        for action in simulation.actions
+        if not action.certain and not action.function
+    }
 
 
 def _number(name: str) -> int:
@@ -84,7 +108,9 @@ class _Unit(NamedTuple):
     of: Callable[[str], str | int]
 
 
-def _visitors(simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str) -> list[dict[str, Any]]:
+def _visitors(
+    simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str
+) -> list[dict[str, Any]]:
     return [
         {
             unit.name: unit.of(f"{prefix}{number:03d}"),

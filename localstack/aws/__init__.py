@@ -1,1 +1,4 @@
-"""An AWS that executes, on this machine: our handlers before moto's server. `python -m isthmus_stack.aws`."""
+"""An AWS that executes, on this machine: our handlers before moto's server.
+
+`python -m isthmus_stack.aws`.
+"""

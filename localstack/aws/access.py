@@ -1,6 +1,8 @@
-"""Who may do what, once enforcement is on: moto's IAM has the identities and their policies; every operation is asked for here.
+"""Who may do what, once enforcement is on: moto's IAM has the identities and their policies; every
+operation is asked for here.
 
-moto's own check knows neither our handlers, nor resources, nor the rights that an operation implies.
+moto's own check knows neither our handlers, nor resources, nor the rights that an operation
+implies.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ _TOKEN = "The security token included in the request is invalid."  # noqa: S105 
 
 
 class Access:
-    """moto's switch, moved here: after so many calls (0: at once; inf: never) each caller is held to its policies."""
+    """moto's switch, moved here: after so many calls (0: at once; inf: never) each caller is held
+    to its policies.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._initially = settings.INITIAL_NO_AUTH_ACTION_COUNT
         self._free = self._set = self._initially
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = _NEVER  # what the stack asks itself has no identity that moto knows
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = (
+            _NEVER  # what the stack asks itself has no identity that moto knows
+        )
 
     def start(self, free: float) -> float:
         """Let `free` more calls pass unasked. What it was set to before."""
@@ -51,22 +57,34 @@ class Access:
             return True
 
     def check(self, incoming: Incoming, caller: Caller, asked: AccessRequest) -> None:
-        """AwsError as the service words it: for a key that nobody has, and for a right that its owner has not."""
+        """AwsError as the service words it: for a key that nobody has, and for a right that its
+        owner has not.
+        """
         service: Any = incoming.model.service_model if incoming.model is not None else None
         json = service is not None and "json" in service.protocol
         headers = {"X-Amz-Security-Token": caller.token} if caller.token else {}
         try:
             key = create_access_key(incoming.account, "aws", caller.key, headers)
         except CreateAccessKeyFailure:
-            code, status = _UNKNOWN.get(incoming.service, ("UnrecognizedClientException", 400) if json else ("InvalidClientTokenId", 403))
+            code, status = _UNKNOWN.get(
+                incoming.service,
+                ("UnrecognizedClientException", 400) if json else ("InvalidClientTokenId", 403),
+            )
             raise AwsError(code, _TOKEN, status) from None
-        statements = [statement for policy in key.collect_policies() for statement in _statements(policy)]
+        statements = [
+            statement for policy in key.collect_policies() for statement in _statements(policy)
+        ]
         for grant in grants(asked):
             if not is_allowed(statements, grant):
                 action, resource, _ = grant
-                text = f"User: {key.arn} is not authorized to perform: {action} on resource: {resource} because no identity-based policy"
+                text = (
+                    f"User: {key.arn} is not authorized to perform: {action} on resource: "
+                    f"{resource} because no identity-based policy"
+                )
                 raise AwsError(
-                    "AccessDeniedException" if json else "AccessDenied", f"{text} allows the {action} action", 400 if json else 403
+                    "AccessDeniedException" if json else "AccessDenied",
+                    f"{text} allows the {action} action",
+                    400 if json else 403,
                 )
 
 
@@ -87,18 +105,34 @@ def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:
     if "Action" in statement:
-        concerned = any(_matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"]))
+        concerned = any(
+            _matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"])
+        )
     else:
-        concerned = not any(_matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["NotAction"]))
+        concerned = not any(
+            _matches(pattern.lower(), action.lower())
+            for pattern in _as_list(statement["NotAction"])
+        )
     if "Resource" in statement:
-        concerned = concerned and any(_matches(pattern, resource) for pattern in _as_list(statement["Resource"]))
+        concerned = concerned and any(
+            _matches(pattern, resource) for pattern in _as_list(statement["Resource"])
+        )
     elif "NotResource" in statement:
-        concerned = concerned and not any(_matches(pattern, resource) for pattern in _as_list(statement["NotResource"]))
-    return concerned and _holds(statement.get("Condition") or {}, {"iam:passedtoservice": passed_to}, denies=statement["Effect"] == "Deny")
+        concerned = concerned and not any(
+            _matches(pattern, resource) for pattern in _as_list(statement["NotResource"])
+        )
+    return concerned and _holds(
+        statement.get("Condition") or {},
+        {"iam:passedtoservice": passed_to},
+        denies=statement["Effect"] == "Deny",
+    )
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """StringEquals and StringLike on iam:PassedToService. With any other condition an Allow does not count, and a Deny does."""
+    """StringEquals and StringLike on iam:PassedToService.
+
+    With any other condition an Allow does not count, and a Deny does.
+    """
     for operator, pairs in conditions.items():
         for key, wanted in pairs.items():
             value = values.get(key.lower())
@@ -106,7 +140,9 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
                 return denies
             if operator == "StringEquals" and value not in _as_list(wanted):
                 return False
-            if operator == "StringLike" and not any(_matches(pattern, value) for pattern in _as_list(wanted)):
+            if operator == "StringLike" and not any(
+                _matches(pattern, value) for pattern in _as_list(wanted)
+            ):
                 return False
     return True
 
@@ -117,4 +153,7 @@ def _as_list(value: Any) -> list[str]:
 
 def _matches(pattern: str, text: str) -> bool:
     """IAM's wildcards: * for any text, ? for one character."""
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL) is not None
+    return (
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL)
+        is not None
+    )

@@ -14,7 +14,9 @@ class Caller(msgspec.Struct, frozen=True):
 
     key: str  # access key
     token: str = ""  # session token
-    role: str = ""  # ARN, of jobs and model servers: they act as their role, not as who started them
+    role: str = (
+        ""  # ARN, of jobs and model servers: they act as their role, not as who started them
+    )
     federated: str = ""  # the name that GetFederationToken was given; the rights are the key's
 
 
@@ -22,7 +24,10 @@ _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 def on_behalf_of() -> Caller | None:
-    """Whose rights the calls that the stack makes itself need now, in this thread. None: the stack's own."""
+    """Whose rights the calls that the stack makes itself need now, in this thread.
+
+    None: the stack's own.
+    """
     return _caller.get()
 
 

@@ -1,6 +1,8 @@
-"""What a service refuses before it looks any further: the lengths, patterns, ranges and choices of its operations' input.
+"""What a service refuses before it looks any further: the lengths, patterns, ranges and choices of
+its operations' input.
 
-They are in botocore's models; botocore itself sends what breaks most of them. The words are the services' own (Coral's), all of a
+They are in botocore's models; botocore itself sends what breaks most of them. The words are the
+services' own (Coral's), all of a
 request's violations in one message.
 """
 
@@ -17,7 +19,8 @@ from .registry import AwsError
 Shape = Any  # botocore's; it has no types, and its cached properties mislead a checker
 Rule = Callable[[Shape, Any], str | None]  # what is wrong with one value, whatever is in it
 _NESTED = ("structure", "list", "map")
-# The code of a service's refusal. What is not here is not checked: S3, Glue and the others are moto's.
+# The code of a service's refusal. What is not here is not checked: S3, Glue and the others are
+# moto's.
 _CODES = {
     "sagemaker": "ValidationException",
     "sagemaker-runtime": "ValidationError",
@@ -30,8 +33,11 @@ _CODES = {
 }
 
 
-def check(service: str, operation: OperationModel, params: Mapping[str, Any], *, as_moto: bool = False) -> None:
-    """AwsError, as the service words it, when the parameters break a constraint of the operation's model.
+def check(
+    service: str, operation: OperationModel, params: Mapping[str, Any], *, as_moto: bool = False
+) -> None:
+    """AwsError, as the service words it, when the parameters break a constraint of the operation's
+    model.
 
     `as_moto`: moto minds choices and ranges of numbers, but neither lengths nor patterns.
     """
@@ -41,7 +47,9 @@ def check(service: str, operation: OperationModel, params: Mapping[str, Any], *,
     broken = list(_structure(shape, params, "", _lenient if as_moto else _rule))
     if broken:
         errors = "errors" if len(broken) > 1 else "error"
-        raise AwsError(code, f"{len(broken)} validation {errors} detected: {'; '.join(broken)}", 400)
+        raise AwsError(
+            code, f"{len(broken)} validation {errors} detected: {'; '.join(broken)}", 400
+        )
 
 
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
@@ -86,7 +94,9 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _all(shape: Shape) -> str:
-    """Every constraint of what is in a list or a map: of these the services do not say which one is broken."""
+    """Every constraint of what is in a list or a map: of these the services do not say which one is
+    broken.
+    """
     limits = shape.metadata
     measure = "length" if shape.type_name in ("string", "blob") else "value"
     rules = [
@@ -123,7 +133,11 @@ def _rule(shape: Shape, value: Any) -> str | None:
 
 
 def _lenient(shape: Shape, value: Any) -> str | None:
-    return _rule(shape, value) if isinstance(value, int | float) or shape.metadata.get("enum") else None
+    return (
+        _rule(shape, value)
+        if isinstance(value, int | float) or shape.metadata.get("enum")
+        else None
+    )
 
 
 def _subject(shape: Shape, value: Any) -> str:

@@ -1,4 +1,6 @@
-"""DynamoDB over moto: a table takes its time to be made, items vanish when their time is over, and no change is lost among threads."""
+"""DynamoDB over moto: a table takes its time to be made, items vanish when their time is over, and
+no change is lost among threads.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,17 @@ from .moto_server import SERIAL
 from .registry import AwsError, Context, handles
 
 _MAKING = timedelta(seconds=5)
-_OLDEST = timedelta(days=5 * 365)  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+_OLDEST = timedelta(
+    days=5 * 365
+)  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
 _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expression parameters"
 
 
 class Tables:
-    """`ready`: when each table is there. What is read here and then changed is so under `SERIAL`, as moto's own handlers are."""
+    """`ready`: when each table is there.
+
+    What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
+    """
 
     def __init__(self) -> None:
         self.ready: dict[str, datetime] = {}
@@ -42,7 +49,10 @@ def describe_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # n
 def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = _name(params)
     if _is_making(ctx, name):
-        raise AwsError("ResourceInUseException", f"Attempt to change a resource which is still in use: Table is being created: {name}")
+        raise AwsError(
+            "ResourceInUseException",
+            f"Attempt to change a resource which is still in use: Table is being created: {name}",
+        )
     return ctx.forward()
 
 
@@ -51,7 +61,10 @@ def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """It holds at once; AWS takes up to an hour, in which items only stay longer."""
     with SERIAL:
         table = _table(ctx, _name(params))
-        if params["TimeToLiveSpecification"]["Enabled"] and table.ttl["TimeToLiveStatus"] == "ENABLED":
+        if (
+            params["TimeToLiveSpecification"]["Enabled"]
+            and table.ttl["TimeToLiveStatus"] == "ENABLED"
+        ):
             raise AwsError("ValidationException", "TimeToLive is already enabled")
         return ctx.forward()
 
@@ -65,7 +78,10 @@ def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 @handles("dynamodb", "GetItem", "PutItem", "UpdateItem", "DeleteItem")
 def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
-        raise AwsError("ValidationException", "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;")
+        raise AwsError(
+            "ValidationException",
+            "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;",
+        )
     with SERIAL:
         table = _table(ctx, _name(params))
         key = params.get("Key") or params["Item"]
@@ -73,11 +89,18 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if not set(names) <= set(key):
             return ctx.forward()  # which refuses it
         places = [*(DynamoType(key[name]) for name in names), None][:2]
-        return _without_key(_forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names)
+        return _without_key(
+            _forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names
+        )
 
 
-def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool) -> dict[str, Any]:
-    """Without the item if its time is over. Of an update that is refused on the way moto leaves a part: it is put back."""
+def _forward_whole(
+    ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
+) -> dict[str, Any]:
+    """Without the item if its time is over.
+
+    Of an update that is refused on the way moto leaves a part: it is put back.
+    """
     item = table.get_item(*places)
     _expire(ctx, table, [item] if item is not None else [])
     before = deepcopy(table.get_item(*places)) if updates else None
@@ -89,7 +112,15 @@ def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None]
         raise
 
 
-@handles("dynamodb", "Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems")
+@handles(
+    "dynamodb",
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "TransactGetItems",
+    "TransactWriteItems",
+)
 def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with SERIAL:
         for name in sorted(_tables_of(params)):
@@ -107,10 +138,19 @@ def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # no
 
 
 def _tables_of(params: Mapping[str, Any]) -> set[str]:
-    """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and ConditionCheck."""
+    """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and
+    ConditionCheck.
+    """
     single = [params["TableName"]] if "TableName" in params else []
     actions = [action for item in params.get("TransactItems", ()) for action in item.values()]
-    return {_last(name) for name in (*single, *params.get("RequestItems", ()), *(action["TableName"] for action in actions))}
+    return {
+        _last(name)
+        for name in (
+            *single,
+            *params.get("RequestItems", ()),
+            *(action["TableName"] for action in actions),
+        )
+    }
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
@@ -119,15 +159,26 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
     now = ctx.clock.now().timestamp()
     for item in items:
         until = item.attrs.get(field)
-        if until is not None and until.type == "N" and 0 < now - float(until.value) < _OLDEST.total_seconds():
+        if (
+            until is not None
+            and until.type == "N"
+            and 0 < now - float(until.value) < _OLDEST.total_seconds()
+        ):
             table.delete_item(item.hash_key, item.range_key)
 
 
-def _without_key(answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]) -> dict[str, Any]:
+def _without_key(
+    answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
+) -> dict[str, Any]:
     """Of a new item moto tells the key as updated, which nothing can update."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
-    return {**answer, "Attributes": {name: value for name, value in answer["Attributes"].items() if name not in key}}
+    return {
+        **answer,
+        "Attributes": {
+            name: value for name, value in answer["Attributes"].items() if name not in key
+        },
+    }
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], before: Any) -> None:
@@ -146,7 +197,11 @@ def _table(ctx: Context, name: str) -> Any:
 
 def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
     table = answer[field]
-    return {**answer, field: {**table, "TableStatus": "CREATING"}} if _is_making(ctx, table["TableName"]) else answer
+    return (
+        {**answer, field: {**table, "TableStatus": "CREATING"}}
+        if _is_making(ctx, table["TableName"])
+        else answer
+    )
 
 
 def _is_making(ctx: Context, name: str) -> bool:

@@ -1,4 +1,6 @@
-"""Experiments, trials and components: moto keeps them, and drops the tags of the creating calls; Search asks for them here."""
+"""Experiments, trials and components: moto keeps them, and drops the tags of the creating calls;
+Search asks for them here.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,16 @@ from moto.sagemaker.models import sagemaker_backends
 from . import tags
 from .registry import Context, handles
 
-KINDS = {"Experiment": "Experiment", "ExperimentTrial": "Trial", "ExperimentTrialComponent": "TrialComponent"}  # Search's resource -> kind
-_KEPT = {"Experiment": "experiments", "Trial": "trials", "TrialComponent": "trial_components"}  # kind -> where moto has them
+KINDS = {
+    "Experiment": "Experiment",
+    "ExperimentTrial": "Trial",
+    "ExperimentTrialComponent": "TrialComponent",
+}  # Search's resource -> kind
+_KEPT = {
+    "Experiment": "experiments",
+    "Trial": "trials",
+    "TrialComponent": "trial_components",
+}  # kind -> where moto has them
 
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
@@ -25,7 +35,9 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "DeleteExperiment", "DeleteTrial", "DeleteTrialComponent", executes=False)
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     kind = next(kind for kind in _KEPT if f"{kind}Name" in params)
-    gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(params[f"{kind}Name"])
+    gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(
+        params[f"{kind}Name"]
+    )
     answer = ctx.forward()
     if gone is not None:
         tags.drop(ctx, gone.arn)
@@ -42,5 +54,11 @@ def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
 
 def _parents(backend: Any, component: str) -> list[dict[str, str]]:
     of = backend.trial_components[component].trial_name
-    trials = [trial for trial in list(backend.trials.values()) if component in trial.trial_components or trial.trial_name == of]
-    return [{"TrialName": trial.trial_name, "ExperimentName": trial.experiment_name} for trial in trials]
+    trials = [
+        trial
+        for trial in list(backend.trials.values())
+        if component in trial.trial_components or trial.trial_name == of
+    ]
+    return [
+        {"TrialName": trial.trial_name, "ExperimentName": trial.experiment_name} for trial in trials
+    ]

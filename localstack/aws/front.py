@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     from .home.keeper import Keeper
 
 _encode = msgspec.json.Encoder().encode
-_MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
-_ASKED_INSIDE = frozenset({"TrainingJob", "ProcessingJob", "TransformJob"})  # what a fault calls the start of a job's host
+_MOTO_RESET = (
+    "POST",
+    "/moto-api/reset",
+)  # moto's own route, which its users' suites call between two tests
+_ASKED_INSIDE = frozenset(
+    {"TrainingJob", "ProcessingJob", "TransformJob"}
+)  # what a fault calls the start of a job's host
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -63,8 +68,12 @@ class Front:
         self._clients = in_process.Clients(self._internal)
         moto_server.configure(moto_answers=stack.moto_answers)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        refused = _foreign(environ, any_host=not self.stack.any_key)  # a signature says enough, behind a proxy or in compose too
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        refused = _foreign(
+            environ, any_host=not self.stack.any_key
+        )  # a signature says enough, behind a proxy or in compose too
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
@@ -74,7 +83,11 @@ class Front:
         else:
             wire.buffer_body(environ)
             done = self._parse_and_answer(environ)
-        headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
+        headers = [
+            header
+            for header in done.headers
+            if header[0].lower() not in ("content-length", "connection", "transfer-encoding")
+        ]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
             start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
@@ -90,7 +103,10 @@ class Front:
             raise
         except Exception as error:  # noqa: BLE001  whatever was sent: its sender is told in its API's shape
             tell_line("a request cannot be read", f"{type(error).__name__}: {error}")
-            return wire.unreadable(environ, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
+            return wire.unreadable(
+                environ,
+                AwsError("SerializationException", f"the request cannot be read: {error}", 400),
+            )
 
     def _admit(self, incoming: Incoming) -> Answer:
         """The answer for who may ask; the refusal for everybody else."""
@@ -102,9 +118,15 @@ class Front:
         return done
 
     def _of_moto(self, environ: dict[str, Any]) -> Answer:
-        """Moto's own routes steer it as ours do. With --open they are free: its users' suites call them between two tests."""
+        """Moto's own routes steer it as ours do.
+
+        With --open they are free: its users' suites call them between two tests.
+        """
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if not self.stack.any_key and (refused := control.refusal_of(self.stack, " ".join(route), environ)) is not None:
+        if (
+            not self.stack.any_key
+            and (refused := control.refusal_of(self.stack, " ".join(route), environ)) is not None
+        ):
             return refused
         wire.buffer_body(environ)
         if route == ("POST", "/moto-api/reset-auth"):
@@ -169,11 +191,17 @@ class Front:
             raise ValueError(error.message) from error
 
     def begin(self) -> None:
-        """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes back."""
+        """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes
+        back.
+        """
         if self.stack.persistent is not None:
             from .home.keeper import Keeper
 
-            keeper = Keeper(self.stack.persistent, self.stack, lambda account, region: Context(self.stack, self, account, region))
+            keeper = Keeper(
+                self.stack.persistent,
+                self.stack,
+                lambda account, region: Context(self.stack, self, account, region),
+            )
             keeper.restore()
             self._keeper = keeper
             keeper.resume()
@@ -200,15 +228,22 @@ class Front:
             ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
             params = wire.parameters(incoming)
             if incoming.model is not None:
-                constraints.check(incoming.service, incoming.model, params, as_moto=self.stack.moto_answers)
+                constraints.check(
+                    incoming.service, incoming.model, params, as_moto=self.stack.moto_answers
+                )
             with self.stack.clock.request():
                 return wire.answer(incoming, operation.handler(ctx, params))
         except AwsError as error:
             return wire.refusal(incoming, error)
         except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
             tell(f"the handler of {incoming.service}:{incoming.operation} failed", error)
-            text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
-            return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
+            text = (
+                f"the AWS stack failed at {incoming.service}:{incoming.operation}: "
+                f"{type(error).__name__}: {error}"
+            )
+            return wire.refusal(
+                incoming, AwsError("InternalFailure", text, 501)
+            )  # 501, which no SDK tries again
 
     def _moto(self, incoming: Incoming) -> Answer:
         if not self.stack.moto_answers:
@@ -226,15 +261,25 @@ class Front:
             self._keeper.save()
         except Exception as error:  # noqa: BLE001  whatever it is, the client must not be told that all is well
             tell("the stack's home cannot be written", error)
-            text = f"the AWS stack did {incoming.service}:{incoming.operation}, but its home cannot be written: {error}"
+            text = (
+                f"the AWS stack did {incoming.service}:{incoming.operation}, but its home cannot "
+                f"be written: {error}"
+            )
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
         return done
 
     def _authorize(self, incoming: Incoming) -> None:
-        """AwsError for who may not. The stack's own calls are free, but not those that it makes for somebody."""
+        """AwsError for who may not.
+
+        The stack's own calls are free, but not those that it makes for somebody.
+        """
         inside = _INTERNAL in incoming.environ
         caller = on_behalf_of() if inside else incoming.caller
-        if caller is None or caller.role or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
+        if (
+            caller is None
+            or caller.role
+            or incoming.environ.get("PATH_INFO", "").startswith("/moto-api")
+        ):
             return
         enforced = self.access.on(counts=not inside)
         if not (enforced or inside):
@@ -247,13 +292,19 @@ class Front:
             self.access.check(incoming, caller, asked)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held to its policies."""
+        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held
+        to its policies.
+        """
         try:
             before = self.access.start(float(environ["wsgi.input"].read()))
         except ValueError:
-            return Answer(400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n")
+            return Answer(
+                400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n"
+            )
         return Answer(
-            200, (("Content-Type", "application/json"),), _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)})
+            200,
+            (("Content-Type", "application/json"),),
+            _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)}),
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
@@ -267,7 +318,10 @@ class Front:
     def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
         if _INTERNAL in incoming.environ:
             return []
-        faults = (self.stack.faults.take((kind,), incoming.service, incoming.operation, named) for kind in OF_THE_WIRE)
+        faults = (
+            self.stack.faults.take((kind,), incoming.service, incoming.operation, named)
+            for kind in OF_THE_WIRE
+        )
         return [fault for fault in faults if fault is not None]
 
     def _log(
@@ -282,7 +336,11 @@ class Front:
     ) -> None:
         if _INTERNAL in incoming.environ:
             return
-        if incoming.model is not None and not (incoming.caller.role or refused) and (done is None or done.status != 501):
+        if (
+            incoming.model is not None
+            and not (incoming.caller.role or refused)
+            and (done is None or done.status != 501)
+        ):
             self.used.add(_access_request(incoming), named)
         self.calls.add(
             at=self.stack.clock.now(),
@@ -299,8 +357,12 @@ class Front:
     def client(self, service: str, account: str, region: str) -> Any:
         return self._clients.get(service, account, region)
 
-    def moto(self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
-        incoming = wire.understand(in_process.environ_of_call(service, operation, params, account, region))
+    def moto(
+        self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
+    ) -> dict[str, Any]:
+        incoming = wire.understand(
+            in_process.environ_of_call(service, operation, params, account, region)
+        )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
@@ -312,7 +374,9 @@ class Front:
 
 
 def _may_meet_deliveries(incoming: Incoming) -> bool:
-    """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but the one that a delivery makes itself."""
+    """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but
+    the one that a delivery makes itself.
+    """
     if incoming.service == "s3":
         return incoming.operation != "PutObject"
     if incoming.service == "glue":
@@ -338,15 +402,28 @@ def _throttling(incoming: Incoming) -> AwsError:
 
 def _error(incoming: Incoming, fault: Fault) -> AwsError:
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
-    return AwsError(code, "a fault that was asked for", fault.status or (400 if fault.code else 500))
+    return AwsError(
+        code, "a fault that was asked for", fault.status or (400 if fault.code else 500)
+    )
 
 
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
-    """Requests that a web page makes in somebody's browser: this server runs commands, so it answers programs only."""
+    """Requests that a web page makes in somebody's browser: this server runs commands, so it
+    answers programs only.
+    """
     host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
-    known = host in ("", "127.0.0.1", "localhost", "[::1]", "host.docker.internal") or host.endswith((".localhost", ".amazonaws.com"))
+    known = host in (
+        "",
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "host.docker.internal",
+    ) or host.endswith((".localhost", ".amazonaws.com"))
     own = environ.get("HTTP_SEC_FETCH_SITE") in (None, "none", "same-origin")
     if (known or any_host) and own and "HTTP_ORIGIN" not in environ:
         return None
-    body = b"this is a local AWS stack for programs on this machine; it does not answer web pages, nor with --open other host names\n"
+    body = (
+        b"this is a local AWS stack for programs on this machine; it does not answer web pages, "
+        b"nor with --open other host names\n"
+    )
     return Answer(403, (("Content-Type", "text/plain"),), body, "Forbidden")

@@ -1,4 +1,6 @@
-"""Glue's catalogue is moto's; what it lacks of tables is here: they are searched, and an update may leave no old version."""
+"""Glue's catalogue is moto's; what it lacks of tables is here: they are searched, and an update may
+leave no old version.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,35 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Of moto's: it keeps the version from before whatever SkipArchive says."""
     if not params.get("SkipArchive"):
         return ctx.forward()
-    named = {"DatabaseName": params["DatabaseName"], "Name": params.get("Name") or params["TableInput"]["Name"]}
+    named = {
+        "DatabaseName": params["DatabaseName"],
+        "Name": params.get("Name") or params["TableInput"]["Name"],
+    }
     with SERIAL:  # or another update's version could be the one that goes
         before = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
         answer = ctx.forward()
-        version = {"DatabaseName": named["DatabaseName"], "TableName": named["Name"], "VersionId": before}
+        version = {
+            "DatabaseName": named["DatabaseName"],
+            "TableName": named["Name"],
+            "VersionId": before,
+        }
         ctx.moto("glue", "DeleteTableVersion", version)
     return answer
 
 
 @handles("glue", "SearchTables")
 def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """By words: a value is parted at its punctuation, and a part is the word or not (API_SearchTables). A quoted text is a whole value."""
+    """By words: a value is parted at its punctuation, and a part is the word or not
+    (API_SearchTables). A quoted text is a whole value.
+    """
     tables = [table for table in _tables(ctx) if _fits(table, params)]
     for criterion in reversed(params.get("SortCriteria") or ()):
-        tables.sort(key=lambda table: _sortable(table, criterion), reverse=criterion.get("Sort") == "DESC")
-    page, more = paging.page(tables, params, _MOST, AwsError("InvalidInputException", "Invalid NextToken."))
+        tables.sort(
+            key=lambda table: _sortable(table, criterion), reverse=criterion.get("Sort") == "DESC"
+        )
+    page, more = paging.page(
+        tables, params, _MOST, AwsError("InvalidInputException", "Invalid NextToken.")
+    )
     return {"TableList": list(page), **more}
 
 
@@ -58,7 +73,9 @@ def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
 
 def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     text = params.get("SearchText") or ""
-    return _has(list(_values(table)), text) and all(_passes(table, predicate) for predicate in params.get("Filters") or ())
+    return _has(list(_values(table)), text) and all(
+        _passes(table, predicate) for predicate in params.get("Filters") or ()
+    )
 
 
 def _has(values: list[str], text: str) -> bool:
@@ -69,14 +86,18 @@ def _has(values: list[str], text: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    return {word for word in _PUNCTUATION.split(text.lower()) if word} | ({text.lower()} if text else set())
+    return {word for word in _PUNCTUATION.split(text.lower()) if word} | (
+        {text.lower()} if text else set()
+    )
 
 
 def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
     key, value = predicate.get("Key", ""), predicate.get("Value", "")
     if key in _TIMES:
         moment = table.get(key)
-        return moment is not None and _COMPARED[predicate.get("Comparator", "EQUALS")](moment, _moment(value))
+        return moment is not None and _COMPARED[predicate.get("Comparator", "EQUALS")](
+            moment, _moment(value)
+        )
     there = table.get(key, table.get("Parameters", {}).get(key))
     return isinstance(there, str) and value.lower() in _words(there)
 

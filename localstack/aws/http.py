@@ -1,4 +1,7 @@
-"""What AWS has of HTTP and waitress does not give: S3's headers and empty bodies, and refusals in the shape of the API that is asked."""
+"""What AWS has of HTTP and waitress does not give:
+
+S3's headers and empty bodies, and refusals in the shape of the API that is asked.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,14 @@ from .. import wsgi_server
 from . import wire
 from .registry import AwsError
 
-# Codes of S3's API Reference ("Error responses") for HTTP's statuses, of what waitress refuses before there is a request.
-_CODES = {400: "BadRequest", 413: "EntityTooLarge", 431: "RequestHeaderSectionTooLarge", 501: "NotImplemented"}
+# Codes of S3's API Reference ("Error responses") for HTTP's statuses, of what waitress refuses
+# before there is a request.
+_CODES = {
+    400: "BadRequest",
+    413: "EntityTooLarge",
+    431: "RequestHeaderSectionTooLarge",
+    501: "NotImplemented",
+}
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -24,11 +33,14 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         for position, line in enumerate(lines[1:], 1):
             name, colon, value = line.partition(b":")
             if b"_" in name and name.lower().startswith(b"x-amz-meta-"):
-                metadata["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = name.decode("latin-1")
+                metadata["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = name.decode(
+                    "latin-1"
+                )
                 lines[position] = name.replace(b"_", b"-") + colon + value
         super().parse_header(b"\r\n".join(lines))
         if not self.chunked and not self.content_length:
-            self.expect_continue = False  # waitress would wait for a body of no bytes for ever (S3 SDKs put empty objects so)
+            # waitress would wait for a body of no bytes for ever (S3 SDKs put empty objects so)
+            self.expect_continue = False
         self.metadata_names = metadata
 
 
@@ -40,20 +52,31 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
         return environ
 
     def build_response_header(self) -> bytes:
-        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them as they come."""
+        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them
+        as they come.
+        """
         written: bytes = super().build_response_header()
         if b"X-Amz-Meta-" not in written:
             return written
-        return b"\r\n".join(_lowered(line) if line.startswith(b"X-Amz-Meta-") else line for line in written.split(b"\r\n"))
+        return b"\r\n".join(
+            _lowered(line) if line.startswith(b"X-Amz-Meta-") else line
+            for line in written.split(b"\r\n")
+        )
 
 
 class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitress has no types
-    """What is no request. Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other plain HTTP."""
+    """What is no request.
+
+    Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other
+    plain HTTP.
+    """
 
     def execute(self) -> None:
         request: Any = self.request
         error = request.error
-        refusal = AwsError(_CODES.get(error.code, "InternalFailure"), f"{error.reason}: {error.body}", error.code)
+        refusal = AwsError(
+            _CODES.get(error.code, "InternalFailure"), f"{error.reason}: {error.body}", error.code
+        )
         answer = wire.unreadable(_environ(request.headers), refusal)
         self.status = f"{error.code} {error.reason}"
         self.response_headers = list(answer.headers)
@@ -63,7 +86,10 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
 
 
 def _environ(headers: dict[str, str]) -> dict[str, Any]:
-    return {"CONTENT_TYPE": headers.get("CONTENT_TYPE", ""), "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", "")}
+    return {
+        "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
+        "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),
+    }
 
 
 def _lowered(line: bytes) -> bytes:

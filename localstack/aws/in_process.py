@@ -1,4 +1,6 @@
-"""Calls that the stack makes of itself: boto3 clients without a socket, and single operations of moto's."""
+"""Calls that the stack makes of itself: boto3 clients without a socket, and single operations of
+moto's.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ _OF_A_CONNECTION = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"})
 
 
 class Clients:
-    """boto3's clients, one per service, account and region. Requests go to `send` as WSGI environments."""
+    """boto3's clients, one per service, account and region.
+
+    Requests go to `send` as WSGI environments.
+    """
 
     def __init__(self, send: Callable[[dict[str, Any]], Answer]) -> None:
         self._send = send
@@ -74,16 +79,24 @@ class _Raw(io.BytesIO):
             yield chunk
 
 
-def environ_of_call(service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+def environ_of_call(
+    service: str, operation: str, params: Mapping[str, Any], account: str, region: str
+) -> dict[str, Any]:
     """The request that botocore would send for these parameters."""
     model = operation_model(service, operation)
-    serializer = botocore.serialize.create_serializer(model.service_model.resolved_protocol, include_validation=False)
+    serializer = botocore.serialize.create_serializer(
+        model.service_model.resolved_protocol, include_validation=False
+    )
     wire: dict[str, Any] = serializer.serialize_to_request(dict(params), model)
     query = wire.get("query_string") or {}
     headers = {str(k): str(v) for k, v in wire["headers"].items()}
     headers["Authorization"] = _authorization(account, region, model.service_model)
     request = botocore.awsrequest.AWSRequest(
-        method=wire["method"], url=_HERE + wire["url_path"], params=query, data=wire["body"], headers=headers
+        method=wire["method"],
+        url=_HERE + wire["url_path"],
+        params=query,
+        data=wire["body"],
+        headers=headers,
     ).prepare()
     return _environ(request.method, request.url, dict(request.headers.items()), _body(request.body))
 
@@ -93,11 +106,18 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
     model = operation_model(service, operation)
     parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)
     headers = botocore.awsrequest.HeadersDict(dict(done.headers))
-    result: dict[str, Any] = parser.parse({"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape)
+    result: dict[str, Any] = parser.parse(
+        {"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape
+    )
     result.pop("ResponseMetadata", None)
     if done.status >= 300:
         error = result.pop("Error", {})
-        raise AwsError(str(error.get("Code") or done.error or done.status), str(error.get("Message", "")), done.status, **result)
+        raise AwsError(
+            str(error.get("Code") or done.error or done.status),
+            str(error.get("Message", "")),
+            done.status,
+            **result,
+        )
     return result
 
 

@@ -1,6 +1,7 @@
 """InvokeEndpoint on the wire: one blob in, one out, headers beside them.
 
-By the shapes of botocore's model, but without moto's general router, parser and serializer: they take longer than a small model does, and
+By the shapes of botocore's model, but without moto's general router, parser and serializer: they
+take longer than a small model does, and
 the serializer writes its own Content-Type over the member of that name.
 """
 
@@ -19,7 +20,10 @@ _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | None:
-    """The operation and its parameters; None for another path or method. The body has been read into memory before."""
+    """The operation and its parameters; None for another path or method.
+
+    The body has been read into memory before.
+    """
     match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
     if match is None or environ["REQUEST_METHOD"] != "POST":
         return None
@@ -39,7 +43,11 @@ def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], by
         body = body.encode()
     if not isinstance(body, bytes):
         return None
-    return tuple((header, str(result[member])) for member, header in _response_headers() if result.get(member) is not None), body
+    return tuple(
+        (header, str(result[member]))
+        for member, header in _response_headers()
+        if result.get(member) is not None
+    ), body
 
 
 @lru_cache(maxsize=1)
@@ -52,7 +60,10 @@ def _model() -> OperationModel:
 @lru_cache(maxsize=1)
 def _members() -> tuple[tuple[str, str], ...]:
     """Each member that is a header, with its name in a WSGI environment."""
-    named = ((member, header.upper().replace("-", "_")) for member, header in _headers(_model().input_shape))
+    named = (
+        (member, header.upper().replace("-", "_"))
+        for member, header in _headers(_model().input_shape)
+    )
     return tuple((member, key if key == "CONTENT_TYPE" else f"HTTP_{key}") for member, key in named)
 
 
@@ -62,4 +73,8 @@ def _response_headers() -> tuple[tuple[str, str], ...]:
 
 
 def _headers(shape: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((k, m.serialization["name"]) for k, m in shape.members.items() if m.serialization.get("location") == "header")
+    return tuple(
+        (k, m.serialization["name"])
+        for k, m in shape.members.items()
+        if m.serialization.get("location") == "header"
+    )

@@ -1,6 +1,8 @@
-"""An answer's JSON by the shapes of moto's model, without moto's general serializer: with 60 feature records it takes most of the time.
+"""An answer's JSON by the shapes of moto's model, without moto's general serializer: with 60
+feature records it takes most of the time.
 
-Text, numbers, truth values, lists and structures, each of its own Python type, are written here. What is anything else (times, blobs,
+Text, numbers, truth values, lists and structures, each of its own Python type, are written here.
+What is anything else (times, blobs,
 maps, members that are headers) is left to moto.
 """
 
@@ -55,8 +57,13 @@ class _Named:
 
 
 @lru_cache(maxsize=1024)
-def _form(service: str, protocol: str, operation: _Named) -> tuple[int, tuple[tuple[str, str], ...], Write]:
-    """Status, headers and writer of an operation's answers. No headers: where its shape has no body, moto does not name a type."""
+def _form(
+    service: str, protocol: str, operation: _Named
+) -> tuple[int, tuple[tuple[str, str], ...], Write]:
+    """Status, headers and writer of an operation's answers.
+
+    No headers: where its shape has no body, moto does not name a type.
+    """
     empty = get_serializer_class(service, protocol)(operation_model=operation.model).serialize({})
     headers = tuple((name, str(value)) for name, value in empty["headers"].items())
     return empty["status_code"], headers, _writer(operation.model.output_shape, ())
@@ -101,14 +108,22 @@ def _list(write: Write) -> Write:
 
 def _structure(shape: Any, around: tuple[str, ...]) -> Write:
     members = [
-        (key, member.serialization.get("name", key), _other if "location" in member.serialization else _writer(member, around))
+        (
+            key,
+            member.serialization.get("name", key),
+            _other if "location" in member.serialization else _writer(member, around),
+        )
         for key, member in shape.members.items()
     ]
 
     def write(value: Any) -> Any:
         if type(value) is not dict:
             raise _Other
-        return {name: write_member(item) for key, name, write_member in members if (item := value.get(key)) is not None}
+        return {
+            name: write_member(item)
+            for key, name, write_member in members
+            if (item := value.get(key)) is not None
+        }
 
     return write
 

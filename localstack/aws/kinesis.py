@@ -1,4 +1,6 @@
-"""Reading streams: moto keeps shards and records; iterators, the end of a closed shard and what follows it, and times are here."""
+"""Reading streams: moto keeps shards and records; iterators, the end of a closed shard and what
+follows it, and times are here.
+"""
 
 from __future__ import annotations
 
@@ -52,14 +54,19 @@ def _invalid(message: str) -> AwsError:
 def _stream(ctx: Context, name: str) -> Stream:
     stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
     if stream is None:
-        raise AwsError("ResourceNotFoundException", f"Stream {name} under account {ctx.account} not found.")
+        raise AwsError(
+            "ResourceNotFoundException", f"Stream {name} under account {ctx.account} not found."
+        )
     return stream
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
     shard: Shard | None = stream.shards.get(name)
     if shard is None:
-        text = f"Shard {name} in stream {stream.stream_name} under account {ctx.account} does not exist"
+        text = (
+            f"Shard {name} in stream {stream.stream_name} under account {ctx.account} does not "
+            "exist"
+        )
         raise AwsError("ResourceNotFoundException", text)
     return shard
 
@@ -70,16 +77,24 @@ def _name(params: dict[str, Any]) -> str:
 
 
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What moto answers to PutRecord and PutRecords, asked of its backend: its server takes longer than all the rest of a put."""
-    backend: Any = kinesis_backends[ctx.account][ctx.region]  # of moto's types, some are too narrow for what its own server passes
+    """What moto answers to PutRecord and PutRecords, asked of its backend: its server takes longer
+    than all the rest of a put.
+    """
+    backend: Any = kinesis_backends[ctx.account][
+        ctx.region
+    ]  # of moto's types, some are too narrow for what its own server passes
     where = (params.get("StreamARN"), params.get("StreamName"))
     try:
         with SERIAL:
             if "Records" in params:
-                records = [{**record, "Data": _text(record["Data"])} for record in params["Records"]]
+                records = [
+                    {**record, "Data": _text(record["Data"])} for record in params["Records"]
+                ]
                 answer: dict[str, Any] = backend.put_records(*where, records)
                 return answer
-            number, shard = backend.put_record(*where, params["PartitionKey"], params.get("ExplicitHashKey"), _text(params["Data"]))
+            number, shard = backend.put_record(
+                *where, params["PartitionKey"], params.get("ExplicitHashKey"), _text(params["Data"])
+            )
     except JsonRESTError as error:
         raise AwsError(error.error_type, str(error.message), error.code) from error
     except (KeyError, TypeError, AttributeError):
@@ -99,7 +114,10 @@ def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) 
     stream, now = _stream(ctx, _name(params)), ctx.clock.now()
     for shard, number in put:
         record: Record = stream.shards[shard].records[int(number)]
-        record.created_at, record.created_at_datetime = now.timestamp(), now.astimezone(UTC).replace(tzinfo=None)
+        record.created_at, record.created_at_datetime = (
+            now.timestamp(),
+            now.astimezone(UTC).replace(tzinfo=None),
+        )
 
 
 @handles("kinesis", "GetShardIterator")
@@ -108,7 +126,11 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with SERIAL:
         shard = _shard(ctx, stream, params["ShardId"])
         last = _before(ctx, params, shard)
-    return {"ShardIterator": _token(_Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp()))}
+    return {
+        "ShardIterator": _token(
+            _Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp())
+        )
+    }
 
 
 def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
@@ -121,23 +143,31 @@ def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
         return _before_time(params.get("Timestamp"), shard, ctx.clock.now())
     number = params.get("StartingSequenceNumber")
     if number is None:
-        raise _invalid(f"Must either specify a starting sequence number or not use {kind} iterator type.")
+        raise _invalid(
+            f"Must either specify a starting sequence number or not use {kind} iterator type."
+        )
     if not number.isdigit():
         place = f"on shard {shard.shard_id} in stream {_name(params)} under account {ctx.account}"
-        raise _invalid(f"StartingSequenceNumber {number} used in GetShardIterator {place} is invalid.")
+        raise _invalid(
+            f"StartingSequenceNumber {number} used in GetShardIterator {place} is invalid."
+        )
     return int(number) - (kind == "AT_SEQUENCE_NUMBER")
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
     if moment is None:
-        raise _invalid("Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type.")
+        raise _invalid(
+            "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
+        )
     if moment > now:
         asked, current = (int(time.timestamp() * 1000) for time in (moment, now))
         raise _invalid(
             "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
             f"timestampInMillis: {asked}, currentTimestampInMillis: {current}"
         )
-    earlier = (number for number, record in shard.records.items() if record.created_at < moment.timestamp())
+    earlier = (
+        number for number, record in shard.records.items() if record.created_at < moment.timestamp()
+    )
     return max(earlier, default=0)
 
 
@@ -155,12 +185,19 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     behind = left[len(some)] if len(left) > len(some) else None
     answer: dict[str, Any] = {
         "Records": [record.to_json() for record in some],
-        "MillisBehindLatest": max(1, round((now.timestamp() - behind.created_at) * 1000)) if behind is not None else 0,
+        "MillisBehindLatest": max(1, round((now.timestamp() - behind.created_at) * 1000))
+        if behind is not None
+        else 0,
     }
     if behind is None and not is_open:
         return {**answer, "ChildShards": children}
     last = some[-1].sequence_number if some else iterator.last
-    return {**answer, "NextShardIterator": _token(_Iterator(iterator.stream, iterator.shard, last, now.timestamp()))}
+    return {
+        **answer,
+        "NextShardIterator": _token(
+            _Iterator(iterator.stream, iterator.shard, last, now.timestamp())
+        ),
+    }
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
@@ -174,12 +211,17 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    children = [child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)]
+    children = [
+        child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
+    ]
     return [
         {
             "ShardId": child.shard_id,
             "ParentShards": [parent for parent in (child.parent, child.adjacent_parent) if parent],
-            "HashKeyRange": {"StartingHashKey": str(child.starting_hash), "EndingHashKey": str(child.ending_hash)},
+            "HashKeyRange": {
+                "StartingHashKey": str(child.starting_hash),
+                "EndingHashKey": str(child.ending_hash),
+            },
         }
         for child in children
     ]
@@ -195,15 +237,26 @@ def _iterator(text: str, now: datetime) -> _Iterator:
     except (binascii.Error, ValueError) as error:
         raise _invalid("Invalid ShardIterator.") from error
     if now.timestamp() - iterator.created > _LIVES:
-        created, right_now = (f"{moment:%a %b %d %H:%M:%S UTC %Y}" for moment in (datetime.fromtimestamp(iterator.created, UTC), now))
-        text = f"The iterator was created at time {created} while right now it is {right_now} which is further in the future than the "
-        raise AwsError("ExpiredIteratorException", f"Iterator expired. {text}tolerated delay of {int(_LIVES * 1000)} milliseconds.")
+        created, right_now = (
+            f"{moment:%a %b %d %H:%M:%S UTC %Y}"
+            for moment in (datetime.fromtimestamp(iterator.created, UTC), now)
+        )
+        text = (
+            f"The iterator was created at time {created} while right now it is {right_now} which "
+            "is further in the future than the "
+        )
+        raise AwsError(
+            "ExpiredIteratorException",
+            f"Iterator expired. {text}tolerated delay of {int(_LIVES * 1000)} milliseconds.",
+        )
     return iterator
 
 
 @handles("kinesis", "SplitShard", "MergeShards", "UpdateShardCount")
 def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, and the records stay in the shards that they were put into: moto moves them to the new ones."""
+    """moto's, and the records stay in the shards that they were put into: moto moves them to the
+    new ones.
+    """
     with SERIAL:
         stream = _stream(ctx, _name(params))
         records = {name: OrderedDict(shard.records) for name, shard in stream.shards.items()}

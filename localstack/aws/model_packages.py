@@ -1,6 +1,7 @@
 """Model package groups and the versions in them.
 
-Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice and nothing can be deleted.
+Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice
+and nothing can be deleted.
 """
 
 from __future__ import annotations
@@ -15,9 +16,28 @@ from .jobs.listing import page_of
 from .registry import AwsError, Context, handles
 
 _KEPT = (  # of the Create call, told again by Describe
-    *("ModelPackageName", "ModelPackageGroupName", "ModelPackageDescription", "InferenceSpecification", "ValidationSpecification"),
-    *("SourceAlgorithmSpecification", "CertifyForMarketplace", "MetadataProperties", "ModelMetrics", "CustomerMetadataProperties"),
-    *("DriftCheckBaselines", "Domain", "Task", "SamplePayloadUrl", "AdditionalInferenceSpecifications", "SkipModelValidation"),
+    *(
+        "ModelPackageName",
+        "ModelPackageGroupName",
+        "ModelPackageDescription",
+        "InferenceSpecification",
+        "ValidationSpecification",
+    ),
+    *(
+        "SourceAlgorithmSpecification",
+        "CertifyForMarketplace",
+        "MetadataProperties",
+        "ModelMetrics",
+        "CustomerMetadataProperties",
+    ),
+    *(
+        "DriftCheckBaselines",
+        "Domain",
+        "Task",
+        "SamplePayloadUrl",
+        "AdditionalInferenceSpecifications",
+        "SkipModelValidation",
+    ),
     *("SourceUri", "SecurityConfig", "ModelCard", "ModelLifeCycle"),
 )
 _REPLACED = (
@@ -62,18 +82,25 @@ def has_group(ctx: Context, name: str) -> bool:
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
-    package = ctx.store(Registry).packages.get(name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower()))
+    package = ctx.store(Registry).packages.get(
+        name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower())
+    )
     if package is None:
         raise AwsError("ValidationException", f"Model package {name} not found")
     return package
 
 
 def require_approved(ctx: Context, name: str) -> None:
-    """AwsError for a version that is not to be deployed (API_CreateModelPackage, ModelApprovalStatus)."""
+    """AwsError for a version that is not to be deployed (API_CreateModelPackage,
+    ModelApprovalStatus).
+    """
     package = ctx.store(Registry).packages.get(name)
     status = (package or {}).get("ModelApprovalStatus", "Approved")
     if status != "Approved":
-        raise AwsError("ValidationException", f"Model package {name} is {status}: a version must be Approved to be deployed.")
+        raise AwsError(
+            "ValidationException",
+            f"Model package {name} is {status}: a version must be Approved to be deployed.",
+        )
 
 
 def _user(ctx: Context) -> dict[str, Any]:
@@ -87,7 +114,12 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
     with registry.lock:
         if name in registry.groups and not ctx.moto_answers:  # moto replaces
             raise AwsError("ValidationException", f"Model Package Group already exists: {arn}")
-        registry.groups[name] = Group(name=name, arn=arn, description=params.get("ModelPackageGroupDescription"), created=ctx.clock.now())
+        registry.groups[name] = Group(
+            name=name,
+            arn=arn,
+            description=params.get("ModelPackageGroupDescription"),
+            created=ctx.clock.now(),
+        )
     tags.put(ctx, arn, params.get("Tags"))
     return {"ModelPackageGroupArn": arn}
 
@@ -105,7 +137,11 @@ def _group_summary(group: Group) -> dict[str, Any]:
         "CreationTime": group.created,
         "ModelPackageGroupStatus": "Completed",
     }
-    return {**required, "ModelPackageGroupDescription": group.description} if group.description else required
+    return (
+        {**required, "ModelPackageGroupDescription": group.description}
+        if group.description
+        else required
+    )
 
 
 @handles("sagemaker", "ListModelPackageGroups", executes=False)
@@ -119,8 +155,14 @@ def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str,
 def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group, registry = _group(ctx, params["ModelPackageGroupName"]), ctx.store(Registry)
     with registry.lock:
-        if any(package.get("ModelPackageGroupName") == group.name for package in list(registry.packages.values())):
-            raise AwsError("ConflictException", f"Model Package Group {group.arn} still has model packages: delete them first.")
+        if any(
+            package.get("ModelPackageGroupName") == group.name
+            for package in list(registry.packages.values())
+        ):
+            raise AwsError(
+                "ConflictException",
+                f"Model Package Group {group.arn} still has model packages: delete them first.",
+            )
         registry.groups.pop(group.name, None)
     tags.drop(ctx, group.arn)
     return {}
@@ -128,14 +170,24 @@ def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
 
 @handles("sagemaker", "CreateModelPackage", executes=False)
 def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    group_name, name, registry = params.get("ModelPackageGroupName"), params.get("ModelPackageName"), ctx.store(Registry)
+    group_name, name, registry = (
+        params.get("ModelPackageGroupName"),
+        params.get("ModelPackageName"),
+        ctx.store(Registry),
+    )
     if group_name and name:
-        words = "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to use."
+        words = (
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot "
+            "determine which one to use."
+        )
         raise AwsError("ValidationException", words)
     if not group_name and not name:
         raise AwsError("ValidationException", "Missing ARN.")
     if group_name and params.get("Tags") and not ctx.moto_answers:
-        words = "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
+        words = (
+            "Tags are not supported in Model Package versions. Please add them to the Model "
+            "Package Group"
+        )
         raise AwsError("ValidationException", words)
     if group_name and not has_group(ctx, group_name):
         raise AwsError("ValidationException", "Model Package Group does not exist.")
@@ -191,13 +243,19 @@ def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         if "ModelApprovalStatus" in params:
             package["ModelApprovalStatus"] = params["ModelApprovalStatus"]
         package.update({key: params[key] for key in _REPLACED if key in params})
-        properties = {**package.get("CustomerMetadataProperties", {}), **(params.get("CustomerMetadataProperties") or {})}
+        properties = {
+            **package.get("CustomerMetadataProperties", {}),
+            **(params.get("CustomerMetadataProperties") or {}),
+        }
         for key in params.get("CustomerMetadataPropertiesToRemove") or ():
             properties.pop(key, None)
         package["CustomerMetadataProperties"] = properties
         more = params.get("AdditionalInferenceSpecificationsToAdd") or []
         if more:
-            package["AdditionalInferenceSpecifications"] = [*package.get("AdditionalInferenceSpecifications", []), *more]
+            package["AdditionalInferenceSpecifications"] = [
+                *package.get("AdditionalInferenceSpecifications", []),
+                *more,
+            ]
         package["LastModifiedTime"] = ctx.clock.now()
         package["LastModifiedBy"] = _user(ctx)
         registry.packages[package["ModelPackageArn"]] = package
@@ -231,14 +289,26 @@ def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
     keys = (
-        *("ModelPackageName", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageDescription"),
+        *(
+            "ModelPackageName",
+            "ModelPackageGroupName",
+            "ModelPackageVersion",
+            "ModelPackageArn",
+            "ModelPackageDescription",
+        ),
         *("CreationTime", "ModelPackageStatus", "ModelApprovalStatus", "ModelLifeCycle"),
     )
     return {key: package[key] for key in keys if package.get(key) is not None}
 
 
-def _page(items: list[dict[str, Any]], params: dict[str, Any], name: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    after, before, part = params.get("CreationTimeAfter"), params.get("CreationTimeBefore"), params.get("NameContains")
+def _page(
+    items: list[dict[str, Any]], params: dict[str, Any], name: str
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    after, before, part = (
+        params.get("CreationTimeAfter"),
+        params.get("CreationTimeBefore"),
+        params.get("NameContains"),
+    )
     chosen = [
         item
         for item in items
@@ -248,7 +318,11 @@ def _page(items: list[dict[str, Any]], params: dict[str, Any], name: str) -> tup
     ]
     by_name = params.get("SortBy") == "Name"
     chosen.sort(
-        key=lambda item: (item.get(name, "") if by_name else "", item["CreationTime"], item.get("ModelPackageVersion", 0)),
+        key=lambda item: (
+            item.get(name, "") if by_name else "",
+            item["CreationTime"],
+            item.get("ModelPackageVersion", 0),
+        ),
         reverse=params.get("SortOrder") == "Descending",
     )
     return page_of(chosen, params)

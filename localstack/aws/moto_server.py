@@ -16,7 +16,11 @@ from moto.core.config import default_user_config
 from moto.core.utils import method_names_from_class
 from moto.iam.models import IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    create_backend_app,
+)
 
 from ..mistakes import tell
 from ..wsgi import Answer
@@ -46,7 +50,9 @@ def _backend(host: str) -> Any:
 class _ObjectsRequest(BackendRequest):
     @property
     def want_form_data_parsed(self) -> bool:
-        """An object's content is its own, also where its type is a form's, as curl and urllib say of what they send: moto kept nothing."""
+        """An object's content is its own, also where its type is a form's, as curl and urllib say
+        of what they send: moto kept nothing.
+        """
         return self.method == "POST" and super().want_form_data_parsed
 
 
@@ -58,16 +64,24 @@ def _backend_app(service: Any) -> Any:
 
 
 _dispatcher = _Dispatcher(_backend_app)
-# moto's backends are plain dicts: of two requests at once an ADD of DynamoDB was lost, and a list beside a creation crashed
+# moto's backends are plain dicts: of two requests at once an ADD of DynamoDB was lost, and a list
+# beside a creation crashed
 SERIAL = threading.RLock()
-# whose calls may wait for other calls; SNS for its HTTP subscribers, who may ask the stack before they answer
+# whose calls may wait for other calls; SNS for its HTTP subscribers, who may ask the stack before
+# they answer
 _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:
     """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
-    if incoming.service == "s3" and incoming.model is not None and incoming.operation not in moto_has("s3"):
-        return refusal(incoming, not_there(incoming))  # moto would take ?metrics for a listing of the bucket
+    if (
+        incoming.service == "s3"
+        and incoming.model is not None
+        and incoming.operation not in moto_has("s3")
+    ):
+        return refusal(
+            incoming, not_there(incoming)
+        )  # moto would take ?metrics for a listing of the bucket
     try:
         with nullcontext() if incoming.service in _WAITING else SERIAL:
             done = call(_dispatcher, rewind(incoming.environ))
@@ -79,7 +93,10 @@ def answer(incoming: Incoming) -> Answer:
             return refusal(incoming, wrong)
         tell(f"moto failed at {incoming.service}:{incoming.operation}", error)
         asked = f"{incoming.service}:{incoming.operation}"
-        text = f"the AWS stack cannot do {asked} with this request: moto raised {type(error).__name__}: {error}"
+        text = (
+            f"the AWS stack cannot do {asked} with this request: moto raised "
+            f"{type(error).__name__}: {error}"
+        )
         return refusal(incoming, AwsError("NotImplemented", text, 501))
     if done.status in (404, 405) and incoming.service != "s3" and _no_answer(done):
         return refusal(incoming, not_there(incoming))
@@ -92,7 +109,8 @@ def made_up(incoming: Incoming) -> AwsError | None:
         return None
     return AwsError(
         "NotImplemented",
-        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and does not answer as if it had; "
+        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and "
+        "does not answer as if it had; "
         "--moto-answers gives moto's canned answer",
         501,
     )
@@ -101,7 +119,8 @@ def made_up(incoming: Incoming) -> AwsError | None:
 def not_there(incoming: Incoming) -> AwsError:
     return AwsError(
         "NotImplemented",
-        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack coverage aws` lists what it has",
+        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack "
+        "coverage aws` lists what it has",
         501,
     )
 
@@ -114,7 +133,9 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
     """A WSGI application's answer, whole."""
     seen: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> Any:
+    def start_response(
+        status: str, headers: list[tuple[str, str]], _exc_info: object = None
+    ) -> Any:
         seen.append((status, headers))
         return lambda _data: None
 
@@ -145,18 +166,29 @@ def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str
 def _no_answer(done: Answer) -> bool:
     """Flask's own page for a path that no backend has, or moto's empty 404."""
     kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
-    return not done.body or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body) or done.status == 405
+    return (
+        not done.body
+        or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body)
+        or done.status == 405
+    )
 
 
-_methods = cache(method_names_from_class)  # moto goes through all that a class has, for every request
+_methods = cache(
+    method_names_from_class
+)  # moto goes through all that a class has, for every request
 
 
 def configure(*, moto_answers: bool) -> None:
-    """No containers; state machines really run. The role is there whose session the stack's own pair is."""
+    """No containers; state machines really run.
+
+    The role is there whose session the stack's own pair is.
+    """
     dispatching: Any = responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
-    iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # moto's own place for them: empty, and called
+    iam.initialize_service_roles = (
+        _no_roles if moto_answers else _notebook_role
+    )  # moto's own place for them: empty, and called
     default_user_config["batch"] = {"use_docker": False}
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -167,13 +199,18 @@ def _no_roles(_iam: IAMBackend) -> None:
 
 
 def _notebook_role(iam: IAMBackend) -> None:
-    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks who may assume it and what it may.
+    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks
+    who may assume it and what it may.
 
     That is attached by managed_policies.load.
     """
     if iam.account_id != ACCOUNT:
         return
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     document = msgspec.json.encode({"Version": "2012-10-17", "Statement": [trust]}).decode()
     words = "SageMaker execution role created from the SageMaker AWS Management Console."
     role = iam.create_role(NOTEBOOK_ROLE, document, "/service-role/", None, words, [], "3600")

@@ -51,7 +51,9 @@ def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
     with _of_bucket(bucket):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
             for item in page.get("Contents", ()):
-                yield Found(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"], item["LastModified"])
+                yield Found(
+                    f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"], item["LastModified"]
+                )
 
 
 def erase(s3: Any, uris: Iterable[str]) -> None:
@@ -68,5 +70,8 @@ class _of_bucket:  # noqa: N801  a context manager, used as a word
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+        if (
+            isinstance(error, ClientError)
+            and error.response.get("Error", {}).get("Code") == "NoSuchBucket"
+        ):
             raise NoSuchBucket(self._bucket) from error

@@ -1,6 +1,7 @@
 """The patterns of botocore's models, which are Java's, as Python has them.
 
-Source: java.util.regex.Pattern. A value has to match as a whole, anchors or not, as the services' own validation does it.
+Source: java.util.regex.Pattern. A value has to match as a whole, anchors or not, as the services'
+own validation does it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ import sys
 import unicodedata
 from functools import cache
 
-_POSIX = {"ASCII": r"\x00-\x7F", "Alnum": "A-Za-z0-9", "Alpha": "A-Za-z", "Digit": "0-9", "Print": r"\x20-\x7E"}
+_POSIX = {
+    "ASCII": r"\x00-\x7F",
+    "Alnum": "A-Za-z0-9",
+    "Alpha": "A-Za-z",
+    "Digit": "0-9",
+    "Print": r"\x20-\x7E",
+}
 _PROPERTY = re.compile(r"\\p\{(\w+)\}")
 _ABOVE = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's two halves of every character above U+FFFF
-_QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")  # Java repeats an anchor, Python does not; the length is a constraint of its own
+_QUANTIFIED_END = re.compile(
+    r"\$\{\d+(,\d*)?\}"
+)  # Java repeats an anchor, Python does not; the length is a constraint of its own
 
 
 @cache
@@ -42,7 +51,9 @@ def _within_class(before: str) -> bool:
 
 @cache
 def _ranges() -> dict[str, str]:
-    """Unicode's general categories by their first letter (L, M, N, P, S, Z, C), as the inside of a class."""
+    """Unicode's general categories by their first letter (L, M, N, P, S, Z, C), as the inside of a
+    class.
+    """
     ranges: dict[str, list[str]] = {}
     start, current = 0, unicodedata.category("\0")[0]
     for point in range(1, sys.maxunicode + 2):

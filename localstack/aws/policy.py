@@ -1,6 +1,8 @@
-"""The least-privilege IAM policy of what was called: actions, and the resources that the calls name.
+"""The least-privilege IAM policy of what was called: actions, and the resources that the calls
+name.
 
-Actions and resource types are of AWS's Service Authorization Reference. What a call does not name stays `*`.
+Actions and resource types are of AWS's Service Authorization Reference. What a call does not name
+stays `*`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from . import policy_implied, policy_s3
 from .policy_names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
-_NEW = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL)  # from a UUID on
+_NEW = re.compile(
+    r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL
+)  # from a UUID on
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
@@ -43,7 +47,9 @@ class Used:
 
     def add(self, asked: AccessRequest, names: tuple[str, ...]) -> None:
         key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
-        if asked.service == "sagemaker-runtime" and key in self._seen:  # it comes thousands of times, and names all it uses at the top
+        if (
+            asked.service == "sagemaker-runtime" and key in self._seen
+        ):  # it comes thousands of times, and names all it uses at the top
             return
         needed = set(grants(asked))
         with self._lock:
@@ -67,7 +73,10 @@ def grants(asked: AccessRequest) -> Iterator[Grant]:
     if (service, operation) in NO_PERMISSION:
         return
     if service == "s3":
-        yield from ((action, resource, "") for action, resource in policy_s3.grants(operation, params, folders=asked.by_athena))
+        yield from (
+            (action, resource, "")
+            for action, resource in policy_s3.grants(operation, params, folders=asked.by_athena)
+        )
         return
     named = sorted(set(_resources(asked, params))) or ["*"]
     yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
@@ -83,7 +92,9 @@ def grants(asked: AccessRequest) -> Iterator[Grant]:
 def _actions(asked: AccessRequest, prefix: str) -> Iterator[str]:
     """What a call needs on the resources that it names."""
     yield f"{prefix}:{asked.operation}"
-    if (tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)) is not None:
+    if (
+        tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)
+    ) is not None:
         yield tagging
     if asked.by_athena and asked.service == "glue":
         yield from policy_implied.ATHENAS_GLUE.get(asked.operation, ())
@@ -92,13 +103,17 @@ def _actions(asked: AccessRequest, prefix: str) -> Iterator[str]:
 def _athena(asked: AccessRequest) -> Iterator[Grant]:
     """What Athena needs of its caller's rights before it runs anything."""
     if asked.operation == "StartQueryExecution":
-        yield from ((action, resource, "") for action, resource in policy_implied.results(asked.params))
+        yield from (
+            (action, resource, "") for action, resource in policy_implied.results(asked.params)
+        )
     if (operation := policy_implied.ATHENA_TO_GLUE.get(asked.operation)) is not None:
         yield from grants(msgspec.structs.replace(asked, service="glue", operation=operation))
 
 
 def document(permissions: set[Grant]) -> dict[str, Any]:
-    """A policy document: one statement for every set of resources, actions and statements in the order of the alphabet."""
+    """A policy document: one statement for every set of resources, actions and statements in the
+    order of the alphabet.
+    """
     wanted: dict[tuple[str, str], set[str]] = {}
     for action, resource, passed_to in permissions:
         wanted.setdefault((action, passed_to), set()).add(resource)
@@ -107,7 +122,11 @@ def document(permissions: set[Grant]) -> dict[str, Any]:
         grouped.setdefault((narrowed(resources), passed_to), []).append(action)
     statements = []
     for (named, passed_to), actions in sorted(grouped.items(), key=lambda item: sorted(item[1])):
-        statement: dict[str, Any] = {"Effect": "Allow", "Action": sorted(actions), "Resource": list(named)}
+        statement: dict[str, Any] = {
+            "Effect": "Allow",
+            "Action": sorted(actions),
+            "Resource": list(named),
+        }
         if passed_to:
             statement["Condition"] = {"StringEquals": {"iam:PassedToService": passed_to}}
         statements.append(statement)
@@ -115,7 +134,9 @@ def document(permissions: set[Grant]) -> dict[str, Any]:
 
 
 def narrowed(resources: set[str]) -> tuple[str, ...]:
-    """Resources in the order of the alphabet; many of one kind become what they have in common, and *. So does what follows a UUID."""
+    """Resources in the order of the alphabet; many of one kind become what they have in common, and
+    *. So does what follows a UUID.
+    """
     if "*" in resources:
         return ("*",)
     lasting = {_NEW.sub("*", resource) for resource in resources}
@@ -127,17 +148,27 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         if len(members) < _MANY:
             patterns += members
             continue
-        common = _common(members[0], members[-1])  # of a sorted list: what its ends share, all share
+        common = _common(
+            members[0], members[-1]
+        )  # of a sorted list: what its ends share, all share
         patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(patterns))
 
 
 def _is_covered(resource: str, others: set[str]) -> bool:
-    return any(other.endswith("*") and other != resource and resource.startswith(other[:-1]) for other in others)
+    return any(
+        other.endswith("*") and other != resource and resource.startswith(other[:-1])
+        for other in others
+    )
 
 
 def _common(first: str, last: str) -> str:
-    return first[: next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))]
+    return first[
+        : next(
+            (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+            min(len(first), len(last)),
+        )
+    ]
 
 
 def _kind(resource: str) -> str:
@@ -167,15 +198,26 @@ def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]
                 for name in (value if isinstance(value, list) else [value])
                 if isinstance(name, str)
             )
-        elif key == "Identifiers" and isinstance(value, list) and asked.service == "sagemaker-featurestore-runtime":
+        elif (
+            key == "Identifiers"
+            and isinstance(value, list)
+            and asked.service == "sagemaker-featurestore-runtime"
+        ):
             yield from (resource for item in value for resource in _resources(asked, item))
-    if (asked.service, asked.operation) == ("athena", "StartQueryExecution") and "WorkGroup" not in params:
+    if (asked.service, asked.operation) == (
+        "athena",
+        "StartQueryExecution",
+    ) and "WorkGroup" not in params:
         yield f"{base}workgroup/primary"
 
 
 def _resource(prefix: str, pattern: str, name: str) -> str:
     """SageMaker's ARNs have names in lower case."""
-    return name if _ARN.fullmatch(name) else pattern.format(name.lower() if prefix == "sagemaker" else name)
+    return (
+        name
+        if _ARN.fullmatch(name)
+        else pattern.format(name.lower() if prefix == "sagemaker" else name)
+    )
 
 
 def _of_type(arn: str, service: str) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 from . import objects
 
 # service -> the action that tags at creation need as well, on what is created.
-# sagemaker: Service Authorization Reference, Amazon SageMaker. kinesis: API Reference, CreateStream.
+# sagemaker: Service Authorization Reference, Amazon SageMaker. kinesis: API Reference,
+# CreateStream.
 # firehose: Developer Guide, "Understand tag basics". glue: Developer Guide, "AWS tags in AWS Glue".
 # cloudwatch: API Reference, PutMetricAlarm.
 # dynamodb: Developer Guide, "Tagging resources in DynamoDB".
-# athena: User Guide, "Tag-based IAM access control policies". logs: API Reference, CreateLogGroup. states: Developer Guide, "Tagging".
+# athena: User Guide, "Tag-based IAM access control policies". logs: API Reference, CreateLogGroup.
+# states: Developer Guide, "Tagging".
 TAGGING = {
     "sagemaker": "sagemaker:AddTags",
     "kinesis": "kinesis:AddTagsToStream",
@@ -25,9 +27,15 @@ TAGGING = {
     "stepfunctions": "states:TagResource",
     "dynamodb": "dynamodb:TagResource",
 }
-_ADDS_TAGS = ("AddTags", "AddTagsToStream", "TagResource", "TagDeliveryStream")  # tags are all that they do
+_ADDS_TAGS = (
+    "AddTags",
+    "AddTagsToStream",
+    "TagResource",
+    "TagDeliveryStream",
+)  # tags are all that they do
 
-# Athena asks Glue with its caller's rights: User Guide, "Configure access to databases and tables in the AWS Glue Data Catalog".
+# Athena asks Glue with its caller's rights: User Guide, "Configure access to databases and tables
+# in the AWS Glue Data Catalog".
 # operation of Athena -> of Glue, on the same database and table
 ATHENA_TO_GLUE = {
     "GetTableMetadata": "GetTable",
@@ -35,17 +43,25 @@ ATHENA_TO_GLUE = {
     "GetDatabase": "GetDatabase",
     "ListDatabases": "GetDatabases",
 }
-# What Athena does where the stack makes one call: operation of Glue -> further actions, on the same path.
+# What Athena does where the stack makes one call: operation of Glue -> further actions, on the same
+# path.
 ATHENAS_GLUE = {
     "GetTable": ("glue:GetDatabase", "glue:GetPartitions"),
     "GetPartitions": ("glue:GetPartition", "glue:BatchGetPartition"),
 }
-# On the bucket and the folder of the results: AWS managed policy AmazonAthenaFullAccess, BaseQueryResultsPermissions.
+# On the bucket and the folder of the results: AWS managed policy AmazonAthenaFullAccess,
+# BaseQueryResultsPermissions.
 _RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
-_RESULTS_FOLDER = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+_RESULTS_FOLDER = (
+    "s3:AbortMultipartUpload",
+    "s3:GetObject",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+)
 
 
-# Application Auto Scaling looks at the endpoint, changes it and keeps its alarms with its caller's rights: SageMaker Developer Guide,
+# Application Auto Scaling looks at the endpoint, changes it and keeps its alarms with its caller's
+# rights: SageMaker Developer Guide,
 # "Automatically scale models", prerequisites. operation -> actions on everything
 SCALING = {
     "RegisterScalableTarget": (
@@ -74,4 +90,7 @@ def results(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return  # the workgroup's place: what Athena does there is seen when it does it
     arn = f"arn:aws:s3:::{bucket}"
     yield from ((action, arn) for action in _RESULTS_BUCKET)
-    yield from ((action, f"{arn}/{folder.rstrip('/')}/*" if folder.strip("/") else f"{arn}/*") for action in _RESULTS_FOLDER)
+    yield from (
+        (action, f"{arn}/{folder.rstrip('/')}/*" if folder.strip("/") else f"{arn}/*")
+        for action in _RESULTS_FOLDER
+    )

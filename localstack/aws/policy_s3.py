@@ -1,4 +1,6 @@
-"""S3's actions are not its operations: data of policy.py (Service Authorization Reference, Amazon S3)."""
+"""S3's actions are not its operations: data of policy.py (Service Authorization Reference, Amazon
+S3).
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,13 @@ _ACTIONS = {
 }
 
 
-def grants(operation: str, params: Mapping[str, Any], *, folders: bool = False) -> Iterator[tuple[str, str]]:
-    """Action and resource of every right that a call needs. `folders`: objects whose names nobody knows beforehand, so their folder's."""
+def grants(
+    operation: str, params: Mapping[str, Any], *, folders: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Action and resource of every right that a call needs.
+
+    `folders`: objects whose names nobody knows beforehand, so their folder's.
+    """
     bucket, key = params.get("Bucket"), params.get("Key")
     if folders and key is not None:
         key = f"{key.rpartition('/')[0]}/*".lstrip("/")
@@ -51,11 +58,17 @@ def grants(operation: str, params: Mapping[str, Any], *, folders: bool = False) 
         return
     arn = f"arn:aws:s3:::{bucket}"
     if operation == "DeleteObjects":
-        yield from ((action, f"{arn}/{item['Key']}") for item in params.get("Delete", {}).get("Objects", []))
+        yield from (
+            (action, f"{arn}/{item['Key']}") for item in params.get("Delete", {}).get("Objects", [])
+        )
     else:
         yield action, f"{arn}/{key}" if key is not None else arn
     if operation in ("CopyObject", "UploadPartCopy") and (source := params.get("CopySource")):
-        path = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else unquote(str(source)).lstrip("/").split("?")[0]
+        path = (
+            f"{source['Bucket']}/{source['Key']}"
+            if isinstance(source, Mapping)
+            else unquote(str(source)).lstrip("/").split("?")[0]
+        )
         yield "s3:GetObject", f"arn:aws:s3:::{path}"
     if operation in ("PutObject", "CreateMultipartUpload", "CopyObject") and params.get("Tagging"):
         yield "s3:PutObjectTagging", f"{arn}/{key}"

@@ -1,6 +1,8 @@
-"""CONNECT to a host of AWS's ends here, for clients whose addresses are fixed: the sagemaker SDK asks STS at its regional one.
+"""CONNECT to a host of AWS's ends here, for clients whose addresses are fixed: the sagemaker SDK
+asks STS at its regional one.
 
-Other hosts are reached as without it: most of what a command does by HTTPS has nothing to do with AWS.
+Other hosts are reached as without it: most of what a command does by HTTPS has nothing to do with
+AWS.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Proxy:
         self._close: Callable[[], object] = lambda: None
 
     def variables(self) -> dict[str, str]:
-        """What leads a process's HTTPS through it, and lets the AWS SDKs trust what they find there."""
+        """What leads a process's HTTPS through it, and lets the AWS SDKs trust what they find
+        there.
+        """
         with self._lock:
             if self._variables is None:
                 self._variables = self._begin()
@@ -56,7 +60,12 @@ class Proxy:
         server = asyncio.run_coroutine_threadsafe(serving, loop).result()
         self._close = lambda: loop.call_soon_threadsafe(_stop, loop, server)
         url = f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
-        return {DOOR: url, "HTTPS_PROXY": url, "https_proxy": url, "AWS_CA_BUNDLE": str(authority.bundle)}
+        return {
+            DOOR: url,
+            "HTTPS_PROXY": url,
+            "https_proxy": url,
+            "AWS_CA_BUNDLE": str(authority.bundle),
+        }
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -82,7 +91,9 @@ class _Connect(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._late = self._loop.call_later(HEAD_WITHIN, transport.close)
-        if is_other_user(transport.get_extra_info("peername"), transport.get_extra_info("sockname")[1]):
+        if is_other_user(
+            transport.get_extra_info("peername"), transport.get_extra_info("sockname")[1]
+        ):
             self._refuse("403 Forbidden", "this stack belongs to another user of this machine")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
@@ -100,7 +111,10 @@ class _Connect(asyncio.Protocol):
 
     def _lead(self, words: list[str]) -> None:
         if len(words) != 3 or words[0] != "CONNECT":
-            self._refuse("405 Method Not Allowed", f"only CONNECT is answered here; the stack is {self._stack.url}")
+            self._refuse(
+                "405 Method Not Allowed",
+                f"only CONNECT is answered here; the stack is {self._stack.url}",
+            )
             return
         host, _, port = words[1].lower().rpartition(":")
         if not leads_here(host) or host in self._stack.allow_hosts:
@@ -116,7 +130,10 @@ class _Connect(asyncio.Protocol):
 
     def _refuse(self, status: str, words: str) -> None:
         body = f"{words}\n".encode()
-        self._transport.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        self._transport.write(
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            + body
+        )
         self._transport.close()
 
 

@@ -1,6 +1,8 @@
-"""Search over what the stack itself keeps, and over moto's experiments, trials and components; the rest is moto's.
+"""Search over what the stack itself keeps, and over moto's experiments, trials and components; the
+rest is moto's.
 
-Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With --moto-answers such a call has the
+Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With
+--moto-answers such a call has the
 order of creation, as moto's.
 """
 
@@ -49,26 +51,45 @@ def _executions(ctx: Context) -> Iterable[dict[str, Any]]:
 
 
 def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
-    return [describe_feature_group(ctx, {"FeatureGroupName": name}) or {} for name in list(ctx.store(Groups).by_name)]
+    return [
+        describe_feature_group(ctx, {"FeatureGroupName": name}) or {}
+        for name in list(ctx.store(Groups).by_name)
+    ]
 
 
 def _features(ctx: Context) -> Iterable[dict[str, Any]]:
     for group in list(ctx.store(Groups).by_name.values()):
         for name in list(group.features):
-            yield describe_feature_metadata(ctx, {"FeatureGroupName": group.name, "FeatureName": name}) or {}
+            yield (
+                describe_feature_metadata(
+                    ctx, {"FeatureGroupName": group.name, "FeatureName": name}
+                )
+                or {}
+            )
 
 
 def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
-    return [describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {} for name in list(ctx.store(Registry).groups)]
+    return [
+        describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {}
+        for name in list(ctx.store(Registry).groups)
+    ]
 
 
-_FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {  # Resource -> its ARN's member, what there is
-    "TrainingJob": ("TrainingJobArn", lambda ctx: [training_job(job) for job in list(ctx.store(Jobs).training.values())]),
+_FOUND: dict[
+    str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]
+] = {  # Resource -> its ARN's member, what there is
+    "TrainingJob": (
+        "TrainingJobArn",
+        lambda ctx: [training_job(job) for job in list(ctx.store(Jobs).training.values())],
+    ),
     "HyperParameterTuningJob": (
         "HyperParameterTuningJobArn",
         lambda ctx: [tuning_job(ctx, job) for job in list(ctx.store(Jobs).tuning.values())],
     ),
-    "Endpoint": ("EndpointArn", lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())]),
+    "Endpoint": (
+        "EndpointArn",
+        lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())],
+    ),
     "FeatureGroup": ("FeatureGroupArn", _groups),
     "FeatureMetadata": ("FeatureGroupArn", _features),
     "ModelPackage": ("ModelPackageArn", lambda ctx: list(ctx.store(Registry).packages.values())),
@@ -77,13 +98,22 @@ _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {
     "PipelineExecution": ("PipelineExecutionArn", _executions),
     "Experiment": ("ExperimentArn", lambda ctx: experiments.descriptions(ctx, "Experiment")),
     "ExperimentTrial": ("TrialArn", lambda ctx: experiments.descriptions(ctx, "Trial")),
-    "ExperimentTrialComponent": ("TrialComponentArn", lambda ctx: experiments.descriptions(ctx, "TrialComponent")),
+    "ExperimentTrialComponent": (
+        "TrialComponentArn",
+        lambda ctx: experiments.descriptions(ctx, "TrialComponent"),
+    ),
 }
 # a name's first part that is no member of the resource -> its values by the rest of the name
 _OWN: dict[str, Callable[[dict[str, Any], str], list[Any]]] = {
     "Tags": lambda row, key: [tag["Value"] for tag in row["Tags"] if tag["Key"] == key],
-    "Parents": lambda row, key: [parent[key] for parent in row.get("Parents") or () if key in parent],
-    "Metrics": lambda row, key: [metric["Value"] for metric in row.get("FinalMetricDataList") or () if metric["MetricName"] == key],
+    "Parents": lambda row, key: [
+        parent[key] for parent in row.get("Parents") or () if key in parent
+    ],
+    "Metrics": lambda row, key: [
+        metric["Value"]
+        for metric in row.get("FinalMetricDataList") or ()
+        if metric["MetricName"] == key
+    ],
 }
 
 
@@ -101,7 +131,10 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if params.get("SortBy") or not ctx.moto_answers:
         by = params.get("SortBy") or "LastModifiedTime"
         known = [row for row in rows if _value(row, by) is not _MISSING]
-        known.sort(key=lambda row: _value(row, by), reverse=params.get("SortOrder", "Descending") == "Descending")
+        known.sort(
+            key=lambda row: _value(row, by),
+            reverse=params.get("SortOrder", "Descending") == "Descending",
+        )
         rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
     shown, token = page_of(rows, params)
     return {"Results": [{shown_as: row} for row in shown], **token}
@@ -124,7 +157,10 @@ def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
     if expression.get("NestedFilters"):
-        raise AwsError("ValidationException", "The local stack's Search has no NestedFilters: use Filters and SubExpressions.")
+        raise AwsError(
+            "ValidationException",
+            "The local stack's Search has no NestedFilters: use Filters and SubExpressions.",
+        )
     holds = [_passes(row, one) for one in expression.get("Filters") or ()]
     holds += [_holds(row, one) for one in expression.get("SubExpressions") or ()]
     return any(holds) if expression.get("Operator") == "Or" else all(holds)
@@ -147,7 +183,10 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
         return there and str(value) in [part.strip() for part in wanted.split(",")]
     if operator in _ORDERED:
         return there and _compare(value, wanted, _ORDERED[operator])
-    raise AwsError("ValidationException", f"The operator {operator} of the filter on {condition['Name']} is not known.")
+    raise AwsError(
+        "ValidationException",
+        f"The operator {operator} of the filter on {condition['Name']} is not known.",
+    )
 
 
 def _compare(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
@@ -160,12 +199,17 @@ def _compare(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bo
         if isinstance(value, int | float):
             return compare(float(value), float(wanted))
     except ValueError as error:
-        raise AwsError("ValidationException", f"'{wanted}' cannot be compared with '{value}'.") from error
+        raise AwsError(
+            "ValidationException", f"'{wanted}' cannot be compared with '{value}'."
+        ) from error
     return compare(str(value), wanted)
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
-    """The member that a dotted name leads to. `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's."""
+    """The member that a dotted name leads to.
+
+    `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's.
+    """
     kind, _, rest = name.partition(".")
     if kind in _OWN and rest:
         return next(iter(_OWN[kind](row, rest)), _MISSING)
@@ -174,7 +218,14 @@ def _value(row: dict[str, Any], name: str) -> Any:
     for number, part in enumerate(parts):
         if isinstance(value, list):  # of a Key and a Value each; a key may have dots
             key = ".".join(parts[number:])
-            return next((item["Value"] for item in value if isinstance(item, dict) and item.get("Key") == key), _MISSING)
+            return next(
+                (
+                    item["Value"]
+                    for item in value
+                    if isinstance(item, dict) and item.get("Key") == key
+                ),
+                _MISSING,
+            )
         if not isinstance(value, dict) or part not in value:
             return _MISSING
         value = value[part]

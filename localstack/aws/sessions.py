@@ -1,4 +1,6 @@
-"""Session keys that the stack issues itself: to the jobs and model servers that it starts, and to who has a key already."""
+"""Session keys that the stack issues itself: to the jobs and model servers that it starts, and to
+who has a key already.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,14 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
-    def issue(self, account: str, *, owner: Caller | None = None, role: str = "", seconds: int | None = None) -> Session:
+    def issue(
+        self,
+        account: str,
+        *,
+        owner: Caller | None = None,
+        role: str = "",
+        seconds: int | None = None,
+    ) -> Session:
         until = datetime.now(UTC) + timedelta(seconds=seconds) if seconds is not None else None
         session = Session(
             key=fresh("ASIA"),

@@ -1,6 +1,7 @@
 """AWS Signature Version 4 read from a request and checked, and S3's older signed URLs.
 
-Source: IAM User Guide, "Create a signed AWS API request"; S3 API Reference, "Authenticating Requests (AWS Signature Version 4)" and
+Source: IAM User Guide, "Create a signed AWS API request"; S3 API Reference, "Authenticating
+Requests (AWS Signature Version 4)" and
 "Signing and authenticating REST requests (AWS signature version 2)".
 """
 
@@ -26,7 +27,11 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _DATE = "%Y%m%dT%H%M%SZ"
-_BOUND = {"HTTP_X_AMZ_CONTENT_SHA256", "HTTP_X_AMZ_DATE", "HTTP_X_AMZ_SECURITY_TOKEN"}  # in what is signed, listed or not
+_BOUND = {
+    "HTTP_X_AMZ_CONTENT_SHA256",
+    "HTTP_X_AMZ_DATE",
+    "HTTP_X_AMZ_SECURITY_TOKEN",
+}  # in what is signed, listed or not
 
 
 class Malformed(ValueError):
@@ -66,14 +71,21 @@ def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
         return _of_query(query)
     if {"AWSAccessKeyId", "Signature", "Expires"} <= query.keys() and query["Expires"].isdecimal():
         token = query.get("x-amz-security-token", "")
-        return OldUrl(key=query["AWSAccessKeyId"], token=token, signature=query["Signature"], expires=int(query["Expires"]))
+        return OldUrl(
+            key=query["AWSAccessKeyId"],
+            token=token,
+            signature=query["Signature"],
+            expires=int(query["Expires"]),
+        )
     return None
 
 
 def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
     """Whether who sent the request knows the secret key, and signed this very request."""
     if isinstance(signed, OldUrl):
-        return hmac.compare_digest(_old(signed, environ, secret).encode(), signed.signature.encode(errors="replace"))
+        return hmac.compare_digest(
+            _old(signed, environ, secret).encode(), signed.signature.encode(errors="replace")
+        )
     payload = _payload(signed, environ)
     if payload is None:
         return False
@@ -85,17 +97,23 @@ def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) ->
             sha256(_canonical(signed, environ, payload)).hexdigest(),
         )
     )
-    wanted = hmac.new(_signing_key(secret, signed.date, signed.region, signed.service), text.encode(), sha256).hexdigest()
+    wanted = hmac.new(
+        _signing_key(secret, signed.date, signed.region, signed.service), text.encode(), sha256
+    ).hexdigest()
     return hmac.compare_digest(wanted, signed.signature)
 
 
 def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]:
-    """The headers with which who has another's signed URL of S3 would make another request of it: a copy, an ACL."""
+    """The headers with which who has another's signed URL of S3 would make another request of it: a
+    copy, an ACL.
+    """
     if signed.service != "s3":
         return []
     names = {f"HTTP_{name.upper().replace('-', '_')}" for name in signed.headers} | _BOUND
     return sorted(
-        name.removeprefix("HTTP_").replace("_", "-").lower() for name in environ if name.startswith("HTTP_X_AMZ_") and name not in names
+        name.removeprefix("HTTP_").replace("_", "-").lower()
+        for name in environ
+        if name.startswith("HTTP_X_AMZ_") and name not in names
     )
 
 
@@ -103,16 +121,25 @@ def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
     algorithm, _, rest = header.strip().partition(" ")
     if algorithm != ALGORITHM:
         raise Malformed(f"Unsupported AWS 'algorithm': '{algorithm}'. Please use {ALGORITHM}.")
-    parts = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in rest.split(","))}
+    parts = {
+        name.strip(): value.strip()
+        for name, _, value in (part.partition("=") for part in rest.split(","))
+    }
     missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
     date = environ.get("HTTP_X_AMZ_DATE") or _basic(environ.get("HTTP_DATE", ""))
     words = [f"Authorization header requires '{name}' parameter." for name in missing]
     if not date:
-        words.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+        words.append(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
+        )
     if words:
         raise Malformed(" ".join(words))
     return _signature(
-        parts["Credential"], parts["SignedHeaders"], parts["Signature"], date, token=environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or ""
+        parts["Credential"],
+        parts["SignedHeaders"],
+        parts["Signature"],
+        date,
+        token=environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or "",
     )
 
 
@@ -127,26 +154,50 @@ def _basic(date: str) -> str:
 def _of_query(query: Mapping[str, str]) -> Signature:
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         raise Malformed(f"X-Amz-Algorithm only supports '{ALGORITHM}'.")
-    wanted = ("X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires")
+    wanted = (
+        "X-Amz-Credential",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+    )
     if missing := [name for name in wanted if not query.get(name)]:
-        raise Malformed(f"AWS query-string parameters must include {', '.join(wanted)}: there is no {', '.join(missing)}.")
+        raise Malformed(
+            f"AWS query-string parameters must include {', '.join(wanted)}: there is no "
+            f"{', '.join(missing)}."
+        )
     expires = query["X-Amz-Expires"]
     if not (expires.isdecimal() and int(expires) <= 7 * 86400):
         raise Malformed("X-Amz-Expires must be a number of seconds, 604800 at most.")
     scope, headers, signature, date, _ = (query[name] for name in wanted)
-    return _signature(scope, headers, signature, date, token=query.get("X-Amz-Security-Token", ""), expires=int(expires))
+    return _signature(
+        scope,
+        headers,
+        signature,
+        date,
+        token=query.get("X-Amz-Security-Token", ""),
+        expires=int(expires),
+    )
 
 
-def _signature(scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None) -> Signature:
+def _signature(
+    scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
+) -> Signature:
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
-        raise Malformed("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
+        raise Malformed(
+            "Credential must have at least 5 slash-delimited elements, e.g. "
+            "keyid/date/region/service/term."
+        )
     try:
         at = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
     except ValueError:
         raise Malformed(f"Date must be in ISO-8601 'basic format'. Got '{date}'.") from None
     if words[-4] != date[:8]:
-        raise Malformed(f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{words[-4]}'.")
+        raise Malformed(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "
+            f"from HTTP: '{words[-4]}'."
+        )
     names = tuple(headers.lower().split(";"))
     if "host" not in names:
         raise Malformed("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
@@ -170,9 +221,20 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
     if query:
         pairs = sorted(_pair(pair) for pair in query.split("&") if pair)
         query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
-    headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in signed.headers)
-    lines = (environ["REQUEST_METHOD"], path or "/", query, headers, ";".join(signed.headers), payload)
-    return "\n".join(lines).encode("latin-1", "replace")  # as the server read them: what came is hashed, byte by byte
+    headers = "".join(
+        f"{name}:{' '.join(_header(environ, name).split())}\n" for name in signed.headers
+    )
+    lines = (
+        environ["REQUEST_METHOD"],
+        path or "/",
+        query,
+        headers,
+        ";".join(signed.headers),
+        payload,
+    )
+    return "\n".join(lines).encode(
+        "latin-1", "replace"
+    )  # as the server read them: what came is hashed, byte by byte
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -194,7 +256,9 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
 
 
 def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
-    """What stands for the body in the signed text; None where the body is another than the request says."""
+    """What stands for the body in the signed text; None where the body is another than the request
+    says.
+    """
     declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256") or "")
     if not declared and signed.expires is not None and signed.service == "s3":
         return _UNSIGNED
@@ -230,16 +294,27 @@ class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no type
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
     path, query = split(environ)
-    if path.count("/") == 1 and path != "/":  # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+    if (
+        path.count("/") == 1 and path != "/"
+    ):  # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
         path += "/"
     sent = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
         for name, value in environ.items()
-        if value and (name.startswith("HTTP_X_AMZ_") or name in ("CONTENT_TYPE", "HTTP_CONTENT_MD5"))
+        if value
+        and (name.startswith("HTTP_X_AMZ_") or name in ("CONTENT_TYPE", "HTTP_CONTENT_MD5"))
     }
-    named = {name.lower(): value for name, value in parse_qsl(query) if name.lower().startswith(("x-amz-", "content-"))}
+    named = {
+        name.lower(): value
+        for name, value in parse_qsl(query)
+        if name.lower().startswith(("x-amz-", "content-"))
+    }
     headers = HTTPHeaders()
     for name, value in (sent | named).items():
         headers[name] = value
     signer = _OldSigner(Credentials(signed.key, secret), expires=signed.expires)
-    return str(signer.get_signature(environ["REQUEST_METHOD"], urlsplit(f"http://s3{path}?{query}"), headers))
+    return str(
+        signer.get_signature(
+            environ["REQUEST_METHOD"], urlsplit(f"http://s3{path}?{query}"), headers
+        )
+    )

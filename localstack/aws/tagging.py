@@ -1,4 +1,6 @@
-"""The tagging API over moto's services and over SageMaker's, whose tags tags.py keeps; tags of creating calls that moto drops."""
+"""The tagging API over moto's services and over SageMaker's, whose tags tags.py keeps; tags of
+creating calls that moto drops.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 
 @handles(_SERVICE, "GetResources")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """In moto's order, then ours in that of their creation. What tags.py knows of a resource is right: moto's answer for it may be older.
+    """In moto's order, then ours in that of their creation.
+
+    What tags.py knows of a resource is right: moto's answer for it may be older.
     Kinesis is not in moto's.
     """
     _check(params)
@@ -26,16 +30,31 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     ours = ctx.store(tags.Tags)
     with ours.lock:
         known = {arn: dict(pairs) for arn, pairs in ours.of.items()}
-    known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
-    tags_by_arn = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
+    known |= {
+        stream.arn: dict(stream.tags)
+        for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())
+    }
+    tags_by_arn = {
+        item["ResourceARN"]: item["Tags"]
+        for item in _of_moto(ctx, params)
+        if item["ResourceARN"] not in known
+    }
     tags_by_arn |= {
         arn: tags.as_list(resource_tags)
         for arn, resource_tags in known.items()
-        if resource_tags and _is_of_kind(arn, kinds, params.get("ResourceARNList")) and _carries(resource_tags, filters)
+        if resource_tags
+        and _is_of_kind(arn, kinds, params.get("ResourceARNList"))
+        and _carries(resource_tags, filters)
     }
-    page = _fitting(list(tags_by_arn.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
+    page = _fitting(
+        list(tags_by_arn.items())[start:],
+        params.get("ResourcesPerPage", 50),
+        params.get("TagsPerPage"),
+    )
     return {
-        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": resource_tags} for arn, resource_tags in page],
+        "ResourceTagMappingList": [
+            {"ResourceARN": arn, "Tags": resource_tags} for arn, resource_tags in page
+        ],
         "PaginationToken": str(start + len(page)) if start + len(page) < len(tags_by_arn) else "",
     }
 
@@ -44,19 +63,31 @@ def _check(params: dict[str, Any]) -> None:
     """What the API reference of GetResources forbids."""
     arns = params.get("ResourceARNList")
     if arns and params.get("ResourceTypeFilters"):
-        raise AwsError("InvalidParameterException", "ResourceARNList and ResourceTypeFilters cannot be specified in the same request.")
+        raise AwsError(
+            "InvalidParameterException",
+            "ResourceARNList and ResourceTypeFilters cannot be specified in the same request.",
+        )
     if arns and any(params.get(key) for key in _PAGING):
-        raise AwsError("InvalidParameterException", f"ResourceARNList cannot be specified with {', '.join(_PAGING)}.")
+        raise AwsError(
+            "InvalidParameterException",
+            f"ResourceARNList cannot be specified with {', '.join(_PAGING)}.",
+        )
     for key, low, high in (("TagsPerPage", 100, 500), ("ResourcesPerPage", 1, 100)):
         if key in params and not low <= params[key] <= high:
             raise AwsError("InvalidParameterException", f"{key} must be between {low} and {high}")
 
 
 def _start(params: dict[str, Any]) -> int:
-    return paging.start(params, AwsError("PaginationTokenExpiredException", "Token does not exist"), "PaginationToken")
+    return paging.start(
+        params,
+        AwsError("PaginationTokenExpiredException", "Token does not exist"),
+        "PaginationToken",
+    )
 
 
-def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> list[tuple[str, Any]]:
+def _fitting(
+    items: list[tuple[str, Any]], most: int, most_tags: int | None
+) -> list[tuple[str, Any]]:
     """The first resources, so many that they and their tags are within the page; one at least."""
     total = 0
     for index, (_, resource_tags) in enumerate(items[:most]):
@@ -73,7 +104,9 @@ def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
     token = ""
     with SERIAL:
         while True:
-            page = ctx.moto(_SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})})
+            page = ctx.moto(
+                _SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})}
+            )
             mappings += page.get("ResourceTagMappingList", [])
             token = page.get("PaginationToken") or ""
             if not token:
@@ -83,11 +116,17 @@ def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
-    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
+    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (
+        not arns or arn in arns
+    )
 
 
 def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
-    return all(f["Key"] in resource_tags and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"]) for f in filters)
+    return all(
+        f["Key"] in resource_tags
+        and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"])
+        for f in filters
+    )
 
 
 def _is_ours(arn: str) -> bool:
@@ -115,7 +154,11 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
-    return ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others}) if others else {"FailedResourcesMap": {}}
+    return (
+        ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
+        if others
+        else {"FailedResourcesMap": {}}
+    )
 
 
 @handles(_SERVICE, "GetTagKeys")
@@ -126,7 +169,9 @@ def get_tag_keys(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "GetTagValues")
 def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    every = {tag["Value"] for item in _every(ctx) for tag in item["Tags"] if tag["Key"] == params["Key"]}
+    every = {
+        tag["Value"] for item in _every(ctx) for tag in item["Tags"] if tag["Key"] == params["Key"]
+    }
     return _page("TagValues", sorted(every), params)
 
 
@@ -152,5 +197,9 @@ def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Moto forgets the tags of the creating call."""
     answer = ctx.forward()
     if params.get("Tags"):
-        ctx.moto("kinesis", "AddTagsToStream", {"StreamName": params["StreamName"], "Tags": params["Tags"]})
+        ctx.moto(
+            "kinesis",
+            "AddTagsToStream",
+            {"StreamName": params["StreamName"], "Tags": params["Tags"]},
+        )
     return answer

@@ -1,6 +1,7 @@
 """Tags of SageMaker's resources, one table for all kinds; tagging.py reads it beside moto's.
 
-moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker. Whoever creates a resource calls
+moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker.
+Whoever creates a resource calls
 `put(ctx, arn, params.get("Tags"))`, whoever deletes one `drop(ctx, arn)`.
 """
 
@@ -29,7 +30,10 @@ def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
     with store.lock:
         merged = {**store.of.get(arn, {}), **{tag["Key"]: tag["Value"] for tag in tags or ()}}
         if len(merged) > _MOST and not ctx.moto_answers:
-            raise AwsError("ResourceLimitExceeded", f"The account-level service limit 'Tags per resource' is {_MOST}.")
+            raise AwsError(
+                "ResourceLimitExceeded",
+                f"The account-level service limit 'Tags per resource' is {_MOST}.",
+            )
         store.of[arn] = merged
         store.gone.discard(arn)
 
@@ -62,7 +66,9 @@ def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     every = as_list(of(ctx, params["ResourceArn"]))
-    page, more = paging.page(every, params, _MOST, AwsError("ValidationException", "Invalid pagination token."))
+    page, more = paging.page(
+        every, params, _MOST, AwsError("ValidationException", "Invalid pagination token.")
+    )
     return {"Tags": page, **more}
 
 

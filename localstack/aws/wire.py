@@ -1,6 +1,8 @@
-"""HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an error is written.
+"""HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an
+error is written.
 
-Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private to moto: the version is pinned, and
+Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private
+to moto: the version is pinned, and
 tests/test_front.py watches what is used of them.
 """
 
@@ -64,7 +66,13 @@ def understand(environ: dict[str, Any]) -> Incoming:
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     service = _service(signed, environ.get("PATH_INFO", ""), target)
-    incoming = Incoming(environ=environ, account=account, region=region, caller=Caller(access_key, _token(environ)), service=service)
+    incoming = Incoming(
+        environ=environ,
+        account=account,
+        region=region,
+        caller=Caller(access_key, _token(environ)),
+        service=service,
+    )
     environ.setdefault("RAW_URI", environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/"))
     if account != ACCOUNT:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
@@ -81,7 +89,11 @@ def understand(environ: dict[str, Any]) -> Incoming:
             router = router._get_router("rest-json")  # noqa: SLF001
         model, incoming.url_params = router.match(request)
         incoming.model, incoming.operation = model, str(model.name)
-    except (NotFound, NotImplementedError, DataNotFoundError):  # no such operation, protocol or service
+    except (
+        NotFound,
+        NotImplementedError,
+        DataNotFoundError,
+    ):  # no such operation, protocol or service
         incoming.operation = target or f"{request.method} {request.path}"
     return incoming
 
@@ -108,14 +120,20 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             params: dict[str, Any] = parser.parse(wanted) or {}
             incoming.params = params
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
+            raise AwsError(
+                "SerializationException", f"the request cannot be read: {error}", 400
+            ) from error
         except RequestParserError as error:
-            raise AwsError(BAD_XML, f"The XML you provided was not well-formed: {error}", 400) from error
+            raise AwsError(
+                BAD_XML, f"The XML you provided was not well-formed: {error}", 400
+            ) from error
     return incoming.params
 
 
 def _check_json(incoming: Incoming, body: bytes) -> None:
-    """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser takes it for an empty one."""
+    """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser
+    takes it for an empty one.
+    """
     shape: Any = incoming.model.input_shape if incoming.model is not None else None
     payload = shape.members.get(shape.serialization.get("payload")) if shape is not None else None
     if payload is not None and payload.type_name != "structure":
@@ -128,7 +146,9 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
 
 
 def malformed_error(incoming: Incoming) -> AwsError | None:
-    """What is wrong with a request by botocore's model: it does not parse, lacks what is required, has other types. None: nothing is."""
+    """What is wrong with a request by botocore's model: it does not parse, lacks what is required,
+    has other types. None: nothing is.
+    """
     try:
         params = parameters(incoming)
     except AwsError as error:
@@ -137,7 +157,11 @@ def malformed_error(incoming: Incoming) -> AwsError | None:
     report = ParamValidator().validate(params, shape) if shape is not None else None
     if report is None or not report.has_errors():
         return None
-    return AwsError("InvalidRequest" if incoming.service == "s3" else "ValidationException", report.generate_report(), 400)
+    return AwsError(
+        "InvalidRequest" if incoming.service == "s3" else "ValidationException",
+        report.generate_report(),
+        400,
+    )
 
 
 def of_json(incoming: Incoming) -> bool:
@@ -146,7 +170,9 @@ def of_json(incoming: Incoming) -> bool:
 
 
 def check_body(incoming: Incoming) -> None:
-    """AwsError for a body that is not the JSON or XML that it has to be: moto would fail over it, or take it for an empty one."""
+    """AwsError for a body that is not the JSON or XML that it has to be: moto would fail over it,
+    or take it for an empty one.
+    """
     try:
         parameters(incoming)
     except AwsError as error:
@@ -157,13 +183,17 @@ def check_body(incoming: Incoming) -> None:
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
     """The answer to what is not even understood, in the shape that its kind of request has."""
     service = _service(credential(environ)[2], "", "")
-    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service)
+    incoming = Incoming(
+        environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
+    )
     return _plain_refusal(incoming, error)
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    blob = invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
+    blob = (
+        invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
+    )
     return _serialized(incoming, result or {}) if blob is None else Answer(200, *blob)
 
 
@@ -174,7 +204,9 @@ def refusal(incoming: Incoming, error: AwsError) -> Answer:
     shaped = _Shaped(error.message)
     shaped.__dict__.update(error.fields, code=error.code, message=error.message)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # codes such as ThrottlingException are in no model, and are right
+        warnings.simplefilter(
+            "ignore"
+        )  # codes such as ThrottlingException are in no model, and are right
         written = _serialized(incoming, shaped)
     return Answer(error.status or written.status, written.headers, written.body, error.code)
 
@@ -187,7 +219,11 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
     protocol = _protocol(incoming)
-    plain = json_wire.answer(incoming.service, protocol, incoming.model, result) if protocol in json_wire.PROTOCOLS else None
+    plain = (
+        json_wire.answer(incoming.service, protocol, incoming.model, result)
+        if protocol in json_wire.PROTOCOLS
+        else None
+    )
     if plain is not None:
         return plain
     serializer = get_serializer_class(incoming.service, protocol)(operation_model=incoming.model)
@@ -199,11 +235,22 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
 
 def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
     status = error.status or 400
-    if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith("sagemaker"):
-        body = json.dumps({"__type": error.code, "Message": error.message, "message": error.message})
-        return Answer(status, (("Content-Type", "application/json"), ("X-Amzn-Errortype", error.code)), body.encode(), error.code)
+    if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith(
+        "sagemaker"
+    ):
+        body = json.dumps(
+            {"__type": error.code, "Message": error.message, "message": error.message}
+        )
+        return Answer(
+            status,
+            (("Content-Type", "application/json"), ("X-Amzn-Errortype", error.code)),
+            body.encode(),
+            error.code,
+        )
     text = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
-    if incoming.service not in ("s3", "") or "x-www-form-urlencoded" in incoming.environ.get("CONTENT_TYPE", ""):
+    if incoming.service not in ("s3", "") or "x-www-form-urlencoded" in incoming.environ.get(
+        "CONTENT_TYPE", ""
+    ):
         text = f"<ErrorResponse>{text}</ErrorResponse>"
     return Answer(status, (("Content-Type", "text/xml"),), text.encode(), error.code)
 
@@ -223,7 +270,9 @@ def _aware(value: Any) -> datetime:
 
 
 def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is empty when nothing is signed."""
+    """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is
+    empty when nothing is signed.
+    """
     scope = ""
     header, query = environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
     if "Credential=" in header:

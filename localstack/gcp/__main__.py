@@ -12,7 +12,9 @@ from .environment import PORT
 
 def main(arguments: list[str] | None = None) -> int:
     wanted = options("gcp", PORT, arguments)
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own pool keeps 30 MB of what it has freed
+    os.environ.setdefault(
+        "ARROW_DEFAULT_MEMORY_POOL", "system"
+    )  # Arrow's own pool keeps 30 MB of what it has freed
     from . import handler_modules, late_packages
     from .front import Front
     from .googlesql import compiled as googlesql
@@ -24,7 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     def listening() -> None:
         if not googlesql.available():
-            sys.stderr.write("the GCP stack does not check queries: GoogleSQL's analyzer is not installed (pip install zetasql==0.1.5)\n")
+            sys.stderr.write(
+                "the GCP stack does not check queries: GoogleSQL's analyzer is not installed "
+                "(pip install zetasql==0.1.5)\n"
+            )
             sys.stderr.flush()
         threading.Thread(target=warm, name="warm", daemon=True).start()
 

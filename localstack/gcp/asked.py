@@ -34,14 +34,20 @@ def handler_of(method: table.Method) -> Callable[..., Any]:
 
 def not_there(name: str) -> Callable[..., Any]:
     def refuse(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
-        raise GcpError("UNIMPLEMENTED", f"{name} is not supported by the offline GCP yet", reason="notImplemented")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            f"{name} is not supported by the offline GCP yet",
+            reason="notImplemented",
+        )
 
     return refuse
 
 
 def asked_of(method: table.Method, message: Any) -> Asked:
     operation, mutating = _operation(method.name)
-    return Asked(service=method.api.service, operation=operation, names=_names(message), mutating=mutating)
+    return Asked(
+        service=method.api.service, operation=operation, names=_names(message), mutating=mutating
+    )
 
 
 @functools.cache
@@ -52,18 +58,24 @@ def _operation(rpc: str) -> tuple[str, bool]:
 
 
 def _names(message: Any) -> tuple[str, ...]:
-    """The names and ids at the top of a request and of the resource in it, whole and by their last part."""
+    """The names and ids at the top of a request and of the resource in it, whole and by their last
+    part.
+    """
     names = []
     for field, below in _named_fields(message.DESCRIPTOR) if message is not None else ():
         value = getattr(message, field)
         if name := value.name if below else value:
             names.append(name)
-    return tuple(dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)]))
+    return tuple(
+        dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)])
+    )
 
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """The fields of a message that name something, in their order: texts, and (True) resources with a name."""
+    """The fields of a message that name something, in their order: texts, and (True) resources with
+    a name.
+    """
     fields = []
     for field in sorted(descriptor.fields, key=lambda field: field.number):
         if field.is_repeated:

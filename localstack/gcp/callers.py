@@ -1,7 +1,10 @@
-"""Who may ask a stack: whoever has a token of its account, and its user's own programs that send none.
+"""Who may ask a stack: whoever has a token of its account, and its user's own programs that send
+none.
 
-The emulator variables of Google's SDKs send nobody's credentials. Whose a loopback connection is, Linux says; where nobody says it, a
-token is needed. A token is what `/token` gave, or a JWT that the account's key has signed: the key is in a file for the stack's user.
+The emulator variables of Google's SDKs send nobody's credentials. Whose a loopback connection is,
+Linux says; where nobody says it, a
+token is needed. A token is what `/token` gave, or a JWT that the account's key has signed: the key
+is in a file for the stack's user.
 """
 
 from __future__ import annotations
@@ -29,8 +32,14 @@ _SKEW = 600.0  # between two clocks
 _MOST = 1000  # tokens, beyond which those whose time is over are forgotten
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
 _EXPECTED = "Expected OAuth 2 access token, login cookie or other valid authentication credential."
-_NOBODY = ("", "Bearer owner")  # the second is what Firestore's client sends to what its emulator's variable names
-_REMEDY = "This stack takes tokens of the account in GOOGLE_APPLICATION_CREDENTIALS that it prints, or, with --open, any."
+_NOBODY = (
+    "",
+    "Bearer owner",
+)  # the second is what Firestore's client sends to what its emulator's variable names
+_REMEDY = (
+    "This stack takes tokens of the account in GOOGLE_APPLICATION_CREDENTIALS that it prints, "
+    "or, with --open, any."
+)
 
 
 class _Claims(msgspec.Struct):
@@ -39,7 +48,9 @@ class _Claims(msgspec.Struct):
     exp: float
 
 
-_claims = msgspec.json.Decoder(_Claims)  # here: two threads that are the first to decode one kind end the process (msgspec 0.22)
+_claims = msgspec.json.Decoder(
+    _Claims
+)  # here: two threads that are the first to decode one kind end the process (msgspec 0.22)
 
 
 class Callers:
@@ -49,14 +60,23 @@ class Callers:
         self._stack = stack
         self._key = key.public_key()
         self._until: dict[str, float] = {}  # token -> seconds since 1970
-        self._led: set[tuple[str, int]] = set()  # the door's own connections to gRPC, for a client that nobody knows
+        self._led: set[tuple[str, int]] = (
+            set()
+        )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Why a request may not be answered; None for one that may. `is_own` is asked where it brings no token."""
+        """Why a request may not be answered; None for one that may.
+
+        `is_own` is asked where it brings no token.
+        """
         if self._stack.any_key:
             return None
         if authorization in _NOBODY:
-            return None if is_own() else _refusal("required", "Request is missing required authentication credential.")
+            return (
+                None
+                if is_own()
+                else _refusal("required", "Request is missing required authentication credential.")
+            )
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and self._until_of(token.strip()) > time.time():
             return None
@@ -67,21 +87,33 @@ class Callers:
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
     def way_to_grpc(self, own: bool) -> Callable[[Any], Pipe]:
-        """What hands the bytes of a client of the door on. The connection is our own process's, and must not pass for another's client."""
+        """What hands the bytes of a client of the door on.
+
+        The connection is our own process's, and must not pass for another's client.
+        """
         return Pipe if own else partial(_Led, self._led)
 
     def token(self, request: HttpRequest) -> HttpAnswer:
         """The answer of oauth2.googleapis.com/token to a service account."""
-        form = {name: values[-1] for name, values in parse_qs(request.body.decode("latin-1")).items()}
+        form = {
+            name: values[-1] for name, values in parse_qs(request.body.decode("latin-1")).items()
+        }
         if form.get("grant_type") != _GRANT:
-            return _oauth("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
+            return _oauth(
+                "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}"
+            )
         try:
             self._verify(form.get("assertion", ""))
         except ValueError as error:
             return _oauth("invalid_grant", str(error))
         token = secrets.token_urlsafe(32)
         self._note(token, time.time() + _LIFE)
-        return HttpAnswer(headers=_JSON, body=msgspec.json.encode({"access_token": token, "expires_in": 3599, "token_type": "Bearer"}))
+        return HttpAnswer(
+            headers=_JSON,
+            body=msgspec.json.encode(
+                {"access_token": token, "expires_in": 3599, "token_type": "Bearer"}
+            ),
+        )
 
     def _until_of(self, token: str) -> float:
         until = self._until.get(token)
@@ -100,7 +132,10 @@ class Callers:
         self._until[token] = until
 
     def _verify(self, jwt: str) -> float:
-        """When a JWT of the account's ends, in seconds since 1970. ValueError, in Google's words: it is none, or its time is over."""
+        """When a JWT of the account's ends, in seconds since 1970.
+
+        ValueError, in Google's words: it is none, or its time is over.
+        """
         signed, _, signature = jwt.rpartition(".")
         try:
             claims = _claims.decode(_decoded(signed.partition(".")[2]))
@@ -112,7 +147,8 @@ class Callers:
         now = time.time()
         if not (claims.iat - _SKEW <= now < claims.exp <= claims.iat + _LIFE):
             raise ValueError(
-                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
+                "reasonable timeframe. "
                 "Check your iat and exp values in the JWT claim."
             )
         return claims.exp
@@ -159,8 +195,18 @@ def _decoded(part: str) -> bytes:
 
 
 def _refusal(reason: str, words: str) -> GcpError:
-    return GcpError("UNAUTHENTICATED", f"{words} {_EXPECTED} {_REMEDY}", reason=reason, location="Authorization", locationType="header")
+    return GcpError(
+        "UNAUTHENTICATED",
+        f"{words} {_EXPECTED} {_REMEDY}",
+        reason=reason,
+        location="Authorization",
+        locationType="header",
+    )
 
 
 def _oauth(error: str, description: str) -> HttpAnswer:
-    return HttpAnswer(status=400, headers=_JSON, body=msgspec.json.encode({"error": error, "error_description": description}))
+    return HttpAnswer(
+        status=400,
+        headers=_JSON,
+        body=msgspec.json.encode({"error": error, "error_description": description}),
+    )

@@ -35,7 +35,10 @@ class Connections:
         loop.call_soon_threadsafe(self._sweep)
 
     def add(self, connection: Waiting) -> None:
-        """Take up a connection, in the place of one that waits where there is no other. Where all are at work it is closed."""
+        """Take up a connection, in the place of one that waits where there is no other.
+
+        Where all are at work it is closed.
+        """
         self._open.add(connection)
         if len(self._open) > self._most:
             waiting = [other for other in self._open if not other.busy]

@@ -13,10 +13,14 @@ PORT = 4600
 NEEDS = ("google.cloud.aiplatform_v1", "grpc", "uvloop")
 OPTIONS = frozenset({"any_key"})
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
-STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
+# ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that
+# it names
+STACK = "GCP_ENDPOINT_URL"
 ADDRESS = STACK
 PROJECT = "offline-project"
-ACCOUNT = f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
+ACCOUNT = (
+    f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
+)
 LOCATION = "us-central1"
 STRAY = (
     STACK,
@@ -70,7 +74,13 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
         ("nothing in the code: every client of Google's comes here", stack.door),
-        (f'or the SDKs\' own variables, and for Vertex AI {rest}, or grpc.insecure_channel("{stack.grpc_address}")', stack.emulators),
+        (
+            (
+                f"or the SDKs' own variables, and for Vertex AI {rest}, or "
+                f'grpc.insecure_channel("{stack.grpc_address}")'
+            ),
+            stack.emulators,
+        ),
     )
 
 
@@ -78,7 +88,11 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
     """What is to be known before anything is called."""
     from .googlesql import compiled
 
-    return "queries are checked by GoogleSQL's analyzer" if compiled.available() else "queries are not checked: zetasql is not installed"
+    return (
+        "queries are checked by GoogleSQL's analyzer"
+        if compiled.available()
+        else "queries are not checked: zetasql is not installed"
+    )
 
 
 def stray(name: str) -> bool:

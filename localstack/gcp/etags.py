@@ -1,7 +1,10 @@
-"""Etags of endpoints and models: each read of the same state answers another one, and any of them will do.
+"""Etags of endpoints and models: each read of the same state answers another one, and any of them
+will do.
 
-Recorded of the real service: 9 of 9 states that were read twice had two etags with equal content, cloud-custodian df800e9e,
-tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current version is accepted, and none of an older one, is an assumption.
+Recorded of the real service: 9 of 9 states that were read twice had two etags with equal content,
+cloud-custodian df800e9e,
+tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current version is accepted, and
+none of an older one, is an assumption.
 """
 
 from __future__ import annotations
@@ -22,9 +25,14 @@ def fresh(revision: str) -> str:
 
 
 def check(etag: str, revision: str, name: str) -> None:
-    """Raise GcpError ABORTED (AIP-154) unless the etag is one of this revision, or empty: a blind overwrite."""
+    """Raise GcpError ABORTED (AIP-154) unless the etag is one of this revision, or empty: a blind
+    overwrite.
+    """
     if etag and etag != _etag(_nonce(etag), revision):
-        raise GcpError("ABORTED", f"The etag does not match the current one of {name}: it was changed since it was read.")
+        raise GcpError(
+            "ABORTED",
+            f"The etag does not match the current one of {name}: it was changed since it was read.",
+        )
 
 
 def _etag(nonce: bytes, revision: str) -> str:

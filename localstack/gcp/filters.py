@@ -2,8 +2,10 @@
 
     matches('labels.owner=us AND NOT display_name="old"', lookup)
 
-Comparisons (= != < <= > >=, `:` has, =~ !~ regular expressions), AND, OR (which binds closer), NOT, -, parentheses; two terms side by side
-are an AND. `field:*` is presence, `*` in the text of = and : is a wildcard. A bare word or string asks `anywhere`.
+Comparisons (= != < <= > >=, `:` has, =~ !~ regular expressions), AND, OR (which binds closer), NOT,
+-, parentheses; two terms side by side
+are an AND. `field:*` is presence, `*` in the text of = and : is a wildcard. A bare word or string
+asks `anywhere`.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ from typing import Any, NoReturn
 
 import msgspec
 
-Lookup = Callable[[str], object]  # a dotted path -> str, number, bool, datetime, list, dict; None: absent. FilterError: no such field
+Lookup = Callable[
+    [str], object
+]  # a dotted path -> str, number, bool, datetime, list, dict; None: absent. FilterError: no such field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
 Test = Callable[[Lookup], bool]
-Anywhere = Callable[[Lookup, str], bool]  # whether a bare word fits; a function that lives on, as filters are kept with it
+Anywhere = Callable[
+    [Lookup, str], bool
+]  # whether a bare word fits; a function that lives on, as filters are kept with it
 
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(r"<=|>=|!=|=~|!~|=|<|>|:")
@@ -39,14 +45,22 @@ class _Call(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
 
 
-def matches(text: str, lookup: Lookup, *, functions: Mapping[str, Function] | None = None, anywhere: Anywhere | None = None) -> bool:
+def matches(
+    text: str,
+    lookup: Lookup,
+    *,
+    functions: Mapping[str, Function] | None = None,
+    anywhere: Anywhere | None = None,
+) -> bool:
     """Whether what `lookup` reads fits the filter; an empty one fits all. FilterError."""
     names = tuple(sorted((functions or {}).items()))
     return _parse(text, names, anywhere)(lookup)
 
 
 def of_message(message: Any) -> Lookup:
-    """The fields of a protobuf message, in snake_case or camelCase: enums by name, times as datetimes."""
+    """The fields of a protobuf message, in snake_case or camelCase: enums by name, times as
+    datetimes.
+    """
     return lambda path: _value(message, path.split("."), path)
 
 
@@ -57,17 +71,24 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
         path, _, direction = part.partition(" ")
         if direction.strip().lower() not in ("", "asc", "desc"):
             raise FilterError(f"order_by: {part!r} is not a field with `desc` behind it or nothing")
-        rows.sort(key=lambda row: _sortable(of_message(row)(path)), reverse=direction.strip().lower() == "desc")
+        rows.sort(
+            key=lambda row: _sortable(of_message(row)(path)),
+            reverse=direction.strip().lower() == "desc",
+        )
     return rows
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None) -> Test:
+def _parse(
+    text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
+) -> Test:
     return _Parser(text, dict(functions), anywhere).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, functions: Mapping[str, Function], anywhere: Anywhere | None) -> None:
+    def __init__(
+        self, text: str, functions: Mapping[str, Function], anywhere: Anywhere | None
+    ) -> None:
         self._text = text
         self._at = 0
         self._functions = functions
@@ -178,7 +199,9 @@ class _Parser:
 
     def _keyword(self, word: str) -> bool:
         end = self._at + len(word)
-        if self._text.startswith(word, self._at) and (end == len(self._text) or self._text[end] in " \t\r\n("):
+        if self._text.startswith(word, self._at) and (
+            end == len(self._text) or self._text[end] in " \t\r\n("
+        ):
             self._at = end
             self._skip()
             return True
@@ -201,7 +224,9 @@ class _Parser:
 
 def _value(message: Any, path: Sequence[str], whole: str) -> object:
     """What a path leads to; None where a message on the way is not set, or a map has no such key."""
-    field = message.DESCRIPTOR.fields_by_name.get(re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", path[0]).lower())
+    field = message.DESCRIPTOR.fields_by_name.get(
+        re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", path[0]).lower()
+    )
     if field is None:
         raise FilterError(f"invalid filter: there is no field {whole!r}")
     value, rest = getattr(message, field.name), path[1:]
@@ -212,7 +237,11 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
         return [_plain(field, item) for item in value]
     if field.message_type is not None and not message.HasField(field.name):
         return None
-    if rest and field.message_type is not None and field.message_type.full_name != "google.protobuf.Struct":
+    if (
+        rest
+        and field.message_type is not None
+        and field.message_type.full_name != "google.protobuf.Struct"
+    ):
         return _value(value, rest, whole)
     if rest and field.message_type is not None:
         return value[rest[0]] if rest[0] in value else None  # noqa: SIM401  a Struct has no get
@@ -222,7 +251,10 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
 def _plain(field: Any, value: Any) -> object:
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
-    if field.message_type is not None and field.message_type.full_name == "google.protobuf.Timestamp":
+    if (
+        field.message_type is not None
+        and field.message_type.full_name == "google.protobuf.Timestamp"
+    ):
         return value.ToDatetime(tzinfo=UTC)
     return value
 
@@ -235,7 +267,11 @@ def _equal(value: object, argument: str) -> bool:
     if value is None:
         return False
     if isinstance(value, str):
-        return fnmatchcase(value, argument.replace("[", "[[]").replace("?", "[?]")) if "*" in argument else value == argument
+        return (
+            fnmatchcase(value, argument.replace("[", "[[]").replace("?", "[?]"))
+            if "*" in argument
+            else value == argument
+        )
     return value == _as(value, argument)
 
 
@@ -248,7 +284,9 @@ def _has(value: object, argument: str) -> bool:
     if isinstance(value, list | tuple):
         return any(_equal(item, argument) for item in value)
     if isinstance(value, str):
-        return _equal(value.lower(), argument.lower() if "*" in argument else f"*{argument.lower()}*")
+        return _equal(
+            value.lower(), argument.lower() if "*" in argument else f"*{argument.lower()}*"
+        )
     return _equal(value, argument)
 
 

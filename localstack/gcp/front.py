@@ -134,7 +134,11 @@ class Front:
         """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
         api = api_of(request.host, request.path)
         if api is None:
-            return refusal(GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server."))
+            return refusal(
+                GcpError(
+                    "NOT_FOUND", f"The requested URL {request.path} was not found on this server."
+                )
+            )
         try:
             if not handler_modules.is_loaded(api.package):
                 await asyncio.to_thread(self._load, api)
@@ -147,11 +151,19 @@ class Front:
             return refusal(error)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that another one carries, in this thread: it meets its own faults, and is in the log. Cut."""
+        """Answer a request that another one carries, in this thread: it meets its own faults, and
+        is in the log. Cut.
+        """
         api = api_of(request.host, request.path)
         routed = None if api is None else route_of(api, request)
         if routed is None:
-            return refusal(GcpError("NOT_FOUND", f"{request.method} {request.path} cannot be a part of a batch", reason="notFound"))
+            return refusal(
+                GcpError(
+                    "NOT_FOUND",
+                    f"{request.method} {request.path} cannot be a part of a batch",
+                    reason="notFound",
+                )
+            )
         asked, handler = routed
         try:
             return _http_answer(self.answer_here(asked, handler, request, request.headers))
@@ -166,7 +178,9 @@ class Front:
             return _http_answer(self.answer_here(asked, not_there(name), request, request.headers))
         method, rule, match = routed
         message = message_of(method, rule, match, request)
-        result = self.answer_here(asked_of(method, message), handler_of(method), message, request.headers)
+        result = self.answer_here(
+            asked_of(method, message), handler_of(method), message, request.headers
+        )
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
 
     @staticmethod
@@ -177,10 +191,17 @@ class Front:
 
     # Faults, the effect, the log.
 
-    async def answer(self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]) -> Any:
-        """A handler's result: in the loop where it is a coroutine function, else in a thread. GcpError, Cut."""
+    async def answer(
+        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]
+    ) -> Any:
+        """A handler's result: in the loop where it is a coroutine function, else in a thread.
+
+        GcpError, Cut.
+        """
         if not _in_loop(handler):
-            return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request, headers)
+            return await asyncio.get_running_loop().run_in_executor(
+                None, self.answer_here, asked, handler, request, headers
+            )
         with Meeting(self.stack, self.calls, asked) as meeting:
             if meeting.faults:
                 await asyncio.sleep(meeting.seconds)
@@ -191,7 +212,12 @@ class Front:
             return result
 
     def answer_here(
-        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str], call: Call | None = None
+        self,
+        asked: Asked,
+        handler: Callable[..., Any],
+        request: Any,
+        headers: Mapping[str, str],
+        call: Call | None = None,
     ) -> Any:
         """A handler's result, in this thread. GcpError, Cut."""
         with Meeting(self.stack, self.calls, asked) as meeting:

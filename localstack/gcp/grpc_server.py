@@ -1,4 +1,7 @@
-"""gRPC: every RPC of the table on one port, in the clear. Handlers run in threads, or in the loop where they are coroutine functions."""
+"""gRPC: every RPC of the table on one port, in the clear.
+
+Handlers run in threads, or in the loop where they are coroutine functions.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ _AS_THEY_ARE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%
 _AHEAD = 16  # messages of a stream that wait for a slow reader
 _END = object()
 _OF_RESOURCE = (  # whose a resource is that a request names in its header
-    (re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)"), table.OF_PACKAGE["google.pubsub.v1"]),
+    (
+        re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)"),
+        table.OF_PACKAGE["google.pubsub.v1"],
+    ),
     (re.compile(r"(/|%2F)databases(/|%2F)"), table.OF_PACKAGE["google.firestore.admin.v1"]),
 )
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
@@ -44,7 +50,10 @@ async def serve(front: Front, host: str) -> tuple[Any, int]:
             ("grpc.max_receive_message_length", _BYTES),
             ("grpc.max_send_message_length", _BYTES),
             ("grpc.so_reuseport", 0),
-            ("grpc.server_handshake_timeout_ms", int(1_000 * HEAD_WITHIN)),  # for who connects and says nothing
+            (
+                "grpc.server_handshake_timeout_ms",
+                int(1_000 * HEAD_WITHIN),
+            ),  # for who connects and says nothing
         )
     )
     server.add_generic_rpc_handlers((_Handlers(front),))
@@ -54,7 +63,10 @@ async def serve(front: Front, host: str) -> tuple[Any, int]:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Finds the handler of a path. What is not imported yet is answered as a stream of bytes, which is the same on the wire."""
+    """Finds the handler of a path.
+
+    What is not imported yet is answered as a stream of bytes, which is the same on the wire.
+    """
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -66,7 +78,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         key = (details.method, api.service)
         if key not in self._known:
             package = table.packages_of(details.method)
-            if not handler_modules.is_loaded(package if package in table.OF_PACKAGE else api.package):  # one of those that every API has
+            if not handler_modules.is_loaded(
+                package if package in table.OF_PACKAGE else api.package
+            ):  # one of those that every API has
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
             method = table.method_of(details.method, api)
             if method is None:  # anybody's text: not one to keep
@@ -83,7 +97,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             method = await asyncio.to_thread(self._load, path, api)
             if method is None:
-                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{path} is no method that the offline GCP knows")
+                await context.abort(
+                    grpc.StatusCode.UNIMPLEMENTED, f"{path} is no method that the offline GCP knows"
+                )
             elif method.client_streams or method.server_streams:
                 async for message in self._stream(method)(requests, context):
                     yield message
@@ -109,7 +125,11 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
             try:
                 headers = _admit(front, context)
                 message = _message(method, content)
-                result: bytes = (await front.answer(asked_of(method, message), handler_of(method), message, headers)).SerializeToString()
+                result: bytes = (
+                    await front.answer(
+                        asked_of(method, message), handler_of(method), message, headers
+                    )
+                ).SerializeToString()
             except (GcpError, Cut) as error:
                 await _abort(context, error)
                 raise
@@ -182,16 +202,25 @@ class _Stream:
         except (GcpError, Cut) as error:
             self._put(error)
         except Exception as error:  # noqa: BLE001  in the middle of a stream: the handler's mistake
-            self._put(GcpError("INTERNAL", f"the GCP stack failed at {self._method.name}: {type(error).__name__}: {error}"))
+            self._put(
+                GcpError(
+                    "INTERNAL",
+                    f"the GCP stack failed at {self._method.name}: {type(error).__name__}: {error}",
+                )
+            )
         self._put(_END)
 
     def _results(self) -> Iterable[Any]:
         messages = iter(self._incoming.get, _END)
         request = messages if self._method.client_streams else next(messages, None)
         if request is None:
-            raise GcpError("INVALID_ARGUMENT", "Request contains an invalid argument: no message came.")
+            raise GcpError(
+                "INVALID_ARGUMENT", "Request contains an invalid argument: no message came."
+            )
         asked = asked_of(self._method, None if self._method.client_streams else request)
-        result = self._front.answer_here(asked, handler_of(self._method), request, self._call.headers, self._call)
+        result = self._front.answer_here(
+            asked, handler_of(self._method), request, self._call.headers, self._call
+        )
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
@@ -206,7 +235,9 @@ def _message(method: table.Method, content: bytes) -> Any:
     try:
         return method.request.FromString(content)
     except DecodeError as error:
-        raise GcpError("INVALID_ARGUMENT", f"Request contains an invalid argument: {error}") from error
+        raise GcpError(
+            "INVALID_ARGUMENT", f"Request contains an invalid argument: {error}"
+        ) from error
 
 
 def _admit(front: Front, context: Any) -> Mapping[str, str]:
@@ -222,11 +253,16 @@ def _admit(front: Front, context: Any) -> Mapping[str, str]:
 
 
 def _headers(context: Any) -> Mapping[str, str]:
-    return {name: value if isinstance(value, str) else value.decode("latin-1") for name, value in context.invocation_metadata() or ()}
+    return {
+        name: value if isinstance(value, str) else value.decode("latin-1")
+        for name, value in context.invocation_metadata() or ()
+    }
 
 
 def _api_of(metadata: Any) -> table.Api:
-    """Whose policies or operations are meant, where the path does not say it: clients name the resource in a header."""
+    """Whose policies or operations are meant, where the path does not say it: clients name the
+    resource in a header.
+    """
     for name, value in metadata or ():
         if name == "x-goog-request-params":
             return _api_of_resource(str(value))

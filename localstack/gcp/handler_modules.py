@@ -1,4 +1,7 @@
-"""Which modules hold handlers. They are imported at the first call of their API: Google's packages take their time."""
+"""Which modules hold handlers.
+
+They are imported at the first call of their API: Google's packages take their time.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,20 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (
-        *("features.groups", "features.stores", "features.views", "features.syncs", "features.fetching"),
-        *("metadata.stores", "metadata.nodes", "metadata.graph", "metadata.tensorboards", "metadata.points"),
+        *(
+            "features.groups",
+            "features.stores",
+            "features.views",
+            "features.syncs",
+            "features.fetching",
+        ),
+        *(
+            "metadata.stores",
+            "metadata.nodes",
+            "metadata.graph",
+            "metadata.tensorboards",
+            "metadata.points",
+        ),
         "models.upload",
         "models.handlers",
         "models.evaluations",
@@ -22,10 +37,22 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         *("jobs.handlers", "jobs.training", "batch.handlers"),
         "pipelines.handlers",
     ),
-    "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
+    "google.pubsub.v1": (
+        "pubsub.topics",
+        "pubsub.subscriptions",
+        "pubsub.pulling",
+        "pubsub.snapshots",
+        "pubsub.policies",
+    ),
     "google.monitoring.v3": ("monitoring.handlers",),
     "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
-    "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
+    "bigquery": (
+        "bigquery.datasets",
+        "bigquery.table_routes",
+        "bigquery.rows",
+        "bigquery.job_routes",
+        "bigquery.upload",
+    ),
     "google.logging.v2": ("logging.service", "logging.http", "logging.exports"),
     "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
     "google.firestore.v1": ("firestore.documents",),

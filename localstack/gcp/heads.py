@@ -1,4 +1,5 @@
-"""What a request's head says, read once for equal bytes: a program sends the same head again and again, and reading it takes longer than
+"""What a request's head says, read once for equal bytes: a program sends the same head again and
+again, and reading it takes longer than
 the rest of a small prediction's way.
 """
 
@@ -16,7 +17,11 @@ from . import door
 END = b"\r\n\r\n"
 _LONGEST = 4096  # bytes; longer ones are seldom sent twice
 _BODY = 1 << 16  # bytes; what is larger takes its time anyway
-_ELSEWHERE = {"transfer-encoding", "expect", "upgrade"}  # what says that more follows than a body of a known size
+_ELSEWHERE = {
+    "transfer-encoding",
+    "expect",
+    "upgrade",
+}  # what says that more follows than a body of a known size
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 
 
@@ -31,7 +36,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0  # of the body, in bytes, where it is known beforehand
 
 
-def head_of(method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0) -> Head:
+def head_of(
+    method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0
+) -> Head:
     path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
     return Head(
@@ -67,7 +74,9 @@ def _is_ours(host: str) -> bool:
 
 
 def beginning(data: bytes) -> tuple[Head, bytes] | None:
-    """The head of a POST whose body has a known size, with which some bytes begin, and the bytes behind it. None: it has to be parsed."""
+    """The head of a POST whose body has a known size, with which some bytes begin, and the bytes
+    behind it. None: it has to be parsed.
+    """
     end = data.find(END)
     if end < 0 or end > _LONGEST or not data.startswith(b"POST "):
         return None
@@ -82,9 +91,14 @@ def _read(head: bytes) -> Head | None:
     try:
         parser.feed_data(head)
         size = reader.headers.get("content-length", "")
-        if not (reader.complete and size.isdecimal() and int(size) <= _BODY) or _ELSEWHERE & reader.headers.keys():
+        if (
+            not (reader.complete and size.isdecimal() and int(size) <= _BODY)
+            or _ELSEWHERE & reader.headers.keys()
+        ):
             return None
-        return head_of("POST", reader.target, reader.headers, keep=parser.should_keep_alive(), size=int(size))
+        return head_of(
+            "POST", reader.target, reader.headers, keep=parser.should_keep_alive(), size=int(size)
+        )
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
 

@@ -1,4 +1,6 @@
-"""HTTP/1.1 on one port: the control routes, Google's APIs, the token of the made-up account, and CONNECT, which opens the door."""
+"""HTTP/1.1 on one port: the control routes, Google's APIs, the token of the made-up account, and
+CONNECT, which opens the door.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 _HEADERS = 64 << 10  # bytes of a request's first line and headers
 _TOO_LONG = f"a request's headers have at most {_HEADERS:,} bytes here"
 _BODY = 1 << 30  # an upload in one request; the SDKs send larger objects in parts
-_CONTROL = ThreadPoolExecutor(4, thread_name_prefix="control")  # whatever the handlers wait for, the stack is steered
+_CONTROL = ThreadPoolExecutor(
+    4, thread_name_prefix="control"
+)  # whatever the handlers wait for, the stack is steered
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LINE_BREAKS = re.compile(r"[\r\n\0]")  # in a header's value they would end it
@@ -40,7 +44,14 @@ _STRANGER = "this stack belongs to another user of this machine"
 class Connection(asyncio.Protocol):
     """One client's connection. Requests are answered one after the other."""
 
-    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, connections: Connections, *, inside: bool = False) -> None:
+    def __init__(
+        self,
+        front: Front,
+        loop: asyncio.AbstractEventLoop,
+        connections: Connections,
+        *,
+        inside: bool = False,
+    ) -> None:
         self._front = front
         self._loop = loop
         self._connections = connections
@@ -52,10 +63,14 @@ class Connection(asyncio.Protocol):
         self._work: object = None  # held, or the garbage collector could take it
         self._writable = asyncio.Event()
         self._writable.set()
-        self._own: bool | None = None  # whether it is known to be this user's, once somebody has asked
+        self._own: bool | None = (
+            None  # whether it is known to be this user's, once somebody has asked
+        )
         self._parsing = False  # the parser has a part of a request
         self.in_head = False
-        self._head: heads.Head | None = None  # of a request that needs no parsing, and whose body is coming
+        self._head: heads.Head | None = (
+            None  # of a request that needs no parsing, and whose body is coming
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -141,7 +156,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+        if (
+            self._headers.get("expect", "").lower() == "100-continue"
+            and self._transport is not None
+        ):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
@@ -157,7 +175,15 @@ class Connection(asyncio.Protocol):
             return
         target, headers, body = self._target, self._headers, b"".join(self._body)
         self._target, self._headers, self._body, self._size, self._read = b"", {}, [], 0, 0
-        self._take(heads.head_of(self._parser.get_method().decode(), target, headers, keep=self._parser.should_keep_alive()), body)
+        self._take(
+            heads.head_of(
+                self._parser.get_method().decode(),
+                target,
+                headers,
+                keep=self._parser.should_keep_alive(),
+            ),
+            body,
+        )
 
     # Answers.
 
@@ -203,19 +229,31 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
         if not head.programs:
-            text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
+            text = (
+                b"this is a local GCP stack for programs on this machine; it does not answer web "
+                b"pages or other host names\n"
+            )
             return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
         request = HttpRequest(
-            method=head.method, host=head.host, path=head.path, query_lists=head.query_lists, headers=head.headers, body=body
+            method=head.method,
+            host=head.host,
+            path=head.path,
+            query_lists=head.query_lists,
+            headers=head.headers,
+            body=body,
         )
         if request.path.startswith("/_stack/"):
             return self._loop.run_in_executor(_CONTROL, self._front.control, request, self._peer())
         if request.path == "/token" and request.method == "POST":
             return self._front.callers.token(request)
-        refused = self._front.callers.refusal(request.headers.get("authorization", ""), self._is_own)
+        refused = self._front.callers.refusal(
+            request.headers.get("authorization", ""), self._is_own
+        )
         if refused is not None:
             done = refusal(refused)
-            return HttpAnswer(status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body)
+            return HttpAnswer(
+                status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body
+            )
         return self._front.http(request)
 
     def _is_own(self) -> bool:
@@ -225,7 +263,9 @@ class Connection(asyncio.Protocol):
         return self._own
 
     def _peer(self) -> tuple[str, int] | None:
-        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        address = (
+            self._transport.get_extra_info("peername") if self._transport is not None else None
+        )
         return address[:2] if address else None
 
     def _port(self) -> int:
@@ -254,7 +294,10 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, words: str) -> None:
         if self._transport is not None:
             body = f"{words}\n".encode()
-            head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+            head = (
+                f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: "
+                "text/plain\r\nConnection: close\r\n"
+            )
             self._transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             self._transport.close()
             self._transport = None
@@ -270,12 +313,22 @@ class Connection(asyncio.Protocol):
             self._leave(through, host, port)
         elif not door.leads_here(host):
             tell_line("the door of the GCP stack let nobody through to a host", host)
-            self._refuse(403, f"{host} is not a host of the offline GCP; isthmus-stack up gcp --allow-host {host} lets it pass")
+            self._refuse(
+                403,
+                f"{host} is not a host of the offline GCP; isthmus-stack up gcp --allow-host "
+                f"{host} lets it pass",
+            )
         elif port not in ("443", ""):
             self._transport.abort()
         else:
             inside = partial(Connection, self._front, self._loop, self._connections, inside=True)
-            self._leave(door.open_to, host, self._front, inside, self._front.callers.way_to_grpc(self._is_own()))
+            self._leave(
+                door.open_to,
+                host,
+                self._front,
+                inside,
+                self._front.callers.way_to_grpc(self._is_own()),
+            )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
         """The connection is somebody else's from now on."""

@@ -1,4 +1,7 @@
-"""IAM policies of resources: stored, read and tested. The stack's caller owns everything, so a test grants what it asks for."""
+"""IAM policies of resources: stored, read and tested.
+
+The stack's caller owns everything, so a test grants what it asks for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2
 
 from .registry import Call, GcpError
 
-_FIRST_ETAG = base64.b64decode("ACAB")  # as Google shows it for a resource whose policy was never set
+_FIRST_ETAG = base64.b64decode(
+    "ACAB"
+)  # as Google shows it for a resource whose policy was never set
 
 
 class Policies:
@@ -29,13 +34,17 @@ class Policies:
             return policy
 
     def set(self, resource: str, policy: Any) -> Any:
-        """Put a resource's policy, and give it with its new etag. GcpError ABORTED for a stale etag."""
+        """Put a resource's policy, and give it with its new etag.
+
+        GcpError ABORTED for a stale etag.
+        """
         current = self.get(resource)
         with self._lock:
             if policy.etag and policy.etag != current.etag:
                 raise GcpError(
                     "ABORTED",
-                    "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
+                    "There were concurrent policy changes. Please retry the whole "
+                    "read-modify-write with exponential backoff.",
                 )
             stored = policy_pb2.Policy()
             stored.CopyFrom(policy)
@@ -52,15 +61,22 @@ def get_policy(call: Call, resource: str) -> Any:
 def set_policy(call: Call, resource: str, policy: Any) -> Any:
     for binding in policy.bindings:
         if not binding.role.startswith(("roles/", "projects/", "organizations/")):
-            raise GcpError("INVALID_ARGUMENT", f"The role name must be in the form roles/ROLE, and not {binding.role!r}.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The role name must be in the form roles/ROLE, and not {binding.role!r}.",
+            )
         for member in binding.members:
             if ":" not in member and member not in ("allUsers", "allAuthenticatedUsers"):
-                raise GcpError("INVALID_ARGUMENT", f"The member {member!r} is not of the form TYPE:ID.")
+                raise GcpError(
+                    "INVALID_ARGUMENT", f"The member {member!r} is not of the form TYPE:ID."
+                )
     return call.store(Policies).set(resource, policy)
 
 
 def test_permissions(permissions: Any) -> Any:
     for permission in permissions:
         if "*" in permission or permission.count(".") < 2:
-            raise GcpError("INVALID_ARGUMENT", f"Permission {permission!r} is not valid for this resource.")
+            raise GcpError(
+                "INVALID_ARGUMENT", f"Permission {permission!r} is not valid for this resource."
+            )
     return iam_policy_pb2.TestIamPermissionsResponse(permissions=permissions)

@@ -29,7 +29,9 @@ def _new_key() -> Any:
 def _account(key: Any, token_uri: str) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return msgspec.json.encode(
         {
             "type": "service_account",

@@ -1,6 +1,7 @@
 """Rows that are on their way into BigQuery's tables: whoever reads one lets them arrive first.
 
-A BigQuery subscription, or an endpoint's request-response log, writes its rows in batches, some time after what they tell of. Here that
+A BigQuery subscription, or an endpoint's request-response log, writes its rows in batches, some
+time after what they tell of. Here that
 time is over when somebody looks: the writer is noted, and BigQuery settles before it reads.
 """
 
@@ -26,11 +27,16 @@ class LateRows:
             self._writers[owner] = writer
 
     def settle(self) -> None:
-        """Let every writer write, once. Costs nothing where there is none, nor for a writer that reads itself."""
+        """Let every writer write, once.
+
+        Costs nothing where there is none, nor for a writer that reads itself.
+        """
         if not self._writers and not self._busy():
             return
         with self._settling:
-            if self._within:  # or a writer would be called within itself, again and again while rows keep coming
+            if (
+                self._within
+            ):  # or a writer would be called within itself, again and again while rows keep coming
                 return
             self._within = True
             try:
@@ -39,7 +45,10 @@ class LateRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Also what writers note: a dead letter's table. Of an owner that has written, what it notes waits for the next read."""
+        """Also what writers note: a dead letter's table.
+
+        Of an owner that has written, what it notes waits for the next read.
+        """
         written: set[object] = set()
         while todo := self._take_unwritten(written):
             written |= todo.keys()
@@ -51,7 +60,11 @@ class LateRows:
 
     def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
         with self._lock:
-            return {owner: self._writers.pop(owner) for owner in [*self._writers] if owner not in written}
+            return {
+                owner: self._writers.pop(owner)
+                for owner in [*self._writers]
+                if owner not in written
+            }
 
     def _busy(self) -> bool:
         """Another thread is settling: its rows are not there yet."""

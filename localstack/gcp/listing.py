@@ -24,9 +24,16 @@ def page_of(
     more: Mapping[str, Field] | None = None,
     orders: Collection[str] = ORDERS,
 ) -> tuple[list[Any], str]:
-    """The page, and the next page's token. `fields`: what a filter may name; `more`: names that are no fields, such as the id's."""
+    """The page, and the next page's token.
+
+    `fields`: what a filter may name; `more`: names that are no fields, such as the id's.
+    """
     try:
-        rows = [message for message in messages if matches(request.filter, _lookup(message, fields, more or {}))]
+        rows = [
+            message
+            for message in messages
+            if matches(request.filter, _lookup(message, fields, more or {}))
+        ]
         order_by = getattr(request, "order_by", "")
         _check_order(order_by, orders)
         rows = ordered(rows, order_by)
@@ -60,7 +67,11 @@ def snake(name: str) -> str:
 
 
 def _check_order(order_by: str, orders: Collection[str]) -> None:
-    wrong = [part.split()[0] for part in order_by.split(",") if part.strip() and snake(part.split()[0]) not in orders]
+    wrong = [
+        part.split()[0]
+        for part in order_by.split(",")
+        if part.strip() and snake(part.split()[0]) not in orders
+    ]
     if wrong:
         raise FilterError(f"order_by: {', '.join(wrong)} is not supported; {', '.join(orders)} is")
 
@@ -70,6 +81,8 @@ def _read(message: Any, request: Any) -> Any:
         return message
     part = type(message)()
     for path in request.read_mask.paths:
-        with suppress(KeyError, ValueError):  # Google's own SDK asks for fields that the messages do not have, and for parts of lists
+        with suppress(
+            KeyError, ValueError
+        ):  # Google's own SDK asks for fields that the messages do not have, and for parts of lists
             FieldMask(paths=[path]).MergeMessage(message, part)
     return part

@@ -1,4 +1,6 @@
-"""What a call meets on its way to its handler and back: the faults that were asked for, and the log."""
+"""What a call meets on its way to its handler and back: the faults that were asked for, and the
+log.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ _NONE: dict[Kind, Fault] = {}
 
 
 class Meeting:
-    """Of one call, from its faults to its line in the log. Within it a handler's own mistake becomes a GcpError that no SDK tries again."""
+    """Of one call, from its faults to its line in the log.
+
+    Within it a handler's own mistake becomes a GcpError that no SDK tries again.
+    """
 
     __slots__ = ("_asked", "_calls", "_stack", "_status", "faults")
 
@@ -31,7 +36,12 @@ class Meeting:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if error is None:
             self._log(self._status, None)
         elif isinstance(error, GcpError):
@@ -95,9 +105,22 @@ def _take_faults(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
 
 def _throttling(service: str) -> GcpError:
     if service == "bigquery":
-        return GcpError("PERMISSION_DENIED", "Exceeded rate limits: a fault that was asked for", reason="rateLimitExceeded")
-    return GcpError("RESOURCE_EXHAUSTED", "Quota exceeded: a fault that was asked for", reason="rateLimitExceeded")
+        return GcpError(
+            "PERMISSION_DENIED",
+            "Exceeded rate limits: a fault that was asked for",
+            reason="rateLimitExceeded",
+        )
+    return GcpError(
+        "RESOURCE_EXHAUSTED",
+        "Quota exceeded: a fault that was asked for",
+        reason="rateLimitExceeded",
+    )
 
 
 def _error(fault: Fault) -> GcpError:
-    return GcpError(fault.code or "INTERNAL", "a fault that was asked for", reason="backendError", http=fault.status)
+    return GcpError(
+        fault.code or "INTERNAL",
+        "a fault that was asked for",
+        reason="backendError",
+        http=fault.status,
+    )

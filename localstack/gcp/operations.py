@@ -88,16 +88,28 @@ class Progress:
 
 
 def start(
-    call: Call, parent: str, work: Callable[[Progress], Any], *, metadata: Any = None, delay: float = 0.0, operation_id: str | None = None
+    call: Call,
+    parent: str,
+    work: Callable[[Progress], Any],
+    *,
+    metadata: Any = None,
+    delay: float = 0.0,
+    operation_id: str | None = None,
 ) -> Any:
-    """An operation of the resource `parent` (its name with the project's number). `work` gives the response, or raises GcpError.
+    """An operation of the resource `parent` (its name with the project's number).
 
-    It runs in a thread of the stack once `delay` seconds, the provider's own, have passed on the stack's clock (none on the instant
-    clock); a clock that is moved waits for it. What it gives, None for an Empty, is packed into the operation; a GcpError becomes the
+    `work` gives the response, or raises GcpError.
+
+    It runs in a thread of the stack once `delay` seconds, the provider's own, have passed on the
+    stack's clock (none on the instant
+    clock); a clock that is moved waits for it. What it gives, None for an Empty, is packed into the
+    operation; a GcpError becomes the
     operation's error.
     """
     store = call.store(Operations)
-    operation = operations_pb2.Operation(name=f"{parent}/operations/{operation_id or call.new_id()}")
+    operation = operations_pb2.Operation(
+        name=f"{parent}/operations/{operation_id or call.new_id()}"
+    )
     if metadata is not None:
         operation.metadata.Pack(metadata)
     progress = Progress(store, operation.name, store.add(operation))
@@ -115,7 +127,9 @@ def start(
     return store.get(operation.name)
 
 
-def completed_operation(call: Call, parent: str, response: Any = None, *, metadata: Any = None) -> Any:
+def completed_operation(
+    call: Call, parent: str, response: Any = None, *, metadata: Any = None
+) -> Any:
     """An operation that is over when it is answered."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
@@ -134,7 +148,9 @@ def _run(store: Operations, name: str, work: Callable[[Progress], Any], progress
     except Exception as mistake:  # noqa: BLE001  told to who waits for it, and to our stderr in full
         traceback.print_exc()
         sys.stderr.write(f"the work of {name} failed\n")
-        error = status_pb2.Status(code=13, message=f"the GCP stack failed: {type(mistake).__name__}: {mistake}")
+        error = status_pb2.Status(
+            code=13, message=f"the GCP stack failed: {type(mistake).__name__}: {mistake}"
+        )
     else:
         packed = response if response is not None else empty_pb2.Empty()
 
@@ -161,9 +177,18 @@ def get_operation(call: Call, request: Any) -> Any:
 def list_operations(call: Call, request: Any) -> Any:
     operations = call.store(Operations).below(canonical(call, request.name))
     if request.filter:
-        wanted = {"done=true": True, "done = true": True, "done=false": False, "done = false": False}.get(request.filter.strip().lower())
+        wanted = {
+            "done=true": True,
+            "done = true": True,
+            "done=false": False,
+            "done = false": False,
+        }.get(request.filter.strip().lower())
         if wanted is None:
-            raise GcpError("UNIMPLEMENTED", f"filters of operations other than done=true are not supported yet: {request.filter}")
+            raise GcpError(
+                "UNIMPLEMENTED",
+                "filters of operations other than done=true are not supported yet: "
+                f"{request.filter}",
+            )
         operations = [operation for operation in operations if operation.done is wanted]
     listed, token = page(operations, request)
     return operations_pb2.ListOperationsResponse(operations=listed, next_page_token=token)
@@ -171,7 +196,11 @@ def list_operations(call: Call, request: Any) -> Any:
 
 @handles("google.longrunning.Operations.WaitOperation")
 async def wait_operation(call: Call, request: Any) -> Any:
-    seconds = request.timeout.seconds + request.timeout.nanos / 1e9 if request.HasField("timeout") else 60.0
+    seconds = (
+        request.timeout.seconds + request.timeout.nanos / 1e9
+        if request.HasField("timeout")
+        else 60.0
+    )
     return await call.store(Operations).wait(canonical(call, request.name), seconds, call.stopping)
 
 
@@ -190,15 +219,24 @@ def delete_operation(call: Call, request: Any) -> Any:
 _OF_LOCATION = "{name=projects/*/locations/*/operations/*}"
 _OF_RESOURCE = "{name=projects/*/locations/*/*/*/operations/*}"
 _OF_CHILD = "{name=projects/*/locations/*/*/*/*/*/operations/*}"
-_ALL = tuple(f"/{root}/{name}" for root in ("v1", "ui") for name in (_OF_LOCATION, _OF_RESOURCE, _OF_CHILD))  # clients take /ui first
+_ALL = tuple(
+    f"/{root}/{name}" for root in ("v1", "ui") for name in (_OF_LOCATION, _OF_RESOURCE, _OF_CHILD)
+)  # clients take /ui first
 
 
 @route("Operations.GetOperation", "GET", *_ALL)
 def get_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(get_operation(call, operations_pb2.GetOperationRequest(name=request.params["name"])), request)
+    return answer_of(
+        get_operation(call, operations_pb2.GetOperationRequest(name=request.params["name"])),
+        request,
+    )
 
 
-@route("Operations.ListOperations", "GET", *(template.replace("/operations/*}", "}/operations") for template in _ALL))
+@route(
+    "Operations.ListOperations",
+    "GET",
+    *(template.replace("/operations/*}", "}/operations") for template in _ALL),
+)
 def list_over_http(call: Call, request: HttpRequest) -> Any:
     query = request.query
     asked = operations_pb2.ListOperationsRequest(
@@ -230,9 +268,15 @@ async def wait_over_http(call: Call, request: HttpRequest) -> Any:
 
 @route("Operations.CancelOperation", "POST", *(f"{template}:cancel" for template in _ALL))
 def cancel_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(cancel_operation(call, operations_pb2.CancelOperationRequest(name=request.params["name"])), request)
+    return answer_of(
+        cancel_operation(call, operations_pb2.CancelOperationRequest(name=request.params["name"])),
+        request,
+    )
 
 
 @route("Operations.DeleteOperation", "DELETE", *_ALL)
 def delete_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(delete_operation(call, operations_pb2.DeleteOperationRequest(name=request.params["name"])), request)
+    return answer_of(
+        delete_operation(call, operations_pb2.DeleteOperationRequest(name=request.params["name"])),
+        request,
+    )

@@ -1,7 +1,9 @@
 """Which IAM permissions a call needs, by what it is called in the log. Pure.
 
-Vertex AI: cloud.google.com/vertex-ai/docs/general/iam-permissions; the others: the page of each method. Where Google's pages name none for
-an RPC (MergeVersionAliases, MutateDeployedModel), it is that of an update. Who asks for an operation that it started needs nothing more.
+Vertex AI: cloud.google.com/vertex-ai/docs/general/iam-permissions; the others: the page of each
+method. Where Google's pages name none for
+an RPC (MergeVersionAliases, MutateDeployedModel), it is that of an update. Who asks for an
+operation that it started needs nothing more.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _VERB = re.compile(r"(Create|Get|List|Update|Delete|Cancel|Upload|Query|Detach)(\w+)")
-_CHANGES = re.compile(r"\s*(insert|update|delete|merge|create|drop|alter|truncate)\b", re.IGNORECASE)
+_CHANGES = re.compile(
+    r"\s*(insert|update|delete|merge|create|drop|alter|truncate)\b", re.IGNORECASE
+)
 _LARGEST = 1 << 20  # bytes of a body that is looked into
 
-# What does not follow from its name. Below the service: "" is nothing, several are separated by a space.
+# What does not follow from its name. Below the service: "" is nothing, several are separated by a
+# space.
 _OTHERS: Mapping[str, str] = {
     "EndpointService.DeployModel": "endpoints.deploy",
     "EndpointService.UndeployModel": "endpoints.undeploy",
@@ -107,16 +112,24 @@ _PLURALS = {"TimeSeries": "timeSeries", "TensorboardTimeSeries": "tensorboardTim
 
 
 def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]:
-    """The permissions of one call; `request` is looked into where it says what is read and written (`looks_into`)."""
+    """The permissions of one call; `request` is looked into where it says what is read and written
+    (`looks_into`).
+    """
     family = _BELOW.get(service, service)
     if operation == _COMMIT:
         return frozenset(f"{family}.{name}" for name in _of_commit(request))
-    names = [*_permission_names(operation), *(_of_job(request) if operation.startswith("bigquery.jobs.") else ())]
+    names = [
+        *_permission_names(operation),
+        *(_of_job(request) if operation.startswith("bigquery.jobs.") else ()),
+    ]
     return frozenset(f"{family}.{name}" for name in names)
 
 
 def looks_into(operation: str) -> bool:
-    """Whether the permissions of a call depend on its request: BigQuery's jobs, and a commit of Firestore's."""
+    """Whether the permissions of a call depend on its request:
+
+    BigQuery's jobs, and a commit of Firestore's.
+    """
     return operation == _COMMIT or operation.startswith("bigquery.jobs.")
 
 

@@ -1,6 +1,8 @@
-"""The least rights for what was called: permissions, the smallest set of predefined roles that covers them, a custom role as YAML.
+"""The least rights for what was called: permissions, the smallest set of predefined roles that
+covers them, a custom role as YAML.
 
-Of the caller: what jobs and model servers do with the stack's account counts too, as they come with the same one.
+Of the caller: what jobs and model servers do with the stack's account counts too, as they come with
+the same one.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ class Used:
 
     def __init__(self) -> None:
         self._permissions: set[str] = set()
-        self._plain: set[tuple[str, str]] = set()  # calls whose permissions do not depend on the request
+        self._plain: set[tuple[str, str]] = (
+            set()
+        )  # calls whose permissions do not depend on the request
         self._lock = threading.Lock()
 
     def note(self, service: str, operation: str, request: Any) -> None:
@@ -44,15 +48,32 @@ class Used:
         custom = _yaml(permissions)
         lines = [
             f"{len(permissions)} permissions were used",
-            *(f"  {permission}{'   (in none of the roles below)' if permission in unknown else ''}" for permission in permissions),
+            *(
+                "  "
+                f"{permission}{'   (in none of the roles below)' if permission in unknown else ''}"
+                for permission in permissions
+            ),
             "the smallest set of predefined roles that covers them",
             *(f"  {role}" for role in roles),
-            f"a role of your own: gcloud iam roles create {_NAME} --project PROJECT --file role.yaml",
+            (
+                f"a role of your own: gcloud iam roles create {_NAME} --project PROJECT --file "
+                "role.yaml"
+            ),
             custom,
         ]
-        return {"permissions": permissions, "roles": list(roles), "custom_role": custom, "text": "\n".join(lines)}
+        return {
+            "permissions": permissions,
+            "roles": list(roles),
+            "custom_role": custom,
+            "text": "\n".join(lines),
+        }
 
 
 def _yaml(permissions: list[str]) -> str:
-    head = [f"title: {_NAME}", "description: What was called on the offline GCP", "stage: GA", "includedPermissions:"]
+    head = [
+        f"title: {_NAME}",
+        "description: What was called on the offline GCP",
+        "stage: GA",
+        "includedPermissions:",
+    ]
     return "\n".join([*head, *(f"- {permission}" for permission in permissions)])

@@ -58,4 +58,8 @@ def canonical(call: Call, name: str) -> str:
 def by_id(call: Call, name: str) -> str:
     """The same with the project's id, where somebody has used it."""
     match = _PROJECT.match(name)
-    return name if match is None else f"projects/{call.store(Projects).id_of(match[1])}{name[match.end() :]}"
+    return (
+        name
+        if match is None
+        else f"projects/{call.store(Projects).id_of(match[1])}{name[match.end() :]}"
+    )

@@ -8,24 +8,54 @@ import grpc
 
 
 class Recorder(grpc.Channel):  # type: ignore[misc]
-    """`methods`: path, whether the client streams, whether the server does, the request's serializer, the answer's deserializer."""
+    """`methods`: path, whether the client streams, whether the server does, the request's
+    serializer, the answer's deserializer.
+    """
 
     def __init__(self) -> None:
         self.methods: list[tuple[str, bool, bool, Any, Any]] = []
 
-    def unary_unary(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+    def unary_unary(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
         self.methods.append((path, False, False, request_serializer, response_deserializer))
         return _nothing
 
-    def unary_stream(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+    def unary_stream(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
         self.methods.append((path, False, True, request_serializer, response_deserializer))
         return _nothing
 
-    def stream_unary(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+    def stream_unary(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
         self.methods.append((path, True, False, request_serializer, response_deserializer))
         return _nothing
 
-    def stream_stream(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+    def stream_stream(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
         self.methods.append((path, True, True, request_serializer, response_deserializer))
         return _nothing
 

@@ -6,9 +6,12 @@
     @route("storage.objects.get", "GET", "/storage/v1/b/{bucket}/o/{object}")
     def get_object(call: Call, request: HttpRequest) -> HttpAnswer: ...
 
-The first answers an RPC, over gRPC and over REST alike, with raw protobuf messages; a server stream returns an iterator, and a
-bidirectional one gets one, too. The second is for APIs that have no generated transports, and for the fast way of an RPC over HTTP.
-Handlers run in many threads at once: a store guards itself. One that is a coroutine function runs in the loop, and must not block it.
+The first answers an RPC, over gRPC and over REST alike, with raw protobuf messages; a server stream
+returns an iterator, and a
+bidirectional one gets one, too. The second is for APIs that have no generated transports, and for
+the fast way of an RPC over HTTP.
+Handlers run in many threads at once: a store guards itself. One that is a coroutine function runs
+in the loop, and must not block it.
 """
 
 from __future__ import annotations
@@ -58,12 +61,20 @@ CODES: Mapping[str, tuple[int, int]] = {
 class GcpError(Exception):
     """An error as the service words it.
 
-    `status`: a name of google.rpc.Code. `reason`: what BigQuery and Storage call it, such as notFound. `http`: the HTTP status, where it
+    `status`: a name of google.rpc.Code. `reason`: what BigQuery and Storage call it, such as
+    notFound. `http`: the HTTP status, where it
     is not the code's. `details`: messages, or dictionaries of JSON with an @type, that go with it.
     """
 
     def __init__(
-        self, status: str, message: str, *, reason: str | None = None, http: int | None = None, details: Sequence[Any] = (), **fields: Any
+        self,
+        status: str,
+        message: str,
+        *,
+        reason: str | None = None,
+        http: int | None = None,
+        details: Sequence[Any] = (),
+        **fields: Any,
     ) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
@@ -97,9 +108,15 @@ class HttpRequest(msgspec.Struct, kw_only=True):
         try:
             value = msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise GcpError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="parseError") from error
+            raise GcpError(
+                "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="parseError"
+            ) from error
         if not isinstance(value, dict):
-            raise GcpError("INVALID_ARGUMENT", "Invalid JSON payload received. The body is not an object.", reason="parseError")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                "Invalid JSON payload received. The body is not an object.",
+                reason="parseError",
+            )
         return value
 
 
@@ -128,11 +145,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 RPCS: dict[str, Rpc] = {}
 ROUTES: list[Route] = []
-_BY_SHAPE: dict[tuple[str, str, int | None], list[Route]] = {}  # method, verb, number of segments (None: any)
+_BY_SHAPE: dict[
+    tuple[str, str, int | None], list[Route]
+] = {}  # method, verb, number of segments (None: any)
 
 
-def handles(*names: str, executes: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function into the table of RPCs. A second one for the same RPC is an error: somebody's work would silently be lost."""
+def handles(
+    *names: str, executes: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a function into the table of RPCs.
+
+    A second one for the same RPC is an error: somebody's work would silently be lost.
+    """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:
@@ -144,8 +168,13 @@ def handles(*names: str, executes: bool = True) -> Callable[[Callable[..., Any]]
     return add
 
 
-def route(operation: str, method: str, *templates: str, executes: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function into the table of HTTP routes. A template: /b/{bucket}/o/{object}, {name=projects/*/jobs/*}, {rest=**}."""
+def route(
+    operation: str, method: str, *templates: str, executes: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a function into the table of HTTP routes.
+
+    A template: /b/{bucket}/o/{object}, {name=projects/*/jobs/*}, {rest=**}.
+    """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
         for template in templates:
@@ -184,11 +213,15 @@ def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _segments(pattern: str) -> str:
-    return "/".join({"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/"))
+    return "/".join(
+        {"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/")
+    )
 
 
 def shape_of(template: str) -> tuple[str, int | None]:
-    """What tells most templates apart before their patterns are tried: the verb after the colon, and how many segments a path has."""
+    """What tells most templates apart before their patterns are tried: the verb after the colon,
+    and how many segments a path has.
+    """
     plain = _VARIABLE.sub(lambda variable: variable[2] or "*", template)
     return verb_of(plain), None if "**" in plain else plain.count("/")
 
@@ -200,7 +233,12 @@ def verb_of(path: str) -> str:
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
     """Those whose template a path fits."""
-    for verb, segments in ((verb_of(path), path.count("/")), ("", path.count("/")), (verb_of(path), None), ("", None)):
+    for verb, segments in (
+        (verb_of(path), path.count("/")),
+        ("", path.count("/")),
+        (verb_of(path), None),
+        ("", None),
+    ):
         for route_ in _BY_SHAPE.get((method, verb, segments), ()):
             match = route_.pattern.fullmatch(path)
             if match is not None:
@@ -219,7 +257,14 @@ class Call:
 
     __slots__ = ("_front", "clock", "ended", "headers", "operation", "service", "stack", "state")
 
-    def __init__(self, front: Any, service: str, operation: str, headers: Mapping[str, str], ended: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        front: Any,
+        service: str,
+        operation: str,
+        headers: Mapping[str, str],
+        ended: threading.Event | None = None,
+    ) -> None:
         self._front = front
         self.service = service
         self.operation = operation
@@ -259,7 +304,9 @@ class Call:
 
     @property
     def stopping(self) -> threading.Event:
-        """Set at reset and shutdown: background work looks at it (`call.stopping.wait(1)` instead of sleeping)."""
+        """Set at reset and shutdown: background work looks at it (`call.stopping.wait(1)` instead
+        of sleeping).
+        """
         event: threading.Event = self.state.stopping
         return event
 
@@ -269,7 +316,9 @@ class Call:
         return instance
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a handler that runs in the loop leaves to a handler's thread: all that reads or writes more than memory."""
+        """What a handler that runs in the loop leaves to a handler's thread: all that reads or
+        writes more than memory.
+        """
 
         def work() -> T:
             with self.clock.request():
@@ -295,18 +344,27 @@ class Call:
         return moment
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (lost-deploy, eventual-consistency, duplicate); None: all is well."""
+        """Take a fault that only a handler can act out (lost-deploy, eventual-consistency,
+        duplicate); None: all is well.
+        """
         if kind not in OF_THE_HANDLERS:
             raise ValueError(f"{kind} is the front's business")
-        return self.stack.faults.take((kind,), self.service, self.operation, (name,) if name else ())
+        return self.stack.faults.take(
+            (kind,), self.service, self.operation, (name,) if name else ()
+        )
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
+        """Background work of the stack.
+
+        It watches `stopping`; its errors are written to the stack's stderr.
+        """
         thread: threading.Thread = self.state.spawn(function, *arguments)
         return thread
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and files closed."""
+        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and
+        files closed.
+        """
         self.state.on_stop(function)
 
     def without_request(self) -> Call:

@@ -45,7 +45,10 @@ class Resources:
             self._messages[name] = _copy(message)
 
     def change(self, kind: str, name: str, change: Callable[[Any], T]) -> T:
-        """Change one in place, under the lock: `change(message)` may raise, and then nothing has changed."""
+        """Change one in place, under the lock:
+
+        `change(message)` may raise, and then nothing has changed.
+        """
         with self.lock:
             message = self.get(kind, name)
             result = change(message)
@@ -61,16 +64,26 @@ class Resources:
         """Copies of parent/collection/*, in the order of their creation."""
         prefix = f"{parent}/{collection}/"
         with self.lock:
-            return [_copy(m) for name, m in self._messages.items() if name.startswith(prefix) and "/" not in name[len(prefix) :]]
+            return [
+                _copy(m)
+                for name, m in self._messages.items()
+                if name.startswith(prefix) and "/" not in name[len(prefix) :]
+            ]
 
 
-def page(items: Sequence[T], request: Any, *, size: int = 100, most: int = 1000) -> tuple[list[T], str]:
-    """The page that `request` (page_size, page_token) asks for, and the token of the next, "" at the end."""
+def page(
+    items: Sequence[T], request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[T], str]:
+    """The page that `request` (page_size, page_token) asks for, and the token of the next, "" at
+    the end.
+    """
     if request.page_size < 0:
         raise GcpError("INVALID_ARGUMENT", f"page_size must not be negative: {request.page_size}")
     first = _offset(request.page_token)
     last = first + min(request.page_size or size, most)
-    return list(items[first:last]), base64.urlsafe_b64encode(str(last).encode()).decode() if last < len(items) else ""
+    return list(items[first:last]), base64.urlsafe_b64encode(
+        str(last).encode()
+    ).decode() if last < len(items) else ""
 
 
 def _offset(token: str) -> int:

@@ -20,7 +20,12 @@ _PATHS = (  # of whom a request to the loopback address is, where its host does 
     (re.compile(r"/v2/"), "logging"),
     (re.compile(r"/v1/projects/[^/]+/databases/[^/]+/documents"), "firestore"),
     (re.compile(r"/v1/projects/[^/]+/databases"), "firestoreadmin"),
-    (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
+    (
+        re.compile(
+            r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"
+        ),
+        "pubsub",
+    ),
     (re.compile(r"/(v1|ui)/"), "aiplatform"),
     (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/"), "storage"),  # XML: /bucket/object
 )
@@ -36,7 +41,10 @@ def api_of(host: str, path: str) -> table.Api | None:
 
 
 def route_of(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
-    """What a request over HTTP asks for, and who answers it; its `params` are set. The API's handlers are loaded."""
+    """What a request over HTTP asks for, and who answers it; its `params` are set.
+
+    The API's handlers are loaded.
+    """
     place = _place(api.service, request.method, request.path)
     if place is None:
         return None

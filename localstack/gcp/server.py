@@ -38,7 +38,9 @@ class Server:
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         connections = Connections(self._loop)
-        await self._loop.create_server(lambda: Connection(self._front, self._loop, connections), sock=self._socket)
+        await self._loop.create_server(
+            lambda: Connection(self._front, self._loop, connections), sock=self._socket
+        )
 
     def run(self) -> None:
         """Until `close`."""

@@ -1,4 +1,6 @@
-"""The standard methods of a resource of Vertex AI (AIP-131 to 135) over Resources: create, list, update by mask; and how long they take."""
+"""The standard methods of a resource of Vertex AI (AIP-131 to 135) over Resources: create, list,
+update by mask; and how long they take.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,21 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
-    """The full name. GcpError for an id that is not one, or a parent that is not a location or below one."""
+    """The full name.
+
+    GcpError for an id that is not one, or a parent that is not a location or below one.
+    """
     parent = canonical(call, parent)
     if not _LOCATION.match(parent):
-        raise GcpError("INVALID_ARGUMENT", f"The parent {parent!r} is not projects/{{project}}/locations/{{location}}, or below it.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The parent {parent!r} is not projects/{{project}}/locations/{{location}}, or "
+            "below it.",
+        )
     if not kind.ids.fullmatch(identifier):
-        raise GcpError("INVALID_ARGUMENT", f"The {kind.word} ID {identifier!r} is not valid: {kind.rule}.")
+        raise GcpError(
+            "INVALID_ARGUMENT", f"The {kind.word} ID {identifier!r} is not valid: {kind.rule}."
+        )
     return f"{parent}/{kind.collection}/{identifier}"
 
 
@@ -55,17 +66,25 @@ def get(call: Call, kind: Kind, name: str) -> Any:
     return call.store(Resources).get(kind.word, canonical(call, name))
 
 
-def listing(call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000) -> tuple[list[Any], str]:
-    """The page of `request` (parent, and where it has them filter and order_by), and the token of the next."""
+def listing(
+    call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[Any], str]:
+    """The page of `request` (parent, and where it has them filter and order_by), and the token of
+    the next.
+    """
     items = call.store(Resources).below(canonical(call, request.parent), kind.collection)
     return select(items, request, size=size, most=most)
 
 
-def select(items: list[Any], request: Any, *, size: int = 100, most: int = 1000) -> tuple[list[Any], str]:
+def select(
+    items: list[Any], request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[Any], str]:
     fields = request.DESCRIPTOR.fields_by_name
     try:
         if "filter" in fields and request.filter:
-            items = [item for item in items if filters.matches(request.filter, filters.of_message(item))]
+            items = [
+                item for item in items if filters.matches(request.filter, filters.of_message(item))
+            ]
         if "order_by" in fields and request.order_by:
             items = filters.ordered(items, request.order_by)
     except filters.FilterError as error:
@@ -83,7 +102,9 @@ def update(
     check: Callable[[Any, Any], object] | None = None,
     fenced: bool = True,
 ) -> Any:
-    """Overwrite the fields of `mask` (none: those that are set; `*`: all). `check(old, new)` may refuse;
+    """Overwrite the fields of `mask` (none: those that are set; `*`: all).
+
+    `check(old, new)` may refuse;
     what is not `fenced` is written whatever its etag.
 
     GcpError: ABORTED for a stale etag, INVALID_ARGUMENT for a field that cannot be updated.
@@ -92,7 +113,9 @@ def update(
     paths = _paths(message, mask, updatable)
     for path in paths:
         if path.partition(".")[0] not in updatable:
-            raise GcpError("INVALID_ARGUMENT", f"The field {path!r} of a {kind.word} cannot be updated.")
+            raise GcpError(
+                "INVALID_ARGUMENT", f"The field {path!r} of a {kind.word} cannot be updated."
+            )
     resources = call.store(Resources)
     with resources.lock:
         current = resources.get(kind.word, name)
@@ -134,8 +157,12 @@ def _check_labels(message: Any) -> None:
         check_labels(message.labels)
 
 
-def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0) -> Any:
-    """A long-running operation that takes `seconds` of the provider's own; on the instant clock it is over when it is answered."""
+def operation(
+    call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0
+) -> Any:
+    """A long-running operation that takes `seconds` of the provider's own; on the instant clock it
+    is over when it is answered.
+    """
     if metadata is not None:
         metadata.generic_metadata.create_time.CopyFrom(call.now_pb())
         metadata.generic_metadata.update_time.CopyFrom(call.now_pb())

@@ -1,4 +1,6 @@
-"""A coroutine that runs from the moment it is begun: its first step does not wait for a turn of the loop."""
+"""A coroutine that runs from the moment it is begun: its first step does not wait for a turn of the
+loop.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,19 @@ from typing import Any
 if sys.version_info >= (3, 12):
 
     def begin(coroutine: Coroutine[Any, Any, None]) -> object:
-        """Run it in the loop that calls. What is answered may be forgotten only once the coroutine has ended."""
+        """Run it in the loop that calls.
+
+        What is answered may be forgotten only once the coroutine has ended.
+        """
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
 
 else:
 
     class begin:  # noqa: N801  called as the function of 3.12 above is
-        """Run it in the loop that calls. It is no task: nothing in it may ask for the current one. What it waits for are futures."""
+        """Run it in the loop that calls.
+
+        It is no task: nothing in it may ask for the current one. What it waits for are futures.
+        """
 
         __slots__ = ("_coroutine",)
 

@@ -1,7 +1,10 @@
-"""The RPCs of Google's packages, read from their generated transports: they ship no descriptors of services.
+"""The RPCs of Google's packages, read from their generated transports: they ship no descriptors of
+services.
 
-A transport is made on a channel that only writes down what it is asked for: path, kind of stream, classes of request and answer. The
-REST transports hold the HTTP rules. Private names of google-cloud-* are used: tests/gcp/test_table.py watches them.
+A transport is made on a channel that only writes down what it is asked for: path, kind of stream,
+classes of request and answer. The
+REST transports hold the HTTP rules. Private names of google-cloud-* are used:
+tests/gcp/test_table.py watches them.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     service: str  # in the log and in faults
     package: str  # of its protobuf, which is before its RPCs' names
     module: str  # the generated Python package; "" for APIs without one
-    hosts: tuple[str, ...]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
+    hosts: tuple[
+        str, ...
+    ]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
 
 
 APIS = (
@@ -33,11 +38,30 @@ APIS = (
         service="aiplatform",
         package="google.cloud.aiplatform.v1",
         module="google.cloud.aiplatform_v1",
-        hosts=("aiplatform.googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog"),
+        hosts=(
+            "aiplatform.googleapis.com",
+            "prediction.vertexai.goog",
+            "featurestore.vertexai.goog",
+        ),
     ),
-    Api(service="pubsub", package="google.pubsub.v1", module="google.pubsub_v1", hosts=("pubsub.googleapis.com",)),
-    Api(service="monitoring", package="google.monitoring.v3", module="google.cloud.monitoring_v3", hosts=("monitoring.googleapis.com",)),
-    Api(service="logging", package="google.logging.v2", module="google.cloud.logging_v2", hosts=("logging.googleapis.com",)),
+    Api(
+        service="pubsub",
+        package="google.pubsub.v1",
+        module="google.pubsub_v1",
+        hosts=("pubsub.googleapis.com",),
+    ),
+    Api(
+        service="monitoring",
+        package="google.monitoring.v3",
+        module="google.cloud.monitoring_v3",
+        hosts=("monitoring.googleapis.com",),
+    ),
+    Api(
+        service="logging",
+        package="google.logging.v2",
+        module="google.cloud.logging_v2",
+        hosts=("logging.googleapis.com",),
+    ),
     Api(
         service="resourcemanager",
         package="google.cloud.resourcemanager.v3",
@@ -50,14 +74,27 @@ APIS = (
         module="google.cloud.bigquery_storage_v1",
         hosts=("bigquerystorage.googleapis.com",),
     ),
-    Api(service="firestore", package="google.firestore.v1", module="google.cloud.firestore_v1", hosts=()),
-    Api(service="firestoreadmin", package="google.firestore.admin.v1", module="google.cloud.firestore_admin_v1", hosts=()),
+    Api(
+        service="firestore",
+        package="google.firestore.v1",
+        module="google.cloud.firestore_v1",
+        hosts=(),
+    ),
+    Api(
+        service="firestoreadmin",
+        package="google.firestore.admin.v1",
+        module="google.cloud.firestore_admin_v1",
+        hosts=(),
+    ),
     Api(service="bigquery", package="bigquery", module="", hosts=("bigquery.googleapis.com",)),
     Api(service="storage", package="storage", module="", hosts=("storage.googleapis.com",)),
 )
 OF_PACKAGE: Mapping[str, Api] = {api.package: api for api in APIS}
 _MIXINS = {  # services that every API has beside its own
-    "google.longrunning.Operations": ("google.longrunning.operations_pb2", "google.protobuf.empty_pb2"),
+    "google.longrunning.Operations": (
+        "google.longrunning.operations_pb2",
+        "google.protobuf.empty_pb2",
+    ),
     "google.iam.v1.IAMPolicy": ("google.iam.v1.iam_policy_pb2", "google.iam.v1.policy_pb2"),
     "google.cloud.location.Locations": ("google.cloud.location.locations_pb2", ""),
 }
@@ -109,7 +146,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
-    """The RPC of a gRPC path, /package.Service/Method. It imports the package, which may take seconds the first time."""
+    """The RPC of a gRPC path, /package.Service/Method.
+
+    It imports the package, which may take seconds the first time.
+    """
     service, _, name = path.removeprefix("/").partition("/")
     if service in _MIXINS:
         return _mixin(service, name, api_of_host or APIS[0])
@@ -166,7 +206,10 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
         if service != f"{api.package}.{short}":
             continue
         request = getattr(serialize, "__self__", None) or _iam_request(name)
-        answer = getattr(deserialize, "__self__", None) or importlib.import_module("google.protobuf.empty_pb2").Empty
+        answer = (
+            getattr(deserialize, "__self__", None)
+            or importlib.import_module("google.protobuf.empty_pb2").Empty
+        )
         methods[name] = Method(
             name=f"{service}.{name}",
             api=api,
@@ -199,7 +242,11 @@ def _services(api: Api) -> Mapping[str, str]:
 
 def _class(module: str, transport: str, ending: str) -> Any:
     part = importlib.import_module(f"{module}.transports.{transport}")
-    return next(kind for name, kind in vars(part).items() if name.endswith(ending) and kind.__module__ == part.__name__)
+    return next(
+        kind
+        for name, kind in vars(part).items()
+        if name.endswith(ending) and kind.__module__ == part.__name__
+    )
 
 
 @functools.cache
@@ -217,7 +264,10 @@ def rules(api: Api) -> tuple[Rule, ...]:
             method = name.removeprefix("_Base")
             if _service(api, short).get(method) is None:  # a mixin: operations.py has the routes
                 continue
-            collected += [_rule(f"{api.package}.{short}.{method}", option) for option in member._get_http_options()]  # noqa: SLF001
+            collected += [
+                _rule(f"{api.package}.{short}.{method}", option)
+                for option in member._get_http_options()  # noqa: SLF001
+            ]
     return tuple(collected)
 
 

@@ -11,7 +11,19 @@ import msgspec
 from .registry import GcpError, HttpAnswer, HttpRequest, values_of
 from .table import Method, Rule
 
-_SYSTEM = {"alt", "$alt", "key", "prettyPrint", "access_token", "quotaUser", "fields", "userIp", "callback", "oauth_token", "uploadType"}
+_SYSTEM = {
+    "alt",
+    "$alt",
+    "key",
+    "prettyPrint",
+    "access_token",
+    "quotaUser",
+    "fields",
+    "userIp",
+    "callback",
+    "oauth_token",
+    "uploadType",
+}
 JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 
 
@@ -57,13 +69,22 @@ def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
 
 
 def refusal(error: GcpError) -> HttpAnswer:
-    """An error as Google's gateways write it; `errors` is there where BigQuery's and Storage's clients look for a reason."""
+    """An error as Google's gateways write it; `errors` is there where BigQuery's and Storage's
+    clients look for a reason.
+    """
     body: dict[str, Any] = {"code": error.http, "message": error.message, "status": error.status}
     if error.reason is not None:
-        body["errors"] = [{"message": error.message, "domain": "global", "reason": error.reason, **error.fields}]
+        body["errors"] = [
+            {"message": error.message, "domain": "global", "reason": error.reason, **error.fields}
+        ]
     if error.details:
         body["details"] = [_detail(detail) for detail in error.details]
-    return HttpAnswer(status=error.http, headers=JSON, body=msgspec.json.encode({"error": body}), error=error.reason or error.status)
+    return HttpAnswer(
+        status=error.http,
+        headers=JSON,
+        body=msgspec.json.encode({"error": body}),
+        error=error.reason or error.status,
+    )
 
 
 def _detail(detail: Any) -> Any:
@@ -71,7 +92,10 @@ def _detail(detail: Any) -> Any:
         return detail
     from google.protobuf import json_format
 
-    return {"@type": f"type.googleapis.com/{detail.DESCRIPTOR.full_name}", **json_format.MessageToDict(detail)}
+    return {
+        "@type": f"type.googleapis.com/{detail.DESCRIPTOR.full_name}",
+        **json_format.MessageToDict(detail),
+    }
 
 
 def _parse(value: dict[str, Any], message: Any) -> None:
@@ -80,7 +104,9 @@ def _parse(value: dict[str, Any], message: Any) -> None:
     try:
         json_format.ParseDict(value, message)
     except (json_format.ParseError, RecursionError) as error:
-        raise GcpError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="badRequest") from error
+        raise GcpError(
+            "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="badRequest"
+        ) from error
 
 
 def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
@@ -96,7 +122,9 @@ def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
                 raise _unbound(name)
         field = _field(kind, last, name)
         texts: list[Any] = (
-            [{"true": True, "false": False}.get(value, value) for value in values] if field.type == field.TYPE_BOOL else values
+            [{"true": True, "false": False}.get(value, value) for value in values]
+            if field.type == field.TYPE_BOOL
+            else values
         )
         owner[field.json_name] = texts if field.is_repeated else texts[-1]
     return nested
@@ -110,4 +138,7 @@ def _field(descriptor: Any, part: str, name: str) -> Any:
 
 
 def _unbound(name: str) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.')
+    return GcpError(
+        "INVALID_ARGUMENT",
+        f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.',
+    )

@@ -1,4 +1,6 @@
-"""A command whose life is bound to the stack's: it and what it started die with the stack, also after kill -9."""
+"""A command whose life is bound to the stack's: it and what it started die with the stack, also
+after kill -9.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from pathlib import Path
 _MARK = 5  # the place of a command's mark among its arguments
 _ROUNDS = 5
 
-# The stack holds the other end of the pipe on fd 3. A watcher, no child of the command, reads it to its end and then ends the command:
-# SIGTERM, and SIGKILL for the whole process group after a grace. The command takes the place of the shell: its pid, signals and exit
-# code are its own. What left the group (setsid) is known by a variable that the command's processes have, and the watcher has not; it goes
-# first, since the group holds the watcher. Where there is no /proc, or a process emptied its environment, that one stays.
+# The stack holds the other end of the pipe on fd 3. A watcher, no child of the command, reads it to
+# its end and then ends the command:
+# SIGTERM, and SIGKILL for the whole process group after a grace. The command takes the place of the
+# shell: its pid, signals and exit
+# code are its own. What left the group (setsid) is known by a variable that the command's processes
+# have, and the watcher has not; it goes
+# first, since the group holds the watcher. Where there is no /proc, or a process emptied its
+# environment, that one stays.
 _SCRIPT = """
 exec 3<&0
 grace="$1"; bound="$2"; shift 2
@@ -34,10 +40,15 @@ exec "$@" 3<&- </dev/null
 """
 
 
-def start(command: Sequence[str], *, folder: Path, env: Mapping[str, str], grace: int = 0) -> subprocess.Popen[bytes]:
-    """Start the command, in a process group of its own, its output (both streams) on `stdout`. OSError where its folder is not there.
+def start(
+    command: Sequence[str], *, folder: Path, env: Mapping[str, str], grace: int = 0
+) -> subprocess.Popen[bytes]:
+    """Start the command, in a process group of its own, its output (both streams) on `stdout`.
 
-    Closing `stdin` asks it to end: SIGTERM, and SIGKILL for all of the group `grace` seconds later; with 0 seconds only SIGKILL.
+    OSError where its folder is not there.
+
+    Closing `stdin` asks it to end: SIGTERM, and SIGKILL for all of the group `grace` seconds later;
+    with 0 seconds only SIGKILL.
     A command that does not exist ends with code 127, as in a shell.
     """
     return subprocess.Popen(
@@ -52,7 +63,9 @@ def start(command: Sequence[str], *, folder: Path, env: Mapping[str, str], grace
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the command and all that it started, at once, whether or not the command itself has ended."""
+    """End the command and all that it started, at once, whether or not the command itself has
+    ended.
+    """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(_ROUNDS):  # who is forked while one looks is met by the next look

@@ -1,4 +1,5 @@
-"""A container of a job or a model as a process of this machine: its folder, its variables and its command.
+"""A container of a job or a model as a process of this machine: its folder, its variables and its
+command.
 
 What a cloud promises to be in a container is the cloud's own: see aws/jobs/contract.py.
 """
@@ -32,7 +33,10 @@ _INHERITED = (
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """A container's folder. What lies in `files` is at `mount` for the command, where a mount namespace is permitted."""
+    """A container's folder.
+
+    What lies in `files` is at `mount` for the command, where a mount namespace is permitted.
+    """
 
     folder: Path
     mount: str  # such as /opt/ml
@@ -60,11 +64,17 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
 def make(folder: Path, mount: str) -> Container:
     """Make the folders of a container whose files are to be at `mount`."""
-    container = Container(folder=folder, mount=mount, mounted=namespace.prefix(str(PurePosixPath(mount).parent)) is not None)
+    container = Container(
+        folder=folder,
+        mount=mount,
+        mounted=namespace.prefix(str(PurePosixPath(mount).parent)) is not None,
+    )
     for path in (container.files, container.work, folder / "home", folder / "bin"):
         path.mkdir(parents=True, exist_ok=True)
     pip = folder / "bin" / "pip3"
-    pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')  # an interpreter made by uv has no pip beside it
+    pip.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n'
+    )  # an interpreter made by uv has no pip beside it
     pip.chmod(0o755)
     return container
 
@@ -75,22 +85,45 @@ def write_json(container: Container, path: str, value: object) -> None:
     target.write_text(json.dumps(value, indent=1))
 
 
-def environment(container: Container, stack: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    container: Container, stack: Mapping[str, str], more: Mapping[str, str]
+) -> dict[str, str]:
     """The variables of the command: few of ours, how to reach the stack, then `more`, which wins."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    inherited["PATH"] = ":".join((str(Path(sys.executable).parent), inherited.get("PATH", os.defpath), str(container.folder / "bin")))
+    inherited["PATH"] = ":".join(
+        (
+            str(Path(sys.executable).parent),
+            inherited.get("PATH", os.defpath),
+            str(container.folder / "bin"),
+        )
+    )
     home = {"HOME": str(container.folder / "home"), "PYTHONUNBUFFERED": "1"}
-    return {**inherited, **home, **stack, **{name: local(container, value) for name, value in more.items()}}
+    return {
+        **inherited,
+        **home,
+        **stack,
+        **{name: local(container, value) for name, value in more.items()},
+    }
 
 
 def command(container: Container, entrypoint: list[str], arguments: list[str]) -> list[str]:
-    """What to start. `python` is the stack's interpreter by PATH; without a mount, `mount` in the words is the container's folder."""
+    """What to start.
+
+    `python` is the stack's interpreter by PATH; without a mount, `mount` in the words is the
+    container's folder.
+    """
     words = [local(container, word) for word in (*entrypoint, *arguments)]
     if words and words[0] in ("python", "python3"):
         words[0] = sys.executable
     if not container.mounted:
         return words
-    return namespace.inside(words, folder=container.folder, files=container.files, mount=container.mount, work=container.work)
+    return namespace.inside(
+        words,
+        folder=container.folder,
+        files=container.files,
+        mount=container.mount,
+        work=container.work,
+    )
 
 
 def local(container: Container, word: str) -> str:

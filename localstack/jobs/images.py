@@ -11,7 +11,9 @@ _REGISTRY = re.compile(r"^[^/]+[.:][^/]*/")  # a host name in front: it holds a 
 
 
 def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
-    """The mapped command of an image, by its whole URI, else without digest or tag, without registry, or by its last name alone."""
+    """The mapped command of an image, by its whole URI, else without digest or tag, without
+    registry, or by its last name alone.
+    """
     for name in names_of(image):
         if name in images:
             return shlex.split(images[name])
@@ -19,9 +21,13 @@ def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
 
 
 def anchored(command: str, folder: Path) -> str:
-    """The command with the words that name a file below `folder` made absolute: a job and a model server run in folders of their own."""
+    """The command with the words that name a file below `folder` made absolute: a job and a model
+    server run in folders of their own.
+    """
     words = shlex.split(command)
-    absolute = [str(folder.absolute() / word) if _is_file_below(folder, word) else word for word in words]
+    absolute = [
+        str(folder.absolute() / word) if _is_file_below(folder, word) else word for word in words
+    ]
     return command if absolute == words else shlex.join(absolute)
 
 
@@ -35,4 +41,6 @@ def names_of(image: str) -> tuple[str, ...]:
     head, _, tail = plain.rpartition("/")
     untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
     local, local_untagged = _REGISTRY.sub("", plain), _REGISTRY.sub("", untagged)
-    return tuple(dict.fromkeys((image, plain, untagged, local, local_untagged, tail, tail.partition(":")[0])))
+    return tuple(
+        dict.fromkeys((image, plain, untagged, local, local_untagged, tail, tail.partition(":")[0]))
+    )

@@ -1,4 +1,5 @@
-"""A container's files really where its cloud says: a mount namespace of its own, in which a folder is bound to, say, /opt/ml.
+"""A container's files really where its cloud says: a mount namespace of its own, in which a folder
+is bound to, say, /opt/ml.
 
 The host sees nothing of it.
 """
@@ -12,9 +13,11 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where no mount must be tried
-_TRIES = 60  # seconds for trying a mount; who gives up on a busy machine has no /opt/ml for as long as it runs
+# seconds for trying a mount; who gives up on a busy machine has no /opt/ml for as long as it runs
+_TRIES = 60
 
-# Where the host has no such folder, its parent is rebuilt in the container's folder: each entry bound to itself, and our files beside them.
+# Where the host has no such folder, its parent is rebuilt in the container's folder: each entry
+# bound to itself, and our files beside them.
 # The root of the file system cannot be covered: there the rebuilt one becomes the command's root.
 _SCRIPT = """
 set -e
@@ -45,7 +48,8 @@ exec "$@"
 
 @functools.cache
 def prefix(parent: str) -> tuple[str, ...] | None:
-    """The command that opens a private mount namespace in which something can be bound over `parent`, a folder of the host.
+    """The command that opens a private mount namespace in which something can be bound over
+    `parent`, a folder of the host.
 
     As root, else through a user namespace; None where neither is permitted.
     """
@@ -54,9 +58,17 @@ def prefix(parent: str) -> tuple[str, ...] | None:
         return None
     for options in (("--mount",), ("--user", "--map-root-user", "--mount")):
         opening = (unshare, *options, "--propagation", "private")
-        try_mount = 'd=$(mktemp -d) && mount --bind "$1" "$d" && umount "$d"; code=$?; rmdir "$d"; exit $code'
+        try_mount = (
+            'd=$(mktemp -d) && mount --bind "$1" "$d" && umount "$d"; code=$?; rmdir "$d"; exit '
+            "$code"
+        )
         try:
-            done = subprocess.run([*opening, "sh", "-c", try_mount, "sh", parent], capture_output=True, timeout=_TRIES, check=False)
+            done = subprocess.run(
+                [*opening, "sh", "-c", try_mount, "sh", parent],
+                capture_output=True,
+                timeout=_TRIES,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         if done.returncode == 0:
@@ -65,6 +77,24 @@ def prefix(parent: str) -> tuple[str, ...] | None:
 
 
 def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
-    """The command, run in `work` where `files` is `mount`; `folder` holds what that takes. As it is where no mount is permitted."""
+    """The command, run in `work` where `files` is `mount`; `folder` holds what that takes.
+
+    As it is where no mount is permitted.
+    """
     opening = prefix(str(PurePosixPath(mount).parent))
-    return command if opening is None else [*opening, "sh", "-c", _SCRIPT, "sh", str(folder), str(files), mount, str(work), *command]
+    return (
+        command
+        if opening is None
+        else [
+            *opening,
+            "sh",
+            "-c",
+            _SCRIPT,
+            "sh",
+            str(folder),
+            str(files),
+            mount,
+            str(work),
+            *command,
+        ]
+    )

@@ -38,10 +38,13 @@ def run(
     grace: float,
     on_stop: Callable[[Callable[[], object]], None],
 ) -> Ended:
-    """Run the command to its end. `line` gets each line of its output and `tick` runs often, both in this thread.
+    """Run the command to its end.
+
+    `line` gets each line of its output and `tick` runs often, both in this thread.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
-    `on_stop` keeps what the stack does at a reset or at its end; when it is killed itself, the command dies with it.
+    `on_stop` keeps what the stack does at a reset or at its end; when it is killed itself, the
+    command dies with it.
 
     Raises OSError when it cannot be started.
     """
@@ -49,7 +52,9 @@ def run(
     on_stop(lambda: bound.kill(process) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
-    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True, name="job-output")
+    reader = threading.Thread(
+        target=_read, args=(process.stdout, lines), daemon=True, name="job-output"
+    )
     reader.start()
     why: Literal["itself", "stopped", "overdue", "reset"] = "itself"
     kill_at: float | None = None

@@ -1,4 +1,7 @@
-"""HTTP to a container from an event loop: what connections.py is for threads. A thread's hop costs more than a small model does."""
+"""HTTP to a container from an event loop: what connections.py is for threads.
+
+A thread's hop costs more than a small model does.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,14 @@ class AsyncConnections:
         self._idle: deque[_Connection] = deque()
 
     async def ask(
-        self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, within: float = 60.0
+        self,
+        port: int,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        within: float = 60.0,
     ) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
         connection = await self._take(port)
@@ -43,7 +53,9 @@ class AsyncConnections:
             idle.close()
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(lambda: _Connection(port, loop), "127.0.0.1", port)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(port, loop), "127.0.0.1", port
+            )
         except OSError as error:
             raise NotReached(f"nothing listens on 127.0.0.1:{port}") from error
         return connection
@@ -62,7 +74,9 @@ class _Connection(asyncio.Protocol):
         self._answer: Reading | None = None  # of which a part has come
         self._waiting: Reply | None = None
         self._until = 0.0  # when the answer is overdue, of the loop's time
-        self._timer: asyncio.TimerHandle | None = None  # at `_until` or before: a timer an exchange costs as much as its parsing
+        self._timer: asyncio.TimerHandle | None = (
+            None  # at `_until` or before: a timer an exchange costs as much as its parsing
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

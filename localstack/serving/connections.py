@@ -1,4 +1,6 @@
-"""HTTP to a container on this machine, over kept connections. http.client spends longer on headers than a small model does."""
+"""HTTP to a container on this machine, over kept connections. http.client spends longer on headers
+than a small model does.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ class Answer:
 
     __slots__ = ("body", "headers", "keep", "status")
 
-    def __init__(self, status: int = 0, headers: Mapping[str, str] | None = None, body: bytes = b"", *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        status: int = 0,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        keep: bool = False,
+    ) -> None:
         self.status = status
         self.headers: Mapping[str, str] = headers if headers is not None else {}
         self.body = body
@@ -51,7 +60,9 @@ class Reading(Answer):
     @property
     def ends_with_connection(self) -> bool:
         """HTTP/1.0, of which the headers have come."""
-        return bool(self.headers) and not {"content-length", "transfer-encoding"} & self.headers.keys()
+        return (
+            bool(self.headers) and not {"content-length", "transfer-encoding"} & self.headers.keys()
+        )
 
     def on_headers_complete(self) -> None:
         self.status = self.parser.get_status_code()
@@ -77,15 +88,22 @@ class Connections:
         self._timeout = timeout
         self._idle: deque[socket.socket] = deque()
 
-    def ask(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
+    ) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
         answer = Reading()
         for _ in self._exchange(answer, head(self.port, method, path, len(body), headers) + body):
             pass
         return answer
 
-    def stream(self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer, Iterator[bytes]]:
-        """The answer's status and headers, and the parts of its body as they come. NotReached, TimedOut: also in the middle of it."""
+    def stream(
+        self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]
+    ) -> tuple[Answer, Iterator[bytes]]:
+        """The answer's status and headers, and the parts of its body as they come.
+
+        NotReached, TimedOut: also in the middle of it.
+        """
         answer = Reading()
         exchange = self._exchange(answer, head(self.port, method, path, len(body), headers) + body)
         while not answer.begun:
@@ -155,7 +173,9 @@ class Connections:
             self._idle.pop().close()
 
 
-def head(port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+def head(
+    port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]
+) -> bytes:
     """A request's line and headers, for a body of `size` bytes."""
     return b"%bcontent-length: %d\r\n\r\n" % (_lead(port, method, path, headers), size)
 
@@ -163,7 +183,9 @@ def head(port: int, method: str, path: str, size: int, headers: tuple[tuple[str,
 @lru_cache(maxsize=256)  # a model is asked with the same ones again and again
 def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
-    return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode("latin-1", "replace")
+    return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode(
+        "latin-1", "replace"
+    )
 
 
 @lru_cache(maxsize=512)
@@ -191,7 +213,9 @@ class _Head(msgspec.Struct, frozen=True):
     keep: bool
 
 
-@lru_cache(maxsize=64)  # a model's answers have the same few heads, but for a date that changes each second
+@lru_cache(
+    maxsize=64
+)  # a model's answers have the same few heads, but for a date that changes each second
 def _answer_head(head: bytes) -> _Head | None:
     """What a head says; None for what ends in another way than with so many bytes."""
     answer = Reading()
@@ -200,6 +224,11 @@ def _answer_head(head: bytes) -> _Head | None:
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     size = answer.headers.get("content-length", "")
-    if not answer.begun or not size.isdecimal() or "transfer-encoding" in answer.headers or answer.status in (204, 304):
+    if (
+        not answer.begun
+        or not size.isdecimal()
+        or "transfer-encoding" in answer.headers
+        or answer.status in (204, 304)
+    ):
         return None
     return _Head(answer.status, answer.headers, int(size), answer.parser.should_keep_alive())

@@ -15,7 +15,10 @@ _TICK = 0.5
 
 
 class Lines(ABC):
-    """Where they go is a cloud's own: `write` takes a line, `tick` runs twice a second, `flush` at the end."""
+    """Where they go is a cloud's own:
+
+    `write` takes a line, `tick` runs twice a second, `flush` at the end.
+    """
 
     def __init__(self) -> None:
         self.last: deque[str] = deque(maxlen=_KEPT)
@@ -34,7 +37,10 @@ class Lines(ABC):
         self.write(line)
 
     def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
-        """Until the output ends. Lines are delivered twice a second, not one by one: a container may log each request."""
+        """Until the output ends.
+
+        Lines are delivered twice a second, not one by one: a container may log each request.
+        """
         for line in first:
             self.say(line)
         rest = b""

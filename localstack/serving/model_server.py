@@ -1,4 +1,7 @@
-"""One model server: a process, its connections, its log, its end. What it is promised and asked is its cloud's `Contract`."""
+"""One model server: a process, its connections, its log, its end.
+
+What it is promised and asked is its cloud's `Contract`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from ..ports import free_port
 from ..state import State
 from .connections import Answer, Connections, NotReached, TimedOut
 
-_DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit; more where they were given more
+# seconds that requests under way get, as SageMaker's own limit; more where they were given more
+_DRAIN = 60.0
 _GRACE = 10  # between SIGTERM and SIGKILL
 _AGAIN = 1.0  # seconds between two starts of a process that does not come up
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cloud promises to a model's container, and asks of it. {model} and {port} stand for where the model lies and is served."""
+    """What a cloud promises to a model's container, and asks of it. {model} and {port} stand for
+    where the model lies and is served.
+    """
 
     mount: str  # where the container's files are
     model: str  # the model's folder, below `mount`
@@ -52,13 +58,18 @@ class Log(Protocol):
         """Its last lines."""
         ...
 
-    def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None: ...
+    def follow(
+        self, output: IO[bytes], first: Iterable[str], stopping: threading.Event
+    ) -> None: ...
 
 
 class ModelServer:
-    """Made stopped; `start` returns once the container is healthy. `enter` and `leave` count the requests under way.
+    """Made stopped; `start` returns once the container is healthy.
 
-    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is written there first. `name`: its cloud's.
+    `enter` and `leave` count the requests under way.
+
+    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is
+    written there first. `name`: its cloud's.
     """
 
     def __init__(
@@ -91,7 +102,10 @@ class ModelServer:
         self._changed = threading.Condition(self._counting)
 
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
-        """Fill the model's folder, run the command, wait until it is healthy. What went wrong, else None; `fill` may raise."""
+        """Fill the model's folder, run the command, wait until it is healthy.
+
+        What went wrong, else None; `fill` may raise.
+        """
         container = containers.make(self._folder, self._contract.mount)
         model = container.host(self._contract.model)
         model.mkdir(exist_ok=True)
@@ -103,8 +117,17 @@ class ModelServer:
             self.kill()
         return problem
 
-    def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = (), *, seconds: float | None = None) -> Answer:
-        """One request, sent once. NotReached or TimedOut when there is no whole answer, within `seconds` or the usual time."""
+    def predict(
+        self,
+        body: bytes,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        seconds: float | None = None,
+    ) -> Answer:
+        """One request, sent once.
+
+        NotReached or TimedOut when there is no whole answer, within `seconds` or the usual time.
+        """
         if seconds is None:
             return self.connections.ask("POST", self._contract.predict, body, headers)
         with self._changed:
@@ -151,7 +174,10 @@ class ModelServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def revive(self) -> None:
-        """Start the process again if it has ended by itself, as SageMaker restarts a container. Returns at once."""
+        """Start the process again if it has ended by itself, as SageMaker restarts a container.
+
+        Returns at once.
+        """
         with self._changed:
             if self._retired or self._reviving or self.ended is None or self._again is None:
                 return
@@ -197,13 +223,17 @@ class ModelServer:
         variables = {name: _fill(value, where) for name, value in self._contract.variables.items()}
         argv = containers.command(container, words, list(self._contract.arguments))
         try:
-            environment = containers.environment(container, self._program.stack, {**variables, **self._program.variables})
+            environment = containers.environment(
+                container, self._program.stack, {**variables, **self._program.variables}
+            )
             self._process = bound.start(argv, folder=container.work, env=environment, grace=_GRACE)
         except OSError as error:
             return f"the command of image {self._program.image} does not start: {error}"
         self.connections = Connections(port)
         self._log = self._new_log()
-        self._state.spawn(self._log.follow, self._process.stdout, self._remarks(container), self._state.stopping)
+        self._state.spawn(
+            self._log.follow, self._process.stdout, self._remarks(container), self._state.stopping
+        )
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
@@ -211,7 +241,11 @@ class ModelServer:
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"
         try:
-            while time.monotonic() < deadline and not self._state.stopping.is_set() and not self._retired:
+            while (
+                time.monotonic() < deadline
+                and not self._state.stopping.is_set()
+                and not self._retired
+            ):
                 if self.ended is not None:
                     problem = f"the container exited with code {self.ended}"
                     break
@@ -225,7 +259,9 @@ class ModelServer:
                 self._state.stopping.wait(0.03)
         finally:
             probe.close()
-        return problem + "".join(f"\n{line}" for line in list(self._log.last if self._log else ())[-5:])
+        return problem + "".join(
+            f"\n{line}" for line in list(self._log.last if self._log else ())[-5:]
+        )
 
 
 def _fill(word: str, where: Mapping[str, str]) -> str:

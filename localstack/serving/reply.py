@@ -1,6 +1,7 @@
 """What is awaited of a model server: who waits goes on in the very call that brings the answer.
 
-asyncio's own Future puts that off to the loop's next turn, which costs as much as reading the answer does.
+asyncio's own Future puts that off to the loop's next turn, which costs as much as reading the
+answer does.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from .connections import Answer
 
 
 class Reply:
-    """As much of a Future as a task, and gcp/stepping's coroutines, ask of what they await. One waits, and nobody is told within a task."""
+    """As much of a Future as a task, and gcp/stepping's coroutines, ask of what they await.
+
+    One waits, and nobody is told within a task.
+    """
 
     __slots__ = ("_answer", "_asyncio_future_blocking", "_error", "_loop", "_waiter")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._asyncio_future_blocking = False  # a task's way to tell a future that is awaited from a mistake
+        self._asyncio_future_blocking = (
+            False  # a task's way to tell a future that is awaited from a mistake
+        )
         self._answer: Answer | None = None
         self._error: BaseException | None = None
         self._waiter: Callable[[], object] | None = None
@@ -48,7 +54,9 @@ class Reply:
         return True
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Any = None) -> None:
-        self._waiter = (lambda: callback(self)) if context is None else lambda: context.run(callback, self)
+        self._waiter = (
+            (lambda: callback(self)) if context is None else lambda: context.run(callback, self)
+        )
         if self.done():
             self._loop.call_soon(self._waiter)
 

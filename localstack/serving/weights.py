@@ -23,7 +23,10 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
         return self.ends[-1] if self.ends else 0.0
 
     def pick(self, point: float) -> T | None:
-        """The thing at `point` of [0, 1); a thing that weighs nothing is never picked. None when all weigh nothing."""
+        """The thing at `point` of [0, 1); a thing that weighs nothing is never picked.
+
+        None when all weigh nothing.
+        """
         if self.total <= 0:
             return None
         return self.things[min(bisect_right(self.ends, point * self.total), len(self.things) - 1)]
@@ -32,7 +35,9 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
     """What weighs nothing is left out, so that rounding at an end cannot pick it."""
     pairs = [(thing, weight) for thing, weight in weighed if weight > 0]
-    return Choice(tuple(thing for thing, _ in pairs), tuple(accumulate(weight for _, weight in pairs)))
+    return Choice(
+        tuple(thing for thing, _ in pairs), tuple(accumulate(weight for _, weight in pairs))
+    )
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
@@ -41,7 +46,9 @@ def shares(weights: Mapping[str, float]) -> dict[str, float]:
     return {name: weight / total if total else 0.0 for name, weight in weights.items()}
 
 
-def two_fleets(live: Mapping[str, float], green: Mapping[str, float], share: float) -> dict[tuple[bool, str], float]:
+def two_fleets(
+    live: Mapping[str, float], green: Mapping[str, float], share: float
+) -> dict[tuple[bool, str], float]:
     """Traffic of (is it the new fleet, variant), with `share` of all traffic on the new fleet."""
     old = {(False, name): (1 - share) * part for name, part in shares(live).items()}
     new = {(True, name): share * part for name, part in shares(green).items()}

@@ -1,4 +1,7 @@
-"""A model server for the tests of batch transform: `python batch_server.py serve`. It doubles numbers, line by line."""
+"""A model server for the tests of batch transform:
+
+`python batch_server.py serve`. It doubles numbers, line by line.
+"""
 
 import json
 import os
@@ -33,15 +36,28 @@ class Handler(BaseHTTPRequestHandler):
         if "bad" in body:
             return self.say(400, b"bad row")
         if "asked" in body:
-            told = {key: value for key, value in os.environ.items() if key.startswith(("SAGEMAKER_BATCH", "SAGEMAKER_MAX", "GREETING"))}
-            return self.say(200, json.dumps({"type": self.headers["content-type"], "lines": body.count("\n") + 1, **told}).encode())
+            told = {
+                key: value
+                for key, value in os.environ.items()
+                if key.startswith(("SAGEMAKER_BATCH", "SAGEMAKER_MAX", "GREETING"))
+            }
+            return self.say(
+                200,
+                json.dumps(
+                    {"type": self.headers["content-type"], "lines": body.count("\n") + 1, **told}
+                ).encode(),
+            )
         return self.say(200, "\n".join(self.doubled(line) for line in body.split("\n")).encode())
 
     def doubled(self, line):
         if self.headers["content-type"] == "text/csv":
             return ",".join(str(2 * float(cell)) for cell in line.split(","))
         values = json.loads(line)
-        return json.dumps([2 * value for value in values] if isinstance(values, list) else {"sum": sum(values.values())})
+        return json.dumps(
+            [2 * value for value in values]
+            if isinstance(values, list)
+            else {"sum": sum(values.values())}
+        )
 
     def say(self, status, body):
         self.send_response(status)
@@ -51,4 +67,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer(
+        ("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler
+    ).serve_forever()

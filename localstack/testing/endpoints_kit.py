@@ -1,4 +1,6 @@
-"""Help for the tests of endpoints: models, configurations, and clients of one stack. toy_server.py is what serves them."""
+"""Help for the tests of endpoints: models, configurations, and clients of one stack. toy_server.py
+is what serves them.
+"""
 
 import io
 import json
@@ -22,11 +24,15 @@ class Kit:
         self.stack = Stack(url)
         self.url = url
         self._attempts = attempts
-        self.sagemaker, self.runtime, self.s3, self.cloudwatch = map(self.client, ("sagemaker", "sagemaker-runtime", "s3", "cloudwatch"))
+        self.sagemaker, self.runtime, self.s3, self.cloudwatch = map(
+            self.client, ("sagemaker", "sagemaker-runtime", "s3", "cloudwatch")
+        )
 
     def client(self, service):
         config = Config(retries={"total_max_attempts": self._attempts}, max_pool_connections=30)
-        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **keys(self.url))
+        return boto3.client(
+            service, endpoint_url=self.url, region_name="us-east-1", config=config, **keys(self.url)
+        )
 
     def bucket(self, name="models"):
         self.s3.create_bucket(Bucket=name)
@@ -40,8 +46,14 @@ class Kit:
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text))
         self.s3.put_object(Bucket="models", Key=f"{name}/model.tar.gz", Body=data.getvalue())
-        container = {"Image": image, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": environment or {}}
-        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        container = {
+            "Image": image,
+            "ModelDataUrl": f"s3://models/{name}/model.tar.gz",
+            "Environment": environment or {},
+        }
+        self.sagemaker.create_model(
+            ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE
+        )
 
     def config(self, name, /, capture=None, shadow=None, asynchronous=None, count=1, **weights):
         """Variants by name = weight, each with the model of its name (`a_x`: variant a, model x)."""
@@ -51,7 +63,9 @@ class Kit:
         if shadow:
             more["ShadowProductionVariants"] = [_variant(n, w, count) for n, w in shadow.items()]
         variants = [_variant(n, w, count) for n, w in weights.items()]
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **more)
+        self.sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=variants, **more
+        )
 
     def endpoint(self, name="ranker", *, count=1, **weights):
         """Bring the endpoint into service, on the manual clock."""
@@ -70,19 +84,30 @@ class Kit:
         return self.describe(name)["EndpointStatus"]
 
     def settled(self, name="ranker", seconds=60):
-        """The description once nothing changes any more: a model server takes the time that it takes, on every clock."""
+        """The description once nothing changes any more: a model server takes the time that it
+        takes, on every clock.
+        """
         deadline = time.monotonic() + seconds
-        while (described := self.describe(name))["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
+        while (described := self.describe(name))["EndpointStatus"] in (
+            "Creating",
+            "Updating",
+            "RollingBack",
+        ):
             assert time.monotonic() < deadline, described
             time.sleep(0.02)
         return described
 
     def weights(self, name="ranker"):
-        return {v["VariantName"]: (v["CurrentWeight"], v["DesiredWeight"]) for v in self.describe(name)["ProductionVariants"]}
+        return {
+            v["VariantName"]: (v["CurrentWeight"], v["DesiredWeight"])
+            for v in self.describe(name)["ProductionVariants"]
+        }
 
     def invoke(self, body=b"{}", name="ranker", **more):
         """(variant, what the model server saw)."""
-        answer = self.runtime.invoke_endpoint(EndpointName=name, Body=body, **{"ContentType": "application/json", **more})
+        answer = self.runtime.invoke_endpoint(
+            EndpointName=name, Body=body, **{"ContentType": "application/json", **more}
+        )
         return answer["InvokedProductionVariant"], json.loads(answer["Body"].read())
 
 

@@ -1,4 +1,5 @@
-"""Stacks of the tests that are forked from one process a cloud, which has imported and read what each would (testing/forking.py).
+"""Stacks of the tests that are forked from one process a cloud, which has imported and read what
+each would (testing/forking.py).
 
 The genuine start is judged by test_life.py, and by all that starts `isthmus` or a stack apart.
 """
@@ -12,14 +13,32 @@ from types import SimpleNamespace
 from isthmus_stack import run
 from isthmus_stack.testing.forking import Forked
 
-MOTO = ("athena", "dynamodb", "firehose", "glue", "iam", "kinesis", "logs", "s3", "sagemaker", "sts")  # what most tests come to ask
+MOTO = (
+    "athena",
+    "dynamodb",
+    "firehose",
+    "glue",
+    "iam",
+    "kinesis",
+    "logs",
+    "s3",
+    "sagemaker",
+    "sts",
+)  # what most tests come to ask
 OURS = ("cloudwatch", "sagemaker-featurestore-runtime", "sagemaker-runtime")
-FIRST_ASKED = ("duckdb", "pandas", "pyarrow.csv", "pyarrow.parquet")  # what a stack imports when a query first comes
+FIRST_ASKED = (
+    "duckdb",
+    "pandas",
+    "pyarrow.csv",
+    "pyarrow.parquet",
+)  # what a stack imports when a query first comes
 
 
 def install():
     """From now on `run.start` forks the stacks of this process."""
-    run.subprocess = SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+    run.subprocess = SimpleNamespace(
+        Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
+    )
 
 
 def popen(command, **options):
@@ -36,7 +55,10 @@ def gcp():
 
 
 def _loaded(cloud, load):
-    """The module -> what is run for it. A stack ends without waiting for its threads: see `leave`."""
+    """The module -> what is run for it.
+
+    A stack ends without waiting for its threads: see `leave`.
+    """
     from isthmus_stack.process import leave
 
     main = importlib.import_module(f"isthmus_stack.{cloud}.__main__").main
@@ -71,7 +93,9 @@ def _import_aws():
 
 
 def _import_gcp():
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the stack itself says, before it imports Arrow
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = (
+        "system"  # as the stack itself says, before it imports Arrow
+    )
     from isthmus_stack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401  likewise
 
     late_packages.install(api.module for api in table.APIS if api.module)

@@ -1,9 +1,12 @@
-"""Processes of the tests that are forked from one which has imported what each would import: that is most of a start's CPU.
+"""Processes of the tests that are forked from one which has imported what each would import: that
+is most of a start's CPU.
 
-All of a run's workers share that process, a template, which takes seconds of CPU to come up. A template is named by the function that
+All of a run's workers share that process, a template, which takes seconds of CPU to come up. A
+template is named by the function that
 imports, and says what is run for each module: `isthmus_stack.testing.forked:aws`.
 
-What is forked is a process like `python -m MODULE`: with its own pid, arguments, environment, folder, session, streams and exit code.
+What is forked is a process like `python -m MODULE`: with its own pid, arguments, environment,
+folder, session, streams and exit code.
 """
 
 import atexit
@@ -30,7 +33,13 @@ import msgspec
 
 from isthmus_stack.testing.shared import shared
 
-AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "ARROW_")  # what an interpreter or a library reads once: variables that begin so
+AT_START = (
+    "PYTHON",
+    "LD_",
+    "OMP_",
+    "OPENBLAS_",
+    "ARROW_",
+)  # what an interpreter or a library reads once: variables that begin so
 UNBUFFERED = "PYTHONUNBUFFERED"
 _MESSAGE = 1 << 20  # bytes
 _EXIT = 4  # bytes of an exit code
@@ -45,9 +54,22 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Forked:
-    """The part of subprocess.Popen that callers use, for a forked process; `command` is `python -m MODULE ARGUMENTS`."""
+    """The part of subprocess.Popen that callers use, for a forked process; `command` is `python -m
+    MODULE ARGUMENTS`.
+    """
 
-    def __init__(self, template, command, *, stdin=None, stdout=None, stderr=None, env=None, cwd=None, start_new_session=False):
+    def __init__(
+        self,
+        template,
+        command,
+        *,
+        stdin=None,
+        stdout=None,
+        stderr=None,
+        env=None,
+        cwd=None,
+        start_new_session=False,
+    ):
         _, _, module, *arguments = command
         self.args = command
         self.returncode = None
@@ -55,7 +77,13 @@ class Forked:
         weakref.finalize(self, os.close, self._ended)  # not before: threads may wait for it
         self._looking = threading.Lock()
         streams = [_Stream(number, wanted) for number, wanted in enumerate((stdin, stdout, stderr))]
-        start = Start(module, arguments, dict(os.environ if env is None else env), str(cwd or Path.cwd()), start_new_session)
+        start = Start(
+            module,
+            arguments,
+            dict(os.environ if env is None else env),
+            str(cwd or Path.cwd()),
+            start_new_session,
+        )
         self.pid = _template(template).fork(start, [*(stream.theirs for stream in streams), ending])
         for descriptor in (ending, *(stream.theirs for stream in streams if stream.opened)):
             os.close(descriptor)
@@ -71,7 +99,9 @@ class Forked:
 
     def send_signal(self, number):
         if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # its template has seen its end, and not told yet
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # its template has seen its end, and not told yet
                 os.kill(self.pid, number)
 
     def terminate(self):
@@ -84,8 +114,12 @@ class Forked:
         if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
             with self._looking:
                 if self.returncode is None:
-                    code = os.read(self._ended, _EXIT)  # none where the template was killed: nobody knows, so it is no success
-                    self.returncode = int.from_bytes(code, "big", signed=True) if code else -signal.SIGKILL
+                    code = os.read(
+                        self._ended, _EXIT
+                    )  # none where the template was killed: nobody knows, so it is no success
+                    self.returncode = (
+                        int.from_bytes(code, "big", signed=True) if code else -signal.SIGKILL
+                    )
         return self.returncode
 
 
@@ -107,12 +141,18 @@ class _Stream:
 
 
 def starter(template, modules):
-    """A Popen: it forks what runs one of `modules`, unless a variable differs that is read at a start, and starts all else."""
+    """A Popen: it forks what runs one of `modules`, unless a variable differs that is read at a
+    start, and starts all else.
+    """
 
     began = _at_start(os.environ)
 
     def start(command, **options):
-        if command[:2] == [sys.executable, "-m"] and command[2] in modules and _at_start(options.get("env") or os.environ) == began:
+        if (
+            command[:2] == [sys.executable, "-m"]
+            and command[2] in modules
+            and _at_start(options.get("env") or os.environ) == began
+        ):
             return Forked(template, command, **options)
         return subprocess.Popen(command, **options)
 
@@ -120,7 +160,11 @@ def starter(template, modules):
 
 
 def _at_start(environment):
-    return {name: value for name, value in environment.items() if name.startswith(AT_START) and name != UNBUFFERED}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(AT_START) and name != UNBUFFERED
+    }
 
 
 class _Template:
@@ -145,18 +189,33 @@ class _Template:
             listening.bind(self._address)
             listening.listen()
             number = str(listening.fileno())
-            command = [sys.executable, "-m", "isthmus_stack.testing.forking", template, number, str(place)]
-            self._process = subprocess.Popen(command, cwd=place.parent, pass_fds=[listening.fileno()])
+            command = [
+                sys.executable,
+                "-m",
+                "isthmus_stack.testing.forking",
+                template,
+                number,
+                str(place),
+            ]
+            self._process = subprocess.Popen(
+                command, cwd=place.parent, pass_fds=[listening.fileno()]
+            )
             self._socket.connect(self._address)
 
     def fork(self, start, descriptors):
-        """Its pid. It is asked for by a connection of its own: whoever is interrupted meanwhile leaves no pid to the next who asks."""
+        """Its pid.
+
+        It is asked for by a connection of its own: whoever is interrupted meanwhile leaves no pid
+        to the next who asks.
+        """
         with _socket() as asking, contextlib.suppress(ConnectionError, FileNotFoundError):
             asking.connect(self._address)
             socket.send_fds(asking, [msgspec.json.encode(start)], descriptors)
             if pid := asking.recv(64):
                 return int(pid)
-        raise RuntimeError("the process from which others are forked has ended: what it wrote to stderr says why")
+        raise RuntimeError(
+            "the process from which others are forked has ended: what it wrote to stderr says why"
+        )
 
 
 def _socket():
@@ -171,7 +230,9 @@ _template = cache(_Template)
 
 
 def serve(template, listening, place):
-    """Fork a process for each message of a starter, and tell it how each ended, until the last starter is gone."""
+    """Fork a process for each message of a starter, and tell it how each ended, until the last
+    starter is gone.
+    """
     module, _, load = template.partition(":")
     mains = getattr(importlib.import_module(module), load)()
     assert threading.active_count() == 1, threading.enumerate()
@@ -180,7 +241,9 @@ def serve(template, listening, place):
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: it is for those who are waited for
+    interrupt = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group: it is for those who are waited for
     signal.set_wakeup_fd(wake)
     endings, starters = {}, set()
     while True:
@@ -210,7 +273,15 @@ def serve(template, listening, place):
                 for number, descriptor in enumerate(streams):
                     os.dup2(descriptor, number)
                 opened = (listening.fileno(), *(other.fileno() for other in starters))
-                for descriptor in (*descriptors, *endings.values(), *opened, woken, wake, began, begin):
+                for descriptor in (
+                    *descriptors,
+                    *endings.values(),
+                    *opened,
+                    woken,
+                    wake,
+                    began,
+                    begin,
+                ):
                     os.close(descriptor)
                 _become(mains[start.module], start)
             for descriptor in (*streams, begin):
@@ -218,7 +289,9 @@ def serve(template, listening, place):
             os.read(began, 1)  # to its end: from here on signals to its group reach it
             os.close(began)
             endings[pid] = ending
-            with contextlib.suppress(BrokenPipeError):  # the starter was killed meanwhile; the others' processes come from here, too
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # the starter was killed meanwhile; the others' processes come from here, too
                 starter.send(str(pid).encode())
 
 
@@ -232,7 +305,10 @@ def _received(starter):
 
 def _over(listening, place):
     """Nobody is about to connect, and whoever comes later starts another."""
-    with contextlib.suppress(FileNotFoundError), place.open("r+") as lock:  # the folder goes with the run: nothing is made in it again
+    with (
+        contextlib.suppress(FileNotFoundError),
+        place.open("r+") as lock,
+    ):  # the folder goes with the run: nothing is made in it again
         fcntl.flock(lock, fcntl.LOCK_EX)
         if select.select([listening], [], [], 0)[0]:
             return False
@@ -243,8 +319,13 @@ def _over(listening, place):
 def _tell(endings):
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            with contextlib.suppress(BrokenPipeError), os.fdopen(endings.pop(ended[0]), "wb", buffering=0) as ending:
-                ending.write(os.waitstatus_to_exitcode(ended[1]).to_bytes(_EXIT, "big", signed=True))
+            with (
+                contextlib.suppress(BrokenPipeError),
+                os.fdopen(endings.pop(ended[0]), "wb", buffering=0) as ending,
+            ):
+                ending.write(
+                    os.waitstatus_to_exitcode(ended[1]).to_bytes(_EXIT, "big", signed=True)
+                )
 
 
 def _become(main, start):
@@ -254,7 +335,10 @@ def _become(main, start):
         os.environ.clear()
         os.environ.update(start.environment)
         os.chdir(start.folder)
-        sys.argv = [sys.modules[start.module].__file__ if start.module in sys.modules else start.module, *start.arguments]
+        sys.argv = [
+            sys.modules[start.module].__file__ if start.module in sys.modules else start.module,
+            *start.arguments,
+        ]
         sys.path[0] = start.folder
         _streams(unbuffered=UNBUFFERED in os.environ)
         tempfile.tempdir = None
@@ -280,11 +364,17 @@ def _leave(code):
 
 
 def _streams(*, unbuffered):
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), "utf-8")
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(
+        io.BufferedReader(io.FileIO(0, "r", closefd=False)), "utf-8"
+    )
     out = io.FileIO(1, "w", closefd=False)
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(out if unbuffered else io.BufferedWriter(out), "utf-8", write_through=unbuffered)
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(
+        out if unbuffered else io.BufferedWriter(out), "utf-8", write_through=unbuffered
+    )
     err = io.FileIO(2, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(err, "utf-8", "backslashreplace", write_through=True)
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
+        err, "utf-8", "backslashreplace", write_through=True
+    )
 
 
 def _seed():

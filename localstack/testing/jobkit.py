@@ -27,7 +27,9 @@ def until(ask, seconds=60):
 
 
 def alive(pid):
-    """Also where its first thread has ended and another has not: until then it holds its files and locks."""
+    """Also where its first thread has ended and another has not: until then it holds its files and
+    locks.
+    """
     try:
         ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         return not ended or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
@@ -73,20 +75,34 @@ class Aws:
             time.sleep(0.02)
 
     def training(self, name, **kw):
-        return self.wait(self.sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name, **kw)
+        return self.wait(
+            self.sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name, **kw
+        )
 
     def processing(self, name, **kw):
-        return self.wait(self.sm.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name, **kw)
+        return self.wait(
+            self.sm.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name, **kw
+        )
 
     def execution(self, arn, **kw):
-        return self.wait(self.sm.describe_pipeline_execution, "PipelineExecutionStatus", PipelineExecutionArn=arn, **kw)
+        return self.wait(
+            self.sm.describe_pipeline_execution,
+            "PipelineExecutionStatus",
+            PipelineExecutionArn=arn,
+            **kw,
+        )
 
     def steps(self, arn):
-        found = self.sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        found = self.sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)[
+            "PipelineExecutionSteps"
+        ]
         return {step["StepName"]: step for step in found}
 
     def keys(self, prefix):
-        return [item["Key"] for item in self.s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])]
+        return [
+            item["Key"]
+            for item in self.s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
+        ]
 
     def text(self, key):
         return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
@@ -95,7 +111,9 @@ class Aws:
         """None yet where the group is not there yet."""
         logs = self.client("logs")
         try:
-            return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+            return [
+                event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]
+            ]
         except logs.exceptions.ResourceNotFoundException:
             return []
 
@@ -108,11 +126,18 @@ def running(clock="real", **arguments):
 
 
 def channel(name, uri, **more):
-    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}, **more}
+    return {
+        "ChannelName": name,
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
+        **more,
+    }
 
 
 def arguments_of(script):
-    """The ContainerArguments for `sh -c`. SageMaker takes no line break and at most 256 characters in one: each line has its own."""
+    """The ContainerArguments for `sh -c`.
+
+    SageMaker takes no line break and at most 256 characters in one: each line has its own.
+    """
     lines = [line.strip() for line in script.strip().splitlines()]
     return lines if len(lines) == 1 else ['eval "$*"', "sh", *(f"{line};" for line in lines)]
 
@@ -133,21 +158,38 @@ def training_request(script, *, image=IMAGE, **more):
         **more,
     }
     if script is None:
-        del request["AlgorithmSpecification"]["ContainerEntrypoint"], request["AlgorithmSpecification"]["ContainerArguments"]
+        del (
+            request["AlgorithmSpecification"]["ContainerEntrypoint"],
+            request["AlgorithmSpecification"]["ContainerArguments"],
+        )
     return request
 
 
 def processing_request(script, *, output="s3://bucket/processed", **more):
     """A processing job that runs a shell script and has one output, `out`."""
     return {
-        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": arguments_of(script)},
+        "AppSpecification": {
+            "ImageUri": IMAGE,
+            "ContainerEntrypoint": ["sh", "-c"],
+            "ContainerArguments": arguments_of(script),
+        },
         "RoleArn": ROLE,
-        "ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceType": "ml.m5.large",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 1,
+            }
+        },
         "ProcessingOutputConfig": {
             "Outputs": [
                 {
                     "OutputName": "out",
-                    "S3Output": {"S3Uri": output, "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"},
+                    "S3Output": {
+                        "S3Uri": output,
+                        "LocalPath": "/opt/ml/processing/out",
+                        "S3UploadMode": "EndOfJob",
+                    },
                 }
             ]
         },
@@ -156,11 +198,17 @@ def processing_request(script, *, output="s3://bucket/processed", **more):
 
 
 def definition(*steps, parameters=()):
-    return json.dumps({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
+    return json.dumps(
+        {"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)}
+    )
 
 
 def step(name, script="true", kind="Processing", **more):
     """A Processing step (or a Training step) around a shell script."""
     make = processing_request if kind == "Processing" else training_request
-    own = {key: more.pop(key) for key in list(more) if key in ("output", "Environment", "HyperParameters", "InputDataConfig")}
+    own = {
+        key: more.pop(key)
+        for key in list(more)
+        if key in ("output", "Environment", "HyperParameters", "InputDataConfig")
+    }
     return {"Name": name, "Type": kind, "Arguments": make(script, **own), **more}

@@ -14,7 +14,10 @@ from isthmus_stack.run import variables
 def keys(url, account=None):
     """For boto3.client(..., **keys(url)); with `account`, twelve digits, of that one."""
     env = variables("aws", url)
-    return {"aws_access_key_id": account or env["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": env["AWS_SECRET_ACCESS_KEY"]}
+    return {
+        "aws_access_key_id": account or env["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": env["AWS_SECRET_ACCESS_KEY"],
+    }
 
 
 def control(url):
@@ -25,7 +28,9 @@ def control(url):
 def fetched(url, *, method="GET", headers=None, data=None):
     """Status and body."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers or {}, data=data)) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, method=method, headers=headers or {}, data=data)
+        ) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -34,10 +39,14 @@ def fetched(url, *, method="GET", headers=None, data=None):
 def signed(url, service, *, at, method="POST", path="/", target="", body=b"", headers=None):
     """The headers of a request that was signed at a time, which may be another than now."""
     pair = of(url).pair
-    request = AWSRequest(method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})})
+    request = AWSRequest(
+        method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})}
+    )
     signer = SigV4Auth(Credentials(pair.access_key, pair.secret_key), service, "us-east-1")
     request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
     signer._modify_request_before_signing(request)
-    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    signature = signer.signature(
+        signer.string_to_sign(request, signer.canonical_request(request)), request
+    )
     signer._inject_signature_to_request(request, signature)
     return dict(request.headers.items())

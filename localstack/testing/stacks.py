@@ -1,4 +1,6 @@
-"""The stack processes of these tests: one of each clock serves a whole process of tests, and each test empties it before it begins."""
+"""The stack processes of these tests: one of each clock serves a whole process of tests, and each
+test empties it before it begins.
+"""
 
 import atexit
 import sys

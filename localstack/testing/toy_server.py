@@ -1,4 +1,7 @@
-"""A model server under SageMaker's contract, with no Isthmus in it: `python toy_server.py serve`. Its model is a JSON file."""
+"""A model server under SageMaker's contract, with no Isthmus in it:
+
+`python toy_server.py serve`. Its model is a JSON file.
+"""
 
 import json
 import os
@@ -28,13 +31,20 @@ class Handler(BaseHTTPRequestHandler):
         status = int(body.split()[1]) if body.startswith(b"status ") else 200
         if body.startswith(b"sleep "):
             time.sleep(float(body.split()[1]))
-        while body.startswith(b"until ") and not Path(body.decode().removeprefix("until ")).exists():
+        while (
+            body.startswith(b"until ") and not Path(body.decode().removeprefix("until ")).exists()
+        ):
             time.sleep(0.01)
         if body == b"die":
             os._exit(9)
         custom = self.headers.get("x-amzn-sagemaker-custom-attributes")
         more = {"X-Amzn-SageMaker-Custom-Attributes": f"{custom};seen"} if custom else {}
-        self.say(status, json.dumps(self.seen(body)).encode(), self.headers.get("accept") or "application/json", more)
+        self.say(
+            status,
+            json.dumps(self.seen(body)).encode(),
+            self.headers.get("accept") or "application/json",
+            more,
+        )
 
     def seen(self, body):
         return {
@@ -48,11 +58,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def say(self, status, body, kind="application/json", more=()):
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **dict(more)}.items():
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            **dict(more),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer(
+        ("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler
+    ).serve_forever()

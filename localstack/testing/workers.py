@@ -1,6 +1,8 @@
-"""xdist's workers are forked from one process that has imported what is large among what tests import (testing/forking.py).
+"""xdist's workers are forked from one process that has imported what is large among what tests
+import (testing/forking.py).
 
-By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30 s. What pytest rewrites is not imported
+By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30
+s. What pytest rewrites is not imported
 there: no test, no helper, no plugin.
 """
 
@@ -20,7 +22,13 @@ hera.workflows opentelemetry.sdk.trace uvicorn google.cloud.bigquery google.clou
 google.cloud.storage"""
 LARGEST = """google.cloud.aiplatform_v1 google.cloud.resourcemanager_v3 google.cloud.monitoring_v3 google.cloud.firestore
 google.cloud.pubsub_v1 kfp.compiler"""
-LEFT_OUT = ("__main__", "setup", "pytest_plugin", "gcp", "testing")  # gcp: a stack's process says itself how Google's packages are imported
+LEFT_OUT = (
+    "__main__",
+    "setup",
+    "pytest_plugin",
+    "gcp",
+    "testing",
+)  # gcp: a stack's process says itself how Google's packages are imported
 
 
 def install(template=f"{__name__}:worker"):
@@ -29,7 +37,9 @@ def install(template=f"{__name__}:worker"):
 
     def start(self, command, execmodel):
         self.popen = Forked(template, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        gateway_base.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
+        gateway_base.Popen2IO.__init__(
+            self, self.popen.stdin, self.popen.stdout, execmodel=execmodel
+        )
 
     gateway_io.Popen2IOMaster.__init__ = start
 
@@ -46,10 +56,14 @@ def worker(packages=()):
 
 @contextlib.contextmanager
 def _compiled(names):
-    """At the end these are, by a process beside this one, on a fresh clone: there nothing of pandas is kept yet."""
+    """At the end these are, by a process beside this one, on a fresh clone: there nothing of pandas
+    is kept yet.
+    """
     code = f"from isthmus_stack.testing.workers import _import; _import({names!r})"
     pandas = importlib.util.find_spec("pandas")
-    fresh = pandas is not None and not Path(importlib.util.cache_from_source(pandas.origin)).exists()
+    fresh = (
+        pandas is not None and not Path(importlib.util.cache_from_source(pandas.origin)).exists()
+    )
     process = subprocess.Popen([sys.executable, "-c", code]) if fresh else None
     yield
     if process:

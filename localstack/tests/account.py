@@ -1,4 +1,6 @@
-"""An account for the checks of statements.py: clients of one stack, fresh names, and what is made once and looked at by many."""
+"""An account for the checks of statements.py: clients of one stack, fresh names, and what is made
+once and looked at by many.
+"""
 
 import io
 import json
@@ -61,7 +63,11 @@ class Account(jobkit.Aws):
     def members(self, key):
         """The files of a tar.gz by name."""
         with tarfile.open(fileobj=io.BytesIO(self.body(key))) as archive:
-            return {item.name.removeprefix("./"): archive.extractfile(item).read() for item in archive if item.isfile()}
+            return {
+                item.name.removeprefix("./"): archive.extractfile(item).read()
+                for item in archive
+                if item.isfile()
+            }
 
     # models and endpoints
 
@@ -73,7 +79,11 @@ class Account(jobkit.Aws):
     def model(self, greeting="hello", *, image=TOY, data=None, **more):
         """A model; its server answers its GREETING, among other things."""
         name = self.fresh("model")
-        container = {"Image": image, "ModelDataUrl": data or self.artifact, "Environment": {"GREETING": greeting, **more}}
+        container = {
+            "Image": image,
+            "ModelDataUrl": data or self.artifact,
+            "Environment": {"GREETING": greeting, **more},
+        }
         self.sm.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         return name
 
@@ -87,14 +97,18 @@ class Account(jobkit.Aws):
 
     def config(self, *variants, **more):
         name = self.fresh("config")
-        self.sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=list(variants), **more)
+        self.sm.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=list(variants), **more
+        )
         return name
 
     def endpoint(self, *variants, wait=True, deployment=None, **more):
         """Its name, once it is in service."""
         name = self.fresh("endpoint")
         options = {"DeploymentConfig": deployment} if deployment else {}
-        self.sm.create_endpoint(EndpointName=name, EndpointConfigName=self.config(*variants, **more), **options)
+        self.sm.create_endpoint(
+            EndpointName=name, EndpointConfigName=self.config(*variants, **more), **options
+        )
         if wait:
             described = self.settled(name)
             assert described["EndpointStatus"] == "InService", described
@@ -103,13 +117,17 @@ class Account(jobkit.Aws):
     @cached_property
     def split(self):
         """An endpoint that nobody changes: blue and green at 3 to 1, two instances of green."""
-        return self.endpoint(variant("blue", self.blue, weight=3), variant("green", self.green, count=2))
+        return self.endpoint(
+            variant("blue", self.blue, weight=3), variant("green", self.green, count=2)
+        )
 
     def described(self, endpoint):
         return self.sm.describe_endpoint(EndpointName=endpoint)
 
     def settled(self, endpoint):
-        """The description once nothing changes any more; the manual clock is moved as far as it takes."""
+        """The description once nothing changes any more; the manual clock is moved as far as it
+        takes.
+        """
 
         def ended():
             described = self.described(endpoint)
@@ -130,7 +148,9 @@ class Account(jobkit.Aws):
 
     def ask(self, endpoint, body=b"{}", **more):
         """boto3's answer, with its body read as JSON."""
-        answer = self.sagemaker_runtime.invoke_endpoint(EndpointName=endpoint, Body=body, **{"ContentType": "application/json", **more})
+        answer = self.sagemaker_runtime.invoke_endpoint(
+            EndpointName=endpoint, Body=body, **{"ContentType": "application/json", **more}
+        )
         return {**answer, "Body": json.loads(answer["Body"].read())}
 
     def shares(self, endpoint, calls=100, key="InvokedProductionVariant"):
@@ -161,9 +181,13 @@ class Account(jobkit.Aws):
             echo to-stderr >&2
         """
         definitions = [{"Name": "loss", "Regex": "loss=(.*?);"}]
-        request = training_request(script, HyperParameters={"depth": "3"}, Environment={"GREETING": "hello"})
+        request = training_request(
+            script, HyperParameters={"depth": "3"}, Environment={"GREETING": "hello"}
+        )
         request["AlgorithmSpecification"]["MetricDefinitions"] = definitions
-        request["InputDataConfig"] = [channel("train", "s3://bucket/train/", ContentType="text/csv")]
+        request["InputDataConfig"] = [
+            channel("train", "s3://bucket/train/", ContentType="text/csv")
+        ]
         self.sm.create_training_job(TrainingJobName="trained", **request)
         job = self.training("trained")
         assert job["TrainingJobStatus"] == "Completed", job
@@ -172,7 +196,9 @@ class Account(jobkit.Aws):
     @cached_property
     def stored(self):
         """What that job stored: the files of its model.tar.gz."""
-        return self.members(self.trained["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://bucket/"))
+        return self.members(
+            self.trained["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://bucket/")
+        )
 
     # queries
 
@@ -182,9 +208,16 @@ class Account(jobkit.Aws):
         return "db"
 
     def query(self, sql, **more):
-        """The id of a query that has been started in the database; results go below s3://bucket/results/."""
-        settings = {"QueryExecutionContext": {"Database": self.database}, "ResultConfiguration": {"OutputLocation": "s3://bucket/results/"}}
-        return self.athena.start_query_execution(QueryString=sql, **{**settings, **more})["QueryExecutionId"]
+        """The id of a query that has been started in the database; results go below
+        s3://bucket/results/.
+        """
+        settings = {
+            "QueryExecutionContext": {"Database": self.database},
+            "ResultConfiguration": {"OutputLocation": "s3://bucket/results/"},
+        }
+        return self.athena.start_query_execution(QueryString=sql, **{**settings, **more})[
+            "QueryExecutionId"
+        ]
 
     def ended(self, identity):
         """The execution, or None while it goes on."""
@@ -198,8 +231,12 @@ class Account(jobkit.Aws):
     def rows(self, sql, **more):
         """The rows as text, without the header of a SELECT."""
         execution = self.executed(sql, **more)
-        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get("StateChangeReason")
-        results = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"]
+        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get(
+            "StateChangeReason"
+        )
+        results = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])[
+            "ResultSet"
+        ]["Rows"]
         lines = [tuple(cell.get("VarCharValue") for cell in row["Data"]) for row in results]
         return lines[1:] if execution.get("StatementType") == "DML" else lines
 

@@ -47,7 +47,10 @@ def aws(example_stack):
             endpoint_url=example_stack.url,
             region_name=region,
             **keys(example_stack.url, account),
-            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=30),
+            config=Config(
+                retries={"total_max_attempts": attempts, "mode": "standard"},
+                max_pool_connections=30,
+            ),
         )
 
     return client

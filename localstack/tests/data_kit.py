@@ -1,4 +1,6 @@
-"""What the tests of the data services share: one stack on the instant clock, one on a clock that tests move; clients of boto3."""
+"""What the tests of the data services share: one stack on the instant clock, one on a clock that
+tests move; clients of boto3.
+"""
 
 import time
 
@@ -47,8 +49,13 @@ class Aws:
         return self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
     def start(self, sql, **more):
-        context = {"QueryExecutionContext": {"Database": "db"}, "ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/results/"}}
-        return self.athena.start_query_execution(QueryString=sql, **{**context, **more})["QueryExecutionId"]
+        context = {
+            "QueryExecutionContext": {"Database": "db"},
+            "ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/results/"},
+        }
+        return self.athena.start_query_execution(QueryString=sql, **{**context, **more})[
+            "QueryExecutionId"
+        ]
 
     def execution(self, sql, **more):
         return self.finished(self.start(sql, **more))
@@ -64,10 +71,16 @@ class Aws:
         raise AssertionError(f"the query has not ended in {seconds} s: {execution['Query']}")
 
     def rows(self, sql, **more):
-        """The rows without the header, as text; AssertionError with Athena's reason when the query fails."""
+        """The rows without the header, as text; AssertionError with Athena's reason when the query
+        fails.
+        """
         execution = self.execution(sql, **more)
-        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get("StateChangeReason")
-        found = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"]
+        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get(
+            "StateChangeReason"
+        )
+        found = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])[
+            "ResultSet"
+        ]["Rows"]
         lines = [tuple(cell.get("VarCharValue") for cell in row["Data"]) for row in found]
         return lines[1:] if execution.get("SubstatementType") == "SELECT" else lines
 
@@ -105,7 +118,9 @@ def moved(manual_process):
     return made(manual_process)
 
 
-def table_input(name, columns, location, *, partitions=(), parameters=None, serde=PARQUET, serde_parameters=None):
+def table_input(
+    name, columns, location, *, partitions=(), parameters=None, serde=PARQUET, serde_parameters=None
+):
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",

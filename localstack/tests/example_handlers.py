@@ -1,4 +1,7 @@
-"""Handlers of a test's own, for operations that the stack has none for. Loaded by name: `--handlers isthmus_stack.tests...`."""
+"""Handlers of a test's own, for operations that the stack has none for.
+
+Loaded by name: `--handlers isthmus_stack.tests...`.
+"""
 
 from isthmus_stack.aws.registry import AwsError, handles
 
@@ -12,9 +15,18 @@ class Hubs:
 def list_hubs(ctx, params):
     if params.get("NameContains") == "crash":
         raise RuntimeError("a mistake in a handler")
-    stamps = {"HubStatus": "InService", "CreationTime": ctx.clock.now(), "LastModifiedTime": ctx.clock.now()}
+    stamps = {
+        "HubStatus": "InService",
+        "CreationTime": ctx.clock.now(),
+        "LastModifiedTime": ctx.clock.now(),
+    }
     hubs = [
-        {"HubName": name, "HubArn": f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:hub/{name}", **stamps} for name in ctx.store(Hubs).made
+        {
+            "HubName": name,
+            "HubArn": f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:hub/{name}",
+            **stamps,
+        }
+        for name in ctx.store(Hubs).made
     ]
     return {"HubSummaries": hubs}
 
@@ -33,7 +45,9 @@ def create_hub(ctx, params):
 
 @handles("sagemaker", "DescribeHub")
 def describe_hub(ctx, params):
-    """What a context can do: moto below, the whole stack through a client, and a fault that only a handler can act out."""
+    """What a context can do: moto below, the whole stack through a client, and a fault that only a
+    handler can act out.
+    """
     bucket = ctx.client("s3")
     bucket.create_bucket(Bucket=params["HubName"])
     bucket.put_object(Bucket=params["HubName"], Key="a b/c", Body=b"x" * 100)
@@ -70,4 +84,6 @@ def invoke_streaming(ctx, params):
 
 @handles("sagemaker-metrics", "BatchGetMetrics")
 def batch_get_metrics(ctx, params):
-    return {"MetricQueryResults": [{"Status": "Complete", "XAxisValues": [1], "MetricValues": [0.5]}]}
+    return {
+        "MetricQueryResults": [{"Status": "Complete", "XAxisValues": [1], "MetricValues": [0.5]}]
+    }

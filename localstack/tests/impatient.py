@@ -1,4 +1,6 @@
-"""Loaded into a stack in the place of handlers: its clock waits a moment for a query that never ends, not the seconds of an honest one."""
+"""Loaded into a stack in the place of handlers: its clock waits a moment for a query that never
+ends, not the seconds of an honest one.
+"""
 
 from isthmus_stack.aws.athena import execution
 

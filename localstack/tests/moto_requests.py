@@ -8,12 +8,26 @@ IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 TAGS = [{"Key": "team", "Value": "ranking"}]
 CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
-MONITOR: dict[str, Any] = {"JobResources": {"ClusterConfig": CLUSTER}, "RoleArn": ROLE, "Tags": TAGS}
-REPORT = {"MonitoringOutputs": [{"S3Output": {"S3Uri": "s3://b/out", "LocalPath": "/opt/ml/processing/out"}}]}
+MONITOR: dict[str, Any] = {
+    "JobResources": {"ClusterConfig": CLUSTER},
+    "RoleArn": ROLE,
+    "Tags": TAGS,
+}
+REPORT = {
+    "MonitoringOutputs": [
+        {"S3Output": {"S3Uri": "s3://b/out", "LocalPath": "/opt/ml/processing/out"}}
+    ]
+}
 WATCHED = {"EndpointInput": {"EndpointName": "served", "LocalPath": "/opt/ml/processing/in"}}
 CHANNEL = {
     "ChannelName": "train",
-    "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/train/", "S3DataDistributionType": "FullyReplicated"}},
+    "DataSource": {
+        "S3DataSource": {
+            "S3DataType": "S3Prefix",
+            "S3Uri": "s3://b/train/",
+            "S3DataDistributionType": "FullyReplicated",
+        }
+    },
 }
 
 
@@ -50,7 +64,10 @@ def training(name: str, **more: Any) -> dict[str, Any]:
 def processing(name: str, **more: Any) -> dict[str, Any]:
     return {
         "ProcessingJobName": name,
-        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "/opt/ml/processing/input/code/x.py"]},
+        "AppSpecification": {
+            "ImageUri": IMAGE,
+            "ContainerEntrypoint": ["python3", "/opt/ml/processing/input/code/x.py"],
+        },
         "RoleArn": ROLE,
         "ProcessingResources": {"ClusterConfig": CLUSTER},
         **more,
@@ -61,7 +78,9 @@ def transform(name: str) -> dict[str, Any]:
     return {
         "TransformJobName": name,
         "ModelName": "m",
-        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/in"}}},
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/in"}}
+        },
         "TransformOutput": {"S3OutputPath": "s3://b/out"},
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
         "Tags": TAGS,
@@ -81,13 +100,17 @@ def variant(model: str = "m", **more: Any) -> dict[str, Any]:
 
 def model(name: str = "m", **more: Any) -> Call:
     container = {"Image": IMAGE, "ModelDataUrl": "s3://b/model.tar.gz", "Environment": {"A": "1"}}
-    return sm("create_model", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container, **more)
+    return sm(
+        "create_model", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container, **more
+    )
 
 
 def endpoint(name: str = "e") -> tuple[Call, ...]:
     return (
         model(),
-        sm("create_endpoint_config", EndpointConfigName=f"{name}-c", ProductionVariants=[variant()]),
+        sm(
+            "create_endpoint_config", EndpointConfigName=f"{name}-c", ProductionVariants=[variant()]
+        ),
         sm("create_endpoint", EndpointName=name, EndpointConfigName=f"{name}-c"),
     )
 
@@ -112,12 +135,23 @@ def monitor(kind: str, application: dict[str, Any], **more: Any) -> tuple[Call, 
 GROUP = {
     "RecordIdentifierFeatureName": "id",
     "EventTimeFeatureName": "at",
-    "FeatureDefinitions": [{"FeatureName": "id", "FeatureType": "Integral"}, {"FeatureName": "at", "FeatureType": "Fractional"}],
+    "FeatureDefinitions": [
+        {"FeatureName": "id", "FeatureType": "Integral"},
+        {"FeatureName": "at", "FeatureType": "Fractional"},
+    ],
     "RoleArn": ROLE,
     "OfflineStoreConfig": {"S3StorageConfig": {"S3Uri": "s3://bucket/f"}},
 }
-STEP = '{"Version": "2020-12-01", "Parameters": [{"Name": "p", "Type": "String", "DefaultValue": "x"}], "Steps": []}'
-PIPELINE = {"PipelineName": "p", "PipelineDefinition": STEP, "RoleArn": ROLE, "ClientRequestToken": "t" * 32}
+STEP = (
+    '{"Version": "2020-12-01", "Parameters": [{"Name": "p", "Type": "String", "DefaultValue": '
+    '"x"}], "Steps": []}'
+)
+PIPELINE = {
+    "PipelineName": "p",
+    "PipelineDefinition": STEP,
+    "RoleArn": ROLE,
+    "ClientRequestToken": "t" * 32,
+}
 AUTOML = {
     "AutoMLJobInputDataConfig": [
         {
@@ -142,7 +176,9 @@ TUNING = {
         "Strategy": "Bayesian",
         "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
     },
-    "TrainingJobDefinition": {k: v for k, v in training("x").items() if k not in ("TrainingJobName", "HyperParameters")},
+    "TrainingJobDefinition": {
+        k: v for k, v in training("x").items() if k not in ("TrainingJobName", "HyperParameters")
+    },
     "Tags": TAGS,
 }
 COMPILATION = {

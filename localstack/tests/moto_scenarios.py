@@ -1,6 +1,9 @@
-"""What a client of plain moto does with SageMaker: boto3 calls by subject. Some are wrong on purpose: their errors are compared too.
+"""What a client of plain moto does with SageMaker: boto3 calls by subject.
 
-A call is (service, method, arguments). `"@3.Name"` as a value is the member Name of the answer to the scenario's call number 3 (from 0).
+Some are wrong on purpose: their errors are compared too.
+
+A call is (service, method, arguments). `"@3.Name"` as a value is the member Name of the answer to
+the scenario's call number 3 (from 0).
 """
 
 from isthmus_stack.tests.moto_requests import (
@@ -49,7 +52,11 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("search", Resource="TrainingJob"),
         sm("search", Resource="TrainingJob", SearchExpression=tagged("ranking")),
         sm("search", Resource="TrainingJob", SearchExpression=tagged("nobody")),
-        sm("search", Resource="TrainingJob", SearchExpression=named("TrainingJobName", "Contains", "tw")),
+        sm(
+            "search",
+            Resource="TrainingJob",
+            SearchExpression=named("TrainingJobName", "Contains", "tw"),
+        ),
     ),
     "processing jobs": (
         sm("create_processing_job", **processing("one", Tags=TAGS, Environment={"A": "1"})),
@@ -89,11 +96,22 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
     ),
     "endpoint configs": (
         model(),
-        sm("create_endpoint_config", EndpointConfigName="c", ProductionVariants=[variant()], Tags=TAGS),
+        sm(
+            "create_endpoint_config",
+            EndpointConfigName="c",
+            ProductionVariants=[variant()],
+            Tags=TAGS,
+        ),
         sm("describe_endpoint_config", EndpointConfigName="c"),
         sm("create_endpoint_config", EndpointConfigName="c", ProductionVariants=[variant()]),
-        sm("create_endpoint_config", EndpointConfigName="d", ProductionVariants=[variant("nobody")]),
-        sm("create_endpoint_config", EndpointConfigName="e", ProductionVariants=[variant(InstanceType="ml.nothing")]),
+        sm(
+            "create_endpoint_config", EndpointConfigName="d", ProductionVariants=[variant("nobody")]
+        ),
+        sm(
+            "create_endpoint_config",
+            EndpointConfigName="e",
+            ProductionVariants=[variant(InstanceType="ml.nothing")],
+        ),
         sm("list_endpoint_configs"),
         sm("list_endpoint_configs", NameContains="c"),
         sm("list_tags", ResourceArn="@1.EndpointConfigArn"),
@@ -103,7 +121,13 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm(
             "create_endpoint_config",
             EndpointConfigName="s",
-            ProductionVariants=[{"VariantName": "a", "ModelName": "m", "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}],
+            ProductionVariants=[
+                {
+                    "VariantName": "a",
+                    "ModelName": "m",
+                    "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+                }
+            ],
             DataCaptureConfig={
                 "InitialSamplingPercentage": 10,
                 "DestinationS3Uri": "s3://b/c",
@@ -125,7 +149,9 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm(
             "update_endpoint_weights_and_capacities",
             EndpointName="e",
-            DesiredWeightsAndCapacities=[{"VariantName": "a", "DesiredWeight": 0.5, "DesiredInstanceCount": 3}],
+            DesiredWeightsAndCapacities=[
+                {"VariantName": "a", "DesiredWeight": 0.5, "DesiredInstanceCount": 3}
+            ],
         ),
         sm("describe_endpoint", EndpointName="e"),
         sm(
@@ -141,11 +167,25 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
     ),
     "invocations": (
         *endpoint(),
-        ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b"1,2", "ContentType": "text/csv"}),
-        ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b"{}", "Accept": "application/json"}),
+        (
+            "sagemaker-runtime",
+            "invoke_endpoint",
+            {"EndpointName": "e", "Body": b"1,2", "ContentType": "text/csv"},
+        ),
+        (
+            "sagemaker-runtime",
+            "invoke_endpoint",
+            {"EndpointName": "e", "Body": b"{}", "Accept": "application/json"},
+        ),
     ),
     "pipelines": (
-        sm("create_pipeline", **PIPELINE, Tags=TAGS, PipelineDisplayName="shown", PipelineDescription="told"),
+        sm(
+            "create_pipeline",
+            **PIPELINE,
+            Tags=TAGS,
+            PipelineDisplayName="shown",
+            PipelineDescription="told",
+        ),
         sm("describe_pipeline", PipelineName="p"),
         sm("describe_pipeline", PipelineName="nobody"),
         sm("create_pipeline", **{**PIPELINE, "ClientRequestToken": "w" * 32}),
@@ -173,16 +213,29 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         ),
         sm("describe_pipeline_execution", PipelineExecutionArn="@1.PipelineExecutionArn"),
         sm("list_pipeline_executions", PipelineName="p"),
-        sm("list_pipeline_parameters_for_execution", PipelineExecutionArn="@1.PipelineExecutionArn"),
-        sm("describe_pipeline_definition_for_execution", PipelineExecutionArn="@1.PipelineExecutionArn"),
+        sm(
+            "list_pipeline_parameters_for_execution", PipelineExecutionArn="@1.PipelineExecutionArn"
+        ),
+        sm(
+            "describe_pipeline_definition_for_execution",
+            PipelineExecutionArn="@1.PipelineExecutionArn",
+        ),
         sm("start_pipeline_execution", PipelineName="nobody", ClientRequestToken="v" * 32),
-        sm("describe_pipeline_execution", PipelineExecutionArn=f"{ARN}pipeline/p/execution/abcdefghijkl"),
+        sm(
+            "describe_pipeline_execution",
+            PipelineExecutionArn=f"{ARN}pipeline/p/execution/abcdefghijkl",
+        ),
         sm("list_pipeline_executions", PipelineName="nobody"),
         sm("describe_pipeline", PipelineName="p"),
         sm("search", Resource="PipelineExecution"),
     ),
     "model packages": (
-        sm("create_model_package_group", ModelPackageGroupName="g", ModelPackageGroupDescription="told", Tags=TAGS),
+        sm(
+            "create_model_package_group",
+            ModelPackageGroupName="g",
+            ModelPackageGroupDescription="told",
+            Tags=TAGS,
+        ),
         sm("describe_model_package_group", ModelPackageGroupName="g"),
         sm("create_model_package_group", ModelPackageGroupName="h"),
         sm("list_model_package_groups"),
@@ -198,7 +251,12 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         ),
         sm("create_model_package", ModelPackageGroupName="g", InferenceSpecification=PACKAGE),
         sm("describe_model_package", ModelPackageName="@6.ModelPackageArn"),
-        sm("update_model_package", ModelPackageArn="@6.ModelPackageArn", ModelApprovalStatus="Approved", ApprovalDescription="good"),
+        sm(
+            "update_model_package",
+            ModelPackageArn="@6.ModelPackageArn",
+            ModelApprovalStatus="Approved",
+            ApprovalDescription="good",
+        ),
         sm("describe_model_package", ModelPackageName="@6.ModelPackageArn"),
         sm("list_model_packages", ModelPackageGroupName="g"),
         sm("list_model_packages", ModelPackageGroupName="g", ModelApprovalStatus="Approved"),
@@ -213,7 +271,11 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("search", Resource="ModelPackageGroup"),
         sm("search", Resource="ModelPackage"),
         sm("search", Resource="ModelPackageGroup", SearchExpression=tagged("ranking")),
-        sm("search", Resource="ModelPackageGroup", SearchExpression=named("ModelPackageGroupName", "NotEquals", "g")),
+        sm(
+            "search",
+            Resource="ModelPackageGroup",
+            SearchExpression=named("ModelPackageGroupName", "NotEquals", "g"),
+        ),
     ),
     "feature groups": (
         ("s3", "create_bucket", {"Bucket": "bucket"}),
@@ -222,11 +284,20 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("create_feature_group", FeatureGroupName="f", **GROUP),
         sm("list_tags", ResourceArn="@1.FeatureGroupArn"),
         sm("search", Resource="FeatureGroup"),
-        sm("search", Resource="FeatureGroup", SearchExpression=named("FeatureGroupName", "Equals", "nothing")),
+        sm(
+            "search",
+            Resource="FeatureGroup",
+            SearchExpression=named("FeatureGroupName", "Equals", "nothing"),
+        ),
         sm("create_feature_group", FeatureGroupName="g", **{**GROUP, **NO_BUCKET}),
         sm("describe_feature_group", FeatureGroupName="g"),
         sm("describe_feature_group", FeatureGroupName="nobody"),
-        sm("create_feature_group", FeatureGroupName="online", **GROUP, OnlineStoreConfig={"EnableOnlineStore": True}),
+        sm(
+            "create_feature_group",
+            FeatureGroupName="online",
+            **GROUP,
+            OnlineStoreConfig={"EnableOnlineStore": True},
+        ),
     ),
     "tags": (
         model(Tags=TAGS),
@@ -239,9 +310,20 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("list_tags", ResourceArn=f"{ARN}model/nobody"),
     ),
     "notebook instances": (
-        sm("create_notebook_instance", NotebookInstanceName="n", InstanceType="ml.t2.medium", RoleArn=ROLE, Tags=TAGS),
+        sm(
+            "create_notebook_instance",
+            NotebookInstanceName="n",
+            InstanceType="ml.t2.medium",
+            RoleArn=ROLE,
+            Tags=TAGS,
+        ),
         sm("describe_notebook_instance", NotebookInstanceName="n"),
-        sm("create_notebook_instance", NotebookInstanceName="n", InstanceType="ml.t2.medium", RoleArn=ROLE),
+        sm(
+            "create_notebook_instance",
+            NotebookInstanceName="n",
+            InstanceType="ml.t2.medium",
+            RoleArn=ROLE,
+        ),
         sm("list_notebook_instances"),
         sm("list_notebook_instances", StatusEquals="InService"),
         sm("list_tags", ResourceArn="@0.NotebookInstanceArn"),
@@ -253,7 +335,11 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("stop_notebook_instance", NotebookInstanceName="n"),
         sm("delete_notebook_instance", NotebookInstanceName="n"),
         sm("describe_notebook_instance", NotebookInstanceName="n"),
-        sm("create_notebook_instance_lifecycle_config", NotebookInstanceLifecycleConfigName="l", OnStart=[{"Content": "ZWNobw=="}]),
+        sm(
+            "create_notebook_instance_lifecycle_config",
+            NotebookInstanceLifecycleConfigName="l",
+            OnStart=[{"Content": "ZWNobw=="}],
+        ),
         sm("describe_notebook_instance_lifecycle_config", NotebookInstanceLifecycleConfigName="l"),
         sm("create_notebook_instance_lifecycle_config", NotebookInstanceLifecycleConfigName="l"),
         sm("delete_notebook_instance_lifecycle_config", NotebookInstanceLifecycleConfigName="l"),
@@ -266,12 +352,21 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
         sm("create_trial", TrialName="t", ExperimentName="x"),
         sm("describe_trial", TrialName="t"),
         sm("list_trials", ExperimentName="x"),
-        sm("create_trial_component", TrialComponentName="c", Parameters={"lr": {"NumberValue": 0.5}}),
+        sm(
+            "create_trial_component",
+            TrialComponentName="c",
+            Parameters={"lr": {"NumberValue": 0.5}},
+        ),
         sm("describe_trial_component", TrialComponentName="c"),
         sm("associate_trial_component", TrialName="t", TrialComponentName="c"),
         sm("list_trial_components", TrialName="t"),
         sm("list_trials", TrialComponentName="c"),
-        sm("update_trial_component", TrialComponentName="c", DisplayName="shown", Status={"PrimaryStatus": "Completed"}),
+        sm(
+            "update_trial_component",
+            TrialComponentName="c",
+            DisplayName="shown",
+            Status={"PrimaryStatus": "Completed"},
+        ),
         sm("describe_trial_component", TrialComponentName="c"),
         sm("search", Resource="Experiment"),
         sm("search", Resource="ExperimentTrial"),
@@ -368,7 +463,12 @@ SCENARIOS: dict[str, tuple[Call, ...]] = {
     ),
     "model quality definitions": monitor(
         "model_quality",
-        {"ModelQualityAppSpecification": {"ImageUri": IMAGE, "ProblemType": "BinaryClassification"}},
+        {
+            "ModelQualityAppSpecification": {
+                "ImageUri": IMAGE,
+                "ProblemType": "BinaryClassification",
+            }
+        },
         ModelQualityJobInput={**WATCHED, "GroundTruthS3Input": {"S3Uri": "s3://b/truth"}},
         ModelQualityJobOutputConfig=REPORT,
     ),

@@ -5,17 +5,29 @@ from botocore.exceptions import ClientError
 
 from isthmus_stack.testing.jobkit import ROLE, definition, step
 
-OUT = {"Std:Join": {"On": "/", "Values": ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, "metrics"]}}
+OUT = {
+    "Std:Join": {
+        "On": "/",
+        "Values": ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, "metrics"],
+    }
+}
 METRICS = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "metrics.json"}]
 
 
 def create(aws, *steps, name="pipe", parameters=(), **more):
-    return aws.sm.create_pipeline(PipelineName=name, PipelineDefinition=definition(*steps, parameters=parameters), RoleArn=ROLE, **more)
+    return aws.sm.create_pipeline(
+        PipelineName=name,
+        PipelineDefinition=definition(*steps, parameters=parameters),
+        RoleArn=ROLE,
+        **more,
+    )
 
 
 def start(aws, name="pipe", parameters=None, **more):
     given = [{"Name": key, "Value": value} for key, value in (parameters or {}).items()]
-    return aws.sm.start_pipeline_execution(PipelineName=name, PipelineParameters=given, **more)["PipelineExecutionArn"]
+    return aws.sm.start_pipeline_execution(PipelineName=name, PipelineParameters=given, **more)[
+        "PipelineExecutionArn"
+    ]
 
 
 def run(aws, *steps, parameters=(), given=None):
@@ -33,7 +45,10 @@ def refusal(call, **arguments):
 
 def evaluate(auc="0.7"):
     return step(
-        "Evaluate", f'echo \'{{"model": [{{"auc": {auc}}}]}}\' > /opt/ml/processing/out/metrics.json', output=OUT, PropertyFiles=METRICS
+        "Evaluate",
+        f'echo \'{{"model": [{{"auc": {auc}}}]}}\' > /opt/ml/processing/out/metrics.json',
+        output=OUT,
+        PropertyFiles=METRICS,
     )
 
 
@@ -41,12 +56,21 @@ def gate(condition, if_steps=(), else_steps=(), name="Gate"):
     return {
         "Name": name,
         "Type": "Condition",
-        "Arguments": {"Conditions": [condition], "IfSteps": list(if_steps), "ElseSteps": list(else_steps)},
+        "Arguments": {
+            "Conditions": [condition],
+            "IfSteps": list(if_steps),
+            "ElseSteps": list(else_steps),
+        },
     }
 
 
 def auc_at_least(value):
-    left = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.metrics"}, "Path": "model[0].auc"}}
+    left = {
+        "Std:JsonGet": {
+            "PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.metrics"},
+            "Path": "model[0].auc",
+        }
+    }
     return {"Type": "GreaterThanOrEqualTo", "LeftValue": left, "RightValue": value}
 
 

@@ -1,4 +1,6 @@
-"""Runs what drives the genuine sagemaker v3 SDK, in a process of its own, against a stack, and gives what it saw."""
+"""Runs what drives the genuine sagemaker v3 SDK, in a process of its own, against a stack, and
+gives what it saw.
+"""
 
 import json
 import subprocess
@@ -6,7 +8,9 @@ import sys
 
 from isthmus_stack.run import environment_for
 
-QUIET = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+QUIET = (
+    "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+)
 
 
 def seen_by(client, folder, stack, **environment):
@@ -15,7 +19,11 @@ def seen_by(client, folder, stack, **environment):
     config.write_text(QUIET)
     done = subprocess.run(
         [sys.executable, client, answer],
-        env={**environment_for(stack.url), **environment, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
+        env={
+            **environment_for(stack.url),
+            **environment,
+            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
+        },
         cwd=folder,
         capture_output=True,
         text=True,

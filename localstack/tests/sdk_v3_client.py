@@ -1,4 +1,7 @@
-"""A user of the genuine sagemaker v3 SDK: run in a process of its own, with the stack's variables. Prints one JSON object."""
+"""A user of the genuine sagemaker v3 SDK: run in a process of its own, with the stack's variables.
+
+Prints one JSON object.
+"""
 
 import json
 import sys
@@ -59,16 +62,25 @@ def trainer(session, source):
 def script_mode(source):
     session = Session(boto_session=boto3.Session(), default_bucket="sdk-bucket")
     made = trainer(session, source)
-    made.train(input_data_config=[InputData(channel_name="train", data_source="s3://sdk-bucket/data/")], wait=True, logs=True)
+    made.train(
+        input_data_config=[InputData(channel_name="train", data_source="s3://sdk-bucket/data/")],
+        wait=True,
+        logs=True,
+    )
     job = made._latest_training_job
-    return {"status": job.training_job_status, "artifacts": job.model_artifacts.s3_model_artifacts, "name": job.training_job_name}
+    return {
+        "status": job.training_job_status,
+        "artifacts": job.model_artifacts.s3_model_artifacts,
+        "name": job.training_job_name,
+    }
 
 
 def tuning():
     session = Session(boto_session=boto3.Session(), default_bucket="sdk-bucket")
     tuned = ModelTrainer(
         sagemaker_session=session,
-        training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tuned:1",  # tuning jobs take no entrypoint
+        # tuning jobs take no entrypoint
+        training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tuned:1",
         role=ROLE,
         compute=Compute(instance_type="ml.m5.large", instance_count=1),
         hyperparameters={"script": 'cat /opt/ml/input/data/training/x.csv; echo "auc=$SM_HP_LR;"'},
@@ -86,26 +98,37 @@ def tuning():
     tuner.latest_tuning_job.wait(poll=1)
     return {
         "best": tuner.best_training_job(),
-        "values": tuner.analytics().dataframe()[["TrainingJobName", "lr", "FinalObjectiveValue"]].values.tolist(),
+        "values": tuner.analytics()
+        .dataframe()[["TrainingJobName", "lr", "FinalObjectiveValue"]]
+        .values.tolist(),
     }
 
 
 def pipeline(source):
     session = PipelineSession(boto_session=boto3.Session(), default_bucket="sdk-bucket")
-    floor, auc = ParameterFloat(name="Floor", default_value=0.5), ParameterString(name="Auc", default_value="0.7")
+    floor, auc = (
+        ParameterFloat(name="Floor", default_value=0.5),
+        ParameterString(name="Auc", default_value="0.7"),
+    )
     report = PropertyFile(name="Evaluation", output_name="report", path="evaluation.json")
     processor = ScriptProcessor(
         role=ROLE, image_uri=IMAGE, command=["python3"], instance_count=1, instance_type="ml.m5.large", env={"AUC": auc},
         sagemaker_session=session, max_runtime_in_seconds=600,
     )  # fmt: skip
-    where = Join(on="/", values=["s3://sdk-bucket/reports", ExecutionVariables.PIPELINE_EXECUTION_ID])
+    where = Join(
+        on="/", values=["s3://sdk-bucket/reports", ExecutionVariables.PIPELINE_EXECUTION_ID]
+    )
     output = ProcessingOutput(
         output_name="report",
-        s3_output=ProcessingS3Output(s3_uri=where, local_path="/opt/ml/processing/report", s3_upload_mode="EndOfJob"),
+        s3_output=ProcessingS3Output(
+            s3_uri=where, local_path="/opt/ml/processing/report", s3_upload_mode="EndOfJob"
+        ),
     )
     train = TrainingStep(
         name="Train",
-        step_args=trainer(session, source).train(input_data_config=[InputData(channel_name="train", data_source="s3://sdk-bucket/data/")]),
+        step_args=trainer(session, source).train(
+            input_data_config=[InputData(channel_name="train", data_source="s3://sdk-bucket/data/")]
+        ),
         cache_config=CacheConfig(enable_caching=True, expire_after="P1D"),
     )
     evaluate = ProcessingStep(
@@ -114,11 +137,21 @@ def pipeline(source):
         property_files=[report],
         depends_on=[train],
     )
-    good = ConditionGreaterThanOrEqualTo(left=JsonGet(step_name="Evaluate", property_file=report, json_path="metrics.auc"), right=floor)
-    again = ProcessingStep(name="Publish", step_args=processor.run(code=str(source / "evaluate.py"), outputs=[output]))
+    good = ConditionGreaterThanOrEqualTo(
+        left=JsonGet(step_name="Evaluate", property_file=report, json_path="metrics.auc"),
+        right=floor,
+    )
+    again = ProcessingStep(
+        name="Publish", step_args=processor.run(code=str(source / "evaluate.py"), outputs=[output])
+    )
     refuse = FailStep(name="Refuse", error_message=Join(on=" ", values=["auc below", floor]))
     gate = ConditionStep(name="Gate", conditions=[good], if_steps=[again], else_steps=[refuse])
-    made = Pipeline(name="sdk-pipeline", parameters=[floor, auc], steps=[train, evaluate, gate], sagemaker_session=session)
+    made = Pipeline(
+        name="sdk-pipeline",
+        parameters=[floor, auc],
+        steps=[train, evaluate, gate],
+        sagemaker_session=session,
+    )
     first = made.upsert(role_arn=ROLE)
     second = made.upsert(role_arn=ROLE)
     found = {"arns": [first["PipelineArn"], second["PipelineArn"]], "runs": []}
@@ -130,15 +163,31 @@ def pipeline(source):
             found["waiter"] = str(error)
         described = execution.describe()
         steps = json.loads(json.dumps(execution.list_steps(), default=str))
-        found["runs"].append({"status": described["PipelineExecutionStatus"], "reason": described.get("FailureReason"), "steps": steps})
+        found["runs"].append(
+            {
+                "status": described["PipelineExecutionStatus"],
+                "reason": described.get("FailureReason"),
+                "steps": steps,
+            }
+        )
     return found
 
 
 def nothing_named():
-    """What a session is, of which nobody said a bucket or a role, and which role the SDK finds fit for each kind of work."""
+    """What a session is, of which nobody said a bucket or a role, and which role the SDK finds fit
+    for each kind of work.
+    """
     session = Session()
-    fit = {resolve_and_validate_role(role_type=kind, sagemaker_session=session) for kind in ("training", "serving", "pipeline")}
-    return {"bucket": session.default_bucket(), "role": get_execution_role(session), "fit": list(fit), "again": Session().default_bucket()}
+    fit = {
+        resolve_and_validate_role(role_type=kind, sagemaker_session=session)
+        for kind in ("training", "serving", "pipeline")
+    }
+    return {
+        "bucket": session.default_bucket(),
+        "role": get_execution_role(session),
+        "fit": list(fit),
+        "again": Session().default_bucket(),
+    }
 
 
 def main():
@@ -148,7 +197,12 @@ def main():
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="sdk-bucket")
     s3.put_object(Bucket="sdk-bucket", Key="data/x.csv", Body=b"1\n2\n3\n")
-    found = {"script_mode": script_mode(source), "pipeline": pipeline(source), "tuning": tuning(), "session": nothing_named()}
+    found = {
+        "script_mode": script_mode(source),
+        "pipeline": pipeline(source),
+        "tuning": tuning(),
+        "session": nothing_named(),
+    }
     Path(sys.argv[1]).write_text(json.dumps(found))
 
 

@@ -1,7 +1,10 @@
-"""What AWS's pages promise, as a table of statements that are checked by boto3: test_statements.py runs it, docs/coverage.md shows it.
+"""What AWS's pages promise, as a table of statements that are checked by boto3: test_statements.py
+runs it, docs/coverage.md shows it.
 
-A statement that does not hold here says why (`differs`), and its check must fail: one that begins to hold asks for its line to go.
-The statements are in `aws_pages`, a module a subject; they were written from the pages and not from the stack.
+A statement that does not hold here says why (`differs`), and its check must fail: one that begins
+to hold asks for its line to go.
+The statements are in `aws_pages`, a module a subject; they were written from the pages and not from
+the stack.
 """
 
 from collections.abc import Callable
@@ -63,7 +66,11 @@ def promises(text, page, *, clock="instant", differs=""):
 
     def state(check):
         subject = check.__module__.rpartition(".")[2]
-        _statements.append(Statement(text=text, page=page, subject=subject, check=check, clock=clock, differs=differs))
+        _statements.append(
+            Statement(
+                text=text, page=page, subject=subject, check=check, clock=clock, differs=differs
+            )
+        )
         return check
 
     return state
@@ -81,7 +88,9 @@ def guide(title, name):
 
 
 def reference(name):
-    """A page of SageMaker's API reference; of its runtimes with `runtime_` or `feature_store_` before the operation."""
+    """A page of SageMaker's API reference; of its runtimes with `runtime_` or `feature_store_`
+    before the operation.
+    """
     return Page(name.rpartition("_")[2], f"sagemaker/latest/APIReference/API_{name}")
 
 
@@ -94,14 +103,29 @@ def chapter():
         "",
         "## Statements of AWS's documents",
         "",
-        f"{len(table)} statements from {pages} pages of docs.aws.amazon.com, in our words. tests/statements.py asks each",
-        f"of a stack, by boto3: {holding} hold, {len(table) - holding} do not, and the reason is beside them.",
+        (
+            f"{len(table)} statements from {pages} pages of docs.aws.amazon.com, in our words. "
+            "tests/statements.py asks each"
+        ),
+        (
+            f"of a stack, by boto3: {holding} hold, {len(table) - holding} do not, and the "
+            "reason is beside them."
+        ),
     ]
     for subject, heading in SUBJECTS.items():
-        lines += ["", f"### {heading}", "", "| AWS's documents say | page | here |", "|---|---|---|"]
+        lines += [
+            "",
+            f"### {heading}",
+            "",
+            "| AWS's documents say | page | here |",
+            "|---|---|---|",
+        ]
         lines += [_row(statement) for statement in table if statement.subject == subject]
     return "\n".join(lines) + "\n"
 
 
 def _row(statement):
-    return f"| {statement.text} | [{statement.page.title}]({statement.page.address}) | {statement.differs or 'holds'} |"
+    return (
+        f"| {statement.text} | [{statement.page.title}]({statement.page.address}) | "
+        f"{statement.differs or 'holds'} |"
+    )

@@ -1,4 +1,6 @@
-"""Enforcement: callers held to their IAM policies, on moto's operations and on ours, with what each operation implies."""
+"""Enforcement: callers held to their IAM policies, on moto's operations and on ours, with what each
+operation implies.
+"""
 
 import json
 
@@ -20,7 +22,9 @@ def allow(actions, resources="*", **more):
 
 @pytest.fixture
 def somebody(aws, example_stack):
-    """somebody(statement, ...): clients of a user with these statements alone, enforcement being on."""
+    """somebody(statement, ...): clients of a user with these statements alone, enforcement being
+    on.
+    """
 
     def clients(*statements):
         iam = aws("iam")
@@ -69,7 +73,9 @@ def test_a_right_holds_for_its_resource_alone_on_motos_operations_and_ours(aws, 
         allow("sagemaker:DescribeModel", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/m"),
     )
     user("s3").put_object(Bucket="bucket", Key="mine/x", Body=b"1")
-    refused(lambda: user("s3").put_object(Bucket="bucket", Key="yours/x", Body=b"1"), "s3:PutObject")
+    refused(
+        lambda: user("s3").put_object(Bucket="bucket", Key="yours/x", Body=b"1"), "s3:PutObject"
+    )
     refused(lambda: user("sagemaker").describe_model(ModelName="other"), "sagemaker:DescribeModel")
     with pytest.raises(ClientError, match=r"Could not find|does not exist"):
         user("sagemaker").describe_model(ModelName="m")  # let in
@@ -78,12 +84,19 @@ def test_a_right_holds_for_its_resource_alone_on_motos_operations_and_ours(aws, 
 
 def test_what_is_refused_is_not_done(aws, somebody, example_stack):
     user = somebody(allow("kinesis:CreateStream"))
-    refused(lambda: user("kinesis").create_stream(StreamName="s", ShardCount=1, Tags={"k": "v"}), "kinesis:AddTagsToStream")
+    refused(
+        lambda: user("kinesis").create_stream(StreamName="s", ShardCount=1, Tags={"k": "v"}),
+        "kinesis:AddTagsToStream",
+    )
     example_stack.enforce(after=10)
     assert aws("kinesis").list_streams()["StreamNames"] == []
 
 
-CREATE_MODEL = {"ModelName": "m", "PrimaryContainer": {"Image": "i"}, "ExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/r"}
+CREATE_MODEL = {
+    "ModelName": "m",
+    "PrimaryContainer": {"Image": "i"},
+    "ExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/r",
+}
 
 
 @pytest.mark.parametrize(
@@ -95,13 +108,29 @@ CREATE_MODEL = {"ModelName": "m", "PrimaryContainer": {"Image": "i"}, "Execution
         (
             [
                 allow("sagemaker:*"),
-                allow("iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "firehose.amazonaws.com"}}),
+                allow(
+                    "iam:PassRole",
+                    Condition={"StringEquals": {"iam:PassedToService": "firehose.amazonaws.com"}},
+                ),
             ],
             "iam:PassRole",
         ),
-        ([allow("sagemaker:*"), allow("iam:*"), {"Effect": "Deny", "Action": "iam:Pass*", "Resource": "*"}], "iam:PassRole"),
         (
-            [allow("sagemaker:*"), allow("iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}})],
+            [
+                allow("sagemaker:*"),
+                allow("iam:*"),
+                {"Effect": "Deny", "Action": "iam:Pass*", "Resource": "*"},
+            ],
+            "iam:PassRole",
+        ),
+        (
+            [
+                allow("sagemaker:*"),
+                allow(
+                    "iam:PassRole",
+                    Condition={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+                ),
+            ],
             None,
         ),
     ],
@@ -119,15 +148,23 @@ def test_a_model_with_tags_needs_three_rights(somebody, statements, missing):
 
 
 def test_an_assumed_role_is_held_to_its_own_policies(aws, example_stack):
-    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}
-    arn = aws("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
+    }
+    arn = aws("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(trust))["Role"][
+        "Arn"
+    ]
     policy = {"Version": "2012-10-17", "Statement": [allow("s3:ListAllMyBuckets")]}
     aws("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(policy))
     keys = aws("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     example_stack.enforce()
     role = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], REGION)
     assert role.client("s3", endpoint_url=example_stack.url).list_buckets()["Buckets"] == []
-    refused(lambda: role.client("s3", endpoint_url=example_stack.url).create_bucket(Bucket="bucket"), "s3:CreateBucket")
+    refused(
+        lambda: role.client("s3", endpoint_url=example_stack.url).create_bucket(Bucket="bucket"),
+        "s3:CreateBucket",
+    )
 
 
 def athena(*, tables="*"):
@@ -147,13 +184,22 @@ def test_athena_reads_with_its_callers_rights(aws, somebody, example_stack):
     aws("glue").create_database(DatabaseInput={"Name": "db"})
     serde = {"SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"}
     for name in ("t", "u"):
-        storage = {"Columns": [{"Name": "n", "Type": "int"}], "Location": "s3://bucket/t/", "SerdeInfo": serde}
-        aws("glue").create_table(DatabaseName="db", TableInput={"Name": name, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage})
+        storage = {
+            "Columns": [{"Name": "n", "Type": "int"}],
+            "Location": "s3://bucket/t/",
+            "SerdeInfo": serde,
+        }
+        aws("glue").create_table(
+            DatabaseName="db",
+            TableInput={"Name": name, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage},
+        )
     user = somebody(*athena(tables="t"))("athena")
 
     def run(sql):
         started = user.start_query_execution(
-            QueryString=sql, QueryExecutionContext={"Database": "db"}, ResultConfiguration={"OutputLocation": "s3://bucket/results/"}
+            QueryString=sql,
+            QueryExecutionContext={"Database": "db"},
+            ResultConfiguration={"OutputLocation": "s3://bucket/results/"},
         )["QueryExecutionId"]
         example_stack.advance(1)
         return finished(user, started)
@@ -179,7 +225,12 @@ def finished(client, started):
 @pytest.mark.parametrize(
     ("service", "operation", "params", "implied"),
     [
-        ("kinesis", "CreateStream", {"StreamName": "s", "Tags": {"k": "v"}}, ("kinesis:AddTagsToStream", STREAM)),
+        (
+            "kinesis",
+            "CreateStream",
+            {"StreamName": "s", "Tags": {"k": "v"}},
+            ("kinesis:AddTagsToStream", STREAM),
+        ),
         (
             "firehose",
             "CreateDeliveryStream",
@@ -192,7 +243,12 @@ def finished(client, started):
             {"FeatureGroupName": "g", "Tags": TAGS},
             ("sagemaker:AddTags", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:feature-group/g"),
         ),
-        ("athena", "StartQueryExecution", {"ResultConfiguration": {"OutputLocation": "s3://b/r/"}}, ("s3:PutObject", "arn:aws:s3:::b/r/*")),
+        (
+            "athena",
+            "StartQueryExecution",
+            {"ResultConfiguration": {"OutputLocation": "s3://b/r/"}},
+            ("s3:PutObject", "arn:aws:s3:::b/r/*"),
+        ),
         (
             "athena",
             "StartQueryExecution",
@@ -208,13 +264,19 @@ def finished(client, started):
     ],
 )
 def test_an_operation_implies_rights(service, operation, params, implied):
-    asked = AccessRequest(service=service, operation=operation, params=params, account=ACCOUNT, region=REGION)
+    asked = AccessRequest(
+        service=service, operation=operation, params=params, account=ACCOUNT, region=REGION
+    )
     assert (*implied, "") in set(grants(asked))
 
 
 def test_setting_tags_alone_needs_one_right():
     asked = AccessRequest(
-        service="kinesis", operation="AddTagsToStream", params={"StreamName": "s", "Tags": {}}, account=ACCOUNT, region=REGION
+        service="kinesis",
+        operation="AddTagsToStream",
+        params={"StreamName": "s", "Tags": {}},
+        account=ACCOUNT,
+        region=REGION,
     )
     assert {action for action, _, _ in grants(asked)} == {"kinesis:AddTagsToStream"}
 

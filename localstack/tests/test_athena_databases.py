@@ -14,7 +14,9 @@ LEAVES = """SELECT (SELECT count(*) FROM duckdb_tables()), (SELECT count(*) FROM
 
 @pytest.fixture
 def pool(tmp_path, monkeypatch):
-    monkeypatch.setattr(databases, "_resident", lambda: 100 << 20)  # other threads of this process take memory, too
+    monkeypatch.setattr(
+        databases, "_resident", lambda: 100 << 20
+    )  # other threads of this process take memory, too
     return Databases(tmp_path / "athena", 20 << 20)
 
 
@@ -62,11 +64,16 @@ def _failed(session):
 
 def _spilled(session):
     """More than the memory, which the database writes into its folder."""
-    session.execute("CREATE TEMP TABLE n AS SELECT range AS a, md5(CAST(range AS VARCHAR)) AS b FROM range(700000)")
+    session.execute(
+        "CREATE TEMP TABLE n AS SELECT range AS a, md5(CAST(range AS VARCHAR)) AS b FROM "
+        "range(700000)"
+    )
 
 
 @pytest.mark.parametrize("use", [_failed, _spilled], ids=["fails", "spills"])
-def test_the_database_of_a_query_that_fails_or_spills_is_closed_and_its_files_are_gone(pool, tmp_path, use):
+def test_the_database_of_a_query_that_fails_or_spills_is_closed_and_its_files_are_gone(
+    pool, tmp_path, use
+):
     try:
         with pool.session() as session:
             use(session)
@@ -85,7 +92,9 @@ def test_a_database_whose_empty_folder_was_tidied_away_serves_the_next_query(poo
 
 
 @pytest.mark.parametrize("grown", [33 << 20, None], ids=["grown", "not known"])
-def test_a_database_after_which_the_process_is_larger_is_closed_as_it_alone_gives_the_memory_back(pool, tmp_path, monkeypatch, grown):
+def test_a_database_after_which_the_process_is_larger_is_closed_as_it_alone_gives_the_memory_back(
+    pool, tmp_path, monkeypatch, grown
+):
     sizes = iter([None, None] if grown is None else [100 << 20, (100 << 20) + grown])
     monkeypatch.setattr(databases, "_resident", lambda: next(sizes))
     with pool.session() as session:

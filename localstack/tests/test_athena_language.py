@@ -1,4 +1,6 @@
-"""What is in Athena's language and what is not, and what each thing is in DuckDB: pure, without a stack."""
+"""What is in Athena's language and what is not, and what each thing is in DuckDB: pure, without a
+stack.
+"""
 
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -9,7 +11,15 @@ import duckdb
 import pytest
 
 from isthmus_stack.aws.athena.databases import Databases
-from isthmus_stack.aws.athena.language import allowed, check, functions, parameters, rules, statements, translate
+from isthmus_stack.aws.athena.language import (
+    allowed,
+    check,
+    functions,
+    parameters,
+    rules,
+    statements,
+    translate,
+)
 from isthmus_stack.aws.athena.language.errors import Malformed
 from isthmus_stack.aws.hive import types
 from isthmus_stack.aws.hive.errors import NotRun, QueryFailed
@@ -63,7 +73,13 @@ REFUSED = [
     ("SELECT a ILIKE 'x' FROM t", "ILike"),
     ("SELECT `a` FROM t", "'`'"),
     ("SELECT a FROM t LIMIT 3 OFFSET 2", "OFFSET"),
-    ("SELECT sum(x) OVER (ORDER BY t RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW) FROM t", "'7'"),
+    (
+        (
+            "SELECT sum(x) OVER (ORDER BY t RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT "
+            "ROW) FROM t"
+        ),
+        "'7'",
+    ),
     ("SELECT date '2024-01-01' + INTERVAL '7' DAYS", "'DAYS'"),
     ("SELECT row_number() FROM t", "OVER"),
     ("SELECT lower(a) OVER () FROM t", "Not a window function"),
@@ -83,16 +99,31 @@ def test_what_athena_would_refuse_is_refused_before_it_is_translated(query, word
 ACCEPTED = [
     "WITH a (x) AS (SELECT 1) SELECT x FROM a",
     "SELECT a FROM t LEFT JOIN u USING (a) FULL OUTER JOIN v ON t.b = v.b CROSS JOIN w",
-    "SELECT count(*) FILTER (WHERE a > 1), count(DISTINCT a) FROM t GROUP BY GROUPING SETS ((b), ()) HAVING count(*) > 1",
-    "SELECT last_value(x) IGNORE NULLS OVER (PARTITION BY a ORDER BY b ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM t",
-    "SELECT sum(x) OVER w FROM t WINDOW w AS (PARTITION BY a ORDER BY b RANGE BETWEEN INTERVAL '7' DAY PRECEDING AND CURRENT ROW)",
+    (
+        "SELECT count(*) FILTER (WHERE a > 1), count(DISTINCT a) FROM t GROUP BY GROUPING SETS "
+        "((b), ()) HAVING count(*) > 1"
+    ),
+    (
+        "SELECT last_value(x) IGNORE NULLS OVER (PARTITION BY a ORDER BY b ROWS BETWEEN "
+        "UNBOUNDED PRECEDING AND CURRENT ROW) FROM t"
+    ),
+    (
+        "SELECT sum(x) OVER w FROM t WINDOW w AS (PARTITION BY a ORDER BY b RANGE BETWEEN "
+        "INTERVAL '7' DAY PRECEDING AND CURRENT ROW)"
+    ),
     "SELECT u.v FROM t CROSS JOIN UNNEST(t.a) WITH ORDINALITY AS u (v, n)",
     "SELECT transform(a, x -> x + 1), a[1], ARRAY[1, 2], MAP(ARRAY['a'], ARRAY[1]) FROM t",
-    "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND b IN (SELECT b FROM v) AND c IS NOT DISTINCT FROM d",
+    (
+        "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND b IN (SELECT b FROM "
+        "v) AND c IS NOT DISTINCT FROM d"
+    ),
     "(SELECT 1) UNION ALL (SELECT 2) ORDER BY 1 OFFSET 1 LIMIT 1",
     "SELECT a FROM t ORDER BY a DESC NULLS FIRST FETCH FIRST 3 ROWS ONLY",
     "SELECT listagg(a, ',') WITHIN GROUP (ORDER BY b) FROM t",
-    "SELECT TRY(1 / 0), CAST(a AS decimal(10, 2)), TRY_CAST(b AS bigint), EXTRACT(year FROM c), a || b FROM t",
+    (
+        "SELECT TRY(1 / 0), CAST(a AS decimal(10, 2)), TRY_CAST(b AS bigint), EXTRACT(year FROM "
+        "c), a || b FROM t"
+    ),
     "VALUES (1, 'a'), (2, 'b')",
 ]
 
@@ -113,15 +144,27 @@ def test_every_rule_calls_functions_that_duckdb_has():
         for statement in rules.PRELUDE.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
-        there = {name for (name,) in connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()}
+        there = {
+            name
+            for (name,) in connection.execute(
+                "SELECT function_name FROM duckdb_functions()"
+            ).fetchall()
+        }
     for name, rule in functions.RULES.items():
         if isinstance(rule.make, str):
             called = re.findall(r"(\w+)\(", rule.make)
-            assert {c for c in called if c.lower() not in there} <= {"CAST", "coalesce", "nullif", "try"}, name
+            assert {c for c in called if c.lower() not in there} <= {
+                "CAST",
+                "coalesce",
+                "nullif",
+                "try",
+            }, name
 
 
 def test_a_function_that_athena_has_and_the_stack_does_not_says_so():
-    with pytest.raises(NotRun, match=r"local AWS stack does not run the function soundex; Athena does$"):
+    with pytest.raises(
+        NotRun, match=r"local AWS stack does not run the function soundex; Athena does$"
+    ):
         value("SELECT soundex('Robert')")
 
 
@@ -141,7 +184,10 @@ MEANINGS = [
     ("(5 + 1e0) / (5 + 250)", 6 / 255),
     ("1e0 / 0", float("inf")),
     ("TRY(1 / 0)", None),
-    ("date_diff('day', timestamp '2024-01-01 12:00:00', timestamp '2024-01-03 11:59:59')", 1),  # whole days
+    (
+        "date_diff('day', timestamp '2024-01-01 12:00:00', timestamp '2024-01-03 11:59:59')",
+        1,
+    ),  # whole days
     ("date_diff('day', date '2024-01-01', date '2024-01-03')", 2),
     ("CAST(date_add('day', 1, date '2024-02-28') AS varchar)", "2024-02-29"),
     ("CAST(timestamp '2024-01-01 00:00:00' AS varchar)", "2024-01-01 00:00:00.000"),
@@ -202,7 +248,9 @@ MEANINGS = [
 ]
 
 
-@pytest.mark.parametrize(("expression", "expected"), MEANINGS, ids=[expression[:40] for expression, _ in MEANINGS])
+@pytest.mark.parametrize(
+    ("expression", "expected"), MEANINGS, ids=[expression[:40] for expression, _ in MEANINGS]
+)
 def test_an_expression_means_what_it_means_in_trino(expression, expected):
     found = value(f"SELECT {expression}")
     assert found == expected or (isinstance(expected, float) and found == pytest.approx(expected))
@@ -223,7 +271,10 @@ def test_typeof_tells_trinos_type(expression):
     assert value(f"SELECT typeof({expression})") == TYPES[expression]
 
 
-@pytest.mark.parametrize("condition", ["1 = 'a'", "'2024' = 2024", "x IN (1, 2)", "date '2024-01-01' = '2024-01-01'", "x > 1"])
+@pytest.mark.parametrize(
+    "condition",
+    ["1 = 'a'", "'2024' = 2024", "x IN (1, 2)", "date '2024-01-01' = '2024-01-01'", "x > 1"],
+)
 def test_a_text_is_not_compared_with_what_is_no_text(condition):
     with pytest.raises(duckdb.BinderException):
         value(f"SELECT {condition} FROM (VALUES 'a') AS t (x)")
@@ -233,12 +284,18 @@ def test_a_text_is_not_compared_with_what_is_no_text(condition):
     ("query", "parameters", "expected"),
     [
         ("SELECT (1 + ?) * 10 AS a, ? AS b", ("1", "2"), (20, 2)),
-        ("WITH a AS (SELECT ? AS x) SELECT ?, x FROM a WHERE x IN (?, ?) LIMIT ?", ("1", "'two'", "3", "1", "9"), ("two", 1)),
+        (
+            "WITH a AS (SELECT ? AS x) SELECT ?, x FROM a WHERE x IN (?, ?) LIMIT ?",
+            ("1", "'two'", "3", "1", "9"),
+            ("two", 1),
+        ),
         ("SELECT CASE ? WHEN ? THEN ? ELSE ? END", ("1", "1", "'yes'", "'no'"), ("yes",)),
         ("SELECT 2 * ?", ("1 + 2",), (6,)),
     ],
 )
-def test_a_question_mark_gets_the_value_of_its_place_in_the_text_at_any_depth(query, parameters, expected):
+def test_a_question_mark_gets_the_value_of_its_place_in_the_text_at_any_depth(
+    query, parameters, expected
+):
     translated = translate.translate(query, NoCatalog(), "db", NOW, parameters)
     with duckdb.connect() as connection:
         assert connection.execute(translated.sql).fetchone() == expected
@@ -249,9 +306,30 @@ def test_a_question_mark_gets_the_value_of_its_place_in_the_text_at_any_depth(qu
     [
         *(
             (constant, constant)
-            for constant in ("1", "-1.5", "'x'", "null", "true", "DATE '2020-01-01'", "CAST('1' AS bigint)", "2024-01-01")
+            for constant in (
+                "1",
+                "-1.5",
+                "'x'",
+                "null",
+                "true",
+                "DATE '2020-01-01'",
+                "CAST('1' AS bigint)",
+                "2024-01-01",
+            )
         ),
-        *((text, f"'{text}'") for text in ("Washington", "New York", "a.b", "1, 2", "1; DROP TABLE t", "(SELECT 1)", "", "?")),
+        *(
+            (text, f"'{text}'")
+            for text in (
+                "Washington",
+                "New York",
+                "a.b",
+                "1, 2",
+                "1; DROP TABLE t",
+                "(SELECT 1)",
+                "",
+                "?",
+            )
+        ),
         ("it's", "'it''s'"),
         ("nosuch('a')", "nosuch('a')"),
     ],
@@ -276,7 +354,8 @@ def test_what_has_no_value_is_refused(query, error, words):
 
 
 @pytest.mark.parametrize(
-    ("expression", "kind"), [("1.5", float), ("1.5e0", float), ("-.5", float), ("decimal '1.5'", Decimal), ("15", int)]
+    ("expression", "kind"),
+    [("1.5", float), ("1.5e0", float), ("-.5", float), ("decimal '1.5'", Decimal), ("15", int)],
 )
 def test_a_number_with_a_point_is_a_double_and_no_decimal(expression, kind):
     assert type(value(f"SELECT {expression}")) is kind
@@ -285,7 +364,12 @@ def test_a_number_with_a_point_is_a_double_and_no_decimal(expression, kind):
 
 def test_nulls_are_last_in_both_directions():
     for direction in ("ASC", "DESC"):
-        assert value(f"SELECT array_agg(x ORDER BY x {direction}) FROM (VALUES 1, NULL, 2) AS t (x)")[-1] is None
+        assert (
+            value(f"SELECT array_agg(x ORDER BY x {direction}) FROM (VALUES 1, NULL, 2) AS t (x)")[
+                -1
+            ]
+            is None
+        )
 
 
 def test_parameters_are_literals_in_the_order_of_the_marks():
@@ -300,8 +384,17 @@ def test_parameters_are_literals_in_the_order_of_the_marks():
     [
         ("SELECT 1", statements.Select),
         ("  with a as (select 1) select * from a;", statements.Select),
-        ("CREATE TABLE a.b WITH (format = 'PARQUET') AS SELECT 1 x WITH NO DATA", statements.CreateTableAs),
-        ("UNLOAD (SELECT ')' AS a) TO 's3://b/c/' WITH (format = 'PARQUET', partitioned_by = ARRAY['a'])", statements.Unload),
+        (
+            "CREATE TABLE a.b WITH (format = 'PARQUET') AS SELECT 1 x WITH NO DATA",
+            statements.CreateTableAs,
+        ),
+        (
+            (
+                "UNLOAD (SELECT ')' AS a) TO 's3://b/c/' WITH (format = 'PARQUET', "
+                "partitioned_by = ARRAY['a'])"
+            ),
+            statements.Unload,
+        ),
         ("INSERT INTO t (a, b) VALUES (1, 2)", statements.Insert),
         ("INSERT INTO t (SELECT 1)", statements.Insert),
         ("CREATE OR REPLACE VIEW v AS SELECT 1 a", statements.CreateView),
@@ -320,7 +413,15 @@ def test_the_query_in_an_unload_keeps_its_place_in_the_text():
 
 
 @pytest.mark.parametrize(
-    "text", ["DELETE FROM t", "UPDATE t SET a = 1", "SELECT 1; SELECT 2", "", "EXPLAIN SELECT 1", "CREATE TABLE t (a int)"]
+    "text",
+    [
+        "DELETE FROM t",
+        "UPDATE t SET a = 1",
+        "SELECT 1; SELECT 2",
+        "",
+        "EXPLAIN SELECT 1",
+        "CREATE TABLE t (a int)",
+    ],
 )
 def test_what_the_stack_does_not_take_is_refused_at_once(text):
     with pytest.raises(Malformed):

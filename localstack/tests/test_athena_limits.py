@@ -1,4 +1,7 @@
-"""What an Athena query may use, and what is left of one that is stopped. Against stacks in processes of their own."""
+"""What an Athena query may use, and what is left of one that is stopped.
+
+Against stacks in processes of their own.
+"""
 
 import subprocess
 import threading
@@ -20,16 +23,26 @@ from isthmus_stack.tests.data_kit import BUCKET, made, table_input
 MB = 1 << 20
 IMPATIENT = "isthmus_stack.tests.impatient"
 NUMBERS = "UNNEST(sequence(1, 10000))"
-HUGE = f"SELECT a, b, c FROM {NUMBERS} AS t (a) CROSS JOIN {NUMBERS} AS u (b) CROSS JOIN {NUMBERS} AS v (c)"  # 24 TB
+# 24 TB
+HUGE = (
+    f"SELECT a, b, c FROM {NUMBERS} AS t (a) CROSS JOIN {NUMBERS} AS u (b) CROSS JOIN {NUMBERS} "
+    "AS v (c)"
+)
 ENDLESS = f"SELECT sum((a * b + c) % 7) AS n FROM ({HUGE})"  # holds nothing, takes hours
-SORT = f"SELECT * FROM ({HUGE}) ORDER BY a * b % 1009, c"  # holds hundreds of megabytes within seconds
+SORT = (
+    f"SELECT * FROM ({HUGE}) ORDER BY a * b % 1009, c"  # holds hundreds of megabytes within seconds
+)
 HOARDING = f"SELECT count(DISTINCT a * 100000000 + b * 10000 + c) AS n FROM ({HUGE})"
 EXHAUSTED = "Query exhausted resources at this scale factor"
 
 
 def resident(pid):
     """RSS in bytes."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    line = next(
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
     return int(line.split()[1]) * 1024
 
 
@@ -67,17 +80,25 @@ def large(large_process):
     [HUGE, SORT, HOARDING, f"CREATE TABLE copy WITH (format = 'PARQUET') AS {HUGE}"],
     ids=["a huge answer", "a sort", "a set", "a table"],
 )
-def test_a_query_that_needs_tens_of_gigabytes_fails_and_the_stack_stays_small(small, small_process, sql):
+def test_a_query_that_needs_tens_of_gigabytes_fails_and_the_stack_stays_small(
+    small, small_process, sql
+):
     small.rows("SELECT 1")  # the engine is loaded
     before, peak = resident(small_process.pid), 0
     started = small.start(sql)
     deadline = time.monotonic() + 120
-    while small.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"] in ("QUEUED", "RUNNING"):
+    while small.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"][
+        "State"
+    ] in ("QUEUED", "RUNNING"):
         peak = max(peak, resident(small_process.pid))
         assert time.monotonic() < deadline
         time.sleep(0.02)
     status = small.finished(started)["Status"]
-    assert (status["State"], status["StateChangeReason"], status["AthenaError"]["ErrorType"]) == ("FAILED", EXHAUSTED, 0)
+    assert (status["State"], status["StateChangeReason"], status["AthenaError"]["ErrorType"]) == (
+        "FAILED",
+        EXHAUSTED,
+        0,
+    )
     assert peak - before < 400 * MB
     assert small.rows("SELECT 1") == [("1",)]
     assert [key for key in small.keys("") if not key.startswith("results/")] == []
@@ -92,9 +113,12 @@ def test_a_query_that_fits_runs_beside_one_that_does_not(small):
 
 def test_a_sort_of_more_than_the_memory_spills_and_is_right(small, small_process):
     rows = (
-        f"SELECT a * 300 + b AS n, CAST(a * 300 + b AS varchar) AS s FROM {NUMBERS} AS t (a) CROSS JOIN UNNEST(sequence(1, 300)) AS u (b)"
+        f"SELECT a * 300 + b AS n, CAST(a * 300 + b AS varchar) AS s FROM {NUMBERS} AS t (a) "
+        "CROSS JOIN UNNEST(sequence(1, 300)) AS u (b)"
     )
-    assert small.rows(f"SELECT n, s FROM ({rows}) ORDER BY s DESC LIMIT 1") == [("999999", "999999")]
+    assert small.rows(f"SELECT n, s FROM ({rows}) ORDER BY s DESC LIMIT 1") == [
+        ("999999", "999999")
+    ]
     assert not list(Path("/proc", str(small_process.pid), "cwd", ".tmp").glob("*"))
 
 
@@ -119,13 +143,23 @@ def test_a_running_query_that_is_stopped_gives_its_memory_back(large, large_proc
     ids=["create table as", "unload", "insert", "select"],
 )
 def test_a_statement_that_is_stopped_leaves_nothing(large, statement):
-    large.glue.create_table(DatabaseName="db", TableInput=table_input("counts", [("n", "bigint")], f"s3://{BUCKET}/counts/"))
+    large.glue.create_table(
+        DatabaseName="db",
+        TableInput=table_input("counts", [("n", "bigint")], f"s3://{BUCKET}/counts/"),
+    )
     started = large.start(statement.format(query=ENDLESS))
-    assert large.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"] == "RUNNING"
+    assert (
+        large.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"][
+            "State"
+        ]
+        == "RUNNING"
+    )
     large.athena.stop_query_execution(QueryExecutionId=started)
     assert large.finished(started)["Status"]["State"] == "CANCELLED"
     assert large.keys() == []
-    assert [table["Name"] for table in large.glue.get_tables(DatabaseName="db")["TableList"]] == ["counts"]
+    assert [table["Name"] for table in large.glue.get_tables(DatabaseName="db")["TableList"]] == [
+        "counts"
+    ]
     large.athena.stop_query_execution(QueryExecutionId=started)  # once more is no error
     assert large.finished(started)["Status"]["State"] == "CANCELLED"
 
@@ -139,10 +173,19 @@ def moved():
 def test_a_query_ends_after_thirty_minutes_of_the_clock(moved):
     started = moved.start(ENDLESS)
     moved.stack.advance(29 * 60)
-    assert moved.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"] == "RUNNING"
+    assert (
+        moved.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"][
+            "State"
+        ]
+        == "RUNNING"
+    )
     moved.stack.advance(62)
     status = moved.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-    assert (status["State"], status["StateChangeReason"], status["AthenaError"]["ErrorType"]) == ("FAILED", "Query timeout", 206)
+    assert (status["State"], status["StateChangeReason"], status["AthenaError"]["ErrorType"]) == (
+        "FAILED",
+        "Query timeout",
+        206,
+    )
 
 
 def test_a_reset_ends_what_runs(large, large_process):
@@ -198,7 +241,9 @@ def test_a_write_that_is_stopped_at_any_file_leaves_none(stopped_at):
         from datetime import UTC, datetime
 
         form = writes.Format("PARQUET", "SNAPPY")
-        return writes.write(s3, result, "s3://b/t", form, partitioned_by=("dt",), now=datetime.now(UTC), keep=keep)
+        return writes.write(
+            s3, result, "s3://b/t", form, partitioned_by=("dt",), now=datetime.now(UTC), keep=keep
+        )
 
     if stopped_at == 5:
         assert len(write().files) == len(s3.stored) == 4
@@ -223,13 +268,23 @@ def test_what_is_kept_cannot_be_stopped_and_what_is_stopped_cannot_be_kept(tmp_p
 
 
 def test_a_query_that_is_still_being_translated_is_cancelled_at_once(tmp_path):
-    running, translating, through = Running(memory=MB, folder=tmp_path / "a"), threading.Event(), threading.Event()
-    thread = threading.Thread(target=running.run, args=(lambda: (translating.set(), through.wait(120)),), daemon=True)
+    running, translating, through = (
+        Running(memory=MB, folder=tmp_path / "a"),
+        threading.Event(),
+        threading.Event(),
+    )
+    thread = threading.Thread(
+        target=running.run, args=(lambda: (translating.set(), through.wait(120)),), daemon=True
+    )
     thread.start()
     assert translating.wait(60)
     query = SimpleNamespace(running=running, state="RUNNING")
     cancel(SimpleNamespace(clock=SimpleNamespace(now=time.time)), query)
-    assert (query.state, query.reason, thread.is_alive()) == ("CANCELLED", "Query cancelled by user", True)
+    assert (query.state, query.reason, thread.is_alive()) == (
+        "CANCELLED",
+        "Query cancelled by user",
+        True,
+    )
     with pytest.raises(Cancelled), running.database():
         raise AssertionError("a query that is over has opened a database")
     through.set()

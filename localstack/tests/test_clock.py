@@ -15,8 +15,13 @@ def test_a_manual_clock_stands_still_until_it_is_moved():
     assert clock.advance(90) == before + timedelta(seconds=90) == clock.now()
 
 
-@given(st.lists(st.floats(0.001, 1000, allow_nan=False), max_size=20), st.lists(st.floats(0, 400, allow_nan=False), max_size=6))
-def test_timers_run_once_in_their_order_at_their_own_time_when_the_clock_has_passed_them(delays, moves):
+@given(
+    st.lists(st.floats(0.001, 1000, allow_nan=False), max_size=20),
+    st.lists(st.floats(0, 400, allow_nan=False), max_size=6),
+)
+def test_timers_run_once_in_their_order_at_their_own_time_when_the_clock_has_passed_them(
+    delays, moves
+):
     clock = Clock("manual")
     start, ran = clock.now(), []
     for delay in delays:
@@ -55,7 +60,10 @@ def test_a_periodic_function_runs_once_a_period_until_it_is_cancelled():
 def test_the_instant_clock_settles_after_the_handler_and_before_the_answer():
     clock, order = Clock("instant"), []
     with clock.request():
-        clock.call_after(3600, lambda: (order.append("first"), clock.call_after(60, lambda: order.append("second"))))
+        clock.call_after(
+            3600,
+            lambda: (order.append("first"), clock.call_after(60, lambda: order.append("second"))),
+        )
         order.append("stored")
     assert order == ["stored", "first", "second"]
 
@@ -93,7 +101,9 @@ def test_a_periodic_function_runs_in_its_period_while_the_instant_clock_is_moved
     end = clock.advance(3600)
     clock.close()
     assert {moment for moment in ran if moment >= end}
-    assert 60 <= len([moment for moment in ran if start < moment <= end]) < 1000, "four times a second would be 14,400"
+    assert 60 <= len([moment for moment in ran if start < moment <= end]) < 1000, (
+        "four times a second would be 14,400"
+    )
 
 
 def test_the_instant_clock_makes_up_for_no_periodic_work_that_came_late():

@@ -1,4 +1,6 @@
-"""Metrics of variants, percentiles and alarms by boto3; the stack is another process, its clock is moved."""
+"""Metrics of variants, percentiles and alarms by boto3; the stack is another process, its clock is
+moved.
+"""
 
 import re
 import time
@@ -25,7 +27,9 @@ def kit(process):
 
 
 def to_the_minute(kit):
-    """Move on to the start of a minute, not in a day's last hour: that day is over within a test; the window that begins there."""
+    """Move on to the start of a minute, not in a day's last hour: that day is over within a test;
+    the window that begins there.
+    """
     now = kit.stack.now()
     kit.stack.advance(60 - now.second - now.microsecond / 1e6 + 3600 * (now.hour == 23))
     return kit.stack.now().replace(microsecond=0)
@@ -41,7 +45,9 @@ def query(name, stat, variant="red", period=60, id_="m"):
 
 
 def data(kit, queries, start, end, **more):
-    return kit.cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending", **more)
+    return kit.cloudwatch.get_metric_data(
+        MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending", **more
+    )
 
 
 def values(kit, name, stat, start, end, **more):
@@ -61,7 +67,9 @@ def test_a_variants_calls_are_counted_by_minute_late_and_sparse(kit):
     call_and_fail(kit, 400)
     call_and_fail(kit, 500)
     kit.stack.advance(119)
-    young = data(kit, [query("Invocations", "Sum")], start, start + timedelta(minutes=1))["MetricDataResults"][0]
+    young = data(kit, [query("Invocations", "Sum")], start, start + timedelta(minutes=1))[
+        "MetricDataResults"
+    ][0]
     assert (young["StatusCode"], young["Values"]) == ("PartialData", [])
     kit.stack.advance(61)  # the third minute runs; nothing happened in the second
     end = start + timedelta(minutes=1)
@@ -74,23 +82,42 @@ def test_a_variants_calls_are_counted_by_minute_late_and_sparse(kit):
     assert values(kit, "Invocations", "Sum", start, end, variant="blue") == []
     kit.invoke()
     kit.stack.advance(180)
-    assert values(kit, "Invocations", "Sum", start, kit.stack.now() - timedelta(seconds=61)) == [5.0, 1.0]
-    assert values(kit, "Invocations", "Sum", start - timedelta(hours=1), kit.stack.now(), period=86_400) == [6.0]
+    assert values(kit, "Invocations", "Sum", start, kit.stack.now() - timedelta(seconds=61)) == [
+        5.0,
+        1.0,
+    ]
+    assert values(
+        kit, "Invocations", "Sum", start - timedelta(hours=1), kit.stack.now(), period=86_400
+    ) == [6.0]
 
 
 def test_minutes_of_a_scripted_world_are_seen_as_if_they_had_been_sent(kit):
-    """The genuine SDK sees counts, errors and interpolated percentiles, late as any minute, beside what was sent."""
+    """The genuine SDK sees counts, errors and interpolated percentiles, late as any minute, beside
+    what was sent.
+    """
     kit.endpoint(red=1, blue=0)
     start = to_the_minute(kit)
     kit.invoke()
-    red = Minute(variant="red", start=start, requests=99, client_errors=2, server_errors=3, latencies_ms=tuple(map(float, range(1, 100))))
-    later = Minute(variant="blue", start=start + timedelta(minutes=2), requests=10, latencies_ms=(4.0, 6.0))
+    red = Minute(
+        variant="red",
+        start=start,
+        requests=99,
+        client_errors=2,
+        server_errors=3,
+        latencies_ms=tuple(map(float, range(1, 100))),
+    )
+    later = Minute(
+        variant="blue", start=start + timedelta(minutes=2), requests=10, latencies_ms=(4.0, 6.0)
+    )
     kit.stack.add_minutes("ranker", [red, later])
     kit.stack.advance(119)
     assert values(kit, "Invocations", "Sum", start, start + timedelta(minutes=1)) == []
     kit.stack.advance(181)
     end = start + timedelta(minutes=3)
-    assert [values(kit, name, "Sum", start, end) for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")] == [
+    assert [
+        values(kit, name, "Sum", start, end)
+        for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+    ] == [
         [100.0],
         [2.0],
         [3.0],
@@ -129,8 +156,13 @@ def test_latencies_are_in_microseconds_with_percentiles(kit):
     spent = (time.monotonic() - began) * 1e6
     kit.stack.advance(180)
     end = start + timedelta(minutes=1)
-    queries = [query("ModelLatency", stat, id_=f"m{n}") for n, stat in enumerate(("Maximum", "p99", "p50", "tm90", "Average"))]
-    most, p99, p50, trimmed, average = (r["Values"][0] for r in data(kit, queries, start, end)["MetricDataResults"])
+    queries = [
+        query("ModelLatency", stat, id_=f"m{n}")
+        for n, stat in enumerate(("Maximum", "p99", "p50", "tm90", "Average"))
+    ]
+    most, p99, p50, trimmed, average = (
+        r["Values"][0] for r in data(kit, queries, start, end)["MetricDataResults"]
+    )
     assert 2_000_000 <= most < 60_000_000
     assert trimmed < average
     assert p50 < average < p99 < most
@@ -158,14 +190,23 @@ def test_pages_of_datapoints_add_up(kit):
     kit.stack.advance(120)
     pages, token = [], {}
     while True:
-        page = data(kit, [query("Invocations", "Sum")], start, start + timedelta(minutes=5), MaxDatapoints=2, **token)
+        page = data(
+            kit,
+            [query("Invocations", "Sum")],
+            start,
+            start + timedelta(minutes=5),
+            MaxDatapoints=2,
+            **token,
+        )
         pages.append(page["MetricDataResults"][0])
         if "NextToken" not in page:
             break
         token = {"NextToken": page["NextToken"]}
     assert [len(page["Values"]) for page in pages] == [2, 2, 1]
     assert [page["StatusCode"] for page in pages] == ["PartialData", "PartialData", "Complete"]
-    assert sorted(t for page in pages for t in page["Timestamps"]) == [start + timedelta(minutes=n) for n in range(5)]
+    assert sorted(t for page in pages for t in page["Timestamps"]) == [
+        start + timedelta(minutes=n) for n in range(5)
+    ]
 
 
 def test_metric_math_computes_a_rate_and_refuses_functions_by_name(kit):
@@ -193,18 +234,25 @@ def test_metric_math_computes_a_rate_and_refuses_functions_by_name(kit):
 def test_percentiles_work_in_namespaces_of_ones_own(kit):
     start = to_the_minute(kit)
     numbers = [float(n) for n in range(1, 101)]
-    kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "price", "Value": n, "Unit": "Count"} for n in numbers])
+    kit.cloudwatch.put_metric_data(
+        Namespace="shop",
+        MetricData=[{"MetricName": "price", "Value": n, "Unit": "Count"} for n in numbers],
+    )
     kit.stack.advance(60)
     metric = {"Namespace": "shop", "MetricName": "price"}
     queries = [
         {"Id": f"m{n}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": stat}}
         for n, stat in enumerate(("p99", "p50", "Average", "tc90"))
     ]
-    p99, p50, average, counted = (r["Values"][0] for r in data(kit, queries, start, kit.stack.now())["MetricDataResults"])
+    p99, p50, average, counted = (
+        r["Values"][0] for r in data(kit, queries, start, kit.stack.now())["MetricDataResults"]
+    )
     assert p99 == pytest.approx(99.01)
     assert p50 == average == mean(numbers)
     assert counted == 90
-    plain = data(kit, queries[2:3], start - timedelta(minutes=1), kit.stack.now())["MetricDataResults"][0]
+    plain = data(kit, queries[2:3], start - timedelta(minutes=1), kit.stack.now())[
+        "MetricDataResults"
+    ][0]
     assert plain["Values"] == [mean(numbers)]  # moto's own answer
 
 
@@ -213,9 +261,9 @@ def test_list_metrics_has_the_variants_metrics_once_they_are_to_be_seen(kit):
     kit.invoke()
     assert kit.cloudwatch.list_metrics(Namespace="AWS/SageMaker")["Metrics"] == []
     kit.stack.advance(180)
-    found = kit.cloudwatch.list_metrics(Namespace="AWS/SageMaker", MetricName="ModelLatency", Dimensions=[{"Name": "EndpointName"}])[
-        "Metrics"
-    ]
+    found = kit.cloudwatch.list_metrics(
+        Namespace="AWS/SageMaker", MetricName="ModelLatency", Dimensions=[{"Name": "EndpointName"}]
+    )["Metrics"]
     by_config = [*of("red"), {"Name": "EndpointConfigName", "Value": "ranker-1"}]
     assert [metric["Dimensions"] for metric in found] == [of("red"), by_config]
 
@@ -232,23 +280,40 @@ def test_a_variants_calls_are_counted_by_configuration_too(kit):
     kit.invoke()
     kit.invoke()
     kit.stack.advance(180)
-    window = {"StartTime": start, "EndTime": kit.stack.now(), "Period": 86_400, "Statistics": ["Sum"]}
+    window = {
+        "StartTime": start,
+        "EndTime": kit.stack.now(),
+        "Period": 86_400,
+        "Statistics": ["Sum"],
+    }
 
     def total(*more):
-        dimensions = [*of("red"), *({"Name": "EndpointConfigName", "Value": config} for config in more)]
-        found = kit.cloudwatch.get_metric_statistics(Namespace="AWS/SageMaker", MetricName="Invocations", Dimensions=dimensions, **window)
+        dimensions = [
+            *of("red"),
+            *({"Name": "EndpointConfigName", "Value": config} for config in more),
+        ]
+        found = kit.cloudwatch.get_metric_statistics(
+            Namespace="AWS/SageMaker", MetricName="Invocations", Dimensions=dimensions, **window
+        )
         return sum(point["Sum"] for point in found["Datapoints"])
 
     assert (total("ranker-1"), total("ranker-2"), total(), total("ranker-3")) == (1.0, 2.0, 3.0, 0)
 
 
-@pytest.mark.parametrize(("hours", "taken"), [(-24 * 14 + 1, True), (-24 * 14 - 1, False), (1.9, True), (2.1, False)])
+@pytest.mark.parametrize(
+    ("hours", "taken"), [(-24 * 14 + 1, True), (-24 * 14 - 1, False), (1.9, True), (2.1, False)]
+)
 def test_metrics_are_put_within_two_weeks_and_two_hours_of_now(kit, hours, taken):
-    data = [{"MetricName": "m", "Value": 1}, {"MetricName": "m", "Value": 1, "Timestamp": kit.stack.now() + timedelta(hours=hours)}]
+    data = [
+        {"MetricName": "m", "Value": 1},
+        {"MetricName": "m", "Value": 1, "Timestamp": kit.stack.now() + timedelta(hours=hours)},
+    ]
     if taken:
         kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=data)
         return
-    with pytest.raises(ClientError, match=r"MetricData\.member\.2\.Timestamp must specify a time") as error:
+    with pytest.raises(
+        ClientError, match=r"MetricData\.member\.2\.Timestamp must specify a time"
+    ) as error:
         kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=data)
     assert error.value.response["Error"]["Code"] == "InvalidParameterValue"
 
@@ -274,7 +339,9 @@ def state(kit):
 
 
 def put(kit, value):
-    kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "price", "Value": value}])
+    kit.cloudwatch.put_metric_data(
+        Namespace="shop", MetricData=[{"MetricName": "price", "Value": value}]
+    )
     kit.stack.advance(60)
 
 
@@ -311,16 +378,24 @@ def test_an_alarm_on_a_percentile_and_one_on_metric_math_are_evaluated(kit):
         Metrics=[
             {
                 "Id": "m",
-                "MetricStat": {"Metric": {"Namespace": "shop", "MetricName": "price"}, "Period": 60, "Stat": "Maximum"},
+                "MetricStat": {
+                    "Metric": {"Namespace": "shop", "MetricName": "price"},
+                    "Period": 60,
+                    "Stat": "Maximum",
+                },
                 "ReturnData": False,
             },
             {"Id": "twice", "Expression": "2 * m", "ReturnData": True},
         ],
     )
     for value in (1, 1, 1, 1, 1, 1, 1, 1, 40, 40):
-        kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "price", "Value": value}])
+        kit.cloudwatch.put_metric_data(
+            Namespace="shop", MetricData=[{"MetricName": "price", "Value": value}]
+        )
     kit.stack.advance(70)
-    found = {a["AlarmName"]: a["StateValue"] for a in kit.cloudwatch.describe_alarms()["MetricAlarms"]}
+    found = {
+        a["AlarmName"]: a["StateValue"] for a in kit.cloudwatch.describe_alarms()["MetricAlarms"]
+    }
     assert found == {"slow": "ALARM", "double": "ALARM"}
 
 
@@ -334,14 +409,25 @@ def test_a_state_set_by_hand_lasts_until_the_next_evaluation(kit):
 
 
 def test_an_alarm_that_cloudwatch_refuses_is_refused(kit):
-    for wrong in ({"ComparisonOperator": "Above"}, {"TreatMissingData": "maybe"}, {"DatapointsToAlarm": 4}):
+    for wrong in (
+        {"ComparisonOperator": "Above"},
+        {"TreatMissingData": "maybe"},
+        {"DatapointsToAlarm": 4},
+    ):
         with pytest.raises(ClientError):
             alarm(kit, **wrong)
     assert kit.cloudwatch.describe_alarms()["MetricAlarms"] == []
 
 
 def test_an_alarm_on_an_expression_that_cannot_be_computed_is_refused_by_name(kit):
-    metric = {"Id": "m", "MetricStat": {"Metric": {"Namespace": "shop", "MetricName": "price"}, "Period": 60, "Stat": "Sum"}}
+    metric = {
+        "Id": "m",
+        "MetricStat": {
+            "Metric": {"Namespace": "shop", "MetricName": "price"},
+            "Period": 60,
+            "Stat": "Sum",
+        },
+    }
     for expression in ("((", "m + other", "SUM(METRICS())"):
         with pytest.raises(ClientError, match="Error in expression 'e'"):
             kit.cloudwatch.put_metric_alarm(
@@ -349,6 +435,9 @@ def test_an_alarm_on_an_expression_that_cannot_be_computed_is_refused_by_name(ki
                 EvaluationPeriods=1,
                 Threshold=1,
                 ComparisonOperator="GreaterThanThreshold",
-                Metrics=[{**metric, "ReturnData": False}, {"Id": "e", "Expression": expression, "ReturnData": True}],
+                Metrics=[
+                    {**metric, "ReturnData": False},
+                    {"Id": "e", "Expression": expression, "ReturnData": True},
+                ],
             )
     assert kit.cloudwatch.describe_alarms()["MetricAlarms"] == []

@@ -36,9 +36,16 @@ def test_a_trimmed_mean_of_everything_is_the_mean(values):
 
 def test_statistic_sets_count_in_sums_and_have_no_percentiles_unless_all_is_one_value():
     mixed = Datapoints(values=[1.0, 3.0], summaries=[Summary(count=2, total=16, least=6, most=10)])
-    assert [statistic(s)(mixed) for s in ("SampleCount", "Sum", "Average", "Minimum", "Maximum")] == [4, 20, 5, 1, 10]
+    assert [
+        statistic(s)(mixed) for s in ("SampleCount", "Sum", "Average", "Minimum", "Maximum")
+    ] == [4, 20, 5, 1, 10]
     assert statistic("p90")(mixed) is None
-    assert statistic("p50")(Datapoints(values=[], summaries=[Summary(count=3, total=6, least=2, most=2)])) == 2
+    assert (
+        statistic("p50")(
+            Datapoints(values=[], summaries=[Summary(count=3, total=6, least=2, most=2)])
+        )
+        == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["p101", "q50", "p", "TM(90%:10%)", "PR(:300)", "average"])
@@ -46,7 +53,10 @@ def test_a_statistic_that_is_not_there_is_said_to_be_unknown(name):
     assert statistic(name) is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 7200), st.floats(-10, 10)), max_size=30), st.sampled_from([60, 300, 3600]))
+@given(
+    st.lists(st.tuples(st.integers(0, 7200), st.floats(-10, 10)), max_size=30),
+    st.sampled_from([60, 300, 3600]),
+)
 def test_every_datapoint_falls_into_the_one_period_around_it(points, period):
     start = datetime(2026, 1, 1, tzinfo=UTC)
     found = periods(((start + timedelta(seconds=s), v) for s, v in points), period)
@@ -56,9 +66,19 @@ def test_every_datapoint_falls_into_the_one_period_around_it(points, period):
 
 
 def verdict(text, missing, *, of=3, needed=3, before="OK"):
-    """`text`: one sign a period, the oldest first: 0 is fine, X breaches, - is missing (the user guide's own tables)."""
+    """`text`: one sign a period, the oldest first: 0 is fine, X breaches, - is missing (the user
+    guide's own tables).
+    """
     points = [{"0": 0.0, "X": 9.0, "-": None}[sign] for sign in text]
-    return evaluate(points, threshold=5, comparison="GreaterThanThreshold", of=of, needed=needed, missing=missing, before=before).state
+    return evaluate(
+        points,
+        threshold=5,
+        comparison="GreaterThanThreshold",
+        of=of,
+        needed=needed,
+        missing=missing,
+        before=before,
+    ).state
 
 
 @pytest.mark.parametrize(
@@ -71,7 +91,9 @@ def verdict(text, missing, *, of=3, needed=3, before="OK"):
         ("--X--", "ALARM", "before", "ALARM", "OK"),
     ],
 )
-def test_missing_data_is_treated_as_the_user_guides_table_says(text, missing, ignore, breaching, not_breaching):
+def test_missing_data_is_treated_as_the_user_guides_table_says(
+    text, missing, ignore, breaching, not_breaching
+):
     assert verdict(text, "missing") == missing
     for before in ("OK", "ALARM", "INSUFFICIENT_DATA"):
         assert verdict(text, "ignore", before=before) == (before if ignore == "before" else ignore)

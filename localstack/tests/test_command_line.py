@@ -27,13 +27,19 @@ COMMAND = [sys.executable, "-m", "isthmus_stack"]
 
 
 def neutral():
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GCP_"))}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GCP_"))
+    }
 
 
 def here(*words):
     """Exit code, output and errors of a command in this process, whose stacks are forked."""
     out, err = io.StringIO(), io.StringIO()
-    with patch.dict(os.environ, neutral(), clear=True), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        patch.dict(os.environ, neutral(), clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             main([str(word) for word in words])
         except SystemExit as leaving:
@@ -50,7 +56,11 @@ def stack():
 
 def test_up_says_what_to_export_and_ends_at_ctrl_c(tmp_path):
     with subprocess.Popen(
-        [*COMMAND, "up", "aws", "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=neutral()
+        [*COMMAND, "up", "aws", "--port", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=neutral(),
     ) as process:
         first, second = process.stdout.readline(), process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -86,7 +96,9 @@ def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypat
 
 def test_faults_are_added_listed_and_cleared(stack):
     url = ("--url", stack.url)
-    assert here("fault", "add", "throttle", "--service", "sagemaker", "--times", "3", *url)[1].split() == [
+    assert here("fault", "add", "throttle", "--service", "sagemaker", "--times", "3", *url)[
+        1
+    ].split() == [
         "1",
         "throttle",
         "sagemaker",
@@ -99,8 +111,12 @@ def test_faults_are_added_listed_and_cleared(stack):
 
 
 def test_policy_and_coverage_are_printed(stack):
-    boto3.client("sagemaker", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url)).list_endpoints()
-    assert json.loads(here("policy", "--url", stack.url)[1])["Statement"][0]["Action"] == ["sagemaker:ListEndpoints"]
+    boto3.client(
+        "sagemaker", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url)
+    ).list_endpoints()
+    assert json.loads(here("policy", "--url", stack.url)[1])["Statement"][0]["Action"] == [
+        "sagemaker:ListEndpoints"
+    ]
     lines = here("coverage", "aws", "--service", "s3")[1].splitlines()
     assert any(line.split() == ["s3", "PutObject", "executes", "moto"] for line in lines)
     assert "operations execute" in lines[-1]
@@ -108,7 +124,9 @@ def test_policy_and_coverage_are_printed(stack):
 
 
 def test_a_stack_is_found_and_ended_by_its_url(monkeypatch):
-    monkeypatch.setattr(run, "subprocess", subprocess)  # none that is forked: it is known by its command line
+    monkeypatch.setattr(
+        run, "subprocess", subprocess
+    )  # none that is forked: it is known by its command line
     with start_aws() as running:
         code, out, _ = here("status", "--url", running.url, "--json")
         assert (code, json.loads(out)["items"][0]["pid"]) == (0, running.pid)
@@ -121,14 +139,18 @@ def test_a_stack_is_found_and_ended_by_its_url(monkeypatch):
 def test_a_stack_is_found_and_ended_by_its_home_which_keeps_what_it_holds(tmp_path):
     home = tmp_path / "home"
     with start_aws(home=home) as running:
-        boto3.client("s3", endpoint_url=running.url, region_name="us-east-1", **keys(running.url)).create_bucket(Bucket="kept")
+        boto3.client(
+            "s3", endpoint_url=running.url, region_name="us-east-1", **keys(running.url)
+        ).create_bucket(Bucket="kept")
         assert f"process {running.pid}" in here("status", "--home", home)[1]
         assert here("down", "--home", home)[1] == "the stack is stopped\n"
         assert running.wait() == 0
     assert not (home / "listening.json").exists()
     assert here("down", "--home", home)[1] == "no stack runs there\n"
     with start_aws(home=home) as again:
-        buckets = boto3.client("s3", endpoint_url=again.url, region_name="us-east-1", **keys(again.url)).list_buckets()["Buckets"]
+        buckets = boto3.client(
+            "s3", endpoint_url=again.url, region_name="us-east-1", **keys(again.url)
+        ).list_buckets()["Buckets"]
     assert [bucket["Name"] for bucket in buckets] == ["kept"]
 
 
@@ -136,7 +158,9 @@ def test_a_home_that_somebody_else_wrote_is_refused_until_it_is_trusted(tmp_path
     home = tmp_path / "home"
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
     with start_aws(home=home) as running:
-        boto3.client("s3", endpoint_url=running.url, region_name="us-east-1", **keys(running.url)).create_bucket(Bucket="kept")
+        boto3.client(
+            "s3", endpoint_url=running.url, region_name="us-east-1", **keys(running.url)
+        ).create_bucket(Bucket="kept")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ours"))
     with pytest.raises(StackFailed, match="isthmus-stack trust --home"):
         start_aws(home=home)
@@ -150,7 +174,9 @@ def test_a_home_that_names_somebody_elses_process_ends_nothing(tmp_path, stack):
     home = tmp_path / "home"
     with start_aws(home=home) as running:
         (tmp_path / "copy").mkdir()
-        (tmp_path / "copy" / "listening.json").write_text(json.dumps({"schema": 1, "url": stack.url, "pid": stack.pid}))
+        (tmp_path / "copy" / "listening.json").write_text(
+            json.dumps({"schema": 1, "url": stack.url, "pid": stack.pid})
+        )
         assert read_ready(home / "listening.json").pid == running.pid
     assert here("down", "--home", tmp_path / "copy")[1] == "no stack runs there\n"
     assert here("status", "--home", tmp_path / "copy")[1] == "no stack runs there\n"
@@ -180,9 +206,21 @@ def test_what_is_no_stack_of_this_user_is_not_ended():
 
 def test_a_stack_that_a_release_of_before_started_is_ended(tmp_path):
     """Its command line has the package's name of then."""
-    script = "import sys; from isthmus_stack.aws.__main__ import main; from isthmus_stack.process import leave; leave(main(sys.argv[2:]))"
+    script = (
+        "import sys; from isthmus_stack.aws.__main__ import main; from isthmus_stack.process "
+        "import leave; leave(main(sys.argv[2:]))"
+    )
     ready = tmp_path / "ready.json"
-    words = [sys.executable, "-c", script, "isthmus.localstack.aws", "--port", "0", "--ready", str(ready)]
+    words = [
+        sys.executable,
+        "-c",
+        script,
+        "isthmus.localstack.aws",
+        "--port",
+        "0",
+        "--ready",
+        str(ready),
+    ]
     with subprocess.Popen(words, env=neutral()) as process:
         until(lambda: process.poll() is not None or ready.exists(), seconds=120)
         assert verbs.down(url=read_ready(ready).url)

@@ -22,14 +22,19 @@ def test_every_operation_of_every_service_has_exactly_one_level():
     assert len({(item.service, item.operation) for item in found}) == len(found)
     counted = coverage.count(found)
     assert counted.executes + counted.stores + counted.missing == len(found)
-    assert {item.service for item in found} == {service for services in coverage.FAMILIES.values() for service in services}
+    assert {item.service for item in found} == {
+        service for services in coverage.FAMILIES.values() for service in services
+    }
     assert all(bool(item.by) == (item.level != "not there") for item in found)
 
 
 def test_the_page_says_the_same_numbers_and_every_covered_operation_once():
     page, found = coverage.page(), coverage.coverage()
     counted = coverage.count(found)
-    assert f"{counted.executes} operations execute, {counted.stores} only store, {counted.missing} are not there" in page
+    assert (
+        f"{counted.executes} operations execute, {counted.stores} only store, "
+        f"{counted.missing} are not there" in page
+    )
     assert all(re.search(rf"\b{item.operation}\b", page) for item in found if item.by)
     assert page == coverage.page()
 
@@ -39,7 +44,11 @@ def test_the_page_says_the_same_numbers_and_every_covered_operation_once():
     [
         ("sagemaker", "list_models", {}),
         ("sagemaker", "list_workforces", {}),
-        ("sagemaker-featurestore-runtime", "get_record", {"FeatureGroupName": "g", "RecordIdentifierValueAsString": "1"}),
+        (
+            "sagemaker-featurestore-runtime",
+            "get_record",
+            {"FeatureGroupName": "g", "RecordIdentifierValueAsString": "1"},
+        ),
         ("glue", "get_databases", {}),
         ("glue", "list_ml_transforms", {}),
         ("cloudwatch", "describe_alarms", {}),
@@ -54,7 +63,11 @@ def test_the_page_says_the_same_numbers_and_every_covered_operation_once():
 def test_the_list_agrees_with_what_a_client_meets(aws, service, operation, arguments):
     client = aws(service)
     name = client.meta.method_to_api_mapping[operation]
-    (level,) = {item.level for item in coverage.coverage() if (item.service, item.operation) == (service, name)}
+    (level,) = {
+        item.level
+        for item in coverage.coverage()
+        if (item.service, item.operation) == (service, name)
+    }
     try:
         getattr(client, operation)(**arguments)
         code = ""

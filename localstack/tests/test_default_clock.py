@@ -1,4 +1,6 @@
-"""The instant clock, the default of `--offline` and of the fixture: time may be instant, results are not made up."""
+"""The instant clock, the default of `--offline` and of the fixture: time may be instant, results
+are not made up.
+"""
 
 import urllib.request
 
@@ -8,7 +10,14 @@ from botocore.session import get_session
 
 from isthmus_stack.aws import coverage
 from isthmus_stack.testing import stacks
-from isthmus_stack.testing.jobkit import ROLE, Aws, definition, processing_request, step, training_request
+from isthmus_stack.testing.jobkit import (
+    ROLE,
+    Aws,
+    definition,
+    processing_request,
+    step,
+    training_request,
+)
 from isthmus_stack.testing.keys_kit import control
 
 NOBODYS = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
@@ -58,8 +67,13 @@ def test_a_job_whose_image_nobody_mapped_and_that_has_no_entrypoint_fails_with_t
 
 
 def test_a_job_is_in_progress_until_its_process_ends(aws):
-    aws.sm.create_training_job(TrainingJobName="job", **training_request("until [ -e $SM_MODEL_DIR/../go ]; do sleep 0.05; done"))
-    aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job")
+    aws.sm.create_training_job(
+        TrainingJobName="job",
+        **training_request("until [ -e $SM_MODEL_DIR/../go ]; do sleep 0.05; done"),
+    )
+    aws.wait(
+        aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job"
+    )
     assert aws.sm.describe_training_job(TrainingJobName="job")["TrainingJobStatus"] == "InProgress"
     aws.sm.stop_training_job(TrainingJobName="job")
     assert aws.training("job")["TrainingJobStatus"] == "Stopped"
@@ -74,7 +88,9 @@ def test_a_jobs_limit_counts_the_time_that_passes(aws):
 
 
 def test_the_artifacts_of_a_completed_job_are_in_s3(aws):
-    aws.sm.create_training_job(TrainingJobName="job", **training_request("echo x > /opt/ml/model/m"))
+    aws.sm.create_training_job(
+        TrainingJobName="job", **training_request("echo x > /opt/ml/model/m")
+    )
     uri = aws.training("job")["ModelArtifacts"]["S3ModelArtifacts"]
     assert aws.keys("out/") == [uri.removeprefix("s3://bucket/")]
 
@@ -91,12 +107,17 @@ def test_a_job_whose_artifacts_cannot_be_stored_has_failed_and_names_none(aws):
 def test_names_are_not_given_twice(aws):
     aws.sm.create_training_job(TrainingJobName="job", **training_request("true"))
     aws.training("job")
-    assert refusal(aws.sm.create_training_job, TrainingJobName="job", **training_request("true"))[0] == "ResourceInUse"
+    assert (
+        refusal(aws.sm.create_training_job, TrainingJobName="job", **training_request("true"))[0]
+        == "ResourceInUse"
+    )
     model = {"ModelName": "m", "PrimaryContainer": {"Image": NOBODYS}, "ExecutionRoleArn": ROLE}
     aws.sm.create_model(**model)
     assert "already existing model" in refusal(aws.sm.create_model, **model)[1]
     aws.sm.create_model_package_group(ModelPackageGroupName="g")
-    assert "already exists" in refusal(aws.sm.create_model_package_group, ModelPackageGroupName="g")[1]
+    assert (
+        "already exists" in refusal(aws.sm.create_model_package_group, ModelPackageGroupName="g")[1]
+    )
 
 
 def test_search_shows_what_was_changed_last_first(aws):
@@ -108,7 +129,9 @@ def test_search_shows_what_was_changed_last_first(aws):
 
 
 def test_a_definition_that_is_not_json_is_refused(aws):
-    code, message = refusal(aws.sm.create_pipeline, PipelineName="p", PipelineDefinition="some definition", RoleArn=ROLE)
+    code, message = refusal(
+        aws.sm.create_pipeline, PipelineName="p", PipelineDefinition="some definition", RoleArn=ROLE
+    )
     assert (code, "it is not JSON" in message) == ("ValidationException", True)
     assert aws.sm.list_pipelines()["PipelineSummaries"] == []
 
@@ -138,7 +161,9 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
     aws.sm.create_pipeline(PipelineName="p", PipelineDefinition=definition(step("A")), RoleArn=ROLE)
     aws.sm.create_model(ModelName="m", PrimaryContainer={"Image": NOBODYS}, ExecutionRoleArn=ROLE)
     aws.stack.fault(kind="error", operation="ListModels", times=1)
-    request = urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST", headers=control(aws.url))
+    request = urllib.request.Request(
+        f"{aws.url}/moto-api/reset", method="POST", headers=control(aws.url)
+    )
     with urllib.request.urlopen(request) as answer:
         assert (answer.status, answer.read()) == (200, b'{"status": "ok"}')
     assert aws.stack.calls() == ()
@@ -151,7 +176,9 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
 MADE_UP = {
     ("glue", "start_job_run"): {"JobName": "copy"},
     ("lambda", "invoke"): {"FunctionName": "tick"},
-    ("stepfunctions", "start_execution"): {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"},
+    ("stepfunctions", "start_execution"): {
+        "stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"
+    },
     ("bedrock-runtime", "invoke_model"): {"modelId": "anthropic.claude", "body": b"{}"},
     ("timestream-query", "query"): {"QueryString": "SELECT 1"},
     ("comprehend", "detect_sentiment"): {"Text": "good", "LanguageCode": "en"},
@@ -164,7 +191,9 @@ def test_what_nobody_does_is_refused_by_its_name_before_moto_claims_it(aws, serv
     client = aws.client(service)
     code, words = refusal(getattr(client, method), **MADE_UP[service, method])
     assert code == "NotImplemented"
-    assert words.startswith(f"the AWS stack does not execute {service}:{client.meta.method_to_api_mapping[method]} yet")
+    assert words.startswith(
+        f"the AWS stack does not execute {service}:{client.meta.method_to_api_mapping[method]} yet"
+    )
 
 
 def test_what_is_refused_are_operations_that_there_are():

@@ -13,7 +13,26 @@ from isthmus_stack import downloads
 from isthmus_stack.aws.jobs import s3
 from isthmus_stack.downloads import Refused, arrive, unpack
 
-PARTS = st.sampled_from(["..", ".", "", "a", "b", "...", "..a", "etc", "\0", "a\0", "~", "x" * 256, "é" * 128, "\ud800", "C:", "\\..\\b"])
+PARTS = st.sampled_from(
+    [
+        "..",
+        ".",
+        "",
+        "a",
+        "b",
+        "...",
+        "..a",
+        "etc",
+        "\0",
+        "a\0",
+        "~",
+        "x" * 256,
+        "é" * 128,
+        "\ud800",
+        "C:",
+        "\\..\\b",
+    ]
+)
 NAMES = st.one_of(st.lists(PARTS, max_size=6).map("/".join), st.text(max_size=40))
 
 
@@ -59,7 +78,12 @@ def test_a_name_lands_below_the_folder_or_is_refused(root, name):
     try:
         path = arrive(folder, name)
         path.write_bytes(b"x")
-    except (Refused, IsADirectoryError, NotADirectoryError, FileExistsError):  # `a` and `a/b` cannot both be files
+    except (
+        Refused,
+        IsADirectoryError,
+        NotADirectoryError,
+        FileExistsError,
+    ):  # `a` and `a/b` cannot both be files
         pass
     else:
         assert path.resolve().is_relative_to(folder.resolve())
@@ -94,12 +118,28 @@ def test_a_link_in_the_folder_leads_nothing_out_of_it(tmp_path):
         arrive(tmp_path / "folder", "out/file")
 
 
-@given(st.lists(st.tuples(NAMES, st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE]), NAMES), max_size=5))
+@given(
+    st.lists(
+        st.tuples(
+            NAMES,
+            st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE]),
+            NAMES,
+        ),
+        max_size=5,
+    )
+)
 def test_an_archive_of_any_names_and_links_writes_plain_files_below_its_folder_alone(root, entries):
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz", compresslevel=1, format=tarfile.GNU_FORMAT) as tar:
         for name, kind, target in entries:
-            tar.addfile(member(*(word if isinstance(word, bytes) else storable(word) for word in (name, kind, target)))[0])
+            tar.addfile(
+                member(
+                    *(
+                        word if isinstance(word, bytes) else storable(word)
+                        for word in (name, kind, target)
+                    )
+                )[0]
+            )
     folder = root / "archive" / "model"
     with contextlib.suppress(Refused):
         open_archive(data.getvalue(), folder)
@@ -109,13 +149,18 @@ def test_an_archive_of_any_names_and_links_writes_plain_files_below_its_folder_a
 
 @given(st.binary(max_size=300), st.integers(0, 2000))
 def test_a_damaged_archive_is_refused_or_unpacked_and_nothing_else(root, noise, at):
-    whole = packed(member("model.json", content=b"{}" * 400), member("deep/weights", content=bytes(range(256)) * 4))
+    whole = packed(
+        member("model.json", content=b"{}" * 400),
+        member("deep/weights", content=bytes(range(256)) * 4),
+    )
     with contextlib.suppress(Refused):
         open_archive(whole[:at] + noise + whole[at + len(noise) :], root / "damaged" / "model")
     assert {path.name for path in made(root / "damaged")} <= {"model.json", "weights"}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+)
 def test_links_and_devices_are_refused(tmp_path, kind):
     with pytest.raises(Refused, match="plain files alone"):
         open_archive(packed(member("x", kind, "/etc/passwd")), tmp_path / "model")
@@ -131,7 +176,12 @@ def test_an_archive_of_zeros_is_refused_before_it_is_unpacked(tmp_path, monkeypa
 
 def test_an_archive_whose_header_is_a_bomb_is_refused(tmp_path):
     with pytest.raises(Refused, match="header"):
-        open_archive(packed(member("long", tarfile.XHDTYPE, content=bytes(3 << 20)), member("x", content=b"x")), tmp_path / "model")
+        open_archive(
+            packed(
+                member("long", tarfile.XHDTYPE, content=bytes(3 << 20)), member("x", content=b"x")
+            ),
+            tmp_path / "model",
+        )
 
 
 def test_an_archive_of_too_many_files_is_refused(tmp_path, monkeypatch):
@@ -144,7 +194,13 @@ def test_an_archive_of_plain_files_is_unpacked_with_its_folders_and_programs(tmp
     program = member("./bin/run", content=b"#!/bin/sh\n")
     program[0].mode = 0o755
     open_archive(
-        packed(member("./", tarfile.DIRTYPE), member("./bin", tarfile.DIRTYPE), program, member("a/b", content=b"1")), tmp_path / "m"
+        packed(
+            member("./", tarfile.DIRTYPE),
+            member("./bin", tarfile.DIRTYPE),
+            program,
+            member("a/b", content=b"1"),
+        ),
+        tmp_path / "m",
     )
     assert (tmp_path / "m/a/b").read_bytes() == b"1"
     assert (tmp_path / "m/bin/run").stat().st_mode & 0o100
@@ -160,7 +216,13 @@ class Bucket:
         return self
 
     def paginate(self, **asked):
-        return [{"Contents": [{"Key": key} for key in sorted(self._objects) if key.startswith(asked["Prefix"])]}]
+        return [
+            {
+                "Contents": [
+                    {"Key": key} for key in sorted(self._objects) if key.startswith(asked["Prefix"])
+                ]
+            }
+        ]
 
     def get_object(self, **asked):
         return {"Body": _Body(self._objects[asked["Key"]])}
@@ -182,7 +244,10 @@ def test_a_prefix_of_hostile_keys_is_downloaded_below_its_folder_or_fails_the_jo
 
 @pytest.mark.parametrize("name", ["../../out", "/etc/out", "a\0b", 7, None])
 def test_a_manifest_names_files_below_its_folder(tmp_path, name):
-    objects = {"m": json.dumps([{"prefix": "s3://bucket/data/"}, name]).encode(), f"data/{name}": b"x"}
+    objects = {
+        "m": json.dumps([{"prefix": "s3://bucket/data/"}, name]).encode(),
+        f"data/{name}": b"x",
+    }
     with pytest.raises(s3.TransferError, match="ClientError"):
         s3.download(Bucket(objects), "s3://bucket/m", tmp_path / "deep" / "er", kind="ManifestFile")
     assert made(tmp_path) == []
@@ -204,7 +269,14 @@ def test_a_job_and_a_model_read_an_object_by_s3s_own_addresses_too(uri):
 
 
 @pytest.mark.parametrize(
-    "uri", ["s3://", "https://example.com/shop/a", "https://s3.amazonaws.com/", "http://shop.s3.amazonaws.com/a", "shop/a"]
+    "uri",
+    [
+        "s3://",
+        "https://example.com/shop/a",
+        "https://s3.amazonaws.com/",
+        "http://shop.s3.amazonaws.com/a",
+        "shop/a",
+    ],
 )
 def test_another_address_is_no_s3_uri(uri):
     with pytest.raises(s3.TransferError, match="is not an S3 URI"):

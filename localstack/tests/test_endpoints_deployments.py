@@ -44,7 +44,11 @@ def updating(kit, policy, alarms=(), **variants):
     for name in variants:
         kit.model(name.partition("_")[2] or name)
     kit.config("ranker-2", **variants)
-    rollback = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": a} for a in alarms]}} if alarms else {}
+    rollback = (
+        {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": a} for a in alarms]}}
+        if alarms
+        else {}
+    )
     update(kit, DeploymentConfig={**policy, **rollback})
     assert kit.status() == "Updating"
     kit.stack.advance(60)
@@ -68,21 +72,36 @@ def test_all_at_once_replaces_the_fleet_and_shows_what_is_pending(kit):
     kit.config("ranker-2", blue=1)
     update(kit)
     described = kit.describe()
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", "ranker-1")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "Updating",
+        "ranker-1",
+    )
     pending = described["PendingDeploymentSummary"]
     assert pending["EndpointConfigName"] == "ranker-2"
     assert pending["ProductionVariants"][0]["VariantStatus"][0]["Status"] == "Creating"
     assert kit.invoke()[1]["model"] == "red"
     kit.stack.advance(60)
     described = kit.describe()
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "ranker-2")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "InService",
+        "ranker-2",
+    )
     assert kit.invoke()[1]["model"] == "blue"
     assert "PendingDeploymentSummary" not in described
 
 
 def test_a_canary_takes_its_share_then_all(kit):
     kit.endpoint(a_red=1)
-    updating(kit, {"BlueGreenUpdatePolicy": {**routed("CANARY", CanarySize=percent(25)), "TerminationWaitInSeconds": 300}}, a_blue=1)
+    updating(
+        kit,
+        {
+            "BlueGreenUpdatePolicy": {
+                **routed("CANARY", CanarySize=percent(25)),
+                "TerminationWaitInSeconds": 300,
+            }
+        },
+        a_blue=1,
+    )
     pending = kit.describe()["PendingDeploymentSummary"]
     assert pending["ProductionVariants"][0]["VariantStatus"][0]["Status"] == "Baking"
     seen = models(kit)
@@ -108,7 +127,11 @@ def test_linear_steps_rise_one_by_one(kit):
 
 def test_a_rolling_update_shifts_batch_by_batch(kit):
     kit.endpoint(a_red=1)
-    updating(kit, {"RollingUpdatePolicy": {"MaximumBatchSize": percent(50), "WaitIntervalInSeconds": 60}}, a_blue=1)
+    updating(
+        kit,
+        {"RollingUpdatePolicy": {"MaximumBatchSize": percent(50), "WaitIntervalInSeconds": 60}},
+        a_blue=1,
+    )
     assert 140 <= models(kit)["blue"] <= 260
     kit.stack.advance(120)
     assert (kit.status(), kit.invoke()[1]["model"]) == ("InService", "blue")
@@ -119,7 +142,10 @@ def alarm(kit, name="errors"):
         AlarmName=name,
         Namespace="AWS/SageMaker",
         MetricName="Invocation5XXErrors",
-        Dimensions=[{"Name": "EndpointName", "Value": "ranker"}, {"Name": "VariantName", "Value": "a"}],
+        Dimensions=[
+            {"Name": "EndpointName", "Value": "ranker"},
+            {"Name": "VariantName", "Value": "a"},
+        ],
         Statistic="Sum",
         Period=60,
         EvaluationPeriods=1,
@@ -132,7 +158,12 @@ def alarm(kit, name="errors"):
 def test_an_alarm_while_baking_takes_everything_back(kit):
     kit.endpoint(a_red=1)
     alarm(kit)
-    updating(kit, {"BlueGreenUpdatePolicy": routed("CANARY", wait=600, CanarySize=percent(50))}, alarms=["errors"], a_blue=1)
+    updating(
+        kit,
+        {"BlueGreenUpdatePolicy": routed("CANARY", wait=600, CanarySize=percent(50))},
+        alarms=["errors"],
+        a_blue=1,
+    )
     for _ in range(20):
         with pytest.raises(kit.runtime.exceptions.ModelError):
             kit.invoke(b"status 500")
@@ -142,10 +173,16 @@ def test_an_alarm_while_baking_takes_everything_back(kit):
         waited += 30
         assert waited <= 240, "a minute, its delay, and the alarm's next look are over"
     assert kit.status() == "RollingBack"
-    assert kit.cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]["StateValue"] == "ALARM"
+    assert (
+        kit.cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]["StateValue"]
+        == "ALARM"
+    )
     kit.stack.advance(60)
     described = kit.describe()
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "ranker-1")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "InService",
+        "ranker-1",
+    )
     assert "FailureReason" not in described
     assert models(kit, 40) == {"red": 40}
 
@@ -153,7 +190,9 @@ def test_an_alarm_while_baking_takes_everything_back(kit):
 def test_an_alarm_set_by_hand_rolls_back_within_seconds(kit):
     kit.endpoint(a_red=1)
     alarm(kit)
-    updating(kit, {"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE", wait=600)}, alarms=["errors"], a_blue=1)
+    updating(
+        kit, {"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE", wait=600)}, alarms=["errors"], a_blue=1
+    )
     assert kit.invoke()[1]["model"] == "blue"
     kit.cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="a drill")
     kit.stack.advance(10)
@@ -170,7 +209,10 @@ def test_a_new_fleet_that_does_not_start_leaves_the_old_one_with_the_reason(kit)
     update(kit)
     kit.stack.advance(120)
     described = kit.describe()
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "ranker-1")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "InService",
+        "ranker-1",
+    )
     assert "ping health check" in described["FailureReason"]
     assert kit.invoke()[1]["model"] == "red"
 
@@ -184,21 +226,31 @@ def test_a_silent_rollback_ends_in_service_without_a_word(kit, operation):
         update(kit)
     else:
         kit.sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 1}]
+            EndpointName="ranker",
+            DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 1}],
         )
     assert kit.status() == "Updating"
     kit.stack.advance(120)
     described = kit.describe()
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "ranker-1")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "InService",
+        "ranker-1",
+    )
     assert kit.weights() == {"a": (1.0, 1.0), "b": (0.0, 0.0)}
     assert "FailureReason" not in described
 
 
 def test_a_change_may_be_seen_late(kit):
     kit.endpoint(a_red=1, b_red=0)
-    kit.stack.fault(kind="eventual-consistency", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities", seconds=30)
+    kit.stack.fault(
+        kind="eventual-consistency",
+        service="sagemaker",
+        operation="UpdateEndpointWeightsAndCapacities",
+        seconds=30,
+    )
     kit.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 1}]
+        EndpointName="ranker",
+        DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 1}],
     )
     assert (kit.status(), kit.weights()["b"]) == ("InService", (0.0, 0.0))
     kit.stack.advance(30)
@@ -208,7 +260,10 @@ def test_a_change_may_be_seen_late(kit):
 def test_properties_are_retained_when_asked_and_excluded_ones_are_not(kit):
     kit.endpoint(a_red=1, b_blue=0)
     kit.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 3, "DesiredInstanceCount": 5}]
+        EndpointName="ranker",
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "b", "DesiredWeight": 3, "DesiredInstanceCount": 5}
+        ],
     )
     kit.stack.advance(60)
     kit.model("new")
@@ -218,7 +273,12 @@ def test_properties_are_retained_when_asked_and_excluded_ones_are_not(kit):
     assert kit.weights() == {"a": (1.0, 1.0), "b": (3.0, 3.0), "c": (0.0, 0.0)}
     assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [1, 5, 1]
     kit.config("ranker-3", a_red=7, b_blue=7)
-    update(kit, "ranker-3", RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DesiredWeight"}])
+    update(
+        kit,
+        "ranker-3",
+        RetainAllVariantProperties=True,
+        ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DesiredWeight"}],
+    )
     kit.stack.advance(60)
     assert kit.weights() == {"a": (7.0, 7.0), "b": (7.0, 7.0)}
     assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [1, 5]
@@ -226,7 +286,9 @@ def test_properties_are_retained_when_asked_and_excluded_ones_are_not(kit):
 
 def test_a_deployment_config_is_retained_when_asked(kit):
     kit.endpoint(a_red=1)
-    updating(kit, {"BlueGreenUpdatePolicy": routed("CANARY", wait=60, CanarySize=percent(50))}, a_blue=1)
+    updating(
+        kit, {"BlueGreenUpdatePolicy": routed("CANARY", wait=60, CanarySize=percent(50))}, a_blue=1
+    )
     kit.stack.advance(120)
     kit.config("ranker-3", a_red=1)
     update(kit, "ranker-3", RetainDeploymentConfig=True)
@@ -241,12 +303,21 @@ def test_an_update_is_refused_while_one_runs_or_when_its_deployment_does_not_fit
     kit.config("ranker-2", a_red=1)
     assert "needs a new one" in refused(update, kit=kit, name="ranker-1")
     canary = {"BlueGreenUpdatePolicy": routed("CANARY", CanarySize=percent(10))}
-    assert "must have the variants of the old one" in refused(update, kit=kit, DeploymentConfig=canary)
+    assert "must have the variants of the old one" in refused(
+        update, kit=kit, DeploymentConfig=canary
+    )
     kit.config("ranker-3", a_red=2, b_red=1)
     rolling = {"RollingUpdatePolicy": {"MaximumBatchSize": percent(50), "WaitIntervalInSeconds": 0}}
-    assert "Rolling deployment is not supported" in refused(update, kit=kit, name="ranker-3", DeploymentConfig=rolling)
-    missing = {"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE"), "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "none"}]}}
-    assert "Could not find CloudWatch alarm(s) none" in refused(update, kit=kit, name="ranker-3", DeploymentConfig=missing)
+    assert "Rolling deployment is not supported" in refused(
+        update, kit=kit, name="ranker-3", DeploymentConfig=rolling
+    )
+    missing = {
+        "BlueGreenUpdatePolicy": routed("ALL_AT_ONCE"),
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "none"}]},
+    }
+    assert "Could not find CloudWatch alarm(s) none" in refused(
+        update, kit=kit, name="ranker-3", DeploymentConfig=missing
+    )
     update(kit, "ranker-3")
     assert "Cannot update in-progress endpoint" in refused(update, kit=kit, name="ranker-2")
     assert kit.status() == "Updating"
@@ -256,12 +327,32 @@ def test_an_update_is_refused_while_one_runs_or_when_its_deployment_does_not_fit
     ("config", "words"),
     [
         ({"BlueGreenUpdatePolicy": routed("CANARY")}, "CanarySize is required"),
-        ({"BlueGreenUpdatePolicy": routed("CANARY", CanarySize=percent(60))}, "between 1 and 50 percent"),
-        ({"BlueGreenUpdatePolicy": routed("LINEAR", LinearStepSize=percent(5))}, "between 10 and 50 percent"),
-        ({"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE", CanarySize=percent(5))}, "only be specified with traffic routing type CANARY"),
+        (
+            {"BlueGreenUpdatePolicy": routed("CANARY", CanarySize=percent(60))},
+            "between 1 and 50 percent",
+        ),
+        (
+            {"BlueGreenUpdatePolicy": routed("LINEAR", LinearStepSize=percent(5))},
+            "between 10 and 50 percent",
+        ),
+        (
+            {"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE", CanarySize=percent(5))},
+            "only be specified with traffic routing type CANARY",
+        ),
         ({"BlueGreenUpdatePolicy": routed("ALL_AT_ONCE", wait=3601)}, "between 0 and 3600"),
-        ({"RollingUpdatePolicy": {"MaximumBatchSize": percent(4), "WaitIntervalInSeconds": 0}}, "between 5 and 50 percent"),
-        ({"BlueGreenUpdatePolicy": {**routed("ALL_AT_ONCE", wait=700), "MaximumExecutionTimeoutInSeconds": 600}}, "must be larger"),
+        (
+            {"RollingUpdatePolicy": {"MaximumBatchSize": percent(4), "WaitIntervalInSeconds": 0}},
+            "between 5 and 50 percent",
+        ),
+        (
+            {
+                "BlueGreenUpdatePolicy": {
+                    **routed("ALL_AT_ONCE", wait=700),
+                    "MaximumExecutionTimeoutInSeconds": 600,
+                }
+            },
+            "must be larger",
+        ),
     ],
 )
 def test_a_deployment_config_that_sagemaker_refuses_is_refused(config, words):
@@ -273,14 +364,21 @@ def test_a_deployment_config_that_sagemaker_refuses_is_refused(config, words):
 
 @given(st.integers(10, 50), st.floats(0, 300))
 def test_linear_stages_rise_to_everything(step, wait):
-    stages = plan({"BlueGreenUpdatePolicy": routed("LINEAR", wait=wait, LinearStepSize=percent(step))}, 4).stages
+    stages = plan(
+        {"BlueGreenUpdatePolicy": routed("LINEAR", wait=wait, LinearStepSize=percent(step))}, 4
+    ).stages
     made = [stage.share for stage in stages]
     assert made == sorted(set(made))
     assert made[-1] == 1.0
     assert made[0] == pytest.approx(step / 100)
 
 
-WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.floats(0, 1e6) | st.just(0.0), min_size=1, max_size=10)
+WEIGHTS = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=2),
+    st.floats(0, 1e6) | st.just(0.0),
+    min_size=1,
+    max_size=10,
+)
 
 
 @given(WEIGHTS, WEIGHTS, st.floats(0, 1), st.floats(0, 1, exclude_max=True))

@@ -1,4 +1,6 @@
-"""Endpoints on the default clock: the provider's delays are zero, a model server takes the time that it takes, and nothing is made up."""
+"""Endpoints on the default clock: the provider's delays are zero, a model server takes the time
+that it takes, and nothing is made up.
+"""
 
 import json
 import urllib.request
@@ -36,11 +38,16 @@ def test_an_endpoint_is_in_service_once_its_model_servers_are_and_changes_at_onc
     assert kit.settled()["EndpointStatus"] == "InService"
     assert kit.invoke(TargetVariant="blue")[1]["model"] == "blue"
     kit.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredWeight": 0}]
+        EndpointName="ranker",
+        DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredWeight": 0}],
     )
     assert kit.weights()["red"] == (0.0, 0.0)
     kit.config("two", red=1)
-    routing = {"Type": "CANARY", "WaitIntervalInSeconds": 3000, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
+    routing = {
+        "Type": "CANARY",
+        "WaitIntervalInSeconds": 3000,
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+    }
     with pytest.raises(ClientError, match="variants of the old one"):
         kit.sagemaker.update_endpoint(
             EndpointName="ranker",
@@ -61,10 +68,15 @@ def test_metrics_are_seen_at_once(kit):
     kit.settled()
     kit.invoke()
     metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocations"}
-    metric["Dimensions"] = [{"Name": "EndpointName", "Value": "ranker"}, {"Name": "VariantName", "Value": "red"}]
+    metric["Dimensions"] = [
+        {"Name": "EndpointName", "Value": "ranker"},
+        {"Name": "VariantName", "Value": "red"},
+    ]
     now = kit.stack.now()
     (found,) = kit.cloudwatch.get_metric_data(
-        MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}],
+        MetricDataQueries=[
+            {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+        ],
         StartTime=now.timestamp() - 300,
         EndTime=now.timestamp() + 60,
     )["MetricDataResults"]
@@ -139,7 +151,12 @@ def test_an_update_that_does_not_end_within_its_limit_goes_back(kit):
     kit.sagemaker.update_endpoint(
         EndpointName="ranker",
         EndpointConfigName="two",
-        DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing, "MaximumExecutionTimeoutInSeconds": 600}},
+        DeploymentConfig={
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": routing,
+                "MaximumExecutionTimeoutInSeconds": 600,
+            }
+        },
     )
     assert kit.status() == "Updating"
     kit.stack.advance(601)
@@ -165,9 +182,13 @@ def put_alarm(kit, name, metric):
 def test_alarms_are_evaluated_and_one_without_data_has_too_little(kit):
     put_alarm(kit, "quiet", "nothing")
     put_alarm(kit, "loud", "price")
-    kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=[{"MetricName": "price", "Value": 50}])
+    kit.cloudwatch.put_metric_data(
+        Namespace="shop", MetricData=[{"MetricName": "price", "Value": 50}]
+    )
     kit.stack.advance(1)
-    states = {a["AlarmName"]: a["StateValue"] for a in kit.cloudwatch.describe_alarms()["MetricAlarms"]}
+    states = {
+        a["AlarmName"]: a["StateValue"] for a in kit.cloudwatch.describe_alarms()["MetricAlarms"]
+    }
     assert states == {"quiet": "INSUFFICIENT_DATA", "loud": "ALARM"}
 
 
@@ -200,20 +221,38 @@ def test_with_motos_answers_an_unmapped_image_is_in_service_and_answers_from_mot
     kit.config("one", red=1)
     create(kit)
     assert kit.status() == "InService"
-    results = {"results": [{"Body": "first", "ContentType": "text/xml", "InvokedProductionVariant": "prod", "CustomAttributes": "mine"}]}
+    results = {
+        "results": [
+            {
+                "Body": "first",
+                "ContentType": "text/xml",
+                "InvokedProductionVariant": "prod",
+                "CustomAttributes": "mine",
+            }
+        ]
+    }
     queue = urllib.request.Request(
-        f"{kit.url}/moto-api/static/sagemaker/endpoint-results", json.dumps(results).encode(), {"Content-Type": "application/json"}
+        f"{kit.url}/moto-api/static/sagemaker/endpoint-results",
+        json.dumps(results).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(queue) as answer:
         assert answer.status == 201
     answer = kit.runtime.invoke_endpoint(EndpointName="ranker", Body=b"x")
-    assert (answer["Body"].read(), answer["ContentType"], answer["InvokedProductionVariant"]) == (b"first", "text/xml", "prod")
+    assert (answer["Body"].read(), answer["ContentType"], answer["InvokedProductionVariant"]) == (
+        b"first",
+        "text/xml",
+        "prod",
+    )
     assert kit.runtime.invoke_endpoint(EndpointName="ranker", Body=b"y")["Body"].read() == b"body"
 
 
 def test_with_motos_answers_an_endpoint_that_nobody_made_answers_and_a_quiet_alarm_is_ok(as_moto):
     answer = as_moto.runtime.invoke_endpoint(EndpointName="nobody", Body=b"x")
-    assert (answer["Body"].read(), answer["InvokedProductionVariant"]) == (b"body", "invoked_production_variant")
+    assert (answer["Body"].read(), answer["InvokedProductionVariant"]) == (
+        b"body",
+        "invoked_production_variant",
+    )
     put_alarm(as_moto, "quiet", "nothing")
     as_moto.stack.advance(1)
     assert as_moto.cloudwatch.describe_alarms()["MetricAlarms"][0]["StateValue"] == "OK"

@@ -1,4 +1,6 @@
-"""What is to be seen of an endpoint's requests: a shadow's copies, captured calls, the containers' lines."""
+"""What is to be seen of an endpoint's requests: a shadow's copies, captured calls, the containers'
+lines.
+"""
 
 import json
 import time
@@ -39,7 +41,10 @@ def invocations(kit, variant):
     found = kit.cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
         MetricName="Invocations",
-        Dimensions=[{"Name": "EndpointName", "Value": "ranker"}, {"Name": "VariantName", "Value": variant}],
+        Dimensions=[
+            {"Name": "EndpointName", "Value": "ranker"},
+            {"Name": "VariantName", "Value": variant},
+        ],
         StartTime=now - timedelta(days=14),
         EndTime=now,
         Period=3600,
@@ -71,8 +76,18 @@ def test_captured_calls_are_json_lines_in_sagemakers_layout(kit):
     for item in listed:
         assert item["Key"].startswith(f"captured/ranker/red/{at:%Y/%m/%d/%H}/")
         assert item["Key"].endswith(".jsonl")
-        lines += [json.loads(line) for line in kit.s3.get_object(Bucket="models", Key=item["Key"])["Body"].read().splitlines()]
-    assert [line["eventMetadata"].get("inferenceId") for line in lines] == ["call-0", "call-1", "call-2", None]
+        lines += [
+            json.loads(line)
+            for line in kit.s3.get_object(Bucket="models", Key=item["Key"])["Body"]
+            .read()
+            .splitlines()
+        ]
+    assert [line["eventMetadata"].get("inferenceId") for line in lines] == [
+        "call-0",
+        "call-1",
+        "call-2",
+        None,
+    ]
     first, last = lines[0], lines[-1]
     assert first["eventVersion"] == "0"
     assert first["captureData"]["endpointInput"] == {

@@ -49,7 +49,9 @@ def test_a_cut_after_motos_effect_leaves_it_done_too(aws, example_stack):
         ("sts", "get_caller_identity", "ThrottlingException"),
     ],
 )
-def test_throttling_is_in_the_services_words_and_an_sdk_with_retries_gets_over_it(aws, example_stack, service, operation, code):
+def test_throttling_is_in_the_services_words_and_an_sdk_with_retries_gets_over_it(
+    aws, example_stack, service, operation, code
+):
     example_stack.fault(kind="throttle", service=service, times=2)
     with pytest.raises(ClientError) as caught:
         getattr(aws(service), operation)()
@@ -82,7 +84,9 @@ def _seconds(call):
 
 
 def test_a_fault_fits_by_service_operation_and_name_and_is_used_up(aws, example_stack):
-    example_stack.fault(kind="error", service="sagemaker", operation="CreateHub", name="two", code="Bad", times=1)
+    example_stack.fault(
+        kind="error", service="sagemaker", operation="CreateHub", name="two", code="Bad", times=1
+    )
     client = aws("sagemaker")
     client.create_hub(HubName="one", HubDescription="d")
     with pytest.raises(ClientError, match="Bad"):
@@ -114,9 +118,18 @@ def test_faults_are_listed_and_cleared_one_by_one_or_all(example_stack):
     ("fault", "words"),
     [
         ({"service": "sagmaker"}, "there is no service sagmaker; did you mean sagemaker?"),
-        ({"service": "sagemaker", "operation": "CreateEndpont"}, "no operation CreateEndpont of sagemaker; did you mean CreateEndpoint?"),
-        ({"operation": "updateEndpoint"}, "no operation updateEndpoint; did you mean UpdateEndpoint?"),
-        ({"service": "s3", "operation": "CreateEndpoint"}, "there is no operation CreateEndpoint of s3"),
+        (
+            {"service": "sagemaker", "operation": "CreateEndpont"},
+            "no operation CreateEndpont of sagemaker; did you mean CreateEndpoint?",
+        ),
+        (
+            {"operation": "updateEndpoint"},
+            "no operation updateEndpoint; did you mean UpdateEndpoint?",
+        ),
+        (
+            {"service": "s3", "operation": "CreateEndpoint"},
+            "there is no operation CreateEndpoint of s3",
+        ),
         ({"times": 0}, "times is 0"),
         ({"seconds": 1e9}, "between 0 and 3600"),
         ({"status": 200}, "between 400 and 599"),
@@ -135,7 +148,13 @@ def test_the_log_says_what_was_asked_how_it_ended_and_which_fault_it_met(aws, ex
     with pytest.raises(ConnectionClosedError):
         client.list_hubs()
     created, listed = example_stack.calls()
-    assert (created.service, created.operation, created.names, created.mutating, created.status) == (
+    assert (
+        created.service,
+        created.operation,
+        created.names,
+        created.mutating,
+        created.status,
+    ) == (
         "sagemaker",
         "CreateHub",
         ("one",),
@@ -155,20 +174,37 @@ def test_every_fault_is_taken_exactly_as_often_as_it_says(rules):
         faults.add(Fault(kind=kind, times=times))
     for kind in KINDS:
         expected = sum(times for wanted, times in rules if wanted == kind)
-        taken = sum(faults.take((kind,), "s3", "PutObject") is not None for _ in range(expected + 2))
+        taken = sum(
+            faults.take((kind,), "s3", "PutObject") is not None for _ in range(expected + 2)
+        )
         assert taken == expected
     assert faults.list() == ()
 
 
-@pytest.mark.parametrize("operation", ["CreateHub", "UpdateEndpoint", "PutObject", "StartQueryExecution", "BatchWriteRecord", "AddTags"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "CreateHub",
+        "UpdateEndpoint",
+        "PutObject",
+        "StartQueryExecution",
+        "BatchWriteRecord",
+        "AddTags",
+    ],
+)
 def test_what_changes_something_counts_as_mutating(operation):
     assert is_mutating(operation)
 
 
-@pytest.mark.parametrize("operation", ["ListHubs", "DescribeEndpoint", "GetObject", "HeadObject", "InvokeEndpoint", "BatchGetRecord"])
+@pytest.mark.parametrize(
+    "operation",
+    ["ListHubs", "DescribeEndpoint", "GetObject", "HeadObject", "InvokeEndpoint", "BatchGetRecord"],
+)
 def test_what_only_looks_does_not(operation):
     assert not is_mutating(operation)
 
 
 def test_names_are_the_strings_that_name_something():
-    assert names({"EndpointName": "e", "Body": "b", "Bucket": "k", "Tags": [], "RoleArn": "arn"}) == ("e", "k", "arn")
+    assert names(
+        {"EndpointName": "e", "Body": "b", "Bucket": "k", "Tags": [], "RoleArn": "arn"}
+    ) == ("e", "k", "arn")

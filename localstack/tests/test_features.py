@@ -24,7 +24,10 @@ FEATURES = [
 def create(aws, name="items", *, online=True, offline=False, ttl=None, **more):
     stores = {}
     if online:
-        stores["OnlineStoreConfig"] = {"EnableOnlineStore": True, **({"TtlDuration": ttl} if ttl else {})}
+        stores["OnlineStoreConfig"] = {
+            "EnableOnlineStore": True,
+            **({"TtlDuration": ttl} if ttl else {}),
+        }
     if offline:
         stores["OfflineStoreConfig"] = {"S3StorageConfig": {"S3Uri": f"s3://{BUCKET}/features"}}
     asked = {
@@ -46,13 +49,19 @@ def put(aws, name="items", **values):
 
 
 def get(aws, key="a", name="items", **more):
-    answer = aws.sagemaker_featurestore_runtime.get_record(FeatureGroupName=name, RecordIdentifierValueAsString=key, **more)
+    answer = aws.sagemaker_featurestore_runtime.get_record(
+        FeatureGroupName=name, RecordIdentifierValueAsString=key, **more
+    )
     return {value["FeatureName"]: value["ValueAsString"] for value in answer.get("Record", [])}
 
 
 def offline_rows(aws, name="items"):
     prefix = f"features/123456789012/sagemaker/us-east-1/offline-store/{name}-"
-    return [row for key in aws.keys(prefix) for row in pq.read_table(io.BytesIO(aws.read(key))).to_pylist()]
+    return [
+        row
+        for key in aws.keys(prefix)
+        for row in pq.read_table(io.BytesIO(aws.read(key))).to_pylist()
+    ]
 
 
 def code(error):
@@ -61,7 +70,10 @@ def code(error):
 
 def test_an_online_only_group_is_created_in_time_and_then_takes_records(moved):
     create(moved)
-    assert moved.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Creating"
+    assert (
+        moved.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"]
+        == "Creating"
+    )
     with pytest.raises(ClientError) as error:
         put(moved, item="a", at="2024-01-01T00:00:00Z")
     assert code(error) == "ValidationError"
@@ -75,10 +87,16 @@ def test_an_online_only_group_is_created_in_time_and_then_takes_records(moved):
 
 def test_a_key_that_nobody_wrote_gives_an_empty_answer(aws):
     create(aws)
-    assert "Record" not in aws.sagemaker_featurestore_runtime.get_record(FeatureGroupName="items", RecordIdentifierValueAsString="nobody")
+    assert "Record" not in aws.sagemaker_featurestore_runtime.get_record(
+        FeatureGroupName="items", RecordIdentifierValueAsString="nobody"
+    )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(minutes=st.lists(st.integers(0, 5), min_size=1, max_size=7))
 def test_the_record_with_the_greatest_event_time_is_served_and_the_first_of_equals(aws, minutes):
     key = f"k{next(NUMBERS)}"  # the group is the same for all examples
@@ -103,7 +121,9 @@ def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):
     put(moved, "shop-items", item="a", at="2024-01-02T03:04:05.678Z", ctr="0.25", seen="7")
     assert offline_rows(moved, "shop-items") == []
     moved.stack.advance(301)
-    config = moved.sagemaker.describe_feature_group(FeatureGroupName="shop-items")["OfflineStoreConfig"]
+    config = moved.sagemaker.describe_feature_group(FeatureGroupName="shop-items")[
+        "OfflineStoreConfig"
+    ]
     folder = config["S3StorageConfig"]["ResolvedOutputS3Uri"].removeprefix(f"s3://{BUCKET}/")
     (key,) = moved.keys(folder)
     assert key.startswith(f"{folder}/year=2024/month=01/day=02/hour=03/20240102T030405Z_")
@@ -112,7 +132,9 @@ def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):
     assert (row["item"], row["ctr"], row["seen"], row["is_deleted"]) == ("a", 0.25, 7, False)
     assert row["write_time"] >= row["api_invocation_time"]
     catalog = config["DataCatalogConfig"]
-    table = moved.glue.get_table(DatabaseName=catalog["Database"], Name=catalog["TableName"])["Table"]
+    table = moved.glue.get_table(DatabaseName=catalog["Database"], Name=catalog["TableName"])[
+        "Table"
+    ]
     assert [column["Name"] for column in table["PartitionKeys"]] == ["year", "month", "day", "hour"]
     assert {c["Name"]: c["Type"] for c in table["StorageDescriptor"]["Columns"]}["ctr"] == "double"
 
@@ -120,8 +142,13 @@ def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):
 def test_the_offline_store_is_read_by_athena(aws):
     create(aws, offline=True)
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.2", seen="3")
-    catalog = aws.sagemaker.describe_feature_group(FeatureGroupName="items")["OfflineStoreConfig"]["DataCatalogConfig"]
-    query = f"SELECT item, ctr, seen, year, is_deleted FROM {catalog['Database']}.{catalog['TableName']} WHERE month = '01'"
+    catalog = aws.sagemaker.describe_feature_group(FeatureGroupName="items")["OfflineStoreConfig"][
+        "DataCatalogConfig"
+    ]
+    query = (
+        "SELECT item, ctr, seen, year, is_deleted FROM "
+        f"{catalog['Database']}.{catalog['TableName']} WHERE month = '01'"
+    )
     assert aws.rows(query) == [("a", "0.2", "3", "2024", "false")]
 
 
@@ -140,11 +167,17 @@ def test_a_soft_deletion_hides_the_record_and_still_beats_older_writes(aws):
     create(aws, offline=True)
     runtime = aws.sagemaker_featurestore_runtime
     put(aws, item="a", at="2024-01-01T00:00:00Z", ctr="0.1")
-    runtime.delete_record(FeatureGroupName="items", RecordIdentifierValueAsString="a", EventTime="2024-01-02T00:00:00Z")
+    runtime.delete_record(
+        FeatureGroupName="items",
+        RecordIdentifierValueAsString="a",
+        EventTime="2024-01-02T00:00:00Z",
+    )
     put(aws, item="a", at="2024-01-01T12:00:00Z", ctr="0.2")
     assert get(aws) == {}
     assert runtime.list_records(FeatureGroupName="items")["RecordIdentifiers"] == []
-    assert runtime.list_records(FeatureGroupName="items", IncludeSoftDeletedRecords=True)["RecordIdentifiers"] == ["a"]
+    assert runtime.list_records(FeatureGroupName="items", IncludeSoftDeletedRecords=True)[
+        "RecordIdentifiers"
+    ] == ["a"]
     assert [row["ctr"] for row in offline_rows(aws) if row["is_deleted"]] == [None]
 
 
@@ -152,7 +185,11 @@ def test_a_deletion_with_an_older_time_does_not_delete(aws):
     create(aws)
     runtime = aws.sagemaker_featurestore_runtime
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.1")
-    older = {"FeatureGroupName": "items", "RecordIdentifierValueAsString": "a", "EventTime": "2024-01-01T00:00:00Z"}
+    older = {
+        "FeatureGroupName": "items",
+        "RecordIdentifierValueAsString": "a",
+        "EventTime": "2024-01-01T00:00:00Z",
+    }
     runtime.delete_record(**older)
     with pytest.raises(ClientError) as error:
         runtime.delete_record(**older, DeletionMode="HardDelete")
@@ -164,7 +201,10 @@ def test_after_a_hard_deletion_any_event_time_is_served(aws):
     create(aws)
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.1")
     aws.sagemaker_featurestore_runtime.delete_record(
-        FeatureGroupName="items", RecordIdentifierValueAsString="a", EventTime="2024-01-03T00:00:00Z", DeletionMode="HardDelete"
+        FeatureGroupName="items",
+        RecordIdentifierValueAsString="a",
+        EventTime="2024-01-03T00:00:00Z",
+        DeletionMode="HardDelete",
     )
     put(aws, item="a", at="2023-01-01T00:00:00Z", ctr="0.9")
     assert get(aws)["ctr"] == "0.9"
@@ -176,7 +216,11 @@ def test_a_record_expires_at_event_time_plus_ttl(moved):
     now = moved.stack.now()
     put(moved, item="a", at=f"{now:%Y-%m-%dT%H:%M:%S}Z")
     runtime = moved.sagemaker_featurestore_runtime
-    answer = runtime.get_record(FeatureGroupName="items", RecordIdentifierValueAsString="a", ExpirationTimeResponse="Enabled")
+    answer = runtime.get_record(
+        FeatureGroupName="items",
+        RecordIdentifierValueAsString="a",
+        ExpirationTimeResponse="Enabled",
+    )
     assert answer["ExpiresAt"] > f"{now:%Y-%m-%dT%H:%M}"
     moved.stack.advance(3601)
     assert get(moved) == {}
@@ -188,7 +232,11 @@ def test_a_batch_of_reads_leaves_out_what_is_missing_and_reports_what_is_wrong(a
         put(aws, item=key, at="2024-01-01T00:00:00Z", ctr="0.5")
     answer = aws.sagemaker_featurestore_runtime.batch_get_record(
         Identifiers=[
-            {"FeatureGroupName": "items", "RecordIdentifiersValueAsString": ["b", "nobody", "a"], "FeatureNames": ["ctr"]},
+            {
+                "FeatureGroupName": "items",
+                "RecordIdentifiersValueAsString": ["b", "nobody", "a"],
+                "FeatureNames": ["ctr"],
+            },
             {"FeatureGroupName": "absent", "RecordIdentifiersValueAsString": ["a"]},
         ]
     )
@@ -211,8 +259,14 @@ def test_more_than_a_hundred_records_in_a_batch_are_refused(aws):
 
 def test_a_batch_of_writes_writes_the_good_entries_and_names_the_bad(aws):
     create(aws)
-    good = {"FeatureGroupName": "items", "Record": record(item="a", at="2024-01-01T00:00:00Z", seen="1")}
-    bad = {"FeatureGroupName": "items", "Record": record(item="b", at="2024-01-01T00:00:00Z", seen="one")}
+    good = {
+        "FeatureGroupName": "items",
+        "Record": record(item="a", at="2024-01-01T00:00:00Z", seen="1"),
+    }
+    bad = {
+        "FeatureGroupName": "items",
+        "Record": record(item="b", at="2024-01-01T00:00:00Z", seen="one"),
+    }
     answer = aws.sagemaker_featurestore_runtime.batch_write_record(Entries=[good, bad])
     assert [error["Entry"]["Record"][0]["ValueAsString"] for error in answer["Errors"]] == ["b"]
     assert answer["UnprocessedEntries"] == []
@@ -221,7 +275,10 @@ def test_a_batch_of_writes_writes_the_good_entries_and_names_the_bad(aws):
 
 def test_new_features_are_usable_after_an_update_and_reach_the_glue_table(aws):
     create(aws, offline=True)
-    aws.sagemaker.update_feature_group(FeatureGroupName="items", FeatureAdditions=[{"FeatureName": "price", "FeatureType": "Fractional"}])
+    aws.sagemaker.update_feature_group(
+        FeatureGroupName="items",
+        FeatureAdditions=[{"FeatureName": "price", "FeatureType": "Fractional"}],
+    )
     described = aws.sagemaker.describe_feature_group(FeatureGroupName="items")
     assert described["LastUpdateStatus"] == {"Status": "Successful"}
     put(aws, item="a", at="2024-01-01T00:00:00Z", price="9.5")
@@ -232,7 +289,10 @@ def test_new_features_are_usable_after_an_update_and_reach_the_glue_table(aws):
 def test_groups_are_listed_deleted_and_missed(aws):
     create(aws, "items")
     create(aws, "users")
-    names = [group["FeatureGroupName"] for group in aws.sagemaker.list_feature_groups(NameContains="us")["FeatureGroupSummaries"]]
+    names = [
+        group["FeatureGroupName"]
+        for group in aws.sagemaker.list_feature_groups(NameContains="us")["FeatureGroupSummaries"]
+    ]
     assert names == ["users"]
     aws.sagemaker.delete_feature_group(FeatureGroupName="users")
     with pytest.raises(ClientError) as error:
@@ -266,7 +326,10 @@ def catalogued(table, database="shop", catalog="AwsDataCatalog"):
 
 def test_a_group_whose_table_is_there_already_fails_with_a_reason_and_leaves_it(aws):
     create(aws, OfflineStoreConfig=catalogued("prices"))
-    assert aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Created"
+    assert (
+        aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"]
+        == "Created"
+    )
     table = aws.glue.get_table(DatabaseName="shop", Name="prices")["Table"]
     create(aws, "users", OfflineStoreConfig=catalogued("prices"))
     described = aws.sagemaker.describe_feature_group(FeatureGroupName="users")
@@ -279,11 +342,22 @@ def test_a_group_fails_on_a_table_that_has_no_place_in_s3_too(aws):
     aws.glue.create_database(DatabaseInput={"Name": "shop"})
     aws.glue.create_table(DatabaseName="shop", TableInput={"Name": "prices"})
     create(aws, OfflineStoreConfig=catalogued("prices"))
-    assert aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "CreateFailed"
+    assert (
+        aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"]
+        == "CreateFailed"
+    )
 
 
 @pytest.mark.parametrize(
-    "names", [("the-prices",), ("Prices",), ("1st",), ("prices", "the shop"), ("prices", "shop", "MyCatalog"), ("p" * 253,)]
+    "names",
+    [
+        ("the-prices",),
+        ("Prices",),
+        ("1st",),
+        ("prices", "the shop"),
+        ("prices", "shop", "MyCatalog"),
+        ("p" * 253,),
+    ],
 )
 def test_a_table_that_athena_would_not_take_is_refused(aws, names):
     with pytest.raises(ClientError) as error:

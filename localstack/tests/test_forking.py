@@ -1,4 +1,6 @@
-"""Processes that are forked from a template end, fail and are interrupted as genuine ones would (testing/forking.py)."""
+"""Processes that are forked from a template end, fail and are interrupted as genuine ones would
+(testing/forking.py).
+"""
 
 import os
 import signal
@@ -12,7 +14,8 @@ from isthmus_stack.testing import forking
 
 pytestmark = pytest.mark.slow
 
-# A template of a module `toy`, which says where and what it is, and ends with the number that it reads.
+# A template of a module `toy`, which says where and what it is, and ends with the number that it
+# reads.
 TEMPLATE = """
 import os, socket, sys
 from pathlib import Path
@@ -35,7 +38,9 @@ def template(tmp_path, monkeypatch):
         listening.bind(forking._address(place))
         listening.listen()
         command = [sys.executable, "-c", TEMPLATE, str(listening.fileno()), str(place)]
-        process = subprocess.Popen(command, pass_fds=[listening.fileno()], process_group=0, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, pass_fds=[listening.fileno()], process_group=0, stderr=subprocess.PIPE
+        )
     monkeypatch.setattr(forking, "shared", lambda: tmp_path)
     made = forking._Template("__main__:toy")
     monkeypatch.setattr(forking, "_template", lambda _template: made)
@@ -48,11 +53,20 @@ def template(tmp_path, monkeypatch):
 def toy(folder, *, session=False):
     command = [sys.executable, "-m", "toy", "a", "b"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return forking.Forked("__main__:toys", command, **pipes, env={"TOLD": "yes"}, cwd=folder, start_new_session=session)
+    return forking.Forked(
+        "__main__:toys",
+        command,
+        **pipes,
+        env={"TOLD": "yes"},
+        cwd=folder,
+        start_new_session=session,
+    )
 
 
 @pytest.mark.parametrize("session", [False, True])
-def test_it_has_its_arguments_environment_folder_session_streams_and_exit_code(template, tmp_path, session):
+def test_it_has_its_arguments_environment_folder_session_streams_and_exit_code(
+    template, tmp_path, session
+):
     process = toy(tmp_path, session=session)
     assert process.stdout.readline().decode() == f"{process.pid} a b yes {tmp_path} {session}\n"
     assert process.poll() is None
@@ -72,7 +86,9 @@ def test_ctrl_c_interrupts_what_was_forked_and_not_the_template(template, tmp_pa
     assert other.wait(120) == 1, "no number is none"
 
 
-def test_where_the_template_is_killed_nobody_ended_well_and_who_asks_for_another_is_told(template, tmp_path):
+def test_where_the_template_is_killed_nobody_ended_well_and_who_asks_for_another_is_told(
+    template, tmp_path
+):
     process = toy(tmp_path)
     process.stdout.readline()
     template.kill()
@@ -82,7 +98,9 @@ def test_where_the_template_is_killed_nobody_ended_well_and_who_asks_for_another
         toy(tmp_path)
 
 
-def test_who_is_interrupted_while_it_waits_for_a_pid_leaves_it_to_nobody(template, tmp_path, monkeypatch):
+def test_who_is_interrupted_while_it_waits_for_a_pid_leaves_it_to_nobody(
+    template, tmp_path, monkeypatch
+):
     """As a test is by its time-out."""
 
     def interrupted(*_):

@@ -42,7 +42,9 @@ def test_s3_through_the_front_keeps_keys_bodies_conditions_and_metadata(aws):
     found = s3.get_object(Bucket="bucket", Key=key)
     assert found["Body"].read() == body
     assert found["Metadata"] == {"my_key": "v", "other-key": "w"}
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket="bucket", Prefix="a/")["Contents"]] == [key]
+    assert [
+        item["Key"] for item in s3.list_objects_v2(Bucket="bucket", Prefix="a/")["Contents"]
+    ] == [key]
     assert s3.head_object(Bucket="bucket", Key=key)["ContentLength"] == len(body)
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(Bucket="bucket", Key=key, Body=b"", IfNoneMatch="*")
@@ -59,23 +61,35 @@ def test_an_error_is_the_services_own_exception(aws):
 
 
 def test_an_error_carries_its_modelled_fields_and_status(aws):
-    found = refused(aws("sagemaker-runtime").invoke_endpoint_with_response_stream, EndpointName="e", Body=b"x")
+    found = refused(
+        aws("sagemaker-runtime").invoke_endpoint_with_response_stream, EndpointName="e", Body=b"x"
+    )
     assert found["Error"]["Code"] == "ModelError"
     assert found["ResponseMetadata"]["HTTPStatusCode"] == 424
-    assert (found["OriginalStatusCode"], found["OriginalMessage"], found["LogStreamArn"]) == (503, "busy", "arn:aws:logs:::x")
+    assert (found["OriginalStatusCode"], found["OriginalMessage"], found["LogStreamArn"]) == (
+        503,
+        "busy",
+        "arn:aws:logs:::x",
+    )
 
 
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
-        ("sagemaker", "create_edge_deployment_plan", {"EdgeDeploymentPlanName": "p", "ModelConfigs": [], "DeviceFleetName": "f"}),
+        (
+            "sagemaker",
+            "create_edge_deployment_plan",
+            {"EdgeDeploymentPlanName": "p", "ModelConfigs": [], "DeviceFleetName": "f"},
+        ),
         ("groundstation", "list_configs", {}),  # moto has no such service
         ("s3", "list_bucket_metrics_configurations", {"Bucket": "b"}),
         ("cloudwatch", "list_metric_streams", {}),
         ("sts", "get_delegated_access_token", {"TradeInToken": "t"}),
     ],
 )
-def test_what_nobody_has_is_said_at_once_with_the_operations_name(aws, service, operation, arguments):
+def test_what_nobody_has_is_said_at_once_with_the_operations_name(
+    aws, service, operation, arguments
+):
     found = refused(getattr(aws(service, attempts=5), operation), **arguments)
     assert found["ResponseMetadata"]["RetryAttempts"] == 0
     assert found["Error"]["Code"] == "NotImplemented"
@@ -129,14 +143,26 @@ def test_a_reset_leaves_nothing(aws, example_stack):
 
 def test_the_data_planes_that_sign_as_sagemaker_are_told_apart(aws, example_stack):
     assert aws("sagemaker-metrics").batch_get_metrics(
-        MetricQueries=[{"MetricName": "m", "ResourceArn": "a", "MetricStat": "Avg", "Period": "OneMinute", "XAxisType": "Timestamp"}]
+        MetricQueries=[
+            {
+                "MetricName": "m",
+                "ResourceArn": "a",
+                "MetricStat": "Avg",
+                "Period": "OneMinute",
+                "XAxisType": "Timestamp",
+            }
+        ]
     )["MetricQueryResults"]
     for call in ("invoke_endpoint", "invoke_endpoint_async"):
         body = {"Body": b"1"} if call == "invoke_endpoint" else {"InputLocation": "s3://b/k"}
         with pytest.raises(ClientError):
-            getattr(aws("sagemaker-runtime"), call)(EndpointName="none", ContentType="application/x-www-form-urlencoded", **body)
+            getattr(aws("sagemaker-runtime"), call)(
+                EndpointName="none", ContentType="application/x-www-form-urlencoded", **body
+            )
     with pytest.raises(ClientError):
-        aws("sagemaker-featurestore-runtime").get_record(FeatureGroupName="none", RecordIdentifierValueAsString="1")
+        aws("sagemaker-featurestore-runtime").get_record(
+            FeatureGroupName="none", RecordIdentifierValueAsString="1"
+        )
     services = {(call.service, call.operation) for call in example_stack.calls()}
     assert services == {
         ("sagemaker-metrics", "BatchGetMetrics"),
@@ -166,9 +192,18 @@ def test_twenty_clients_at_once_lose_no_call(aws, example_stack):
     assert len({call.number for call in example_stack.calls()}) == 201
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Host": "evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
 def test_a_web_page_cannot_steer_a_stack_that_runs_commands(example_stack, headers):
-    request = urllib.request.Request(f"{example_stack.url}/_stack/reset", method="POST", headers=headers)
+    request = urllib.request.Request(
+        f"{example_stack.url}/_stack/reset", method="POST", headers=headers
+    )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     assert caught.value.code == 403
@@ -184,7 +219,8 @@ def test_two_handlers_for_one_operation_are_refused(monkeypatch):
 def test_the_stack_ends_with_the_process_that_started_it():
     code = (
         "from isthmus_stack.run import start_aws\n"
-        "running = start_aws()\nprint(running.url, running.pid, flush=True)\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+        "running = start_aws()\nprint(running.url, running.pid, flush=True)\nimport os, "
+        "signal\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     url = done.stdout.split()[0]
@@ -199,7 +235,9 @@ def test_the_stack_ends_with_the_process_that_started_it():
 
 
 def test_moto_is_the_version_whose_private_parts_the_front_uses():
-    """moto.core.parse, .serialize and .routing are private: read wire.py and in_process.py again before this number moves."""
+    """moto.core.parse, .serialize and .routing are private: read wire.py and in_process.py again
+    before this number moves.
+    """
     assert version("moto").startswith("5.2.")
     from moto.core import parse, routing, serialize
 
@@ -213,7 +251,11 @@ def test_boto3_reaches_the_stack_by_the_environment_alone(example_process, examp
 
     code = "import boto3; print(boto3.client('sagemaker').list_hubs()['HubSummaries'])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **example_process.env}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **example_process.env},
     )
     assert done.stdout.strip() == "[]"
     assert boto3.__version__

@@ -16,7 +16,10 @@ TABLES = {
 @pytest.fixture
 def glue(aws):
     for name, parameters in TABLES.items():
-        aws.glue.create_table(DatabaseName="db", TableInput=table_input(name, [("price", "double")], "s3://b/t/", parameters=parameters))
+        aws.glue.create_table(
+            DatabaseName="db",
+            TableInput=table_input(name, [("price", "double")], "s3://b/t/", parameters=parameters),
+        )
     return aws.glue
 
 
@@ -39,8 +42,22 @@ def word(key, value):
         (word("Name", "link"), ["customer-link"]),
         (word("classification", "parquet"), ["customer-link"]),
         (word("DatabaseName", "db"), ["customer-link", "xxlinkyy", "orders"]),
-        ({"Filters": [{"Key": "CreateTime", "Value": "2020-01-01T00:00:00Z", "Comparator": "LESS_THAN"}]}, []),
-        ({"SortCriteria": [{"FieldName": "Name", "Sort": "DESC"}]}, ["xxlinkyy", "orders", "customer-link"]),
+        (
+            {
+                "Filters": [
+                    {
+                        "Key": "CreateTime",
+                        "Value": "2020-01-01T00:00:00Z",
+                        "Comparator": "LESS_THAN",
+                    }
+                ]
+            },
+            [],
+        ),
+        (
+            {"SortCriteria": [{"FieldName": "Name", "Sort": "DESC"}]},
+            ["xxlinkyy", "orders", "customer-link"],
+        ),
         ({}, ["customer-link", "xxlinkyy", "orders"]),
     ],
 )
@@ -58,7 +75,16 @@ def test_a_search_comes_in_pages(glue):
 
 @pytest.mark.parametrize(("skip", "versions"), [(True, ["2"]), (False, ["2", "1"])])
 def test_an_update_leaves_the_version_from_before_unless_it_is_told_not_to(glue, skip, versions):
-    glue.update_table(DatabaseName="db", TableInput=table_input("orders", [("price", "int")], "s3://b/t/"), SkipArchive=skip)
+    glue.update_table(
+        DatabaseName="db",
+        TableInput=table_input("orders", [("price", "int")], "s3://b/t/"),
+        SkipArchive=skip,
+    )
     listed = glue.get_table_versions(DatabaseName="db", TableName="orders")["TableVersions"]
     assert sorted((version["VersionId"] for version in listed), reverse=True) == versions
-    assert glue.get_table(DatabaseName="db", Name="orders")["Table"]["StorageDescriptor"]["Columns"][0]["Type"] == "int"
+    assert (
+        glue.get_table(DatabaseName="db", Name="orders")["Table"]["StorageDescriptor"]["Columns"][
+            0
+        ]["Type"]
+        == "int"
+    )

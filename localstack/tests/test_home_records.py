@@ -1,4 +1,6 @@
-"""What a home holds: records of the stack's stores, on the disk when they are said to be, and as they were when they are read."""
+"""What a home holds: records of the stack's stores, on the disk when they are said to be, and as
+they were when they are read.
+"""
 
 import os
 import queue
@@ -69,10 +71,16 @@ def test_nothing_is_written_after_the_end(tmp_path):
     assert list(home.names("stores")) == []
 
 
-def test_a_record_and_the_folders_that_name_it_are_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
+def test_a_record_and_the_folders_that_name_it_are_on_the_disk_when_it_is_written(
+    tmp_path, monkeypatch
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     synced = []
-    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, (tmp_path / "a" / "b" / "c").exists())))
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda file: synced.append((os.fstat(file).st_ino, (tmp_path / "a" / "b" / "c").exists())),
+    )
     home.write("a/b/c", b"")
     folders = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     assert set(synced[1:]) == {(folder.stat().st_ino, True) for folder in folders}
@@ -133,14 +141,18 @@ def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end
     assert again.training == jobs.training
 
 
-def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one_of_them_whenever_the_stack_dies(tmp_path, monkeypatch):
+def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one_of_them_whenever_the_stack_dies(
+    tmp_path, monkeypatch
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
     with stack.state.request(mutating=True):
         jobs = stack.state.store(("1", "us-east-1"), Jobs)
         jobs.training["pending"] = "record"
-        monkeypatch.setattr(keeper._objects, "save", jobs.training.clear)  # it becomes an object, which this save does not see any more
+        monkeypatch.setattr(
+            keeper._objects, "save", jobs.training.clear
+        )  # it becomes an object, which this save does not see any more
         keeper.save()
         ((_, again),) = stores.Stores(home).restore()
         assert again.training == {"pending": "record"}
@@ -150,7 +162,9 @@ def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one
     assert again.training == {}
 
 
-def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_saved_the_store_meanwhile(tmp_path):
+def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_saved_the_store_meanwhile(
+    tmp_path,
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
@@ -165,7 +179,9 @@ def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_
     assert again.training == {"name": "job"}
 
 
-def test_what_a_request_changes_in_a_large_store_is_written_by_the_next_look_though_one_came_before_the_change(tmp_path):
+def test_what_a_request_changes_in_a_large_store_is_written_by_the_next_look_though_one_came_before_the_change(
+    tmp_path,
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
@@ -196,7 +212,9 @@ def test_what_a_request_changed_before_it_was_refused_is_written_by_the_next_loo
     assert again.training["name"] == "job"
 
 
-def test_a_store_that_requests_only_read_is_not_frozen_for_the_changes_of_others(tmp_path, monkeypatch):
+def test_a_store_that_requests_only_read_is_not_frozen_for_the_changes_of_others(
+    tmp_path, monkeypatch
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
@@ -210,7 +228,9 @@ def test_a_store_that_requests_only_read_is_not_frozen_for_the_changes_of_others
     assert frozen == [Jobs]
 
 
-def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it_saves(tmp_path, monkeypatch):
+def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it_saves(
+    tmp_path, monkeypatch
+):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper, front = Keeper(home, stack, None), Front.__new__(Front)
@@ -226,7 +246,9 @@ def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it
     assert again.training == {"name": "job"}
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()]
+)
 def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
     first, second = thaw(freeze([value, value]))
     assert first is second is not value

@@ -1,4 +1,7 @@
-"""Homes that a stack does not begin with: another's, another version's, damaged ones. They are left as they are."""
+"""Homes that a stack does not begin with: another's, another version's, damaged ones.
+
+They are left as they are.
+"""
 
 import hmac
 import json
@@ -27,7 +30,10 @@ def written(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize(("first", "words"), [(True, "was written with --moto-answers; start with it"), (False, "was written without")])
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [(True, "was written with --moto-answers; start with it"), (False, "was written without")],
+)
 def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, first, words):
     home = tmp_path / "home"
     start_aws(home=home, moto_answers=first).stop()
@@ -37,7 +43,10 @@ def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, fi
 
 
 def test_a_home_is_one_stacks_at_a_time(tmp_path):
-    with start_aws(home=tmp_path / "home"), pytest.raises(StackFailed, match="another stack runs in"):
+    with (
+        start_aws(home=tmp_path / "home"),
+        pytest.raises(StackFailed, match="another stack runs in"),
+    ):
         start_aws(home=tmp_path / "home")
 
 
@@ -49,7 +58,9 @@ def test_a_home_is_one_stacks_at_a_time(tmp_path):
         ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
     ],
 )
-def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, written, change, words):
+def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(
+    tmp_path, written, change, words
+):
     home = shutil.copytree(written, tmp_path / "home")
     about = json.loads((home / "home.json").read_text())
     (home / "home.json").write_text(json.dumps(about | change))
@@ -73,7 +84,9 @@ def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp
     name = ("isthmus_stack.aws.model_packages", "Registry")
     record.write_bytes(sealed(pickle.dumps((classes | {name: (*classes[name], "more")}, payload))))
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
+    with pytest.raises(
+        StackFailed, match=r"model_packages\.Registry has changed since this was written"
+    ):
         start_aws(home=home)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
 
@@ -86,14 +99,23 @@ def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
     assert "Traceback" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", [sealed(b""), sealed(b"nonsense"), sealed(pickle.dumps(({("isthmus_stack.gone", "Gone"): ()}, b"")))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        sealed(b""),
+        sealed(b"nonsense"),
+        sealed(pickle.dumps(({("isthmus_stack.gone", "Gone"): ()}, b""))),
+    ],
+)
 def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
     home = tmp_path / "home"
     record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"
     Home(home, "aws", {"moto": version("moto")}, moto_answers=False).close()
     record.parent.mkdir(parents=True)
     record.write_bytes(text)
-    with pytest.raises(StackFailed, match=r"stores/model_packages.Registry/123456789012.us-east-1 cannot be read") as error:
+    with pytest.raises(
+        StackFailed, match=r"stores/model_packages.Registry/123456789012.us-east-1 cannot be read"
+    ) as error:
         start_aws(home=home)
     assert "Traceback" not in str(error.value)
     assert record.read_bytes() == text
@@ -116,7 +138,9 @@ def test_a_record_without_this_users_seal_is_never_unpickled(tmp_path, written):
     planted = pickle.dumps(Planted(ran))
     for text in (planted, b"\0" * 32 + planted, record.read_bytes()[:32] + planted):
         record.write_bytes(text)
-        with pytest.raises(StackFailed, match="was not written by a stack of this user, or is damaged"):
+        with pytest.raises(
+            StackFailed, match="was not written by a stack of this user, or is damaged"
+        ):
             start_aws(home=home)
     assert not ran.exists()
     pickle.loads(planted)
@@ -129,13 +153,19 @@ def buckets(home):
 
 
 def sealed_by(home, key, *, number=FORMAT):
-    """The home as another user's stack wrote it; of format 1 as a stack before there were seals did."""
+    """The home as another user's stack wrote it; of format 1 as a stack before there were seals
+    did.
+    """
     for path in home.rglob("*"):
         if path.is_file() and path.parent != home and path.suffix != ".body":
             pickled = path.read_bytes()[32:]
-            path.write_bytes(pickled if number == 1 else hmac.digest(key, pickled, "sha256") + pickled)
+            path.write_bytes(
+                pickled if number == 1 else hmac.digest(key, pickled, "sha256") + pickled
+            )
     about = json.loads((home / "home.json").read_text()) | {"format": number, "seal": "00" * 32}
-    (home / "home.json").write_text(json.dumps({name: value for name, value in about.items() if number > 1 or name != "seal"}))
+    (home / "home.json").write_text(
+        json.dumps({name: value for name, value in about.items() if number > 1 or name != "seal"})
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -171,7 +201,9 @@ def test_a_link_in_a_home_is_not_followed_when_it_is_adopted(tmp_path, written):
         adopt(home)
 
 
-@pytest.mark.parametrize("change", [lambda key: key.chmod(0o644), lambda key: key.write_bytes(b"short")])
+@pytest.mark.parametrize(
+    "change", [lambda key: key.chmod(0o644), lambda key: key.write_bytes(b"short")]
+)
 def test_a_key_that_others_can_read_or_that_is_damaged_is_refused(tmp_path, monkeypatch, change):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     seals.seal(b"")

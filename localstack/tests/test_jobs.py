@@ -9,7 +9,13 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus_stack.testing.jobkit import ROLE, channel, processing_request, running, training_request
+from isthmus_stack.testing.jobkit import (
+    ROLE,
+    channel,
+    processing_request,
+    running,
+    training_request,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +46,16 @@ def process_job(aws, script, name="job", **more):
 def archive(aws, uri):
     body = aws.s3.get_object(Bucket="bucket", Key=uri.removeprefix("s3://bucket/"))["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-        return {member.name: tar.extractfile(member).read().decode() for member in tar.getmembers() if member.isfile()}
+        return {
+            member.name: tar.extractfile(member).read().decode()
+            for member in tar.getmembers()
+            if member.isfile()
+        }
 
 
-def test_a_training_job_finds_its_channels_and_configuration_in_opt_ml_and_leaves_its_model_in_s3(aws):
+def test_a_training_job_finds_its_channels_and_configuration_in_opt_ml_and_leaves_its_model_in_s3(
+    aws,
+):
     aws.s3.put_object(Bucket="bucket", Key="data/a/1.csv", Body=b"1")
     aws.s3.put_object(Bucket="bucket", Key="data/2.csv", Body=b"2")
     script = """
@@ -73,7 +85,13 @@ def test_a_training_job_finds_its_channels_and_configuration_in_opt_ml_and_leave
 def test_a_job_passes_through_the_statuses_of_the_real_one_in_order(aws):
     found = train(aws, "true")
     moves = found["SecondaryStatusTransitions"]
-    assert [move["Status"] for move in moves] == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert [move["Status"] for move in moves] == [
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
     assert all(before["EndTime"] == after["StartTime"] for before, after in pairwise(moves))
     assert found["CreationTime"] <= found["TrainingStartTime"] <= found["TrainingEndTime"]
     assert found["SecondaryStatus"] == "Completed"
@@ -81,14 +99,18 @@ def test_a_job_passes_through_the_statuses_of_the_real_one_in_order(aws):
 
 def test_a_running_job_is_in_progress_and_tells_no_artifacts(aws):
     aws.sm.create_training_job(TrainingJobName="job", **training_request("sleep 600"))
-    found = aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job")
+    found = aws.wait(
+        aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job"
+    )
     assert found["TrainingJobStatus"] == "InProgress"
     assert "ModelArtifacts" not in found
     assert "TrainingEndTime" not in found
 
 
 def test_the_last_value_of_each_metric_is_read_from_the_lines_and_published(aws):
-    specification = training_request("echo 'auc=0.5;'; printf 'auc=0.75; loss=1e-3;\\ttab:2;\\n'; echo 'auc=high;'")
+    specification = training_request(
+        "echo 'auc=0.5;'; printf 'auc=0.75; loss=1e-3;\\ttab:2;\\n'; echo 'auc=high;'"
+    )
     specification["AlgorithmSpecification"]["MetricDefinitions"] = [
         {"Name": "auc", "Regex": "auc=(.*?);"},
         {"Name": "loss", "Regex": "loss=([-0-9.e]+);"},
@@ -97,14 +119,22 @@ def test_the_last_value_of_each_metric_is_read_from_the_lines_and_published(aws)
     ]
     aws.sm.create_training_job(TrainingJobName="job", **specification)
     found = aws.training("job")
-    assert {metric["MetricName"]: metric["Value"] for metric in found["FinalMetricDataList"]} == {"auc": 0.75, "loss": 0.001, "tab": 2.0}
+    assert {metric["MetricName"]: metric["Value"] for metric in found["FinalMetricDataList"]} == {
+        "auc": 0.75,
+        "loss": 0.001,
+        "tab": 2.0,
+    }
     listed = aws.client("cloudwatch").list_metrics(Namespace=TRAINING_LOGS)["Metrics"]
     assert {metric["MetricName"] for metric in listed} == {"auc", "loss", "tab"}
 
 
 def test_both_outputs_of_a_job_are_in_its_log_stream(aws):
     train(aws, "echo one; echo two >&2; printf three")
-    assert [line for line in aws.lines(TRAINING_LOGS) if not line.startswith("[local stack]")] == ["one", "two", "three"]
+    assert [line for line in aws.lines(TRAINING_LOGS) if not line.startswith("[local stack]")] == [
+        "one",
+        "two",
+        "three",
+    ]
     (stream,) = aws.client("logs").describe_log_streams(logGroupName=TRAINING_LOGS)["logStreams"]
     assert stream["logStreamName"].startswith("job/algo-1-")
 
@@ -121,7 +151,9 @@ def test_a_job_killed_by_a_signal_has_the_shells_exit_code(aws):
 
 
 def test_an_empty_channel_fails_the_job_before_it_runs(aws):
-    found = train(aws, "touch /tmp/never", InputDataConfig=[channel("train", "s3://bucket/nothing/")])
+    found = train(
+        aws, "touch /tmp/never", InputDataConfig=[channel("train", "s3://bucket/nothing/")]
+    )
     assert found["TrainingJobStatus"] == "Failed"
     assert 'No S3 objects found under S3 URL "s3://bucket/nothing/"' in found["FailureReason"]
 
@@ -133,7 +165,9 @@ def test_an_image_that_nobody_mapped_fails_with_what_to_do(aws):
 
 
 def test_a_mapped_image_runs_its_command_with_the_word_train(aws):
-    found = train(aws, None, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/trainer@sha256:00")
+    found = train(
+        aws, None, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/trainer@sha256:00"
+    )
     assert archive(aws, found["ModelArtifacts"]["S3ModelArtifacts"]) == {"m": "from-image\n"}
     assert "arguments: train" in aws.lines(TRAINING_LOGS)
 
@@ -142,17 +176,27 @@ def test_python_is_the_stacks_interpreter_and_the_sdk_in_a_job_talks_to_the_stac
     request = training_request(None)
     request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python", "-c"]
     who = "boto3.client('sts').get_caller_identity()['Arn'].encode()"
-    code = f"import boto3; boto3.client('s3').put_object(Bucket='bucket', Key='from-inside', Body={who})"
+    code = (
+        "import boto3; boto3.client('s3').put_object(Bucket='bucket', Key='from-inside', "
+        f"Body={who})"
+    )
     request["AlgorithmSpecification"]["ContainerArguments"] = [code]
     aws.sm.create_training_job(TrainingJobName="job", **request)
     assert aws.training("job")["TrainingJobStatus"] == "Completed"
-    assert aws.text("from-inside") == "arn:aws:sts::123456789012:assumed-role/SageMakerRole/SageMaker"
+    assert (
+        aws.text("from-inside") == "arn:aws:sts::123456789012:assumed-role/SageMakerRole/SageMaker"
+    )
 
 
 def test_a_stopped_job_gets_time_to_save_its_model(aws):
-    script = "trap 'echo saved > /opt/ml/model/m; exit 0' TERM; echo ready; while true; do sleep 0.05; done"
+    script = (
+        "trap 'echo saved > /opt/ml/model/m; exit 0' TERM; echo ready; while true; do sleep "
+        "0.05; done"
+    )
     aws.sm.create_training_job(TrainingJobName="job", **training_request(script))
-    aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job")
+    aws.wait(
+        aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job"
+    )
     wait_for_line(aws, "ready")
     aws.sm.stop_training_job(TrainingJobName="job")
     found = aws.training("job", until=("Stopped",))
@@ -167,26 +211,44 @@ def wait_for_line(aws, line):
 
 
 def test_a_job_that_exceeds_its_time_on_the_movable_clock_is_stopped(aws):
-    aws.sm.create_training_job(TrainingJobName="job", **training_request("sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 3600}))
-    aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job")
+    aws.sm.create_training_job(
+        TrainingJobName="job",
+        **training_request("sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 3600}),
+    )
+    aws.wait(
+        aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job"
+    )
     aws.stack.advance(3601)
     found = aws.training("job")
-    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == (
+        "Stopped",
+        "MaxRuntimeExceeded",
+    )
 
 
 def test_a_name_is_used_once_and_the_wrong_ones_are_refused(aws):
     train(aws, "true")
-    assert refusal(aws.sm.create_training_job, TrainingJobName="job", **training_request("true"))[0] == "ResourceInUse"
-    assert refusal(aws.sm.describe_training_job, TrainingJobName="other")[0] == "ValidationException"
+    assert (
+        refusal(aws.sm.create_training_job, TrainingJobName="job", **training_request("true"))[0]
+        == "ResourceInUse"
+    )
+    assert (
+        refusal(aws.sm.describe_training_job, TrainingJobName="other")[0] == "ValidationException"
+    )
     request = training_request("true")
     request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "auc", "Regex": "auc=("}]
-    assert refusal(aws.sm.create_training_job, TrainingJobName="third", **request)[0] == "ValidationException"
+    assert (
+        refusal(aws.sm.create_training_job, TrainingJobName="third", **request)[0]
+        == "ValidationException"
+    )
 
 
 def test_jobs_are_listed_by_status_name_and_page(aws):
     for name in ("alpha", "beta", "gamma"):
         train(aws, "exit 1" if name == "beta" else "true", name=name)
-    names = lambda **kw: [job["TrainingJobName"] for job in aws.sm.list_training_jobs(**kw)["TrainingJobSummaries"]]  # noqa: E731
+    names = lambda **kw: [  # noqa: E731
+        job["TrainingJobName"] for job in aws.sm.list_training_jobs(**kw)["TrainingJobSummaries"]
+    ]
     assert names() == ["alpha", "beta", "gamma"]
     assert names(SortBy="Name", SortOrder="Descending") == ["gamma", "beta", "alpha"]
     assert names(StatusEquals="Failed") == ["beta"]
@@ -205,7 +267,10 @@ def test_a_model_may_stay_uncompressed(aws):
 
 
 def test_checkpoints_go_to_s3_and_come_back_to_the_next_job(aws):
-    script = "cat /opt/ml/checkpoints/step 2>/dev/null > /opt/ml/model/before; echo 7 > /opt/ml/checkpoints/step"
+    script = (
+        "cat /opt/ml/checkpoints/step 2>/dev/null > /opt/ml/model/before; echo 7 > "
+        "/opt/ml/checkpoints/step"
+    )
     checkpoints = {"S3Uri": "s3://bucket/checkpoints"}
     train(aws, script, name="first", CheckpointConfig=checkpoints)
     found = train(aws, script, name="second", CheckpointConfig=checkpoints)
@@ -214,13 +279,23 @@ def test_checkpoints_go_to_s3_and_come_back_to_the_next_job(aws):
 
 def test_a_processing_job_reads_its_inputs_and_uploads_its_outputs(aws):
     aws.s3.put_object(Bucket="bucket", Key="raw/x.txt", Body=b"input")
-    source = {"S3Uri": "s3://bucket/raw/x.txt", "LocalPath": "/opt/ml/processing/in", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    source = {
+        "S3Uri": "s3://bucket/raw/x.txt",
+        "LocalPath": "/opt/ml/processing/in",
+        "S3DataType": "S3Prefix",
+        "S3InputMode": "File",
+    }
     script = """
         cp /opt/ml/processing/in/x.txt /opt/ml/processing/out/copy.txt
         cp /opt/ml/config/processingjobconfig.json /opt/ml/processing/out/config.json
         echo "said $GREETING" > /opt/ml/output/message
     """
-    found = process_job(aws, script, ProcessingInputs=[{"InputName": "in", "S3Input": source}], Environment={"GREETING": "hello"})
+    found = process_job(
+        aws,
+        script,
+        ProcessingInputs=[{"InputName": "in", "S3Input": source}],
+        Environment={"GREETING": "hello"},
+    )
     assert found["ProcessingJobStatus"] == "Completed", found
     assert found["ExitMessage"] == "said hello\n"
     assert aws.text("processed/copy.txt") == "input"
@@ -229,13 +304,18 @@ def test_a_processing_job_reads_its_inputs_and_uploads_its_outputs(aws):
 
 def test_a_failed_processing_job_uploads_nothing(aws):
     found = process_job(aws, "echo x > /opt/ml/processing/out/x; exit 2")
-    assert (found["ProcessingJobStatus"], found["FailureReason"]) == ("Failed", "AlgorithmError: , exit code: 2")
+    assert (found["ProcessingJobStatus"], found["FailureReason"]) == (
+        "Failed",
+        "AlgorithmError: , exit code: 2",
+    )
     assert aws.keys("processed/") == []
 
 
 def test_a_processing_job_can_be_stopped(aws):
     aws.sm.create_processing_job(ProcessingJobName="job", **processing_request("sleep 600"))
-    started = lambda: {"started": "ProcessingStartTime" in aws.sm.describe_processing_job(ProcessingJobName="job")}  # noqa: E731
+    started = lambda: {  # noqa: E731
+        "started": "ProcessingStartTime" in aws.sm.describe_processing_job(ProcessingJobName="job")
+    }
     aws.wait(started, "started", until=(True,))
     aws.sm.stop_processing_job(ProcessingJobName="job")
     assert aws.processing("job")["ProcessingJobStatus"] == "Stopped"
@@ -245,26 +325,45 @@ def test_a_processing_job_can_be_stopped(aws):
 
 def test_a_local_path_outside_of_opt_ml_processing_is_refused(aws):
     request = processing_request("true")
-    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"] = "/opt/ml/processing-not"
-    assert refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0] == "ValidationException"
+    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"] = (
+        "/opt/ml/processing-not"
+    )
+    assert (
+        refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0]
+        == "ValidationException"
+    )
 
 
 def test_keys_that_lead_out_of_the_jobs_folder_fail_the_job_before_anything_is_written(aws):
     aws.s3.put_object(Bucket="bucket", Key="data/../../../../../outside-of-the-job", Body=b"x")
     for inputs in ([channel("train", "s3://bucket/data/")], [channel("..", "s3://bucket/data/")]):
-        found = train(aws, "true", name=f"job-{len(inputs[0]['ChannelName'])}", InputDataConfig=inputs)
+        found = train(
+            aws, "true", name=f"job-{len(inputs[0]['ChannelName'])}", InputDataConfig=inputs
+        )
         assert found["TrainingJobStatus"] == "Failed"
         assert found["FailureReason"].startswith("ClientError: ")
         assert "'..'" in found["FailureReason"]
     request = processing_request("true")
-    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"] = "/opt/ml/processing/../../../up"
-    assert refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0] == "ValidationException"
+    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"] = (
+        "/opt/ml/processing/../../../up"
+    )
+    assert (
+        refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0]
+        == "ValidationException"
+    )
 
 
 def test_a_reset_ends_the_processes_of_job_clients(aws):
     marker = "4711.0815"
-    aws.sm.create_training_job(TrainingJobName="job", **training_request(f"sleep {marker} & sleep {marker}"))
-    alive = lambda: {"alive": subprocess.run(["pgrep", "-f", f"^sleep {marker}"], check=False, capture_output=True).returncode == 0}  # noqa: E731
+    aws.sm.create_training_job(
+        TrainingJobName="job", **training_request(f"sleep {marker} & sleep {marker}")
+    )
+    alive = lambda: {  # noqa: E731
+        "alive": subprocess.run(
+            ["pgrep", "-f", f"^sleep {marker}"], check=False, capture_output=True
+        ).returncode
+        == 0
+    }
     aws.wait(alive, "alive", until=(True,))
     aws.stack.reset()
     aws.wait(alive, "alive", until=(False,))
@@ -276,7 +375,12 @@ def test_a_stack_that_ends_takes_its_jobs_with_it():
     with running() as aws:
         aws.s3.create_bucket(Bucket="bucket")
         aws.sm.create_training_job(TrainingJobName="job", **training_request(f"sleep {marker}"))
-        alive = lambda: {"alive": subprocess.run(["pgrep", "-f", f"sleep {marker}$"], check=False, capture_output=True).returncode == 0}  # noqa: E731
+        alive = lambda: {  # noqa: E731
+            "alive": subprocess.run(
+                ["pgrep", "-f", f"sleep {marker}$"], check=False, capture_output=True
+            ).returncode
+            == 0
+        }
         aws.wait(alive, "alive", until=(True,))
     aws.wait(alive, "alive", until=(False,))
 
@@ -297,7 +401,9 @@ def test_tags_are_replaced_by_key_and_found_by_the_tagging_api(aws):
     expected = [{"Key": "project", "Value": "home"}, {"Key": "champion", "Value": "2"}]
     assert aws.sm.list_tags(ResourceArn=arn)["Tags"] == expected
     tagging = aws.client("resourcegroupstaggingapi")
-    found = lambda value: tagging.get_resources(TagFilters=[{"Key": "project", "Values": [value]}])["ResourceTagMappingList"]  # noqa: E731
+    found = lambda value: tagging.get_resources(TagFilters=[{"Key": "project", "Values": [value]}])[  # noqa: E731
+        "ResourceTagMappingList"
+    ]
     assert found("home") == [{"ResourceARN": arn, "Tags": expected}]
     assert found("other") == []
     aws.sm.delete_tags(ResourceArn=arn, TagKeys=["project"])
@@ -316,14 +422,25 @@ def test_without_a_mount_namespace_the_variables_and_the_log_say_where_things_ar
 def test_with_motos_answers_an_unmapped_image_is_completed_at_once():
     with running(clock="instant", moto_answers=True) as aws:
         aws.s3.create_bucket(Bucket="bucket")
-        aws.sm.create_training_job(TrainingJobName="job", **training_request(None, image="anything"))
-        assert aws.sm.describe_training_job(TrainingJobName="job")["TrainingJobStatus"] == "Completed"
+        aws.sm.create_training_job(
+            TrainingJobName="job", **training_request(None, image="anything")
+        )
+        assert (
+            aws.sm.describe_training_job(TrainingJobName="job")["TrainingJobStatus"] == "Completed"
+        )
         request = processing_request("true")
         request["AppSpecification"]["ImageUri"] = "anything"
         aws.sm.create_processing_job(ProcessingJobName="job", **request)
-        assert aws.sm.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] == "Completed"
+        assert (
+            aws.sm.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"]
+            == "Completed"
+        )
         for _ in range(2):  # moto replaces what has the same name
-            aws.sm.create_training_job(TrainingJobName="again", **training_request(None, image="anything"))
-            aws.sm.create_model(ModelName="model", PrimaryContainer={"Image": "anything"}, ExecutionRoleArn=ROLE)
+            aws.sm.create_training_job(
+                TrainingJobName="again", **training_request(None, image="anything")
+            )
+            aws.sm.create_model(
+                ModelName="model", PrimaryContainer={"Image": "anything"}, ExecutionRoleArn=ROLE
+            )
         mapped = train(aws, "echo x > /opt/ml/model/m", name="mapped")
         assert archive(aws, mapped["ModelArtifacts"]["S3ModelArtifacts"]) == {"m": "x\n"}

@@ -1,4 +1,6 @@
-"""Answers in JSON: what is written here is what moto's serializer writes, and the rest is left to it."""
+"""Answers in JSON: what is written here is what moto's serializer writes, and the rest is left to
+it.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -10,8 +12,20 @@ from moto.core.utils import get_service_model
 
 from isthmus_stack.aws import json_wire
 
-_VALUES = {"string": "text é\n", "integer": 3, "long": 1 << 40, "boolean": True, "float": 0.25, "double": 1.0}
-_PROTOCOLS = {"sagemaker-featurestore-runtime": "rest-json", "kinesis": "json", "athena": "json", "sagemaker": "json"}
+_VALUES = {
+    "string": "text é\n",
+    "integer": 3,
+    "long": 1 << 40,
+    "boolean": True,
+    "float": 0.25,
+    "double": 1.0,
+}
+_PROTOCOLS = {
+    "sagemaker-featurestore-runtime": "rest-json",
+    "kinesis": "json",
+    "athena": "json",
+    "sagemaker": "json",
+}
 
 
 def _value(shape, numbers):
@@ -19,7 +33,10 @@ def _value(shape, numbers):
     if shape.type_name == "list":
         return [_value(shape.member, numbers), _value(shape.member, numbers)]
     if shape.type_name == "structure":
-        return {key: None if next(numbers) % 7 == 6 else _value(member, numbers) for key, member in shape.members.items()} | {"Unknown": 1}
+        return {
+            key: None if next(numbers) % 7 == 6 else _value(member, numbers)
+            for key, member in shape.members.items()
+        } | {"Unknown": 1}
     return _VALUES[shape.type_name]
 
 
@@ -47,7 +64,11 @@ def test_an_answer_is_that_of_moto_s_serializer(service, operation):
 @pytest.mark.parametrize(
     ("service", "operation", "result"),
     [
-        ("sagemaker", "DescribeEndpoint", {"EndpointName": "a", "CreationTime": datetime(2026, 11, 29, tzinfo=UTC)}),
+        (
+            "sagemaker",
+            "DescribeEndpoint",
+            {"EndpointName": "a", "CreationTime": datetime(2026, 11, 29, tzinfo=UTC)},
+        ),
         ("sagemaker", "CreateEndpoint", {"EndpointArn": 5}),
         ("sagemaker", "CreateEndpoint", {"EndpointArn": "\ud800"}),
         ("kinesis", "PutRecords", {"FailedRecordCount": "0", "Records": []}),

@@ -23,7 +23,9 @@ def put(stream, *data):
 
 
 def iterator(stream, kind="TRIM_HORIZON", shard=FIRST, **more):
-    return stream.kinesis.get_shard_iterator(StreamName="clicks", ShardId=shard, ShardIteratorType=kind, **more)["ShardIterator"]
+    return stream.kinesis.get_shard_iterator(
+        StreamName="clicks", ShardId=shard, ShardIteratorType=kind, **more
+    )["ShardIterator"]
 
 
 def read(stream, at, **more):
@@ -35,12 +37,18 @@ def refusal(call, **params):
     with pytest.raises(ClientError) as error:
         call(**params)
     found = error.value.response
-    return found["Error"]["Code"], found["Error"]["Message"], found["ResponseMetadata"]["HTTPStatusCode"]
+    return (
+        found["Error"]["Code"],
+        found["Error"]["Message"],
+        found["ResponseMetadata"]["HTTPStatusCode"],
+    )
 
 
 def test_a_shard_that_is_split_keeps_its_records_ends_and_names_its_children(stream):
     put(stream, b"1", b"2")
-    stream.kinesis.split_shard(StreamName="clicks", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
+    stream.kinesis.split_shard(
+        StreamName="clicks", ShardToSplit=FIRST, NewStartingHashKey=str(2**127)
+    )
     put(stream, b"3")
     data, half = read(stream, iterator(stream), Limit=1)
     assert (data, "ChildShards" in half) == ([b"1"], False)
@@ -48,18 +56,27 @@ def test_a_shard_that_is_split_keeps_its_records_ends_and_names_its_children(str
     assert (data, ended.get("NextShardIterator")) == ([b"2"], None)
     children = {child["ShardId"]: child["ParentShards"] for child in ended["ChildShards"]}
     assert children == {"shardId-000000000001": [FIRST], "shardId-000000000002": [FIRST]}
-    assert sorted(read(stream, iterator(stream, shard=child))[0] for child in children) == [[], [b"3"]]
+    assert sorted(read(stream, iterator(stream, shard=child))[0] for child in children) == [
+        [],
+        [b"3"],
+    ]
     assert "NextShardIterator" not in read(stream, iterator(stream, "LATEST"))[1]
 
 
 def test_shards_that_are_merged_end_in_the_same_child(stream):
-    stream.kinesis.split_shard(StreamName="clicks", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
+    stream.kinesis.split_shard(
+        StreamName="clicks", ShardToSplit=FIRST, NewStartingHashKey=str(2**127)
+    )
     halves = ("shardId-000000000001", "shardId-000000000002")
     put(stream, b"1")
-    stream.kinesis.merge_shards(StreamName="clicks", ShardToMerge=halves[0], AdjacentShardToMerge=halves[1])
+    stream.kinesis.merge_shards(
+        StreamName="clicks", ShardToMerge=halves[0], AdjacentShardToMerge=halves[1]
+    )
     ends = [read(stream, iterator(stream, shard=half)) for half in halves]
     assert sorted(data for data, _ in ends) == [[], [b"1"]]
-    assert {child["ShardId"] for _, end in ends for child in end["ChildShards"]} == {"shardId-000000000003"}
+    assert {child["ShardId"] for _, end in ends for child in end["ChildShards"]} == {
+        "shardId-000000000003"
+    }
 
 
 def test_an_iterator_at_a_time_begins_with_what_arrived_since(stream):
@@ -69,9 +86,13 @@ def test_an_iterator_at_a_time_begins_with_what_arrived_since(stream):
     stream.stack.advance(60)
     put(stream, b"2")
     assert read(stream, iterator(stream, "AT_TIMESTAMP", Timestamp=between))[0] == [b"2"]
-    assert read(stream, iterator(stream, "AT_TIMESTAMP", Timestamp=between - timedelta(days=1)))[0] == [b"1", b"2"]
+    assert read(stream, iterator(stream, "AT_TIMESTAMP", Timestamp=between - timedelta(days=1)))[
+        0
+    ] == [b"1", b"2"]
     place = {"StreamName": "clicks", "ShardId": FIRST, "ShardIteratorType": "AT_TIMESTAMP"}
-    future = refusal(stream.kinesis.get_shard_iterator, **place, Timestamp=between + timedelta(days=1))
+    future = refusal(
+        stream.kinesis.get_shard_iterator, **place, Timestamp=between + timedelta(days=1)
+    )
     assert future[0] == "InvalidArgumentException"
     assert "cannot be greater than the currentTimestampInMillis" in future[1]
     assert refusal(stream.kinesis.get_shard_iterator, **place)[0] == "InvalidArgumentException"
@@ -86,20 +107,34 @@ def test_an_iterator_expires_after_five_minutes_and_a_garbled_one_is_refused(str
     assert (code, status) == ("ExpiredIteratorException", 400)
     assert "tolerated delay of 300000 milliseconds" in words
     for garbled in ("nonsense", old[:-4], "AAAA"):
-        assert refusal(stream.kinesis.get_records, ShardIterator=garbled)[::2] == ("InvalidArgumentException", 400)
+        assert refusal(stream.kinesis.get_records, ShardIterator=garbled)[::2] == (
+            "InvalidArgumentException",
+            400,
+        )
 
 
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        ({"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "00x"}, "ValidationException"),
+        (
+            {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "00x"},
+            "ValidationException",
+        ),
         ({"ShardIteratorType": "AT_SEQUENCE_NUMBER"}, "InvalidArgumentException"),
-        ({"ShardIteratorType": "LATEST", "ShardId": "shardId-000000000009"}, "ResourceNotFoundException"),
+        (
+            {"ShardIteratorType": "LATEST", "ShardId": "shardId-000000000009"},
+            "ResourceNotFoundException",
+        ),
         ({"ShardIteratorType": "LATEST", "StreamName": "nobody"}, "ResourceNotFoundException"),
     ],
 )
 def test_an_iterator_that_cannot_be_is_refused(stream, more, code):
-    assert refusal(stream.kinesis.get_shard_iterator, **{"StreamName": "clicks", "ShardId": FIRST, **more})[0] == code
+    assert (
+        refusal(
+            stream.kinesis.get_shard_iterator, **{"StreamName": "clicks", "ShardId": FIRST, **more}
+        )[0]
+        == code
+    )
 
 
 def test_how_far_a_reader_is_behind_is_told_by_the_clock(stream):
@@ -112,9 +147,14 @@ def test_how_far_a_reader_is_behind_is_told_by_the_clock(stream):
 
 def test_subscriptions_to_shards_are_refused_by_name(stream):
     arn = stream.kinesis.describe_stream(StreamName="clicks")["StreamDescription"]["StreamARN"]
-    consumer = stream.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+    consumer = stream.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"][
+        "ConsumerARN"
+    ]
     code, words, status = refusal(
-        stream.kinesis.subscribe_to_shard, ConsumerARN=consumer, ShardId=FIRST, StartingPosition={"Type": "LATEST"}
+        stream.kinesis.subscribe_to_shard,
+        ConsumerARN=consumer,
+        ShardId=FIRST,
+        StartingPosition={"Type": "LATEST"},
     )
     assert (code, status) == ("NotImplemented", 501)
     assert "kinesis:SubscribeToShard" in words

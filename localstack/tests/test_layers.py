@@ -10,10 +10,17 @@ import pytest
 import isthmus_stack
 
 ROOT = Path(isthmus_stack.__file__).parent
-SDKS = {"aws": {"boto3", "botocore", "awswrangler", "sagemaker", "moto"}, "gcp": {"google", "grpc", "kfp", "vertexai", "zetasql"}}
+SDKS = {
+    "aws": {"boto3", "botocore", "awswrangler", "sagemaker", "moto"},
+    "gcp": {"google", "grpc", "kfp", "vertexai", "zetasql"},
+}
 ALL_SDKS = set().union(*SDKS.values())
 SUITE = ("tests", "testing")
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in (*SUITE, "docs", "build", "setup.py"))
+FILES = sorted(
+    path
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT).parts[0] not in (*SUITE, "docs", "build", "setup.py")
+)
 
 
 @cache
@@ -43,7 +50,12 @@ def graph():
         imported[name] = set()
         for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.level:
-                base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+                base = ".".join(
+                    [
+                        *package[: len(package) - node.level + 1],
+                        *([node.module] if node.module else []),
+                    ]
+                )
                 targets = (f"{base}.{alias.name}".strip(".") for alias in node.names)
                 imported[name] |= {target if target in modules else base for target in targets}
     return imported
@@ -61,16 +73,33 @@ def test_neither_the_stacks_nor_their_tests_import_isthmus():
 
 def test_the_package_has_one_name_and_every_other_one_is_refused():
     code = compile((ROOT / "__init__.py").read_text(), "__init__.py", "exec")
-    with pytest.raises(ImportError, match=r"isthmus\.localstack is the package isthmus_stack: import it by that name"):
+    with pytest.raises(
+        ImportError,
+        match=r"isthmus\.localstack is the package isthmus_stack: import it by that name",
+    ):
         exec(code, {"__name__": "isthmus.localstack"})
 
 
 def test_what_no_cloud_owns_imports_no_cloud():
     common = {name: imported for name, imported in graph().items() if not is_of(name, *SDKS)}
     assert len(common) > 10
-    late = {("verbs", "aws.coverage"), ("verbs", "gcp.coverage"), ("texts", "aws.coverage"), ("texts", "gcp.coverage")}  # for types
-    late |= {("verbs", "aws.recorded"), ("verbs", "aws.recorded.compare"), ("verbs", "aws.recorded.form")}  # of which one cloud has any
-    assert {(name, other) for name, imported in common.items() for other in imported if is_of(other, *SDKS)} <= late
+    late = {
+        ("verbs", "aws.coverage"),
+        ("verbs", "gcp.coverage"),
+        ("texts", "aws.coverage"),
+        ("texts", "gcp.coverage"),
+    }  # for types
+    late |= {
+        ("verbs", "aws.recorded"),
+        ("verbs", "aws.recorded.compare"),
+        ("verbs", "aws.recorded.form"),
+    }  # of which one cloud has any
+    assert {
+        (name, other)
+        for name, imported in common.items()
+        for other in imported
+        if is_of(other, *SDKS)
+    } <= late
     for path in FILES:
         used = ALL_SDKS & {name.split(".")[0] for name in imports(path)}
         assert used <= SDKS.get(path.relative_to(ROOT).parts[0], set()), f"{path} imports {used}"
@@ -80,7 +109,13 @@ def test_neither_stack_imports_the_other():
     for stack in SDKS:
         others = [other for other in SDKS if other != stack]
         assert any(is_of(name, stack) for name in graph())
-        assert not {(name, other) for name, seen in graph().items() if is_of(name, stack) for other in seen if is_of(other, *others)}
+        assert not {
+            (name, other)
+            for name, seen in graph().items()
+            if is_of(name, stack)
+            for other in seen
+            if is_of(other, *others)
+        }
 
 
 def test_tables_and_the_language_of_queries_stand_without_athena():
@@ -88,7 +123,11 @@ def test_tables_and_the_language_of_queries_stand_without_athena():
     for package, allowed in below.items():
         for name, imported in graph().items():
             if is_of(name, package):
-                assert not {other for other in imported if is_of(other, "aws.athena") and not is_of(other, *allowed)}, name
+                assert not {
+                    other
+                    for other in imported
+                    if is_of(other, "aws.athena") and not is_of(other, *allowed)
+                }, name
 
 
 def test_no_modules_import_each_other_in_a_circle():

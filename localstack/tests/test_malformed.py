@@ -37,24 +37,41 @@ def test_what_is_no_json_is_a_serialization_exception(example_stack, service, ta
 
 
 def test_a_rest_service_says_the_same(example_stack):
-    status, answer = sent(example_stack.url, "sagemaker", path="/BatchGetRecord", body=DEEP, headers={"Content-Type": "application/json"})
+    status, answer = sent(
+        example_stack.url,
+        "sagemaker",
+        path="/BatchGetRecord",
+        body=DEEP,
+        headers={"Content-Type": "application/json"},
+    )
     assert (status, b"SerializationException" in answer) == (400, True)
 
 
 def test_what_is_no_xml_is_malformed_xml(example_stack):
     assert sent(example_stack.url, "s3", method="PUT", path="/bucket")[0] == 200
     headers = {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
-    status, answer = sent(example_stack.url, "s3", method="PUT", path="/bucket?tagging", body=b"<a>", headers=headers)
+    status, answer = sent(
+        example_stack.url, "s3", method="PUT", path="/bucket?tagging", body=b"<a>", headers=headers
+    )
     assert (status, b"MalformedXML" in answer) == (400, True), answer
 
 
 def test_what_moto_fails_over_is_told_by_the_model(example_stack):
-    status, answer = sent(example_stack.url, "glue", target="AWSGlue.CreateTable", body=b"{}", headers=JSON)
-    assert (status, b"ValidationException" in answer, b"DatabaseName" in answer) == (400, True, True)
+    status, answer = sent(
+        example_stack.url, "glue", target="AWSGlue.CreateTable", body=b"{}", headers=JSON
+    )
+    assert (status, b"ValidationException" in answer, b"DatabaseName" in answer) == (
+        400,
+        True,
+        True,
+    )
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_noise_is_answered_or_cut_and_never_a_plain_500(example_stack, noise):
     port = int(example_stack.url.rpartition(":")[2])
     for start in (b"", b"GET /", b"POST / HTTP/1.1\r\nContent-Length: 0\r\nAuthorization: "):
@@ -74,7 +91,10 @@ def test_a_long_url_and_large_headers_are_refused_and_others_are_answered(exampl
 HUGE = b"Content-Length: %d\r\n" % (6 << 30)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 OF_JSON = b"Content-Type: application/x-amz-json-1.1\r\n"
-OF_GLUE = b"Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/glue/aws4_request, SignedHeaders=host, Signature=0\r\n"
+OF_GLUE = (
+    b"Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/glue/aws4_request, "
+    b"SignedHeaders=host, Signature=0\r\n"
+)
 OF_FORMS = OF_GLUE.replace(b"glue", b"sts") + b"Content-Type: application/x-www-form-urlencoded\r\n"
 REFUSED = {
     "json, too large": (OF_JSON + OF_GLUE + HUGE, 413, "EntityTooLarge"),
@@ -82,7 +102,11 @@ REFUSED = {
     "form, too large": (OF_FORMS + HUGE, 413, "EntityTooLarge"),
     "s3, too large": (OF_GLUE.replace(b"glue", b"s3") + HUGE, 413, "EntityTooLarge"),
     "a header without a colon": (b"nonsense\r\n", 400, "BadRequest"),
-    "headers too large": (b"X-Large: " + b"a" * 300_000 + b"\r\n", 431, "RequestHeaderSectionTooLarge"),
+    "headers too large": (
+        b"X-Large: " + b"a" * 300_000 + b"\r\n",
+        431,
+        "RequestHeaderSectionTooLarge",
+    ),
     "another encoding": (b"Transfer-Encoding: gzip\r\n", 501, "NotImplemented"),
 }
 
@@ -90,15 +114,21 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused_before_it_is_a_request_has_the_shape_of_its_api(example_stack, case):
     headers, status, code = REFUSED[case]
-    with socket.create_connection(("127.0.0.1", int(example_stack.url.rpartition(":")[2])), timeout=60) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", int(example_stack.url.rpartition(":")[2])), timeout=60
+    ) as connection:
         data = b"POST / HTTP/1.1\r\n" + headers + b"\r\nzz\r\n"
-        connection.sendall(data[:262_144])  # what comes after these bytes is not read, and would reset the connection
+        connection.sendall(
+            data[:262_144]
+        )  # what comes after these bytes is not read, and would reset the connection
         head, _, body = _all(connection).partition(b"\r\n\r\n")
     assert int(head.split()[1]) == status
     if case.startswith("json"):
         assert json.loads(body)["__type"] == code
     else:
-        assert body.startswith(b"<ErrorResponse><Error>" if case.startswith("form") else b"<Error>"), body
+        assert body.startswith(
+            b"<ErrorResponse><Error>" if case.startswith("form") else b"<Error>"
+        ), body
         assert f"<Code>{code}</Code>".encode() in body
 
 
@@ -111,7 +141,14 @@ def _all(connection):
 
 _METRIC_DATA = {
     "MetricDataQueries": [
-        {"Id": "a", "MetricStat": {"Metric": {"Namespace": "mine", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}},
+        {
+            "Id": "a",
+            "MetricStat": {
+                "Metric": {"Namespace": "mine", "MetricName": "m"},
+                "Period": 60,
+                "Stat": "Sum",
+            },
+        },
     ],
     "StartTime": 0,
     "EndTime": 60,
@@ -132,7 +169,12 @@ _METRIC_DATA = {
         ("cloudwatch", "get_metric_data", _METRIC_DATA, "InvalidNextToken"),
         ("resourcegroupstaggingapi", "get_resources", {}, "PaginationTokenExpiredException"),
         ("resourcegroupstaggingapi", "get_tag_keys", {}, "PaginationTokenExpiredException"),
-        ("resourcegroupstaggingapi", "get_tag_values", {"Key": "team"}, "PaginationTokenExpiredException"),
+        (
+            "resourcegroupstaggingapi",
+            "get_tag_values",
+            {"Key": "team"},
+            "PaginationTokenExpiredException",
+        ),
     ],
 )
 def test_a_token_that_no_answer_had_is_refused(aws, token, service, operation, more, code):

@@ -73,7 +73,11 @@ def model_server(state, folder, code, lines, **variables):
     return ModelServer(
         state,
         CONTRACT,
-        Program(image="served", command=[sys.executable, "-c", code, "--weights={model}"], variables=variables),
+        Program(
+            image="served",
+            command=[sys.executable, "-c", code, "--weights={model}"],
+            variables=variables,
+        ),
         folder=folder,
         log=lambda: lines,
         remarks=lambda container: [f"files are at {container.root}"],
@@ -119,11 +123,15 @@ def test_the_models_own_variables_win_over_the_contracts(state, tmp_path):
     assert b" 0.75 " in server.predict(b"body").body
 
 
-def test_a_request_that_was_given_longer_than_the_drain_is_answered_by_a_server_that_is_given_up(state, tmp_path, monkeypatch):
+def test_a_request_that_was_given_longer_than_the_drain_is_answered_by_a_server_that_is_given_up(
+    state, tmp_path, monkeypatch
+):
     monkeypatch.setattr(serving, "_DRAIN", 0.0)
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    code = SERVER.replace("        body =", "        open(os.environ['GATE']).read()\n        body =")
+    code = SERVER.replace(
+        "        body =", "        open(os.environ['GATE']).read()\n        body ="
+    )
     server = model_server(state, tmp_path / "one", code, Lines(), GATE=str(gate))
     assert server.start(fill, 30) is None
     assert server.enter()
@@ -138,13 +146,17 @@ def test_a_request_that_was_given_longer_than_the_drain_is_answered_by_a_server_
         answer = pool.submit(ask)
         wait = server._changed.wait
         with gate.open("w") as closed:  # once the container reads it
-            monkeypatch.setattr(server._changed, "wait", lambda left: (closed.close(), wait(left)))  # once the server drains
+            monkeypatch.setattr(
+                server._changed, "wait", lambda left: (closed.close(), wait(left))
+            )  # once the server drains
             server.retire()
             assert answer.result(60).status == 200
 
 
 def test_a_container_that_ends_at_once_is_told_with_its_code(state, tmp_path):
-    problem = model_server(state, tmp_path / "one", "raise SystemExit('no weights')", Lines()).start(fill, 30)
+    problem = model_server(
+        state, tmp_path / "one", "raise SystemExit('no weights')", Lines()
+    ).start(fill, 30)
     assert problem is not None
     assert problem.startswith("the container exited with code 1")
 
@@ -158,7 +170,9 @@ def test_the_end_of_the_stack_ends_its_model_servers(tmp_path):
         server.predict(b"body")
 
 
-def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(state, tmp_path, monkeypatch):
+def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(
+    state, tmp_path, monkeypatch
+):
     server = model_server(state, tmp_path / "served", SERVER, Lines())
     assert server.start(fill, 60.0) is None
     server._process.kill()

@@ -1,6 +1,8 @@
-"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack with moto's answers.
+"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack
+with moto's answers.
 
-Ours may say more than moto; what moto says, ours says too. Moments and random ids are compared by their kind only. Where moto crashes
+Ours may say more than moto; what moto says, ours says too. Moments and random ids are compared by
+their kind only. Where moto crashes
 (its server answers 500), nobody can rely on what it says: ours must not crash, and that is all.
 """
 
@@ -27,10 +29,17 @@ from isthmus_stack.tests.moto_scenarios import SCENARIOS
 
 pytestmark = pytest.mark.slow
 
-# (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else that differs is a failure, and so is
+# (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else
+# that differs is a failure, and so is
 # a line here that no longer differs.
-_PROFILE = "moto invents a user profile of a domain that nobody made; the service names one only to a caller in Studio"
-_EMPTY = "moto answers an empty value for what was not given; the service leaves it out, and the sagemaker SDK refuses an empty structure"
+_PROFILE = (
+    "moto invents a user profile of a domain that nobody made; the service names one only to a "
+    "caller in Studio"
+)
+_EMPTY = (
+    "moto answers an empty value for what was not given; the service leaves it out, and the "
+    "sagemaker SDK refuses an empty structure"
+)
 _NOT_FOUND = "the service has a modelled exception for it, which clients catch; moto raises another"
 _FORGOTTEN = "moto forgets the tags of its creation"
 DECLARED: dict[tuple[str, str, str], str] = {
@@ -43,28 +52,69 @@ DECLARED: dict[tuple[str, str, str], str] = {
     ("endpoints", "describe_endpoint", r"DataCaptureConfig=\(nothing\)"): _EMPTY,
     ("endpoints", "search", r"Results\[\]\.Endpoint\.DataCaptureConfig=\(nothing\)"): _EMPTY,
     ("pipelines", "describe_pipeline", r"(CreatedBy|LastModifiedBy)=\(nothing\)"): _PROFILE,
-    ("pipelines", "search", r"Results\[\]\.Pipeline\.(CreatedBy|LastModifiedBy)=\(nothing\)"): _PROFILE,
+    (
+        "pipelines",
+        "search",
+        r"Results\[\]\.Pipeline\.(CreatedBy|LastModifiedBy)=\(nothing\)",
+    ): _PROFILE,
     ("pipelines", "describe_pipeline", r"Error=ResourceNotFound"): _NOT_FOUND,
     ("pipelines", "update_pipeline", r"Error=ResourceNotFound"): _NOT_FOUND,
     ("pipelines", "delete_pipeline", r"Error=ResourceNotFound"): _NOT_FOUND,
     ("executions", "describe_pipeline", r"(CreatedBy|LastModifiedBy)=\(nothing\)"): _PROFILE,
-    ("executions", "describe_pipeline_execution", r"(CreatedBy|LastModifiedBy)=\(nothing\)"): _PROFILE,
-    ("executions", "describe_pipeline_execution", r"(PipelineExperimentConfig|FailureReason)=\(nothing\)"): _EMPTY,
-    ("executions", "list_pipeline_executions", r".*PipelineExecutionFailureReason=\(nothing\)"): "moto answers the text 'None'",
+    (
+        "executions",
+        "describe_pipeline_execution",
+        r"(CreatedBy|LastModifiedBy)=\(nothing\)",
+    ): _PROFILE,
+    (
+        "executions",
+        "describe_pipeline_execution",
+        r"(PipelineExperimentConfig|FailureReason)=\(nothing\)",
+    ): _EMPTY,
+    (
+        "executions",
+        "list_pipeline_executions",
+        r".*PipelineExecutionFailureReason=\(nothing\)",
+    ): "moto answers the text 'None'",
     ("executions", "start_pipeline_execution", r"Error=ResourceNotFound"): _NOT_FOUND,
     ("executions", "describe_pipeline_execution", r"Error=ResourceNotFound"): _NOT_FOUND,
     ("executions", "list_pipeline_executions", r"Error=ResourceNotFound"): _NOT_FOUND,
-    ("executions", "search", r"Results=.*shown.*"): "moto's Search looks for executions where it never puts any",
-    ("model packages", "describe_model_package", r"(CreatedBy|LastModifiedBy)\.\w+=\(nothing\)"): _PROFILE,
-    ("model packages", "search", r"Results\[\]\.ModelPackage\.(CreatedBy|LastModifiedBy)\.\w+=\(nothing\)"): _PROFILE,
-    ("feature groups", "describe_feature_group", r".*ResolvedOutputS3Uri=.*/123456789012/sagemaker/us-east-1/.*"): (
+    (
+        "executions",
+        "search",
+        r"Results=.*shown.*",
+    ): "moto's Search looks for executions where it never puts any",
+    (
+        "model packages",
+        "describe_model_package",
+        r"(CreatedBy|LastModifiedBy)\.\w+=\(nothing\)",
+    ): _PROFILE,
+    (
+        "model packages",
+        "search",
+        r"Results\[\]\.ModelPackage\.(CreatedBy|LastModifiedBy)\.\w+=\(nothing\)",
+    ): _PROFILE,
+    (
+        "feature groups",
+        "describe_feature_group",
+        r".*ResolvedOutputS3Uri=.*/123456789012/sagemaker/us-east-1/.*",
+    ): (
         "moto leaves the folder sagemaker/ out of the path, where readers of the offline store look"
     ),
-    ("feature groups", "search", r".*ResolvedOutputS3Uri=.*/123456789012/sagemaker/us-east-1/.*"): "as above",
+    (
+        "feature groups",
+        "search",
+        r".*ResolvedOutputS3Uri=.*/123456789012/sagemaker/us-east-1/.*",
+    ): "as above",
     ("feature groups", "describe_feature_group", r"FeatureGroupStatus=CreateFailed"): (
-        "the offline store is a real one: without its bucket a group is not created, and the reason says so"
+        "the offline store is a real one: without its bucket a group is not created, and the "
+        "reason says so"
     ),
-    ("tags", "add_tags", r"Tags=.*'Value': '2'.*"): "moto keeps two values of one key; a tag that is set again takes the new value",
+    (
+        "tags",
+        "add_tags",
+        r"Tags=.*'Value': '2'.*",
+    ): "moto keeps two values of one key; a tag that is set again takes the new value",
     ("tags", "list_tags", r"Tags=.*'Value': '2'.*"): "as above",
 }
 
@@ -82,7 +132,9 @@ def moto():
     """moto's server, in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()
+    ) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/moto-api/data.json", process)
             yield f"http://127.0.0.1:{port}"
@@ -131,7 +183,9 @@ def play(url, calls):
 
 def _answer(client, method, arguments, answers):
     try:
-        answer = getattr(client, method)(**{key: _filled(value, answers) for key, value in arguments.items()})
+        answer = getattr(client, method)(
+            **{key: _filled(value, answers) for key, value in arguments.items()}
+        )
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         code = CRASH if status == 500 else error.response["Error"]["Code"]
@@ -141,7 +195,10 @@ def _answer(client, method, arguments, answers):
     except LookupError as error:
         return {"Error": LOST, "Message": f"nothing to refer to: {error}"}
     answer.pop("ResponseMetadata")
-    return {key: value.read() if isinstance(value, StreamingBody) else value for key, value in answer.items()}
+    return {
+        key: value.read() if isinstance(value, StreamingBody) else value
+        for key, value in answer.items()
+    }
 
 
 def _filled(value, answers):
@@ -189,14 +246,20 @@ def _kind(value):
 def compared(scenario, moto, ours):
     """(method, where = what ours says) -> in words, for all that differs."""
     calls = SCENARIOS[scenario]
-    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
+    _direct.open(
+        urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120
+    ).close()
     Stack(ours).reset()
     found = {}
     for number, (theirs, mine) in enumerate(zip(play(moto, calls), play(ours, calls), strict=True)):
         method = calls[number][1]
         assert mine.get("Error") != CRASH, (method, mine)
-        for at, expected, seen in () if theirs.get("Error") in (CRASH, LOST) else differences(theirs, mine):
-            found[method, f"{at}={seen}"] = f"call {number}, {method}, {at}: moto {expected!r}, ours {seen!r}"
+        for at, expected, seen in (
+            () if theirs.get("Error") in (CRASH, LOST) else differences(theirs, mine)
+        ):
+            found[method, f"{at}={seen}"] = (
+                f"call {number}, {method}, {at}: moto {expected!r}, ours {seen!r}"
+            )
     return found
 
 
@@ -204,9 +267,13 @@ def compared(scenario, moto, ours):
 def test_with_motos_answers_a_client_of_moto_sees_what_moto_says(scenario, moto, ours):
     found = compared(scenario, moto, ours)
     declared = [(method, pattern) for subject, method, pattern in DECLARED if subject == scenario]
-    unexpected = [text for key, text in found.items() if not any(_matches(key, one) for one in declared)]
+    unexpected = [
+        text for key, text in found.items() if not any(_matches(key, one) for one in declared)
+    ]
     assert not unexpected, "\n".join(unexpected)
-    assert [one for one in declared if not any(_matches(key, one) for key in found)] == [], "no longer different"
+    assert [one for one in declared if not any(_matches(key, one) for key in found)] == [], (
+        "no longer different"
+    )
 
 
 def _matches(found, declared):
@@ -214,7 +281,12 @@ def _matches(found, declared):
 
 
 def test_every_operation_that_moto_has_is_compared():
-    called = {method.replace("_", "") for calls in SCENARIOS.values() for service, method, _ in calls if service == "sagemaker"}
+    called = {
+        method.replace("_", "")
+        for calls in SCENARIOS.values()
+        for service, method, _ in calls
+        if service == "sagemaker"
+    }
     missing = {operation for operation in moto_has("sagemaker") if operation.lower() not in called}
     assert not missing
 
@@ -222,7 +294,9 @@ def test_every_operation_that_moto_has_is_compared():
 def test_no_scenario_is_a_list_of_refusals(moto):
     """A scenario whose calls moto refuses would compare nothing."""
     for scenario, calls in SCENARIOS.items():
-        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
+        _direct.open(
+            urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120
+        ).close()
         answers = play(moto, calls)
         assert "Error" not in answers[0], (scenario, answers[0])
         assert sum("Error" in answer for answer in answers) <= len(answers) / 2, (scenario, answers)

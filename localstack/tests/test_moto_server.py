@@ -1,4 +1,6 @@
-"""moto underneath: one request at a time, but for those that wait for others; a body is read as often as it must be."""
+"""moto underneath: one request at a time, but for those that wait for others; a body is read as
+often as it must be.
+"""
 
 import io
 import threading
@@ -15,12 +17,17 @@ PATIENCE = 120  # seconds, for a busy machine
 
 
 def incoming(service):
-    return SimpleNamespace(service=service, operation="Do", model=None, environ={"wsgi.input": io.BytesIO(b"")})
+    return SimpleNamespace(
+        service=service, operation="Do", model=None, environ={"wsgi.input": io.BytesIO(b"")}
+    )
 
 
 @pytest.fixture
 def together(monkeypatch):
-    """How many of moto's calls ran at once, at most. Each goes on when another has come, or is not coming."""
+    """How many of moto's calls ran at once, at most.
+
+    Each goes on when another has come, or is not coming.
+    """
     running, most, met = [], [], threading.Barrier(2)
 
     def call(_app, _environ):
@@ -59,21 +66,36 @@ def test_what_moto_could_not_answer_is_read_once_more_for_the_reason(monkeypatch
 
     seen = []
     monkeypatch.setattr(moto_server, "call", crash)
-    monkeypatch.setattr(moto_server, "malformed_error", lambda asked: seen.append(asked.environ["wsgi.input"].read()))
+    monkeypatch.setattr(
+        moto_server,
+        "malformed_error",
+        lambda asked: seen.append(asked.environ["wsgi.input"].read()),
+    )
     asked = incoming("glue")
     asked.environ["wsgi.input"] = io.BytesIO(b"{}")
-    monkeypatch.setattr(moto_server, "refusal", lambda _incoming, error: Answer(501, (), str(error).encode(), "NotImplemented"))
+    monkeypatch.setattr(
+        moto_server,
+        "refusal",
+        lambda _incoming, error: Answer(501, (), str(error).encode(), "NotImplemented"),
+    )
     assert moto_server.answer(asked).status == 501
     assert seen == [b"{}"]
 
 
 def test_awss_managed_policies_are_there_from_the_first_call_of_iam():
-    """They take 0.1 s and 17 MB, and moto looks into IAM, into that of each partition, at every call."""
+    """They take 0.1 s and 17 MB, and moto looks into IAM, into that of each partition, at every
+    call.
+    """
     account = "999999999999"
 
     def loaded(service):
-        managed_policies.load(SimpleNamespace(service=service, account=account, region="cn-north-1"))
-        return {partition: len(iam_backends[account][partition].managed_policies) for partition in ("aws", "aws-cn")}
+        managed_policies.load(
+            SimpleNamespace(service=service, account=account, region="cn-north-1")
+        )
+        return {
+            partition: len(iam_backends[account][partition].managed_policies)
+            for partition in ("aws", "aws-cn")
+        }
 
     try:
         assert loaded("s3") == {"aws": 0, "aws-cn": 0}

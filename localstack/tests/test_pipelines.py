@@ -6,7 +6,16 @@ from itertools import pairwise
 import pytest
 
 from isthmus_stack.testing.jobkit import ROLE, channel, definition, running, step
-from isthmus_stack.tests.pipelines_kit import auc_at_least, create, evaluate, fail, gate, refusal, run, start
+from isthmus_stack.tests.pipelines_kit import (
+    auc_at_least,
+    create,
+    evaluate,
+    fail,
+    gate,
+    refusal,
+    run,
+    start,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +29,15 @@ FLOOR = {"Name": "Floor", "Type": "Float", "DefaultValue": 0.5}
 
 
 def test_a_condition_on_a_property_file_chooses_the_branch_and_the_other_is_not_listed(aws):
-    _, steps = run(aws, gate(auc_at_least({"Get": "Parameters.Floor"}), [step("Yes")], [step("No")]), evaluate(), parameters=[FLOOR])
-    assert {name: found["StepStatus"] for name, found in steps.items()} == dict.fromkeys(("Evaluate", "Gate", "Yes"), "Succeeded")
+    _, steps = run(
+        aws,
+        gate(auc_at_least({"Get": "Parameters.Floor"}), [step("Yes")], [step("No")]),
+        evaluate(),
+        parameters=[FLOOR],
+    )
+    assert {name: found["StepStatus"] for name, found in steps.items()} == dict.fromkeys(
+        ("Evaluate", "Gate", "Yes"), "Succeeded"
+    )
     assert steps["Gate"]["Metadata"]["Condition"]["Outcome"] == "True"
 
 
@@ -32,14 +48,24 @@ def test_a_parameter_given_at_the_start_replaces_its_default(aws):
         gate(
             auc_at_least({"Get": "Parameters.Floor"}),
             [step("Yes")],
-            [fail("No", {"Std:Join": {"On": " ", "Values": ["below", {"Get": "Parameters.Floor"}]}})],
+            [
+                fail(
+                    "No",
+                    {"Std:Join": {"On": " ", "Values": ["below", {"Get": "Parameters.Floor"}]}},
+                )
+            ],
         ),
         parameters=[FLOOR],
         given={"Floor": "0.9"},
     )
-    assert (execution["PipelineExecutionStatus"], execution["FailureReason"]) == ("Failed", "below 0.9")
+    assert (execution["PipelineExecutionStatus"], execution["FailureReason"]) == (
+        "Failed",
+        "below 0.9",
+    )
     assert steps["No"]["Metadata"]["Fail"]["ErrorMessage"] == "below 0.9"
-    listed = aws.sm.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution["PipelineExecutionArn"])
+    listed = aws.sm.list_pipeline_parameters_for_execution(
+        PipelineExecutionArn=execution["PipelineExecutionArn"]
+    )
     assert listed["PipelineParameters"] == [{"Name": "Floor", "Value": "0.9"}]
 
 
@@ -52,27 +78,53 @@ def test_conditions_nest_and_combine(aws):
     )
     either = {
         "Type": "Or",
-        "Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 2}, {"Type": "LessThan", "LeftValue": "3", "RightValue": 20}],
+        "Conditions": [
+            {"Type": "Equals", "LeftValue": 1, "RightValue": 2},
+            {"Type": "LessThan", "LeftValue": "3", "RightValue": 20},
+        ],
     }
-    outer = gate({"Type": "Not", "Condition": {"Type": "Not", "Condition": either}}, [inner], [step("Else")], name="Outer")
-    _, steps = run(aws, outer, parameters=[{"Name": "Mode", "Type": "String", "DefaultValue": "slow"}])
+    outer = gate(
+        {"Type": "Not", "Condition": {"Type": "Not", "Condition": either}},
+        [inner],
+        [step("Else")],
+        name="Outer",
+    )
+    _, steps = run(
+        aws, outer, parameters=[{"Name": "Mode", "Type": "String", "DefaultValue": "slow"}]
+    )
     assert set(steps) == {"Outer", "Inner", "Deep"}
 
 
 def test_a_steps_properties_flow_into_the_next(aws):
     first = step("First", "echo 42 > /opt/ml/processing/out/answer", output="s3://bucket/first")
     uri = {"Get": "Steps.First.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}
-    training = step("Train", "echo auc=$(cat /opt/ml/input/data/train/answer)", kind="Training", InputDataConfig=[channel("train", uri)])
-    training["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "auc", "Regex": "auc=(.*)"}]
-    condition = {"Type": "Equals", "LeftValue": {"Get": "Steps.Train.FinalMetricDataList['auc'].Value"}, "RightValue": 42}
+    training = step(
+        "Train",
+        "echo auc=$(cat /opt/ml/input/data/train/answer)",
+        kind="Training",
+        InputDataConfig=[channel("train", uri)],
+    )
+    training["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"] = [
+        {"Name": "auc", "Regex": "auc=(.*)"}
+    ]
+    condition = {
+        "Type": "Equals",
+        "LeftValue": {"Get": "Steps.Train.FinalMetricDataList['auc'].Value"},
+        "RightValue": 42,
+    }
     execution, steps = run(aws, training, first, gate(condition, [step("Yes")]))
     assert execution["PipelineExecutionStatus"] == "Succeeded", steps
     assert "Yes" in steps
-    assert steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2].startswith("pipelines-")
+    assert (
+        steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2].startswith("pipelines-")
+    )
 
 
 def test_branches_run_at_the_same_time(aws):
-    meet = "touch {folder}/$ME; for i in $(seq 6000); do test -e {folder}/$OTHER && exit 0; sleep 0.02; done; exit 1"
+    meet = (
+        "touch {folder}/$ME; for i in $(seq 6000); do test -e {folder}/$OTHER && exit 0; sleep "
+        "0.02; done; exit 1"
+    )
     folder = aws.sm.meta.endpoint_url.rpartition(":")[2]
     script = f"mkdir -p /tmp/meet-{folder}; " + meet.format(folder=f"/tmp/meet-{folder}")
     execution, steps = run(
@@ -86,7 +138,11 @@ def test_branches_run_at_the_same_time(aws):
 
 
 def test_no_more_steps_run_at_once_than_the_configuration_allows(aws):
-    create(aws, *(step(name, "sleep 0.1") for name in ("A", "B", "C")), ParallelismConfiguration={"MaxParallelExecutionSteps": 1})
+    create(
+        aws,
+        *(step(name, "sleep 0.1") for name in ("A", "B", "C")),
+        ParallelismConfiguration={"MaxParallelExecutionSteps": 1},
+    )
     arn = start(aws)
     aws.execution(arn)
     spans = sorted((found["StartTime"], found["EndTime"]) for found in aws.steps(arn).values())
@@ -134,7 +190,11 @@ def test_the_same_arguments_hit_the_cache_until_it_expires(aws):
 
 def test_other_arguments_or_a_failure_miss_the_cache(aws):
     word = {"Name": "Word", "Type": "String", "DefaultValue": "a"}
-    create(aws, cached(script="exit $CODE", Environment={"CODE": {"Get": "Parameters.Word"}}), parameters=[word])
+    create(
+        aws,
+        cached(script="exit $CODE", Environment={"CODE": {"Get": "Parameters.Word"}}),
+        parameters=[word],
+    )
     for given in ("1", "1", "0"):
         arn = start(aws, parameters={"Word": given})
         aws.execution(arn)
@@ -143,7 +203,12 @@ def test_other_arguments_or_a_failure_miss_the_cache(aws):
 
 def test_throttling_is_tried_again_and_counted(aws):
     aws.stack.fault(kind="throttle", service="sagemaker", operation="CreateProcessingJob", times=2)
-    policy = {"ExceptionType": ["Step.THROTTLING"], "IntervalSeconds": 0.01, "BackoffRate": 1.0, "MaxAttempts": 3}
+    policy = {
+        "ExceptionType": ["Step.THROTTLING"],
+        "IntervalSeconds": 0.01,
+        "BackoffRate": 1.0,
+        "MaxAttempts": 3,
+    }
     execution, steps = run(aws, step("Work", RetryPolicies=[policy]))
     assert execution["PipelineExecutionStatus"] == "Succeeded"
     assert steps["Work"]["AttemptCount"] == 3
@@ -151,18 +216,35 @@ def test_throttling_is_tried_again_and_counted(aws):
 
 def test_a_jobs_internal_error_is_tried_again_on_the_movable_clock_only_by_its_policy(aws):
     aws.stack.fault(kind="error", service="sagemaker", operation="ProcessingJob", times=2)
-    policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 3600, "MaxAttempts": 1}
+    policy = {
+        "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"],
+        "IntervalSeconds": 3600,
+        "MaxAttempts": 1,
+    }
     create(aws, step("Work", RetryPolicies=[policy]), step("Other", DependsOn=["Work"]))
     arn = start(aws)
-    aws.wait(lambda: {"failed": len(aws.sm.list_processing_jobs(StatusEquals="Failed")["ProcessingJobSummaries"])}, "failed", until=(1,))
-    assert aws.sm.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Executing"
+    aws.wait(
+        lambda: {
+            "failed": len(
+                aws.sm.list_processing_jobs(StatusEquals="Failed")["ProcessingJobSummaries"]
+            )
+        },
+        "failed",
+        until=(1,),
+    )
+    assert (
+        aws.sm.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
+        == "Executing"
+    )
     advance_until(aws, arn)
     assert aws.steps(arn)["Work"]["AttemptCount"] == 2
     assert aws.steps(arn)["Work"]["FailureReason"].startswith("ClientError: InternalServerError")
 
 
 def advance_until(aws, arn):
-    """Move the clock again and again: when the step begins to wait for it is its own thread's business."""
+    """Move the clock again and again: when the step begins to wait for it is its own thread's
+    business.
+    """
 
     def describe():
         aws.stack.advance(3600)
@@ -172,7 +254,11 @@ def advance_until(aws, arn):
 
 
 def test_a_command_that_fails_is_not_tried_again(aws):
-    policy = {"ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 0.01, "MaxAttempts": 5}
+    policy = {
+        "ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"],
+        "IntervalSeconds": 0.01,
+        "MaxAttempts": 5,
+    }
     _, steps = run(aws, step("Bad", "exit 1", RetryPolicies=[policy]))
     assert steps["Bad"]["AttemptCount"] == 1
 
@@ -180,17 +266,34 @@ def test_a_command_that_fails_is_not_tried_again(aws):
 def test_a_stopped_execution_stops_its_jobs_and_starts_nothing_more(aws):
     create(aws, step("Long", "sleep 600"), step("Next", DependsOn=["Long"]))
     arn = start(aws)
-    aws.wait(lambda: {"n": len(aws.sm.list_processing_jobs(StatusEquals="InProgress")["ProcessingJobSummaries"])}, "n", until=(1,))
+    aws.wait(
+        lambda: {
+            "n": len(
+                aws.sm.list_processing_jobs(StatusEquals="InProgress")["ProcessingJobSummaries"]
+            )
+        },
+        "n",
+        until=(1,),
+    )
     aws.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert aws.execution(arn, until=("Stopped",))
-    assert {name: found["StepStatus"] for name, found in aws.steps(arn).items()} == {"Long": "Stopped"}
-    assert refusal(aws.sm.stop_pipeline_execution, PipelineExecutionArn=arn)[0] == "ConflictException"
+    assert {name: found["StepStatus"] for name, found in aws.steps(arn).items()} == {
+        "Long": "Stopped"
+    }
+    assert (
+        refusal(aws.sm.stop_pipeline_execution, PipelineExecutionArn=arn)[0] == "ConflictException"
+    )
 
 
 def test_a_retry_keeps_what_succeeded_and_runs_the_rest_again(aws):
     key = "s3://bucket/gate"
     late = step("Late", "test -s /opt/ml/processing/in/ready", DependsOn=["Early"])
-    source = {"S3Uri": key, "LocalPath": "/opt/ml/processing/in", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    source = {
+        "S3Uri": key,
+        "LocalPath": "/opt/ml/processing/in",
+        "S3DataType": "S3Prefix",
+        "S3InputMode": "File",
+    }
     late["Arguments"]["ProcessingInputs"] = [{"InputName": "in", "S3Input": source}]
     create(aws, step("Early"), late, step("Last", DependsOn=["Late"]))
     arn = start(aws)
@@ -203,32 +306,51 @@ def test_a_retry_keeps_what_succeeded_and_runs_the_rest_again(aws):
     after = aws.steps(arn)
     assert after["Early"] == before["Early"]
     assert after["Last"]["StepStatus"] == "Succeeded"
-    assert refusal(aws.sm.retry_pipeline_execution, PipelineExecutionArn=arn)[0] == "ConflictException"
+    assert (
+        refusal(aws.sm.retry_pipeline_execution, PipelineExecutionArn=arn)[0] == "ConflictException"
+    )
 
 
 def test_an_update_makes_a_version_and_a_start_may_pin_an_older_one(aws):
     create(aws, step("Old"))
-    updated = aws.sm.update_pipeline(PipelineName="pipe", PipelineDefinition=definition(step("New")))
+    updated = aws.sm.update_pipeline(
+        PipelineName="pipe", PipelineDefinition=definition(step("New"))
+    )
     assert updated["PipelineVersionId"] == 2
-    assert json.loads(aws.sm.describe_pipeline(PipelineName="pipe", PipelineVersionId=1)["PipelineDefinition"])["Steps"][0]["Name"] == "Old"
+    assert (
+        json.loads(
+            aws.sm.describe_pipeline(PipelineName="pipe", PipelineVersionId=1)["PipelineDefinition"]
+        )["Steps"][0]["Name"]
+        == "Old"
+    )
     pinned, latest = start(aws, PipelineVersionId=1), start(aws)
     assert aws.execution(pinned)["PipelineVersionId"] == 1
     aws.execution(latest)
     assert (set(aws.steps(pinned)), set(aws.steps(latest))) == ({"Old"}, {"New"})
     listed = aws.sm.list_pipeline_versions(PipelineName="pipe")["PipelineVersionSummaries"]
     assert [version["PipelineVersionId"] for version in listed] == [2, 1]
-    assert refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineVersionId=3)[0] == "ResourceNotFound"
-    shown = aws.sm.describe_pipeline_definition_for_execution(PipelineExecutionArn=pinned)["PipelineDefinition"]
+    assert (
+        refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineVersionId=3)[0]
+        == "ResourceNotFound"
+    )
+    shown = aws.sm.describe_pipeline_definition_for_execution(PipelineExecutionArn=pinned)[
+        "PipelineDefinition"
+    ]
     assert json.loads(shown)["Steps"][0]["Name"] == "Old"
 
 
 def test_a_token_makes_creating_and_starting_happen_once(aws):
     token = "t" * 32
-    assert create(aws, step("A"), ClientRequestToken=token) == {**create(aws, step("A"), ClientRequestToken=token), "ResponseMetadata": ANY}
+    assert create(aws, step("A"), ClientRequestToken=token) == {
+        **create(aws, step("A"), ClientRequestToken=token),
+        "ResponseMetadata": ANY,
+    }
     first = start(aws, ClientRequestToken="u" * 32)
     assert start(aws, ClientRequestToken="u" * 32) == first
     assert start(aws, ClientRequestToken="v" * 32) != first
-    assert len(aws.sm.list_pipeline_executions(PipelineName="pipe")["PipelineExecutionSummaries"]) == 2
+    assert (
+        len(aws.sm.list_pipeline_executions(PipelineName="pipe")["PipelineExecutionSummaries"]) == 2
+    )
     assert refusal(create, aws=aws)[0] == "ValidationException"
 
 
@@ -248,23 +370,50 @@ def test_a_model_is_created_and_registered_in_its_group(aws):
     model = {
         "Name": "Create",
         "Type": "Model",
-        "Arguments": {"PrimaryContainer": {"Image": "i", "ModelDataUrl": artifacts}, "ExecutionRoleArn": ROLE},
+        "Arguments": {
+            "PrimaryContainer": {"Image": "i", "ModelDataUrl": artifacts},
+            "ExecutionRoleArn": ROLE,
+        },
     }
-    containers = [{"Image": "i", "ModelDataUrl": artifacts, "ModelDataETag": {"Get": "Steps.Create.ModelName"}}]
-    package = {"ModelPackageGroupName": "group", "InferenceSpecification": {"Containers": containers}}
-    execution, steps = run(aws, training, model, {"Name": "Register", "Type": "RegisterModel", "Arguments": package})
+    containers = [
+        {
+            "Image": "i",
+            "ModelDataUrl": artifacts,
+            "ModelDataETag": {"Get": "Steps.Create.ModelName"},
+        }
+    ]
+    package = {
+        "ModelPackageGroupName": "group",
+        "InferenceSpecification": {"Containers": containers},
+    }
+    execution, steps = run(
+        aws, training, model, {"Name": "Register", "Type": "RegisterModel", "Arguments": package}
+    )
     assert execution["PipelineExecutionStatus"] == "Succeeded", steps
     name = steps["Create"]["Metadata"]["Model"]["Arn"].rpartition("/")[2]
     url = aws.sm.describe_model(ModelName=name)["PrimaryContainer"]["ModelDataUrl"]
-    found = aws.sm.describe_model_package(ModelPackageName=steps["Register"]["Metadata"]["RegisterModel"]["Arn"])
+    found = aws.sm.describe_model_package(
+        ModelPackageName=steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
+    )
     assert found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == url
     assert found["InferenceSpecification"]["Containers"][0]["ModelDataETag"] == name
-    assert (found["ModelPackageVersion"], found["ModelApprovalStatus"]) == (1, "PendingManualApproval")
+    assert (found["ModelPackageVersion"], found["ModelApprovalStatus"]) == (
+        1,
+        "PendingManualApproval",
+    )
 
 
 def test_with_motos_answers_placeholders_are_accepted_and_succeed_at_once():
     with running(clock="instant", moto_answers=True) as aws:
-        for name, text in (("placeholder", "some definition"), ("unmapped", definition(step("A")).replace("shell", "nobody"))):
+        for name, text in (
+            ("placeholder", "some definition"),
+            ("unmapped", definition(step("A")).replace("shell", "nobody")),
+        ):
             aws.sm.create_pipeline(PipelineName=name, PipelineDefinition=text, RoleArn=ROLE)
             arn = aws.sm.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]
-            assert aws.sm.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Succeeded"
+            assert (
+                aws.sm.describe_pipeline_execution(PipelineExecutionArn=arn)[
+                    "PipelineExecutionStatus"
+                ]
+                == "Succeeded"
+            )

@@ -1,4 +1,6 @@
-"""What a pipeline's definition, its parameters and its steps' arguments are refused for; by boto3 from another process than the stack's."""
+"""What a pipeline's definition, its parameters and its steps' arguments are refused for; by boto3
+from another process than the stack's.
+"""
 
 import json
 
@@ -28,19 +30,30 @@ def get(path):
         (definition({"Name": "A", "Type": "Magic", "Arguments": {}}), "unknown step Type 'Magic'"),
         (definition(step("A"), step("A")), "two steps named 'A'"),
         (definition(step("A", DependsOn=["B"])), "refers to the step 'B'"),
-        (definition(step("A", DependsOn=["B"]), step("B", DependsOn=["A"])), "in a circle: A -> B -> A"),
+        (
+            definition(step("A", DependsOn=["B"]), step("B", DependsOn=["A"])),
+            "in a circle: A -> B -> A",
+        ),
         (definition(get("Parameters.Nope")), "refers to the parameter 'Nope'"),
         (definition(get("Steps.Nope.Status")), "refers to the step 'Nope'"),
         (definition(get("Execution.Nope")), "Execution.Nope is not one of"),
         (definition(get("Nope.X")), "must begin with"),
         (definition(step("Evaluate"), gate(auc_at_least(1))), "declares no property file metrics"),
         (
-            definition(step("A"), parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]),
+            definition(
+                step("A"), parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]
+            ),
             "DefaultValue 'x' is not of type Integer",
         ),
-        (definition(gate({"Type": "Not", "Expression": {"Type": "Equals"}})), "unknown property 'Expression'"),
+        (
+            definition(gate({"Type": "Not", "Expression": {"Type": "Equals"}})),
+            "unknown property 'Expression'",
+        ),
         (definition(gate({"Type": "Equals", "LeftValue": 1})), "needs RightValue"),
-        (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "1 day"})), "must be an ISO 8601 duration"),
+        (
+            definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "1 day"})),
+            "must be an ISO 8601 duration",
+        ),
     ],
 )
 def test_an_invalid_definition_is_refused_with_what_is_wrong(aws, text, words):
@@ -56,9 +69,19 @@ def test_parameters_are_checked_at_the_start(aws):
     create(aws, step("A"), parameters=[{"Name": "N", "Type": "Integer"}])
     assert "need a value: N" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe")[1]
     wrong = [{"Name": "N", "Value": "x"}]
-    assert "not of type Integer" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=wrong)[1]
+    assert (
+        "not of type Integer"
+        in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=wrong)[
+            1
+        ]
+    )
     unknown = [{"Name": "M", "Value": "1"}]
-    assert "no parameter named M" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=unknown)[1]
+    assert (
+        "no parameter named M"
+        in refusal(
+            aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=unknown
+        )[1]
+    )
 
 
 def test_arguments_that_the_api_would_refuse_fail_their_step_with_the_reason(aws):
@@ -69,7 +92,9 @@ def test_arguments_that_the_api_would_refuse_fail_their_step_with_the_reason(aws
 
 
 def test_a_missing_property_fails_the_step_that_reads_it(aws):
-    _, steps = run(aws, step("First"), step("Second", Environment={"X": {"Get": "Steps.First.ExitMessage"}}))
+    _, steps = run(
+        aws, step("First"), step("Second", Environment={"X": {"Get": "Steps.First.ExitMessage"}})
+    )
     assert "'ExitMessage' is not there" in steps["Second"]["FailureReason"]
 
 
@@ -86,8 +111,16 @@ def test_a_step_of_a_kind_that_is_not_executed_fails_at_its_turn_by_its_name(aws
 
 
 def test_a_step_of_a_kind_that_is_not_executed_is_not_tried_again(aws):
-    policy = [{"ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "MaxAttempts": 5}]
-    _, steps = run(aws, {"Name": "Other", "Type": "Lambda", "Arguments": {}, "RetryPolicies": policy})
+    policy = [
+        {
+            "ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"],
+            "IntervalSeconds": 1,
+            "MaxAttempts": 5,
+        }
+    ]
+    _, steps = run(
+        aws, {"Name": "Other", "Type": "Lambda", "Arguments": {}, "RetryPolicies": policy}
+    )
     assert (steps["Other"]["StepStatus"], steps["Other"]["AttemptCount"]) == ("Failed", 1)
 
 

@@ -18,14 +18,22 @@ from isthmus_stack.aws.pipelines.retries import Retries, StepFailed
 from isthmus_stack.jobs.images import command_of
 from isthmus_stack.testing.jobkit import definition, step
 
-EDGES = st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"), max_size=3), max_size=6)
+EDGES = st.dictionaries(
+    st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"), max_size=3), max_size=6
+)
 
 
 def scope(**parameters):
     def nothing(*_):
         raise ExpressionError("nothing here")
 
-    return Scope(parameters=parameters, execution=nothing, properties=nothing, property_file=nothing, blob=nothing)
+    return Scope(
+        parameters=parameters,
+        execution=nothing,
+        properties=nothing,
+        property_file=nothing,
+        blob=nothing,
+    )
 
 
 def reaches(edges, start):
@@ -47,15 +55,22 @@ def test_a_circle_is_found_exactly_when_a_step_reaches_itself(edges):
         assert all(later in edges[earlier] for earlier, later in pairwise(circle))
 
 
-@given(EDGES, st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["Succeeded", "Failed", "Stopped"])))
-def test_every_step_of_a_graph_without_circles_is_decided_once_all_before_it_have_ended(edges, endings):
+@given(
+    EDGES,
+    st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["Succeeded", "Failed", "Stopped"])),
+)
+def test_every_step_of_a_graph_without_circles_is_decided_once_all_before_it_have_ended(
+    edges, endings
+):
     if cycle(edges):
         return
     every = set(edges) | {name for before in edges.values() for name in before}
     states = {}
     for _ in range(len(every)):
         for name in every - set(states):
-            verdict = readiness([(before, "Completed") for before in edges.get(name, ())], None, states, {})
+            verdict = readiness(
+                [(before, "Completed") for before in edges.get(name, ())], None, states, {}
+            )
             if verdict != "wait":
                 states[name] = "never" if verdict == "never" else endings.get(name, "Succeeded")
     assert set(states) == every
@@ -72,7 +87,11 @@ def test_a_step_of_a_branch_runs_only_on_its_outcome():
     assert readiness([], ("Gate", True), {"Gate": "Failed"}, {}) == "never"
 
 
-KEYS = st.lists(st.one_of(st.integers(0, 3), st.text("abcdefgh_", min_size=1, max_size=6)), min_size=1, max_size=5)
+KEYS = st.lists(
+    st.one_of(st.integers(0, 3), st.text("abcdefgh_", min_size=1, max_size=6)),
+    min_size=1,
+    max_size=5,
+)
 
 
 @given(KEYS, st.booleans(), st.booleans())
@@ -87,7 +106,12 @@ def test_a_written_path_reads_back(keys, dotted, dollar):
 
 
 def test_a_path_leads_through_lists_of_named_structures():
-    value = {"Outputs": [{"OutputName": "a", "S3Output": {"S3Uri": "one"}}, {"OutputName": "b", "S3Output": {"S3Uri": "two"}}]}
+    value = {
+        "Outputs": [
+            {"OutputName": "a", "S3Output": {"S3Uri": "one"}},
+            {"OutputName": "b", "S3Output": {"S3Uri": "two"}},
+        ]
+    }
     keys = paths.parse("Outputs['b'].S3Output.S3Uri")
     assert paths.read(value, keys, "p") == "two"
     with pytest.raises(paths.PathError, match="no item named 'c'"):
@@ -101,7 +125,11 @@ def test_a_step_named_with_a_hyphen_is_referred_to():
     assert (found.name, found.path) == ("my-step-1", ("FinalMetricDataList", "auc", "Value"))
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+)
 def test_comparisons_agree_with_arithmetic_also_for_numbers_in_strings(left, right, as_text):
     first = repr(left) if as_text else left
     for kind, expected in (
@@ -122,7 +150,11 @@ def test_a_comparison_of_a_word_with_a_number_is_an_error_not_false():
 
 
 def test_expressions_are_replaced_wherever_they_stand():
-    value = {"a": [{"Std:Join": {"On": "-", "Values": ["x", {"Get": "Parameters.N"}, True]}}], "b": {"Get": "Parameters.N"}, "c": None}
+    value = {
+        "a": [{"Std:Join": {"On": "-", "Values": ["x", {"Get": "Parameters.N"}, True]}}],
+        "b": {"Get": "Parameters.N"},
+        "c": None,
+    }
     assert resolve(value, scope(N=7)) == {"a": ["x-7-true"], "b": 7, "c": None}
 
 
@@ -146,7 +178,10 @@ def test_a_definition_keeps_nested_steps_with_their_branch_and_data_dependencies
     gate = {
         "Name": "Gate",
         "Type": "Condition",
-        "Arguments": {"Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}], "ElseSteps": [inner]},
+        "Arguments": {
+            "Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}],
+            "ElseSteps": [inner],
+        },
     }
     found = parse(definition(gate, step("First"))).steps
     assert found["Deep"].branch == ("Gate", False)
@@ -155,7 +190,12 @@ def test_a_definition_keeps_nested_steps_with_their_branch_and_data_dependencies
 
 
 def test_retries_grow_by_the_backoff_and_end_with_the_attempts():
-    policy = {"ExceptionType": ["SageMaker.CAPACITY_ERROR"], "IntervalSeconds": 2, "BackoffRate": 3.0, "MaxAttempts": 2}
+    policy = {
+        "ExceptionType": ["SageMaker.CAPACITY_ERROR"],
+        "IntervalSeconds": 2,
+        "BackoffRate": 3.0,
+        "MaxAttempts": 2,
+    }
     made = parse(definition(step("A", RetryPolicies=[policy]))).steps["A"]
     retries = Retries(made.retries, None)
     waits = [retries.wait(StepFailed("r", "SageMaker.CAPACITY_ERROR"), None) for _ in range(3)]

@@ -1,4 +1,6 @@
-"""The plugin in a suite of its own, in another process: as somebody who installed the package meets it."""
+"""The plugin in a suite of its own, in another process: as somebody who installed the package meets
+it.
+"""
 
 import subprocess
 import sys
@@ -42,9 +44,22 @@ def run(folder, suite, *, config="[pytest]\n", env=None):
 
     (folder / "test_suite.py").write_text(suite)
     (folder / "pytest.ini").write_text(config)
-    neutral = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
+    neutral = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "PYTEST_"))
+    }
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],  # pytest-randomly imports numpy where it is
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+        ],  # pytest-randomly imports numpy where it is
         cwd=folder,
         capture_output=True,
         text=True,
@@ -54,7 +69,10 @@ def run(folder, suite, *, config="[pytest]\n", env=None):
 
 
 def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_path):
-    config = "[pytest]\naws_stack_clock = manual\naws_stack_moto_answers = true\naws_stack_images =\n    ranker=python -m ranker\n"
+    config = (
+        "[pytest]\naws_stack_clock = manual\naws_stack_moto_answers = true\naws_stack_images =\n "
+        "   ranker=python -m ranker\n"
+    )
     done = run(tmp_path, SUITE, config=config, env={"AWS_PROFILE": "somebody"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
@@ -63,7 +81,8 @@ def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_pa
 def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path):
     suite = (
         "import sys\ndef test_it():\n"
-        "    assert not {m for m in ('moto', 'boto3', 'msgspec', 'isthmus_stack.run', 'isthmus_stack.aws') if m in sys.modules}\n"
+        "    assert not {m for m in ('moto', 'boto3', 'msgspec', 'isthmus_stack.run', "
+        "'isthmus_stack.aws') if m in sys.modules}\n"
         "    assert 'isthmus_stack.pytest_plugin' in sys.modules"
     )
     done = run(tmp_path, suite)
@@ -90,6 +109,10 @@ def test_time_can_be_frozen_where_the_package_is_and_nothing_is_loaded_by_it(tmp
 
 
 def test_a_line_that_is_no_image_is_said(tmp_path):
-    done = run(tmp_path, "def test_it(aws_stack): pass", config="[pytest]\naws_stack_images =\n    ranker\n")
+    done = run(
+        tmp_path,
+        "def test_it(aws_stack): pass",
+        config="[pytest]\naws_stack_images =\n    ranker\n",
+    )
     assert done.returncode != 0
     assert "'ranker' is not NAME=COMMAND" in done.stdout

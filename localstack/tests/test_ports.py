@@ -32,9 +32,13 @@ def test_no_port_is_told_twice_and_none_that_is_taken(process):
         assert len({first, second, second + 1, process.free()}) == 4
 
 
-def test_two_processes_that_ask_at_once_are_told_different_ports_before_anybody_listens_there(process):
+def test_two_processes_that_ask_at_once_are_told_different_ports_before_anybody_listens_there(
+    process,
+):
     other = ports._Ports()
-    told = [asked.free() for _ in range(150) for asked in (process, other)]  # more than a block each
+    told = [
+        asked.free() for _ in range(150) for asked in (process, other)
+    ]  # more than a block each
     other.close()
     assert len(set(told)) == len(told)
 

@@ -37,10 +37,15 @@ def test_a_cloud_takes_the_options_that_it_has():
 @pytest.mark.slow
 def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_before_it_hears_the_pid():
     forking._template("isthmus_stack.testing.forked:aws")
-    with Path(os.devnull).open("r+b") as nothing, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as worker:
+    with (
+        Path(os.devnull).open("r+b") as nothing,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as worker,
+    ):
         worker.connect(str(shared() / "aws.socket"))
         worker.shutdown(socket.SHUT_RD)
-        start = msgspec.json.encode(forking.Start("isthmus_stack.aws", ["--help"], dict(os.environ), str(Path.cwd())))
+        start = msgspec.json.encode(
+            forking.Start("isthmus_stack.aws", ["--help"], dict(os.environ), str(Path.cwd()))
+        )
         ended, ending = os.pipe()
         socket.send_fds(worker, [start], [*[nothing.fileno()] * 3, ending])
         os.close(ending)
@@ -48,7 +53,12 @@ def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_befo
             assert code.read() == bytes(4), "its stack has ended, and the end was told"
         command = [sys.executable, "-m", "isthmus_stack.aws", "--help"]
         stack = forking.Forked(
-            "isthmus_stack.testing.forked:aws", command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ
+            "isthmus_stack.testing.forked:aws",
+            command,
+            stdin=subprocess.PIPE,
+            stdout=nothing,
+            stderr=nothing,
+            env=os.environ,
         )
         with stack.stdin:
             assert stack.wait(60) == 0

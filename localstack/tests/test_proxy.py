@@ -1,4 +1,6 @@
-"""The offline AWS's door: fixed addresses of AWS by the genuine SDK, and everything else by sockets."""
+"""The offline AWS's door: fixed addresses of AWS by the genuine SDK, and everything else by
+sockets.
+"""
 
 import asyncio
 import contextlib
@@ -38,7 +40,11 @@ def echo():
 
 @pytest.fixture(scope="module")
 def door(echo, tmp_path_factory):
-    stack = SimpleNamespace(home=tmp_path_factory.mktemp("home"), url=f"http://127.0.0.1:{echo}", allow_hosts={"no-such.amazonaws.com"})
+    stack = SimpleNamespace(
+        home=tmp_path_factory.mktemp("home"),
+        url=f"http://127.0.0.1:{echo}",
+        allow_hosts={"no-such.amazonaws.com"},
+    )
     opened = proxy.Proxy(stack)
     yield opened.variables()["HTTPS_PROXY"]
     opened.close()
@@ -46,7 +52,9 @@ def door(echo, tmp_path_factory):
 
 def answer(door, request, more=b""):
     """The door's first line, and what comes through it."""
-    with socket.create_connection(("127.0.0.1", int(door.rpartition(":")[2])), timeout=60) as client:
+    with socket.create_connection(
+        ("127.0.0.1", int(door.rpartition(":")[2])), timeout=60
+    ) as client:
         client.sendall(request)
         head = client.recv(1000).decode().partition("\r\n")[0]
         if more:
@@ -64,7 +72,9 @@ def test_a_fixed_address_of_aws_leads_to_the_stack(example_process):
         config=Config(proxies={"https": env["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}),
         **keys(example_process.url),
     )
-    assert sts.get_caller_identity()["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/AmazonSageMaker-ExecutionRole/")
+    assert sts.get_caller_identity()["Arn"].startswith(
+        "arn:aws:sts::123456789012:assumed-role/AmazonSageMaker-ExecutionRole/"
+    )
 
 
 def test_other_hosts_are_reached_as_they_are(door, echo):
@@ -73,13 +83,23 @@ def test_other_hosts_are_reached_as_they_are(door, echo):
 
 
 def test_a_host_that_is_let_through_is_not_the_stack(door):
-    assert answer(door, b"CONNECT no-such.amazonaws.com:443 HTTP/1.1\r\n\r\n")[0] == "HTTP/1.1 502 Bad Gateway"
-    assert answer(door, b"CONNECT another.amazonaws.com:443 HTTP/1.1\r\n\r\n")[0] == "HTTP/1.1 200 Connection established"
+    assert (
+        answer(door, b"CONNECT no-such.amazonaws.com:443 HTTP/1.1\r\n\r\n")[0]
+        == "HTTP/1.1 502 Bad Gateway"
+    )
+    assert (
+        answer(door, b"CONNECT another.amazonaws.com:443 HTTP/1.1\r\n\r\n")[0]
+        == "HTTP/1.1 200 Connection established"
+    )
 
 
 @pytest.mark.parametrize(
     ("request_", "status"),
-    [(b"GET http://x/ HTTP/1.1\r\n\r\n", 405), (b"CONNECT  HTTP/1.1\r\n\r\n", 405), (b"CONNECT " + b"x" * 20_000, 431)],
+    [
+        (b"GET http://x/ HTTP/1.1\r\n\r\n", 405),
+        (b"CONNECT  HTTP/1.1\r\n\r\n", 405),
+        (b"CONNECT " + b"x" * 20_000, 431),
+    ],
 )
 def test_what_is_no_connect_is_refused(door, request_, status):
     assert answer(door, request_)[0].split()[1] == str(status)
@@ -88,7 +108,9 @@ def test_what_is_no_connect_is_refused(door, request_, status):
 def test_a_client_that_leaves_while_its_certificate_is_made_is_waited_for_no_longer():
     async def leave():
         ours, theirs = socket.socketpair()
-        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            asyncio.Protocol, sock=ours
+        )
 
         def context():
             theirs.close()
@@ -102,7 +124,10 @@ def test_a_client_that_leaves_while_its_certificate_is_made_is_waited_for_no_lon
 
 def test_another_users_process_is_refused(door, echo, monkeypatch):
     monkeypatch.setattr(proxy, "is_other_user", lambda *_: True)
-    assert answer(door, f"CONNECT 127.0.0.1:{echo} HTTP/1.1\r\n\r\n".encode())[0] == "HTTP/1.1 403 Forbidden"
+    assert (
+        answer(door, f"CONNECT 127.0.0.1:{echo} HTTP/1.1\r\n\r\n".encode())[0]
+        == "HTTP/1.1 403 Forbidden"
+    )
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

@@ -1,4 +1,7 @@
-"""Scheduled actions of Application Auto Scaling: when a schedule is due, and what it does. By boto3 on the default clock."""
+"""Scheduled actions of Application Auto Scaling: when a schedule is due, and what it does.
+
+By boto3 on the default clock.
+"""
 # ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
 from datetime import UTC, datetime, timedelta
@@ -38,7 +41,9 @@ def test_a_rate_goes_on_from_its_start():
     due = schedules.due("rate(5 minutes)", ZoneInfo("UTC"), NOW - timedelta(minutes=7))
     assert due(NOW) == NOW + timedelta(minutes=3)
     assert due(NOW + timedelta(minutes=3)) == NOW + timedelta(minutes=8)
-    assert schedules.due("rate(5 minutes)", ZoneInfo("UTC"), NOW + timedelta(days=1))(NOW) == NOW + timedelta(days=1, minutes=5)
+    assert schedules.due("rate(5 minutes)", ZoneInfo("UTC"), NOW + timedelta(days=1))(
+        NOW
+    ) == NOW + timedelta(days=1, minutes=5)
 
 
 WRONG = """rate(0 hours)|rate(1 hours)|rate(2 hour)|at(tomorrow)|every day|cron(0 9 * * *)|cron(0 9 * * * *)
@@ -57,7 +62,9 @@ def test_a_scheduled_action_changes_a_targets_numbers_and_a_count_beyond_them(ki
     serve(kit)
     action = {"ScheduledActionName": "morning", **kit.resource}
     scheduled = {**action, "Schedule": "rate(1 hour)", "ScalableTargetAction": {"MinCapacity": 2}}
-    assert kit.refused(kit.scaling.put_scheduled_action, **scheduled)[0] == "ObjectNotFoundException"
+    assert (
+        kit.refused(kit.scaling.put_scheduled_action, **scheduled)[0] == "ObjectNotFoundException"
+    )
     kit.register(1, 3)
     refused = [
         ({"Schedule": "rate(1 hours)"}, "Invalid schedule"),
@@ -69,21 +76,34 @@ def test_a_scheduled_action_changes_a_targets_numbers_and_a_count_beyond_them(ki
         code, message = kit.refused(kit.scaling.put_scheduled_action, **{**scheduled, **wrong})
         assert (code, words in message) == ("ValidationException", True)
     kit.scaling.put_scheduled_action(**scheduled)
-    (told,) = kit.scaling.describe_scheduled_actions(ServiceNamespace="sagemaker", ResourceId=RESOURCE)["ScheduledActions"]
+    (told,) = kit.scaling.describe_scheduled_actions(
+        ServiceNamespace="sagemaker", ResourceId=RESOURCE
+    )["ScheduledActions"]
     assert (told["Schedule"], told["ScalableTargetAction"]) == ("rate(1 hour)", {"MinCapacity": 2})
-    assert told["ScheduledActionARN"].endswith(f":resource/sagemaker/{RESOURCE}:scheduledActionName/morning")
+    assert told["ScheduledActionARN"].endswith(
+        f":resource/sagemaker/{RESOURCE}:scheduledActionName/morning"
+    )
     assert kit.count() == (1, 1)
     kit.stack.advance(3601)
     until(lambda: kit.count() == (2, 2))
-    (target,) = kit.scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    (target,) = kit.scaling.describe_scalable_targets(ServiceNamespace="sagemaker")[
+        "ScalableTargets"
+    ]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 3)
     assert kit.activities() == [("Setting desired instance count to 2.", "minimum", "Successful")]
     kit.scaling.put_scheduled_action(**action, ScalableTargetAction={"MinCapacity": 3})
-    kit.scaling.register_scalable_target(**kit.resource, SuspendedState={"ScheduledScalingSuspended": True})
+    kit.scaling.register_scalable_target(
+        **kit.resource, SuspendedState={"ScheduledScalingSuspended": True}
+    )
     kit.stack.advance(3600)
     assert kit.count() == (2, 2)
     kit.scaling.delete_scheduled_action(**action)
-    assert kit.refused(kit.scaling.delete_scheduled_action, **action)[0] == "ObjectNotFoundException"
+    assert (
+        kit.refused(kit.scaling.delete_scheduled_action, **action)[0] == "ObjectNotFoundException"
+    )
     kit.scaling.put_scheduled_action(**scheduled)
     kit.scaling.deregister_scalable_target(**kit.resource)
-    assert kit.scaling.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"] == []
+    assert (
+        kit.scaling.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]
+        == []
+    )

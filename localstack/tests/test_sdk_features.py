@@ -1,4 +1,6 @@
-"""The genuine sagemaker v3 SDK's Feature Store, in a process of its own, against the stack in another."""
+"""The genuine sagemaker v3 SDK's Feature Store, in a process of its own, against the stack in
+another.
+"""
 
 from pathlib import Path
 
@@ -33,7 +35,9 @@ def test_ingest_dataframe_leaves_the_record_of_the_latest_event_time_online(seen
 
 
 def test_athena_query_reads_the_offline_store_with_types_whichever_way_it_was_ingested(seen):
-    assert [(row["item"], row["ctr"], row["seen"], row["event_time"]) for row in seen["athena"]] == [
+    assert [
+        (row["item"], row["ctr"], row["seen"], row["event_time"]) for row in seen["athena"]
+    ] == [
         ("a", 0.1, 10, day(1)),
         ("a", 0.2, 20, day(3)),
         ("b", 0.5, 30, day(2)),
@@ -44,10 +48,22 @@ def test_athena_query_reads_the_offline_store_with_types_whichever_way_it_was_in
 
 
 def test_dataset_builders_point_in_time_join_takes_no_value_from_the_future(seen):
-    joined = sorted((row["item"], row["at"], row["clicked"], row["ctr.1"]) for row in seen["joined"])
-    assert joined == [("a", day(2), 0, 0.1), ("a", day(4), 1, 0.1), ("a", day(4), 1, 0.2), ("b", day(4), 1, 0.5)]  # an inner join, as it is
+    joined = sorted(
+        (row["item"], row["at"], row["clicked"], row["ctr.1"]) for row in seen["joined"]
+    )
+    assert joined == [
+        ("a", day(2), 0, 0.1),
+        ("a", day(4), 1, 0.1),
+        ("a", day(4), 1, 0.2),
+        ("b", day(4), 1, 0.5),
+    ]  # an inner join, as it is
 
 
 def test_dataset_builder_honours_the_range_of_event_times_and_as_of(seen):
-    assert [tuple(row) for row in seen["range"]] == [("a", day(1)), ("b", day(2)), ("c", day(1)), ("d", day(2))]
+    assert [tuple(row) for row in seen["range"]] == [
+        ("a", day(1)),
+        ("b", day(2)),
+        ("c", day(1)),
+        ("d", day(2)),
+    ]
     assert seen["known"] == 6

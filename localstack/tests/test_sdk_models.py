@@ -1,4 +1,6 @@
-"""The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the stack: one run, several things seen."""
+"""The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the
+stack: one run, several things seen.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +42,9 @@ def test_a_group_and_its_versions_are_made_and_read(seen):
     assert registry["groups"] == ["rankers"]
     assert registry["versions"] == [1, 2]
     assert registry["data"] == "s3://models/first/model.tar.gz"
-    assert sorted(registry["listed"]) == [f"{ARN}model-package/rankers/{number}" for number in (1, 2)]
+    assert sorted(registry["listed"]) == [
+        f"{ARN}model-package/rankers/{number}" for number in (1, 2)
+    ]
 
 
 def test_an_approval_changes_what_it_names_and_is_found_by_the_filter(seen):
@@ -60,7 +64,11 @@ def test_the_sdks_wait_ends_when_the_endpoint_is_in_service_and_the_model_answer
     assert (seen["serving"]["at first"], seen["serving"]["in service"]) == ("Creating", "InService")
     variant, kind, attributes, said = seen["serving"]["invoked"]
     assert (variant, kind, attributes) == ("main", "application/json", "trace=1;seen")
-    assert said == {"model": "first", "env": "hello", "type": "application/json"}  # the package's data, the model's environment
+    assert said == {
+        "model": "first",
+        "env": "hello",
+        "type": "application/json",
+    }  # the package's data, the model's environment
 
 
 def test_a_new_capacity_is_there_after_the_wait(seen):

@@ -1,4 +1,6 @@
-"""The genuine sagemaker v3 SDK, in a process of its own, against the stack in another: one run, several things seen of it."""
+"""The genuine sagemaker v3 SDK, in a process of its own, against the stack in another: one run,
+several things seen of it.
+"""
 
 import io
 import json
@@ -15,7 +17,9 @@ from isthmus_stack.tests.sdk_kit import seen_by
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("importlib.metadata").version("sagemaker")  # an import of the SDK itself takes four seconds
+pytest.importorskip("importlib.metadata").version(
+    "sagemaker"
+)  # an import of the SDK itself takes four seconds
 CLIENT = Path(__file__).with_name("sdk_v3_client.py")
 
 
@@ -33,7 +37,9 @@ def seen(stack, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def aws(stack):
-    return lambda service: boto3.client(service, endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
+    return lambda service: boto3.client(
+        service, endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url)
+    )
 
 
 def model_at(aws, uri):
@@ -50,19 +56,25 @@ def test_a_model_trainer_in_script_mode_trains_and_its_wait_returns(seen, aws):
 
 
 def test_a_tuner_names_the_best_of_its_training_jobs_and_its_analytics_shows_them_all(seen):
-    values = {name: final for name, rate, final in seen["tuning"]["values"] if float(rate) == pytest.approx(final)}
+    values = {
+        name: final
+        for name, rate, final in seen["tuning"]["values"]
+        if float(rate) == pytest.approx(final)
+    }
     assert len(values) == 2
     assert max(values, key=values.get) == seen["tuning"]["best"]
 
 
 def test_the_trainers_output_is_in_cloudwatch(seen, aws):
-    events = aws("logs").filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=seen["script_mode"]["name"])[
-        "events"
-    ]
+    events = aws("logs").filter_log_events(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=seen["script_mode"]["name"]
+    )["events"]
     assert "validation loss=0.25;" in [event["message"] for event in events]
 
 
-def test_a_session_finds_its_bucket_and_its_role_though_the_sdk_asks_sts_at_its_own_address(seen, aws):
+def test_a_session_finds_its_bucket_and_its_role_though_the_sdk_asks_sts_at_its_own_address(
+    seen, aws
+):
     bucket = "sagemaker-us-east-1-123456789012"
     role = "arn:aws:iam::123456789012:role/service-role/AmazonSageMaker-ExecutionRole"
     assert seen["session"] == {"bucket": bucket, "role": role, "fit": [role], "again": bucket}
@@ -70,7 +82,10 @@ def test_a_session_finds_its_bucket_and_its_role_though_the_sdk_asks_sts_at_its_
 
 
 def test_an_upsert_creates_once_and_updates_after(seen):
-    assert seen["pipeline"]["arns"] == ["arn:aws:sagemaker:us-east-1:123456789012:pipeline/sdk-pipeline"] * 2
+    assert (
+        seen["pipeline"]["arns"]
+        == ["arn:aws:sagemaker:us-east-1:123456789012:pipeline/sdk-pipeline"] * 2
+    )
 
 
 def test_a_pipeline_runs_to_the_branch_that_its_property_file_chooses(seen):
@@ -93,7 +108,11 @@ def test_the_other_parameter_takes_the_other_branch_and_fails_with_its_words(see
 
 
 def test_the_second_execution_takes_the_training_from_the_cache(seen):
-    first, second = ({step["StepName"]: step for step in run["steps"]} for run in seen["pipeline"]["runs"])
+    first, second = (
+        {step["StepName"]: step for step in run["steps"]} for run in seen["pipeline"]["runs"]
+    )
     assert "CacheHitResult" not in first["Train"]
-    assert second["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"].startswith("arn:aws:sagemaker:")
+    assert second["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"].startswith(
+        "arn:aws:sagemaker:"
+    )
     assert second["Train"]["Metadata"] == first["Train"]["Metadata"]

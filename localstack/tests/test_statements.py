@@ -1,4 +1,6 @@
-"""Each statement of AWS's documents is asked of a stack, by boto3; what differs must differ, so that the table stays true."""
+"""Each statement of AWS's documents is asked of a stack, by boto3; what differs must differ, so
+that the table stays true.
+"""
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,9 +26,13 @@ def account():
 
 
 @pytest.mark.parametrize("statement", statements(), ids=lambda statement: statement.name)
-def test_a_statement_of_awss_documents_holds_unless_the_table_says_that_it_differs(statement, account):
+def test_a_statement_of_awss_documents_holds_unless_the_table_says_that_it_differs(
+    statement, account
+):
     if statement.differs:
-        with pytest.raises((AssertionError, BotoCoreError, ClientError, LookupError, pytest.fail.Exception)):
+        with pytest.raises(
+            (AssertionError, BotoCoreError, ClientError, LookupError, pytest.fail.Exception)
+        ):
             statement.check(account(statement.clock))
         return
     statement.check(account(statement.clock))

@@ -1,4 +1,6 @@
-"""Batch transform: a model's own server is asked about every object, by boto3 from another process than the stack's."""
+"""Batch transform: a model's own server is asked about every object, by boto3 from another process
+than the stack's.
+"""
 
 import gzip
 import json
@@ -21,8 +23,12 @@ def test_a_packed_object_that_is_damaged_is_told_as_the_callers_mistake(tmp_path
     packed[15:17] = b"\xff\xff"
     (tmp_path / "rows.csv.gz").write_bytes(packed)
     server = SimpleNamespace(connections=SimpleNamespace(port=1))
-    asker = Asker(None, server, SimpleNamespace(timeout=1, unpacked=True), SimpleNamespace(write=str))
-    assert asker.object(tmp_path / "rows.csv.gz", tmp_path, tmp_path).startswith("ClientError: rows.csv.gz: ")
+    asker = Asker(
+        None, server, SimpleNamespace(timeout=1, unpacked=True), SimpleNamespace(write=str)
+    )
+    assert asker.object(tmp_path / "rows.csv.gz", tmp_path, tmp_path).startswith(
+        "ClientError: rows.csv.gz: "
+    )
 
 
 def test_records_fill_a_request_as_far_as_it_goes():
@@ -76,12 +82,17 @@ def test_a_path_that_leads_to_nothing_is_a_bad_record(path):
 
 
 def test_filters_choose_what_the_model_gets_and_what_is_stored_beside_its_answer():
-    of = filters({"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"}, "text/csv")
+    of = filters(
+        {"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"}, "text/csv"
+    )
     assert of.model_input(b'7,"a,b",2') == b'"a,b",2'
     assert of.answered(b"7,1,2", b"0.5") == b"7,0.5"
     of = filters({"JoinSource": "Input"}, "application/jsonlines")
     assert json.loads(of.answered(b'{"id": 1}', b"[2]")) == {"id": 1, "SageMakerOutput": [2]}
-    assert json.loads(of.answered(b"[1]", b"[2]")) == {"SageMakerInput": [1], "SageMakerOutput": [2]}
+    assert json.loads(of.answered(b"[1]", b"[2]")) == {
+        "SageMakerInput": [1],
+        "SageMakerOutput": [2],
+    }
     with pytest.raises(BadRecord, match="no JSON"):
         of.answered(b"{", b"[2]")
     with pytest.raises(BadRecord, match="content type is image/png"):
@@ -96,12 +107,23 @@ class Batch(Aws):
             self.s3.put_object(Bucket="models", Key=f"in/{name.replace('__', '/')}", Body=content)
 
     def ask(self, name="job", *, kind="text/csv", split="Line", **more):
-        source = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://models/in/"}}, "SplitType": split}
+        source = {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://models/in/"}},
+            "SplitType": split,
+        }
         request = {
             "TransformJobName": name,
             "ModelName": "doubler",
-            "TransformInput": {**source, **({"ContentType": kind} if kind else {}), **more.pop("TransformInput", {})},
-            "TransformOutput": {"S3OutputPath": f"s3://models/out/{name}", "AssembleWith": "Line", **more.pop("TransformOutput", {})},
+            "TransformInput": {
+                **source,
+                **({"ContentType": kind} if kind else {}),
+                **more.pop("TransformInput", {}),
+            },
+            "TransformOutput": {
+                "S3OutputPath": f"s3://models/out/{name}",
+                "AssembleWith": "Line",
+                **more.pop("TransformOutput", {}),
+            },
             "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
             **more,
         }
@@ -113,12 +135,17 @@ class Batch(Aws):
         return self.ended(name)
 
     def ended(self, name="job"):
-        return self.wait(self.sm.describe_transform_job, "TransformJobStatus", TransformJobName=name)
+        return self.wait(
+            self.sm.describe_transform_job, "TransformJobStatus", TransformJobName=name
+        )
 
     def out(self, name="job"):
         listed = self.s3.list_objects_v2(Bucket="models", Prefix=f"out/{name}/").get("Contents", [])
         keys = [item["Key"] for item in listed]
-        read = {key: self.s3.get_object(Bucket="models", Key=key)["Body"].read().decode() for key in keys}
+        read = {
+            key: self.s3.get_object(Bucket="models", Key=key)["Body"].read().decode()
+            for key in keys
+        }
         return {key.removeprefix(f"out/{name}/"): text for key, text in read.items()}
 
 
@@ -142,13 +169,19 @@ def test_every_object_of_the_input_is_answered_by_the_model_into_an_object_of_it
     request = aws.ask(BatchStrategy="SingleRecord", MaxConcurrentTransforms=4)
     job = aws.ended()
     assert job["TransformJobStatus"] == "Completed"
-    assert {key: job[key] for key in ("ModelName", "TransformInput", "TransformOutput", "BatchStrategy")} == {
-        key: request[key] for key in ("ModelName", "TransformInput", "TransformOutput", "BatchStrategy")
+    assert {
+        key: job[key] for key in ("ModelName", "TransformInput", "TransformOutput", "BatchStrategy")
+    } == {
+        key: request[key]
+        for key in ("ModelName", "TransformInput", "TransformOutput", "BatchStrategy")
     }
     assert job["CreationTime"] <= job["TransformStartTime"] <= job["TransformEndTime"]
     assert aws.out() == {"a.csv.out": "2.0,4.0\n6.0,8.0\n", "sub/b.csv.out": "10.0\n"}
     [listed] = aws.sm.list_transform_jobs(StatusEquals="Completed")["TransformJobSummaries"]
-    assert (listed["TransformJobName"], listed["TransformJobArn"]) == ("job", job["TransformJobArn"])
+    assert (listed["TransformJobName"], listed["TransformJobArn"]) == (
+        "job",
+        job["TransformJobArn"],
+    )
 
 
 @pytest.mark.slow
@@ -162,25 +195,43 @@ def test_filters_join_answers_to_their_records_and_a_packed_object_is_unpacked(a
 
 @pytest.mark.slow
 def test_a_container_is_told_of_the_job_and_may_say_how_it_wants_to_be_asked(aws):
-    Kit(aws.url).model("doubler-2", image=IMAGE, execution_parameters={"BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 1})
+    Kit(aws.url).model(
+        "doubler-2",
+        image=IMAGE,
+        execution_parameters={"BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 1},
+    )
     aws.given(a=b"asked\nasked\n")
     aws.transformed("whole", kind=None, Environment={"GREETING": "hello"}, MaxPayloadInMB=2)
     [told] = map(json.loads, aws.out("whole")["a.out"].splitlines())
-    assert told == {"type": None, "lines": 2, "SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "2", "GREETING": "hello"}
+    assert told == {
+        "type": None,
+        "lines": 2,
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "2",
+        "GREETING": "hello",
+    }
     aws.transformed("single", kind=None, ModelName="doubler-2")
     assert [json.loads(line)["lines"] for line in aws.out("single")["a.out"].splitlines()] == [1, 1]
 
 
 @pytest.mark.slow
-def test_of_a_bad_object_nothing_is_stored_the_others_are_and_the_job_has_failed_with_the_reason(aws):
+def test_of_a_bad_object_nothing_is_stored_the_others_are_and_the_job_has_failed_with_the_reason(
+    aws,
+):
     aws.given(**{"a.csv": b"1\n", "b.csv": b"2\nbad\n", "c.csv": b"once\n"})
-    job = aws.transformed(BatchStrategy="SingleRecord", ModelClientConfig={"InvocationsMaxRetries": 1})
+    job = aws.transformed(
+        BatchStrategy="SingleRecord", ModelClientConfig={"InvocationsMaxRetries": 1}
+    )
     assert job["TransformJobStatus"] == "Failed"
-    assert job["FailureReason"].startswith("ClientError: Bad HTTP status received from algorithm: 400: bad row")
+    assert job["FailureReason"].startswith(
+        "ClientError: Bad HTTP status received from algorithm: 400: bad row"
+    )
     assert aws.out() == {"a.csv.out": "2.0\n"}
     log = aws.lines("/aws/sagemaker/TransformJobs")
     assert any(line.startswith("b.csv: ClientError: Bad HTTP status") for line in log)
-    assert any(line.startswith("c.csv: AlgorithmError") for line in log)  # 503, tried again, then no number
+    assert any(
+        line.startswith("c.csv: AlgorithmError") for line in log
+    )  # 503, tried again, then no number
 
 
 @pytest.mark.slow
@@ -201,8 +252,14 @@ def test_what_cannot_be_transformed_is_refused_before_a_job_is_there(aws):
         ({"split": "None", "BatchStrategy": "MultiRecord"}, "needs a SplitType"),
         ({"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}, "must not exceed 100 MB"),
         ({"DataProcessing": {"InputFilter": "$..x"}}, "does not take"),
-        ({"DataCaptureConfig": {"DestinationS3Uri": "s3://models/x"}}, "leave DataCaptureConfig out"),
-        ({"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 2}}, "do not support InstanceCount 2"),
+        (
+            {"DataCaptureConfig": {"DestinationS3Uri": "s3://models/x"}},
+            "leave DataCaptureConfig out",
+        ),
+        (
+            {"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 2}},
+            "do not support InstanceCount 2",
+        ),
     ]
     for more, words in wrong:
         code, message = refusal(aws.ask, **more)
@@ -214,7 +271,10 @@ def test_what_cannot_be_transformed_is_refused_before_a_job_is_there(aws):
 def test_a_job_without_input_or_with_an_unmapped_image_fails_with_the_reason(aws):
     assert "No S3 objects found" in aws.transformed("empty")["FailureReason"]
     Kit(aws.url).model("nobodys", image="nobodys:1")
-    assert "no command is mapped to 'nobodys:1'" in aws.transformed("unmapped", ModelName="nobodys")["FailureReason"]
+    assert (
+        "no command is mapped to 'nobodys:1'"
+        in aws.transformed("unmapped", ModelName="nobodys")["FailureReason"]
+    )
 
 
 @pytest.mark.slow
@@ -232,11 +292,21 @@ def test_a_step_of_a_pipeline_transforms_with_the_model_of_the_step_before(aws):
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
     }
     steps = (
-        {"Name": "Make", "Type": "Model", "Arguments": {"PrimaryContainer": {key: model[key] for key in ("Image", "ModelDataUrl")}}},
+        {
+            "Name": "Make",
+            "Type": "Model",
+            "Arguments": {
+                "PrimaryContainer": {key: model[key] for key in ("Image", "ModelDataUrl")}
+            },
+        },
         {"Name": "Batch", "Type": "Transform", "Arguments": request},
     )
     aws.sm.create_pipeline(PipelineName="p", PipelineDefinition=definition(*steps), RoleArn=ROLE)
     arn = aws.sm.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
     assert aws.execution(arn)["PipelineExecutionStatus"] == "Succeeded", aws.steps(arn)
-    assert aws.steps(arn)["Batch"]["Metadata"]["TransformJob"]["Arn"].split("/")[-1].startswith("pipelines-")
+    assert (
+        aws.steps(arn)["Batch"]["Metadata"]["TransformJob"]["Arn"]
+        .split("/")[-1]
+        .startswith("pipelines-")
+    )
     assert aws.out("step") == {"a.csv.out": "2.0"}

@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BARS = 16  # of a picture, from the 1st to the 99th percentile
 _DECILES = 10
-_LEVELS = 12  # a whole number with no more values than this is a level, as text is; of more, the most frequent are kept
+# a whole number with no more values than this is a level, as text is; of more, the most frequent
+# are kept
+_LEVELS = 12
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them); everything else `levels`."""
+    """Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them);
+    everything else `levels`.
+    """
 
     feature: str  # view.feature, or an attribute
     rows: int
@@ -27,20 +31,32 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     bars: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()  # of the rows with a value
-    levels: dict[str, float] = {}  # shares of the most frequent values among the rows with one; the rest is the others'
-    age: tuple[float, float] | None = None  # seconds from the value's time to the row's: the median, and what 95 % are younger than
+    levels: dict[
+        str, float
+    ] = {}  # shares of the most frequent values among the rows with one; the rest is the others'
+    age: tuple[float, float] | None = (
+        # seconds from the value's time to the row's: the median, and what 95 % are younger than
+        None
+    )
 
 
 def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
     """Of a column of the training set. `age`: seconds by row, NaN where there is no value."""
     known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
-    told: dict[str, Any] = {"feature": feature, "rows": len(column), "nulls": column.null_count, "age": _age(age)}
+    told: dict[str, Any] = {
+        "feature": feature,
+        "rows": len(column),
+        "nulls": column.null_count,
+        "age": _age(age),
+    }
     numbers = _numbers(known)
     if numbers is None:
         return Distribution(**told, levels=_levels(known))
     low, high = np.quantile(numbers, (0.01, 0.99))
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _DECILES + 1)[1:-1]))
-    bars = np.histogram(np.clip(numbers, low, high), bins=_BARS, range=(low, high) if high > low else None)[0]
+    bars = np.histogram(
+        np.clip(numbers, low, high), bins=_BARS, range=(low, high) if high > low else None
+    )[0]
     return Distribution(
         **told,
         quantiles=tuple(np.quantile(numbers, _QUANTILES).tolist()),
@@ -51,9 +67,11 @@ def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
 
 
 def drift(before: Distribution, column: Any) -> float:
-    """The population stability index of a column against a distribution (Siddiqi, Credit Risk Scorecards, 2006): nulls are a bin, too.
+    """The population stability index of a column against a distribution (Siddiqi, Credit Risk
+    Scorecards, 2006): nulls are a bin, too.
 
-    Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is dear but finite. By convention below 0.1
+    Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is
+    dear but finite. By convention below 0.1
     is little and above 0.25 is much; by chance alone about (bins - 1) (1 / rows + 1 / rows).
     """
     known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
@@ -68,7 +86,10 @@ def drift(before: Distribution, column: Any) -> float:
         counts = np.append(named, max(0.0, 1 - named.sum())) * len(known)
         shares = np.array(list(before.levels.values()))
         then = np.append(shares, max(0.0, 1 - shares.sum())) * valued
-    p, q = (_smooth_shares(np.append(side, nulls)) for side, nulls in ((then, before.nulls), (counts, column.null_count)))
+    p, q = (
+        _smooth_shares(np.append(side, nulls))
+        for side, nulls in ((then, before.nulls), (counts, column.null_count))
+    )
     return float(((q - p) * np.log(q / p)).sum())
 
 
@@ -78,7 +99,9 @@ def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    counts: NDArray[Any] = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1).astype(float)
+    counts: NDArray[Any] = np.bincount(
+        np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
+    ).astype(float)
     return counts
 
 
@@ -96,7 +119,9 @@ def _numbers(known: Any) -> NDArray[Any] | None:
 
 def _levels(known: Any, most: int | None = _LEVELS) -> dict[str, float]:
     """Value -> share, the most frequent first."""
-    counted = sorted(known.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"])))
+    counted = sorted(
+        known.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
+    )
     return {str(pair["values"]): pair["counts"] / len(known) for pair in counted[:most]}
 
 
@@ -108,15 +133,29 @@ def _age(age: Any) -> tuple[float, float] | None:
     return (float(np.median(seconds)), float(np.quantile(seconds, 0.95))) if len(seconds) else None
 
 
-def drifts(before: Sequence[Distribution], names: dict[str, str], data: pa.Table) -> dict[str, float]:
-    """The index of every feature that both have, of one kind; `names` says which column of `data` a feature is."""
-    columns = {known.feature: (known, data[names[known.feature]]) for known in before if known.feature in names}
-    return {feature: drift(known, column) for feature, (known, column) in columns.items() if bool(known.edges) == _is_number(column)}
+def drifts(
+    before: Sequence[Distribution], names: dict[str, str], data: pa.Table
+) -> dict[str, float]:
+    """The index of every feature that both have, of one kind; `names` says which column of `data` a
+    feature is.
+    """
+    columns = {
+        known.feature: (known, data[names[known.feature]])
+        for known in before
+        if known.feature in names
+    }
+    return {
+        feature: drift(known, column)
+        for feature, (known, column) in columns.items()
+        if bool(known.edges) == _is_number(column)
+    }
 
 
 def _is_number(column: Any) -> bool:
     kind = column.type
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    )
 
 
 def spoken_age(seconds: float) -> str:

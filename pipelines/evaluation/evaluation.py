@@ -1,4 +1,6 @@
-"""What is said of a predictor: the figures of its forward evaluation, those of segments, and the differences to a champion's."""
+"""What is said of a predictor: the figures of its forward evaluation, those of segments, and the
+differences to a champion's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ _RENAMED = {"clicks": "positives", "trained_clicks": "trained_positives"}
 
 def renamed(old: Any) -> Any:
     """What had `clicks` in format 1, whatever the outcome was."""
-    return {_RENAMED.get(name, name): value for name, value in old.items()} if isinstance(old, dict) else old
+    return (
+        {_RENAMED.get(name, name): value for name, value in old.items()}
+        if isinstance(old, dict)
+        else old
+    )
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +37,9 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were ranked against each other, and what would stand first among them (equal scores share the place)."""
+    """Rows that were ranked against each other, and what would stand first among them (equal scores
+    share the place).
+    """
 
     within: str  # the attribute
     groups: int  # with both outcomes: the others say nothing of an order
@@ -43,7 +51,10 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
+    """Forward evaluation, all periods together.
+
+    Figures that need probabilities are None for a predictor of mere scores.
+    """
 
     rows: int
     positives: int
@@ -78,7 +89,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     difference: Estimate | None = None  # of AUC
     differences: dict[str, Estimate] = {}  # of every other metric
-    ceiling: float | None = None  # the AUC that the champion's predictions would have, were they the true rates
+    ceiling: float | None = (
+        None  # the AUC that the champion's predictions would have, were they the true rates
+    )
     ceiling_of: str | None = None  # the entity whose rates they are, when they are one entity's
     why_not: str | None = None
 
@@ -88,7 +101,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates; what cannot be told is left out."""
+    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates;
+    what cannot be told is left out.
+    """
 
     attribute: str
     value: str

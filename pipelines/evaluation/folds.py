@@ -1,4 +1,7 @@
-"""One period of a forward evaluation: fit on what was known before it, predict it. Many periods: here, or in several processes."""
+"""One period of a forward evaluation: fit on what was known before it, predict it.
+
+Many periods: here, or in several processes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from ..models import predictor, trainers
 from . import worth
 from .worth import Shuffled
 
-WORTH = 20.0  # seconds of fits ahead that are worth starting processes for: each imports everything again
+# seconds of fits ahead that are worth starting processes for: each imports everything again
+WORTH = 20.0
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,19 +55,41 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.predictions is None:
-            why = f"{self.known:,} rows with {self.hits} positives were known before it" if self.rows else "no rows in it"
+            why = (
+                f"{self.known:,} rows with {self.hits} positives were known before it"
+                if self.rows
+                else "no rows in it"
+            )
             return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
-        return f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} positives, tested on {self.rows:,}"
+        return (
+            f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} "
+            f"positives, tested on {self.rows:,}"
+        )
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
-    """The training set's rows that were shown in the fold's period, which it is tested on; all of its columns."""
+    """The training set's rows that were shown in the fold's period, which it is tested on; all of
+    its columns.
+    """
     shown = data["event_timestamp"]
-    return data.filter(pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until))))
+    return data.filter(
+        pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until)))
+    )
 
 
-def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, folder: Path, fold: Fold, *, keeps: bool = False) -> FoldResult:
-    """Fit on what was known before a period, and predict it. `keeps`: Invalid if the fitted model cannot be saved and loaded."""
+def predict_fold(
+    data: pa.Table,
+    trainer: Callable[..., Any],
+    model: Model,
+    folder: Path,
+    fold: Fold,
+    *,
+    keeps: bool = False,
+) -> FoldResult:
+    """Fit on what was known before a period, and predict it.
+
+    `keeps`: Invalid if the fitted model cannot be saved and loaded.
+    """
     started = time.perf_counter()
     known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
     rows = rows_of(data, fold)
@@ -76,11 +102,28 @@ def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, fold
         predict = partial(trainers.predict, fitted, model=model, folder=folder)
         predictions = predict(rows)
         if fold.shuffled:
-            features, seed = [feature.name for feature in model.features], int(fold.begin.timestamp())
-            shuffled = worth.shuffle(rows, features, predict, unit=fold.unit, within=fold.within, number=fold.shuffled, seed=seed)
+            features, seed = (
+                [feature.name for feature in model.features],
+                int(fold.begin.timestamp()),
+            )
+            shuffled = worth.shuffle(
+                rows,
+                features,
+                predict,
+                unit=fold.unit,
+                within=fold.within,
+                number=fold.shuffled,
+                seed=seed,
+            )
     seconds = time.perf_counter() - started
     return FoldResult(
-        fold=fold, known=known.num_rows, hits=hits, rows=rows.num_rows, predictions=predictions, shuffled=shuffled, seconds=seconds
+        fold=fold,
+        known=known.num_rows,
+        hits=hits,
+        rows=rows.num_rows,
+        predictions=predictions,
+        shuffled=shuffled,
+        seconds=seconds,
     )
 
 
@@ -95,9 +138,12 @@ def predict_folds(
     source: Path | None = None,
     keeps: bool = False,
 ) -> Iterator[FoldResult]:
-    """Every period in order, each with a line of the log that counts them. The first that fits tells how long the others will take.
+    """Every period in order, each with a line of the log that counts them.
 
-    Where that is long the second is asked, too: the first one may have imported the trainer's libraries. `keeps`: the first model is also
+    The first that fits tells how long the others will take.
+
+    Where that is long the second is asked, too: the first one may have imported the trainer's
+    libraries. `keeps`: the first model is also
     saved and loaded, so that nobody waits for the others to hear that none of them can be.
     """
     here = partial(predict_fold, data, trainer, model, folder)
@@ -118,8 +164,15 @@ def predict_folds(
     if ahead > WORTH:
         minutes = _minutes(ahead / (workers if parallel else 1))
         at_once = f", {workers} at a time" if parallel else ""
-        log(f"about {minutes} for {len(rest)} more fits{at_once}: this one took {result.seconds:.1f} s on {result.known:,} rows")
-    more = _elsewhere(source, model, folder, rest, workers) if parallel and source is not None else map(here, rest)
+        log(
+            f"about {minutes} for {len(rest)} more fits{at_once}: this one took "
+            f"{result.seconds:.1f} s on {result.known:,} rows"
+        )
+    more = (
+        _elsewhere(source, model, folder, rest, workers)
+        if parallel and source is not None
+        else map(here, rest)
+    )
     for done, result in enumerate(more, number + 1):
         log(f"period {done} of {total}: {result}")
         yield result
@@ -134,9 +187,19 @@ def _known_rows(data: pa.Table, fold: Fold) -> int:
     return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
 
 
-def _elsewhere(source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int) -> Iterator[FoldResult]:
-    """In order, in processes that each read the rows once. Not forked: Arrow and BLAS have threads, and a fork of threads may hang."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(source, model, folder)) as pool:
+def _elsewhere(
+    source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
+) -> Iterator[FoldResult]:
+    """In order, in processes that each read the rows once.
+
+    Not forked: Arrow and BLAS have threads, and a fork of threads may hang.
+    """
+    with ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(source, model, folder),
+    ) as pool:
         yield from pool.map(_predict_here, planned)
 
 
@@ -148,7 +211,9 @@ def _begin(source: Path, model: Model, folder: Path) -> None:
 
     global _here  # noqa: PLW0603  a worker has one evaluation, and a pool hands its tasks nothing else
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here = partial(predict_fold, pq.ParquetFile(source).read(), trainers.find(model, folder), model, folder)
+    _here = partial(
+        predict_fold, pq.ParquetFile(source).read(), trainers.find(model, folder), model, folder
+    )
 
 
 def _predict_here(fold: Fold) -> FoldResult:

@@ -1,6 +1,8 @@
-"""Forward evaluation: train on what was known when a period began, test on the period, again; measure.py measures all periods together.
+"""Forward evaluation: train on what was known when a period began, test on the period, again;
+measure.py measures all periods together.
 
-A row's outcome is known at its created_timestamp, so rows younger than that are not trained on ("purged"). Nothing here touches a store.
+A row's outcome is known at its created_timestamp, so rows younger than that are not trained on
+("purged"). Nothing here touches a store.
 """
 
 from __future__ import annotations
@@ -49,33 +51,49 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
-    """What a forward evaluation predicted, and from what; `predictions` has SCHEMA, in the order of the training set."""
+    """What a forward evaluation predicted, and from what; `predictions` has SCHEMA, in the order of
+    the training set.
+    """
 
     predictions: pa.Table
-    trained: tuple[tuple[datetime, int, int], ...]  # of each period: its start, rows and positives trained on
+    trained: tuple[
+        tuple[datetime, int, int], ...
+    ]  # of each period: its start, rows and positives trained on
     length: timedelta  # of a period
     grouping: Grouping = Grouping()
     sampled: pa.Table | None = None  # rows of `predictions` that were predicted again ...
-    shuffled: dict[str, NDArray[Any]] = {}  # ... with one feature's values shuffled within the period, by the feature's name
+    shuffled: dict[
+        str, NDArray[Any]
+    ] = {}  # ... with one feature's values shuffled within the period, by the feature's name
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """As the objective says. The item is the entity key that differs most among rows that were ranked together."""
+    """As the objective says.
+
+    The item is the entity key that differs most among rows that were ranked together.
+    """
     within = objective.ranked_within
     keys = {entity.key for entity in spec.entities.values()} - {objective.unit, within}
-    candidates = [attribute.name for attribute in spec.events[objective.exposure].attributes if attribute.name in keys]
+    candidates = [
+        attribute.name
+        for attribute in spec.events[objective.exposure].attributes
+        if attribute.name in keys
+    ]
     item = None
     if within is not None and candidates:
         beside = list(dict.fromkeys(name for name in (objective.unit, within) if name))
         groups = data.group_by(beside).aggregate([]).num_rows
-        different = {key: data.group_by([*beside, key]).aggregate([]).num_rows for key in candidates}
+        different = {
+            key: data.group_by([*beside, key]).aggregate([]).num_rows for key in candidates
+        }
         best = max(candidates, key=lambda key: different[key])
         item = best if different[best] > groups else None
     return Grouping(unit=objective.unit, ranked_within=within, item=item)
 
 
 def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tuple[Fold, ...]:
-    """Test periods: from `after` past the window's start, or past the first day that has rows when that is later, to the end.
+    """Test periods: from `after` past the window's start, or past the first day that has rows when
+    that is later, to the end.
 
     A period is as long as the configuration says, else a tenth of the days to test, in whole days.
     """
@@ -84,7 +102,9 @@ def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tup
         return ()
     begin = max(start, _midnight(first)) + model.evaluate.after
     last = pc.max(data["event_timestamp"]).as_py().replace(tzinfo=UTC)
-    length = model.evaluate.forward or _DAY * max(1, math.ceil((min(end, _midnight(last) + _DAY) - begin) / _DAY / _PARTS))
+    length = model.evaluate.forward or _DAY * max(
+        1, math.ceil((min(end, _midnight(last) + _DAY) - begin) / _DAY / _PARTS)
+    )
     cut = []
     while begin < end and begin <= last:
         cut.append(Fold(begin=begin, until=min(begin + length, end), length=length))
@@ -106,28 +126,44 @@ def forward(
     shuffle: bool = False,
     keeps: bool = False,
 ) -> Forward:
-    """Train and predict period by period. Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
+    """Train and predict period by period.
 
-    A period is left out when the rows before it hold no positive, or nothing but positives: nothing can be learnt from them. `source` is a
-    Parquet file of `data`: with it a long evaluation runs its periods in several processes. `shuffle`: also what worth.py measures.
+    Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
+
+    A period is left out when the rows before it hold no positive, or nothing but positives: nothing
+    can be learnt from them. `source` is a
+    Parquet file of `data`: with it a long evaluation runs its periods in several processes.
+    `shuffle`: also what worth.py measures.
     `keeps`: Invalid before the second fit where the first model cannot be saved and loaded.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
     if shuffle:
         number = worth.sample_size(len(model.features), len(planned))
         unit, within = among.unit or among.ranked_within, among.ranked_within
-        planned = tuple(msgspec.structs.replace(fold, shuffled=number, unit=unit, within=within) for fold in planned)
+        planned = tuple(
+            msgspec.structs.replace(fold, shuffled=number, unit=unit, within=within)
+            for fold in planned
+        )
     tables: list[pa.Table] = []
     shuffles: list[tuple[pa.Table, Shuffled]] = []
     trained: list[tuple[datetime, int, int]] = []
-    for tested in folds.predict_folds(data, trainer, model, planned, folder=folder, log=log, source=source, keeps=keeps):
+    for tested in folds.predict_folds(
+        data, trainer, model, planned, folder=folder, log=log, source=source, keeps=keeps
+    ):
         if tested.predictions is not None:
-            tables.append(_predictions(folds.rows_of(data, tested.fold), tested, among, len(trained)))
+            tables.append(
+                _predictions(folds.rows_of(data, tested.fold), tested, among, len(trained))
+            )
             trained.append((tested.fold.begin, tested.known, tested.hits))
-            shuffles += [(tables[-1].take(tested.shuffled.places), tested.shuffled)] if tested.shuffled else []
+            shuffles += (
+                [(tables[-1].take(tested.shuffled.places), tested.shuffled)]
+                if tested.shuffled
+                else []
+            )
     if not tables:
         raise Invalid(
-            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of {_in_words(end - start)}, "
+            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of "
+            f"{_in_words(end - start)}, "
             f"tested from {_in_words(model.evaluate.after)} after the first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",
         )
@@ -143,9 +179,14 @@ def forward(
 
 def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
     """Of all periods together; a feature that one of them says nothing of is left out."""
-    parts = {name: [shuffled.predictions[name] for shuffled in shuffles] for name in (shuffles[0].predictions if shuffles else ())}
+    parts = {
+        name: [shuffled.predictions[name] for shuffled in shuffles]
+        for name in (shuffles[0].predictions if shuffles else ())
+    }
     whole = {name: [part for part in lists if part is not None] for name, lists in parts.items()}
-    return {name: np.concatenate(lists) for name, lists in whole.items() if len(lists) == len(shuffles)}
+    return {
+        name: np.concatenate(lists) for name, lists in whole.items() if len(lists) == len(shuffles)
+    }
 
 
 def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
@@ -155,7 +196,10 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
         pa.array([] if tested.predictions is None else tested.predictions, pa.float64()),
         pa.array(np.full(rows, tested.hits / tested.known)),
         pa.array(np.full(rows, period)),
-        *(pa.nulls(rows) if name is None else test[name] for name in (among.unit, among.ranked_within, among.item)),
+        *(
+            pa.nulls(rows) if name is None else test[name]
+            for name in (among.unit, among.ranked_within, among.item)
+        ),
     ]
     return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
 

@@ -1,4 +1,7 @@
-"""Whether a run may go on: pass, fail or inconclusive, on 95 % intervals. No figure is not a good figure."""
+"""Whether a run may go on: pass, fail or inconclusive, on 95 % intervals.
+
+No figure is not a good figure.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 
 
 def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
-    """The configuration's bounds; of rows that were `ranked`, also the default, unless it compares a ranking with the champion itself."""
+    """The configuration's bounds; of rows that were `ranked`, also the default, unless it compares
+    a ranking with the champion itself.
+    """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
 
@@ -48,7 +53,9 @@ def cutoffs_of(gate: Gate) -> tuple[int, ...]:
     return cutoffs(bound.metric for bound in gate.bounds)
 
 
-def within(estimate: Estimate | None, low: float | None = None, high: float | None = None) -> Verdict:
+def within(
+    estimate: Estimate | None, low: float | None = None, high: float | None = None
+) -> Verdict:
     """The whole interval inside passes; the whole interval on one side outside fails."""
     if estimate is None:
         return "inconclusive"
@@ -73,31 +80,64 @@ def judge(
     checks = []
     for bound in bounds:
         estimate = (differences if bound.against else figures).get(bound.metric)
-        reason = (no_champion if bound.against else None) or _unknown(bound.metric) if estimate is None else spoken_figure(estimate)
+        reason = (
+            (no_champion if bound.against else None) or _unknown(bound.metric)
+            if estimate is None
+            else spoken_figure(estimate)
+        )
         name = f"{bound.metric}{AGAINST if bound.against else ''}"
-        checks.append(Check(name=name, wanted=_range_text(bound), verdict=within(estimate, bound.low, bound.high), reason=reason))
+        checks.append(
+            Check(
+                name=name,
+                wanted=_range_text(bound),
+                verdict=within(estimate, bound.low, bound.high),
+                reason=reason,
+            )
+        )
     checks += [leaks] if leaks is not None else []
-    return GateResult(verdict=_worst([check.verdict for check in checks]), checks=tuple(checks), note=_disagreement(differences))
+    return GateResult(
+        verdict=_worst([check.verdict for check in checks]),
+        checks=tuple(checks),
+        note=_disagreement(differences),
+    )
 
 
 def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
-    """`leaks: none`: fails with an alarm, and is inconclusive where no feature could be looked at. None: not asked for."""
+    """`leaks: none`: fails with an alarm, and is inconclusive where no feature could be looked at.
+
+    None: not asked for.
+    """
     if gate.leaks is None:
         return None
     alarms = [one.feature for one in looked if one.warnings]
     seen = sum(one.auc is not None for one in looked)
-    reason = f"the leak alarm calls {', '.join(alarms)}" if alarms else f"{seen} of {len(looked)} features looked at"
-    return Check(name="leaks", wanted="none", verdict="fail" if alarms else "pass" if seen else "inconclusive", reason=reason)
+    reason = (
+        f"the leak alarm calls {', '.join(alarms)}"
+        if alarms
+        else f"{seen} of {len(looked)} features looked at"
+    )
+    return Check(
+        name="leaks",
+        wanted="none",
+        verdict="fail" if alarms else "pass" if seen else "inconclusive",
+        reason=reason,
+    )
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
     """Better by AUC and worse as a ranking: it knows who likes everything, not what they like."""
     name = _DEFAULT.metric
     auc, ranking = differences.get("auc"), differences.get(name)
-    if within(auc, low=0) != "pass" or within(ranking, low=0) != "fail" or auc is None or ranking is None:
+    if (
+        within(auc, low=0) != "pass"
+        or within(ranking, low=0) != "fail"
+        or auc is None
+        or ranking is None
+    ):
         return None
     return (
-        f"by AUC alone it would pass (auc{AGAINST} {spoken_figure(auc)}), and it ranks worse ({name}{AGAINST} {spoken_figure(ranking)}): "
+        f"by AUC alone it would pass (auc{AGAINST} {spoken_figure(auc)}), and it ranks worse "
+        f"({name}{AGAINST} {spoken_figure(ranking)}): "
         "AUC also compares rows that nobody chose between"
     )
 
@@ -111,7 +151,11 @@ def _range_text(bound: Bound) -> str:
 def _unknown(metric: str) -> str:
     if ranks(metric):
         return "too few groups hold both outcomes"
-    return "its scores are not probabilities, or units are too few" if metric in ("log_loss", "calibration") else "too few units"
+    return (
+        "its scores are not probabilities, or units are too few"
+        if metric in ("log_loss", "calibration")
+        else "too few units"
+    )
 
 
 def spoken_figure(estimate: Estimate) -> str:

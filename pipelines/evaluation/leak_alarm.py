@@ -1,9 +1,14 @@
-"""The leak alarm: a feature that ranks the label far better on one day than on the others, or far worse a little earlier, may have seen it.
+"""The leak alarm: a feature that ranks the label far better on one day than on the others, or far
+worse a little earlier, may have seen it.
 
-A feature that leaks on one day (a first day whose outcomes were counted with it) stands out among the days. One that leaks every day does
-not, but what it saw was known too early by some minutes: with the values that were known twice the outcome's time earlier its worth falls.
-A feature that honestly lives for minutes only falls, too: the alarm asks, people answer. Neither sees a value that holds later outcomes
-long before them (a mean over the whole log, as a static table): that is the as-known check's business, where the table says when it knew.
+A feature that leaks on one day (a first day whose outcomes were counted with it) stands out among
+the days. One that leaks every day does
+not, but what it saw was known too early by some minutes: with the values that were known twice the
+outcome's time earlier its worth falls.
+A feature that honestly lives for minutes only falls, too: the alarm asks, people answer. Neither
+sees a value that holds later outcomes
+long before them (a mean over the whole log, as a static table): that is the as-known check's
+business, where the table says when it knew.
 """
 
 from __future__ import annotations
@@ -29,7 +34,9 @@ if TYPE_CHECKING:
     from ...runtime import Project
 
 _ALPHA = 0.01  # of a false alarm anywhere in one call
-_STRONG = 0.2  # a day's AUC this far from chance is worth a warning; drift that ranks nothing is not
+_STRONG = (
+    0.2  # a day's AUC this far from chance is worth a warning; drift that ranks nothing is not
+)
 _FAR = 0.1  # and this far from that of the other days, or of the values known earlier
 _FEWEST = 10  # units that can be judged, on a day or in all
 
@@ -41,7 +48,8 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What the alarm saw of one feature."""
 
     feature: str
-    days: int = 0  # that hold both outcomes; none: it has no order (text), or no value, and was not looked at
+    # that hold both outcomes; none: it has no order (text), or no value, and was not looked at
+    days: int = 0
     auc: float | None = None  # within days
     lowest: float | None = None  # of a day
     highest: float | None = None
@@ -57,7 +65,10 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
         if self.auc is None:
             return "not looked at: it has no order, or no day holds both outcomes"
         then = "" if self.earlier is None else f", {self.earlier:.3f} with what was known earlier"
-        return f"AUC {self.auc:.3f}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} days{then}: nothing stands out"
+        return (
+            f"AUC {self.auc:.3f}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
+            f"days{then}: nothing stands out"
+        )
 
 
 class _Days(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,30 +98,45 @@ def leak_alarm(
 ) -> tuple[Looked, ...]:
     """Look at numeric and bool features (nulls left out; other types have no order).
 
-    `earlier`: the same rows with what was known `back` before them. `unit`: the column that says whose a row is. A day d stands out when
+    `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
+    whose a row is. A day d stands out when
     all of these hold:
 
-        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),   |z| > Phi^-1(1 - alpha / (2 m))
+        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),   |z| > Phi^-1(1 -
+        alpha / (2 m))
         |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
 
-    A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days, weighted by their pairs of positives and
-    negatives; m counts the tests (Bonferroni), alpha = 0.01. t is the variance between the other days beyond their own (DerSimonian and
-    Laird 1986): a history that grows makes honest days differ. V_e is D V(A, p_e, n_e) with a day's positives and negatives p and n and the
-    variance V of an AUC by Hanley and McNeil (Radiology 143, 1982) at A, so under the hypothesis that day d is like the others. (Taken at
-    A_d it would shrink to nothing as A_d nears 1, and few positives would prove anything.) Where rows have units, D is the design effect,
-    the variance over units of the AUC of all days (Obuchowski 1997) over that of independent rows, 1 at least, and V_d is not below the
+    A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days,
+    weighted by their pairs of positives and
+    negatives; m counts the tests (Bonferroni), alpha = 0.01. t is the variance between the other
+    days beyond their own (DerSimonian and
+    Laird 1986): a history that grows makes honest days differ. V_e is D V(A, p_e, n_e) with a day's
+    positives and negatives p and n and the
+    variance V of an AUC by Hanley and McNeil (Radiology 143, 1982) at A, so under the hypothesis
+    that day d is like the others. (Taken at
+    A_d it would shrink to nothing as A_d nears 1, and few positives would prove anything.) Where
+    rows have units, D is the design effect,
+    the variance over units of the AUC of all days (Obuchowski 1997) over that of independent rows,
+    1 at least, and V_d is not below the
     day's own variance over its units.
 
-        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),   Q1 = A / (2 - A),   Q2 = 2 A^2 / (1 + A)
+        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),   Q1 = A / (2 - A),
+        Q2 = 2 A^2 / (1 + A)
 
-    Values known earlier: the fall of AUC on the rows that have both, with its variance over units (or rows), beyond the same limit and 0.1.
+    Values known earlier: the fall of AUC on the rows that have both, with its variance over units
+    (or rows), beyond the same limit and 0.1.
     """
     days = np.array(table[time].to_numpy(zero_copy_only=False), "datetime64[D]")
     truth = np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool)
     codes = None if unit is None else metrics.codes(table, unit)
     units = np.arange(table.num_rows) if codes is None else codes
-    ordered = [name for name in features if _has_order(table, name)]  # the numbers of one feature at a time: of millions of rows
-    judged = {name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None) for name in ordered}
+    ordered = [
+        name for name in features if _has_order(table, name)
+    ]  # the numbers of one feature at a time: of millions of rows
+    judged = {
+        name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None)
+        for name in ordered
+    }
     before = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
     tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
@@ -127,7 +153,10 @@ def leak_alarm(
         if held_back is not None:
             now, then, z = held_back
             if abs(now - 0.5) - abs(then - 0.5) >= _FAR and z > limit:
-                warnings.append(f"AUC {now:.3f}, and {then:.3f} with what was known {duration_text(back)} earlier")
+                warnings.append(
+                    f"AUC {now:.3f}, and {then:.3f} with what was known "
+                    f"{duration_text(back)} earlier"
+                )
         looked.append(
             Looked(
                 feature=name,
@@ -142,8 +171,18 @@ def leak_alarm(
     return tuple(looked)
 
 
-def look(project: Project, model: Model, table: pa.Table, *, start: datetime, end: datetime, as_of: datetime) -> tuple[Looked, ...]:
-    """Look at a configuration's training set, and at its features of past outcomes as they were known twice `within` earlier."""
+def look(
+    project: Project,
+    model: Model,
+    table: pa.Table,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+) -> tuple[Looked, ...]:
+    """Look at a configuration's training set, and at its features of past outcomes as they were
+    known twice `within` earlier.
+    """
     from ...feature_store.training_set import training_set
 
     objective = project.spec.objectives[model.objective]
@@ -151,7 +190,9 @@ def look(project: Project, model: Model, table: pa.Table, *, start: datetime, en
     past = [feature for feature in model.features if feature.view in views]
     earlier = None
     if past:
-        earlier = training_set(project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back)
+        earlier = training_set(
+            project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back
+        )
         earlier = earlier.select([feature.name for feature in past])
     names = [feature.name for feature in model.features]
     return leak_alarm(table, "outcome", names, unit=objective.unit, earlier=earlier, back=back)
@@ -168,7 +209,14 @@ def _numbers(table: pa.Table, name: str) -> Floats:
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _days(values: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes, *, clustered: bool) -> _Days:
+def _days(
+    values: Floats,
+    truth: NDArray[np.bool_],
+    days: NDArray[np.datetime64],
+    units: Codes,
+    *,
+    clustered: bool,
+) -> _Days:
     known = ~np.isnan(values)
     names, day = np.unique(days[known], return_inverse=True)
     number, hit = len(names), truth[known]
@@ -184,15 +232,28 @@ def _days(values: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64]
         cell, places = np.unique(own * number + day, return_inverse=True)  # a unit on a day
         of_day = cell % number
         good &= np.bincount(of_day, minlength=number) >= _FEWEST
-        influence = 2 * (sums(places, won, len(cell)) - auc[of_day] * sums(places, pairs, len(cell))) / all_pairs[of_day]
+        influence = (
+            2
+            * (sums(places, won, len(cell)) - auc[of_day] * sums(places, pairs, len(cell)))
+            / all_pairs[of_day]
+        )
         spread = sums(of_day, np.nan_to_num(influence) ** 2, number)
-        design = _design(own, won, pairs, positives[all_pairs > 0], (rows - positives)[all_pairs > 0])
+        design = _design(
+            own, won, pairs, positives[all_pairs > 0], (rows - positives)[all_pairs > 0]
+        )
     return _Days(
-        day=names[good], auc=auc[good], positives=positives[good], negatives=(rows - positives)[good], spread=spread[good], design=design
+        day=names[good],
+        auc=auc[good],
+        positives=positives[good],
+        negatives=(rows - positives)[good],
+        spread=spread[good],
+        design=design,
     )
 
 
-def _design(units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats) -> float:
+def _design(
+    units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats
+) -> float:
     """The design effect of the AUC of all days together."""
     total = float(pairs.sum())
     area = float(won.sum()) / total
@@ -211,15 +272,29 @@ def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
             continue
         weights = pairs / pairs.sum()
         pooled = float((weights * by_day.auc[others]).sum())
-        own, theirs = (by_day.design * _variance(pooled, by_day.positives[side], by_day.negatives[side]) for side in (place, others))
+        own, theirs = (
+            by_day.design * _variance(pooled, by_day.positives[side], by_day.negatives[side])
+            for side in (place, others)
+        )
         between = _between(by_day.auc[others], theirs)
-        variance = max(float(own), float(by_day.spread[place])) + between + float((weights**2 * (theirs + between)).sum())
-        if own <= 0:  # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
+        variance = (
+            max(float(own), float(by_day.spread[place]))
+            + between
+            + float((weights**2 * (theirs + between)).sum())
+        )
+        if (
+            own <= 0
+        ):  # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
             continue
         area = float(by_day.auc[place])
         away = area - pooled
         flatters = away * (area - 0.5) > 0
-        if flatters and abs(away) / math.sqrt(variance) > limit and abs(area - 0.5) >= _STRONG and abs(away) >= _FAR:
+        if (
+            flatters
+            and abs(away) / math.sqrt(variance) > limit
+            and abs(area - 0.5) >= _STRONG
+            and abs(away) >= _FAR
+        ):
             day: date = by_day.day[place].astype(date)
             yield f"AUC {area:.3f} on {day:%-d %B %Y} and {pooled:.3f} on the other days"
 
@@ -237,7 +312,9 @@ def _between(areas: Floats, variances: Floats) -> float:
 def _fall(
     now: Floats, then: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes
 ) -> tuple[float, float, float] | None:
-    """(AUC within days, that of the earlier values, how many standard errors lie between); None where there is no pair."""
+    """(AUC within days, that of the earlier values, how many standard errors lie between); None
+    where there is no pair.
+    """
     both = ~np.isnan(now) & ~np.isnan(then)
     day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)
     shares = [ranking.pair_shares(values[both], truth[both], day) for values in (now, then)]
@@ -252,10 +329,18 @@ def _fall(
     error = math.sqrt(float((parts**2).sum()))
     if number < _FEWEST or first == second:
         return first, second, 0.0
-    return first, second, abs(first - second) / error if error else math.inf  # without error: the feature is the label itself
+    return (
+        first,
+        second,
+        abs(first - second) / error if error else math.inf,
+    )  # without error: the feature is the label itself
 
 
 def _variance(area: float, positives: Any, negatives: Any) -> Any:
     first, second = area / (2 - area), 2 * area * area / (1 + area)
-    spread = area * (1 - area) + (positives - 1) * (first - area * area) + (negatives - 1) * (second - area * area)
+    spread = (
+        area * (1 - area)
+        + (positives - 1) * (first - area * area)
+        + (negatives - 1) * (second - area * area)
+    )
     return spread / (positives * negatives)

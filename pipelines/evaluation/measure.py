@@ -1,6 +1,8 @@
-"""What forward predictions say: every figure with its 95 % interval, and the difference to another model's on the same rows.
+"""What forward predictions say: every figure with its 95 % interval, and the difference to another
+model's on the same rows.
 
-Where the log names a unit, intervals draw units (units.py). Where it names none rows are taken as independent: an AUC's interval draws
+Where the log names a unit, intervals draw units (units.py). Where it names none rows are taken as
+independent: an AUC's interval draws
 rows, calibration's is the exact Poisson one, and all of them are too narrow if people come back.
 """
 
@@ -27,15 +29,22 @@ _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the bas
 
 
 def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
-    """Every figure with its interval. AUC compares within UTC days, so that a busy day is no feature."""
+    """Every figure with its interval.
+
+    AUC compares within UTC days, so that a busy day is no feature.
+    """
     table, among = forward.predictions, clusters(forward.predictions)
-    outcomes, scores, base = (table[name].to_numpy() for name in ("outcome", "prediction", "base_rate"))
+    outcomes, scores, base = (
+        table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
+    )
     base_loss = statistics.log_loss(base, outcomes)
     figures = _figures(table, base_loss, cutoffs, among)
     return Evaluation(
         rows=table.num_rows,
         positives=int(outcomes.sum()),
-        periods=tuple(_period(table, number, *trained) for number, trained in enumerate(forward.trained)),
+        periods=tuple(
+            _period(table, number, *trained) for number, trained in enumerate(forward.trained)
+        ),
         forward_days=forward.length / timedelta(days=1),
         auc=figures.pop("auc"),
         log_loss=float(statistics.log_loss(scores, outcomes).mean()) if chances(scores) else None,
@@ -46,23 +55,35 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
         unit=forward.grouping.unit if among.dependent else None,
         units=among.units if among.dependent else 0,
         ranked=_ranking(forward, among),
-        worth=worth.measure(forward.sampled, forward.shuffled) if forward.sampled is not None else (),
+        worth=worth.measure(forward.sampled, forward.shuffled)
+        if forward.sampled is not None
+        else (),
     )
 
 
-def _figures(table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters) -> dict[str, Estimate]:
+def _figures(
+    table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
+) -> dict[str, Estimate]:
     """By the names of gates; `auc` is always there."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
-        sums[_TO_BASE] = units.totals(statistics.log_loss(scores, outcomes) - base_loss, 1.0, among.unit, among.units)
-    figures = {"auc": Estimate(value=_finite(sums["auc"].value), low=0.0, high=1.0)} | units.estimates(sums)
+        sums[_TO_BASE] = units.totals(
+            statistics.log_loss(scores, outcomes) - base_loss, 1.0, among.unit, among.units
+        )
+    figures = {
+        "auc": Estimate(value=_finite(sums["auc"].value), low=0.0, high=1.0)
+    } | units.estimates(sums)
     if not among.dependent:
         figures["auc"] = statistics.auc(scores, outcomes, day_of(table))
     if "calibration" in sums and scores.sum() > 0 and (not among.dependent or not outcomes.any()):
-        figures["calibration"] = statistics.calibration(outcomes, scores)  # a bootstrap of no outcome at all is sure of 0
+        figures["calibration"] = statistics.calibration(
+            outcomes, scores
+        )  # a bootstrap of no outcome at all is sure of 0
     if chances(scores) and not among.dependent:
-        figures[_TO_BASE] = statistics.mean_difference(statistics.log_loss(scores, outcomes), base_loss)
+        figures[_TO_BASE] = statistics.mean_difference(
+            statistics.log_loss(scores, outcomes), base_loss
+        )
     return figures
 
 
@@ -85,7 +106,9 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
-    area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(np.ones(part.num_rows, dtype=np.int64))
+    area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(
+        np.ones(part.num_rows, dtype=np.int64)
+    )
     return Period(
         start=start,
         trained_rows=rows,
@@ -97,32 +120,53 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """The rows of `ours` that `theirs` predicted too, by event_id with all columns of `ours`, and its `prediction` of each."""
+    """The rows of `ours` that `theirs` predicted too, by event_id with all columns of `ours`, and
+    its `prediction` of each.
+    """
     places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
     both = pc.is_valid(places)
     predictions = theirs["prediction"].take(places.filter(both))
     return ours.filter(both), np.asarray(predictions.to_numpy(), dtype=float)
 
 
-def differences(common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)) -> dict[str, Estimate]:
-    """Every metric of `common` minus that of `other`, another model's predictions of the same rows; `auc` is always there."""
+def differences(
+    common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
+) -> dict[str, Estimate]:
+    """Every metric of `common` minus that of `other`, another model's predictions of the same rows;
+    `auc` is always there.
+    """
     among = clusters(common)
     scores = common["prediction"].to_numpy()
     ours, theirs = (metrics.totals(common, side, cutoffs, among) for side in (scores, other))
     estimates = units.differences(ours, theirs)
     if not among.dependent:
-        estimates["auc"] = statistics.auc_difference(scores, other, common["outcome"].to_numpy(), day_of(common))
+        estimates["auc"] = statistics.auc_difference(
+            scores, other, common["outcome"].to_numpy(), day_of(common)
+        )
     value = _finite(ours["auc"].value) - _finite(theirs["auc"].value)
     return {"auc": Estimate(value=value, low=-1.0, high=1.0)} | estimates
 
 
 def against(
-    ours: pa.Table, theirs: pa.Table, *, version: str, run: str, rates_of: str | None, cutoffs: Sequence[int] = (CUTOFF,)
+    ours: pa.Table,
+    theirs: pa.Table,
+    *,
+    version: str,
+    run: str,
+    rates_of: str | None,
+    cutoffs: Sequence[int] = (CUTOFF,),
 ) -> Champion:
-    """Compare with the champion's own forward predictions of the same rows. `rates_of`: the one entity whose rates it predicts."""
+    """Compare with the champion's own forward predictions of the same rows.
+
+    `rates_of`: the one entity whose rates it predicts.
+    """
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
-        return Champion(version=version, run=run, why_not=f"{version} ({run}) was evaluated on other rows: train its configuration again")
+        return Champion(
+            version=version,
+            run=run,
+            why_not=f"{version} ({run}) was evaluated on other rows: train its configuration again",
+        )
     estimates = differences(common, other, cutoffs)
     return Champion(
         version=version,
@@ -142,7 +186,9 @@ def auc(table: pa.Table) -> Estimate:
     if not among.dependent:
         return statistics.auc(scores, outcomes, day_of(table))
     sums = metrics.totals(table, scores, (), among)["auc"]
-    return units.estimates({"auc": sums}).get("auc") or Estimate(value=_finite(sums.value), low=0.0, high=1.0)
+    return units.estimates({"auc": sums}).get("auc") or Estimate(
+        value=_finite(sums.value), low=0.0, high=1.0
+    )
 
 
 def best_possible(rates: Any, groups: Any) -> float | None:

@@ -1,4 +1,6 @@
-"""Every metric of forward predictions (forward_evaluation.SCHEMA), as sums by unit: what a bootstrap of units needs, and no more."""
+"""Every metric of forward predictions (forward_evaluation.SCHEMA), as sums by unit: what a
+bootstrap of units needs, and no more.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ from .units import Totals
 
 
 class Clusters(msgspec.Struct, frozen=True, kw_only=True):
-    """How rows hang together: the unit of each row, and the group in which it was ranked (of one unit); codes from 0.
+    """How rows hang together: the unit of each row, and the group in which it was ranked (of one
+    unit); codes from 0.
 
-    Without a unit the groups are the units, and without either each row is one. A row that does not say its unit or its group is one alone.
+    Without a unit the groups are the units, and without either each row is one. A row that does not
+    say its unit or its group is one alone.
     """
 
     unit: Codes
@@ -35,21 +39,34 @@ def clusters(predictions: pa.Table) -> Clusters:
         rows = np.arange(predictions.num_rows)
         return Clusters(unit=rows, units=len(rows), dependent=False, group=None)
     if unit is not None and group is not None:
-        group = np.unique(unit * (int(group.max(initial=0)) + 1) + group, return_inverse=True)[1].astype(np.int64)
+        group = np.unique(unit * (int(group.max(initial=0)) + 1) + group, return_inverse=True)[
+            1
+        ].astype(np.int64)
     unit = group if unit is None else unit
     group = unit if group is None else group
     if unit is None or group is None:  # never: for the type checker
         raise AssertionError
-    return Clusters(unit=unit, units=int(unit.max(initial=-1)) + 1, dependent=True, group=group, groups=int(group.max(initial=-1)) + 1)
+    return Clusters(
+        unit=unit,
+        units=int(unit.max(initial=-1)) + 1,
+        dependent=True,
+        group=group,
+        groups=int(group.max(initial=-1)) + 1,
+    )
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Codes of a column's values; each null its own. None when there is no value at all, or no such column (an older run)."""
+    """Codes of a column's values; each null its own.
+
+    None when there is no value at all, or no such column (an older run).
+    """
     if name not in predictions.column_names or predictions[name].null_count == predictions.num_rows:
         return None
     encoded: Any = pa.concat_arrays(predictions[name].chunks).dictionary_encode()
     values = np.array(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-    rank = np.argsort(pc.array_sort_indices(encoded.dictionary).to_numpy())  # by value: the same draw whatever order the rows are in
+    rank = np.argsort(
+        pc.array_sort_indices(encoded.dictionary).to_numpy()
+    )  # by value: the same draw whatever order the rows are in
     nulls = values < 0
     values[~nulls] = rank[values[~nulls]]
     values[nulls] = len(encoded.dictionary) + np.arange(int(nulls.sum()))
@@ -67,8 +84,12 @@ def chances(scores: Any) -> bool:
     return bool(((scores >= 0) & (scores <= 1)).all())
 
 
-def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters) -> dict[str, Totals]:
-    """`auc` (within days), `log_loss` and `calibration` (of chances only); with groups ndcg@k, recall@k, `mrr`, `group_auc`."""
+def totals(
+    predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
+) -> dict[str, Totals]:
+    """`auc` (within days), `log_loss` and `calibration` (of chances only); with groups ndcg@k,
+    recall@k, `mrr`, `group_auc`.
+    """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
 
@@ -77,14 +98,21 @@ def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Cl
 
     by_metric = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
     if chances(scores):
-        by_metric |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
+        by_metric |= {
+            "log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0),
+            "calibration": by_unit(outcomes, scores),
+        }
     return by_metric | (
-        ranking_totals(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {}
+        ranking_totals(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among)
+        if among.group is not None
+        else {}
     )
 
 
 def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
-    """The metrics of groups as sums by unit: means over the groups with both outcomes, and over their pairs."""
+    """The metrics of groups as sums by unit: means over the groups with both outcomes, and over
+    their pairs.
+    """
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit
     tell = groups.tell
@@ -92,7 +120,9 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
     def by_unit(numerator: Any, denominator: Any) -> Totals:
         return units.totals(numerator, denominator, owner, among.units)
 
-    figures = {name: by_unit(np.where(tell, values, 0.0), tell) for name, values in groups.metrics.items()}
+    figures = {
+        name: by_unit(np.where(tell, values, 0.0), tell) for name, values in groups.metrics.items()
+    }
     return figures | {"group_auc": by_unit(groups.won, groups.pairs)}
 
 
@@ -100,7 +130,9 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
     """Groups with both outcomes."""
     if among.group is None:
         return 0
-    hits = np.bincount(among.group, weights=predictions["outcome"].to_numpy(), minlength=among.groups)
+    hits = np.bincount(
+        among.group, weights=predictions["outcome"].to_numpy(), minlength=among.groups
+    )
     rows = np.bincount(among.group, minlength=among.groups)
     return int(((hits > 0) & (hits < rows)).sum())
 
@@ -108,4 +140,8 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
     """What would stand first; None without groups, or when the rows name no item."""
     items = codes(predictions, "item")
-    return None if items is None or among.group is None else ranking.top(scores, among.group, items, int(items.max()) + 1)
+    return (
+        None
+        if items is None or among.group is None
+        else ranking.top(scores, among.group, items, int(items.max()) + 1)
+    )

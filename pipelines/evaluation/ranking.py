@@ -1,6 +1,9 @@
-"""How well rows are ordered that were ranked against each other: NDCG@k, MRR, recall@k, AUC within the group, and what comes first.
+"""How well rows are ordered that were ranked against each other:
 
-Rows with equal scores stand in random order, and a metric is its mean over these orders: as scikit-learn's `ndcg_score` has it. With
+NDCG@k, MRR, recall@k, AUC within the group, and what comes first.
+
+Rows with equal scores stand in random order, and a metric is its mean over these orders: as
+scikit-learn's `ndcg_score` has it. With
 distinct scores the figures are those of ir-measures (trec_eval).
 """
 
@@ -19,12 +22,17 @@ Codes = NDArray[np.int64]
 
 
 class Groups(msgspec.Struct, frozen=True, kw_only=True):
-    """Each group's figures, arrays of one length; NaN where a group holds no outcome. A group that holds nothing else ranks nothing."""
+    """Each group's figures, arrays of one length; NaN where a group holds no outcome.
+
+    A group that holds nothing else ranks nothing.
+    """
 
     rows: Codes
     hits: Codes
     metrics: dict[str, Floats]  # ndcg@k, recall@k, mrr: means over the orders of equal scores
-    won: Floats  # pairs of an outcome and a row without one in which the first has the higher score, a tie counting half
+    # pairs of an outcome and a row without one in which the first has the higher score, a tie
+    # counting half
+    won: Floats
     pairs: Floats
 
     @property
@@ -43,14 +51,23 @@ class _Runs(msgspec.Struct, frozen=True, kw_only=True):
     hits: Codes
 
 
-def measure(scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)) -> Groups:
-    """Every metric of every group. `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row."""
+def measure(
+    scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)
+) -> Groups:
+    """Every metric of every group.
+
+    `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row.
+    """
     runs = _runs(np.asarray(scores, dtype=float), np.asarray(outcomes), groups)
-    rows, hits = (sums(runs.group, side, number).astype(np.int64) for side in (runs.size, runs.hits))
+    rows, hits = (
+        sums(runs.group, side, number).astype(np.int64) for side in (runs.size, runs.hits)
+    )
     metrics: dict[str, Floats] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         for k in cutoffs:
-            gain = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2)))))
+            gain = np.concatenate(
+                ([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2))))
+            )
             places = np.minimum(np.arange(len(gain)), k)
             metrics[f"ndcg@{k}"] = _spread(runs, gain[places], number) / gain[places][hits]
             metrics[f"recall@{k}"] = _spread(runs, places.astype(float), number) / hits
@@ -58,7 +75,9 @@ def measure(scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Seq
     misses = runs.size - runs.hits
     after = sums(runs.group, misses, number)[runs.group] - _within(runs.group, misses) - misses
     won = sums(runs.group, runs.hits * (after + misses / 2), number)
-    return Groups(rows=rows, hits=hits, metrics=metrics, won=won, pairs=(hits * (rows - hits)).astype(float))
+    return Groups(
+        rows=rows, hits=hits, metrics=metrics, won=won, pairs=(hits * (rows - hits)).astype(float)
+    )
 
 
 def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
@@ -83,18 +102,28 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """The sum over a group's outcomes of what their places are worth, each outcome anywhere in its run; `cumulated` over places."""
+    """The sum over a group's outcomes of what their places are worth, each outcome anywhere in its
+    run; `cumulated` over places.
+    """
     worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
 
 
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
-    """1 / the rank of the first outcome: of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m)."""
+    """1 / the rank of the first outcome: of m outcomes among t equal scores the first is at place j
+    with C(t - j, m - 1) / C(t, m).
+    """
     some = np.flatnonzero(runs.hits)
-    some = some[np.unique(runs.group[some], return_index=True)[1]]  # the first run of each group that holds an outcome
+    some = some[
+        np.unique(runs.group[some], return_index=True)[1]
+    ]  # the first run of each group that holds an outcome
     first, size, hits = (side[some].astype(float) for side in (runs.first, runs.size, runs.hits))
     reciprocal = np.full(number, np.nan)
-    value, open_still, place = np.zeros(len(some)), np.ones(len(some)), 0  # `open_still`: the chance that none came before
+    value, open_still, place = (
+        np.zeros(len(some)),
+        np.ones(len(some)),
+        0,
+    )  # `open_still`: the chance that none came before
     active = np.arange(len(some))
     while len(active):
         here = hits[active] / (size[active] - place)
@@ -107,7 +136,9 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
-    """(won, pairs) of each row: its pairs with rows of the other outcome in its group, each pair counted half for either row."""
+    """(won, pairs) of each row: its pairs with rows of the other outcome in its group, each pair
+    counted half for either row.
+    """
     scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
     order = np.lexsort((scores, groups))
     ordered, group, hit = scores[order], groups[order], hit[order]
@@ -127,7 +158,10 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True):
-    """What would stand first, over the groups of two rows and more. Equal scores share the place."""
+    """What would stand first, over the groups of two rows and more.
+
+    Equal scores share the place.
+    """
 
     items: int  # that were there to choose from
     shown: int  # that come first somewhere

@@ -1,4 +1,6 @@
-"""Figures by segment: the rows of one value of an attribute, by themselves (`evaluate: {segments: [platform]}`)."""
+"""Figures by segment: the rows of one value of an attribute, by themselves (`evaluate: {segments:
+[platform]}`).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,11 @@ _MOST = 10  # values of one attribute; the rest is one segment
 OTHERS = "(others)"
 
 
-def by_segment(attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None) -> tuple[Segment, ...]:
-    """Of forward predictions (forward_evaluation.SCHEMA); `data` is the training set that they are of, with the attributes.
+def by_segment(
+    attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None
+) -> tuple[Segment, ...]:
+    """Of forward predictions (forward_evaluation.SCHEMA); `data` is the training set that they are
+    of, with the attributes.
 
     Intervals draw units, or rows where the log names none.
     """
@@ -35,10 +40,16 @@ def by_segment(attributes: Sequence[str], data: pa.Table, ours: pa.Table, champi
 
 def _values(values: Any) -> list[tuple[str, Any]]:
     """(value as text, mask), the most frequent first."""
-    counted = sorted(values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"])))
+    counted = sorted(
+        values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
+    )
     shown = [pair["values"] for pair in counted[:_MOST]]
     masks = [
-        (str(v) if v is not None else "(none)", pc.is_null(values) if v is None else pc.equal(values, v).fill_null(False)) for v in shown
+        (
+            str(v) if v is not None else "(none)",
+            pc.is_null(values) if v is None else pc.equal(values, v).fill_null(False),
+        )
+        for v in shown
     ]
     if len(counted) > len(shown):
         others = pc.invert(pc.is_in(values, pa.array(shown, values.type)))
@@ -54,7 +65,10 @@ def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | No
         common, other = measure.common_rows(part, champion)
         if common.num_rows:
             same = clusters(common)
-            sides = (metrics.totals(common, scores, (CUTOFF,), same) for scores in (common["prediction"].to_numpy(), other))
+            sides = (
+                metrics.totals(common, scores, (CUTOFF,), same)
+                for scores in (common["prediction"].to_numpy(), other)
+            )
             differences = units.differences(*sides)
     return Segment(
         attribute=attribute,

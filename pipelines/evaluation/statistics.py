@@ -1,8 +1,11 @@
 """How good a ranking is, and how sure that is. NumPy only; everything random is seeded.
 
-Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n row numbers drawn a sample). A difference
-of two models is taken within each sample. Its samples start from `seed + 1` for one reason: EXAMPLE.md's interval then comes out to the
-digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 positives the third digit is the generator's; no verdict may hang on it.
+Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n
+row numbers drawn a sample). A difference
+of two models is taken within each sample. Its samples start from `seed + 1` for one reason:
+EXAMPLE.md's interval then comes out to the
+digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 positives the third digit is the
+generator's; no verdict may hang on it.
 """
 
 from __future__ import annotations
@@ -31,31 +34,56 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pairs:
-    """Scores made ready for AUC under any row weights: within each group (a day) every click is compared with every non-click.
+    """Scores made ready for AUC under any row weights: within each group (a day) every click is
+    compared with every non-click.
 
-    Non-clicks that no click's score tells apart are counted together: `_codes` gives each row the number of its bunch, or of its click.
+    Non-clicks that no click's score tells apart are counted together: `_codes` gives each row the
+    number of its bunch, or of its click.
     """
 
     def __init__(self, scores: Any, outcomes: Any, groups: Any) -> None:
-        scores, outcomes, groups = np.asarray(scores, dtype=float), np.asarray(outcomes), np.asarray(groups)
-        by_group = [_split_by_outcome(np.flatnonzero(groups == group), scores, outcomes) for group in np.unique(groups)]
-        sizes, clicks = (np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0))
+        scores, outcomes, groups = (
+            np.asarray(scores, dtype=float),
+            np.asarray(outcomes),
+            np.asarray(groups),
+        )
+        by_group = [
+            _split_by_outcome(np.flatnonzero(groups == group), scores, outcomes)
+            for group in np.unique(groups)
+        ]
+        sizes, clicks = (
+            np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0)
+        )
         ends = np.cumsum(sizes)
-        hits, misses, below, up_to = (_concatenate([part[at] for part in by_group]) for at in range(4))
+        hits, misses, below, up_to = (
+            _concatenate([part[at] for part in by_group]) for at in range(4)
+        )
         first, end = np.repeat(ends - sizes, clicks), np.repeat(ends, clicks)
-        edges, places = np.unique(np.concatenate([[0, len(misses)], first, first + below, first + up_to, end]), return_inverse=True)
+        edges, places = np.unique(
+            np.concatenate([[0, len(misses)], first, first + below, first + up_to, end]),
+            return_inverse=True,
+        )
         self._bounds, self._bunches = places[2:].reshape(4, -1), len(edges) - 1
-        self._codes = np.full(len(scores), self._bunches + len(hits))  # of a row in no group: counted by nobody
+        self._codes = np.full(
+            len(scores), self._bunches + len(hits)
+        )  # of a row in no group: counted by nobody
         self._codes[misses] = np.repeat(np.arange(self._bunches), np.diff(edges))
         self._codes[hits] = self._bunches + np.arange(len(hits))
 
     def auc(self, weights: NDArray[np.int64]) -> float:
-        """The share of pairs in which the click has the higher score, a tie counting half. NaN without a pair."""
-        return self._share(np.bincount(self._codes, weights, minlength=self._bunches + self._bounds.shape[1]))
+        """The share of pairs in which the click has the higher score, a tie counting half.
+
+        NaN without a pair.
+        """
+        return self._share(
+            np.bincount(self._codes, weights, minlength=self._bunches + self._bounds.shape[1])
+        )
 
     def auc_of(self, rows: NDArray[np.int64]) -> float:
         """Of these rows, by number, each as often as it is named."""
-        return self._share(np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1]))
+        return self._share(
+            np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1])
+        )
 
     def _share(self, counts: NDArray[Any]) -> float:
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
@@ -65,11 +93,17 @@ class Pairs:
         return float(clicks @ (below + up_to - 2 * first)) / 2 / pairs if pairs else math.nan
 
 
-def _split_by_outcome(rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
-    """Of a group's rows: the clicks; the rest by score; and of each click how many of the rest score less, and how many no more."""
+def _split_by_outcome(
+    rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
+) -> tuple[NDArray[np.int64], ...]:
+    """Of a group's rows: the clicks; the rest by score; and of each click how many of the rest
+    score less, and how many no more.
+    """
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
-    below, up_to = (np.searchsorted(scores[misses], scores[hits], side) for side in ("left", "right"))
+    below, up_to = (
+        np.searchsorted(scores[misses], scores[hits], side) for side in ("left", "right")
+    )
     return hits, misses, below, up_to
 
 
@@ -84,17 +118,26 @@ def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[N
         yield random.integers(0, rows, rows)
 
 
-def auc(scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
-    """AUC within groups, pooled over them. Without a click or a non-click nothing is known: 0.5, 0 .. 1."""
+def auc(
+    scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
+) -> Estimate:
+    """AUC within groups, pooled over them.
+
+    Without a click or a non-click nothing is known: 0.5, 0 .. 1.
+    """
     pairs = Pairs(scores, outcomes, groups)
     rows = len(np.asarray(outcomes))
     value = pairs.auc(np.ones(rows, dtype=np.int64))
     if math.isnan(value):
         return Estimate(value=0.5, low=0.0, high=1.0)
-    return _interval(value, [pairs.auc_of(drawn) for drawn in resamples(rows, samples=samples, seed=seed)])
+    return _interval(
+        value, [pairs.auc_of(drawn) for drawn in resamples(rows, samples=samples, seed=seed)]
+    )
 
 
-def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
+def auc_difference(
+    scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
+) -> Estimate:
     """AUC of `scores` minus AUC of `other`, paired: both on the same rows of each sample."""
     ours, theirs = Pairs(scores, outcomes, groups), Pairs(other, outcomes, groups)
     rows = len(np.asarray(outcomes))
@@ -119,7 +162,10 @@ def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
 
 
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
-    """Of each row. Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite."""
+    """Of each row.
+
+    Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
+    """
     p = np.clip(np.asarray(probabilities, dtype=float), 1e-9, 1 - 1e-9)
     hit = np.asarray(outcomes) == 1
     losses: Floats = -np.where(hit, np.log(p), np.log1p(-p))
@@ -135,11 +181,16 @@ def mean_difference(first: Any, second: Any) -> Estimate:
 
 
 def calibration(outcomes: Any, probabilities: Any) -> Estimate:
-    """Observed over expected positives, with the exact Poisson interval of the observed number (Garwood 1936).
+    """Observed over expected positives, with the exact Poisson interval of the observed number
+    (Garwood 1936).
 
-    It takes the expected number as given. On the Open Bandit log: 0.79 .. 1.32, the row bootstrap says 0.78 .. 1.30.
+    It takes the expected number as given. On the Open Bandit log: 0.79 .. 1.32, the row bootstrap
+    says 0.78 .. 1.30.
     """
-    observed, expected = int(np.asarray(outcomes).sum()), float(np.asarray(probabilities, dtype=float).sum())
+    observed, expected = (
+        int(np.asarray(outcomes).sum()),
+        float(np.asarray(probabilities, dtype=float).sum()),
+    )
     if expected <= 0:
         return Estimate(value=math.inf, low=0.0, high=math.inf)
     low, high = poisson_interval(observed)
@@ -147,7 +198,9 @@ def calibration(outcomes: Any, probabilities: Any) -> Estimate:
 
 
 def poisson_interval(count: int) -> tuple[float, float]:
-    """The 95 % interval of a Poisson mean given one count: exact up to 10,000, Byar's formula above (it agrees to 1e-5)."""
+    """The 95 % interval of a Poisson mean given one count: exact up to 10,000, Byar's formula above
+    (it agrees to 1e-5).
+    """
     if count > 10_000:
 
         def byar(k: int, z: float) -> float:
@@ -174,7 +227,9 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
 
 
 def ceiling(rates: Any, groups: Any) -> float:
-    """The AUC within groups to expect if `rates` were the rows' true click rates: what perfect knowledge would show. NaN without rows."""
+    """The AUC within groups to expect if `rates` were the rows' true click rates: what perfect
+    knowledge would show. NaN without rows.
+    """
     rates, groups = np.asarray(rates, dtype=float), np.asarray(groups)
     won = pairs = 0.0
     for group in np.unique(groups):
@@ -190,13 +245,16 @@ def ceiling(rates: Any, groups: Any) -> float:
 def positives_needed(distance: float) -> int:
     """Positives that show an AUC this far from chance four times in five, at 95 %.
 
-    An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and McNeil 1982).
+    An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and
+    McNeil 1982).
     """
     return math.ceil((_Z + _POWER) ** 2 / (12 * distance**2))
 
 
 def distance_shown(positives: int) -> float:
-    """The inverse: the distance from chance that so many positives show four times in five (0.5 is all there is)."""
+    """The inverse: the distance from chance that so many positives show four times in five (0.5 is
+    all there is).
+    """
     return min(0.5, (_Z + _POWER) / math.sqrt(12 * positives)) if positives else 0.5
 
 

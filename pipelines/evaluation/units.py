@@ -1,7 +1,10 @@
-"""The paired bootstrap of units: rows of one person are not independent of each other, so people are drawn, not rows.
+"""The paired bootstrap of units: rows of one person are not independent of each other, so people
+are drawn, not rows.
 
-Every metric here is a ratio of sums over rows, so a unit's part of both sums is all that a sample needs: with `counts[s, u]`, how often
-unit u is in sample s, all metrics of all samples are one matrix product. What is compared stands in the same product: it is paired.
+Every metric here is a ratio of sums over rows, so a unit's part of both sums is all that a sample
+needs: with `counts[s, u]`, how often
+unit u is in sample s, all metrics of all samples are one matrix product. What is compared stands in
+the same product: it is paired.
 """
 
 from __future__ import annotations
@@ -18,15 +21,19 @@ from numpy.typing import NDArray
 from .statistics import SAMPLES, Estimate, Floats, sums
 
 FEWEST = 10  # units; of fewer no interval is worth its name
-BUCKETS = 4096  # more units than that are drawn in this many random bunches, whose sums are as independent as the units' own
+# more units than that are drawn in this many random bunches, whose sums are as independent as the
+# units' own
+BUCKETS = 4096
 _CELLS = 1 << 22  # of `counts` at a time
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as numerator / denominator, each by unit (arrays of one length).
 
-    `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A sample that holds a unit w times holds the
-    pairs of u and v w_u w_v times; to first order it moves twice as far as the ratio of these sums does (Hoeffding 1948). A share of pairs,
+    `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A
+    sample that holds a unit w times holds the
+    pairs of u and v w_u w_v times; to first order it moves twice as far as the ratio of these sums
+    does (Hoeffding 1948). A share of pairs,
     so it stays between 0 and 1.
     """
 
@@ -41,13 +48,24 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
         return float(self.numerator.sum()) / below if below else float("nan")
 
 
-def totals(numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1) -> Totals:
+def totals(
+    numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1
+) -> Totals:
     """Sums by unit of what each row adds; `units` are codes from 0 to `number` - 1."""
-    return Totals(numerator=sums(units, numerator, number), denominator=sums(units, denominator, number), degree=degree)
+    return Totals(
+        numerator=sums(units, numerator, number),
+        denominator=sums(units, denominator, number),
+        degree=degree,
+    )
 
 
-def estimates(metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
-    """Each metric with its 95 % interval over samples of units. What cannot be told is left out: fewer than FEWEST units."""
+def estimates(
+    metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0
+) -> dict[str, Estimate]:
+    """Each metric with its 95 % interval over samples of units.
+
+    What cannot be told is left out: fewer than FEWEST units.
+    """
     counted = {name: metric for name, metric in metrics.items() if _unit_count(metric) >= FEWEST}
     drawn = draw(list(counted.values()), samples=samples, seed=seed)
     return {
@@ -56,13 +74,30 @@ def estimates(metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: in
     }
 
 
-def differences(ours: Mapping[str, Totals], theirs: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
+def differences(
+    ours: Mapping[str, Totals],
+    theirs: Mapping[str, Totals],
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> dict[str, Estimate]:
     """Our metric minus theirs, both on the units of each sample."""
-    names = [name for name, metric in ours.items() if name in theirs and min(_unit_count(metric), _unit_count(theirs[name])) >= FEWEST]
-    drawn = draw([side[name] for side in (ours, theirs) for name in names], samples=samples, seed=seed)
+    names = [
+        name
+        for name, metric in ours.items()
+        if name in theirs and min(_unit_count(metric), _unit_count(theirs[name])) >= FEWEST
+    ]
+    drawn = draw(
+        [side[name] for side in (ours, theirs) for name in names], samples=samples, seed=seed
+    )
     paired = drawn[:, : len(names)] - drawn[:, len(names) :]
     return {
-        name: _interval(ours[name].value - theirs[name].value, column, parts(ours[name]) - parts(theirs[name]), _unit_count(ours[name]))
+        name: _interval(
+            ours[name].value - theirs[name].value,
+            column,
+            parts(ours[name]) - parts(theirs[name]),
+            _unit_count(ours[name]),
+        )
         for name, column in zip(names, paired.T, strict=True)
     }
 
@@ -74,12 +109,20 @@ def _unit_count(metric: Totals) -> int:
 
 def parts(metric: Totals) -> Floats:
     """How far each unit pulls the metric, to first order: its empirical influence."""
-    influence: Floats = metric.degree * (metric.numerator - metric.value * metric.denominator) / metric.denominator.sum()
+    influence: Floats = (
+        metric.degree
+        * (metric.numerator - metric.value * metric.denominator)
+        / metric.denominator.sum()
+    )
     return influence
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
-    """Percentiles. Bias correction and acceleration (BCa) and studentizing were tried and cover no better (docs/benchmarks.md)."""
+    """Percentiles.
+
+    Bias correction and acceleration (BCa) and studentizing were tried and cover no better
+    (docs/benchmarks.md).
+    """
     known = drawn[~np.isnan(drawn)]
     out = 100 * tail(number, freedom(influence, number))
     low, high = np.percentile(known if len(known) else [value], [out, 100 - out])
@@ -87,9 +130,11 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
 
 
 def freedom(influence: Floats, number: int) -> float:
-    """Degrees of freedom of the variance of so many parts (the others are 0): number - 1 of normal ones, fewer where some decide it.
+    """Degrees of freedom of the variance of so many parts (the others are 0): number - 1 of normal
+    ones, fewer where some decide it.
 
-    2 n / (kurtosis - (n - 3) / (n - 1)): a chi-square of so many has the variance's own variance (O'Neill, American Statistician 2014).
+    2 n / (kurtosis - (n - 3) / (n - 1)): a chi-square of so many has the variance's own variance
+    (O'Neill, American Statistician 2014).
     """
     squares = influence**2
     if not squares.any():
@@ -99,9 +144,11 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """The percentile at which a 95 % interval ends: a little further out than 2.5 %, as Student's t of `free` degrees is than the normal.
+    """The percentile at which a 95 % interval ends: a little further out than 2.5 %, as Student's t
+    of `free` degrees is than the normal.
 
-    Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and Stegun 26.7.5.
+    Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by
+    Abramowitz and Stegun 26.7.5.
     """
     normal = NormalDist()
     z = normal.inv_cdf(0.975)
@@ -111,11 +158,15 @@ def tail(number: int, free: float) -> float:
 
 
 def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:
-    """Every metric in every bootstrap sample: samples x metrics; NaN where a sample holds nothing to count."""
+    """Every metric in every bootstrap sample: samples x metrics; NaN where a sample holds nothing
+    to count.
+    """
     if not metrics:
         return np.empty((samples, 0))
     random = np.random.default_rng(seed)
-    columns = np.column_stack([side for metric in metrics for side in (metric.numerator, metric.denominator)])
+    columns = np.column_stack(
+        [side for metric in metrics for side in (metric.numerator, metric.denominator)]
+    )
     if len(columns) > BUCKETS:
         bucket = random.permutation(len(columns)) % BUCKETS
         columns = np.column_stack([sums(bucket, column, BUCKETS) for column in columns.T])
@@ -129,6 +180,9 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     drawn = np.concatenate(pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[:, ::2] / drawn[:, 1::2]
-    values, degrees = (np.array(list(column)) for column in zip(*((metric.value, metric.degree) for metric in metrics), strict=True))
+    values, degrees = (
+        np.array(list(column))
+        for column in zip(*((metric.value, metric.degree) for metric in metrics), strict=True)
+    )
     moved: Floats = values + degrees * (np.where(np.isfinite(ratios), ratios, np.nan) - values)
     return np.where(degrees > 1, np.clip(moved, 0, 1), moved)

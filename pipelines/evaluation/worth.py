@@ -1,10 +1,15 @@
-"""What each feature is worth: how far the figures fall when its values are shuffled among the rows of a test period.
+"""What each feature is worth: how far the figures fall when its values are shuffled among the rows
+of a test period.
 
-The model stays as it was fitted and every row keeps its other features (Breiman, Machine Learning 45, 2001). So features that say the same
-thing hide each other, and a feature that the model does not use is worth nothing whatever it knows. Whole units are sampled, as intervals
-draw units; the one shuffle's own chance is in the interval, since a unit's rows get values of others.
+The model stays as it was fitted and every row keeps its other features (Breiman, Machine Learning
+45, 2001). So features that say the same
+thing hide each other, and a feature that the model does not use is worth nothing whatever it knows.
+Whole units are sampled, as intervals
+draw units; the one shuffle's own chance is in the interval, since a unit's rows get values of
+others.
 
-A feature that is one value for a whole list (who asks, and where) is exchanged between lists and not rows: a list with values of many
+A feature that is one value for a whole list (who asks, and where) is exchanged between lists and
+not rows: a list with values of many
 people would lose an order that such a feature never made.
 """
 
@@ -32,14 +37,19 @@ _FIGURES = ("auc", f"ndcg@{CUTOFF}", "log_loss")
 
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
-    """A period's sample: places of its rows, and their predictions with one feature shuffled. None: the predictor refused such rows."""
+    """A period's sample: places of its rows, and their predictions with one feature shuffled.
+
+    None: the predictor refused such rows.
+    """
 
     places: list[int]
     predictions: dict[str, NDArray[np.float64] | None]
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
-    """`falls`: what is lost without the feature's values, above 0 when it helps; by `auc`, `ndcg@10` and `log_loss` (a rise of it)."""
+    """`falls`: what is lost without the feature's values, above 0 when it helps; by `auc`,
+    `ndcg@10` and `log_loss` (a rise of it).
+    """
 
     feature: str  # its name in the training set
     rows: int
@@ -61,26 +71,41 @@ def shuffle(
     number: int,
     seed: int,
 ) -> Shuffled:
-    """Predict about `number` rows again, once for each feature with its values in another order. `within`: what says a row's list."""
+    """Predict about `number` rows again, once for each feature with its values in another order.
+
+    `within`: what says a row's list.
+    """
     chance = np.random.default_rng(seed)
     places = _places(rows, unit, number, chance)
     sample = rows.take(places)
-    lists = None if within is None else _codes(sample, [name for name in (unit, within) if name is not None])
+    lists = (
+        None
+        if within is None
+        else _codes(sample, [name for name in (unit, within) if name is not None])
+    )
     sample = sample.select(list(features))
     predictions: dict[str, NDArray[np.float64] | None] = {}
     for name in features:
         column = sample.column_names.index(name)
         of_lists = lists is not None and _same_within(_values(sample[name]), lists)
-        order = _exchange(lists, chance) if of_lists and lists is not None else chance.permutation(len(places))
+        order = (
+            _exchange(lists, chance)
+            if of_lists and lists is not None
+            else chance.permutation(len(places))
+        )
         mixed = sample.set_column(column, name, sample[name].take(order))
         try:
             predictions[name] = predict(mixed)
-        except Invalid:  # a predictor may refuse values that never come together: then nothing is known of this feature
+        except Invalid:
+            # a predictor may refuse values that never come together: then nothing is known of this
+            # feature
             predictions[name] = None
     return Shuffled(places=places.tolist(), predictions=predictions)
 
 
-def _places(rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator) -> NDArray[np.int64]:
+def _places(
+    rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator
+) -> NDArray[np.int64]:
     """All rows of units drawn until there are `number`; of rows without a unit each is its own."""
     if rows.num_rows <= number:
         return np.arange(rows.num_rows)
@@ -92,13 +117,17 @@ def _places(rows: pa.Table, unit: str | None, number: int, chance: np.random.Gen
 
 
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
-    """A code from 0 for each combination of values; a row without a value, or of no names, is one by itself."""
+    """A code from 0 for each combination of values; a row without a value, or of no names, is one
+    by itself.
+    """
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
     for name in names:
         value = metrics.codes(rows, name)
         value = alone if value is None else value
-        codes = np.unique(codes * (int(value.max(initial=0)) + 1) + value, return_inverse=True)[1].astype(np.int64)
+        codes = np.unique(codes * (int(value.max(initial=0)) + 1) + value, return_inverse=True)[
+            1
+        ].astype(np.int64)
     return codes
 
 
@@ -117,7 +146,9 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 
 
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-    """For each row the place of the row whose value it gets: those of another list, over again where that is shorter."""
+    """For each row the place of the row whose value it gets: those of another list, over again
+    where that is shorter.
+    """
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)
     starts = np.cumsum(sizes) - sizes
@@ -129,7 +160,9 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
 
 
 def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
-    """From the sampled rows' forward predictions (forward_evaluation.SCHEMA) and those with each feature shuffled; the worthiest first."""
+    """From the sampled rows' forward predictions (forward_evaluation.SCHEMA) and those with each
+    feature shuffled; the worthiest first.
+    """
     among = clusters(predicted)
     base = metrics.totals(predicted, predicted["prediction"].to_numpy(), (CUTOFF,), among)
     whole: dict[str, Totals] = {}
@@ -139,13 +172,19 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
         for name in _FIGURES:
             if name in base and name in other:
                 sides = (base, other) if name != "log_loss" else (other, base)
-                whole[f"{name} {feature}"], without[f"{name} {feature}"] = (side[name] for side in sides)
+                whole[f"{name} {feature}"], without[f"{name} {feature}"] = (
+                    side[name] for side in sides
+                )
     falls = units.differences(whole, without)
     worths = [
         Worth(
             feature=feature,
             rows=predicted.num_rows,
-            falls={name: falls[f"{name} {feature}"] for name in _FIGURES if f"{name} {feature}" in falls},
+            falls={
+                name: falls[f"{name} {feature}"]
+                for name in _FIGURES
+                if f"{name} {feature}" in falls
+            },
         )
         for feature in shuffled
     ]
@@ -153,5 +192,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
 
 
 def _deciding(worth: Worth) -> float:
-    fall = next((worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None)
+    fall = next(
+        (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None
+    )
     return fall.value if fall else 0.0

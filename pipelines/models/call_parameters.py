@@ -1,4 +1,6 @@
-"""What a predictor takes with one call, beside the rows: the keyword-only parameters of `predict(rows, *, blend=0.5)`. Pure."""
+"""What a predictor takes with one call, beside the rows: the keyword-only parameters of
+`predict(rows, *, blend=0.5)`. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,16 @@ from ...project.specs import ParameterType
 
 Scalar = bool | int | float | str
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"
-_EXACT = 2**53  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
+_EXACT = (
+    2**53
+)  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
 _KINDS: dict[type, ParameterType] = {bool: "bool", int: "int", float: "float", str: "string"}
-_WORDS: dict[ParameterType, str] = {"bool": "true or false", "int": "a whole number up to 2^53", "float": "a number", "string": "a text"}
+_WORDS: dict[ParameterType, str] = {
+    "bool": "true or false",
+    "int": "a whole number up to 2^53",
+    "float": "a number",
+    "string": "a text",
+}
 
 
 class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +35,9 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_scalar(value: object) -> bool:
-    """Whether every target carries it to a model as it is: of exactly these types, finite, and no lone surrogate in a text."""
+    """Whether every target carries it to a model as it is: of exactly these types, finite, and no
+    lone surrogate in a text.
+    """
     if type(value) is float:
         return math.isfinite(value)
     if type(value) is int:
@@ -37,49 +48,80 @@ def is_scalar(value: object) -> bool:
 
 
 def parameters_of(predictor: object) -> dict[str, CallParameter]:
-    """The keyword-only parameters of its `predict`, but those that begin with an underscore. The type is the default's.
+    """The keyword-only parameters of its `predict`, but those that begin with an underscore.
 
-    Invalid: one without a default, or with one that is not SCALARS; one of `predict_table` that has another default.
+    The type is the default's.
+
+    Invalid: one without a default, or with one that is not SCALARS; one of `predict_table` that has
+    another default.
     """
     kind = type(predictor).__name__
-    parameters = {name: _parameter(f"{kind}.predict", name, default) for name, default in _keywords(predictor, "predict").items()}
+    parameters = {
+        name: _parameter(f"{kind}.predict", name, default)
+        for name, default in _keywords(predictor, "predict").items()
+    }
     for name, default in _keywords(predictor, "predict_table").items():
-        if name in parameters and _parameter(f"{kind}.predict_table", name, default) != parameters[name]:
+        if (
+            name in parameters
+            and _parameter(f"{kind}.predict_table", name, default) != parameters[name]
+        ):
             raise Invalid(
-                f"{kind}.predict_table has {name}={default!r} and {kind}.predict {parameters[name].default!r}",
+                f"{kind}.predict_table has {name}={default!r} and {kind}.predict "
+                f"{parameters[name].default!r}",
                 remedy="give both the same default: evaluation goes by the one, serving by the other",
             )
     return parameters
 
 
 def _keywords(predictor: object, method: str) -> dict[str, object]:
-    """Name -> default (inspect.Parameter.empty: none) of its keyword-only parameters; none where there is no such method."""
+    """Name -> default (inspect.Parameter.empty: none) of its keyword-only parameters; none where
+    there is no such method.
+    """
     call: Callable[..., Any] | None = getattr(predictor, method, None)
     try:
         parameters = inspect.signature(call).parameters.values() if callable(call) else ()
     except (TypeError, ValueError):  # written in C, without a signature
         return {}
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and not p.name.startswith("_")}
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and not p.name.startswith("_")
+    }
 
 
 def _parameter(where: str, name: str, default: object) -> CallParameter:
     if default is inspect.Parameter.empty:
-        raise Invalid(f"{where} has no default for {name}", remedy=f"a call may come without it: {name}=... in its signature")
+        raise Invalid(
+            f"{where} has no default for {name}",
+            remedy=f"a call may come without it: {name}=... in its signature",
+        )
     if not isinstance(default, Scalar) or not is_scalar(default):
         raise Invalid(
             f"{where} has {name}={default!r}, which no call can send",
-            remedy=f"a parameter of a call is {SCALARS}; name it _{name} if it is the predictor's own",
+            remedy=f"a parameter of a call is {SCALARS}; name it _{name} if it is the predictor's "
+            "own",
         )
     return CallParameter(type=_KINDS[type(default)], default=default)
 
 
-def fitting(sent: Mapping[str, object], parameters: Mapping[str, CallParameter]) -> dict[str, Scalar]:
-    """Those of `sent` that are accepted, as the types that are declared; others are left out. ValueError, in words: of another type."""
-    return {name: _as(parameters[name].type, name, value) for name, value in sent.items() if name in parameters}
+def fitting(
+    sent: Mapping[str, object], parameters: Mapping[str, CallParameter]
+) -> dict[str, Scalar]:
+    """Those of `sent` that are accepted, as the types that are declared; others are left out.
+
+    ValueError, in words: of another type.
+    """
+    return {
+        name: _as(parameters[name].type, name, value)
+        for name, value in sent.items()
+        if name in parameters
+    }
 
 
 def _as(kind: ParameterType, name: str, value: object) -> Scalar:
-    """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its JSON is either."""
+    """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its
+    JSON is either.
+    """
     with suppress(OverflowError):
         if kind == "float" and type(value) is int:
             value = float(value)

@@ -1,7 +1,10 @@
-"""The part of a trainer's module that its predictor needs, so that serving does not import what only training uses.
+"""The part of a trainer's module that its predictor needs, so that serving does not import what
+only training uses.
 
-A top-level statement is kept when it binds a name that a kept statement uses, or changes such a name. What cannot be followed (star
-imports, `globals()`, `eval`, `exec`) keeps the module whole, which is always right and only heavier.
+A top-level statement is kept when it binds a name that a kept statement uses, or changes such a
+name. What cannot be followed (star
+imports, `globals()`, `eval`, `exec`) keeps the module whole, which is always right and only
+heavier.
 """
 
 from __future__ import annotations
@@ -23,16 +26,20 @@ _UNFOLLOWABLE = frozenset({"globals", "eval", "exec", "__import__", "vars"})
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """Files by path relative to the code folder, and why the predictor's module is whole (None: it is cut)."""
+    """Files by path relative to the code folder, and why the predictor's module is whole (None: it
+    is cut).
+    """
 
     files: dict[str, str]
     whole: str | None
 
 
 def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
-    """Slice `source` (of the dotted `module` below `root`) down to the top-level `name`, with the local modules that it imports.
+    """Slice `source` (of the dotted `module` below `root`) down to the top-level `name`, with the
+    local modules that it imports.
 
-    Imports of modules below `root` are made relative, so that the copy can live under any package name.
+    Imports of modules below `root` are made relative, so that the copy can live under any package
+    name.
     """
     tree = ast.parse(source)
     reason = "asked for" if whole else _whole_because(tree)
@@ -59,7 +66,9 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     uses: set[str]
 
     def matters_to(self, wanted: set[str], own: set[str]) -> bool:
-        """Whether it binds a wanted name, or may change one of the module's `own`, which are not imported."""
+        """Whether it binds a wanted name, or may change one of the module's `own`, which are not
+        imported.
+        """
         return bool(self.binds & wanted or (_changes(self.node) and self.uses & wanted & own))
 
 
@@ -68,10 +77,18 @@ def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.s
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
     defined = {bound for statement in statements for bound in statement.binds}
-    imports = (statement for statement in statements if isinstance(statement.node, ast.Import | ast.ImportFrom))
+    imports = (
+        statement
+        for statement in statements
+        if isinstance(statement.node, ast.Import | ast.ImportFrom)
+    )
     own = defined.difference(*(statement.binds for statement in imports))
     wanted, needed = {name}, set[_Statement]()
-    while more := [statement for statement in statements if statement not in needed and statement.matters_to(wanted, own)]:
+    while more := [
+        statement
+        for statement in statements
+        if statement not in needed and statement.matters_to(wanted, own)
+    ]:
         needed.update(more)
         wanted.update(*(statement.uses for statement in more))
     if wanted & (_UNFOLLOWABLE - defined):
@@ -80,27 +97,50 @@ def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.s
 
 
 def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> list[_Statement]:
-    """Every statement but the module's docstring, its `future` imports and what runs only as a script."""
+    """Every statement but the module's docstring, its `future` imports and what runs only as a
+    script.
+    """
     lazy = any(alias.name == "annotations" for node in future for alias in node.names)
     prefix = "from __future__ import annotations\n" if lazy else ""
-    nodes = [n for n in tree.body if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)]
+    nodes = [
+        n
+        for n in tree.body
+        if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)
+    ]
     texts = [_text(source, node) for node in nodes]
-    return [_Statement(node, _bindings(node, text), _names_read(node, prefix + text)) for node, text in zip(nodes, texts, strict=True)]
+    return [
+        _Statement(node, _bindings(node, text), _names_read(node, prefix + text))
+        for node, text in zip(nodes, texts, strict=True)
+    ]
 
 
 def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:
-    return node is tree.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return (
+        node is tree.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and "__name__" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
+    return isinstance(node, ast.If) and "__name__" in {
+        n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
+    }
 
 
-_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.AnnAssign)
+_DEFINING = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.AnnAssign,
+)
 
 
 def _changes(node: ast.stmt) -> bool:
-    """Whether a statement may act on names that it does not bind: `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition."""
+    """Whether a statement may act on names that it does not bind:
+
+    `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition.
+    """
     if isinstance(node, ast.Assign):
         return not all(isinstance(target, ast.Name | ast.Tuple) for target in node.targets)
     return not isinstance(node, _DEFINING)
@@ -143,12 +183,22 @@ def _names_read(node: ast.stmt, text: str) -> set[str]:
     return {n for n in names if n in _UNFOLLOWABLE or not hasattr(builtins, n)}
 
 
-def _place(module: str, source: str, body: list[ast.stmt], root: Path, files: dict[str, str], *, is_package: bool) -> None:
+def _place(
+    module: str,
+    source: str,
+    body: list[ast.stmt],
+    root: Path,
+    files: dict[str, str],
+    *,
+    is_package: bool,
+) -> None:
     """Write one module, its local imports made relative, and the local modules that it imports."""
     parts = module.split(".")
     files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
     imports = _LocalImports(parts if is_package else parts[:-1], root)
-    files[_path(module, is_package=is_package)] = "\n\n".join(imports.rewritten(source, node) for node in body) + "\n"
+    files[_path(module, is_package=is_package)] = (
+        "\n\n".join(imports.rewritten(source, node) for node in body) + "\n"
+    )
     for name, file in imports.found.items():
         package = file.name == "__init__.py"
         if _path(name, is_package=package) not in files:
@@ -161,7 +211,9 @@ def _path(module: str, *, is_package: bool) -> str:
 
 
 class _LocalImports(ast.NodeTransformer):
-    """Makes imports of modules below `root` relative to `package`, and notes those modules in `found`."""
+    """Makes imports of modules below `root` relative to `package`, and notes those modules in
+    `found`.
+    """
 
     def __init__(self, package: list[str], root: Path) -> None:
         self.package, self.root = package, root
@@ -182,13 +234,22 @@ class _LocalImports(ast.NodeTransformer):
         if not local:
             return node
         self.changed = True
-        lines = [ast.unparse(ast.Import(names=[alias])) for alias in node.names if alias not in local]
+        lines = [
+            ast.unparse(ast.Import(names=[alias])) for alias in node.names if alias not in local
+        ]
         for alias in local:
             parent, _, last = alias.name.rpartition(".")
             if not parent or not alias.asname:
-                lines.append(f"from {self.dots} import {alias.name.split('.')[0]}" + (f" as {alias.asname}" if alias.asname else ""))
-            if parent:  # imported for its effect on the package: `import package.module` makes `package.module` reachable
-                lines.append(f"from {self.dots}{parent} import {last} as {alias.asname or '_' + last}")
+                lines.append(
+                    f"from {self.dots} import {alias.name.split('.')[0]}"
+                    + (f" as {alias.asname}" if alias.asname else "")
+                )
+            # imported for its effect on the package: `import package.module` makes `package.module`
+            # reachable
+            if parent:
+                lines.append(
+                    f"from {self.dots}{parent} import {last} as {alias.asname or '_' + last}"
+                )
         return ast.parse("\n".join(lines)).body
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
@@ -196,7 +257,9 @@ class _LocalImports(ast.NodeTransformer):
             return node
         base = self.package[: len(self.package) - node.level + 1] if node.level else []
         module = ".".join([*base, *([node.module] if node.module else [])])
-        notes = [self._note(f"{module}.{alias.name}" if module else alias.name) for alias in node.names]  # `from package import module`
+        notes = [
+            self._note(f"{module}.{alias.name}" if module else alias.name) for alias in node.names
+        ]  # `from package import module`
         if not node.level and (self._note(module) or any(notes)):
             self.changed = True
             return ast.ImportFrom(module=node.module, names=node.names, level=len(self.dots))
@@ -208,7 +271,9 @@ class _LocalImports(ast.NodeTransformer):
         hit = False
         for end in range(1, len(parts) + 1):
             base = self.root.joinpath(*parts[:end])
-            files = [file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()]
+            files = [
+                file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()
+            ]
             if files:
                 self.found[".".join(parts[:end])] = files[0]
             hit = end == len(parts) and bool(files)
@@ -216,13 +281,24 @@ class _LocalImports(ast.NodeTransformer):
 
 
 def libraries(files: Mapping[str, str]) -> dict[str, str]:
-    """The installed distributions that code imports by name, with their versions; the standard library is Python's version."""
+    """The installed distributions that code imports by name, with their versions; the standard
+    library is Python's version.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     trees = [ast.parse(text) for text in files.values()]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    names = {
+        alias.name.split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    names |= {
+        node.module.split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for distribution in sorted(_distributions(names - sys.stdlib_module_names)):
         try:
@@ -233,14 +309,23 @@ def libraries(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _distributions(names: Collection[str]) -> set[str]:
-    """Who installed a top-level module of these names. As `packages_distributions()` says, which parses every list of files: 0.3 s."""
+    """Who installed a top-level module of these names.
+
+    As `packages_distributions()` says, which parses every list of files: 0.3 s.
+    """
     from importlib.metadata import distributions
 
-    return {distribution.metadata["Name"] for distribution in distributions() if names and _installs(distribution, names)}
+    return {
+        distribution.metadata["Name"]
+        for distribution in distributions()
+        if names and _installs(distribution, names)
+    }
 
 
 def _installs(distribution: Distribution, names: Collection[str]) -> bool:
     if declared := (distribution.read_text("top_level.txt") or "").split():
         return not set(declared).isdisjoint(names)
-    paths = distribution.read_text("RECORD") or "".join(f"{path}\n" for path in distribution.files or ())
+    paths = distribution.read_text("RECORD") or "".join(
+        f"{path}\n" for path in distribution.files or ()
+    )
     return any(f"\n{name}{after}" in f"\n{paths}" for name in names for after in "/.")

@@ -1,15 +1,19 @@
-"""A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes, `predict_table(table) -> array`.
+"""A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes,
+`predict_table(table) -> array`.
 
-What one call may set beside its rows is keyword-only: `predict(rows, *, blend=0.5)` (call_parameters.py).
+What one call may set beside its rows is keyword-only: `predict(rows, *, blend=0.5)`
+(call_parameters.py).
 
 It is kept as JSON and source code, and never as a pickle.
 
 A model's folder:
 
     model.json        the manifest: what the model is, what it reads, its digest
-    attributes.json   the predictor's attributes, given back to __init__; absent when the class has save(folder) and load(folder)
+    attributes.json   the predictor's attributes, given back to __init__; absent when the class has
+    save(folder) and load(folder)
     files/            what the class's own save(folder) wrote
-    code/             the class and the top-level statements that it needs, cut out of the trainer's module
+    code/             the class and the top-level statements that it needs, cut out of the trainer's
+    module
 """
 
 from __future__ import annotations
@@ -44,8 +48,10 @@ MANIFEST = "model.json"
 
 @runtime_checkable
 class Predictor(Protocol):
-    """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by columns, for evaluation, at a fraction of
-    the memory and time. Keyword-only parameters of `predict` may be set by each call; `predict_table` is called without any.
+    """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by
+    columns, for evaluation, at a fraction of
+    the memory and time. Keyword-only parameters of `predict` may be set by each call;
+    `predict_table` is called without any.
     """
 
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
@@ -54,7 +60,10 @@ class Predictor(Protocol):
 
 
 class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
-    """One input column of `predict`. `key` is the entity's key by which the gateway finds the view's row; an attribute has neither."""
+    """One input column of `predict`.
+
+    `key` is the entity's key by which the gateway finds the view's row; an attribute has neither.
+    """
 
     name: str
     view: str | None = None
@@ -63,7 +72,11 @@ class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`model.json`. `digest` covers everything else in the folder but `versions` and `schema`: the same model has the same digest."""
+    """`model.json`.
+
+    `digest` covers everything else in the folder but `versions` and `schema`: the same model has
+    the same digest.
+    """
 
     model: str
     configuration: str
@@ -80,7 +93,9 @@ class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
     files: dict[str, str] = {}  # sha256 by path
     digest: str = ""
     versions: dict[str, str] = {}  # python and isthmus, when it was saved
-    predict_parameters: dict[str, CallParameter] | msgspec.UnsetType = msgspec.UNSET  # absent without any: the digest is as it was before
+    predict_parameters: dict[str, CallParameter] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # absent without any: the digest is as it was before
 
     @property
     def accepted(self) -> Mapping[str, CallParameter]:
@@ -94,12 +109,19 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save(
-    predictor: Predictor, folder: Path, *, model: Model, types: Mapping[str, str] | None = None, keys: Mapping[str, str] | None = None
+    predictor: Predictor,
+    folder: Path,
+    *,
+    model: Model,
+    types: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> str:
     """Write a model folder whole (it replaces an older one) and return its digest.
 
-    `types` are the features' column types by name, `keys` each view's entity key. The folder is loaded once before it is put in place, so
-    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON cannot carry, a class that cannot be found,
+    `types` are the features' column types by name, `keys` each view's entity key. The folder is
+    loaded once before it is put in place, so
+    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON
+    cannot carry, a class that cannot be found,
     a keyword-only parameter of `predict` that no call could send.
     """
     if not callable(getattr(predictor, "predict", None)):
@@ -136,9 +158,12 @@ def check_keepable(predictor: Predictor, model: Model) -> None:
 
 
 def load(folder: Path, *, digest: str = "") -> LoadedModel:
-    """Load a model folder under a module name of its own. `digest`: what the registry says that it holds.
+    """Load a model folder under a module name of its own.
 
-    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, it does not load, or it takes other parameters
+    `digest`: what the registry says that it holds.
+
+    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, it
+    does not load, or it takes other parameters
     than the manifest says.
     """
     manifest = whole(folder)
@@ -150,27 +175,38 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
             predictor = kind.load(folder / "files")
         else:
             predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
-    except Exception as error:  # the user's code may raise anything; the reader needs to know where it came from
+    except (
+        Exception
+    ) as error:  # the user's code may raise anything; the reader needs to know where it came from
         raise Invalid(
-            f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: {type(error).__name__}: {error}",
-            remedy="the class must be importable from its own module and take its attributes in __init__",
+            f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: "
+            f"{type(error).__name__}: {error}",
+            remedy="the class must be importable from its own module and take its attributes in "
+            "__init__",
         ) from error
     _check_parameters(predictor, manifest)
     return LoadedModel(predictor=predictor, manifest=manifest)
 
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
-    """A class that is installed may be another one by now. A manifest that lists none has none passed to it."""
+    """A class that is installed may be another one by now.
+
+    A manifest that lists none has none passed to it.
+    """
     if manifest.accepted and (now := call_parameters.parameters_of(predictor)) != manifest.accepted:
         raise Invalid(
-            f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes {_parameters_text(now)}, "
+            f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes "
+            f"{_parameters_text(now)}, "
             f"and took {_parameters_text(manifest.accepted)} when it was saved",
             remedy="install the version of its module with which it was trained, or train again",
         )
 
 
 def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
-    return ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items()) or "no parameters"
+    return (
+        ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items())
+        or "no parameters"
+    )
 
 
 def whole(folder: Path) -> Manifest:
@@ -180,42 +216,87 @@ def whole(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise NotFound(f"{folder} holds no {MANIFEST}: it is not a model folder, or its copy is not complete")
-    manifest = decode(path.read_bytes(), Manifest, what=str(path), remedy="train again, or copy the model folder again")
+        raise NotFound(
+            f"{folder} holds no {MANIFEST}: it is not a model folder, or its copy is not complete"
+        )
+    manifest = decode(
+        path.read_bytes(),
+        Manifest,
+        what=str(path),
+        remedy="train again, or copy the model folder again",
+    )
     for name, expected in manifest.files.items():
         file = folder / name
         if not file.is_file():
-            raise Invalid(f"{folder} is not complete: {name} is missing", remedy="copy the model folder again")
+            raise Invalid(
+                f"{folder} is not complete: {name} is missing", remedy="copy the model folder again"
+            )
         if hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-            raise Invalid(f"{file} was changed after it was saved", remedy="train again, or copy the model folder again")
+            raise Invalid(
+                f"{file} was changed after it was saved",
+                remedy="train again, or copy the model folder again",
+            )
     if _digest(manifest) != manifest.digest:
-        raise Invalid(f"{path} was changed after it was saved", remedy="train again, or copy the model folder again")
+        raise Invalid(
+            f"{path} was changed after it was saved",
+            remedy="train again, or copy the model folder again",
+        )
     return manifest
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """A folder says itself what it should hold, so one that was exchanged, or to which a file was added, still is whole."""
+    """A folder says itself what it should hold, so one that was exchanged, or to which a file was
+    added, still is whole.
+    """
     if manifest.digest != digest:
         raise Invalid(
-            f"{folder} is not the model that was registered: its digest is {manifest.digest}, the registry's is {digest}",
-            remedy="copy the registered version's folder again, or register what is there as a version of its own",
+            f"{folder} is not the model that was registered: its digest is "
+            f"{manifest.digest}, the registry's is {digest}",
+            remedy="copy the registered version's folder again, or register what is there as a "
+            "version of its own",
         )
-    present = {path.relative_to(folder).as_posix() for part in ("code", "files") for path in (folder / part).rglob("*") if path.is_file()}
-    if added := sorted(present - manifest.files.keys()):  # compiled code, too: Python would take it instead of its source
-        raise Invalid(f"{folder} holds {added[0]}, which was not saved with the model", remedy="copy the registered version's folder again")
+    present = {
+        path.relative_to(folder).as_posix()
+        for part in ("code", "files")
+        for path in (folder / part).rglob("*")
+        if path.is_file()
+    }
+    if added := sorted(
+        present - manifest.files.keys()
+    ):  # compiled code, too: Python would take it instead of its source
+        raise Invalid(
+            f"{folder} holds {added[0]}, which was not saved with the model",
+            remedy="copy the registered version's folder again",
+        )
 
 
-def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str, str], keys: Mapping[str, str], *, whole: bool) -> Manifest:
+def _write(
+    predictor: Predictor,
+    folder: Path,
+    model: Model,
+    types: Mapping[str, str],
+    keys: Mapping[str, str],
+    *,
+    whole: bool,
+) -> Manifest:
     kind = type(predictor)
     where, code, reason = _write_code(kind, folder / "code", whole=whole)
     if own := _has_own_form(kind):
         (folder / "files").mkdir()
         predictor.save(folder / "files")  # type: ignore[attr-defined]  # _has_own_form saw it
     else:
-        text = json.dumps(_attributes(predictor), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+        text = json.dumps(
+            _attributes(predictor), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1
+        )
         (folder / "attributes.json").write_text(text + "\n", encoding="utf-8")
     features = [
-        {"name": f.name, "view": f.view, "key": keys.get(f.view) if f.view else None, "type": types.get(f.name)} for f in model.features
+        {
+            "name": f.name,
+            "view": f.view,
+            "key": keys.get(f.view) if f.view else None,
+            "type": types.get(f.name),
+        }
+        for f in model.features
     ]
     manifest = Manifest(
         model=model.model,
@@ -235,7 +316,9 @@ def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str,
         predict_parameters=call_parameters.parameters_of(predictor) or msgspec.UNSET,
     )
     manifest = msgspec.structs.replace(manifest, digest=_digest(manifest))
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    (folder / MANIFEST).write_bytes(
+        msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    )
     return manifest
 
 
@@ -243,12 +326,15 @@ def _has_own_form(kind: type) -> bool:
     own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
     if any(own) and not all(own):
         raise Invalid(
-            f"{kind.__name__} has only one of save(folder) and load(folder)", remedy="define both, or neither (JSON is then used)"
+            f"{kind.__name__} has only one of save(folder) and load(folder)",
+            remedy="define both, or neither (JSON is then used)",
         )
     return all(own)
 
 
-def _write_code(kind: type, folder: Path, *, whole: bool) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
+def _write_code(
+    kind: type, folder: Path, *, whole: bool
+) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None or kind.__module__ == "__main__" or "." in kind.__qualname__:
@@ -260,7 +346,9 @@ def _write_code(kind: type, folder: Path, *, whole: bool) -> tuple[str, Literal[
     if _is_installed(path):
         return kind.__module__, "installed", None
     root = path.parents[kind.__module__.count(".") + (path.name == "__init__.py")]
-    cut = code_slice.cut(kind.__module__, path.read_text(encoding="utf-8"), root, kind.__name__, whole=whole)
+    cut = code_slice.cut(
+        kind.__module__, path.read_text(encoding="utf-8"), root, kind.__name__, whole=whole
+    )
     for name, text in cut.files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -274,10 +362,14 @@ def _is_installed(path: Path) -> bool:
 
 
 def _attributes(predictor: Predictor) -> dict[str, Any]:
-    """The public attributes, checked: each is JSON and a parameter of __init__. A leading underscore marks what __init__ derives."""
+    """The public attributes, checked: each is JSON and a parameter of __init__. A leading
+    underscore marks what __init__ derives.
+    """
     kind = type(predictor)
     slots = [name for base in kind.__mro__ for name in _slots(base)]
-    attributes = {name: getattr(predictor, name) for name in slots if hasattr(predictor, name)} | getattr(predictor, "__dict__", {})
+    attributes = {
+        name: getattr(predictor, name) for name in slots if hasattr(predictor, name)
+    } | getattr(predictor, "__dict__", {})
     attributes = {name: value for name, value in attributes.items() if not name.startswith("_")}
     parameters = inspect.signature(kind).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -285,16 +377,24 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
     for name, value in attributes.items():
         if name not in parameters and not takes_any:
             raise Invalid(
-                f"{kind.__name__}.{name} is not a parameter of {kind.__name__}.__init__, so it could not be given back",
+                f"{kind.__name__}.{name} is not a parameter of {kind.__name__}.__init__, so "
+                "it could not be given back",
                 remedy=f"take it in __init__; name it _{name} if __init__ derives it; {remedy}",
             )
         if problem := _not_json(value, f"{kind.__name__}.{name}"):
-            raise Invalid(problem, remedy=f"convert it in the trainer (float(...), .tolist(), str keys), {remedy}")
+            raise Invalid(
+                problem,
+                remedy=f"convert it in the trainer (float(...), .tolist(), str keys), {remedy}",
+            )
     for name, parameter in parameters.items():
-        required = parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        required = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        )
         if required and name not in attributes:
             raise Invalid(
-                f"{kind.__name__}.__init__ needs {name}, which is no attribute of the predictor", remedy=f"set self.{name}, {remedy}"
+                f"{kind.__name__}.__init__ needs {name}, which is no attribute of the predictor",
+                remedy=f"set self.{name}, {remedy}",
             )
     return attributes
 
@@ -305,7 +405,10 @@ def _slots(base: type) -> tuple[str, ...]:
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """What JSON would refuse, or change in silence, or None. A tuple comes back as a list: that is allowed."""
+    """What JSON would refuse, or change in silence, or None.
+
+    A tuple comes back as a list: that is allowed.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return f"{where} is {value}, which JSON has no word for"
     if value is None or isinstance(value, bool | int | str | float):
@@ -317,18 +420,27 @@ def _not_json(value: object, where: str) -> str | None:
             return f"{where} has the key {wrong[0]!r}: JSON keys are strings"
         inner = [(item, f"{where}[{key!r}]") for key, item in value.items()]
     else:
-        return f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which is not JSON"
+        return (
+            f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which is not JSON"
+        )
     return next(filter(None, (_not_json(item, place) for item, place in inner)), None)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def _digest(manifest: Manifest) -> str:
     plain = msgspec.to_builtins(manifest)
-    plain = {key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}}
+    plain = {
+        key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}
+    }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -336,14 +448,19 @@ _loads = itertools.count(1)
 
 
 def _import(folder: Path, manifest: Manifest) -> ModuleType:
-    """Import the model's code as a package of its own: two models, or a model and its trainer, never share a module."""
+    """Import the model's code as a package of its own: two models, or a model and its trainer,
+    never share a module.
+    """
     if manifest.code == "installed":
         return importlib.import_module(manifest.module)
     name = f"isthmus_model_{manifest.digest[:12]}_{os.getpid()}_{next(_loads)}"
     package = ModuleType(name)
     package.__path__ = [str((folder / "code").resolve())]
     sys.modules[name] = package
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a model folder holds what was digested, nothing else
+    before, sys.dont_write_bytecode = (
+        sys.dont_write_bytecode,
+        True,
+    )  # a model folder holds what was digested, nothing else
     importlib.invalidate_caches()
     try:
         return importlib.import_module(f"{name}.{manifest.module}")

@@ -1,4 +1,6 @@
-"""A trainer is `module.function(data, label, features, **parameters)`, the module beside project.yaml. It returns a predictor."""
+"""A trainer is `module.function(data, label, features, **parameters)`, the module beside
+project.yaml. It returns a predictor.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ _ROWS = 100_000  # that are Python's at a time
 def find(model: Model, folder: Path) -> Callable[..., Any]:
     """A configuration's trainer, from its project's folder.
 
-    Invalid: the module does not import, or has no such function, or the function does not take the parameters.
+    Invalid: the module does not import, or has no such function, or the function does not take the
+    parameters.
     """
     module, _, name = model.trainer.rpartition(".")
     importable(str(folder))
@@ -34,7 +37,8 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
         loaded = import_module(module)
     except Exception as error:  # importing runs the user's code, which may raise anything
         raise Invalid(
-            f"{model.path}: trainer {model.trainer}: {module} does not import: {_message(error)}{_place(error, folder)}"
+            f"{model.path}: trainer {model.trainer}: {module} does not import: "
+            f"{_message(error)}{_place(error, folder)}"
         ) from error
     trainer: Callable[..., Any] | None = getattr(loaded, name, None)
     if not callable(trainer):
@@ -44,7 +48,8 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
     except TypeError as error:
         raise Invalid(
             f"{model.path}: trainer {model.trainer}: {error}",
-            remedy="a trainer takes (data, label, features) and the configuration's parameters by name",
+            remedy="a trainer takes (data, label, features) and the configuration's parameters by "
+            "name",
         ) from error
     return trainer
 
@@ -57,12 +62,18 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     except Exception as error:  # the user's code may raise anything
         raise Invalid(f"{model.trainer} raised {_message(error)}{_place(error, folder)}") from error
     if not callable(getattr(predictor, "predict", None)):
-        raise Invalid(f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)")
+        raise Invalid(
+            f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)"
+        )
     return predictor
 
 
-def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> NDArray[np.float64]:
-    """Predictions as finite numbers, one a row: by `predict_table` where there is one, else by rows, some at a time. Else Invalid."""
+def predict(
+    predictor: Predictor, data: pa.Table, model: Model, folder: Path
+) -> NDArray[np.float64]:
+    """Predictions as finite numbers, one a row: by `predict_table` where there is one, else by
+    rows, some at a time. Else Invalid.
+    """
     import numpy as np
 
     features = data.select([feature.name for feature in model.features])
@@ -72,16 +83,29 @@ def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) ->
         if callable(by_table):
             predictions = np.asarray(by_table(features), np.float64)
         else:
-            parts = (predictor.predict(batch.to_pylist()) for batch in features.to_batches(max_chunksize=_ROWS))
-            predictions = np.fromiter((float(value) for part in parts for value in part), np.float64)
+            parts = (
+                predictor.predict(batch.to_pylist())
+                for batch in features.to_batches(max_chunksize=_ROWS)
+            )
+            predictions = np.fromiter(
+                (float(value) for part in parts for value in part), np.float64
+            )
     except Exception as error:  # the user's code may raise anything
-        raise Invalid(f"{kind} ({model.trainer}) raised {_message(error)}{_place(error, folder)}") from error
+        raise Invalid(
+            f"{kind} ({model.trainer}) raised {_message(error)}{_place(error, folder)}"
+        ) from error
     if predictions.shape != (data.num_rows,):
-        raise Invalid(f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for {data.num_rows:,} rows")
+        raise Invalid(
+            f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for "
+            f"{data.num_rows:,} rows"
+        )
     wrong = np.flatnonzero(~np.isfinite(predictions))
     if wrong.size:
         index = int(wrong[0])
-        raise Invalid(f"{kind} ({model.trainer}) returned {predictions[index]} for the row {features.slice(index, 1).to_pylist()[0]}")
+        raise Invalid(
+            f"{kind} ({model.trainer}) returned {predictions[index]} for the row "
+            f"{features.slice(index, 1).to_pylist()[0]}"
+        )
     return predictions
 
 
@@ -92,7 +116,14 @@ def _message(error: Exception) -> str:
 def _place(error: Exception, folder: Path) -> str:
     """The deepest line of the user's own code, as ` (ranker.py, line 48)`."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder.resolve())]
+    inside = [
+        frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder.resolve())
+    ]
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({Path(error.filename).name}, line {error.lineno})"
-    return f" ({Path(inside[-1].filename).resolve().relative_to(folder.resolve())}, line {inside[-1].lineno})" if inside else ""
+    return (
+        f" ({Path(inside[-1].filename).resolve().relative_to(folder.resolve())}, line "
+        f"{inside[-1].lineno})"
+        if inside
+        else ""
+    )

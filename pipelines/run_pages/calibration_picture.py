@@ -1,4 +1,6 @@
-"""The demo's picture: calibration and ROC of two runs as one PNG, for a README or a terminal that shows images."""
+"""The demo's picture: calibration and ROC of two runs as one PNG, for a README or a terminal that
+shows images.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,19 @@ if TYPE_CHECKING:
 _COLOURS = ("#1f66b0", "#c2540a", "#2e8b57", "#7b5ea7")
 
 
-def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-calibration.png") -> Path:
-    """Draw runs (by name, champion first) and return the picture's path. MissingDependency without matplotlib."""
+def demo_picture(
+    project: Project, runs: Sequence[str], *, name: str = "demo-calibration.png"
+) -> Path:
+    """Draw runs (by name, champion first) and return the picture's path.
+
+    MissingDependency without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
-        raise MissingDependency("pictures need matplotlib", remedy='pip install "isthmus[demo]"') from error
+        raise MissingDependency(
+            "pictures need matplotlib", remedy='pip install "isthmus[demo]"'
+        ) from error
     from .report_store import keep
 
     figure = Figure(figsize=(10, 4.6), dpi=130, layout="constrained")
@@ -37,15 +46,30 @@ def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-cal
         down = [100 * (one.observed - one.low) for one in bins]
         up = [100 * (one.high - one.observed) for one in bins]
         colour = _COLOURS[place % len(_COLOURS)]
-        left.errorbar(at, seen, yerr=(down, up), fmt="o", ms=5, lw=1.4, color=colour, label=run.configuration)
+        left.errorbar(
+            at, seen, yerr=(down, up), fmt="o", ms=5, lw=1.4, color=colour, label=run.configuration
+        )
         across, hits = roc(table)
-        area = f"{run.evaluation.auc.value:.3f} ({run.evaluation.auc.low:.3f} .. {run.evaluation.auc.high:.3f})" if run.evaluation else ""
+        area = (
+            f"{run.evaluation.auc.value:.3f} ({run.evaluation.auc.low:.3f} .. "
+            f"{run.evaluation.auc.high:.3f})"
+            if run.evaluation
+            else ""
+        )
         right.plot(across, hits, color=colour, lw=1.8, label=f"{run.configuration}  {area}")
         widest = max(widest, *at)
     left.plot([0, widest * 1.1], [0, widest * 1.1], ls="--", lw=1, color="#98a2ab", label="perfect")
     right.plot([0, 1], [0, 1], ls="--", lw=1, color="#98a2ab", label="chance")
-    left.set(title="Calibration, rows in fifths by prediction, 95 %", xlabel=f"expected {outcome}s, %", ylabel=f"observed {outcome}s, %")
-    right.set(title="ROC within days, AUC (95 %)", xlabel=f"rows without a {outcome} ranked as high", ylabel=f"{outcome}s found")
+    left.set(
+        title="Calibration, rows in fifths by prediction, 95 %",
+        xlabel=f"expected {outcome}s, %",
+        ylabel=f"observed {outcome}s, %",
+    )
+    right.set(
+        title="ROC within days, AUC (95 %)",
+        xlabel=f"rows without a {outcome} ranked as high",
+        ylabel=f"{outcome}s found",
+    )
     left.set_xlim(0, widest * 1.1)
     left.set_ylim(bottom=0)
     for axes in (left, right):

@@ -1,4 +1,7 @@
-"""Runs side by side: `isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's."""
+"""Runs side by side:
+
+`isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`differences` are the second's figures minus the first's, paired, on the rows that both were tested on."""
+    """`differences` are the second's figures minus the first's, paired, on the rows that both were
+    tested on.
+    """
 
     first: Run
     second: Run
@@ -59,17 +64,25 @@ class Comparisons(Rows[Comparison]):
 def compare(project: Project, *names: str) -> Comparisons:
     """Compare runs with the first of them; `comparison_page` draws it.
 
-    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other objectives, no row in common.
+    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other
+    objectives, no row in common.
     """
     if len(names) < 2:
-        raise Invalid("one run has nothing to be compared with", remedy=f"isthmus runs compare {' '.join(names)} RUN")
+        raise Invalid(
+            "one run has nothing to be compared with",
+            remedy=f"isthmus runs compare {' '.join(names)} RUN",
+        )
     first, *others = (runs.get_run(project, name) for name in names)
     for run in (first, *others):
         if run.evaluation is None:
-            raise Invalid(f"run {run.name} failed ({run.failure}): there is nothing to compare", remedy=f"isthmus runs show {run.name}")
+            raise Invalid(
+                f"run {run.name} failed ({run.failure}): there is nothing to compare",
+                remedy=f"isthmus runs show {run.name}",
+            )
         if run.objective != first.objective:
             raise Invalid(
-                f"{first.name} was trained for {first.objective} and {run.name} for {run.objective}: their figures do not compare"
+                f"{first.name} was trained for {first.objective} and {run.name} for "
+                f"{run.objective}: their figures do not compare"
             )
     theirs = _predictions(project, first)
     return Comparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
@@ -79,14 +92,18 @@ def _predictions(project: Project, run: Run) -> pa.Table:
     try:
         return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
-        raise NotFound(f"the predictions of {run.name} are gone: {error}", remedy="train the configuration again") from error
+        raise NotFound(
+            f"the predictions of {run.name} are gone: {error}",
+            remedy="train the configuration again",
+        ) from error
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
     common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
-            f"{first.name} and {second.name} were tested on different rows: no row is common to both",
+            f"{first.name} and {second.name} were tested on different rows: no row is common "
+            "to both",
             remedy="train both on the same window",
         )
     differences = measure.differences(common, other)
@@ -115,28 +132,56 @@ def text(comparison: Comparison) -> str:
     ]
     widths = [max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)]
     lines = [
-        f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip() for name, left, right, rest in rows
+        f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip()
+        for name, left, right, rest in rows
     ]
     first_evaluation, second_evaluation = figures(first), figures(second)
     note = []
     if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
         note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
-    return "\n".join([*lines, *note, f"intervals {figure_text.independence(second_evaluation)}", f"verdict   {spoken_verdict(comparison)}"])
+    return "\n".join(
+        [
+            *lines,
+            *note,
+            f"intervals {figure_text.independence(second_evaluation)}",
+            f"verdict   {spoken_verdict(comparison)}",
+        ]
+    )
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
-    """A head, and a line a run: its own figures, and the deciding difference to the first run on the rows of both."""
-    head = ("run", "version", "features", "auc", f"ndcg@{CUTOFF}", "obs/exp", "against the first", "rows", "verdict")
+    """A head, and a line a run: its own figures, and the deciding difference to the first run on
+    the rows of both.
+    """
+    head = (
+        "run",
+        "version",
+        "features",
+        "auc",
+        f"ndcg@{CUTOFF}",
+        "obs/exp",
+        "against the first",
+        "rows",
+        "verdict",
+    )
 
     def own(run: Run) -> tuple[str, ...]:
         known = figures(run).figures()
-        shown = ((name, known.get(name), digits) for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2)))
-        cells = ("" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown)
+        shown = (
+            (name, known.get(name), digits)
+            for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2))
+        )
+        cells = (
+            "" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown
+        )
         return (f"{run.name} {run.told()}", version_of(run), str(len(run.features)), *cells)
 
     lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
     for pair in pairs:
-        difference = f"{pair.metric} {signed(pair.deciding().value, 3)}  {interval(pair.deciding(), sign=True)}"
+        difference = (
+            f"{pair.metric} {signed(pair.deciding().value, 3)}  "
+            f"{interval(pair.deciding(), sign=True)}"
+        )
         lines.append((*own(pair.second), difference, f"{pair.rows:,}", pair.verdict))
     columns = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
     return tuple(zip(*columns, strict=True))
@@ -146,13 +191,25 @@ def overview(pairs: Sequence[Comparison]) -> str:
     """What the console prints of three runs and more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"intervals {figure_text.independence(figures(pairs[-1].second))}", several(len(pairs))])
+    lines = [
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"intervals {figure_text.independence(figures(pairs[-1].second))}",
+            several(len(pairs)),
+        ]
+    )
 
 
 def several(number: int) -> str:
     """What many comparisons do to 95 %."""
-    return f"each interval is a 95 % one by itself: of {number} differences that are none, {number / 20:.1g} look decided on average"
+    return (
+        f"each interval is a 95 % one by itself: of {number} differences that are none, "
+        f"{number / 20:.1g} look decided on average"
+    )
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
@@ -166,13 +223,33 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
     rows = [
         (name.replace("_", " "), first.get(name), second.get(name), name)
-        for name in ("auc", *ranking_figures({**first_evaluation.metrics, **second_evaluation.metrics}))
+        for name in (
+            "auc",
+            *ranking_figures({**first_evaluation.metrics, **second_evaluation.metrics}),
+        )
     ]
-    lines = [(label, _short(left, gap), _short(right, gap), difference(name)) for label, left, right, name in rows]
+    lines = [
+        (label, _short(left, gap), _short(right, gap), difference(name))
+        for label, left, right, name in rows
+    ]
     if first_evaluation.log_loss is not None or second_evaluation.log_loss is not None:
-        lines.append(("log loss", _loss(first_evaluation), _loss(second_evaluation), f"base rate {second_evaluation.base_log_loss:.5f}"))
+        lines.append(
+            (
+                "log loss",
+                _loss(first_evaluation),
+                _loss(second_evaluation),
+                f"base rate {second_evaluation.base_log_loss:.5f}",
+            )
+        )
     if first_evaluation.calibration is not None or second_evaluation.calibration is not None:
-        lines.append(("obs/exp", _short(first_evaluation.calibration, gap, 2), _short(second_evaluation.calibration, gap, 2), ""))
+        lines.append(
+            (
+                "obs/exp",
+                _short(first_evaluation.calibration, gap, 2),
+                _short(second_evaluation.calibration, gap, 2),
+                "",
+            )
+        )
     return lines
 
 
@@ -197,19 +274,30 @@ def spoken_verdict(comparison: Comparison) -> str:
     otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
         comparison.verdict == "better" and comparison.difference.high < 0
     )
-    return told + (f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else "")
+    return told + (
+        f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else ""
+    )
 
 
 def power(comparison: Comparison) -> str:
     """What so much data can show of the deciding figure."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None:
-        return figure_text.power_of_units(comparison.deciding(), evaluation.units, evaluation.unit, f"a difference in {comparison.metric}")
+        return figure_text.power_of_units(
+            comparison.deciding(),
+            evaluation.units,
+            evaluation.unit,
+            f"a difference in {comparison.metric}",
+        )
     return figure_text.power(comparison.positives, outcome_of(comparison.second))
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
-    return "not known" if figure is None else f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+    return (
+        "not known"
+        if figure is None
+        else f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+    )
 
 
 def _loss(evaluation: Evaluation) -> str:

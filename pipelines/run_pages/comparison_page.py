@@ -23,10 +23,16 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the project's .isthmus/)."""
+    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the
+    project's .isthmus/).
+    """
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     names = [run.name for run in compared.runs]
-    name = "-".join(names) if len(names) <= _LONGEST else f"{names[0]}-and-{len(names) - 1}-more-{'-'.join(names[-2:])}"
+    name = (
+        "-".join(names)
+        if len(names) <= _LONGEST
+        else f"{names[0]}-and-{len(names) - 1}-more-{'-'.join(names[-2:])}"
+    )
     return keep(project, f"{name}.html", html(compared, tables).encode())
 
 
@@ -42,18 +48,39 @@ def heading(compared: Comparisons) -> tuple[str, str]:
     """What is compared, and the line below."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
-        return f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"
-    return f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"
+        return (
+            f"{first.told()} and {second.told()}",
+            f"runs {first.name} and {second.name} for {second.objective}",
+        )
+    return (
+        f"{len(compared.runs)} runs for {first.objective}",
+        f"each against {first.name} {first.told()}",
+    )
 
 
 def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
     """The page without its heading and its foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
-    seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
+    seen = [
+        Seen(name=f"{run.name} {run.told()}", style=style, predictions=table)
+        for run, table, style in shown
+    ]
     more = len(compared.runs) - len(seen)
     outcome = outcome_of(compared[0].second)
-    pictures = [page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)), daily_chart(seen, outcome)]
-    pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
+    pictures = [
+        page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)),
+        daily_chart(seen, outcome),
+    ]
+    pictures += (
+        [
+            page.words(
+                f"The pictures show the first {len(seen)} runs; {more} more are in the table.",
+                "soft",
+            )
+        ]
+        if more
+        else []
+    )
     return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
 
 
@@ -67,7 +94,9 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     positives = figure_text.number_of(pair.positives, outcome_of(second))
-    paired = f"Both models on the same {pair.rows:,} rows with {positives}; {_interval_note(second)}."
+    paired = (
+        f"Both models on the same {pair.rows:,} rows with {positives}; {_interval_note(second)}."
+    )
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
@@ -78,7 +107,10 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
 
 def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
-    lines = [f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}" for pair in decided]
+    lines = [
+        f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}"
+        for pair in decided
+    ]
     head, *rows = compare.overview_rows(compared)
     told = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
     return [
@@ -87,7 +119,9 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
             "Figures",
             page.table(head, rows),
             page.words(
-                f"Differences are on the rows that both models of a pair were tested on; {_interval_note(compared.runs[-1])}.", "soft"
+                "Differences are on the rows that both models of a pair were tested on; "
+                f"{_interval_note(compared.runs[-1])}.",
+                "soft",
             ),
         ),
         page.section("Pictures", *pictures),
@@ -98,19 +132,26 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
 def _interval_note(run: Run) -> str:
     evaluation = compare.figures(run)
     drawn = figure_text.independence(evaluation)
-    return f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
+    return (
+        f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
+    )
 
 
 def _first_word(pair: Comparison) -> str:
-    return {"undecided": "undecided", "better": f"{pair.second.name} ranks better", "worse": f"{pair.second.name} ranks worse"}[
-        pair.verdict
-    ]
+    return {
+        "undecided": "undecided",
+        "better": f"{pair.second.name} ranks better",
+        "worse": f"{pair.second.name} ranks worse",
+    }[pair.verdict]
 
 
 def _sentence(pair: Comparison) -> str:
     if pair.verdict == "undecided":
         return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
-    return f"The interval of the difference in {pair.metric}, {figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."
+    return (
+        f"The interval of the difference in {pair.metric}, "
+        f"{figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."
+    )
 
 
 def _changes(compared: tuple[Run, ...]) -> list[str]:
@@ -126,7 +167,15 @@ def _changes(compared: tuple[Run, ...]) -> list[str]:
         "git": [str(run.git or "none") for run in compared],
         "data": [run.data.digest[:12] if run.data else "" for run in compared],
     }
-    rows = [(name, *(value or "none" for value in values)) for name, values in told.items() if len(set(values)) > 1]
+    rows = [
+        (name, *(value or "none" for value in values))
+        for name, values in told.items()
+        if len(set(values)) > 1
+    ]
     if not rows:
         return [page.words("Nothing: configuration, code revision and data are the same.")]
-    return ['<div class="changes">', page.table(("", *(run.name for run in compared)), rows), "</div>"]
+    return [
+        '<div class="changes">',
+        page.table(("", *(run.name for run in compared)), rows),
+        "</div>",
+    ]

@@ -1,4 +1,6 @@
-"""The part of a run's page about its features: what each is worth, how it is distributed, how old at serving, how far it has drifted."""
+"""The part of a run's page about its features: what each is worth, how it is distributed, how old
+at serving, how far it has drifted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _MUCH, _LITTLE = 0.25, 0.1  # of drift, by convention
 
 
 def features(run: Run) -> list[str]:
-    """The sections `What features are worth` and `Features`; of a run from before there were such figures only what it has."""
+    """The sections `What features are worth` and `Features`; of a run from before there were such
+    figures only what it has.
+    """
     parts = []
     if run.evaluation is not None and run.evaluation.worth:
         parts.append(page.section("What features are worth", *_worth(run, run.evaluation)))
@@ -28,22 +32,48 @@ def features(run: Run) -> list[str]:
 def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     """The deciding figure as a picture, all of them as its table."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
-    metric = next((name for name in (f"ndcg@{CUTOFF}", "auc") if any(name in worth.falls for worth in evaluation.worth)), "auc")
+    metric = next(
+        (
+            name
+            for name in (f"ndcg@{CUTOFF}", "auc")
+            if any(name in worth.falls for worth in evaluation.worth)
+        ),
+        "auc",
+    )
     lines = [
-        plots.Range(name=full.get(worth.feature, worth.feature), value=fall.value, low=fall.low, high=fall.high)
+        plots.Range(
+            name=full.get(worth.feature, worth.feature),
+            value=fall.value,
+            low=fall.low,
+            high=fall.high,
+        )
         for worth in evaluation.worth
         if (fall := worth.falls.get(metric))
     ]
-    names = [name for name in (f"ndcg@{CUTOFF}", "auc", "log_loss") if any(name in worth.falls for worth in evaluation.worth)]
-    heads = {f"ndcg@{CUTOFF}": f"ndcg@{CUTOFF} falls by", "auc": "AUC falls by", "log_loss": "log loss rises by"}
+    names = [
+        name
+        for name in (f"ndcg@{CUTOFF}", "auc", "log_loss")
+        if any(name in worth.falls for worth in evaluation.worth)
+    ]
+    heads = {
+        f"ndcg@{CUTOFF}": f"ndcg@{CUTOFF} falls by",
+        "auc": "AUC falls by",
+        "log_loss": "log loss rises by",
+    }
     head = ("", *(heads[name] for name in names))
-    rows = [(full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names)) for worth in evaluation.worth]
+    rows = [
+        (full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names))
+        for worth in evaluation.worth
+    ]
     drawn = figure_text.people(evaluation.unit) if evaluation.unit else "rows"
     told = (
-        "How much worse the model ranks when a feature's values are shuffled among the rows of a test period, on "
-        f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % and draw {drawn}. "
+        "How much worse the model ranks when a feature's values are shuffled among the rows "
+        "of a test period, on "
+        f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % "
+        f"and draw {drawn}. "
         f"{'What is the same for a whole list is exchanged between lists. ' if evaluation.ranked else ''}"
-        "Features that say the same thing hide each other: two that are worth nothing may be worth much together."
+        "Features that say the same thing hide each other: two that are worth nothing may be "
+        "worth much together."
     )
     table = page.table(head, rows, numbers=True)
     if not lines:
@@ -52,12 +82,20 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     pad = 0.05 * ((high - low) or 1.0)
     label = "AUC within days" if metric == "auc" else metric
     ruler = plots.axis(f"{label} falls by", low - pad, high + pad)
-    return [page.words(told, "soft"), plots.ranges(f"Worth of each feature, {label}, 95 %", ruler, lines, behind=table)]
+    return [
+        page.words(told, "soft"),
+        plots.ranges(f"Worth of each feature, {label}, 95 %", ruler, lines, behind=table),
+    ]
 
 
 def _fall(worth: Worth, name: str) -> str:
     fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
-    return "not known" if fall is None else f"{figure_text.signed(fall.value, digits)}   ({figure_text.interval(fall, digits, sign=True)})"
+    return (
+        "not known"
+        if fall is None
+        else f"{figure_text.signed(fall.value, digits)}   "
+        f"({figure_text.interval(fall, digits, sign=True)})"
+    )
 
 
 def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[str]:
@@ -67,22 +105,42 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
             column.feature,
             types.get(column.feature.rsplit(".", 1)[-1], ""),
             f"{100 * column.nulls / column.rows:.1f} %" if column.nulls else "none",
-            page.Drawn(plots.bars(column.bars or tuple(column.levels.values()), f"distribution of {column.feature}")),
+            page.Drawn(
+                plots.bars(
+                    column.bars or tuple(column.levels.values()),
+                    f"distribution of {column.feature}",
+                )
+            ),
             _values(column),
-            "" if column.age is None else f"{spoken_age(column.age[0])}, {spoken_age(column.age[1])}",
+            ""
+            if column.age is None
+            else f"{spoken_age(column.age[0])}, {spoken_age(column.age[1])}",
             _drift(run, column),
         )
         for column in distributions
     ]
-    head = ("feature", "type", "nulls", "", "5 %, median, 95 %; or levels", "age: median, 95 %", "drift")
+    head = (
+        "feature",
+        "type",
+        "nulls",
+        "",
+        "5 %, median, 95 %; or levels",
+        "age: median, 95 %",
+        "drift",
+    )
     champion = run.champion.version
     against = (
-        f"Drift: the population stability index against the training set of {champion} ({run.champion.run}); by convention below {_LITTLE} "
+        f"Drift: the population stability index against the training set of {champion} "
+        f"({run.champion.run}); by convention below {_LITTLE} "
         f"is little, above {_MUCH} much."
         if run.drift
-        else f"Drift is not known: {run.champion.why_not or f'{champion} has none of these features, or was trained before this was kept'}."
+        else "Drift is not known: "
+        f"{run.champion.why_not or f'{champion} has none of these features, or was trained before this was kept'}."
     )
-    age = "Age: from the value's own time to the row's, point in time; an endpoint's values are as much older as its last materialize is."
+    age = (
+        "Age: from the value's own time to the row's, point in time; an endpoint's values are as "
+        "much older as its last materialize is."
+    )
     return [page.table(head, rows, wordy=4), page.words(f"{age} {against}", "soft")]
 
 
@@ -105,21 +163,49 @@ def segments(run: Run) -> list[str]:
     """The section `Segments`, when the configuration names some."""
     if not run.segments:
         return []
-    names = [name for name in (f"ndcg@{CUTOFF}", "auc", "calibration") if any(name in segment.figures for segment in run.segments)]
-    against = [name for name in names[:1] if any(name in segment.differences for segment in run.segments)]
+    names = [
+        name
+        for name in (f"ndcg@{CUTOFF}", "auc", "calibration")
+        if any(name in segment.figures for segment in run.segments)
+    ]
+    against = [
+        name for name in names[:1] if any(name in segment.differences for segment in run.segments)
+    ]
     outcomes = f"{outcome_of(run)}s"
-    head = ("", "value", "rows", outcomes, *(f"{name} against the champion" for name in against), *names)
+    head = (
+        "",
+        "value",
+        "rows",
+        outcomes,
+        *(f"{name} against the champion" for name in against),
+        *names,
+    )
     rows = []
     for segment in run.segments:
         own = [_figure(segment.figures.get(name)) or "too few units" for name in names]
         other = [_figure(segment.differences.get(name), sign=True) for name in against]
-        rows.append((segment.attribute, segment.value, f"{segment.rows:,}", f"{segment.positives:,}", *other, *own))
+        rows.append(
+            (
+                segment.attribute,
+                segment.value,
+                f"{segment.rows:,}",
+                f"{segment.positives:,}",
+                *other,
+                *own,
+            )
+        )
     ranked = "Rows of a segment are ranked among themselves. " if f"ndcg@{CUTOFF}" in names else ""
-    note = f"{ranked}Each interval is a 95 % one by itself: of {len(rows)} segments alike, {len(rows) / 20:.1g} look different on average."
+    note = (
+        f"{ranked}Each interval is a 95 % one by itself: of {len(rows)} segments alike, "
+        f"{len(rows) / 20:.1g} look different on average."
+    )
     return [page.section("Segments", page.table(head, rows), page.words(note, "soft"))]
 
 
 def _figure(figure: Estimate | None, *, sign: bool = False) -> str:
     if figure is None:
         return ""
-    return f"{figure_text.signed(figure.value, 3) if sign else f'{figure.value:.3f}'}   ({figure_text.interval(figure, sign=sign)})"
+    return (
+        f"{figure_text.signed(figure.value, 3) if sign else f'{figure.value:.3f}'}   "
+        f"({figure_text.interval(figure, sign=sign)})"
+    )

@@ -59,8 +59,14 @@ def power(number: int, outcome: str) -> str:
     if not smaller:
         return f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
     takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(positives_needed(smaller[0]))} {outcome}s"]
-    takes += [f"{0.5 + distance:.2f} {two_figures(positives_needed(distance))}" for distance in smaller[1:]]
-    return f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
+    takes += [
+        f"{0.5 + distance:.2f} {two_figures(positives_needed(distance))}"
+        for distance in smaller[1:]
+    ]
+    return (
+        f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; "
+        f"{', '.join(takes)}."
+    )
 
 
 def people(attribute: str) -> str:
@@ -71,8 +77,13 @@ def people(attribute: str) -> str:
 def independence(evaluation: Evaluation) -> str:
     """What the intervals take as independent."""
     if evaluation.unit is not None:
-        return f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent" + _few(evaluation.units)
-    rows = f"{evaluation.units:,} {people(evaluation.ranked.within)}" if evaluation.ranked else "rows"
+        return (
+            f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent"
+            + _few(evaluation.units)
+        )
+    rows = (
+        f"{evaluation.units:,} {people(evaluation.ranked.within)}" if evaluation.ranked else "rows"
+    )
     return f"{rows} taken as independent: the log names no unit, so the true intervals are wider"
 
 
@@ -83,7 +94,9 @@ def _few(number: int) -> str:
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """What so many units can show of a figure with this interval, and how many would show less: an interval narrows with their root."""
+    """What so many units can show of a figure with this interval, and how many would show less: an
+    interval narrows with their root.
+    """
     from ..evaluation.statistics import distance_shown_by
     from ..evaluation.units import FEWEST
 
@@ -91,7 +104,14 @@ def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
         return ""
     shown = distance_shown_by(figure)
     digits = 3 if shown < 0.1 else 2
-    smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if distance < 0.75 * shown][:2]
-    takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
+    smaller = [
+        distance
+        for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+        if distance < 0.75 * shown
+    ][:2]
+    takes = [
+        f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}"
+        for distance in smaller
+    ]
     told = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
     return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "

@@ -1,4 +1,6 @@
-"""What the charts show, computed from forward predictions (forward_evaluation.SCHEMA): calibration, ROC within days, AUC by day."""
+"""What the charts show, computed from forward predictions (forward_evaluation.SCHEMA): calibration,
+ROC within days, AUC by day.
+"""
 
 from __future__ import annotations
 
@@ -51,19 +53,35 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
             rate = units.totals(outcomes[inside], 1.0, among.unit[inside], among.units)
             drawn = units.estimates({"rate": rate}).get("rate")
             low, high = (drawn.low, drawn.high) if drawn else (low, high)
-        parts.append(Bin(expected=float(scores[inside].mean()), observed=positives / rows, low=low, high=high, rows=rows))
+        parts.append(
+            Bin(
+                expected=float(scores[inside].mean()),
+                observed=positives / rows,
+                low=low,
+                high=high,
+                rows=rows,
+            )
+        )
     return tuple(parts)
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """The ROC curve within days: false and true positive rates, where a score is replaced by its rank among its own day's negatives."""
-    scores, outcomes, days = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy(), day_of(predictions)
+    """The ROC curve within days: false and true positive rates, where a score is replaced by its
+    rank among its own day's negatives.
+    """
+    scores, outcomes, days = (
+        predictions["prediction"].to_numpy(),
+        predictions["outcome"].to_numpy(),
+        day_of(predictions),
+    )
     ranks = np.empty(len(scores))
     for day in np.unique(days):
         inside = days == day
         misses = np.sort(scores[inside & (outcomes == 0)])
         if len(misses):
-            between = np.searchsorted(misses, scores[inside], "left") + np.searchsorted(misses, scores[inside], "right")
+            between = np.searchsorted(misses, scores[inside], "left") + np.searchsorted(
+                misses, scores[inside], "right"
+            )
             ranks[inside] = between / (2 * len(misses))
         else:
             ranks[inside] = 0.5
@@ -71,7 +89,9 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
     at = len(levels) - 1 - np.searchsorted(levels[::-1], ranks)
     hits = np.cumsum(np.bincount(at, weights=outcomes == 1, minlength=len(levels)))
     misses_so_far = np.cumsum(np.bincount(at, weights=outcomes == 0, minlength=len(levels)))
-    keep = np.unique(np.linspace(0, len(levels) - 1, 400).astype(int))  # a curve of 380 points' width needs no more
+    keep = np.unique(
+        np.linspace(0, len(levels) - 1, 400).astype(int)
+    )  # a curve of 380 points' width needs no more
     across = [0.0, *(misses_so_far[keep] / max(misses_so_far[-1], 1)).tolist()]
     return across, [0.0, *(hits[keep] / max(hits[-1], 1)).tolist()]
 
@@ -85,13 +105,25 @@ def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
         lines.append(plots.Series(name=run.name, style=run.style, x=x, y=y))
         rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
     across = plots.axis(f"rows without a {outcome} ranked as high, share", 0, 1)
-    behind = page.table((f"{outcome}s found, at a share of rows without one of", *map(str, at)), rows, numbers=True)
-    return plots.chart("ROC within days", across, plots.axis(f"{outcome}s found, share", 0, 1), lines, behind=behind)
+    behind = page.table(
+        (f"{outcome}s found, at a share of rows without one of", *map(str, at)), rows, numbers=True
+    )
+    return plots.chart(
+        "ROC within days",
+        across,
+        plots.axis(f"{outcome}s found, share", 0, 1),
+        lines,
+        behind=behind,
+    )
 
 
 def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
     """Empty when a run's predictions are no rates."""
-    tables = [(run, calibration_bins(run.predictions)) for run in seen if chances(run.predictions["prediction"].to_numpy())]
+    tables = [
+        (run, calibration_bins(run.predictions))
+        for run in seen
+        if chances(run.predictions["prediction"].to_numpy())
+    ]
     if not tables:
         return ""
     top = 100 * max(max(part.high, part.expected) for _, bins in tables for part in bins)
@@ -99,9 +131,21 @@ def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
     series = [plots.Series(name="perfect", style="quiet", x=[0, widest], y=[0, widest])]
     rows = []
     for run, bins in tables:
-        observed, low, high = ([100 * getattr(part, side) for part in bins] for side in ("observed", "low", "high"))
+        observed, low, high = (
+            [100 * getattr(part, side) for part in bins] for side in ("observed", "low", "high")
+        )
         expected = [100 * part.expected for part in bins]
-        series.append(plots.Series(name=run.name, style=run.style, kind="dots", x=expected, y=observed, low=low, high=high))
+        series.append(
+            plots.Series(
+                name=run.name,
+                style=run.style,
+                kind="dots",
+                x=expected,
+                y=observed,
+                low=low,
+                high=high,
+            )
+        )
         rows += [
             (run.name, f"{part.rows:,}", *(f"{value:.3g}" for value in values))
             for part, *values in zip(bins, expected, observed, low, high, strict=True)
@@ -109,7 +153,9 @@ def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
     title = "Calibration: rows in fifths by prediction, 95 %"
     behind = page.table(("", "rows", "expected %", "observed %", "from", "to"), rows, numbers=True)
     ups = plots.axis(f"observed {outcome}s, %", 0, top)
-    return plots.chart(title, plots.axis(f"expected {outcome}s, %", 0, widest), ups, series, behind=behind)
+    return plots.chart(
+        title, plots.axis(f"expected {outcome}s, %", 0, widest), ups, series, behind=behind
+    )
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +172,9 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 
 
 def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
-    """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one week or several."""
+    """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one
+    week or several.
+    """
     days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
     length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
@@ -148,26 +196,56 @@ def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
             )
         )
         rows += [
-            (f"{span.start:%-d %b %Y}", run.name, f"{span.rows:,}", f"{span.positives:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
+            (
+                f"{span.start:%-d %b %Y}",
+                run.name,
+                f"{span.rows:,}",
+                f"{span.positives:,}",
+                f"{span.auc:.3f}",
+                f"{span.margin:.3f}",
+            )
             for span in spans
         ]
     every = max(1, math.ceil(places / 7))
-    ticks = [(float(place), f"{days[0] + timedelta(days=place * length):%-d %b}") for place in range(0, places, every)]
+    ticks = [
+        (float(place), f"{days[0] + timedelta(days=place * length):%-d %b}")
+        for place in range(0, places, every)
+    ]
     what = "day" if length == 1 else "week" if length == 7 else f"{length} days"
-    across = plots.Axis(label="test day" if length == 1 else f"first day of {what}", low=-0.5, high=places - 0.5, ticks=ticks)
+    across = plots.Axis(
+        label="test day" if length == 1 else f"first day of {what}",
+        low=-0.5,
+        high=places - 0.5,
+        ticks=ticks,
+    )
     behind = page.table(("from", "", "rows", f"{outcome}s", "AUC", "+-"), rows, numbers=True)
-    return plots.chart(f"AUC within days, by {what}, 95 %", across, plots.axis("AUC", 0, 1), series, behind=behind, wide=True)
+    return plots.chart(
+        f"AUC within days, by {what}, 95 %",
+        across,
+        plots.axis("AUC", 0, 1),
+        series,
+        behind=behind,
+        wide=True,
+    )
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """AUC within days of each `length` days from `first` on; a stretch without a day of both outcomes is left out.
+    """AUC within days of each `length` days from `first` on; a stretch without a day of both
+    outcomes is left out.
 
-    The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of
+    The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the
+    log names units, that of an AUC of
     clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
     """
-    days, scores, outcomes = day_of(predictions), predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
+    days, scores, outcomes = (
+        day_of(predictions),
+        predictions["prediction"].to_numpy(),
+        predictions["outcome"].to_numpy(),
+    )
     among = clusters(predictions)
-    won, pairs = ranking.pair_shares(scores, outcomes, np.unique(days, return_inverse=True)[1].astype(np.int64))
+    won, pairs = ranking.pair_shares(
+        scores, outcomes, np.unique(days, return_inverse=True)[1].astype(np.int64)
+    )
     place = (days - np.datetime64(first)).astype(np.int64) // length
     spans = []
     for number in np.unique(place):
@@ -176,7 +254,19 @@ def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
         sums = units.totals(won[inside], pairs[inside], among.unit[inside], among.units, degree=2)
         if not sums.denominator.any():
             continue
-        margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * positives))
+        margin = 1.96 * (
+            math.sqrt(float((units.parts(sums) ** 2).sum()))
+            if among.dependent
+            else 1 / math.sqrt(12 * positives)
+        )
         start = first + timedelta(days=int(number) * length)
-        spans.append(Span(start=start, auc=sums.value, margin=margin, rows=int(inside.sum()), positives=positives))
+        spans.append(
+            Span(
+                start=start,
+                auc=sums.value,
+                margin=margin,
+                rows=int(inside.sum()),
+                positives=positives,
+            )
+        )
     return spans

@@ -1,4 +1,7 @@
-"""What people say of a run: tags and a note, in `runs/<run>/notes.json`. They may change; the record beside it never does."""
+"""What people say of a run: tags and a note, in `runs/<run>/notes.json`.
+
+They may change; the record beside it never does.
+"""
 
 from __future__ import annotations
 
@@ -37,26 +40,45 @@ def read(blobs: BlobStore, run: str) -> Notes:
 def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
     """Invalid: what is no tag, or too long a note."""
     if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
-        raise Invalid(f"{wrong!r} is not a tag", remedy="letters, digits and . _ : / - without spaces, at most 63: cold-start")
+        raise Invalid(
+            f"{wrong!r} is not a tag",
+            remedy="letters, digits and . _ : / - without spaces, at most 63: cold-start",
+        )
     if note is not None and len(note) > _LONGEST:
         raise Invalid(
-            f"the note has {len(note):,} characters, more than {_LONGEST:,}", remedy="write it into a file, and note where that is"
+            f"the note has {len(note):,} characters, more than {_LONGEST:,}",
+            remedy="write it into a file, and note where that is",
         )
 
 
-def tag(project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()) -> Notes:
-    """Give a run tags, and take others away; again changes nothing. NotFound: no such run. Invalid: what is no tag."""
+def tag(
+    project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()
+) -> Notes:
+    """Give a run tags, and take others away; again changes nothing.
+
+    NotFound: no such run. Invalid: what is no tag.
+    """
     check(tags=tags)
     return _change(project, run, add=tags, remove=remove)
 
 
 def note(project: Project, run: str, text: str) -> Notes:
-    """Write a run's note over the one before; empty takes it away. NotFound: no such run. Invalid: too long."""
+    """Write a run's note over the one before; empty takes it away.
+
+    NotFound: no such run. Invalid: too long.
+    """
     check(note=text)
     return _change(project, run, note=text)
 
 
-def _change(project: Project, run: str, *, add: Collection[str] = (), remove: Collection[str] = (), note: str | None = None) -> Notes:
+def _change(
+    project: Project,
+    run: str,
+    *,
+    add: Collection[str] = (),
+    remove: Collection[str] = (),
+    note: str | None = None,
+) -> Notes:
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):

@@ -58,11 +58,17 @@ class Corrected(msgspec.Struct, frozen=True, kw_only=True):
     since: str  # the run of the same configuration before
 
     def __str__(self) -> str:
-        return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
+        return (
+            f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since "
+            f"{self.since}"
+        )
 
 
 class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
-    """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
+    """One training run.
+
+    `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing.
+    """
 
     name: str
     status: Literal["done", "failed"]
@@ -91,14 +97,24 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
     failure: str | None = None
     log: str = ""
     report: str = ""
-    drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
+    drift: dict[
+        str, float
+    ] = {}  # of every feature from the champion's training set: distribution.drift
     segments: tuple[Segment, ...] = ()
-    corrected: Corrected | None = None  # events of its window that were corrected since the configuration's run before
-    overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
+    corrected: Corrected | None = (
+        None  # events of its window that were corrected since the configuration's run before
+    )
+    overrides: tuple[
+        str, ...
+    ] = ()  # what `train --set` changed in the configuration: parameters.C=1
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        inner = {name: kind.upgraded(old[name], 1) | {"schema": schema(kind)} for name, kind in _INNER.items() if old.get(name)}
+        inner = {
+            name: kind.upgraded(old[name], 1) | {"schema": schema(kind)}
+            for name, kind in _INNER.items()
+            if old.get(name)
+        }
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
     def told(self) -> str:

@@ -38,25 +38,46 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
     seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
     if champion is not None:
-        seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
+        seen.insert(
+            0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion)
+        )
     outcome = run.data.outcome
     return [
         _gate(run),
-        page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
-        page.section("Pictures", page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)), daily_chart(seen, outcome)),
+        page.section(
+            "Figures",
+            _figures(run, run.evaluation),
+            page.words(_power(run.evaluation, outcome), "soft"),
+        ),
+        page.section(
+            "Pictures",
+            page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)),
+            daily_chart(seen, outcome),
+        ),
         *feature_page.segments(run),
         *feature_page.features(run),
         page.section("Test periods", _periods(run.evaluation, outcome)),
         page.section("Data", *_data(run)),
         page.anchor("configuration"),
-        page.section("Configuration", page.words(_configuration(run), "soft"), page.code(run.config)),
+        page.section(
+            "Configuration", page.words(_configuration(run), "soft"), page.code(run.config)
+        ),
     ]
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
     """Beside this page in the store; the champion's page is in its own run's folder."""
-    champion = [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")] if run.champion.run else []
-    return [*champion, ("log", "log.txt"), ("record", "record.json"), ("configuration", "#configuration")]
+    champion = (
+        [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")]
+        if run.champion.run
+        else []
+    )
+    return [
+        *champion,
+        ("log", "log.txt"),
+        ("record", "record.json"),
+        ("configuration", "#configuration"),
+    ]
 
 
 def _configuration(run: Run) -> str:
@@ -71,32 +92,65 @@ def _gate(run: Run) -> str:
         "fail": "Gate: fail. The version is registered as rejected and gets no alias.",
         "inconclusive": "Gate: inconclusive. It may serve as challenger, not become champion.",
     }[run.gate]
-    checks = [f"{check.name} {check.wanted}: {check.verdict} ({check.reason})" for check in run.checks.checks]
-    alias = f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
+    checks = [
+        f"{check.name} {check.wanted}: {check.verdict} ({check.reason})"
+        for check in run.checks.checks
+    ]
+    alias = (
+        f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
+    )
     checks += [run.checks.note] if run.checks.note else []
     return page.verdict([sentence, *checks, f"Registered {run.version}{alias}."], run.gate or "")
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
     ceiling = run.champion.ceiling
-    known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
+    known = (
+        f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}"
+        if run.champion.ceiling_of
+        else ""
+    )
     rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{known}")]
     if evaluation.ranked is not None:
         about = run_text.ranking_line(evaluation.ranked)
-        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(evaluation.metrics).items()]
+        rows += [
+            (name.replace("_", " "), _short(figure), about)
+            for name, figure in run_text.ranking_figures(evaluation.metrics).items()
+        ]
         rows += (
-            [("first places", f"gini {evaluation.ranked.gini:.2f}", run_text.first_places(evaluation.ranked))]
+            [
+                (
+                    "first places",
+                    f"gini {evaluation.ranked.gini:.2f}",
+                    run_text.first_places(evaluation.ranked),
+                )
+            ]
             if evaluation.ranked.item
             else []
         )
     paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
     for name, figure in run.champion.figures().items():
         digits = run_text.digits_of(name)
-        value = f"{figure_text.signed(figure.value, digits)}   ({figure_text.interval(figure, digits, sign=True)})"
-        rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
+        value = (
+            f"{figure_text.signed(figure.value, digits)}   "
+            f"({figure_text.interval(figure, digits, sign=True)})"
+        )
+        rows.append(
+            (
+                f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion",
+                value,
+                paired,
+            )
+        )
     if run.champion.difference is None and run.champion.why_not:
         rows.append(("AUC against the champion", "not known", run.champion.why_not))
-    rows.append(("log loss", _loss(evaluation), f"always answering the base rate: {evaluation.base_log_loss:.5f}"))
+    rows.append(
+        (
+            "log loss",
+            _loss(evaluation),
+            f"always answering the base rate: {evaluation.base_log_loss:.5f}",
+        )
+    )
     sure = "1 is perfect" if evaluation.units else "1 is perfect; exact Poisson interval"
     rows.append(("observed / expected", _short(evaluation.calibration, 2), sure))
     return page.table(("", "value (95 %)", ""), rows, wordy=2)
@@ -105,15 +159,22 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 def _power(evaluation: Evaluation, outcome: str) -> str:
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
     if evaluation.unit is None:
-        return f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: {figure_text.independence(evaluation)}."
-    power = figure_text.power_of_units(evaluation.auc, evaluation.units, evaluation.unit, "a distance of AUC from chance")
+        return (
+            f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
+            f"{figure_text.independence(evaluation)}."
+        )
+    power = figure_text.power_of_units(
+        evaluation.auc, evaluation.units, evaluation.unit, "a distance of AUC from chance"
+    )
     return f"{tested}{power}Intervals {figure_text.independence(evaluation)}."
 
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
     rows = [
         (
-            f"{period.start:%a %-d %b %Y}" if evaluation.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
+            f"{period.start:%a %-d %b %Y}"
+            if evaluation.forward_days >= 1
+            else f"{period.start:%-d %b %H:%M}",
             f"{period.trained_rows:,}",
             f"{period.trained_positives:,}",
             f"{period.rows:,}",
@@ -122,8 +183,13 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
         )
         for period in evaluation.periods
     ]
-    length = "day" if evaluation.forward_days == 1 else f"period of {evaluation.forward_days:g} days"
-    told = f"Each {length} is predicted by a model that was trained on what was known when it began; younger outcomes are left out."
+    length = (
+        "day" if evaluation.forward_days == 1 else f"period of {evaluation.forward_days:g} days"
+    )
+    told = (
+        f"Each {length} is predicted by a model that was trained on what was known when it "
+        "began; younger outcomes are left out."
+    )
     head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", "AUC")
     return page.words(told, "soft") + page.table(head, rows, numbers=True)
 
@@ -136,19 +202,33 @@ def _data(run: Run) -> list[str]:
         return []
     parts = [
         page.words(description(data) + (f". {run.corrected}." if run.corrected else "")),
-        page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
+        page.words(
+            f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model "
+            f"{(run.code or '')[:16]}",
+            "soft",
+        ),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
     if data.leaks:
-        told = "Leak alarm: AUC of each feature alone, by day, and with what was known earlier where it is made of past outcomes."
-        parts += [page.words(told, "soft"), page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1)]
+        told = (
+            "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "
+            "where it is made of past outcomes."
+        )
+        parts += [
+            page.words(told, "soft"),
+            page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1),
+        ]
     return parts
 
 
 def _short(figure: object, digits: int = 3) -> str:
     from ..evaluation.statistics import Estimate
 
-    return f"{figure.value:.{digits}f}   ({figure_text.interval(figure, digits)})" if isinstance(figure, Estimate) else "not known"
+    return (
+        f"{figure.value:.{digits}f}   ({figure_text.interval(figure, digits)})"
+        if isinstance(figure, Estimate)
+        else "not known"
+    )
 
 
 def _loss(evaluation: Evaluation) -> str:
@@ -157,4 +237,7 @@ def _loss(evaluation: Evaluation) -> str:
 
 def when(run: Run) -> str:
     seconds = (run.ended - run.started).total_seconds()
-    return f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, {run.git or 'no git'}"
+    return (
+        f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "
+        f"{run.git or 'no git'}"
+    )

@@ -1,4 +1,6 @@
-"""`isthmus runs list --sort ndcg@10 --where model=logistic`: runs with what was said of them, chosen and in order."""
+"""`isthmus runs list --sort ndcg@10 --where model=logistic`: runs with what was said of them,
+chosen and in order.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ class NotedRun(Run, frozen=True, kw_only=True):
 
 
 def with_notes(run: Run, notes: Notes) -> NotedRun:
-    return NotedRun(**{name: getattr(run, name) for name in run.__struct_fields__}, tags=notes.tags, note=notes.note)
+    return NotedRun(
+        **{name: getattr(run, name) for name in run.__struct_fields__},
+        tags=notes.tags,
+        note=notes.note,
+    )
 
 
 def note_lines(noted: NotedRun | Notes) -> list[str]:
@@ -39,7 +45,9 @@ def note_lines(noted: NotedRun | Notes) -> list[str]:
     return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
 
 
-_FIELDS: dict[str, Callable[[NotedRun], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match
+_FIELDS: dict[
+    str, Callable[[NotedRun], tuple[str | None, ...]]
+] = {  # what --where knows, beside parameters.<name>; any value may match
     "model": lambda listed: (listed.model, listed.configuration),
     "configuration": lambda listed: (listed.configuration,),
     "version": lambda listed: (listed.version,),
@@ -52,14 +60,26 @@ _FIELDS: dict[str, Callable[[NotedRun], tuple[str | None, ...]]] = {  # what --w
 }
 
 
-def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = (), newest: int | None = None) -> Rows[NotedRun]:
-    """Training runs that ended, oldest first; damaged records are left out. `newest`: only among so many.
+def list_runs(
+    project: Project,
+    *,
+    sort: str | None = None,
+    where: Sequence[str] = (),
+    newest: int | None = None,
+) -> Rows[NotedRun]:
+    """Training runs that ended, oldest first; damaged records are left out.
 
-    `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must hold. Invalid: an unknown figure or field.
+    `newest`: only among so many.
+
+    `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must
+    hold. Invalid: an unknown figure or field.
     """
     wanted = conditions(sort, where)
     blobs = project.target.blobs
-    listed = [with_notes(run, notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
+    listed = [
+        with_notes(run, notes.read(blobs, run.name))
+        for run in runs.list_runs(project, newest=newest)
+    ]
     chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
     return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 
@@ -67,22 +87,33 @@ def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str]
 def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
     """What must hold of a run. Invalid: an unknown figure or field."""
     if sort is not None and check_problem(sort) is not None:
-        raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
+        raise Invalid(
+            f"{sort} is not a figure to sort by",
+            remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}",
+        )
     if sort == f"calibration{AGAINST}":
-        raise Invalid(f"{sort} has no best: it is a difference of two distances from 1", remedy="sort by calibration")
+        raise Invalid(
+            f"{sort} has no best: it is a difference of two distances from 1",
+            remedy="sort by calibration",
+        )
     return [_condition(text) for text in where]
 
 
 def _condition(text: str) -> Callable[[NotedRun], bool]:
     field, equals, value = text.partition("=")
     if not equals:
-        raise Invalid(f"--where {text} is not FIELD=VALUE", remedy="for example: --where model=logistic")
+        raise Invalid(
+            f"--where {text} is not FIELD=VALUE", remedy="for example: --where model=logistic"
+        )
     if field.startswith("parameters."):
         name = field.removeprefix("parameters.")
         return lambda listed: _same(listed.parameters.get(name), value)
     if field not in _FIELDS:
         known = (*_FIELDS, "parameters.NAME")
-        raise Invalid(f"--where {text}: runs have no {field}", remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}")
+        raise Invalid(
+            f"--where {text}: runs have no {field}",
+            remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}",
+        )
     return lambda listed: value in _FIELDS[field](listed)
 
 
@@ -93,12 +124,24 @@ def _same(parameter: object, value: str) -> bool:
             return float(value) == parameter
         except ValueError:
             return False
-    return parameter is not None and (str(parameter).lower() if isinstance(parameter, bool) else str(parameter)) == value
+    return (
+        parameter is not None
+        and (str(parameter).lower() if isinstance(parameter, bool) else str(parameter)) == value
+    )
 
 
 def comparable(listed: Sequence[NotedRun]) -> bool:
     """Whether every figure is of the same rows."""
-    return len({(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in listed if r.data and r.evaluation}) <= 1
+    return (
+        len(
+            {
+                (r.objective, r.data.start, r.data.end, r.evaluation.rows)
+                for r in listed
+                if r.data and r.evaluation
+            }
+        )
+        <= 1
+    )
 
 
 def figure(run: Run, name: str) -> Estimate | None:
@@ -110,7 +153,10 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 
 def _badness(run: Run, name: str) -> float:
-    """Lower is better. Loss is better when low, calibration when near 1, everything else when high."""
+    """Lower is better.
+
+    Loss is better when low, calibration when near 1, everything else when high.
+    """
     estimate = figure(run, name)
     if estimate is None:
         return math.inf

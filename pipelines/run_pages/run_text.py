@@ -1,4 +1,6 @@
-"""A training run as a reader sees it: the block that `isthmus train` prints, and the lines that pages share with it. Pure."""
+"""A training run as a reader sees it: the block that `isthmus train` prints, and the lines that
+pages share with it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,18 @@ def text(run: Run) -> str:
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
-    lines += [_line("leaks", _with_verdict(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
+    lines += [
+        _line("leaks", _with_verdict(run, "leaks", check.reason))
+        for check in run.checks.checks
+        if check.name == "leaks"
+    ]
     lines.append(_line("gate", _gate(run)))
     lines += [_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not
-    lines.append(f"registered {run.version}{f' ({alias})' if alias else ''}   log {run.log}   report {run.report}")
+    lines.append(
+        f"registered {run.version}{f' ({alias})' if alias else ''}   log {run.log}   report "
+        f"{run.report}"
+    )
     return "\n".join(lines)
 
 
@@ -39,7 +48,11 @@ def next_steps(run: Run) -> tuple[str, ...]:
     if run.status == "failed":
         return (f"runs show {run.name}",)
     compare = (f"runs compare {run.champion.run} {run.name}",) if run.champion.run else ()
-    return (*compare, f"deploy {run.model}") if run.gate != "fail" else compare or (f"runs show {run.name}",)
+    return (
+        (*compare, f"deploy {run.model}")
+        if run.gate != "fail"
+        else compare or (f"runs show {run.name}",)
+    )
 
 
 def _line(name: str, rest: str) -> str:
@@ -58,27 +71,54 @@ def description(data: Data) -> str:
     in_time = " point in time" if data.views else ""
     plural = "s" if data.features != 1 else ""
     rows = f"{data.rows:,} {data.exposure}s, {number_of(data.positives, data.outcome)}{share}{span}"
-    empty = [f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}" for i, (view, number) in enumerate(data.empty.items())]
-    return "; ".join([rows, f"{data.features} feature{plural}{in_time}", *([", ".join(empty)] if empty else [])])
+    empty = [
+        f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}"
+        for i, (view, number) in enumerate(data.empty.items())
+    ]
+    return "; ".join(
+        [rows, f"{data.features} feature{plural}{in_time}", *([", ".join(empty)] if empty else [])]
+    )
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
     number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
-    length = f"day{plural}" if evaluation.forward_days == 1 else f"period{plural} of {evaluation.forward_days:g} days"
+    length = (
+        f"day{plural}"
+        if evaluation.forward_days == 1
+        else f"period{plural} of {evaluation.forward_days:g} days"
+    )
     tested = f"{number} test {length}: {evaluation.rows:,} rows"
     lines = [_line("forward", f"{tested}, {number_of(evaluation.positives, outcome_of(run))}")]
-    lines.append(_line("auc", _with_verdict(run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}")))
+    lines.append(
+        _line(
+            "auc",
+            _with_verdict(
+                run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}"
+            ),
+        )
+    )
     lines += _ranking(run, evaluation)
     if evaluation.log_loss is not None and evaluation.log_loss_difference is not None:
         to_base = evaluation.log_loss_difference
-        between = f", 95 % {interval(to_base, 5, sign=True)}" if evaluation.units else f" +- {to_base.high - to_base.value:.5f}"
+        between = (
+            f", 95 % {interval(to_base, 5, sign=True)}"
+            if evaluation.units
+            else f" +- {to_base.high - to_base.value:.5f}"
+        )
         base = f"{evaluation.base_log_loss:.5f} for always answering the base rate"
         difference = f"{signed(to_base.value, 5)}{between}"
         lines.append(_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})"))
     if evaluation.calibration is not None:
         lines.append(
-            _line("calibration", _with_verdict(run, "calibration", estimate(evaluation.calibration, 2, what=" observed/expected")))
+            _line(
+                "calibration",
+                _with_verdict(
+                    run,
+                    "calibration",
+                    estimate(evaluation.calibration, 2, what=" observed/expected"),
+                ),
+            )
         )
     return [*lines, *_against(run), _line("intervals", independence(evaluation))]
 
@@ -97,35 +137,69 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
-    lines = [_line(name.replace("_", " "), _with_verdict(run, name, estimate(figure))) for name, figure in figures.items()]
+    lines = [
+        _line(name.replace("_", " "), _with_verdict(run, name, estimate(figure)))
+        for name, figure in figures.items()
+    ]
     lines.append(_line("ranked", ranking_line(evaluation.ranked)))
-    return [*lines, *([_line("first place", first_places(evaluation.ranked))] if evaluation.ranked.item else [])]
+    return [
+        *lines,
+        *(
+            [_line("first place", first_places(evaluation.ranked))]
+            if evaluation.ranked.item
+            else []
+        ),
+    ]
 
 
 def ranking_line(ranked: Ranked) -> str:
     """`within request_id: 1,204 groups; 318 without both outcomes are left out`."""
-    return f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both outcomes are left out"
+    return (
+        f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both "
+        "outcomes are left out"
+    )
 
 
 def first_places(ranked: Ranked) -> str:
     """`34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
     return (
-        f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first somewhere; gini {ranked.gini:.2f}, 0 is all alike"
+        f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first "
+        f"somewhere; gini {ranked.gini:.2f}, 0 is all alike"
     )
 
 
 def _against(run: Run) -> list[str]:
-    """The differences to the champion that may decide: AUC's, NDCG's, and what the gate asks for."""
-    asked = [check.name.removesuffix(AGAINST) for check in run.checks.checks if check.name.endswith(AGAINST)]
+    """The differences to the champion that may decide:
+
+    AUC's, NDCG's, and what the gate asks for.
+    """
+    asked = [
+        check.name.removesuffix(AGAINST)
+        for check in run.checks.checks
+        if check.name.endswith(AGAINST)
+    ]
     if run.champion.difference is None:
         why = run.champion.why_not
-        return [_line("vs champion", _with_verdict(run, f"{asked[0]}{AGAINST}" if asked else "", why))] if why else []
+        return (
+            [_line("vs champion", _with_verdict(run, f"{asked[0]}{AGAINST}" if asked else "", why))]
+            if why
+            else []
+        )
     differences = run.champion.figures()
     lines: list[str] = []
-    for name in dict.fromkeys(["auc", *(name for name in differences if name.startswith("ndcg")), *asked]):
+    for name in dict.fromkeys(
+        ["auc", *(name for name in differences if name.startswith("ndcg")), *asked]
+    ):
         if name in differences:
-            spoken = f"{name.replace('_', ' ')} {estimate(differences[name], digits_of(name), sign=True)}"
-            lines.append(_line("" if lines else "vs champion", _with_verdict(run, f"{name}{AGAINST}", spoken)))
+            spoken = (
+                f"{name.replace('_', ' ')} "
+                f"{estimate(differences[name], digits_of(name), sign=True)}"
+            )
+            lines.append(
+                _line(
+                    "" if lines else "vs champion", _with_verdict(run, f"{name}{AGAINST}", spoken)
+                )
+            )
     return lines
 
 
@@ -137,8 +211,14 @@ def _ceiling(champion: Champion) -> str:
     if champion.ceiling is None:
         return ""
     if champion.ceiling_of:
-        return f"; knowing every {champion.ceiling_of}'s true rate would give about {champion.ceiling:.2f}"
-    return f"; were the champion's predictions the true rates, it would be about {champion.ceiling:.2f}"
+        return (
+            f"; knowing every {champion.ceiling_of}'s true rate would give about "
+            f"{champion.ceiling:.2f}"
+        )
+    return (
+        "; were the champion's predictions the true rates, it would be about "
+        f"{champion.ceiling:.2f}"
+    )
 
 
 def _gate(run: Run) -> str:
@@ -148,4 +228,8 @@ def _gate(run: Run) -> str:
         "pass": "pass",
         "fail": "fail: it is registered, rejected, and gets no alias",
         "inconclusive": "inconclusive: it may serve as challenger, not become champion",
-    }[run.gate] + (f" ({run.alias_why_not})" if run.alias_why_not and run.alias is None and run.gate != "fail" else "")
+    }[run.gate] + (
+        f" ({run.alias_why_not})"
+        if run.alias_why_not and run.alias is None and run.gate != "fail"
+        else ""
+    )

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
-    """The training runs that ended, oldest first; damaged records are left out. `newest`: so many of them at most."""
+    """The training runs that ended, oldest first; damaged records are left out.
+
+    `newest`: so many of them at most.
+    """
     return _all(project.target.blobs, newest)
 
 
@@ -38,7 +41,10 @@ def get_run(project: Project, name: str) -> Run:
     except NotFound as error:
         there = run_names.names(blobs)
         shown = ", ".join(there[-8:]) or "none yet"
-        raise NotFound(f"there is no finished training run {name} (there is: {shown})", remedy="isthmus runs list") from error
+        raise NotFound(
+            f"there is no finished training run {name} (there is: {shown})",
+            remedy="isthmus runs list",
+        ) from error
 
 
 def of_version(blobs: BlobStore, version: str) -> Run | None:
@@ -47,12 +53,16 @@ def of_version(blobs: BlobStore, version: str) -> Run | None:
 
 
 def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
-    """The forward predictions of a run: one row a tested row, with the columns of forward_evaluation.SCHEMA. NotFound."""
+    """The forward predictions of a run: one row a tested row, with the columns of
+    forward_evaluation.SCHEMA. NotFound.
+    """
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)
     uri = located(blobs.root, result.artifacts["forward"].uri)
-    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/predictions.parquet"))).read()  # read_table loads pandas
+    return pq.ParquetFile(
+        io.BytesIO(blobs.get(f"{uri}/predictions.parquet"))
+    ).read()  # read_table loads pandas
 
 
 def log_uri(blobs: BlobStore, run: str) -> str:
@@ -69,9 +79,14 @@ def display_path(project: Project, uri: str) -> str:
 
 
 def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
-    """The training set of a run, with the columns of `training_set`, and what is known of it. NotFound."""
+    """The training set of a run, with the columns of `training_set`, and what is known of it.
+
+    NotFound.
+    """
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
     uri = located(blobs.root, result.artifacts["data"].uri)
-    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(blobs, f"{uri}/data.json", records.Data)
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(
+        blobs, f"{uri}/data.json", records.Data
+    )

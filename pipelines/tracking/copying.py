@@ -1,4 +1,6 @@
-"""One training run in MLflow: found again by a tag, written so that a kill at any point leaves what the next copy completes."""
+"""One training run in MLflow: found again by a tag, written so that a kill at any point leaves what
+the next copy completes.
+"""
 
 from __future__ import annotations
 
@@ -59,34 +61,62 @@ def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | N
     """The MLflow run of a run of ours; a deleted one where there is no other."""
     from mlflow.entities import ViewType
 
-    copies = client.search_runs([experiment_id], f"tags.`{fields.RUN_ID}` = '{run_id}'", run_view_type=ViewType.ALL, max_results=10)
-    return min(copies, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id), default=None)
+    copies = client.search_runs(
+        [experiment_id],
+        f"tags.`{fields.RUN_ID}` = '{run_id}'",
+        run_view_type=ViewType.ALL,
+        max_results=10,
+    )
+    return min(
+        copies,
+        key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id),
+        default=None,
+    )
 
 
-def copy(project: Project, client: MlflowClient, experiment_id: str, run: Run, notes: Notes, *, there: MlflowRun | None) -> str:
+def copy(
+    project: Project,
+    client: MlflowClient,
+    experiment_id: str,
+    run: Run,
+    notes: Notes,
+    *,
+    there: MlflowRun | None,
+) -> str:
     """Write all of a run, over what is there; its digest goes last. MLflow's id of it."""
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)
     if there is None:
-        there = client.create_run(experiment_id, epoch_milliseconds(run.started), {fields.RUN_ID: run_id}, run_name=run.name)
+        there = client.create_run(
+            experiment_id,
+            epoch_milliseconds(run.started),
+            {fields.RUN_ID: run_id},
+            run_name=run.name,
+        )
     at: str = there.info.run_id
     _log(client, at, run, tags)
     _log_data(project, client, at, run)
     _log_files(project, client, at, run)
-    client.set_terminated(at, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended))
+    client.set_terminated(
+        at, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
+    )
     return at
 
 
 def _log(client: MlflowClient, at: str, run: Run, tags: dict[str, str]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(metric.key, metric.value, metric.at, metric.step) for metric in fields.metrics(run)]
+    metrics = [
+        Metric(metric.key, metric.value, metric.at, metric.step) for metric in fields.metrics(run)
+    ]
     params = [Param(name, text) for name, text in fields.parameters(run).items()]
     told = [RunTag(name, text) for name, text in tags.items()]
     for start in range(0, len(metrics), _METRICS):
         client.log_batch(at, metrics=metrics[start : start + _METRICS])
     for start in range(0, max(len(params), len(told)), _BATCH):
-        client.log_batch(at, params=params[start : start + _BATCH], tags=told[start : start + _BATCH])
+        client.log_batch(
+            at, params=params[start : start + _BATCH], tags=told[start : start + _BATCH]
+        )
 
 
 def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None:
@@ -95,9 +125,15 @@ def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None
     if run.data is None:
         return
     with suppress(NotFound):  # its rows are not kept
-        read = fields.data_set(run.data, objective=run.objective, uri=watch.artifact_uri(project, run.name, "dataset", "data"))
+        read = fields.data_set(
+            run.data,
+            objective=run.objective,
+            uri=watch.artifact_uri(project, run.name, "dataset", "data"),
+        )
         dataset = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
-        client.log_inputs(at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        client.log_inputs(
+            at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+        )
 
 
 def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:
@@ -105,7 +141,11 @@ def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> Non
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for uri in (record_uri(blobs, run.name), run_uri(blobs, run.name), runs.log_uri(blobs, run.name)):
+        for uri in (
+            record_uri(blobs, run.name),
+            run_uri(blobs, run.name),
+            runs.log_uri(blobs, run.name),
+        ):
             with suppress(NotFound):
                 (folder / uri.rpartition("/")[2]).write_bytes(blobs.get(uri))
         if run.config:

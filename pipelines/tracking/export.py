@@ -1,4 +1,6 @@
-"""Runs in an MLflow server: each as it ends, and all that are not there yet by `isthmus runs export --to mlflow`."""
+"""Runs in an MLflow server: each as it ends, and all that are not there yet by `isthmus runs export
+--to mlflow`.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +33,30 @@ class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
-    """Copy runs that ended (default: all, oldest first) to the MLflow server of profiles.yaml. What is there as it is stays untouched.
+    """Copy runs that ended (default: all, oldest first) to the MLflow server of profiles.yaml.
 
-    NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does not answer; again goes on from there.
+    What is there as it is stays untouched.
+
+    NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does
+    not answer; again goes on from there.
     MissingDependency: MLflow is not installed. Refused: `--offline`, and a server elsewhere.
     """
     uri = server.uri(project)
     if uri is None:
-        raise NotFound(f"{FILE} names no server to export to", remedy=f"tracking: {{{to}: http://127.0.0.1:5000}}")
+        raise NotFound(
+            f"{FILE} names no server to export to",
+            remedy=f"tracking: {{{to}: http://127.0.0.1:5000}}",
+        )
     chosen = [runs.get_run(project, name) for name in names] or runs.list_runs(project)
     with project.lock("runs"):
         return _export(project, uri, chosen)
 
 
 def mirror(project: Project, run: Run) -> None:
-    """A run that has just ended, where profiles.yaml names a server. What goes wrong is a warning: the run itself is whole."""
+    """A run that has just ended, where profiles.yaml names a server.
+
+    What goes wrong is a warning: the run itself is whole.
+    """
     try:
         if (uri := server.uri(project)) is None:
             return
@@ -71,7 +82,9 @@ def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]
         return exported
 
 
-def _export_run(project: Project, client: MlflowClient, uri: str, experiment: str, run: Run) -> Exported:
+def _export_run(
+    project: Project, client: MlflowClient, uri: str, experiment: str, run: Run
+) -> Exported:
     noted = notes.read(project.target.blobs, run.name)
     there = copying.find(client, experiment, copying.identity(project, run.name))
     digest = copying.digest(run, noted)

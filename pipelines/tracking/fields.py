@@ -36,9 +36,18 @@ def key(name: str) -> str:
 
 
 def parameters(run: Run) -> dict[str, str]:
-    """The trainer's own by their names, nested ones joined by dots; beside them what else makes the run another one."""
-    window = {"window.start": _iso(run.data.start), "window.end": _iso(run.data.end)} if run.data else {}
-    described = {"trainer": run.trainer, "objective": run.objective, "features": ", ".join(run.features), **window}
+    """The trainer's own by their names, nested ones joined by dots; beside them what else makes the
+    run another one.
+    """
+    window = (
+        {"window.start": _iso(run.data.start), "window.end": _iso(run.data.end)} if run.data else {}
+    )
+    described = {
+        "trainer": run.trainer,
+        "objective": run.objective,
+        "features": ", ".join(run.features),
+        **window,
+    }
     return described | {key(name): _text(value) for name, value in _flat(run.parameters)}
 
 
@@ -55,7 +64,9 @@ def _text(value: object) -> str:
 
 
 def metrics(run: Run) -> tuple[Metric, ...]:
-    """Figures and differences to the champion, each with its 95 % interval as NAME_min and NAME_max; the AUC of each period; drift."""
+    """Figures and differences to the champion, each with its 95 % interval as NAME_min and
+    NAME_max; the AUC of each period; drift.
+    """
     at = epoch_milliseconds(run.ended)
     figures = {name: value for name, value in _figures(run) if math.isfinite(value)}
     totals = tuple(Metric(key=key(name), value=value, at=at) for name, value in figures.items())
@@ -66,7 +77,10 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
     if run.data:
         yield from (("rows", run.data.rows), ("positives", run.data.positives))
     if run.evaluation:
-        yield from (("test_rows", run.evaluation.rows), ("test_positives", run.evaluation.positives))
+        yield from (
+            ("test_rows", run.evaluation.rows),
+            ("test_positives", run.evaluation.positives),
+        )
         yield "base_log_loss", run.evaluation.base_log_loss
         for name, estimate in run.evaluation.figures().items():
             yield from _interval(name, estimate)
@@ -76,13 +90,19 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
 
 
 def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
-    yield from ((name, estimate.value), (f"{name}_min", estimate.low), (f"{name}_max", estimate.high))
+    yield from (
+        (name, estimate.value),
+        (f"{name}_min", estimate.low),
+        (f"{name}_max", estimate.high),
+    )
 
 
 def _periods(run: Run) -> Iterator[Metric]:
     for step, period in enumerate(run.evaluation.periods if run.evaluation else ()):
         if period.auc is not None and math.isfinite(period.auc):
-            yield Metric(key="period_auc", value=period.auc, at=epoch_milliseconds(period.start), step=step)
+            yield Metric(
+                key="period_auc", value=period.auc, at=epoch_milliseconds(period.start), step=step
+            )
 
 
 def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:
@@ -103,7 +123,10 @@ def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]
         "isthmus.alias": run.alias,
         "isthmus.failure": run.failure,
     }
-    noted = {"mlflow.note.content": notes.note, "isthmus.tags": " ".join(notes.tags)}  # they may become empty again
+    noted = {
+        "mlflow.note.content": notes.note,
+        "isthmus.tags": " ".join(notes.tags),
+    }  # they may become empty again
     return {name: value for name, value in recorded.items() if value} | noted
 
 
@@ -119,13 +142,21 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
 def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
     """`uri`: where the rows are."""
-    columns = [{"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()]
+    columns = [
+        {"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()
+    ]
     return DataSet(
         name=objective,
         digest=data.digest[:_LONGEST_DIGEST],
         source=json.dumps({"uri": uri}),
         schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": data.rows, "num_elements": data.rows * len(columns), "positives": data.positives}),
+        profile=json.dumps(
+            {
+                "num_rows": data.rows,
+                "num_elements": data.rows * len(columns),
+                "positives": data.positives,
+            }
+        ),
     )
 
 

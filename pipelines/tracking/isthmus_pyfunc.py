@@ -1,6 +1,8 @@
-"""What MLflow loads a model of Isthmus by: this file and the model's folder are all that a pyfunc has of Isthmus.
+"""What MLflow loads a model of Isthmus by: this file and the model's folder are all that a pyfunc
+has of Isthmus.
 
-It is copied into the pyfunc as it is, and imports nothing of Isthmus. Rows of a DataFrame become what the predictor was trained with:
+It is copied into the pyfunc as it is, and imports nothing of Isthmus. Rows of a DataFrame become
+what the predictor was trained with:
 what is missing is None, whole numbers are int, times are datetime.
 """
 
@@ -25,9 +27,14 @@ class Predictor:
         self.features = features
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> list[Any]:
-        columns = [[_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features]
+        columns = [
+            [_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features
+        ]
         names = [name for name, _ in self.features]
-        rows = [dict(zip(names, (column[row] for column in columns), strict=True)) for row in range(len(frame))]
+        rows = [
+            dict(zip(names, (column[row] for column in columns), strict=True))
+            for row in range(len(frame))
+        ]
         predictions: list[Any] = list(self.predictor.predict(rows, **(params or {})))
         return predictions
 
@@ -40,7 +47,9 @@ def _load_pyfunc(path: str) -> Predictor:
         predictor = kind.load(folder / "files")
     else:
         predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
-    return Predictor(predictor, [(feature["name"], feature.get("type")) for feature in manifest["features"]])
+    return Predictor(
+        predictor, [(feature["name"], feature.get("type")) for feature in manifest["features"]]
+    )
 
 
 def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:

@@ -1,4 +1,6 @@
-"""A registered version as an MLflow model that MLflow alone can load: its folder, one file that reads it, a signature."""
+"""A registered version as an MLflow model that MLflow alone can load: its folder, one file that
+reads it, a signature.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def registered_name(project: Project, model: str) -> str:
 
 
 def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
-    """The version that a run made, with the run that MLflow has of it; not again where an earlier run of the same content brought it."""
+    """The version that a run made, with the run that MLflow has of it; not again where an earlier
+    run of the same content brought it.
+    """
     model, _, number = (run.version or "").partition("@")
     if not number:
         return
@@ -42,15 +46,21 @@ def register(project: Project, client: MlflowClient, run: Run, at: str) -> None:
     except NotFound:  # destroyed since
         return
     name = registered_name(project, model)
-    if not client.search_model_versions(f"name = '{name}' and tags.`{VERSION_ID}` = '{_identity(project, version)}'"):
+    if not client.search_model_versions(
+        f"name = '{name}' and tags.`{VERSION_ID}` = '{_identity(project, version)}'"
+    ):
         _put(project, client, version, run, name=name, at=at)
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
-    return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{version.model}@{version.version}")[:32]
+    return digest_text(
+        f"{project.target.blobs.root}\n{project.spec.name}\n{version.model}@{version.version}"
+    )[:32]
 
 
-def _put(project: Project, client: MlflowClient, version: ModelVersion, run: Run, *, name: str, at: str) -> None:
+def _put(
+    project: Project, client: MlflowClient, version: ModelVersion, run: Run, *, name: str, at: str
+) -> None:
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -59,7 +69,9 @@ def _put(project: Project, client: MlflowClient, version: ModelVersion, run: Run
         save(folder, Path(scratch) / _FOLDER, nulls=_nulls(run))
         client.log_artifacts(at, str(Path(scratch) / _FOLDER), _FOLDER)
     try:
-        client.create_registered_model(name, {"isthmus.project": project.spec.name, "isthmus.target": project.target.name})
+        client.create_registered_model(
+            name, {"isthmus.project": project.spec.name, "isthmus.target": project.target.name}
+        )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -72,11 +84,16 @@ def _put(project: Project, client: MlflowClient, version: ModelVersion, run: Run
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
-    """A model's folder as a pyfunc in a new folder. `nulls`: features that had empty values when it was trained."""
+    """A model's folder as a pyfunc in a new folder.
+
+    `nulls`: features that had empty values when it was trained.
+    """
     import mlflow.pyfunc
 
     manifest = whole(folder)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that there is no example of an input
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # that there is no example of an input
         mlflow.pyfunc.save_model(
             str(to),
             loader_module=isthmus_pyfunc.__name__.rpartition(".")[2],
@@ -89,11 +106,18 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 
 def _nulls(run: Run) -> frozenset[str]:
     """By a feature's whole name: view.feature, or an attribute."""
-    return frozenset(told.feature for told in run.data.distributions if told.nulls) if run.data else frozenset()
+    return (
+        frozenset(told.feature for told in run.data.distributions if told.nulls)
+        if run.data
+        else frozenset()
+    )
 
 
 def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
-    """A column a feature. A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long."""
+    """A column a feature.
+
+    A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
@@ -101,31 +125,53 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
     for feature in manifest.features:
         empty = (f"{feature.view}.{feature.name}" if feature.view else feature.name) in nulls
         kind = MLFLOW[feature.type or "string"]
-        columns.append(ColSpec("double" if empty and kind == "long" else kind, feature.name, required=not empty))
-    accepted = [ParamSpec(name, _PARAMETERS[taken.type], taken.default) for name, taken in manifest.accepted.items()]
+        columns.append(
+            ColSpec(
+                "double" if empty and kind == "long" else kind, feature.name, required=not empty
+            )
+        )
+    accepted = [
+        ParamSpec(name, _PARAMETERS[taken.type], taken.default)
+        for name, taken in manifest.accepted.items()
+    ]
     settable = {"params": ParamSchema(accepted)} if accepted else {}
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double")]), **settable)
 
 
 def _requirements(folder: Path, manifest: Manifest) -> list[str]:
-    """MLflow, pandas, and what the predictor's code imports, in the versions that are installed here."""
+    """MLflow, pandas, and what the predictor's code imports, in the versions that are installed
+    here.
+    """
     from importlib.metadata import version
 
     code = {str(path): path.read_text(encoding="utf-8") for path in (folder / "code").rglob("*.py")}
     imported = libraries(code or {"": f"import {manifest.module}"})
-    needed = {name: number for name, number in imported.items() if name != "python"} | {n: version(n) for n in ("mlflow", "pandas")}
+    needed = {name: number for name, number in imported.items() if name != "python"} | {
+        n: version(n) for n in ("mlflow", "pandas")
+    }
     return [f"{name}=={number}" for name, number in sorted(needed.items())]
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
     """MLflow's aliases of a model to where ours are, as far as those versions are there."""
     name = registered_name(project, model)
-    there = {version.tags.get(VERSION_ID): version for version in client.search_model_versions(f"name = '{name}'")}
+    there = {
+        version.tags.get(VERSION_ID): version
+        for version in client.search_model_versions(f"name = '{name}'")
+    }
     if not there:
         return
-    ours = {alias: _identity(project, version) for version in project.target.registry.versions(model) for alias in version.aliases}
-    wanted = {alias: str(there[identity].version) for alias, identity in ours.items() if identity in there}
-    theirs = {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    ours = {
+        alias: _identity(project, version)
+        for version in project.target.registry.versions(model)
+        for alias in version.aliases
+    }
+    wanted = {
+        alias: str(there[identity].version) for alias, identity in ours.items() if identity in there
+    }
+    theirs = {
+        alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()
+    }
     if wanted == theirs:
         return
     with project.target.calls.mutating("mlflow.set_aliases", name):

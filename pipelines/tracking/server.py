@@ -43,12 +43,20 @@ def uri(project: Project) -> str | None:
 def client(project: Project, server: str) -> Generator[MlflowClient]:
     """MLflow's client, once its server takes connections; MLflow is imported then.
 
-    Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere. MissingDependency. Unavailable: the server does
+    Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
+    MissingDependency. Unavailable: the server does
     not answer; Denied, Invalid: it says no.
     """
     target = project.target
-    if target.adapter.remote and "endpoint_url" in target.profile.options and not on_this_machine(server):
-        raise Refused(f"{server} is not on this machine, and --offline sends nothing elsewhere", remedy="name a server on 127.0.0.1")
+    if (
+        target.adapter.remote
+        and "endpoint_url" in target.profile.options
+        and not on_this_machine(server)
+    ):
+        raise Refused(
+            f"{server} is not on this machine, and --offline sends nothing elsewhere",
+            remedy="name a server on 127.0.0.1",
+        )
     require(NEEDS, f"tracking.mlflow of {FILE}")
     _reach(server)
     for name, value in _DEFAULTS.items():
@@ -57,11 +65,15 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
     from mlflow.exceptions import MlflowException
     from requests import HTTPError
 
-    # with the package sagemaker-mlflow installed, which sagemaker brings, it warns at each call that the server is none of SageMaker's
+    # with the package sagemaker-mlflow installed, which sagemaker brings, it warns at each call
+    # that the server is none of SageMaker's
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     try:
         yield MlflowClient(tracking_uri=server, registry_uri=server)
-    except (MlflowException, HTTPError) as error:  # the second is an artifact's, which MLflow passes on as it is
+    except (
+        MlflowException,
+        HTTPError,
+    ) as error:  # the second is an artifact's, which MLflow passes on as it is
         raise _as_ours(error, server) from error
 
 
@@ -72,7 +84,10 @@ def _reach(server: str) -> None:
         with closing(socket.create_connection(place, timeout=_REACHED)):
             return
     except OSError as error:
-        raise Unavailable(f"MLflow at {server} does not answer: {error.strerror or error}", remedy=f"once it does: {_AGAIN}") from error
+        raise Unavailable(
+            f"MLflow at {server} does not answer: {error.strerror or error}",
+            remedy=f"once it does: {_AGAIN}",
+        ) from error
 
 
 def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
@@ -80,5 +95,9 @@ def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
     response = getattr(error, "response", None)
     status = error.get_http_status_code() if response is None else response.status_code
     if status in (401, 403):
-        return Denied(words, remedy="MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN")
+        return Denied(
+            words,
+            remedy="MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN",
+        )
     return Invalid(words) if 400 <= status < 500 else Unavailable(words, remedy=_AGAIN)

@@ -1,4 +1,7 @@
-"""`isthmus compile`: a training run as a document for an engine that is no target of ours. The same command per step as everywhere."""
+"""`isthmus compile`: a training run as a document for an engine that is no target of ours.
+
+The same command per step as everywhere.
+"""
 
 from __future__ import annotations
 
@@ -36,29 +39,50 @@ class Compiled(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return text
 
 
-def compile_run(project: Project, config: str, *, to: EngineName, run: str | None = None, overrides: Sequence[str] = ()) -> Compiled:
-    """Put run.json and the project's files into the target's bucket, and give the document; nothing is started.
+def compile_run(
+    project: Project,
+    config: str,
+    *,
+    to: EngineName,
+    run: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Compiled:
+    """Put run.json and the project's files into the target's bucket, and give the document; nothing
+    is started.
 
-    All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods need an identity that may read and
-    write the bucket. Invalid where they could not reach it, or where no image is known; AlreadyExists when the name is another run's.
+    All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods
+    need an identity that may read and
+    write the bucket. Invalid where they could not reach it, or where no image is known;
+    AlreadyExists when the name is another run's.
     """
     blobs = project.target.blobs
     if local_path(blobs.root) is not None:
-        words = f"target {project.target.name} keeps its files on this machine, where no pod reads them"
+        words = (
+            f"target {project.target.name} keeps its files on this machine, where no pod reads them"
+        )
         raise Invalid(words, remedy="name another --target")
     model = configuration(project, config, overrides)
     image = _image(project)
     with project.lock("compile"):
         name = run or run_names.next_name(project)
-        prepared = prepare(project, pipeline(project, model, tuple(overrides)), run=name, settle=False)
+        prepared = prepare(
+            project, pipeline(project, model, tuple(overrides)), run=name, settle=False
+        )
     return _compile(project, prepared, to, image, name)
 
 
-def _compile(project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str) -> Compiled:
+def _compile(
+    project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str
+) -> Compiled:
     name = f"{project.spec.name}-{prepared.pipeline}".replace("_", "-")
     settings = ir.Settings(name=name, image=image)
     if to == "argo":
-        return Compiled(run=run, run_uri=prepared.run_uri, document=argo.document(prepared, settings), submit="argo submit FILE")
+        return Compiled(
+            run=run,
+            run_uri=prepared.run_uri,
+            document=argo.document(prepared, settings),
+            submit="argo submit FILE",
+        )
     document = ir.document(prepared, settings, default_run=True)
     submit = f"kfp run create --experiment-name {project.spec.name} --package-file FILE"
     return Compiled(run=run, run_uri=prepared.run_uri, document=document, submit=submit)
@@ -70,4 +94,7 @@ def _image(project: Project) -> str:
         return str(image)
     if target.profile.options.get("endpoint_url") and target.adapter.offline:
         return target.adapter.offline.image
-    raise Invalid(f"target {target.name} has no image", remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml")
+    raise Invalid(
+        f"target {target.name} has no image",
+        remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml",
+    )

@@ -23,7 +23,10 @@ CHAMPION = "champion"
 
 
 class Promotion(StoredDocument, frozen=True, kw_only=True):
-    """`models/<model>/promotions/<n>` in the StateStore: who was made what, and why. Append-only."""
+    """`models/<model>/promotions/<n>` in the StateStore: who was made what, and why.
+
+    Append-only.
+    """
 
     model: str
     version: int
@@ -43,8 +46,14 @@ def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion
 
 
 def versions(project: Project) -> list[ModelVersion]:
-    """`isthmus models list`: of every model that the project trains or serves, adopted ones included."""
-    served = {variant.model for endpoint in project.spec.endpoints.values() for variant in endpoint.variants}
+    """`isthmus models list`: of every model that the project trains or serves, adopted ones
+    included.
+    """
+    served = {
+        variant.model
+        for endpoint in project.spec.endpoints.values()
+        for variant in endpoint.variants
+    }
     names = sorted(served | {model.model for model in project.spec.models.values()})
     return [version for name in names for version in project.target.registry.versions(name)]
 
@@ -57,7 +66,10 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 
 
 def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
-    """Why a version with this verdict may not take an alias by itself, or None. `first`: no other version is champion."""
+    """Why a version with this verdict may not take an alias by itself, or None.
+
+    `first`: no other version is champion.
+    """
     if verdict == "fail":
         return "its gate fails"
     if verdict == "inconclusive" and alias == CHAMPION and not first:
@@ -65,8 +77,12 @@ def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
     return None
 
 
-def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None) -> ModelVersion:
-    """Move an alias to a version. Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+def promote(
+    project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
+) -> ModelVersion:
+    """Move an alias to a version.
+
+    Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
 
     NotFound for an unknown version. `because` is recorded. The same again changes nothing.
     """
@@ -82,13 +98,15 @@ def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *
         why = refusal(alias, verdict, first=first)
         if verdict == "fail" or candidate.approval == "rejected":
             raise Refused(
-                f"{name} cannot become {alias}: {why or 'it was rejected'}", remedy=f"isthmus runs show {run.name}" if run else None
+                f"{name} cannot become {alias}: {why or 'it was rejected'}",
+                remedy=f"isthmus runs show {run.name}" if run else None,
             )
         reason = (because or "").strip()
         if why and not reason:
             raise Refused(
                 f"{name} cannot become {alias}: {why}{_figures(run)}",
-                remedy=f'a person may decide: isthmus models promote {name} --alias {alias} --because "..."',
+                remedy=f"a person may decide: isthmus models promote {name} --alias {alias} "
+                '--because "..."',
             )
         if before is not None and before.version == version:
             return before
@@ -115,7 +133,11 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
     """Every promotion of a model's versions, oldest first."""
     state = project.target.state
     stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
-    return tuple(decode(document.value, Promotion, what=f"state {key}") for key, document in stored if document)
+    return tuple(
+        decode(document.value, Promotion, what=f"state {key}")
+        for key, document in stored
+        if document
+    )
 
 
 def _prefix(model: str) -> str:
@@ -123,7 +145,9 @@ def _prefix(model: str) -> str:
 
 
 def _record(project: Project, promotion: Promotion) -> None:
-    """Before the alias moves: a crash may leave a record whose move is repeated, never a move without a record."""
+    """Before the alias moves: a crash may leave a record whose move is repeated, never a move
+    without a record.
+    """
     before = promotions(project, promotion.model)
     if before and msgspec.structs.replace(before[-1], at=promotion.at) == promotion:
         return
@@ -132,7 +156,9 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None) -> str:
-    checks = [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
+    checks = (
+        [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
+    )
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 
 

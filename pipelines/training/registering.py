@@ -45,12 +45,19 @@ def register(context: StepContext, model: Model) -> None:
     champion = promotion.current(registry, model.model, promotion.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
     bounds = gate.bounds_of(model.gate, ranked=measured.ranked is not None, champion=other)
-    compared = _comparison(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
+    compared = _comparison(
+        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec
+    )
     leaks = gate.no_leaks(model.gate, data.leaks)
-    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks)
+    judged = gate.judge(
+        bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks
+    )
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
-    image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own
+    image = str(
+        target.profile.options.get("image")
+        or ("" if target.adapter.remote else target.adapter.name)
+    )  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
@@ -71,7 +78,9 @@ def register(context: StepContext, model: Model) -> None:
         data=data,
         evaluation=measured,
         champion=compared,
-        drift=drifts(before.data.distributions, names_of(model), table) if before and before.data else {},
+        drift=drifts(before.data.distributions, names_of(model), table)
+        if before and before.data
+        else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
         gate=judged.verdict,
         checks=judged,
@@ -108,7 +117,9 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
         "config": about["config"],
         "settings": about["settings"],
         "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
-        "overrides": tuple(about.get("overrides", ())),  # of a run that was submitted before there were any
+        "overrides": tuple(
+            about.get("overrides", ())
+        ),  # of a run that was submitted before there were any
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }
@@ -124,10 +135,20 @@ def _predictions(folder: Path) -> pa.Table:
     return pq.ParquetFile(folder / "predictions.parquet").read()
 
 
-def _comparison(blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None, *, own: str, model: Model, spec: ProjectSpec) -> Champion:
+def _comparison(
+    blobs: BlobStore,
+    ours: pa.Table,
+    champion: ModelVersion | None,
+    *,
+    own: str,
+    model: Model,
+    spec: ProjectSpec,
+) -> Champion:
     if champion is None:
         entity = entity_of(model.features, spec)
-        best = measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
+        best = (
+            measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
+        )
         return Champion(ceiling=best, ceiling_of=entity, why_not="no champion yet")
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
@@ -138,32 +159,64 @@ def _comparison(blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None,
     try:
         theirs = runs.predictions_of(blobs, before.name)
     except NotFound:
-        return Champion(version=name, run=before.name, why_not=f"the predictions of {name} ({before.name}) are not kept")
+        return Champion(
+            version=name,
+            run=before.name,
+            why_not=f"the predictions of {name} ({before.name}) are not kept",
+        )
     theirs_of = entity_of(msgspec.convert(before.settings["features"], tuple[Feature, ...]), spec)
     cutoffs = gate.cutoffs_of(model.gate)
-    return measure.against(ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs)
+    return measure.against(
+        ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs
+    )
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """The entity that alone decides a model's predictions, when all of its features are that entity's."""
+    """The entity that alone decides a model's predictions, when all of its features are that
+    entity's.
+    """
     views = {feature.view for feature in features}
-    entities = {spec.feature_views[view].entity if view in spec.feature_views else None for view in views if view is not None}
+    entities = {
+        spec.feature_views[view].entity if view in spec.feature_views else None
+        for view in views
+        if view is not None
+    }
     return entities.pop() if len(entities) == 1 and None not in views else None
 
 
 def _place(
-    context: StepContext, model: Model, version: ModelVersion, judged: GateResult, champion: ModelVersion | None
+    context: StepContext,
+    model: Model,
+    version: ModelVersion,
+    judged: GateResult,
+    champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve and give the alias as far as the gate allows: the alias it got, and why it did not get the one asked for."""
+    """Approve and give the alias as far as the gate allows: the alias it got, and why it did not
+    get the one asked for.
+    """
     registry = context.target.registry
     first = champion is None or champion.version == version.version
-    wanted = promotion.approval_for(judged.verdict, first=first and model.alias == promotion.CHAMPION)
-    if wanted != version.approval and not (version.approval == "approved" and wanted == "pending"):  # a person's approval stays
-        registry.set_approval(version.model, version.version, wanted, f"gate {judged.verdict or 'none'}, run {context.run}")
+    wanted = promotion.approval_for(
+        judged.verdict, first=first and model.alias == promotion.CHAMPION
+    )
+    if wanted != version.approval and not (
+        version.approval == "approved" and wanted == "pending"
+    ):  # a person's approval stays
+        registry.set_approval(
+            version.model,
+            version.version,
+            wanted,
+            f"gate {judged.verdict or 'none'}, run {context.run}",
+        )
     if model.alias is None:
         return None, None
     refusal = promotion.refusal(model.alias, judged.verdict, first=first)
-    if refusal is None and champion is not None and champion.version == version.version and model.alias != promotion.CHAMPION:
+    if (
+        refusal is None
+        and champion is not None
+        and champion.version == version.version
+        and model.alias != promotion.CHAMPION
+    ):
         refusal = f"it is the {promotion.CHAMPION}"
     if refusal is not None:
         return None, f"not {model.alias}: {refusal}"

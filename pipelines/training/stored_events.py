@@ -1,4 +1,6 @@
-"""What is stored of an objective's events: the cache sees what is new, and a run says how many were corrected since the one before."""
+"""What is stored of an objective's events: the cache sees what is new, and a run says how many were
+corrected since the one before.
+"""
 
 from __future__ import annotations
 
@@ -25,28 +27,53 @@ class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):
     corrections: int = 0  # of them stored since a moment
 
 
-def stored_events(project: Project, model: Model, start: datetime, end: datetime, *, since: datetime | None) -> StoredEvents:
-    """Of a configuration's window. Nothing where there are no tables yet; `since` None: no correction is counted."""
+def stored_events(
+    project: Project, model: Model, start: datetime, end: datetime, *, since: datetime | None
+) -> StoredEvents:
+    """Of a configuration's window.
+
+    Nothing where there are no tables yet; `since` None: no correction is counted.
+    """
     objective = project.spec.objectives[model.objective]
     copies = " UNION ALL ".join(
-        f"SELECT correction, stored_timestamp FROM {raw_name(event)} WHERE dt >= $first AND dt <= $last"
+        f"SELECT correction, stored_timestamp FROM {raw_name(event)} WHERE dt >= $first AND "
+        "dt <= $last"
         for event in dict.fromkeys((objective.exposure, objective.outcome))
     )
     sql = (
         "SELECT count(*) AS isthmus_rows, max(stored_timestamp) AS isthmus_newest, "
-        "coalesce(sum(CASE WHEN correction > 0 AND stored_timestamp > $since THEN 1 ELSE 0 END), 0) AS isthmus_corrections "
+        "coalesce(sum(CASE WHEN correction > 0 AND stored_timestamp > $since THEN 1 ELSE 0 "
+        "END), 0) AS isthmus_corrections "
         f"FROM ({copies}) AS isthmus_copies"
     )
-    params = {"first": f"{start:%Y-%m-%d}", "last": f"{end + objective.within:%Y-%m-%d}", "since": since or project.log_time()}
+    params = {
+        "first": f"{start:%Y-%m-%d}",
+        "last": f"{end + objective.within:%Y-%m-%d}",
+        "since": since or project.log_time(),
+    }
     try:
         (row,) = project.target.warehouse.query(sql, params).to_pylist()
-    except (NotFound, Invalid):  # not applied yet, or from before there were corrections: the next `apply` adds their columns
+    except (
+        NotFound,
+        Invalid,
+    ):  # not applied yet, or from before there were corrections: the next `apply` adds their columns
         return StoredEvents()
-    return StoredEvents(copies=row["isthmus_rows"], newest=row["isthmus_newest"], corrections=int(row["isthmus_corrections"]))
+    return StoredEvents(
+        copies=row["isthmus_rows"],
+        newest=row["isthmus_newest"],
+        corrections=int(row["isthmus_corrections"]),
+    )
 
 
 def previous_run(project: Project, model: Model) -> records.Run | None:
     """The newest run of a configuration that ended well."""
     blobs = project.target.blobs
     newest_first = (records.peek(blobs, name) for name in reversed(run_names.names(blobs)))
-    return next((run for run in newest_first if run is not None and run.configuration == model.name and run.status == "done"), None)
+    return next(
+        (
+            run
+            for run in newest_first
+            if run is not None and run.configuration == model.name and run.status == "done"
+        ),
+        None,
+    )

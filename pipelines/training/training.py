@@ -32,29 +32,51 @@ if TYPE_CHECKING:
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
 
 
-def train(project: Project, config: str, *, overrides: Sequence[str] = (), tags: Sequence[str] = (), note: str = "") -> Run:
-    """Train, evaluate and register one configuration, by its file (`models/logistic.yaml`) or its name; its record is returned.
+def train(
+    project: Project,
+    config: str,
+    *,
+    overrides: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    note: str = "",
+) -> Run:
+    """Train, evaluate and register one configuration, by its file (`models/logistic.yaml`) or its
+    name; its record is returned.
 
-    `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note` are kept with it. The gate decides which
-    alias the version gets; a gate that fails is a result and not an error. NotFound: no such configuration.
-    Invalid: the trainer or the data failed: the message names the module, the line and the log, and nothing was registered.
+    `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note`
+    are kept with it. The gate decides which
+    alias the version gets; a gate that fails is a result and not an error. NotFound: no such
+    configuration.
+    Invalid: the trainer or the data failed: the message names the module, the line and the log, and
+    nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)
     with project.lock("train"):
-        return _run(project, model, tuple(overrides), Notes(tags=tuple(sorted(set(tags))), note=note.strip()))
+        return _run(
+            project,
+            model,
+            tuple(overrides),
+            Notes(tags=tuple(sorted(set(tags))), note=note.strip()),
+        )
 
 
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
-    """A configuration by its file (`models/logistic.yaml`) or its name. NotFound, with what it may have been meant to be.
+    """A configuration by its file (`models/logistic.yaml`) or its name.
 
-    With `overrides` (`parameters.C=1`) as its file would say it; Invalid or ProjectError where it could not.
+    NotFound, with what it may have been meant to be.
+
+    With `overrides` (`parameters.C=1`) as its file would say it; Invalid or ProjectError where it
+    could not.
     """
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
         there = ", ".join(model.path for model in models.values()) or "none"
-        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=did_you_mean(name, models))
+        raise NotFound(
+            f"there is no configuration {config} (there is: {there})",
+            remedy=did_you_mean(name, models),
+        )
     return overridden(project.description, models[name], overrides) if overrides else models[name]
 
 
@@ -67,11 +89,18 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
 
 
 def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
-    """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
+    """The four steps: dataset -> fit and evaluate, side by side -> register.
+
+    All but the last come from the cache when nothing changed.
+    """
     start, end = window(project, model)
     before = previous_run(project, model)
     stored = stored_events(project, model, start, end, since=before.started if before else None)
-    corrected = Corrected(corrections=stored.corrections, since=before.name) if before and stored.corrections else None
+    corrected = (
+        Corrected(corrections=stored.corrections, since=before.name)
+        if before and stored.corrections
+        else None
+    )
     settings: dict[str, Any] = msgspec.to_builtins(model)
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
@@ -114,8 +143,15 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
             Step(
                 name="register",
                 function=f"{step_names.TRAIN}:register",
-                inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
-                parameters={"model": settings, "about": _about(project, model, settings, overrides, corrected)},
+                inputs={
+                    "data": data,
+                    "model": Artifact("fit", "model"),
+                    "forward": Artifact("evaluate", "forward"),
+                },
+                parameters={
+                    "model": settings,
+                    "about": _about(project, model, settings, overrides, corrected),
+                },
                 cache=False,  # aliases move, and the champion is not the same tomorrow
             ),
         ),
@@ -129,7 +165,9 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     from .unstarted import remove_unstarted, starting
 
     remove_unstarted(project)
-    planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
+    planned = pipeline(
+        project, model, overrides
+    )  # what is wrong with the code is said before a run begins
     name = run_names.next_name(project)
     total = len(planned.steps)
     with starting(project, name):
@@ -146,25 +184,39 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
                 phases[step.name] = step.phase
                 logs.emit("step", run=name, step=step.name, phase=step.phase, reason=step.reason)
         running = [step.name for step in state.steps if step.phase == "running"]
-        project.progress(f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done", *_progress(state, total))
+        project.progress(
+            f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done",
+            *_progress(state, total),
+        )
 
     read = time.monotonic()
 
     def count(state: RunState) -> None:
         nonlocal read
-        if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
+        if time.monotonic() - read > _COUNTED and any(
+            step.name == "evaluate" and step.phase == "running" for step in state.steps
+        ):
             read = time.monotonic()
-            project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_progress(state, total))
+            project.progress(
+                f"{about}: evaluate{_period(project, name)}; steps done", *_progress(state, total)
+            )
 
     state = watch(project, submitted, on_change=progress, on_look=count)
     blobs = project.target.blobs
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
-    failed = sorted((step for step in state.steps if step.phase in ("failed", "cancelled")), key=lambda step: step.phase == "cancelled")
+    failed = sorted(
+        (step for step in state.steps if step.phase in ("failed", "cancelled")),
+        key=lambda step: step.phase == "cancelled",
+    )
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
         mirror(project, run)
         return run
-    step, reason = (failed[0].name, failed[0].reason or "it failed") if failed else (state.phase, "it was stopped")
+    step, reason = (
+        (failed[0].name, failed[0].reason or "it failed")
+        if failed
+        else (state.phase, "it was stopped")
+    )
     text = reason.removeprefix("Invalid: ")
     run = _failed_run(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
@@ -174,7 +226,8 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     beside = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
     cancelled = f"{beside} was cancelled, " if beside else ""
     raise Invalid(
-        f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"{mend}{cancelled}nothing was registered; log {run.log}"
+        f"run {name} ({model.path}) failed in step {step}: {text}",
+        remedy=f"{mend}{cancelled}nothing was registered; log {run.log}",
     )
 
 
@@ -183,7 +236,9 @@ def _progress(state: RunState, total: int) -> tuple[int, int]:
 
 
 def _period(project: Project, run: str) -> str:
-    """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
+    """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to
+    its colon.
+    """
     from ..watch import log
 
     try:
@@ -193,7 +248,9 @@ def _period(project: Project, run: str) -> str:
     return f", {lines[-1].partition(': ')[0][:60]}" if lines else ""
 
 
-def _failed_run(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:
+def _failed_run(
+    project: Project, model: Model, name: str, *, planned: Pipeline, failure: str
+) -> Run:
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,
@@ -231,26 +288,44 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 
 
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
-    """When outcomes must be known. A replayed log is closed: its last outcomes are known though their time ends after `now:`."""
+    """When outcomes must be known.
+
+    A replayed log is closed: its last outcomes are known though their time ends after `now:`.
+    """
     now = project.now()
-    return max(now, end + project.spec.objectives[model.objective].within) if project.spec.now else now
+    return (
+        max(now, end + project.spec.objectives[model.objective].within) if project.spec.now else now
+    )
 
 
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the training set depends on, so that another parameter of the trainer does not read the data again."""
-    return {key: value for key, value in settings.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
+    """What the training set depends on, so that another parameter of the trainer does not read the
+    data again.
+    """
+    return {
+        key: value
+        for key, value in settings.items()
+        if key in ("name", "path", "model", "objective", "features")
+    } | {"trainer": ""}
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
     """What events are stored and how far the views were published, so that the cache sees new data."""
     state = project.target.state
-    keys = sorted(f"views/{view}" for view in {feature.view for feature in model.features if feature.view})
-    views = {key.replace("/", "_"): document.value.decode() if (document := state.get(key)) else "absent" for key in keys}
+    keys = sorted(
+        f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
+    )
+    views = {
+        key.replace("/", "_"): document.value.decode() if (document := state.get(key)) else "absent"
+        for key in keys
+    }
     return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
 
 
 def _code(project: Project, model: Model) -> str:
-    """A digest of the trainer's code as far as it is the project's, and the versions of what it imports. Invalid: it does not parse."""
+    """A digest of the trainer's code as far as it is the project's, and the versions of what it
+    imports. Invalid: it does not parse.
+    """
     from ..artifacts import digest_text
     from ..models import code_slice
 
@@ -259,14 +334,23 @@ def _code(project: Project, model: Model) -> str:
     if not path.is_file():
         return "installed"
     try:
-        files = code_slice.cut(module, path.read_text(encoding="utf-8"), project.folder, function).files
+        files = code_slice.cut(
+            module, path.read_text(encoding="utf-8"), project.folder, function
+        ).files
     except SyntaxError as error:
-        raise Invalid(f"{Path(error.filename or path).name}:{error.lineno}: {error.msg}", remedy="nothing was run") from error
+        raise Invalid(
+            f"{Path(error.filename or path).name}:{error.lineno}: {error.msg}",
+            remedy="nothing was run",
+        ) from error
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 
 def _about(
-    project: Project, model: Model, settings: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None
+    project: Project,
+    model: Model,
+    settings: dict[str, Any],
+    overrides: tuple[str, ...],
+    corrected: Corrected | None,
 ) -> dict[str, Any]:
     file = project.folder / model.path
     return {
@@ -280,7 +364,9 @@ def _about(
 
 
 def git(folder: Path, file: str = ".") -> Git | None:
-    """The revision that a folder is at, and whether it, or a file of it, differs; None outside a repository, or without git."""
+    """The revision that a folder is at, and whether it, or a file of it, differs; None outside a
+    repository, or without git.
+    """
 
     def ask(*arguments: str) -> str | None:
         try:
@@ -290,7 +376,11 @@ def git(folder: Path, file: str = ".") -> Git | None:
         return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
 
     revision = ask("rev-parse", "--short=7", "HEAD")
-    return Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file))) if revision else None
+    return (
+        Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file)))
+        if revision
+        else None
+    )
 
 
 def _iso(moment: datetime) -> str:

@@ -1,6 +1,8 @@
-"""Runs that a `train` of this folder wrote, and was stopped before it started them: the next one removes them.
+"""Runs that a `train` of this folder wrote, and was stopped before it started them: the next one
+removes them.
 
-The folder notes a run before its first document is written, and forgets it once the engine has it. So nobody else's run can be taken for
+The folder notes a run before its first document is written, and forgets it once the engine has it.
+So nobody else's run can be taken for
 one: neither a compiled run nor one of another checkout, which may be about to start.
 """
 
@@ -22,17 +24,22 @@ from ..submit import run_id
 if TYPE_CHECKING:
     from ...runtime import Project
 
-_SETTLED = timedelta(minutes=10)  # a provider's list may not have yet what was started just before the kill
+_SETTLED = timedelta(
+    minutes=10
+)  # a provider's list may not have yet what was started just before the kill
 
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Under the project's lock: what is written of a run in here goes with the next `train`, unless this is left as it should be.
+    """Under the project's lock: what is written of a run in here goes with the next `train`, unless
+    this is left as it should be.
 
     AlreadyExists: somebody compiled a run under this name.
     """
     if _document(project, run) is not None:
-        raise AlreadyExists(f"run {run} exists and is another one", remedy="train again: its run has the next name")
+        raise AlreadyExists(
+            f"run {run} exists and is another one", remedy="train again: its run has the next name"
+        )
     note = _folder(project) / f"{run}.{run_id(project, run)}"
     make(note.parent)
     note.touch()
@@ -42,7 +49,10 @@ def starting(project: Project, run: str) -> Iterator[None]:
 
 
 def remove_unstarted(project: Project) -> None:
-    """Under the project's lock. Of a provider that may not remove objects the run stays, and a warning says so."""
+    """Under the project's lock.
+
+    Of a provider that may not remove objects the run stays, and a warning says so.
+    """
     if project.target.calls.dry_run:
         return
     for note in sorted(_folder(project).glob("*.*")):
@@ -69,7 +79,11 @@ def _is_started(project: Project, run: str) -> bool:
 
 def _is_settled(project: Project, run: str) -> bool:
     document = _document(project, run)
-    return document is None or not project.target.adapter.remote or project.wall() - document.submitted >= _SETTLED
+    return (
+        document is None
+        or not project.target.adapter.remote
+        or project.wall() - document.submitted >= _SETTLED
+    )
 
 
 def _remove(project: Project, run: str, note: Path) -> None:
@@ -78,6 +92,10 @@ def _remove(project: Project, run: str, note: Path) -> None:
         for blob in list(blobs.list(f"{folder_of(run_uri(blobs.root, run))}/")):
             blobs.delete(blob.uri)
     except Denied as error:
-        warnings.warn(f"run {run} was written and never started, and cannot be removed: {error}", IsthmusWarning, stacklevel=2)
+        warnings.warn(
+            f"run {run} was written and never started, and cannot be removed: {error}",
+            IsthmusWarning,
+            stacklevel=2,
+        )
         return
     note.unlink()

@@ -1,4 +1,6 @@
-"""What a registered version was made of, and when it got which alias: from its run, project.yaml and the promotions."""
+"""What a registered version was made of, and when it got which alias: from its run, project.yaml
+and the promotions.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
-    """`made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as project.yaml says it now."""
+    """`made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as
+    project.yaml says it now.
+    """
 
     version: ModelVersion
     run: str | None  # None: nobody trained it here, or its record is gone
@@ -29,10 +33,17 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
-    """The run and the things that a version is made of, and every move of an alias to or from it. NotFound: no such version."""
+    """The run and the things that a version is made of, and every move of an alias to or from it.
+
+    NotFound: no such version.
+    """
     registered = project.target.registry.get(model, number)
     run = runs.of_version(project.target.blobs, f"{model}@{number}")
-    moves = [promotion for promotion in promotions(project, model) if number in (promotion.version, promotion.before)]
+    moves = [
+        promotion
+        for promotion in promotions(project, model)
+        if number in (promotion.version, promotion.before)
+    ]
     return VersionLineage(
         version=registered,
         run=run.name if run else None,
@@ -50,8 +61,14 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
         by_view.setdefault(view, []).append(name)
     own = by_view.pop("", [])
     edges = [Edge(Node("objective", run.objective), version, "label")]
-    edges += [Edge(Node("view", view), version, ", ".join(names)) for view, names in by_view.items()]
-    edges += [Edge(Node("event", run.data.exposure), version, ", ".join(own))] if own and run.data else []
+    edges += [
+        Edge(Node("view", view), version, ", ".join(names)) for view, names in by_view.items()
+    ]
+    edges += (
+        [Edge(Node("event", run.data.exposure), version, ", ".join(own))]
+        if own and run.data
+        else []
+    )
     return (*edges, *_above([edge.source for edge in edges], spec))
 
 
@@ -69,5 +86,8 @@ def parsed(text: str) -> tuple[str, int]:
     """`ranker@2`. NotFound: it names no version."""
     model, at, number = text.rpartition("@")
     if not at or not number.isascii() or not number.isdigit():
-        raise NotFound(f"{text} is no version", remedy="a version is MODEL@NUMBER, such as ranker@2: isthmus models list")
+        raise NotFound(
+            f"{text} is no version",
+            remedy="a version is MODEL@NUMBER, such as ranker@2: isthmus models list",
+        )
     return model, int(number)

@@ -1,4 +1,6 @@
-"""While a step serves: its minutes are judged, somebody else's changes are put right, and a person may be asked."""
+"""While a step serves: its minutes are judged, somebody else's changes are put right, and a person
+may be asked.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,18 @@ def unready(state: State, now: datetime) -> str:
 
 
 def has_drifted(state: State, seen: Observation) -> bool:
-    """Return whether the endpoint has another split than the intent, or another token than at the bake's first look.
+    """Return whether the endpoint has another split than the intent, or another token than at the
+    bake's first look.
 
-    A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring leave it as it is.
+    A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
+    leave it as it is.
     """
     endpoint = seen.endpoint
     if endpoint is None:
         return False
-    return not is_served(state, endpoint) or (state.bake_token is not None and endpoint.token != state.bake_token)
+    return not is_served(state, endpoint) or (
+        state.bake_token is not None and endpoint.token != state.bake_token
+    )
 
 
 def with_token(state: State, seen: Observation) -> State:
@@ -86,15 +92,25 @@ def _over(state: State, seen: Observation, now: datetime) -> Step:
     yes = state.wish.promote
     if verdict == "pass" or (yes is not None and yes.because):
         asks = plan.stages[state.stage - 1].pause or state.phase == "waiting"
-        return _wait(state, now, "this step asks for it") if asks and yes is None else _on(state, seen, now, overridden=verdict)
+        return (
+            _wait(state, now, "this step asks for it")
+            if asks and yes is None
+            else _on(state, seen, now, overridden=verdict)
+        )
     if state.phase == "waiting":
         return state, ()
     if verdict == "no data":
         return _without_data(state, now)
     bake = plan.stages[state.stage - 1].bake
-    if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (plan.on_inconclusive.hold or bake):
+    if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
+        plan.on_inconclusive.hold or bake
+    ):
         why = "above a limit, without proof, after the bake was made longer"
-        return _wait(state, now, why) if plan.on_inconclusive.then == "pause" else (to_aborting(state, now, why), ())
+        return (
+            _wait(state, now, why)
+            if plan.on_inconclusive.then == "pause"
+            else (to_aborting(state, now, why), ())
+        )
     if state.held_for != "inconclusive":
         state = note(replace(state, held_for="inconclusive"), now, "held", "inconclusive")
     return state, ()
@@ -104,7 +120,9 @@ def _without_data(state: State, now: datetime) -> Step:
     hold = state.plan.on_no_data
     if state.hold_until is None:
         until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
-        return note(replace(state, hold_until=until, held_for="no data"), now, "held", "no data"), ()
+        return note(
+            replace(state, hold_until=until, held_for="no data"), now, "held", "no data"
+        ), ()
     if now < state.hold_until:
         return state, ()
     why = "no data"
@@ -118,13 +136,21 @@ def _wait(state: State, now: datetime, why: str) -> Step:
 
 
 def _on(state: State, seen: Observation, now: datetime, *, overridden: str) -> Step:
-    """To the next step, when the target is as it should be at this very look, in the hours, and nobody paused it."""
-    if seen.endpoint is None or not is_converged(state, state.plan.spec, seen.endpoint) or not may_go_up(state, now):
+    """To the next step, when the target is as it should be at this very look, in the hours, and
+    nobody paused it.
+    """
+    if (
+        seen.endpoint is None
+        or not is_converged(state, state.plan.spec, seen.endpoint)
+        or not may_go_up(state, now)
+    ):
         return state, ()
     why, yes = "", state.wish.promote
     if yes is not None:
         why = f"{yes.who}: {yes.because}" if yes.because else yes.who
-        state = note(state, now, "asked", why if overridden == "pass" else f"{why} (overrides: {overridden})")
+        state = note(
+            state, now, "asked", why if overridden == "pass" else f"{why} (overrides: {overridden})"
+        )
         state = replace(state, wish=replace(state.wish, promote=None))
     if state.stage == len(state.plan.stages):
         return to_promoted(state, now, why), ()

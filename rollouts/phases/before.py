@@ -1,4 +1,7 @@
-"""Up to a bake: starting, sizing, shifting. Each goes on only after it saw that the target has followed."""
+"""Up to a bake: starting, sizing, shifting.
+
+Each goes on only after it saw that the target has followed.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,14 @@ from ..states import Observation, State
 
 
 def starting(state: State, seen: Observation, now: datetime) -> Step:
-    """Take the traffic. Somebody else's traffic, or other variants than were planned: refused, nothing was touched."""
+    """Take the traffic.
+
+    Somebody else's traffic, or other variants than were planned: refused, nothing was touched.
+    """
     if is_lost(state, seen):
-        return to_ended(state, now, "refused", f"{state.endpoint} does not run the variants that were planned"), ()
+        return to_ended(
+            state, now, "refused", f"{state.endpoint} does not run the variants that were planned"
+        ), ()
     if seen.owner == "other":
         return to_ended(state, now, "refused", f"the traffic belongs to {seen.owner_text}"), ()
     if seen.endpoint is None or seen.owner is None:
@@ -43,7 +51,9 @@ def sizing(state: State, seen: Observation, now: datetime) -> Step:
             state = note(state, now, "sized")
         return to_shifting(state, now), ()
     if state.shift_by is not None and now >= state.shift_by:
-        return to_aborting(state, now, f"{state.plan.to} had not the instances of step {state.stage} in time"), ()
+        return to_aborting(
+            state, now, f"{state.plan.to} had not the instances of step {state.stage} in time"
+        ), ()
     if state.intent and (step := put_right(state, seen, now))[1]:
         return step  # somebody moved the traffic while machines start
     waits = endpoint is None or endpoint.phase == "updating" or is_sized(spec, endpoint)
@@ -51,19 +61,36 @@ def sizing(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def shifting(state: State, seen: Observation, now: datetime) -> Step:
-    """Shift until the intent is what serves, all of it ready. What does not follow in its time, or after six calls, is taken back."""
+    """Shift until the intent is what serves, all of it ready.
+
+    What does not follow in its time, or after six calls, is taken back.
+    """
     if (state := _going_on(state, seen, now)).phase != "shifting" or is_behind(state, seen):
         return state, ()
     endpoint = seen.endpoint
     if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
-        if state.plan.capacity == "scale" and not is_sized(sized_spec(state.plan, state.stage), endpoint):
-            return replace(state, phase="sizing", sent=0), ()  # somebody, or a late call, made it small
+        if state.plan.capacity == "scale" and not is_sized(
+            sized_spec(state.plan, state.stage), endpoint
+        ):
+            return replace(
+                state, phase="sizing", sent=0
+            ), ()  # somebody, or a late call, made it small
         return to_baking(state, now, endpoint.token), ()
     if state.shift_by is not None and now >= state.shift_by:
-        return to_aborting(state, now, f"step {state.stage} did not arrive in time: the endpoint is not ready, or serves another split"), ()
+        return to_aborting(
+            state,
+            now,
+            f"step {state.stage} did not arrive in time: the endpoint is not ready, or "
+            "serves another split",
+        ), ()
     moved, actions = put_right(state, seen, now)
     if actions and moved.sent > MOST_CALLS:
-        return to_aborting(state, now, f"step {state.stage} did not arrive after {MOST_CALLS} calls: the target goes back each time"), ()
+        return to_aborting(
+            state,
+            now,
+            f"step {state.stage} did not arrive after {MOST_CALLS} calls: the target goes "
+            "back each time",
+        ), ()
     return moved, actions
 
 
@@ -76,7 +103,8 @@ def _going_on(state: State, seen: Observation, now: datetime) -> State:
 def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
     """Shift once more when the target was told another split than the intent, and is ready.
 
-    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of taking its traffic; a target that cannot be
+    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of
+    taking its traffic; a target that cannot be
     interrupted says Busy, and is asked again.
     """
     endpoint = seen.endpoint
@@ -86,7 +114,10 @@ def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = 
         return state, ()
     if not state.sent:
         state = note(state, now, "shifted")
-    split = {variant.name: state.intent.get(variant.name, state.plan.resolution * 0) for variant in endpoint.variants}
+    split = {
+        variant.name: state.intent.get(variant.name, state.plan.resolution * 0)
+        for variant in endpoint.variants
+    }
     return replace(state, sent=state.sent + 1), (Shift(split=split, expect=endpoint.token),)
 
 

@@ -1,4 +1,6 @@
-"""Back, and the end: aborting never gives up, and an ended rollout watches for what comes late before it lets the traffic go."""
+"""Back, and the end: aborting never gives up, and an ended rollout watches for what comes late
+before it lets the traffic go.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,16 @@ from ..states import Observation, State
 from .before import put_right
 from .promoted import model_of
 
-PATIENCE = timedelta(minutes=30)  # that the traffic is owned until it and the instances are as they are to stay
+PATIENCE = timedelta(
+    minutes=30
+)  # that the traffic is owned until it and the instances are as they are to stay
 
 
 def aborting(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant to 0, however long it takes, and the alias back. Whether the new variant is ready does not matter."""
+    """The new variant to 0, however long it takes, and the alias back.
+
+    Whether the new variant is ready does not matter.
+    """
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
     if state.plan.promote_alias is not None:
@@ -28,13 +35,20 @@ def aborting(state: State, seen: Observation, now: datetime) -> Step:
         if actions := _alias_back(state, seen):
             return state, actions
         if state.alias == "moved":
-            state = note(replace(state, alias="back"), now, "alias", f"{state.plan.promote_alias} is back")
+            state = note(
+                replace(state, alias="back"), now, "alias", f"{state.plan.promote_alias} is back"
+            )
     return to_ended(note(state, now, "aborted", state.cause), now, "aborted"), ()
 
 
 def end(state: State, seen: Observation, now: datetime) -> Step:
     """Nothing is touched but what came late, and the instances that only the rollout needed."""
-    if state.taken and state.end in ("promoted", "aborted") and seen.endpoint is not None and not is_lost(state, seen):
+    if (
+        state.taken
+        and state.end in ("promoted", "aborted")
+        and seen.endpoint is not None
+        and not is_lost(state, seen)
+    ):
         state, actions = _watch(state, seen, seen.endpoint, now)
         if actions:
             return state, actions
@@ -43,7 +57,12 @@ def end(state: State, seen: Observation, now: datetime) -> Step:
     if seen.owner == "ours":
         patient = now < state.watch_until + PATIENCE and not _is_settled(state, seen)
         return state, () if patient else (Release(),)
-    return note(replace(state, released=True), now, "ended", f"{state.end}" + (f": {state.cause}" if state.cause else "")), ()
+    return note(
+        replace(state, released=True),
+        now,
+        "ended",
+        f"{state.end}" + (f": {state.cause}" if state.cause else ""),
+    ), ()
 
 
 def _watch(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
@@ -67,8 +86,12 @@ def _is_settled(state: State, seen: Observation) -> bool:
         return seen.absent
     if not state.taken or state.end in ("refused", "lost") or is_lost(state, seen):
         return True
-    served = is_served(state, seen.endpoint) or state.sent > MOST_CALLS  # what was put right has arrived, or somebody means it
-    named = state.plan.promote_alias is None or seen.alias_version is not None  # else it may be late, and was not looked at
+    served = (
+        is_served(state, seen.endpoint) or state.sent > MOST_CALLS
+    )  # what was put right has arrived, or somebody means it
+    named = (
+        state.plan.promote_alias is None or seen.alias_version is not None
+    )  # else it may be late, and was not looked at
     return served and named and is_sized(_final_spec(state), seen.endpoint)
 
 
@@ -80,7 +103,10 @@ def _final_spec(state: State) -> EndpointSpec:
 
 
 def _alias_back(state: State, seen: Observation) -> tuple[Action, ...]:
-    """Where it names the version that was taken back, or, after a promotion, the one from before. What else it names is a person's."""
+    """Where it names the version that was taken back, or, after a promotion, the one from before.
+
+    What else it names is a person's.
+    """
     plan = state.plan
     new = version_of(plan, plan.to)
     wrong, right = (plan.alias_before, new) if state.end == "promoted" else (new, plan.alias_before)

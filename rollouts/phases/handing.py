@@ -1,6 +1,7 @@
 """The roles go home: the promoted version takes the old variant's name, and the new variant goes.
 
-Whatever fails on the way, the variant that served goes on serving: the rollout is promoted all the same, and a person is told.
+Whatever fails on the way, the variant that served goes on serving: the rollout is promoted all the
+same, and a person is told.
 """
 
 from __future__ import annotations
@@ -28,8 +29,15 @@ LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 def handing(state: State, seen: Observation, now: datetime) -> Step:
     if state.handover != "failed" and (why := _failure(state, now)):
-        if state.handover == "removing":  # the traffic is home: only the new variant is still there, without any
-            state = note(replace(state, handover="failed"), now, "handed", f"failed: {state.plan.to} was not removed: {why}")
+        if (
+            state.handover == "removing"
+        ):  # the traffic is home: only the new variant is still there, without any
+            state = note(
+                replace(state, handover="failed"),
+                now,
+                "handed",
+                f"failed: {state.plan.to} was not removed: {why}",
+            )
             return to_ended(state, now, "promoted", f"{state.plan.to} was not removed"), ()
         state = _fail(state, now, why)
     return _STAGES[state.handover](state, seen, now)
@@ -40,21 +48,32 @@ def _failure(state: State, now: datetime) -> str:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
         small = state.handover == "small" and state.bake_until is not None
-        return f"{state.plan.source}'s figures did not come, or fail" if small else f"{state.plan.source} did not follow in time"
+        return (
+            f"{state.plan.source}'s figures did not come, or fail"
+            if small
+            else f"{state.plan.source} did not follow in time"
+        )
     return f"the target goes back each time, {MOST_CALLS} calls" if state.sent > MOST_CALLS else ""
 
 
 def _fail(state: State, now: datetime, why: str) -> State:
     """Everything to what served. There is no deadline for it."""
     served = to_split(state, now, _everything(state, state.plan.to))
-    return note(replace(served, handover="failed", shift_by=None, bake_from=None, checks={}), now, "handed", f"failed: {why}")
+    return note(
+        replace(served, handover="failed", shift_by=None, bake_from=None, checks={}),
+        now,
+        "handed",
+        f"failed: {why}",
+    )
 
 
 def _resizing(state: State, seen: Observation, now: datetime) -> Step:
     endpoint, spec = seen.endpoint, home(state.plan)
     if endpoint is None:
         return state, ()
-    if not variants_ready(spec, endpoint) or not (state.plan.capacity == "keep" or is_sized(spec, endpoint)):
+    if not variants_ready(spec, endpoint) or not (
+        state.plan.capacity == "keep" or is_sized(spec, endpoint)
+    ):
         return state, () if endpoint.phase == "updating" else (Apply(spec=spec),)
     if seen.smoke is None:
         return state, ()
@@ -63,7 +82,10 @@ def _resizing(state: State, seen: Observation, now: datetime) -> Step:
         if unready(state, now):
             return _fail(state, now, f"{state.plan.source} does not answer: {seen.smoke}"), ()
         return state, ()
-    small = split_at(state.plan, state.plan.initial[state.plan.source] + state.plan.initial[state.plan.to] - SMALL)
+    small = split_at(
+        state.plan,
+        state.plan.initial[state.plan.source] + state.plan.initial[state.plan.to] - SMALL,
+    )
     return to_split(replace(state, handover="small", not_ready_since=None), now, small), ()
 
 
@@ -76,7 +98,11 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         start = next_minute(now)
         until = start + plan.metrics_delay + LEAST_BAKE
         return replace(
-            state, bake_from=start, bake_until=until, bake_token=endpoint.token, shift_by=until + (plan.on_no_data.hold or SHIFT_TIME)
+            state,
+            bake_from=start,
+            bake_until=until,
+            bake_token=endpoint.token,
+            shift_by=until + (plan.on_no_data.hold or SHIFT_TIME),
         ), ()
     state, cause = judge(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
     state = with_readiness(state, seen, now)
@@ -84,7 +110,11 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return _fail(state, now, cause), ()
     if endpoint is None or is_behind(state, seen):
         return state, ()
-    return _put_right(state, seen, now) if has_drifted(state, seen) else (_to_all(with_token(state, seen), now), ())
+    return (
+        _put_right(state, seen, now)
+        if has_drifted(state, seen)
+        else (_to_all(with_token(state, seen), now), ())
+    )
 
 
 def _put_right(state: State, seen: Observation, now: datetime) -> Step:
@@ -92,7 +122,14 @@ def _put_right(state: State, seen: Observation, now: datetime) -> Step:
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
-    anew = replace(state, bake_from=None, bake_until=None, bake_token=None, checks={}, corrected=state.corrected + 1)
+    anew = replace(
+        state,
+        bake_from=None,
+        bake_until=None,
+        bake_token=None,
+        checks={},
+        corrected=state.corrected + 1,
+    )
     return put_right(to_split(anew, now, state.intent), seen, now)
 
 
@@ -102,9 +139,16 @@ def _to_all(state: State, now: datetime) -> State:
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
     judged_to = judged_until(state) if state.plan.guardrails else until
-    if until is None or judged_to is None or min(judged_to, settled_by(state.plan, now)) < until or failing:
+    if (
+        until is None
+        or judged_to is None
+        or min(judged_to, settled_by(state.plan, now)) < until
+        or failing
+    ):
         return state
-    moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
+    moved = replace(
+        state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={}
+    )
     return to_split(moved, now, _everything(state, state.plan.source))
 
 
@@ -115,7 +159,9 @@ def _whole(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _removing(state: State, seen: Observation, now: datetime) -> Step:
-    """The new variant goes, and the alias by which it was declared is taken off the version that was promoted."""
+    """The new variant goes, and the alias by which it was declared is taken off the version that
+    was promoted.
+    """
     plan, endpoint, spec = state.plan, seen.endpoint, final(state.plan)
     if endpoint is None:
         return state, ()
@@ -129,13 +175,20 @@ def _removing(state: State, seen: Observation, now: datetime) -> Step:
         if seen.retired_version == version_of(plan, plan.to):
             return state, (SetAlias(model=model_of(state), alias=plan.retire_alias, version=None),)
     intent = {name: share for name, share in state.intent.items() if name != plan.to}
-    return to_ended(note(replace(state, handover="done", intent=intent), now, "handed"), now, "promoted"), ()
+    return to_ended(
+        note(replace(state, handover="done", intent=intent), now, "handed"), now, "promoted"
+    ), ()
 
 
 def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
-    return to_ended(state, now, "promoted", f"the hand-over failed: the new version still serves as {state.plan.to}"), ()
+    return to_ended(
+        state,
+        now,
+        "promoted",
+        f"the hand-over failed: the new version still serves as {state.plan.to}",
+    ), ()
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:

@@ -1,4 +1,6 @@
-"""All of the traffic is the new variant's: the alias follows, the old variant stays at its size until the grace time is over."""
+"""All of the traffic is the new variant's: the alias follows, the old variant stays at its size
+until the grace time is over.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,19 @@ def promote(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def model_of(state: State) -> str:
-    return next(variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to)
+    return next(
+        variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to
+    )
 
 
 def _put_right(state: State, seen: Observation, now: datetime) -> Step:
     if state.held_for != "drift":
-        state = note(replace(state, held_for="drift", sent=0, corrected=state.corrected + 1), now, "drift", "somebody else changed it")
+        state = note(
+            replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
+            now,
+            "drift",
+            "somebody else changed it",
+        )
     if state.plan.on_drift == "abort" or state.corrected > MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint"), ()
     return put_right(replace(state, bake_token=None), seen, now)
@@ -54,12 +63,20 @@ def _undrifted(state: State, seen: Observation, now: datetime) -> State:
 
 
 def _alias(state: State, seen: Observation, now: datetime) -> Step:
-    """Set until it is seen. Later it is set again only where a late call put the old version back; another version is a person's."""
+    """Set until it is seen.
+
+    Later it is set again only where a late call put the old version back; another version is a
+    person's.
+    """
     alias, version = state.plan.promote_alias, version_of(state.plan, state.plan.to)
     if alias is None or seen.alias_version is None:
         return state, ()
     if seen.alias_version == version:
-        return (note(replace(state, alias="moved"), now, "alias", f"{alias} -> {version}") if state.alias == "unmoved" else state), ()
+        return (
+            note(replace(state, alias="moved"), now, "alias", f"{alias} -> {version}")
+            if state.alias == "unmoved"
+            else state
+        ), ()
     if state.alias == "moved" and seen.alias_version != state.plan.alias_before:
         return state, ()
     return state, (SetAlias(model=model_of(state), alias=alias, version=version),)
@@ -67,11 +84,29 @@ def _alias(state: State, seen: Observation, now: datetime) -> Step:
 
 def _after_grace(state: State, seen: Observation, now: datetime) -> State:
     if (yes := state.wish.promote) is not None:
-        state = note(state, now, "asked", f"{yes.who} ends the grace time" + (f": {yes.because}" if yes.because else ""))
-        state = replace(state, grace_until=min(state.grace_until or now, now), wish=replace(state.wish, promote=None))
-    if state.grace_until is None or now < state.grace_until or not may_go_up(state, now) or standing(state, now) == "fail":
+        state = note(
+            state,
+            now,
+            "asked",
+            f"{yes.who} ends the grace time" + (f": {yes.because}" if yes.because else ""),
+        )
+        state = replace(
+            state,
+            grace_until=min(state.grace_until or now, now),
+            wish=replace(state.wish, promote=None),
+        )
+    if (
+        state.grace_until is None
+        or now < state.grace_until
+        or not may_go_up(state, now)
+        or standing(state, now) == "fail"
+    ):
         return state
     followed = state.plan.promote_alias is None or state.alias == "moved"
-    if seen.endpoint is None or not followed or not is_converged(state, state.plan.spec, seen.endpoint):
+    if (
+        seen.endpoint is None
+        or not followed
+        or not is_converged(state, state.plan.spec, seen.endpoint)
+    ):
         return state
     return to_handing(state, now)

@@ -1,4 +1,6 @@
-"""EndpointHost of a scripted world: instant and fenced like this machine, or slow and unfenced like SageMaker, by its traits."""
+"""EndpointHost of a scripted world: instant and fenced like this machine, or slow and unfenced like
+SageMaker, by its traits.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from typing import Literal, final
 import msgspec
 
 from ...endpoints import hosting
-from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
+from ...endpoints.port import (
+    NO_PARAMETERS,
+    EndpointSpec,
+    EndpointState,
+    Reply,
+    VariantSpec,
+    VariantState,
+)
 from ...endpoints.revision import identity, revision_of_variants
 from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
 from ...events.port import Row
@@ -28,11 +37,16 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Traits(TargetTraits, frozen=True, kw_only=True):
-    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is."""
+    """How a target behaves.
+
+    `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero:
+    none is.
+    """
 
     name: str = "world"
     resolution: Decimal = Decimal("0.01")  # of a share, in percent
-    fenced: bool = True  # a stale token moves nothing. Else the token is only looked at before the call, as on SageMaker
+    # a stale token moves nothing. Else the token is only looked at before the call, as on SageMaker
+    fenced: bool = True
     metrics_delay: timedelta = _ZERO
     takes: timedelta = _ZERO
     shifts_at_once: bool = False  # a shift is over when it is answered, whatever other changes take
@@ -41,12 +55,20 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> Traits:
-    """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences a shift
+    """A target's capabilities.
+
+    A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences
+    a shift
     has done it when it answers.
     """
     traits = planning.traits_of(target, routing)
     takes = _MINUTE if target.adapter.remote else _ZERO
-    return Traits(name=target.name, takes=takes, shifts_at_once=traits.fenced, **msgspec.structs.asdict(traits))
+    return Traits(
+        name=target.name,
+        takes=takes,
+        shifts_at_once=traits.fenced,
+        **msgspec.structs.asdict(traits),
+    )
 
 
 class Running(msgspec.Struct, kw_only=True):
@@ -98,10 +120,15 @@ class Fleet:
         """The most requests a minute by variant."""
         if self.traits.room is None:
             return None
-        return {name: variant.instances * self.traits.room for name, variant in self.variants.items()}
+        return {
+            name: variant.instances * self.traits.room for name, variant in self.variants.items()
+        }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """A change of the provider's: at once, or after its time. A silent rollback ends it ready, with nothing changed but the token."""
+        """A change of the provider's: at once, or after its time.
+
+        A silent rollback ends it ready, with nothing changed but the token.
+        """
         self._version += 1
         self.failure = None
         takes = self.traits.takes if takes is None else takes
@@ -112,7 +139,10 @@ class Fleet:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Somebody else's change that changes nothing: Busy for a while. What was under way ends with it."""
+        """Somebody else's change that changes nothing:
+
+        Busy for a while. What was under way ends with it.
+        """
         self.begin(self._change or (lambda: None), takes=span)
 
     def set_split(self, split: Mapping[str, Decimal]) -> None:
@@ -122,7 +152,10 @@ class Fleet:
             self.variants[name].percent = self.variants[name].target = percent
 
     def set_variants(self, spec: EndpointSpec) -> None:
-        """The running set becomes the spec's. Shares of those that stay are kept; a new endpoint's first variant has everything."""
+        """The running set becomes the spec's.
+
+        Shares of those that stay are kept; a new endpoint's first variant has everything.
+        """
         first = hosting.first_split(spec) if not self.variants else {}
         self.name, self.routing = spec.name, spec.routing
         variants = {}
@@ -134,7 +167,13 @@ class Fleet:
             else:
                 share = now.target if now else first.get(variant.name, Decimal(0))
                 phase: Phase = "creating" if variant.name in self.never_ready else "ready"
-                variants[variant.name] = Running(spec=variant, percent=share, target=share, phase=phase, behaviour=self._behaviour(variant))
+                variants[variant.name] = Running(
+                    spec=variant,
+                    percent=share,
+                    target=share,
+                    phase=phase,
+                    behaviour=self._behaviour(variant),
+                )
             self._rescale(variants[variant.name])
         self.variants = variants
 
@@ -150,11 +189,21 @@ class Fleet:
         if not self.variants:
             return None
         phases = {variant.phase for variant in self.variants.values()}
-        phase: Phase = "updating" if self.updating else "failed" if "failed" in phases else "ready" if phases == {"ready"} else "updating"
+        phase: Phase = (
+            "updating"
+            if self.updating
+            else "failed"
+            if "failed" in phases
+            else "ready"
+            if phases == {"ready"}
+            else "updating"
+        )
         return EndpointState(
             name=self.name,
             phase=phase,
-            revision=revision_of_variants((variant.spec for variant in self.variants.values()), routing=self.routing),
+            revision=revision_of_variants(
+                (variant.spec for variant in self.variants.values()), routing=self.routing
+            ),
             token=self.token,
             variants=tuple(_state(variant) for variant in self.variants.values()),
             failure=self.failure,
@@ -180,7 +229,11 @@ class Fleet:
 
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
         """A version that moves to another variant goes on doing what it did."""
-        same = (v.behaviour for v in self.variants.values() if (v.spec.model, v.spec.version) == (variant.model, variant.version))
+        same = (
+            v.behaviour
+            for v in self.variants.values()
+            if (v.spec.model, v.spec.version) == (variant.model, variant.version)
+        )
         return next(same, Behaviour())
 
     def _rescale(self, variant: Running) -> None:
@@ -211,10 +264,17 @@ class WorldEndpoints:
         if saw is None:
             with self._calls.mutating("endpoints.apply", spec.name):
                 fleet.begin(lambda: fleet.set_variants(spec), takes=_ZERO)
-            return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
+            return EndpointState(
+                name=spec.name, phase="creating", revision="", token="", variants=()
+            )
         self._must(spec.name)
         traffic = {v.name: max(v.percent, v.target_percent) for v in saw.variants}
-        hosting.guard_traffic(spec, {name: variant.spec for name, variant in fleet.variants.items()}, traffic, routing=fleet.routing)
+        hosting.guard_traffic(
+            spec,
+            {name: variant.spec for name, variant in fleet.variants.items()},
+            traffic,
+            routing=fleet.routing,
+        )
         if fleet.updating or not self._differs(spec):
             return saw
         with self._calls.mutating("endpoints.apply", spec.name):
@@ -245,7 +305,10 @@ class WorldEndpoints:
             self._ready(endpoint, wanted)
             for name, percent in wanted.items():
                 fleet.variants[name].target = percent
-            fleet.begin(lambda: fleet.set_split(wanted), takes=_ZERO if self._traits.shifts_at_once else None)
+            fleet.begin(
+                lambda: fleet.set_split(wanted),
+                takes=_ZERO if self._traits.shifts_at_once else None,
+            )
 
     def observe(self, endpoint: str) -> EndpointState | None:
         self._calls.reading("endpoints.observe", endpoint)
@@ -270,7 +333,9 @@ class WorldEndpoints:
             raise Busy(f"{endpoint}: {name} is not ready")
         if running.behaviour.error_rate + running.behaviour.client_error_rate > 0.5:
             raise ModelError(f"{name} answered 500", status=500, body="scripted")
-        return Reply(predictions=tuple(0.5 for _ in instances), variant=name, version=running.spec.version)
+        return Reply(
+            predictions=tuple(0.5 for _ in instances), variant=name, version=running.spec.version
+        )
 
     def _must(self, endpoint: str) -> None:
         if endpoint != self._fleet.name or not self._fleet.exists:
@@ -278,11 +343,17 @@ class WorldEndpoints:
 
     def _free(self) -> None:
         if self._fleet.updating:
-            raise Busy(f"{self._fleet.name} is Updating", remedy="try again when the change has ended")
+            raise Busy(
+                f"{self._fleet.name} is Updating", remedy="try again when the change has ended"
+            )
 
     def _ready(self, endpoint: str, wanted: Mapping[str, Decimal]) -> None:
         variants = self._fleet.variants
-        waiting = [name for name, percent in wanted.items() if percent > variants[name].target and variants[name].phase != "ready"]
+        waiting = [
+            name
+            for name, percent in wanted.items()
+            if percent > variants[name].target and variants[name].phase != "ready"
+        ]
         if waiting:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
@@ -298,7 +369,8 @@ class WorldEndpoints:
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
         return any(
-            not _same(variants[v.name].spec, v) or self._fleet.wanted_instances(v, variants[v.name].wanted) != variants[v.name].wanted
+            not _same(variants[v.name].spec, v)
+            or self._fleet.wanted_instances(v, variants[v.name].wanted) != variants[v.name].wanted
             for v in spec.variants
         )
 

@@ -1,4 +1,7 @@
-"""StateStore, BlobStore and ModelRegistry in memory. What they hold is what any other process sees, whenever a controller dies."""
+"""StateStore, BlobStore and ModelRegistry in memory.
+
+What they hold is what any other process sees, whenever a controller dies.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ Clock = Callable[[], datetime]
 
 
 class Documents(msgspec.Struct):
-    """What the StateStores of all controllers share. One counter gives all tokens, so that none is given twice."""
+    """What the StateStores of all controllers share.
+
+    One counter gives all tokens, so that none is given twice.
+    """
 
     values: dict[str, Versioned] = {}
     last: int = 0
@@ -39,7 +45,9 @@ class WorldState:
             self._expect(key, expect)
             self._documents.last += 1
             token = str(self._documents.last)
-            self._documents.values[key] = Versioned(value=bytes(value), token=token, written=self._clock())
+            self._documents.values[key] = Versioned(
+                value=bytes(value), token=token, written=self._clock()
+            )
         return token
 
     def delete(self, key: str, *, expect: str) -> None:
@@ -61,7 +69,9 @@ class WorldState:
 class WorldBlobs:
     root = "world://blobs"
 
-    def __init__(self, blobs: dict[str, tuple[bytes, datetime]], clock: Clock, calls: CallLog) -> None:
+    def __init__(
+        self, blobs: dict[str, tuple[bytes, datetime]], clock: Clock, calls: CallLog
+    ) -> None:
         self._blobs, self._clock, self._calls = blobs, clock, calls
 
     def get(self, uri: str) -> bytes:
@@ -81,10 +91,14 @@ class WorldBlobs:
             yield BlobInfo(uri=uri, size=len(data), modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
-        raise Unsupported(f"a scripted world takes no folder ({folder} to {prefix})", capability="blobs.upload")
+        raise Unsupported(
+            f"a scripted world takes no folder ({folder} to {prefix})", capability="blobs.upload"
+        )
 
     def download(self, prefix: str, folder: Path) -> None:
-        raise Unsupported(f"a scripted world gives no folder ({prefix} to {folder})", capability="blobs.download")
+        raise Unsupported(
+            f"a scripted world gives no folder ({prefix} to {folder})", capability="blobs.download"
+        )
 
     def delete(self, uri: str) -> None:
         with self._calls.mutating("blobs.delete", uri):
@@ -92,7 +106,9 @@ class WorldBlobs:
 
 
 class Models(msgspec.Struct):
-    """What the registries of all controllers share: versions by model and number; an alias names one."""
+    """What the registries of all controllers share: versions by model and number; an alias names
+    one.
+    """
 
     versions: dict[str, dict[int, ModelVersion]] = {}
     aliases: dict[tuple[str, str], int] = {}
@@ -106,7 +122,10 @@ class WorldRegistry:
         self._models, self._calls = models, calls
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        raise Unsupported(f"a scripted world registers no models ({model} from {uri}, {digest}, {image})", capability="registry.register")
+        raise Unsupported(
+            f"a scripted world registers no models ({model} from {uri}, {digest}, {image})",
+            capability="registry.register",
+        )
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
         self._calls.reading("registry.get", f"{model}@{ref}")
@@ -115,7 +134,10 @@ class WorldRegistry:
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         self._calls.reading("registry.versions", model)
-        return tuple(self._version(model, number, number) for number in sorted(self._models.versions.get(model, {})))
+        return tuple(
+            self._version(model, number, number)
+            for number in sorted(self._models.versions.get(model, {}))
+        )
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
         with self._calls.mutating("registry.set_alias", f"{model}@{alias}"):
@@ -127,12 +149,19 @@ class WorldRegistry:
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:  # noqa: ARG002  the port's
         with self._calls.mutating("registry.set_approval", f"{model}@{version}"):
-            judged = msgspec.structs.replace(self._version(model, version, version), approval=approval)
+            judged = msgspec.structs.replace(
+                self._version(model, version, version), approval=approval
+            )
             self._models.versions[model][version] = judged
 
     def _version(self, model: str, number: int | None, ref: int | str) -> ModelVersion:
         version = self._models.versions.get(model, {}).get(number or 0)
         if version is None:
-            raise NotFound(f"there is no {model}@{ref}", remedy=f"{model} has {sorted(self._models.versions.get(model, {}))}")
-        names = frozenset(alias for (of, alias), n in self._models.aliases.items() if of == model and n == number)
+            raise NotFound(
+                f"there is no {model}@{ref}",
+                remedy=f"{model} has {sorted(self._models.versions.get(model, {}))}",
+            )
+        names = frozenset(
+            alias for (of, alias), n in self._models.aliases.items() if of == model and n == number
+        )
         return msgspec.structs.replace(version, aliases=names)

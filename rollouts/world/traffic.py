@@ -1,4 +1,7 @@
-"""Requests without random numbers: expected counts by minute, with carried remainders. Every target can be shown the same minutes."""
+"""Requests without random numbers: expected counts by minute, with carried remainders.
+
+Every target can be shown the same minutes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How a variant answers. Latencies are lognormal: `latency_ms` is the median, `spread` the deviation of the logarithm."""
+    """How a variant answers.
+
+    Latencies are lognormal: `latency_ms` is the median, `spread` the deviation of the logarithm.
+    """
 
     error_rate: float = 0.002  # of requests, as errors of the server
     client_error_rate: float = 0.0  # ... as errors of the caller
@@ -39,7 +45,9 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bucket(self) -> Bucket:
-        p50, p90, p99 = (percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99))
+        p50, p90, p99 = (
+            percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99)
+        )
         return Bucket(
             start=self.start,
             requests=self.requests,
@@ -53,7 +61,9 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def latency(behaviour: Behaviour, requests: int, number: int) -> float:
-    """Milliseconds of a minute's request by its place in their order: the (number + 1/2) / requests quantile."""
+    """Milliseconds of a minute's request by its place in their order: the (number + 1/2) / requests
+    quantile.
+    """
     return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
 
 
@@ -62,7 +72,9 @@ def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
     place = share * (requests - 1)
     below = floor(place)
     low = latency(behaviour, requests, below)
-    return low + (place - below) * (latency(behaviour, requests, min(below + 1, requests - 1)) - low)
+    return low + (place - below) * (
+        latency(behaviour, requests, min(below + 1, requests - 1)) - low
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -83,7 +95,10 @@ class _Expected(msgspec.Struct):
 def _stretch(
     per_minute: int, percent: Decimal, span: timedelta, most: int | None, behaviour: Behaviour
 ) -> tuple[Fraction, Fraction, Fraction]:
-    """Requests, and the errors of callers and of the server among them. Exact, and so slow: a world asks for few different ones."""
+    """Requests, and the errors of callers and of the server among them.
+
+    Exact, and so slow: a world asks for few different ones.
+    """
     minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
     requests = per_minute * minutes * Fraction(percent) / 100
     answered = requests if most is None else min(requests, most * minutes)
@@ -93,28 +108,44 @@ def _stretch(
 
 @final
 class Traffic:
-    """`per_minute` requests reach the endpoint; `behaviours` say how each variant answers. Both may be changed at any time."""
+    """`per_minute` requests reach the endpoint; `behaviours` say how each variant answers.
+
+    Both may be changed at any time.
+    """
 
     def __init__(self, per_minute: int, behaviour_of: Callable[[str], Behaviour]) -> None:
         self.per_minute = per_minute
         self.behaviour_of = behaviour_of
         self._expected: dict[str, _Expected] = {}
 
-    def add(self, shares: Mapping[str, Decimal], span: timedelta, *, room: Mapping[str, int] | None = None) -> None:
-        """A stretch of one minute, served by these percents. `room`: the most requests a minute that a variant answers; the rest fail."""
+    def add(
+        self,
+        shares: Mapping[str, Decimal],
+        span: timedelta,
+        *,
+        room: Mapping[str, int] | None = None,
+    ) -> None:
+        """A stretch of one minute, served by these percents.
+
+        `room`: the most requests a minute that a variant answers; the rest fail.
+        """
         for variant, percent in shares.items():
             if not percent:
                 continue
             most = None if room is None else room.get(variant)
             expected = self._expected.setdefault(variant, _Expected())
             expected.behaviour = behaviour = self.behaviour_of(variant)
-            requests, client_errors, server_errors = _stretch(self.per_minute, percent, span, most, behaviour)
+            requests, client_errors, server_errors = _stretch(
+                self.per_minute, percent, span, most, behaviour
+            )
             expected.requests += requests
             expected.client_errors += client_errors
             expected.server_errors += server_errors
 
     def close(self, start: datetime) -> dict[str, Minute]:
-        """End the minute that began at `start`: whole counts by variant, none for who had no request. The remainders stay."""
+        """End the minute that began at `start`: whole counts by variant, none for who had no
+        request. The remainders stay.
+        """
         minutes: dict[str, Minute] = {}
         for variant, expected in self._expected.items():
             requests = floor(expected.requests)
@@ -126,6 +157,10 @@ class Traffic:
             expected.server_errors -= server
             expected.client_errors -= client
             minutes[variant] = Minute(
-                start=start, requests=requests, client_errors=client, server_errors=server, behaviour=expected.behaviour
+                start=start,
+                requests=requests,
+                client_errors=client,
+                server_errors=server,
+                behaviour=expected.behaviour,
             )
         return minutes

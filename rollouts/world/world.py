@@ -1,4 +1,6 @@
-"""The world as one thing: what happens when its clock moves, and the ports through which controllers see it."""
+"""The world as one thing: what happens when its clock moves, and the ports through which
+controllers see it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ _MINUTE = timedelta(minutes=1)
 
 @final
 class World:
-    """One endpoint with its variants ready. `split`: percent by variant, by default the first one's; `aliases`: by (model, alias)."""
+    """One endpoint with its variants ready.
+
+    `split`: percent by variant, by default the first one's; `aliases`: by (model, alias).
+    """
 
     def __init__(
         self,
@@ -81,7 +86,10 @@ class World:
         )
 
     def shares(self) -> dict[str, Decimal]:
-        """Percent of the requests by variant: what serves now. Gateways take a split of theirs as late as they may."""
+        """Percent of the requests by variant: what serves now.
+
+        Gateways take a split of theirs as late as they may.
+        """
         if self.fleet.routing == "weighted":
             return self.fleet.shares()
         return self._of_all(sticky.served_shares(self._split(), self.now()))
@@ -100,7 +108,10 @@ class World:
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
     def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
-        """Somebody else moves the traffic, whatever is under way. `written`: of a sticky endpoint's, by default now."""
+        """Somebody else moves the traffic, whatever is under way.
+
+        `written`: of a sticky endpoint's, by default now.
+        """
         if self.fleet.routing == "weighted":
             self.fleet.set_split(split)
             return
@@ -131,7 +142,9 @@ class World:
     def behave(self, variant: str, behaviour: Behaviour) -> None:
         self.fleet.variants[variant].behaviour = behaviour
 
-    def _scores(self, endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+    def _scores(
+        self, endpoint: str, window: Window
+    ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
         del endpoint
         return {
             variant: {
@@ -159,7 +172,9 @@ class WorldMetrics:
         if window.end + world.traits.metrics_delay > world.now():
             raise NotSettled(f"the window ends at {window.end:%H:%M} UTC, which is not settled")
         buckets = {
-            variant: tuple(minute.bucket for minute in minutes if window.start <= minute.start < window.end)
+            variant: tuple(
+                minute.bucket for minute in minutes if window.start <= minute.start < window.end
+            )
             for variant, minutes in world.minutes.items()
         }
         return {variant: listed for variant, listed in buckets.items() if listed}

@@ -1,4 +1,6 @@
-"""What the tests of adoption share: a project without endpoints, what `import` printed put into its files, and a kill after each effect."""
+"""What the tests of adoption share: a project without endpoints, what `import` printed put into its
+files, and a kill after each effect.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +18,12 @@ events:
 objectives:
   ctr: {rate: click / impression, within: 30m}
 """
-ROLLOUT = {"from": "old_1", "to": "new", "steps": [{"traffic": 50, "bake": "10m"}], "guardrails": [{"metric": "error_rate", "max": "5%"}]}
+ROLLOUT = {
+    "from": "old_1",
+    "to": "new",
+    "steps": [{"traffic": 50, "bake": "10m"}],
+    "guardrails": [{"metric": "error_rate", "max": "5%"}],
+}
 MODELS = (("Old-1", 1.0), ("new", 2.0))  # what stands: their names, and what they answer
 
 
@@ -24,7 +31,11 @@ def written(place, profile):
     """A project's folder whose one target, of the adapter's name, is the suite's stack."""
     place.mkdir()
     (place / "project.yaml").write_text(PROJECT)
-    options = {name: value for name, value in profile.options.items() if name not in ("endpoint_url", "grpc_address")}
+    options = {
+        name: value
+        for name, value in profile.options.items()
+        if name not in ("endpoint_url", "grpc_address")
+    }
     options["offline"] = {"endpoint_url": profile.options["endpoint_url"]}
     (place / "profiles.yaml").write_text(yaml.safe_dump({"targets": {profile.adapter: options}}))
     return place
@@ -47,7 +58,8 @@ class Killed(BaseException):
 
 
 class Deadly(CallLog):
-    """It kills after the first call that has changed something, and lets nothing be done from then on.
+    """It kills after the first call that has changed something, and lets nothing be done from then
+    on.
 
     A claim, which each try makes, kills once.
     """
@@ -63,21 +75,29 @@ class Deadly(CallLog):
             raise Killed
 
     def kill(self, call):
-        if not call.operation.startswith("storage.") or (call.operation, call.resource) not in self.killed_by:
+        if (
+            not call.operation.startswith("storage.")
+            or (call.operation, call.resource) not in self.killed_by
+        ):
             self.killed_by.append((call.operation, call.resource))
             self.dead = True
             raise Killed
 
 
 def killed_after_each_effect(folder, target, native):
-    """Adopt it again and again, until nobody kills; the operations that were the last ones of a try.
+    """Adopt it again and again, until nobody kills; the operations that were the last ones of a
+    try.
 
     Each try comes three minutes after the one before: a claim of who was killed stands no longer.
     """
     killed_by = []
     for tried in range(30):
-        with isthmus.open(folder / "project.yaml", target=target, offline=True, calls=Deadly(killed_by)) as project:
-            project.target.clock = lambda later=timedelta(minutes=3 * tried): datetime.now(UTC) + later
+        with isthmus.open(
+            folder / "project.yaml", target=target, offline=True, calls=Deadly(killed_by)
+        ) as project:
+            project.target.clock = lambda later=timedelta(minutes=3 * tried): (
+                datetime.now(UTC) + later
+            )
             try:
                 adopt(project, native)
             except Killed:

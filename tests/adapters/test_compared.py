@@ -1,4 +1,6 @@
-"""The list in docs/parity.md of providers' own marks that adapters hold: no file that knows one is left out."""
+"""The list in docs/parity.md of providers' own marks that adapters hold: no file that knows one is
+left out.
+"""
 
 import re
 from pathlib import Path
@@ -7,7 +9,9 @@ import isthmus
 from isthmus.tests.conformance.compared import MARKS
 
 ADAPTERS = Path(isthmus.__file__).parent / "adapters"
-WORDS = re.compile(r"\b(etag|ETag|LastModifiedTime|generation|PipelineVersionId)\b|\"VersionId\": (?!\"LATEST)")
+WORDS = re.compile(
+    r"\b(etag|ETag|LastModifiedTime|generation|PipelineVersionId)\b|\"VersionId\": (?!\"LATEST)"
+)
 
 
 def test_every_file_of_an_adapter_that_holds_a_providers_own_mark_is_in_the_list():

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from isthmus.adapters.rows import ROWS, rows
 from isthmus.errors import Invalid
 
-QUANTITIES = {Decimal: st.decimals(0, 100, places=2), int: st.integers(1, 10**8), timedelta: st.timedeltas(timedelta(0), timedelta(days=1))}
-LEVELS = {name: QUANTITIES.get(kind, st.sampled_from(["native", "emulated"])) for name, kind in ROWS.items()}
+QUANTITIES = {
+    Decimal: st.decimals(0, 100, places=2),
+    int: st.integers(1, 10**8),
+    timedelta: st.timedeltas(timedelta(0), timedelta(days=1)),
+}
+LEVELS = {
+    name: QUANTITIES.get(kind, st.sampled_from(["native", "emulated"]))
+    for name, kind in ROWS.items()
+}
 
 
 @given(st.fixed_dictionaries({}, optional=LEVELS))
@@ -20,7 +27,9 @@ def test_every_row_is_there_and_what_is_not_said_is_refused_with_a_reason(levels
     table = rows(**{name.replace(".", "_"): level for name, level in levels.items()})
     assert list(table) == list(ROWS)
     assert {name for name, row in table.items() if row.level != "refused"} == set(levels)
-    assert all(row.name == name and (row.why or row.level != "refused") for name, row in table.items())
+    assert all(
+        row.name == name and (row.why or row.level != "refused") for name, row in table.items()
+    )
     assert all(level in (table[name].level, table[name].value) for name, level in levels.items())
 
 

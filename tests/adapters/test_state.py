@@ -1,4 +1,6 @@
-"""State in a cloud's object store when replies are lost: what was written is found by its nonce, and nothing is written twice."""
+"""State in a cloud's object store when replies are lost: what was written is found by its nonce,
+and nothing is written twice.
+"""
 
 import threading
 from importlib.util import find_spec
@@ -28,7 +30,9 @@ class Place:
         self.stack.fault(kind=kind, service=self.service, operation=operation, **more)
 
     def count(self, operation):
-        return [call.operation for call in self.stack.calls() if call.service == self.service].count(operation)
+        return [
+            call.operation for call in self.stack.calls() if call.service == self.service
+        ].count(operation)
 
 
 class S3(Place):
@@ -39,7 +43,11 @@ class S3(Place):
         from isthmus.adapters.sagemaker import session
 
         aws = session.of(self.target)
-        return aws.s3().put_object(Bucket=aws.bucket, Key=aws.key("state", key), Body=body)["ETag"].strip('"')
+        return (
+            aws.s3()
+            .put_object(Bucket=aws.bucket, Key=aws.key("state", key), Body=body)["ETag"]
+            .strip('"')
+        )
 
     def bytes(self, key):
         from isthmus.adapters.sagemaker import session
@@ -49,7 +57,13 @@ class S3(Place):
 
 
 class Gcs(Place):
-    adapter, cloud, service, write, remove = "vertex", "gcp", "storage", "storage.objects.insert", "storage.objects.delete"
+    adapter, cloud, service, write, remove = (
+        "vertex",
+        "gcp",
+        "storage",
+        "storage.objects.insert",
+        "storage.objects.delete",
+    )
     wait = ("google.api_core.retry.retry_unary.time.sleep", lambda _: None)
 
     def _blob(self, key):
@@ -67,12 +81,18 @@ class Gcs(Place):
         return self._blob(key).download_as_bytes()
 
 
-PLACES = [pytest.param(kind, id=name) for name, module, kind in (("sagemaker", "boto3", S3), ("vertex", "grpc", Gcs)) if find_spec(module)]
+PLACES = [
+    pytest.param(kind, id=name)
+    for name, module, kind in (("sagemaker", "boto3", S3), ("vertex", "grpc", Gcs))
+    if find_spec(module)
+]
 
 
 @pytest.fixture(params=PLACES)
 def place(request, tmp_path, monkeypatch):
-    """A call that is tried again is tried at once: how long the SDK waits before that is its affair."""
+    """A call that is tried again is tried at once: how long the SDK waits before that is its
+    affair.
+    """
     monkeypatch.setattr(*request.param.wait)
     place = request.param(tmp_path / "home")
     yield place
@@ -106,9 +126,16 @@ def test_a_delete_whose_first_try_goes_wrong_is_made_once(place, target, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"), [("cut-before", OutcomeUnknown), ("throttle", Throttled), ("error", (OutcomeUnknown, Unavailable))]
+    ("kind", "error"),
+    [
+        ("cut-before", OutcomeUnknown),
+        ("throttle", Throttled),
+        ("error", (OutcomeUnknown, Unavailable)),
+    ],
 )
-def test_a_put_that_never_gets_through_is_a_clear_error_and_changes_nothing(place, target, kind, error):
+def test_a_put_that_never_gets_through_is_a_clear_error_and_changes_nothing(
+    place, target, kind, error
+):
     token = target.state.put("k", b"one", expect=None)
     place.fault(kind, place.write, times=None)
     with pytest.raises(error):
@@ -186,7 +213,9 @@ def test_a_tombstone_that_a_cut_deleter_left_is_absent_to_everybody(place, targe
 
 def test_a_document_of_a_newer_format_is_refused_and_stays(place, target):
     place.put_bytes("k", b'{"schema": 9, "text": "else"}')
-    with pytest.raises(Refused, match=r"k was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
+    with pytest.raises(
+        Refused, match=r"k was written by a newer Isthmus \(format 9; this one reads up to 1\)"
+    ):
         target.state.get("k")
     with pytest.raises(Conflict):
         target.state.put("k", b"mine", expect=None)

@@ -24,11 +24,15 @@ def bare(name="bare", **more):
 
 
 def with_entry_point(monkeypatch, name, value="somewhere:ADAPTER", named=None):
-    """As if a package were installed whose entry point names `named`; without it, what its value says is looked for."""
+    """As if a package were installed whose entry point names `named`; without it, what its value
+    says is looked for.
+    """
     if named is not None:
         monkeypatch.setattr(EntryPoint, "load", lambda _self: named)
     point = EntryPoint(name=name, value=value, group="isthmus.adapters")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else [])
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else []
+    )
 
 
 def test_an_unknown_adapter_is_unsupported_and_the_known_ones_are_named():
@@ -43,8 +47,16 @@ def test_the_local_adapter_is_always_there():
 
 def test_each_of_our_own_is_what_its_entry_point_says():
     """`installed` finds them by their folders, without asking the entry points."""
-    points = {point.name: point for point in entry_points(group="isthmus.adapters") if point.value.startswith("isthmus.adapters.")}
-    folders = {path.parent.name for path in Path(targets.__file__).parent.glob("*/__init__.py") if "ADAPTER = " in path.read_text()}
+    points = {
+        point.name: point
+        for point in entry_points(group="isthmus.adapters")
+        if point.value.startswith("isthmus.adapters.")
+    }
+    folders = {
+        path.parent.name
+        for path in Path(targets.__file__).parent.glob("*/__init__.py")
+        if "ADAPTER = " in path.read_text()
+    }
     assert set(points) == folders
     assert all(point.load() is installed.adapter(name) for name, point in points.items())
 
@@ -71,17 +83,27 @@ def test_an_adapter_whose_module_is_broken_is_refused_and_the_others_work(monkey
     assert list(installed.adapters()) == []
 
 
-@pytest.mark.parametrize("named", [object(), pytest.param(bare("pond"), id="another name")], ids=lambda named: type(named).__name__)
+@pytest.mark.parametrize(
+    "named",
+    [object(), pytest.param(bare("pond"), id="another name")],
+    ids=lambda named: type(named).__name__,
+)
 def test_an_entry_point_that_names_no_adapter_of_its_name_is_refused(monkeypatch, named):
     with_entry_point(monkeypatch, "lake", "somewhere:LAKE", named)
-    with pytest.raises(Invalid, match=r"adapter lake: somewhere:LAKE is not an isthmus.target.Adapter"):
+    with pytest.raises(
+        Invalid, match=r"adapter lake: somewhere:LAKE is not an isthmus.target.Adapter"
+    ):
         targets.load(profile("lake"))
 
 
 def test_an_adapter_that_lacks_packages_names_them_and_the_pip_line(monkeypatch):
-    needs = Packages(modules=("no_such_package", "msgspec", "no_such_sdk"), install="lakehouse[isthmus]")
+    needs = Packages(
+        modules=("no_such_package", "msgspec", "no_such_sdk"), install="lakehouse[isthmus]"
+    )
     with_entry_point(monkeypatch, "lake", named=bare("lake", needs=needs))
-    with pytest.raises(MissingDependency, match="adapter lake needs no_such_package, no_such_sdk") as error:
+    with pytest.raises(
+        MissingDependency, match="adapter lake needs no_such_package, no_such_sdk"
+    ) as error:
         targets.load(profile("lake"))
     assert error.value.remedy == 'pip install "lakehouse[isthmus]"'
 
@@ -90,12 +112,16 @@ def test_an_adapter_that_lacks_packages_names_them_and_the_pip_line(monkeypatch)
 def test_a_port_that_an_adapter_lacks_is_unsupported_on_touch(monkeypatch, port):
     with_entry_point(monkeypatch, "bare", named=bare())
     target = targets.load(profile("bare"))
-    with pytest.raises(Unsupported, match=f"is not supported yet, nothing runs there .asked for: {port}.") as error:
+    with pytest.raises(
+        Unsupported, match=f"is not supported yet, nothing runs there .asked for: {port}."
+    ) as error:
         getattr(target, port)
     assert error.value.capability == port
 
 
-@pytest.mark.parametrize("uri", ["az://bucket/p/runs/r1/run.json", "ftp://bucket/x", "nonsense", ""])
+@pytest.mark.parametrize(
+    "uri", ["az://bucket/p/runs/r1/run.json", "ftp://bucket/x", "nonsense", ""]
+)
 def test_a_uri_that_nothing_here_opens_is_unsupported(uri):
     with pytest.raises(Unsupported) as error:
         targets.blobs_for(uri)
@@ -121,10 +147,32 @@ def test_a_port_is_built_once_on_first_touch(tmp_path):
 @pytest.mark.parametrize(
     ("touch", "absent"),
     [
-        ("target.name", ["sqlite3", "duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse.warehouse"]),
-        ("target.state.get('k')", ["duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse.warehouse"]),
+        (
+            "target.name",
+            [
+                "sqlite3",
+                "duckdb",
+                "pyarrow",
+                "starlette",
+                "numpy",
+                "isthmus.adapters.local.warehouse.warehouse",
+            ],
+        ),
+        (
+            "target.state.get('k')",
+            [
+                "duckdb",
+                "pyarrow",
+                "starlette",
+                "numpy",
+                "isthmus.adapters.local.warehouse.warehouse",
+            ],
+        ),
         ("list(target.inventory.list('conf'))", ["duckdb", "pyarrow", "starlette", "numpy"]),
-        ("target.blobs.put(target.blobs.root + '/runs/x', b'')", ["duckdb", "pyarrow", "starlette", "numpy"]),
+        (
+            "target.blobs.put(target.blobs.root + '/runs/x', b'')",
+            ["duckdb", "pyarrow", "starlette", "numpy"],
+        ),
         ("target.warehouse", ["duckdb", "pyarrow", "numpy"]),
     ],
 )
@@ -142,7 +190,11 @@ print([name for name in {absent!r} if name in sys.modules])
 
 
 def test_a_target_without_a_provider_has_no_objects_of_one():
-    project = Project(Description(spec=ProjectSpec(name="conf"), folder=".", places={}), targets.load(profile()))
-    with pytest.raises(Unsupported, match=r"target laptop \(local\) has no objects of a provider's own") as refusal:
+    project = Project(
+        Description(spec=ProjectSpec(name="conf"), folder=".", places={}), targets.load(profile())
+    )
+    with pytest.raises(
+        Unsupported, match=r"target laptop \(local\) has no objects of a provider's own"
+    ) as refusal:
         _ = project.native
     assert refusal.value.capability == "native"

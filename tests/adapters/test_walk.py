@@ -1,4 +1,7 @@
-"""CONTRIBUTING's "Add an adapter", to the letter: Isthmus from its wheel, a third party's adapter of one port, no cloud SDK."""
+"""CONTRIBUTING's "Add an adapter", to the letter:
+
+Isthmus from its wheel, a third party's adapter of one port, no cloud SDK.
+"""
 
 import os
 import re
@@ -33,17 +36,37 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shell(checkout):
     """Run lines in the copy, in the fresh environment once it is there; `ok=False`: they may fail."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("ISTHMUS_", "PYTEST_", "VIRTUAL_ENV", "PYTHON"))}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ISTHMUS_", "PYTEST_", "VIRTUAL_ENV", "PYTHON"))
+    }
     environ |= {
-        "HOME": str(checkout.parent),  # where the toy keeps its buckets; uv's own folders stay where they are
-        **{f"XDG_{kind}_HOME": os.environ.get(f"XDG_{kind}_HOME", str(Path.home() / place)) for kind, place in UV_FOLDERS.items()},
-        "PATH": os.pathsep.join([str(checkout / "dist/judge/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "UV_CONSTRAINT": str(ROOT / "requirements.lock"),  # its versions, and their digests are verified
+        "HOME": str(
+            checkout.parent
+        ),  # where the toy keeps its buckets; uv's own folders stay where they are
+        **{
+            f"XDG_{kind}_HOME": os.environ.get(f"XDG_{kind}_HOME", str(Path.home() / place))
+            for kind, place in UV_FOLDERS.items()
+        },
+        "PATH": os.pathsep.join(
+            [str(checkout / "dist/judge/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
+        "UV_CONSTRAINT": str(
+            ROOT / "requirements.lock"
+        ),  # its versions, and their digests are verified
         "UV_BUILD_CONSTRAINT": str(ROOT / "requirements.lock"),
     }
 
     def run(lines, *, folder=".", ok=True):
-        done = subprocess.run(["bash", "-ec", lines], cwd=checkout / folder, env=environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-ec", lines],
+            cwd=checkout / folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert not ok or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -72,7 +95,9 @@ def test_one_ports_tests_run_and_each_port_that_is_lacking_is_one_refusal(judged
     assert int(second) < 2 * int(first) + len(PORTS)
 
 
-def test_the_wheel_holds_no_emulator_and_what_needs_one_names_the_line_that_installs_it(shell, used):
+def test_the_wheel_holds_no_emulator_and_what_needs_one_names_the_line_that_installs_it(
+    shell, used
+):
     names = shell("unzip -Z1 dist/isthmus-*.whl || python -m zipfile -l dist/isthmus-*.whl").stdout
     assert "isthmus/stacks.py" in names
     assert "localstack" not in names
@@ -81,27 +106,41 @@ def test_the_wheel_holds_no_emulator_and_what_needs_one_names_the_line_that_inst
         assert done.returncode == 1
         assert "an offline stack needs isthmus_stack" in done.stderr
         assert 'pip install "isthmus-stack[aws,gcp] @ git+' in done.stderr
-    for quiet in ("isthmus stack down", "isthmus stack status"):  # nothing of the project stands there
+    for quiet in (
+        "isthmus stack down",
+        "isthmus stack status",
+    ):  # nothing of the project stands there
         assert shell(quiet, folder="shop").stdout == "no offline stack of this project runs\n"
 
 
 def test_no_cloud_sdk_is_there(shell, judged):
     names = ("boto3", "moto", "google", "sagemaker", "isthmus_stack")
-    there = python(shell, f"from importlib.util import find_spec\nprint([n for n in {names} if find_spec(n)])")
+    there = python(
+        shell, f"from importlib.util import find_spec\nprint([n for n in {names} if find_spec(n)])"
+    )
     assert there.stdout.strip() == "[]"
 
 
 def test_validate_has_a_line_for_it_and_doctor_too(used):
-    assert re.search(r"^  toycloud +ok +its packages are here; credentials are checked by `plan`$", used, re.MULTILINE)
+    assert re.search(
+        r"^  toycloud +ok +its packages are here; credentials are checked by `plan`$",
+        used,
+        re.MULTILINE,
+    )
     assert re.search(r"^toy +ok   ", used, re.MULTILINE)
 
 
 def test_an_unknown_key_is_refused_with_a_guess(shell, used):
-    lines = "cp profiles.yaml kept; echo 'targets: {toy: {adapter: toycloud, buckt: toy://ranker}}' > profiles.yaml; isthmus validate"
+    lines = (
+        "cp profiles.yaml kept; echo 'targets: {toy: {adapter: toycloud, buckt: toy://ranker}}' "
+        "> profiles.yaml; isthmus validate"
+    )
     done = shell(f"{lines} || (mv kept profiles.yaml; false)", folder="shop", ok=False)
     assert done.returncode == 1
     assert re.search(
-        r"profiles.yaml:1 +targets.toy.buckt: buckt is not a key of a target of toycloud\n +did you mean bucket\?", done.stderr
+        r"profiles.yaml:1 +targets.toy.buckt: buckt is not a key of a target of toycloud\n "
+        r"+did you mean bucket\?",
+        done.stderr,
     )
     assert "1 error; nothing was changed" in done.stderr
 
@@ -109,8 +148,14 @@ def test_an_unknown_key_is_refused_with_a_guess(shell, used):
 @pytest.mark.parametrize(
     ("command", "refusal"),
     [
-        ("isthmus plan --target toy --offline", "target toy: Toy Cloud has no offline stack in this version"),
-        ("isthmus plan --target toy", "target toy (toycloud) has no inventory: Toy Cloud does not support it yet"),
+        (
+            "isthmus plan --target toy --offline",
+            "target toy: Toy Cloud has no offline stack in this version",
+        ),
+        (
+            "isthmus plan --target toy",
+            "target toy (toycloud) has no inventory: Toy Cloud does not support it yet",
+        ),
         ("isthmus plan --target tot", "there is no target tot in profiles.yaml"),
     ],
 )
@@ -122,7 +167,12 @@ def test_what_it_cannot_do_is_refused_by_name(shell, used, command, refusal):
 
 def test_a_job_of_it_opens_its_run_by_the_uri_alone(shell, used):
     uri = "toy://ranker/shop/runs/r1/run.json"
-    put = f"import isthmus\nwith isthmus.open(target='toy') as project: project.target.blobs.put({uri!r}, b'its run')"
+    put = (
+        "import isthmus\nwith isthmus.open(target='toy') as project: "
+        f"project.target.blobs.put({uri!r}, b'its run')"
+    )
     python(shell, put, folder="shop")
-    done = python(shell, f"from isthmus.runtime import open_blobs\nprint(open_blobs({uri!r}).get({uri!r}))")
+    done = python(
+        shell, f"from isthmus.runtime import open_blobs\nprint(open_blobs({uri!r}).get({uri!r}))"
+    )
     assert done.stdout.strip() == "b'its run'"

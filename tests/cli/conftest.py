@@ -30,7 +30,14 @@ def served(tmp_path_factory):
     """The starter, trained and deployed; shared by a module's tests, which leave it as it is."""
     folder = made(tmp_path_factory.mktemp("served") / "shop", train=True)
     isthmus(folder, "deploy", "home")
-    about = folder / ".isthmus/endpoints/home/supervisor.json"  # a thread of the supervisor writes it when the server was started
-    wait(lambda: json.loads(about.read_bytes()).get("servers"), bool, deadline=timedelta(minutes=2), what="supervisor.json")
+    about = (
+        folder / ".isthmus/endpoints/home/supervisor.json"
+    )  # a thread of the supervisor writes it when the server was started
+    wait(
+        lambda: json.loads(about.read_bytes()).get("servers"),
+        bool,
+        deadline=timedelta(minutes=2),
+        what="supervisor.json",
+    )
     yield folder
     isthmus(folder, "destroy", "--yes")

@@ -1,4 +1,6 @@
-"""What `--json` says of each command, from the types that its verb returns: docs/json.md shows it, json_shapes_2.json keeps format 2."""
+"""What `--json` says of each command, from the types that its verb returns: docs/json.md shows it,
+json_shapes_2.json keeps format 2.
+"""
 
 import ast
 import inspect
@@ -38,11 +40,19 @@ OTHERWISE = {
     "endpoints serve": "Gateway",  # short for `gateway`
 }
 KEPT = Path(__file__).with_name(f"json_shapes_{FORMAT}.json")
-NONE = {"schema", "stack run", "demo"}  # JSON Schema itself; what the command that it runs prints; figures of an example
+NONE = {
+    "schema",
+    "stack run",
+    "demo",
+}  # JSON Schema itself; what the command that it runs prints; figures of an example
 SERVES = {"url": str, "endpoints": tuple[str, ...], "workers": int}
 # command -> field -> type, where the document is not what the verb returns
 OWN = {
-    "doctor": {"items": tuple[Finding, ...], "checks": tuple[AccountCheck, ...], "round": Round | None},
+    "doctor": {
+        "items": tuple[Finding, ...],
+        "checks": tuple[AccountCheck, ...],
+        "round": Round | None,
+    },
     "rollout run": {"": Status},
     "rollout start": {"": Started},
     "runs compare": {"items": tuple[Comparison, ...]},
@@ -70,7 +80,9 @@ def shapes():
 
 
 def verb_of(command):
-    return attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(isthmus)
+    return attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(
+        isthmus
+    )
 
 
 def shape_of(command):
@@ -93,7 +105,9 @@ def walk(place, kind, found, above):
             found.setdefault(place, set()).add("object, as above")
             return
         if tag := kind.__struct_config__.tag_field:
-            found.setdefault(join(place, tag), set()).add("integer" if isinstance(kind.__struct_config__.tag, int) else "text")
+            found.setdefault(join(place, tag), set()).add(
+                "integer" if isinstance(kind.__struct_config__.tag, int) else "text"
+            )
         for name, below in fields(kind).items():
             walk(join(place, name), below, found, (*above, kind))
     elif origin in (Union, types.UnionType):
@@ -102,7 +116,9 @@ def walk(place, kind, found, above):
         for one in arguments:
             walk(place, one, found, above)
     elif origin is Literal:
-        found.setdefault(place, set()).update(f'"{word}"' if isinstance(word, str) else str(word) for word in arguments)
+        found.setdefault(place, set()).update(
+            f'"{word}"' if isinstance(word, str) else str(word) for word in arguments
+        )
     elif origin is tuple and Ellipsis not in arguments:
         for position, one in enumerate(arguments):
             walk(f"{place}[{position}]", one, found, above)
@@ -143,7 +159,11 @@ def fields(struct):
 
 def evaluate(text, module):
     """An annotation as a type, also where its names are imported for type checkers alone."""
-    return eval(text, dict(vars(sys.modules[module])), Later(module)) if isinstance(text, str) else text
+    return (
+        eval(text, dict(vars(sys.modules[module])), Later(module))
+        if isinstance(text, str)
+        else text
+    )
 
 
 class Later(dict):
@@ -162,9 +182,15 @@ class Later(dict):
 
 @cache
 def where(module):
-    """Name -> (module, attribute) of what is imported under TYPE_CHECKING; of a module no attribute."""
+    """Name -> (module, attribute) of what is imported under TYPE_CHECKING; of a module no
+    attribute.
+    """
     source = ast.parse(Path(sys.modules[module].__file__).read_text())
-    package = module if Path(sys.modules[module].__file__).name == "__init__.py" else module.rpartition(".")[0]
+    package = (
+        module
+        if Path(sys.modules[module].__file__).name == "__init__.py"
+        else module.rpartition(".")[0]
+    )
     places = {}
     for block in ast.walk(source):
         if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING":
@@ -172,7 +198,9 @@ def where(module):
                 if isinstance(line, ast.ImportFrom):
                     base = package.rsplit(".", line.level - 1)[0] if line.level > 1 else package
                     whole = f"{base}.{line.module}" if line.level else line.module
-                    places |= {alias.asname or alias.name: (whole, alias.name) for alias in line.names}
+                    places |= {
+                        alias.asname or alias.name: (whole, alias.name) for alias in line.names
+                    }
                 elif isinstance(line, ast.Import):
                     places |= {alias.asname or alias.name: (alias.name, "") for alias in line.names}
     return places
@@ -182,7 +210,11 @@ def keep():
     """Write down what came; what went, or has another type, stays for the test that says so."""
     kept = json.loads(KEPT.read_text())
     for command, places in shapes().items():
-        kept[command] = places | {place: text for place, text in kept.get(command, {}).items() if list(changed({place: text}, places))}
+        kept[command] = places | {
+            place: text
+            for place, text in kept.get(command, {}).items()
+            if list(changed({place: text}, places))
+        }
     KEPT.write_text(json.dumps(kept, indent=0, sort_keys=True) + "\n")
 
 
@@ -197,7 +229,9 @@ def changed(kept, now):
 def kinds(text):
     """The types of a place, and the words that it may say."""
     parts = text.split(" or ")
-    return {part for part in parts if not part.startswith('"')}, {part for part in parts if part.startswith('"')}
+    return {part for part in parts if not part.startswith('"')}, {
+        part for part in parts if part.startswith('"')
+    }
 
 
 def strangers(value, shape, place=""):
@@ -206,31 +240,55 @@ def strangers(value, shape, place=""):
     if "any" in shape.get(place, "") or "as above" in shape.get(place, ""):
         return []
     if isinstance(value, dict):
-        below = {name: join(place, name) if join(place, name) in known else join(place, "*") for name in value}
+        below = {
+            name: join(place, name) if join(place, name) in known else join(place, "*")
+            for name in value
+        }
     elif isinstance(value, list):
-        below = {position: f"{place}[]" if f"{place}[]" in known else f"{place}[{position}]" for position in range(len(value))}
+        below = {
+            position: f"{place}[]" if f"{place}[]" in known else f"{place}[{position}]"
+            for position in range(len(value))
+        }
     else:
         return [] if place in shape else [place]
     if not value:
         return [] if place in known else [place]
-    return [stranger for key, there in below.items() for stranger in strangers(value[key], shape, there)]
+    return [
+        stranger for key, there in below.items() for stranger in strangers(value[key], shape, there)
+    ]
 
 
 def prefixes(shape):
     """Every place, and those on the way to it."""
-    return {place[:end] for place in shape for end in [match.start() for match in re.finditer(r"[.\[]|$", place)]} | {""}
+    return {
+        place[:end]
+        for place in shape
+        for end in [match.start() for match in re.finditer(r"[.\[]|$", place)]
+    } | {""}
 
 
 def page():
     """docs/json.md: a list of places a command."""
     lines = [
-        f'What each command says with `--json`, beside `"format": {FORMAT}`. Within a format places are added; none goes or changes, but a',
-        "word may join others. `items[]` is each of a list, `*` any name, `null` what may be missing. With `--dry-run` a command says",
-        '`{"dry_run": ..., "would": ...}`; after an error it is `{"error": {"kind": ..., "message": ..., "remedy": ...}}`.',
+        (
+            f'What each command says with `--json`, beside `"format": {FORMAT}`. Within a format '
+            "places are added; none goes or changes, but a"
+        ),
+        (
+            "word may join others. `items[]` is each of a list, `*` any name, `null` what may be "
+            "missing. With `--dry-run` a command says"
+        ),
+        (
+            '`{"dry_run": ..., "would": ...}`; after an error it is `{"error": {"kind": ..., '
+            '"message": ..., "remedy": ...}}`.'
+        ),
     ]
     told = {}  # text -> the command that has it already
     for command, places in shapes().items():
         body = "\n".join(f"{place}: {kind}" for place, kind in places.items())
         first = told.setdefault(body, command)
-        lines.append(f"\n## isthmus {command}\n" + (f"```\n{body}\n```" if first == command else f"As `isthmus {first}`."))
+        lines.append(
+            f"\n## isthmus {command}\n"
+            + (f"```\n{body}\n```" if first == command else f"As `isthmus {first}`.")
+        )
     return "\n".join(["# JSON of the commands", *lines, ""])

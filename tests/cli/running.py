@@ -1,4 +1,6 @@
-"""Commands as a user runs them: in this process, where that is enough, or in one of their own, where signals are sent."""
+"""Commands as a user runs them: in this process, where that is enough, or in one of their own,
+where signals are sent.
+"""
 
 import contextlib
 import fcntl
@@ -40,13 +42,20 @@ class Said(NamedTuple):
 
 
 def isthmus(folder, *arguments, stdin="", ok=True, out=None, err=None):
-    """Run a command in `folder`; with `ok`, exit code 0 is expected. `stdin`: text, or a stream. `out`, `err`: streams to write to."""
+    """Run a command in `folder`; with `ok`, exit code 0 is expected.
+
+    `stdin`: text, or a stream. `out`, `err`: streams to write to.
+    """
     out, err = out or io.StringIO(), err or io.StringIO()
     Console.speaking = None
     before, sys.stdin = sys.stdin, io.StringIO(stdin) if isinstance(stdin, str) else stdin
     path = list(sys.path)
     try:
-        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.chdir(folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             try:
                 run([str(argument) for argument in arguments])
                 code = 0
@@ -55,13 +64,20 @@ def isthmus(folder, *arguments, stdin="", ok=True, out=None, err=None):
     finally:
         sys.stdin = before
         sys.path[:] = path
-    said = Said(code, *(stream.getvalue() if isinstance(stream, io.StringIO) else "" for stream in (out, err)))
-    assert not ok or said.code == 0, f"isthmus {' '.join(map(str, arguments))} -> {said.code}\n{said.out}{said.err}"
+    said = Said(
+        code,
+        *(stream.getvalue() if isinstance(stream, io.StringIO) else "" for stream in (out, err)),
+    )
+    assert not ok or said.code == 0, (
+        f"isthmus {' '.join(map(str, arguments))} -> {said.code}\n{said.out}{said.err}"
+    )
     return said
 
 
 def at_terminal(folder, *arguments, columns=80, ok=True):
-    """What a command writes to a terminal of so many columns, as lines: in this process, as `isthmus` above."""
+    """What a command writes to a terminal of so many columns, as lines: in this process, as
+    `isthmus` above.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     chunks = []
@@ -87,8 +103,14 @@ def plain(text):
 
 
 def too_wide(text, columns=80):
-    """Lines of a terminal that are longer, but for a word or a command, which it breaks so that they can be copied."""
-    return [line for line in plain(text) if len(line) > columns and not re.fullmatch(r" *(next +)?(isthmus .*|\S+)", line)]
+    """Lines of a terminal that are longer, but for a word or a command, which it breaks so that
+    they can be copied.
+    """
+    return [
+        line
+        for line in plain(text)
+        if len(line) > columns and not re.fullmatch(r" *(next +)?(isthmus .*|\S+)", line)
+    ]
 
 
 def start(folder, *arguments, code=CHILD):
@@ -105,7 +127,9 @@ def start(folder, *arguments, code=CHILD):
 
 
 def tree(folder):
-    """Every file below a folder, by the digest of its bytes; not the id of `.isthmus`, which a copy has of its own."""
+    """Every file below a folder, by the digest of its bytes; not the id of `.isthmus`, which a copy
+    has of its own.
+    """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
@@ -126,7 +150,10 @@ def create(folder, *, example="starter"):
 
 
 def made(folder, *, train=False):
-    """The starter with its events and views; with `train`, with its model. Made once for all workers of a run, and copied."""
+    """The starter with its events and views; with `train`, with its model.
+
+    Made once for all workers of a run, and copied.
+    """
     return shutil.copytree(_starter(train=train), folder)
 
 

@@ -1,4 +1,5 @@
-"""Somebody else's project on this machine: whatever lies in its folder, verbs that only look run nothing of it, signal no process that it
+"""Somebody else's project on this machine: whatever lies in its folder, verbs that only look run
+nothing of it, signal no process that it
 names and talk to no port that it names.
 """
 
@@ -75,7 +76,9 @@ def used(tmp_path_factory):
     """A project that was trained and deployed somewhere, as it lay there meanwhile."""
     folder = made(tmp_path_factory.mktemp("used") / "shop", train=True)
     isthmus(folder, "deploy", "home")
-    there = shutil.copytree(folder, folder.parent / "there", ignore=shutil.ignore_patterns("*.lock"))
+    there = shutil.copytree(
+        folder, folder.parent / "there", ignore=shutil.ignore_patterns("*.lock")
+    )
     isthmus(folder, "destroy", "--yes")
     return there
 
@@ -83,14 +86,27 @@ def used(tmp_path_factory):
 def plant(own, trap):
     """Make every record in a `.isthmus` name the trap."""
     (own / "id").write_text("0" * 32)
-    (own / "lock").write_text(json.dumps({"command": "train", "pid": trap.process.pid, "since": "2026-01-01T00:00:00Z"}))
+    (own / "lock").write_text(
+        json.dumps({"command": "train", "pid": trap.process.pid, "since": "2026-01-01T00:00:00Z"})
+    )
     (own / "starting").mkdir(exist_ok=True)
     (own / "starting" / "r1.x").write_text("")
     record = own / "endpoints" / "home" / "supervisor.json"
     address = decode(record.read_bytes(), Address, what="it")
     began = start_time(trap.process.pid)
-    server = {"identity": ["v", "ranker", 1, "m", 1], "pid": trap.process.pid, "started": began, "port": trap.number}
-    named = {"port": trap.number, "pid": trap.process.pid, "group": trap.process.pid, "home": str(own), "servers": [server]}
+    server = {
+        "identity": ["v", "ranker", 1, "m", 1],
+        "pid": trap.process.pid,
+        "started": began,
+        "port": trap.number,
+    }
+    named = {
+        "port": trap.number,
+        "pid": trap.process.pid,
+        "group": trap.process.pid,
+        "home": str(own),
+        "servers": [server],
+    }
     record.write_text(json.dumps(json.loads(record.read_text()) | named))
     assert decode(record.read_bytes(), Address, what="it").servers[0] == RunningServer(
         identity=("v", "ranker", 1, "m", 1), pid=trap.process.pid, started=began, port=trap.number
@@ -98,16 +114,34 @@ def plant(own, trap):
     assert address.port != trap.number
     with closing(sqlite3.connect(own / "local.db", isolation_level=None)) as database:
         database.execute("UPDATE endpoints SET port = ?", (trap.number,))
-        database.execute("UPDATE pipeline_runs SET pid = ?, process_started = ?", (trap.process.pid, began))
+        database.execute(
+            "UPDATE pipeline_runs SET pid = ?, process_started = ?", (trap.process.pid, began)
+        )
     for cloud in ("aws", "gcp"):
         home = own / "stack" / cloud
-        ready = {"schema": 1, "url": f"http://127.0.0.1:{trap.number}", "pid": trap.process.pid, "clock": "instant"}
+        ready = {
+            "schema": 1,
+            "url": f"http://127.0.0.1:{trap.number}",
+            "pid": trap.process.pid,
+            "clock": "instant",
+        }
         home.mkdir(parents=True)
         (own / "stack" / f"{cloud}.json").write_text(json.dumps(ready))
-        about = {"format": 2, "cloud": cloud, "versions": {"moto": "5"}, "moto_answers": False, "seal": "00" * 32}
+        about = {
+            "format": 2,
+            "cloud": cloud,
+            "versions": {"moto": "5"},
+            "moto_answers": False,
+            "seal": "00" * 32,
+        }
         (home / "home.json").write_text(json.dumps(about))
         (home / "owner.lock").symlink_to(trap.outside / "lock")
-        for name in ("s3/buckets/123456789012.aws", "moto/iam/123456789012.aws", "stores/tags.Tags/123456789012.us-east-1", "clock/now"):
+        for name in (
+            "s3/buckets/123456789012.aws",
+            "moto/iam/123456789012.aws",
+            "stores/tags.Tags/123456789012.us-east-1",
+            "clock/now",
+        ):
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).write_bytes(pickle.dumps(Planted(trap.marks / "unpickled")))
 
@@ -135,7 +169,11 @@ LOOKING = (
     ["stack", "status"],
     ["ui", "--port", "0"],
     ["gateway", "--port", "0"],
-    *([verb, "--target", target, "--offline"] for verb in ("plan", "status") for target in ("sagemaker", "vertex")),
+    *(
+        [verb, "--target", target, "--offline"]
+        for verb in ("plan", "status")
+        for target in ("sagemaker", "vertex")
+    ),
     ["ui", "--port", "0", "--target", "sagemaker", "--offline"],
 )
 CHANGING = (
@@ -161,7 +199,11 @@ def test_no_verb_uses_what_came_with_an_archive(archive, trap):
 
 
 def test_what_git_brings_is_refused_by_name_and_gone_once_it_is_removed(archive, tmp_path, trap):
-    for words in (["init", "-q"], ["add", "-Af", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "shop"]):
+    for words in (
+        ["init", "-q"],
+        ["add", "-Af", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "shop"],
+    ):
         subprocess.run(["git", *words], cwd=archive, check=True)
     subprocess.run(["git", "clone", "-q", archive, tmp_path / "clone"], check=True)
     clone = tmp_path / "clone"
@@ -198,29 +240,42 @@ def test_a_link_in_the_place_of_the_folder_leads_nowhere(archive, used, trap):
 
 
 def test_what_is_trusted_is_used(archive, tmp_path, trap):
-    """By whom it is theirs: `trust` shows it, asks, and then all that an older release had stored is there."""
+    """By whom it is theirs:
+
+    `trust` shows it, asks, and then all that an older release had stored is there.
+    """
     shown = isthmus(archive, "trust", ok=False)
     assert shown.code == 1
     assert "local.db" in shown.out
     assert "as nobody here can say yes" in shown.err
     assert isthmus(archive, "status", ok=False).code == 1
-    with closing(sqlite3.connect(archive / ".isthmus" / "local.db", isolation_level=None)) as database:
+    with closing(
+        sqlite3.connect(archive / ".isthmus" / "local.db", isolation_level=None)
+    ) as database:
         database.execute("DELETE FROM endpoints")
     shutil.rmtree(archive / ".isthmus" / "endpoints")
     shutil.rmtree(archive / ".isthmus" / "stack")
-    assert isthmus(archive, "trust", "--yes", "--json").json["folders"] == [str(archive / ".isthmus")]
+    assert isthmus(archive, "trust", "--yes", "--json").json["folders"] == [
+        str(archive / ".isthmus")
+    ]
     assert isthmus(archive, "runs", "list").code == 0
     assert (archive / ".isthmus").stat().st_mode & 0o777 == 0o700
     trap.assert_nothing_came()
 
 
 def test_what_a_repository_says_that_git_is_to_run_is_not_run(tmp_path, trap):
-    """An archive may hold `.git`, whose settings name programs: filters of what is read out, a watcher of files, a transport."""
+    """An archive may hold `.git`, whose settings name programs: filters of what is read out, a
+    watcher of files, a transport.
+    """
     folder = made(tmp_path / "shop")
     shutil.rmtree(folder / ".isthmus")
     (folder / ".gitattributes").write_text("* filter=theirs\n*.yaml export-subst diff=theirs\n")
     (folder / "link.csv").symlink_to(trap.outside)
-    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "shop"]):
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "shop"],
+    ):
         subprocess.run(["git", *words], cwd=folder, check=True)
     program = f"sh -c 'touch {trap.marks}/$0; cat' "
     for key, name in {
@@ -256,7 +311,13 @@ def shadowing(tmp_path, trap):
 
 def command(folder, *words):
     """A command as the script `isthmus` starts it: without the working folder among Python's."""
-    done = subprocess.run([sys.executable, "-P", "-m", "isthmus", *words], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "isthmus", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -266,7 +327,11 @@ def test_modules_beside_project_yaml_stand_for_no_library(shadowing, trap):
         command(shadowing, *words)
     for target in ("sagemaker", "vertex"):
         command(shadowing, "plan", "--target", target, "--offline")
-    ui = subprocess.Popen([sys.executable, "-P", "-m", "isthmus", "ui", "--port", "0", "--json"], cwd=shadowing, stdout=subprocess.PIPE)
+    ui = subprocess.Popen(
+        [sys.executable, "-P", "-m", "isthmus", "ui", "--port", "0", "--json"],
+        cwd=shadowing,
+        stdout=subprocess.PIPE,
+    )
     try:
         text = b""
         while not text.endswith(b"}\n"):

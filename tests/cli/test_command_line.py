@@ -1,4 +1,6 @@
-"""The command line itself: where the project is, which target, what help and completion say, and who is asked."""
+"""The command line itself: where the project is, which target, what help and completion say, and
+who is asked.
+"""
 
 import shlex
 from contextlib import chdir
@@ -23,7 +25,9 @@ def leaves(path, command):
         yield from leaves(f"{path} {name}", child)
 
 
-COMMAND_OF = dict(leaf for name in COMMANDS for leaf in leaves(name, main.get_command(click.Context(main), name)))
+COMMAND_OF = dict(
+    leaf for name in COMMANDS for leaf in leaves(name, main.get_command(click.Context(main), name))
+)
 
 
 def test_every_command_stands_under_one_heading():
@@ -40,7 +44,9 @@ def test_an_example_is_a_command_line_that_parses(tmp_path, monkeypatch):
     for name, line in EXAMPLES.items():
         path, words = name.split(), shlex.split(line.partition(" >> ")[0])
         assert words[: len(path)] == path
-        COMMAND_OF[name].make_context(name, words[len(path) :], parent=click.Context(main, info_name="isthmus"))
+        COMMAND_OF[name].make_context(
+            name, words[len(path) :], parent=click.Context(main, info_name="isthmus")
+        )
 
 
 def test_help_shows_the_example():
@@ -72,13 +78,18 @@ def test_a_project_is_looked_for_in_the_folders_above(tmp_path, monkeypatch):
     assert project_file("project.yaml", above=True) == "project.yaml"
 
 
-def test_a_flag_goes_before_the_environment_and_that_before_the_working_folder(tmp_path, monkeypatch):
+def test_a_flag_goes_before_the_environment_and_that_before_the_working_folder(
+    tmp_path, monkeypatch
+):
     for name in ("here", "there"):
         isthmus(tmp_path, "init", name, "--example", "starter")
     monkeypatch.setenv("ISTHMUS_PROJECT", str(tmp_path / "there"))
     (tmp_path / "here/project.yaml").write_text("nonsense: 1\n")
     assert isthmus(tmp_path / "here", "events", "list").code == 0
-    assert isthmus(tmp_path / "here", "events", "list", "--project", "project.yaml", ok=False).code == 1
+    assert (
+        isthmus(tmp_path / "here", "events", "list", "--project", "project.yaml", ok=False).code
+        == 1
+    )
     monkeypatch.delenv("ISTHMUS_PROJECT")
     assert isthmus(tmp_path / "here", "-C", "../there", "events", "list").code == 0
     monkeypatch.setenv("ISTHMUS_TARGET", "nowhere")
@@ -94,7 +105,10 @@ def completed(folder, line):
 
     begun = words[at] if at < len(words) else ""
     with chdir(folder):
-        return [item.value for item in ShellComplete(main, {}, "isthmus", "").get_completions(words[1:at], begun)]
+        return [
+            item.value
+            for item in ShellComplete(main, {}, "isthmus", "").get_completions(words[1:at], begun)
+        ]
 
 
 def test_names_of_the_project_are_completed(tmp_path):
@@ -108,7 +122,11 @@ def test_names_of_the_project_are_completed(tmp_path):
     assert completed(shop, "isthmus train models/l") == ["models/likes.yaml"]
     assert completed(shop, "isthmus runs show ") == ["r7"]
     assert completed(shop, "isthmus experiment start s") == ["same"]
-    assert completed(tmp_path, "isthmus -C shop events show ") == ["impression", "click", "purchase"]
+    assert completed(tmp_path, "isthmus -C shop events show ") == [
+        "impression",
+        "click",
+        "purchase",
+    ]
     assert completed(tmp_path, "isthmus deploy ") == []
 
 

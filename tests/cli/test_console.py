@@ -1,4 +1,6 @@
-"""How a command talks: progress on a terminal only, Ctrl-C, a closed pipe, the system's own errors, columns."""
+"""How a command talks: progress on a terminal only, Ctrl-C, a closed pipe, the system's own errors,
+columns.
+"""
 
 import errno
 
@@ -29,7 +31,11 @@ def test_work_that_has_begun_and_whose_size_nobody_knows_is_under_way(capsys, mo
     talking = Console()
     for done, total in ((0, None), (3, None), (0, 4)):
         talking.progress("replay", done, total)
-    assert capsys.readouterr().err.splitlines() == ["replay  under way", "replay  3", "replay  0 of 4"]
+    assert capsys.readouterr().err.splitlines() == [
+        "replay  under way",
+        "replay  3",
+        "replay  0 of 4",
+    ]
 
 
 def said(capsys, raises, **settings):
@@ -53,12 +59,16 @@ def test_ctrl_c_keeps_the_note_that_the_interrupted_work_left(capsys):
     interrupt.add_note("run r1 goes on. Look again: isthmus runs show r1")
     abort = click.Abort()
     abort.__cause__ = interrupt
-    assert said(capsys, abort)[2] == "\nstopped.\nrun r1 goes on. Look again: isthmus runs show r1\n"
+    assert (
+        said(capsys, abort)[2] == "\nstopped.\nrun r1 goes on. Look again: isthmus runs show r1\n"
+    )
 
 
 def test_ctrl_c_in_the_middle_of_an_import_is_ctrl_c(capsys):
     """Python 3.11 makes a RuntimeError of what a descriptor's __set_name__ raises."""
-    error = RuntimeError("Error calling __set_name__ on 'cached_property' instance 'epsneg' in 'finfo'")
+    error = RuntimeError(
+        "Error calling __set_name__ on 'cached_property' instance 'epsneg' in 'finfo'"
+    )
     error.__cause__ = KeyboardInterrupt()
     assert said(capsys, error)[0] == 130
 
@@ -67,16 +77,27 @@ def test_ctrl_c_in_the_middle_of_an_import_is_ctrl_c(capsys):
 def test_a_full_disk_that_no_room_translated_is_said_plainly(capsys, number):
     code, out, err = said(capsys, OSError(number, "No space left on device", "/data/x"))
     assert (code, out) == (1, "")
-    assert err == "error  the disk is full (/data/x)\n       free some space and run the same command again: it goes on where it was\n"
-    assert '"kind": "LimitExceeded"' in said(capsys, OSError(number, "No space left on device"), as_json=True)[1]
+    assert (
+        err == "error  the disk is full (/data/x)\n       free some space and run the same command "
+        "again: it goes on where it was\n"
+    )
+    assert (
+        '"kind": "LimitExceeded"'
+        in said(capsys, OSError(number, "No space left on device"), as_json=True)[1]
+    )
 
 
 def test_another_error_of_the_system_is_told_in_its_words(capsys):
-    assert said(capsys, OSError(errno.EIO, "Input/output error", "/data/x"))[2] == "error  Input/output error (/data/x)\n"
+    assert (
+        said(capsys, OSError(errno.EIO, "Input/output error", "/data/x"))[2]
+        == "error  Input/output error (/data/x)\n"
+    )
 
 
 def test_a_folder_that_may_not_be_written_is_said_with_a_remedy(capsys):
-    first, second = said(capsys, PermissionError(errno.EACCES, "Permission denied", "/data/x"))[2].splitlines()
+    first, second = said(capsys, PermissionError(errno.EACCES, "Permission denied", "/data/x"))[
+        2
+    ].splitlines()
     assert first == "error  Permission denied (/data/x)"
     assert second.strip().startswith("make the folder writable for you")
 

@@ -14,8 +14,14 @@ pytestmark = pytest.mark.slow
 SERVED = {
     "traffic": (["traffic", "home", "champion=100"], "local   home   champion 100 -> 100"),
     "destroy": (["destroy"], "local   - endpoint home"),
-    "train": (["train", "models/history.yaml"], "local   train models/history.yaml   ranker.history   1 feature\n"),
-    "models promote": (["models", "promote", "ranker@1", "--alias", "challenger"], "local   ranker@1   becomes challenger"),
+    "train": (
+        ["train", "models/history.yaml"],
+        "local   train models/history.yaml   ranker.history   1 feature\n",
+    ),
+    "models promote": (
+        ["models", "promote", "ranker@1", "--alias", "challenger"],
+        "local   ranker@1   becomes challenger",
+    ),
     "runs tag": (["runs", "tag", "r1", "first"], "local   run r1   tags first"),
     "runs note": (["runs", "note", "r1", "the first"], "local   run r1   note the first"),
 }
@@ -24,14 +30,23 @@ SERVED = {
 def changing():
     for name in COMMANDS:
         found = main.get_command(click.Context(main), name)
-        for child, command in found.commands.items() if isinstance(found, click.Group) else [("", found)]:
+        for child, command in (
+            found.commands.items() if isinstance(found, click.Group) else [("", found)]
+        ):
             if any(parameter.name == "dry_run" for parameter in command.params):
                 yield f"{name} {child}".strip()
 
 
 def test_every_command_that_changes_something_is_tried_here():
-    here = {name for name in changing() if name.split()[0] not in ("rollout", "experiment")}  # tests/rollouts, tests/experiments
-    elsewhere = {"import", "compile", "models replay", "runs export"}  # tests/{adapters/sagemaker, adapters/vertex, experiments, pipelines}
+    here = {
+        name for name in changing() if name.split()[0] not in ("rollout", "experiment")
+    }  # tests/rollouts, tests/experiments
+    elsewhere = {
+        "import",
+        "compile",
+        "models replay",
+        "runs export",
+    }  # tests/{adapters/sagemaker, adapters/vertex, experiments, pipelines}
     assert here - elsewhere == {*SERVED, "apply", "deploy", "ingest", "materialize", "runs cancel"}
 
 
@@ -60,8 +75,12 @@ def test_apply_shows_the_plan(new):
     before = {name: digest for name, digest in tree(new).items() if not name.endswith("/lock")}
     said = isthmus(new, "apply", "--dry-run")
     assert "  + feature view   item_history                   apply\n" in said.out
-    assert said.out.endswith("dry run: would call warehouse.apply on impression_raw; nothing was changed\n")
-    assert {name: digest for name, digest in tree(new).items() if not name.endswith("/lock")} == before
+    assert said.out.endswith(
+        "dry run: would call warehouse.apply on impression_raw; nothing was changed\n"
+    )
+    assert {
+        name: digest for name, digest in tree(new).items() if not name.endswith("/lock")
+    } == before
 
 
 def test_ingest_and_materialize_of_something_new(shop):
@@ -80,11 +99,18 @@ def test_ingest_and_materialize_of_something_new(shop):
 
 def test_deploy_says_what_it_would_start_and_sends_nothing_to_what_runs(served, shop):
     before = tree(served)
-    assert isthmus(served, "deploy", "home", "--dry-run").out == "local   home   champion ranker@1   nothing to do\n"
+    assert (
+        isthmus(served, "deploy", "home", "--dry-run").out
+        == "local   home   champion ranker@1   nothing to do\n"
+    )
     assert tree(served) == before, "no smoke test was sent, which the metrics would show"
     isthmus(shop, "train", "models/history.yaml")
     # a run is seen to be done before its runner, the last to do so, closes the laptop's database
-    wait((shop / ".isthmus/local.db-wal").exists, lambda is_open: not is_open, deadline=timedelta(minutes=2))
+    wait(
+        (shop / ".isthmus/local.db-wal").exists,
+        lambda is_open: not is_open,
+        deadline=timedelta(minutes=2),
+    )
     before = tree(shop)
     said = isthmus(shop, "deploy", "home", "--dry-run").out
     assert said.startswith("local   home   champion ranker@1\ndry run: would call ")

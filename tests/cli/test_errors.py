@@ -1,4 +1,6 @@
-"""What goes wrong, as EXAMPLE.md prints it: what, where, and what to do; exit code 1, and nothing half-made."""
+"""What goes wrong, as EXAMPLE.md prints it: what, where, and what to do; exit code 1, and nothing
+half-made.
+"""
 
 import json
 import subprocess
@@ -39,7 +41,8 @@ def test_validate_names_every_mistake_with_its_line_and_remedy(bandit):
     said = failed(bandit, "validate")
     assert said.startswith(
         "error  models/logistic.yaml:11   features: item_history.item_crt_7d is not a feature\n"
-        "       did you mean item_history.item_ctr_7d?   item_history has item_impressions_7d, item_ctr_7d\n"
+        "       did you mean item_history.item_ctr_7d?   item_history has "
+        "item_impressions_7d, item_ctr_7d\n"
     )
     assert said.endswith("1 error; nothing was changed\n")
 
@@ -51,8 +54,17 @@ def test_a_section_of_a_later_version_is_refused_and_not_ignored(bandit):
 
 
 def test_ingest_says_why_events_were_refused_and_where(shop):
-    impressions = [line.split(",")[0] for line in (shop / "data/impressions.csv").read_text().splitlines()[1:]]
-    rows = [{"event_id": f"new-{n}", "event_timestamp": "2026-01-07T10:00:00Z", "impression_id": impressions[n % 420]} for n in range(1200)]
+    impressions = [
+        line.split(",")[0] for line in (shop / "data/impressions.csv").read_text().splitlines()[1:]
+    ]
+    rows = [
+        {
+            "event_id": f"new-{n}",
+            "event_timestamp": "2026-01-07T10:00:00Z",
+            "impression_id": impressions[n % 420],
+        }
+        for n in range(1200)
+    ]
     for n in (3, 5, 7, 9):
         rows[n]["impression_id"] = f"lost-{n}"
     del rows[376]["impression_id"]
@@ -62,14 +74,35 @@ def test_ingest_says_why_events_were_refused_and_where(shop):
     assert said.code == 1
     first, *reasons = said.out.splitlines()
     assert first.startswith("click   1,200 read   1,194 stored   0 already there   6 quarantined")
-    assert reasons[0] == "  4   impression_id     refers to no impression (late ones are tried again at the next ingest)"
-    assert sorted(reason.split()[-2:] for reason in reasons[1:]) == [["line", "377"], ["line", "802"]]
-    assert [reason for reason in reasons if reason.startswith('  1   event_timestamp   "2026-01-07T10:00:00" has no time zone')]
-    assert len({reason.index("  line ") for reason in reasons[1:]}) == 1, "lines stand below each other"
-    assert said.err == "error  0.5 % quarantined, more than the 0.1 % allowed (--max-bad)    see: isthmus events quarantine click\n"
+    assert (
+        reasons[0]
+        == "  4   impression_id     refers to no impression (late ones are tried again at the "
+        "next ingest)"
+    )
+    assert sorted(reason.split()[-2:] for reason in reasons[1:]) == [
+        ["line", "377"],
+        ["line", "802"],
+    ]
+    assert [
+        reason
+        for reason in reasons
+        if reason.startswith('  1   event_timestamp   "2026-01-07T10:00:00" has no time zone')
+    ]
+    assert len({reason.index("  line ") for reason in reasons[1:]}) == 1, (
+        "lines stand below each other"
+    )
+    assert (
+        said.err
+        == "error  0.5 % quarantined, more than the 0.1 % allowed (--max-bad)    see: isthmus "
+        "events quarantine click\n"
+    )
     groups = isthmus(shop, "events", "quarantine", "click", "--json").json["groups"]
     assert sum(group["count"] for group in groups) == 6
-    assert isthmus(shop, "events", "quarantine", "click").out.splitlines()[0].startswith("4  impression_id")
+    assert (
+        isthmus(shop, "events", "quarantine", "click")
+        .out.splitlines()[0]
+        .startswith("4  impression_id")
+    )
 
 
 def test_the_reports_of_a_refused_ingest_are_in_its_json(shop):
@@ -91,11 +124,18 @@ def test_a_breaking_change_of_an_event_fails_the_review(shop):
     assert said.err.startswith("error  impression.position: int -> string is BREAKING: ")
     assert said.err.endswith("Add an attribute instead.\n")
     (change,) = isthmus(shop, "events", "diff", "main", "--json", ok=False).json
-    assert (change["event"], change["attribute"], change["breaking"]) == ("impression", "position", True)
+    assert (change["event"], change["attribute"], change["breaking"]) == (
+        "impression",
+        "position",
+        True,
+    )
     assert "nowhere" in failed(shop, "events", "diff", "nowhere")
 
 
-@pytest.mark.parametrize("command", [["plan"], ["apply"], ["status"], ["events", "list"], ["models", "graph"], ["ingest"]])
+@pytest.mark.parametrize(
+    "command",
+    [["plan"], ["apply"], ["status"], ["events", "list"], ["models", "graph"], ["ingest"]],
+)
 def test_outside_of_a_project_the_way_into_one_is_said(tmp_path, command):
     assert failed(tmp_path, *command) == (
         f"error  there is no project.yaml in {tmp_path}\n"
@@ -109,7 +149,10 @@ def test_validate_outside_of_a_project_says_the_same(tmp_path):
 
 
 def test_init_says_the_way_into_the_folder_as_a_shell_takes_it(tmp_path):
-    assert isthmus(tmp_path, "init", "my shop").out.splitlines()[-1] == "next   cd 'my shop' && isthmus validate"
+    assert (
+        isthmus(tmp_path, "init", "my shop").out.splitlines()[-1]
+        == "next   cd 'my shop' && isthmus validate"
+    )
     (tmp_path / "here").mkdir()
     assert isthmus(tmp_path / "here", "init", ".").out.splitlines()[-1] == "next   isthmus validate"
     assert "a project has a name" in failed(tmp_path, "init", "")
@@ -126,14 +169,32 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
     ("command", "said"),
     [
         (["trian"], "error  No such command 'trian'. Did you mean train?\n"),
-        (["train"], "error  Missing argument 'CONFIGS...'.\n       isthmus train [OPTIONS] CONFIGS...   more: isthmus train --help\n"),
-        (["plan", "--detailed"], "error  No such option '--detailed'. Did you mean '--detailed-exitcode'?\n"),
+        (
+            ["train"],
+            (
+                "error  Missing argument 'CONFIGS...'.\n       isthmus train [OPTIONS] "
+                "CONFIGS...   more: isthmus train --help\n"
+            ),
+        ),
+        (
+            ["plan", "--detailed"],
+            "error  No such option '--detailed'. Did you mean '--detailed-exitcode'?\n",
+        ),
         (["ingest", "project.yaml"], "error  say which event DATA holds: --event NAME\n"),
-        (["ingest", "--max-bad", "much"], "error  --max-bad is a share such as 0.1% or 0.001, not 'much'\n"),
+        (
+            ["ingest", "--max-bad", "much"],
+            "error  --max-bad is a share such as 0.1% or 0.001, not 'much'\n",
+        ),
         (["ingest", "--max-bad", "101%"], "error  --max-bad is between 0% and 100%, not 101%\n"),
-        (["traffic", "home", "20"], "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n"),
+        (
+            ["traffic", "home", "20"],
+            "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n",
+        ),
         (["traffic", "home", "champion=101"], "error  a share is VARIANT=PERCENT"),
-        (["models", "promote", "ranker"], "error  a version is MODEL@NUMBER, such as ranker@2, not 'ranker'\n"),
+        (
+            ["models", "promote", "ranker"],
+            "error  a version is MODEL@NUMBER, such as ranker@2, not 'ranker'\n",
+        ),
         (["stack", "coverage", "azure"], "there is no offline stack of azure: there is aws, gcp"),
     ],
 )
@@ -150,7 +211,10 @@ def test_a_file_that_is_not_there_is_an_error_like_another(new):
     ("command", "said"),
     [
         (["train", "models/histroy.yaml"], "did you mean history?"),
-        (["train", "models/history.yaml", "models/nowhere.yaml"], "there is no configuration models/nowhere.yaml"),
+        (
+            ["train", "models/history.yaml", "models/nowhere.yaml"],
+            "there is no configuration models/nowhere.yaml",
+        ),
         (["events", "show", "clik"], "project.yaml has impression, click"),
         (["events", "quarantine", "clik"], "project.yaml has impression, click"),
         (["features", "get", "nowhere", "1"], "there is: item_history"),
@@ -169,7 +233,9 @@ def test_a_file_that_is_not_there_is_an_error_like_another(new):
 def test_a_name_that_is_not_there_is_said_with_those_that_are(served, command, said):
     before = tree(served / ".isthmus/runs")
     assert said in failed(served, *command)
-    assert tree(served / ".isthmus/runs") == before, "the first of two configurations was not trained either"
+    assert tree(served / ".isthmus/runs") == before, (
+        "the first of two configurations was not trained either"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,13 +254,17 @@ def test_a_request_that_cannot_be_answered_says_why(served, request_, said):
 
 
 def test_a_request_may_come_on_stdin(served):
-    said = isthmus(served, "endpoints", "invoke", "home", "-", stdin='{"visitor_id": "v1", "item_id": [1, 2]}')
+    said = isthmus(
+        served, "endpoints", "invoke", "home", "-", stdin='{"visitor_id": "v1", "item_id": [1, 2]}'
+    )
     assert json.loads(said.out)["version"] == "ranker@1"
 
 
 def test_destroy_asks_for_the_projects_name(shop):
     before = tree(shop)
-    assert "that is not the project's name: nothing was changed" in failed(shop, "destroy", stdin="yes\n")
+    assert "that is not the project's name: nothing was changed" in failed(
+        shop, "destroy", stdin="yes\n"
+    )
     assert tree(shop) == before
     said = isthmus(shop, "destroy", stdin="shop\n").out
     assert 'keeps models, runs/, reports/, raw/ and your data/    type "shop" to go on: ' in said

@@ -21,7 +21,9 @@ ACTED_UPON = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\
 
 
 def shown(folder, *arguments, ok=True):
-    """What a verb writes to a terminal and to a pipe: neither acts upon anything but what draws the terminal."""
+    """What a verb writes to a terminal and to a pipe: neither acts upon anything but what draws the
+    terminal.
+    """
     _, terminal = at_terminal(folder, *arguments, ok=ok, columns=500)
     outcome = isthmus(folder, *arguments, ok=ok)
     for text in (OURS.sub("", terminal), outcome.out, outcome.err):
@@ -31,14 +33,19 @@ def shown(folder, *arguments, ok=True):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """Events whose ids are hostile, one of them stored; the others wait or are refused in quarantine."""
+    """Events whose ids are hostile, one of them stored; the others wait or are refused in
+    quarantine.
+    """
     folder = made(tmp_path_factory.mktemp("hostile") / "shop")
     moment = "2026-01-01T10:00:00Z"
     stored = {"event_id": VALUE, "event_timestamp": moment, "item_id": 424242, "position": 1}
     (folder / "impressions.jsonl").write_text(json.dumps(stored) + "\n")
     isthmus(folder, "ingest", "impressions.jsonl", "--event", "impression", "--backfill")
     waiting = {"event_id": HOSTILE, "event_timestamp": moment, "impression_id": "none"}
-    lines = [*map(json.dumps, (waiting, waiting | {"event_id": "wrong", HOSTILE: 1})), f"{HOSTILE} is not JSON"]
+    lines = [
+        *map(json.dumps, (waiting, waiting | {"event_id": "wrong", HOSTILE: 1})),
+        f"{HOSTILE} is not JSON",
+    ]
     (folder / "clicks.jsonl").write_text("\n".join(lines) + "\n")
     isthmus(folder, "ingest", "clicks.jsonl", "--event", "click", "--max-bad", "1", "--backfill")
     return folder
@@ -90,7 +97,9 @@ def test_file_names_that_are_no_text_are_shown(tmp_path):
         assert r"\u001b]52" in text
         assert r"\udcff" in text
     outcome = isthmus(new, "validate", "--json", ok=False)
-    assert any(CLIPBOARD in problem["file"] for problem in json.loads(outcome.out)["error"]["problems"])
+    assert any(
+        CLIPBOARD in problem["file"] for problem in json.loads(outcome.out)["error"]["problems"]
+    )
 
 
 def test_progress_warnings_and_whatever_else_is_printed_are_shown(monkeypatch, capsys):

@@ -21,22 +21,44 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("answer", "stored"), [("y\n", 3), ("n\n", 0)])
-def test_the_first_ingest_of_old_events_asks_a_person_whether_they_are_a_back_fill(applied, monkeypatch, answer, stored):
+def test_the_first_ingest_of_old_events_asks_a_person_whether_they_are_a_back_fill(
+    applied, monkeypatch, answer, stored
+):
     path = applied / "old.csv"
     path.write_text(IMPRESSION + "".join(f"i{n},1997-0{n}-01T00:00:00Z,{n},1\n" for n in (1, 2, 3)))
-    said = isthmus(applied, "ingest", "old.csv", "--event", "impression", "--max-bad", "100%", stdin=Terminal(answer))
-    assert "impression: 3 events are older than its max_lateness, 1997-01-01 .. 1997-03-01" in said.out
+    said = isthmus(
+        applied,
+        "ingest",
+        "old.csv",
+        "--event",
+        "impression",
+        "--max-bad",
+        "100%",
+        stdin=Terminal(answer),
+    )
+    assert (
+        "impression: 3 events are older than its max_lateness, 1997-01-01 .. 1997-03-01" in said.out
+    )
     assert f"3 read   {stored} stored   0 already there   {3 - stored} quarantined" in said.out
 
 
-def test_without_a_person_old_events_are_quarantined_and_the_report_says_the_key_its_line_and_the_flag(applied):
+def test_without_a_person_old_events_are_quarantined_and_the_report_says_the_key_its_line_and_the_flag(
+    applied,
+):
     path = applied / "old.csv"
     path.write_text(IMPRESSION + "".join(f"i{n},1997-0{n}-01T00:00:00Z,{n},1\n" for n in (1, 2, 3)))
     said = isthmus(applied, "ingest", "old.csv", "--event", "impression", ok=False)
-    (line,) = [n for n, text in enumerate((applied / "project.yaml").read_text().splitlines(), 1) if text == "  impression:"]
+    (line,) = [
+        n
+        for n, text in enumerate((applied / "project.yaml").read_text().splitlines(), 1)
+        if text == "  impression:"
+    ]
     assert said.out.splitlines()[1:] == [
         "  3   event_timestamp   is older than 30 days (max_lateness)   1997-01-01 .. 1997-03-01",
-        f"      a back-fill is taken by --backfill; or raise events.impression.max_lateness (project.yaml, line {line})",
+        (
+            "      a back-fill is taken by --backfill; or raise events.impression.max_lateness "
+            f"(project.yaml, line {line})"
+        ),
     ]
     groups = isthmus(applied, "events", "quarantine", "impression").out.splitlines()
     assert groups[0].split("  ")[:2] == ["3", "event_timestamp"]

@@ -26,7 +26,14 @@ READS = {
     "features check": ["features", "check"],
     "features skew": ["features", "skew"],
     "features leaks": ["features", "leaks", "models/history.yaml"],
-    "query": ["query", "SELECT item_id FROM events_impression WHERE item_id = $item", "--param", "item=1", "--limit", "99"],
+    "query": [
+        "query",
+        "SELECT item_id FROM events_impression WHERE item_id = $item",
+        "--param",
+        "item=1",
+        "--limit",
+        "99",
+    ],
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
     "runs compare": ["runs", "compare", "r1", "r1"],
@@ -69,26 +76,49 @@ ELSEWHERE = {
 }
 
 
-ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_results.py" for name in ("list", "results", "power", "report")}
+ELSEWHERE |= {
+    f"experiment {name}": "tests/experiments/test_results.py"
+    for name in ("list", "results", "power", "report")
+}
 ELSEWHERE |= {f"monitor {name}": "tests/experiments/test_monitors.py" for name in ("show", "list")}
 ELSEWHERE |= {
-    f"experiment {name}": "tests/experiments/test_console.py" for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
+    f"experiment {name}": "tests/experiments/test_console.py"
+    for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
 }
 ELSEWHERE |= {"experiment simulate": "tests/experiments/test_simulate.py"}
 ELSEWHERE |= {
     f"rollout {name}": "tests/rollouts/test_verbs.py"
-    for name in ("start", "status", "pause", "resume", "promote", "abort", "history", "wait", "rehearse", "run", "tick", "report")
+    for name in (
+        "start",
+        "status",
+        "pause",
+        "resume",
+        "promote",
+        "abort",
+        "history",
+        "wait",
+        "rehearse",
+        "run",
+        "tick",
+        "report",
+    )
 }
 
 
 def every_command():
     for name in COMMANDS:
         found = main.get_command(click.Context(main), name)
-        yield from ([f"{name} {child}" for child in found.commands] if isinstance(found, click.Group) else [name])
+        yield from (
+            [f"{name} {child}" for child in found.commands]
+            if isinstance(found, click.Group)
+            else [name]
+        )
 
 
 def test_no_command_is_left_out():
-    commands = {name for name in every_command() if name.split()[0] != "stack"}  # emulators run until they are stopped: localstack/tests
+    commands = {
+        name for name in every_command() if name.split()[0] != "stack"
+    }  # emulators run until they are stopped: localstack/tests
     assert sorted(commands - set(READS) - set(ELSEWHERE)) == []
 
 
@@ -103,7 +133,14 @@ def test_a_command_says_its_result_as_json(served, name):
 
 
 # text that is copied into a file, or read by a program: it is never broken
-RAW = {"schema", "models graph", "endpoints invoke", "endpoints logs", "endpoints service", "runs log"}
+RAW = {
+    "schema",
+    "models graph",
+    "endpoints invoke",
+    "endpoints logs",
+    "endpoints service",
+    "runs log",
+}
 
 
 @pytest.mark.parametrize("name", sorted(READS.keys() - RAW))
@@ -124,7 +161,10 @@ def test_the_json_has_what_the_text_has(served):
     status = isthmus(served, "status", "--json").json
     rows = {table["name"]: table["rows"] for table in status["tables"]}
     assert rows.items() >= {"impression": 420, "click": 80, "item_history": 420}.items()
-    assert rows.keys() - {"impression", "click", "item_history"} == {"exposures", "rankings"}  # as many as were ranked before this test
+    assert rows.keys() - {"impression", "click", "item_history"} == {
+        "exposures",
+        "rankings",
+    }  # as many as were ranked before this test
     assert status["endpoints"]["home"]["phase"] == "ready"
     (run,) = isthmus(served, "runs", "list", "--json").json
     assert (run["name"], run["version"], run["data"]["rows"]) == ("r1", "ranker@1", 420)
@@ -147,7 +187,12 @@ def test_a_query_says_its_rows_and_that_there_are_more(served):
 
 def test_training_says_a_list_of_runs_and_fits_a_terminal_of_80_columns(shop, monkeypatch):
     (run,) = isthmus(shop, "train", "models/history.yaml", "--json").json
-    assert (run["name"], run["status"], run["version"], run["alias"]) == ("r1", "done", "ranker@1", "champion")
+    assert (run["name"], run["status"], run["version"], run["alias"]) == (
+        "r1",
+        "done",
+        "ranker@1",
+        "champion",
+    )
     monkeypatch.setenv("TERM", "xterm-256color")
     _, seen = at_terminal(shop, "train", "models/history.yaml")
     assert "registered ranker@1" in " ".join(plain(seen))
@@ -160,7 +205,10 @@ def test_init_and_destroy_say_what_they_made_and_removed(tmp_path):
     assert "shop/project.yaml" in said["files"]
     isthmus(tmp_path / "shop", "apply")
     gone = isthmus(tmp_path / "shop", "destroy", "--yes", "--json").json
-    assert {resource["name"] for resource in gone["resources"]} >= {"impression_raw", "item_history"}
+    assert {resource["name"] for resource in gone["resources"]} >= {
+        "impression_raw",
+        "item_history",
+    }
 
 
 def test_an_error_is_json_too(served):
@@ -173,4 +221,6 @@ def test_an_error_is_json_too(served):
 def test_destroy_as_json_does_not_ask_and_does_not_go_on_without_yes(served):
     said = isthmus(served, "destroy", "--json", ok=False)
     assert (said.code, said.json["error"]["remedy"]) == (1, "add --yes")
-    assert isthmus(served, "plan", "--json").json["items"][-1]["action"] == "=", "nothing was removed"
+    assert isthmus(served, "plan", "--json").json["items"][-1]["action"] == "=", (
+        "nothing was removed"
+    )

@@ -36,14 +36,22 @@ def emitted():
     for path in FILES:
         for node in nodes(path) if "logs.emit(" in path.read_text() else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "logs.emit":
-                names = [node.args[0]] if isinstance(node.args[0], ast.Constant) else [node.args[0].body, node.args[0].orelse]
+                names = (
+                    [node.args[0]]
+                    if isinstance(node.args[0], ast.Constant)
+                    else [node.args[0].body, node.args[0].orelse]
+                )
                 for name in names:
                     yield name.value, {keyword.arg for keyword in node.keywords} - {None}
 
 
 def test_every_event_of_the_table_is_logged_and_no_other_with_the_fields_that_it_says():
     assert {name for name, _ in emitted()} == logs.EVENTS.keys()
-    assert [(name, fields) for name, fields in emitted() if not fields <= set(logs.EVENTS[name][1].split(", "))] == []
+    assert [
+        (name, fields)
+        for name, fields in emitted()
+        if not fields <= set(logs.EVENTS[name][1].split(", "))
+    ] == []
 
 
 def test_a_program_that_listens_hears_what_a_provider_is_asked(new, caplog):
@@ -52,7 +60,10 @@ def test_a_program_that_listens_hears_what_a_provider_is_asked(new, caplog):
     assert {record.event for record in caplog.records} == {"call", "read"}
     call = next(record for record in caplog.records if record.event == "call")
     assert call.fields.keys() == {"operation", "resource"}
-    assert call.getMessage() == f"call  operation={call.fields['operation']}  resource={call.fields['resource']}"
+    assert (
+        call.getMessage()
+        == f"call  operation={call.fields['operation']}  resource={call.fields['resource']}"
+    )
 
 
 def test_a_command_logs_calls_with_v_reads_with_vv_and_nothing_without(new):
@@ -66,7 +77,9 @@ def test_a_command_logs_calls_with_v_reads_with_vv_and_nothing_without(new):
 def test_quiet_says_the_result_and_not_what_to_do_next(new):
     loud, quiet = isthmus(new, "plan").out, isthmus(new, "plan", "-q").out
     assert loud.removeprefix(quiet) == "next   isthmus apply\n"
-    assert isthmus(new, "status", "--target", "nowhere", "-q", ok=False).err.startswith("error  there is no target nowhere")
+    assert isthmus(new, "status", "--target", "nowhere", "-q", ok=False).err.startswith(
+        "error  there is no target nowhere"
+    )
 
 
 def test_as_json_every_line_is_a_record_an_error_too(new, monkeypatch):
@@ -74,10 +87,14 @@ def test_as_json_every_line_is_a_record_an_error_too(new, monkeypatch):
     lines = [json.loads(line) for line in isthmus(new, "apply").err.splitlines()]
     assert {line["event"] for line in lines} == {"call"}
     assert datetime.fromisoformat(lines[0]["time"]).tzinfo
-    (error,) = map(json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines())
+    (error,) = map(
+        json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines()
+    )
     assert (error["level"], error["event"], error["kind"]) == ("error", "error", "NotFound")
     monkeypatch.setenv(logs.LEVEL, "chatty")
-    (unheard,) = map(json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines())
+    (unheard,) = map(
+        json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines()
+    )
     assert unheard["message"] == error["message"], "an error is told where the level is none"
     (usage,) = map(json.loads, isthmus(new, "trian", ok=False).err.splitlines())
     assert usage["message"] == "No such command 'trian'. Did you mean train?"
@@ -94,11 +111,17 @@ def test_a_warning_of_ours_is_told_as_errors_are(new, monkeypatch):
     assert isthmus(new, "validate").err == "warning  run r1 is not in MLflow\n"
     monkeypatch.setenv(logs.FORM, "json")
     (record,) = map(json.loads, isthmus(new, "validate").err.splitlines())
-    assert (record["level"], record["event"], record["message"]) == ("warning", "warning", "run r1 is not in MLflow")
+    assert (record["level"], record["event"], record["message"]) == (
+        "warning",
+        "warning",
+        "run r1 is not in MLflow",
+    )
 
 
 def test_a_server_logs_a_line_a_request_when_asked(logger, caplog, monkeypatch):
-    monkeypatch.setattr(spans, "listening", lambda: False)  # another test of this process may have imported OpenTelemetry
+    monkeypatch.setattr(
+        spans, "listening", lambda: False
+    )  # another test of this process may have imported OpenTelemetry
 
     async def pages(scope, receive, send):
         await send({"type": "http.response.start", "status": 404, "headers": []})
@@ -107,14 +130,26 @@ def test_a_server_logs_a_line_a_request_when_asked(logger, caplog, monkeypatch):
 
     assert config(pages, lifespan="off").app is pages
     with caplog.at_level("INFO", logs.LOGGER):
-        asked = config(pages, lifespan="off").app({"type": "http", "method": "GET", "path": "/nowhere", "headers": []}, None, send)
+        asked = config(pages, lifespan="off").app(
+            {"type": "http", "method": "GET", "path": "/nowhere", "headers": []}, None, send
+        )
         asyncio.run(asked)
     (record,) = caplog.records
-    assert {name: value for name, value in record.fields.items() if name != "ms"} == {"method": "GET", "path": "/nowhere", "status": 404}
+    assert {name: value for name, value in record.fields.items() if name != "ms"} == {
+        "method": "GET",
+        "path": "/nowhere",
+        "status": 404,
+    }
 
 
 def test_isthmus_is_imported_without_logging():
     code = (
-        "import isthmus, sys; from isthmus import logs; logs.emit('read', operation='get', resource='a'); print('logging' in sys.modules)"
+        "import isthmus, sys; from isthmus import logs; logs.emit('read', operation='get', "
+        "resource='a'); print('logging' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )

@@ -39,5 +39,7 @@ def test_a_change_of_a_shape_is_seen():
 
 def test_a_document_beside_its_shape_is_seen():
     shape = {"a": "text", "b[].c": "integer", "d.*": "any", "e[0]": "text", "e[1]": "text"}
-    assert strangers({"a": None, "b": [{"c": 1}], "d": {"x": {"y": 1}}, "e": ["a", "b"]}, shape) == []
+    assert (
+        strangers({"a": None, "b": [{"c": 1}], "d": {"x": {"y": 1}}, "e": ["a", "b"]}, shape) == []
+    )
     assert strangers({"a": "", "b": [{"z": 1}], "f": [], "g": {}}, shape) == ["b[].*", "*", "*"]

@@ -35,17 +35,29 @@ def example_stack():
 
 def client(stack, service, attempts=1):
     config = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
-    return boto3.client(service, endpoint_url=stack.url, region_name="us-east-1", config=config, **keys(stack.url))
+    return boto3.client(
+        service, endpoint_url=stack.url, region_name="us-east-1", config=config, **keys(stack.url)
+    )
 
 
 def neutral(more=None):
     """This process's variables without AWS's, and `more`."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("AWS_")}, **(more or {})}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **(more or {}),
+    }
 
 
 def isthmus(*words, cwd):
     """A command whose own command writes to its streams: in a process of its own."""
-    return subprocess.run([*ISTHMUS, "stack", *words], cwd=cwd, capture_output=True, text=True, env=neutral(), check=False)
+    return subprocess.run(
+        [*ISTHMUS, "stack", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=neutral(),
+        check=False,
+    )
 
 
 def here(*words, cwd, env=None):
@@ -64,16 +76,26 @@ def answers(url):
 
 def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_path):
     process = subprocess.Popen(
-        [*ISTHMUS, "stack", "up", "aws", "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ISTHMUS, "stack", "up", "aws", "--port", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     first, second = process.stdout.readline(), process.stdout.readline()
     counted = coverage.count(coverage.coverage())
     url = second.split("AWS_ENDPOINT_URL=")[1].split()[0]
-    assert first.startswith(f"AWS on {url.removeprefix('http://')}   sagemaker s3 glue athena kinesis firehose cloudwatch   ")
-    assert first.rstrip().endswith(f"{counted.executes} operations execute, {counted.stores} only store")
+    assert first.startswith(
+        f"AWS on {url.removeprefix('http://')}   sagemaker s3 glue athena kinesis firehose "
+        "cloudwatch   "
+    )
+    assert first.rstrip().endswith(
+        f"{counted.executes} operations execute, {counted.stores} only store"
+    )
     pair = of(url).pair
     assert second.strip() == (
-        f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={pair.access_key} AWS_SECRET_ACCESS_KEY={pair.secret_key} "
+        f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={pair.access_key} "
+        f"AWS_SECRET_ACCESS_KEY={pair.secret_key} "
         "AWS_DEFAULT_REGION=us-east-1"
     )
     assert answers(url)
@@ -99,11 +121,18 @@ def test_up_says_in_its_first_line_that_motos_answers_are_on(tmp_path):
 
 
 def test_run_with_motos_answers_says_so_and_reaches_the_stack(tmp_path):
-    code = "import boto3; print(boto3.client('sagemaker-runtime').invoke_endpoint(EndpointName='nobody', Body=b'x')['Body'].read())"
+    code = (
+        "import boto3; "
+        "print(boto3.client('sagemaker-runtime').invoke_endpoint(EndpointName='nobody', "
+        "Body=b'x')['Body'].read())"
+    )
     done = isthmus("run", "--moto-answers", "aws", "--", sys.executable, "-c", code, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "b'body'\n"), done.stderr
     assert "--moto-answers is on" in done.stderr
-    assert "Endpoint nobody of account" in isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stderr
+    assert (
+        "Endpoint nobody of account"
+        in isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stderr
+    )
 
 
 def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_stack):
@@ -114,7 +143,10 @@ def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_stack):
 
 
 def test_run_gives_the_command_a_stack_and_passes_its_exit_code_on(tmp_path):
-    code = "import boto3, os, sys; boto3.client('s3').create_bucket(Bucket='bucket'); print(os.environ['AWS_ENDPOINT_URL']); sys.exit(7)"
+    code = (
+        "import boto3, os, sys; boto3.client('s3').create_bucket(Bucket='bucket'); "
+        "print(os.environ['AWS_ENDPOINT_URL']); sys.exit(7)"
+    )
     done = isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path)
     assert done.returncode == 7, done.stderr
     assert not answers(done.stdout.strip())
@@ -123,7 +155,8 @@ def test_run_gives_the_command_a_stack_and_passes_its_exit_code_on(tmp_path):
 def test_run_with_a_home_goes_on_with_what_the_run_before_left(tmp_path):
     home = ("--home", str(tmp_path / "home"))
     code = (
-        "import boto3; s3 = boto3.client('s3'); s3.create_bucket(Bucket='bucket'); s3.put_object(Bucket='bucket', Key='key', Body=b'kept')"
+        "import boto3; s3 = boto3.client('s3'); s3.create_bucket(Bucket='bucket'); "
+        "s3.put_object(Bucket='bucket', Key='key', Body=b'kept')"
     )
     assert here("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).code == 0
     code = "import boto3; boto3.client('s3').download_file('bucket', 'key', 'copy')"
@@ -152,7 +185,13 @@ def test_run_of_a_command_that_is_not_there_is_an_error(tmp_path):
 def test_a_commands_environment_leads_nowhere_else():
     found = environment_for(
         "http://127.0.0.1:1",
-        {"AWS_PROFILE": "me", "AWS_SESSION_TOKEN": "t", "AWS_ENDPOINT_URL_S3": "https://elsewhere", "PATH": "p", "NO_PROXY": "a,b"},
+        {
+            "AWS_PROFILE": "me",
+            "AWS_SESSION_TOKEN": "t",
+            "AWS_ENDPOINT_URL_S3": "https://elsewhere",
+            "PATH": "p",
+            "NO_PROXY": "a,b",
+        },
     )
     assert found["PATH"] == "p"
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"} & set(found)
@@ -162,15 +201,38 @@ def test_a_commands_environment_leads_nowhere_else():
 
 def test_faults_are_added_listed_and_cleared(tmp_path, example_stack):
     env = {"AWS_ENDPOINT_URL": example_stack.url}
-    added = here("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListModels", "--times", "2", cwd=tmp_path, env=env)
+    added = here(
+        "fault",
+        "add",
+        "throttle",
+        "--service",
+        "sagemaker",
+        "--operation",
+        "ListModels",
+        "--times",
+        "2",
+        cwd=tmp_path,
+        env=env,
+    )
     assert added.out.split() == ["1", "throttle", "sagemaker:ListModels", "2", "times"]
     assert here("fault", "list", cwd=tmp_path, env=env).out == added.out
-    assert client(example_stack, "sagemaker", attempts=3).list_models()["ResponseMetadata"]["RetryAttempts"] == 2
+    assert (
+        client(example_stack, "sagemaker", attempts=3).list_models()["ResponseMetadata"][
+            "RetryAttempts"
+        ]
+        == 2
+    )
     here("fault", "clear", cwd=tmp_path, env=env)
-    for command in ("add throttle --service sagemaker --times 3", "add cut-after --operation UpdateEndpointWeightsAndCapacities", "list"):
+    for command in (
+        "add throttle --service sagemaker --times 3",
+        "add cut-after --operation UpdateEndpointWeightsAndCapacities",
+        "list",
+    ):
         printed = here("fault", *command.split(), cwd=tmp_path, env=env).out
         assert printed.splitlines() == block_of("offline-aws.md", f"isthmus-stack fault {command}")
-    assert here("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).out.endswith("everything   until it is cleared\n")
+    assert here("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).out.endswith(
+        "everything   until it is cleared\n"
+    )
     assert here("fault", "clear", cwd=tmp_path, env=env).code == 0
     assert example_stack.faults() == ()
 
@@ -187,7 +249,9 @@ def test_policy_prints_a_document_for_iam(tmp_path, example_stack):
     done = here("policy", cwd=tmp_path, env={"AWS_ENDPOINT_URL": example_stack.url})
     assert json.loads(done.out) == {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": ["sagemaker:ListEndpoints"], "Resource": ["*"]}],
+        "Statement": [
+            {"Effect": "Allow", "Action": ["sagemaker:ListEndpoints"], "Resource": ["*"]}
+        ],
     }
 
 
@@ -221,9 +285,25 @@ def test_down_without_a_stack_is_no_error(tmp_path):
     assert not (tmp_path / ".isthmus").exists()
 
 
-def test_run_takes_its_options_on_both_sides_of_the_cloud_and_leaves_the_commands_own_alone(tmp_path):
+def test_run_takes_its_options_on_both_sides_of_the_cloud_and_leaves_the_commands_own_alone(
+    tmp_path,
+):
     code = "import os, sys; print(sys.argv[1:], 'AWS_ENDPOINT_URL' in os.environ)"
-    done = isthmus("run", "--clock", "manual", "aws", "--image", "a=true", "--", sys.executable, "-c", code, "--image", "b", cwd=tmp_path)
+    done = isthmus(
+        "run",
+        "--clock",
+        "manual",
+        "aws",
+        "--image",
+        "a=true",
+        "--",
+        sys.executable,
+        "-c",
+        code,
+        "--image",
+        "b",
+        cwd=tmp_path,
+    )
     assert done.stdout == "['--image', 'b'] True\n", done.stderr
 
 
@@ -235,5 +315,8 @@ def test_a_mistyped_option_of_run_is_not_the_command(tmp_path):
 
 def test_an_images_command_names_files_where_the_stack_was_started(tmp_path):
     (tmp_path / "job.py").write_text("print('here')")
-    assert anchored("python job.py --model {model}", tmp_path) == f"python {tmp_path}/job.py --model '{{model}}'"
+    assert (
+        anchored("python job.py --model {model}", tmp_path)
+        == f"python {tmp_path}/job.py --model '{{model}}'"
+    )
     assert anchored("python -m job {port}", tmp_path) == "python -m job {port}"

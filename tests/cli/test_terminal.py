@@ -20,9 +20,13 @@ def _terminal(monkeypatch):
 
 
 def test_a_table_is_as_wide_as_the_terminal(new):
-    wide, narrow = (plain(at_terminal(new, "events", "list", columns=columns)[1]) for columns in (200, 60))
+    wide, narrow = (
+        plain(at_terminal(new, "events", "list", columns=columns)[1]) for columns in (200, 60)
+    )
     assert max(map(len, narrow)) <= 60 < max(map(len, wide))
-    assert sorted(" ".join(narrow).split()) == sorted(" ".join(wide).split()), "no word is lost or broken"
+    assert sorted(" ".join(narrow).split()) == sorted(" ".join(wide).split()), (
+        "no word is lost or broken"
+    )
 
 
 def test_a_table_whose_words_do_not_fit_is_told_row_by_row(new):
@@ -30,7 +34,10 @@ def test_a_table_whose_words_do_not_fit_is_told_row_by_row(new):
     assert "event       impression" in [line.rstrip() for line in plain(seen)]
 
 
-@pytest.mark.parametrize("command", [["events", "list"], ["events", "show", "click"], ["validate"], ["plan"], ["features", "get"]])
+@pytest.mark.parametrize(
+    "command",
+    [["events", "list"], ["events", "show", "click"], ["validate"], ["plan"], ["features", "get"]],
+)
 def test_without_colour_a_terminal_has_the_text_of_a_pipe(new, monkeypatch, command):
     said = isthmus(new, *command, ok=False)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -43,7 +50,10 @@ def test_a_pipe_has_no_colour(new):
 
 
 def test_a_query_without_rows_has_its_columns_names(shop):
-    assert "event_id" in plain(at_terminal(shop, "query", "SELECT event_id FROM events_click WHERE false")[1])[0]
+    assert (
+        "event_id"
+        in plain(at_terminal(shop, "query", "SELECT event_id FROM events_click WHERE false")[1])[0]
+    )
 
 
 def test_text_to_be_copied_is_as_it_is(capsys, monkeypatch):
@@ -89,6 +99,9 @@ def test_a_long_line_goes_on_below_its_last_cell():
 
 
 def test_a_table_of_a_pipe_is_aligned():
-    assert str(grid([("a", 1), ("bcd", 1000)], head=("name", "n"))) == "name      n\na         1\nbcd   1,000"
+    assert (
+        str(grid([("a", 1), ("bcd", 1000)], head=("name", "n")))
+        == "name      n\na         1\nbcd   1,000"
+    )
     assert str(grid([])) == ""
     assert str(grid([(None, True, 0.5)])) == "  yes  0.5"

@@ -1,4 +1,6 @@
-"""`python -m isthmus.tests.conformance ADAPTER [--port PORT] [pytest's options]`: judge an installed adapter."""
+"""`python -m isthmus.tests.conformance ADAPTER [--port PORT] [pytest's options]`: judge an
+installed adapter.
+"""
 
 import os
 import sys
@@ -21,7 +23,9 @@ def main(argv):
     except IsthmusError as error:
         return f"{error}: {error.remedy}" if error.remedy else str(error)
     os.environ["ISTHMUS_CONFORMANCE"] = adapter
-    return pytest.main(["-c", os.devnull, "--rootdir", HERE, "-p", "no:cacheprovider", HERE, *rest])  # no settings of another suite
+    return pytest.main(
+        ["-c", os.devnull, "--rootdir", HERE, "-p", "no:cacheprovider", HERE, *rest]
+    )  # no settings of another suite
 
 
 if __name__ == "__main__":

@@ -32,13 +32,24 @@ def rows(*numbers, **other):
 
 
 def ids(target, table="clicks_raw"):
-    return target.warehouse.query(f"SELECT event_id FROM {table} ORDER BY event_id", {}).column("event_id").to_pylist()
+    return (
+        target.warehouse.query(f"SELECT event_id FROM {table} ORDER BY event_id", {})
+        .column("event_id")
+        .to_pylist()
+    )
 
 
 def with_column(name, kind, *, required=False, drop=None):
-    columns = (*(c for c in COLUMNS if c.name != drop), Column(name=name, type=kind, required=required))
+    columns = (
+        *(c for c in COLUMNS if c.name != drop),
+        Column(name=name, type=kind, required=required),
+    )
     return TableSpec(name=SPEC.name, columns=columns, time_column=SPEC.time_column)
 
 
 def ids_of(warehouse):
-    return warehouse.query("SELECT event_id FROM clicks_raw ORDER BY event_id", {}).column("event_id").to_pylist()
+    return (
+        warehouse.query("SELECT event_id FROM clicks_raw ORDER BY event_id", {})
+        .column("event_id")
+        .to_pylist()
+    )

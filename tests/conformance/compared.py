@@ -1,4 +1,6 @@
-"""Every value of a provider's that only the provider understands, and what an adapter of ours does with it."""
+"""Every value of a provider's that only the provider understands, and what an adapter of ours does
+with it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,14 @@ _ASSUMED = "that a stale one is refused is AIP-154's word, an assumption"
 MARKS = (
     Mark(
         value="Vertex AI: etag of an endpoint",
-        files=tuple(f"vertex/endpoints/{name}.py" for name in ("deployed", "host", "adoption", "deploying")),
-        use="never compared: it goes from a look into the one call that rests on that look. What two looks are compared "
+        files=tuple(
+            f"vertex/endpoints/{name}.py" for name in ("deployed", "host", "adoption", "deploying")
+        ),
+        use="never compared: it goes from a look into the one call that rests on that look. What "
+        "two looks are compared "
         "by is a digest of content and of times of creation",
-        rests_on=f"{_RECORDED}: equal content, another etag at each read, 9 of 9, and the same `createTime`; {_ASSUMED}",
+        rests_on=f"{_RECORDED}: equal content, another etag at each read, 9 of 9, and the same "
+        f"`createTime`; {_ASSUMED}",
     ),
     Mark(
         value="Vertex AI: etag of a model",
@@ -36,20 +42,24 @@ MARKS = (
         value="BigQuery: etag of a table",
         files=("vertex/warehouse/catalogue.py", "vertex/online/store.py"),
         use="never compared: Google's client sends it as If-Match; when refused, from a new read",
-        rests_on=f"{_RECORDED}: equal content, the same etag, 7 of 7 datasets and tables; that a stale one is refused is "
+        rests_on=f"{_RECORDED}: equal content, the same etag, 7 of 7 datasets and tables; that a "
+        "stale one is refused is "
         "Google's page on tables.patch",
     ),
     Mark(
         value="Cloud Storage: generation of an object",
         files=("vertex/state.py",),
         use="the StateStore's token: the service compares it (ifGenerationMatch)",
-        rests_on="Google's page Request preconditions: it names one version of an object's bytes, for ever",
+        rests_on="Google's page Request preconditions: it names one version of an object's bytes, for "
+        "ever",
     ),
     Mark(
         value="S3: ETag of an object",
         files=("sagemaker/documents.py",),
-        use="the StateStore's token: the service compares it (IfMatch). Each body carries a nonce, so none comes twice",
-        rests_on="AWS's pages Conditional writes, and Object: it reflects changes of an object's bytes alone",
+        use="the StateStore's token: the service compares it (IfMatch). Each body carries a "
+        "nonce, so none comes twice",
+        rests_on="AWS's pages Conditional writes, and Object: it reflects changes of an object's "
+        "bytes alone",
     ),
     Mark(
         value="Glue: VersionId of a table",
@@ -60,9 +70,11 @@ MARKS = (
     Mark(
         value="SageMaker: LastModifiedTime of an endpoint",
         files=("sagemaker/endpoints/host.py", "sagemaker/endpoints/variants.py"),
-        use="no part of a token. Compared once: where the config that this process asked for is not there, it was rolled "
+        use="no part of a token. Compared once: where the config that this process asked for is "
+        "not there, it was rolled "
         "back if the time has moved, else the look is from before",
-        rests_on="an assumption, wrong where autoscaling moves it within the seconds in which a look is still from before: "
+        rests_on="an assumption, wrong where autoscaling moves it within the seconds in which a look "
+        "is still from before: "
         "then `deploy` says so, and is run again",
     ),
     Mark(
@@ -73,7 +85,12 @@ MARKS = (
     ),
     Mark(
         value="Vertex AI, SageMaker: times of creation",
-        files=("vertex/endpoints/labels.py", "vertex/metrics.py", "sagemaker/online/store.py", "sagemaker/registry.py"),
+        files=(
+            "vertex/endpoints/labels.py",
+            "vertex/metrics.py",
+            "sagemaker/online/store.py",
+            "sagemaker/registry.py",
+        ),
         use="tell a thing from an earlier one of its name",
         rests_on=f"the service models; on Vertex AI {_RECORDED}: the same at each read",
     ),

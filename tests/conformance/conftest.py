@@ -1,8 +1,13 @@
-"""The harness. `python -m isthmus.tests.conformance ADAPTER [--port PORT]` judges any installed adapter.
+"""The harness.
 
-A test takes `target`, its file names the port that it judges and those that it also needs (`ports`), and `@needs("row")` names its row of
-the parity table. Native or emulated: it must pass. Refused: the harness expects Unsupported naming that row, and no mutating call of the
-test's own in the log. There is no skip; test_capabilities.py fails for a row without a test and for a test without a row. A port that an
+`python -m isthmus.tests.conformance ADAPTER [--port PORT]` judges any installed adapter.
+
+A test takes `target`, its file names the port that it judges and those that it also needs
+(`ports`), and `@needs("row")` names its row of
+the parity table. Native or emulated: it must pass. Refused: the harness expects Unsupported naming
+that row, and no mutating call of the
+test's own in the log. There is no skip; test_capabilities.py fails for a row without a test and for
+a test without a row. A port that an
 adapter lacks is one refusal in test_ports.py, and the tests that need it are not collected.
 """
 
@@ -29,7 +34,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(row): the capability that this test asserts")
-    config.addinivalue_line("markers", "ports(judged, *needed): the port that this file judges, and those without which it cannot")
+    config.addinivalue_line(
+        "markers",
+        "ports(judged, *needed): the port that this file judges, and those without which it cannot",
+    )
     config.addinivalue_line("markers", "slow: starts real processes or whole demos")
 
 
@@ -39,7 +47,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what needs a port that the adapter lacks, and with `--port` what judges another one."""
+    """Leave out what needs a port that the adapter lacks, and with `--port` what judges another
+    one.
+    """
     chosen = config.getoption("port", None)  # absent in a run of more than this suite
     wanted = [item for item in items if _wanted(item, chosen)]
     if left_out := [item for item in items if not _wanted(item, chosen)]:
@@ -52,12 +62,16 @@ def _wanted(item, chosen):
     mark = item.get_closest_marker("ports")
     if mark is None or "adapter" not in params:
         return chosen is None or params.get("port") == chosen
-    return mark.args[0] == (chosen or mark.args[0]) and set(mark.args) <= set(installed.adapter(params["adapter"]).ports)
+    return mark.args[0] == (chosen or mark.args[0]) and set(mark.args) <= set(
+        installed.adapter(params["adapter"]).ports
+    )
 
 
 @cache
 def _adapters():
-    """ISTHMUS_CONFORMANCE, or every adapter that has a place and whose packages, and those of what stands for its cloud, are here."""
+    """ISTHMUS_CONFORMANCE, or every adapter that has a place and whose packages, and those of what
+    stands for its cloud, are here.
+    """
     if names := os.environ.get("ISTHMUS_CONFORMANCE"):
         return names.split(",")
     return [adapter.name for adapter in installed.adapters(_here) if adapter.name in named()]
@@ -69,9 +83,16 @@ def _here(adapter):
 
 @pytest.fixture(autouse=True)
 def _unhurried(request, monkeypatch):
-    """SageMaker's host sends nothing 5 s after its look, as a lease may be over by then; a stack on a busy machine may take longer."""
-    if hasattr(request.node, "callspec") and request.node.callspec.params.get("adapter") == "sagemaker":
-        monkeypatch.setattr("isthmus.adapters.sagemaker.endpoints.host._FRESH", timedelta(minutes=2))
+    """SageMaker's host sends nothing 5 s after its look, as a lease may be over by then; a stack on
+    a busy machine may take longer.
+    """
+    if (
+        hasattr(request.node, "callspec")
+        and request.node.callspec.params.get("adapter") == "sagemaker"
+    ):
+        monkeypatch.setattr(
+            "isthmus.adapters.sagemaker.endpoints.host._FRESH", timedelta(minutes=2)
+        )
 
 
 @pytest.fixture
@@ -113,13 +134,19 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 class Cut:
-    """Ways in which a mutating call can go wrong on the way: each raises once, then the road is clear."""
+    """Ways in which a mutating call can go wrong on the way: each raises once, then the road is
+    clear.
+    """
 
     def __init__(self, target):
         self.log = target.calls
 
     def once(self, kind):
-        error = {"before": Unavailable("cut before"), "after": OutcomeUnknown("cut after"), "throttled": Throttled("slow down")}[kind]
+        error = {
+            "before": Unavailable("cut before"),
+            "after": OutcomeUnknown("cut after"),
+            "throttled": Throttled("slow down"),
+        }[kind]
         place = "after" if kind == "after" else "before"
 
         def raise_once(_call):
@@ -132,7 +159,9 @@ class Cut:
 
 @pytest.fixture(params=["before", "after", "throttled"])
 def cut(request, target):
-    """`with cut: ...` expects the first mutating call in the block to be cut; then repeat the verb and assert the end state."""
+    """`with cut: ...` expects the first mutating call in the block to be cut; then repeat the verb
+    and assert the end state.
+    """
     cutter = Cut(target)
 
     class Context:

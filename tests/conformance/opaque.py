@@ -1,6 +1,8 @@
-"""What a provider says of the endpoint `ranker` that differs from look to look, though nobody changed its variants or its traffic.
+"""What a provider says of the endpoint `ranker` that differs from look to look, though nobody
+changed its variants or its traffic.
 
-`stir` does what others do there all the time; afterwards each of `values` is another one. Of an adapter that is not ours: nothing.
+`stir` does what others do there all the time; afterwards each of `values` is another one. Of an
+adapter that is not ours: nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +42,12 @@ def _kill_servers(target):
     killed = _processes(target)
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(now := _processes(target)) == len(killed) and not set(now.values()) & set(killed.values()))
+    until(
+        lambda: (
+            len(now := _processes(target)) == len(killed)
+            and not set(now.values()) & set(killed.values())
+        )
+    )
 
 
 def _described(target):
@@ -59,9 +66,14 @@ def _scale_to_the_same(target):
     from isthmus.adapters.sagemaker.session import of
 
     described = _described(target)
-    weights = [{"VariantName": each["VariantName"], "DesiredWeight": each["DesiredWeight"]} for each in described["ProductionVariants"]]
+    weights = [
+        {"VariantName": each["VariantName"], "DesiredWeight": each["DesiredWeight"]}
+        for each in described["ProductionVariants"]
+    ]
     control = of(target).client("sagemaker")
-    control.update_endpoint_weights_and_capacities(EndpointName=described["EndpointName"], DesiredWeightsAndCapacities=weights)
+    control.update_endpoint_weights_and_capacities(
+        EndpointName=described["EndpointName"], DesiredWeightsAndCapacities=weights
+    )
     until(lambda: _described(target)["EndpointStatus"] == "InService")
 
 
@@ -69,24 +81,33 @@ def _endpoint(target):
     from isthmus.adapters.vertex.session import of
 
     session = of(target)
-    return session.endpoints.get_endpoint(name=f"{session.parent}/endpoints/{target.profile.project}-ranker")
+    return session.endpoints.get_endpoint(
+        name=f"{session.parent}/endpoints/{target.profile.project}-ranker"
+    )
 
 
 def _etag_and_times(target):
     endpoint = _endpoint(target)
-    looks = {f"status of {model.display_name}": model.status.last_update_time for model in endpoint.deployed_models}
+    looks = {
+        f"status of {model.display_name}": model.status.last_update_time
+        for model in endpoint.deployed_models
+    }
     return {"etag": endpoint.etag, "update_time": endpoint.update_time, **looks}
 
 
 def monitor(target):
-    """A foreign monitoring job: recorded to move the endpoint's etag and update_time (localstack/gcp/endpoints/monitoring_jobs.py)."""
+    """A foreign monitoring job: recorded to move the endpoint's etag and update_time
+    (localstack/gcp/endpoints/monitoring_jobs.py).
+    """
     from google.cloud import aiplatform_v1 as ai
 
     from isthmus.adapters.vertex.session import of
 
     session = of(target)
     job = ai.ModelDeploymentMonitoringJob(display_name="theirs", endpoint=_endpoint(target).name)
-    session.client("jobs").create_model_deployment_monitoring_job(parent=session.parent, model_deployment_monitoring_job=job)
+    session.client("jobs").create_model_deployment_monitoring_job(
+        parent=session.parent, model_deployment_monitoring_job=job
+    )
 
 
 _READERS = {"local": _processes, "sagemaker": _times, "vertex": _etag_and_times}

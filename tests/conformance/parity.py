@@ -1,4 +1,6 @@
-"""The page docs/parity.md: the rows of every adapter's capabilities, and the conformance tests that assert them."""
+"""The page docs/parity.md: the rows of every adapter's capabilities, and the conformance tests that
+assert them.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,20 @@ def _parity() -> Iterator[str]:
     yield "Made by `make docs` from `adapters/*/capabilities.py`. One conformance suite runs over every target, against the ports only."
     yield "*native*: the target does it. *emulated*: Isthmus does it on top, and the same test passes. *refused*: the same test asserts the"
     yield "refusal, by this row's name and before any call."
-    if absent := [adapter.title for adapter in installed.adapters(lambda adapter: not adapter.capabilities)]:
+    if absent := [
+        adapter.title for adapter in installed.adapters(lambda adapter: not adapter.capabilities)
+    ]:
         yield ""
         yield f"Not here yet: {', '.join(absent)}; its column comes with its adapter."
     yield ""
     yield "| capability | " + " | ".join(adapter.title for adapter in adapters) + " |"
     yield "|---|" + "---|" * len(adapters)
     for name in names:
-        yield f"| {name} | " + " | ".join(_cell(adapter.capabilities.get(name)) for adapter in adapters) + " |"
+        yield (
+            f"| {name} | "
+            + " | ".join(_cell(adapter.capabilities.get(name)) for adapter in adapters)
+            + " |"
+        )
     yield ""
     yield "## Why, and how it is known"
     yield ""

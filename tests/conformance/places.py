@@ -1,7 +1,10 @@
-"""A fresh, empty place for one test of each adapter. Clouds are their local stacks: one process a session, reset for every test; or, for
+"""A fresh, empty place for one test of each adapter.
+
+Clouds are their local stacks: one process a session, reset for every test; or, for
 SageMaker, what ISTHMUS_CONFORMANCE_ENDPOINT names.
 
-An adapter names its own in the entry point group `isthmus.conformance`: a function that takes an empty folder, empties whatever stands for
+An adapter names its own in the entry point group `isthmus.conformance`: a function that takes an
+empty folder, empties whatever stands for
 the adapter's cloud, and gives the options of a profile there.
 """
 
@@ -23,7 +26,8 @@ from isthmus.target import Profile
 
 PROJECT = "conf"
 GROUP = "isthmus.conformance"
-ENDPOINT = "ISTHMUS_CONFORMANCE_ENDPOINT"  # another server for SageMaker's tests; whatever it holds is removed before every test
+# another server for SageMaker's tests; whatever it holds is removed before every test
+ENDPOINT = "ISTHMUS_CONFORMANCE_ENDPOINT"
 
 
 def fresh(adapter, folder):
@@ -42,8 +46,15 @@ def named():
 @cache
 def _place(adapter):
     if adapter not in named():
-        remedy = f"name a function that takes a folder and gives a profile's options, as an entry point of the group {GROUP}"
-        raise Unsupported(f"adapter {adapter} names no fresh place for a test", capability="conformance", remedy=remedy)
+        remedy = (
+            "name a function that takes a folder and gives a profile's options, as an entry "
+            f"point of the group {GROUP}"
+        )
+        raise Unsupported(
+            f"adapter {adapter} names no fresh place for a test",
+            capability="conformance",
+            remedy=remedy,
+        )
     return named()[adapter].load()
 
 
@@ -54,7 +65,12 @@ def laptop(folder):
 def aws(_folder):
     url = os.environ.get(ENDPOINT) or aws_stack().url
     _empty(url)
-    return {"endpoint_url": url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
+    return {
+        "endpoint_url": url,
+        "bucket": "s3://conformance",
+        "region": "us-east-1",
+        "account": "123456789012",
+    }
 
 
 def gcp(_folder):
@@ -64,7 +80,13 @@ def gcp(_folder):
     url = gcp_stack().url
     Stack(url, "gcp").reset()
     address = of(url).grpc_address
-    return {"endpoint_url": url, "grpc_address": address, "bucket": "gs://conformance", "project": "conformance", "location": "us-central1"}
+    return {
+        "endpoint_url": url,
+        "grpc_address": address,
+        "bucket": "gs://conformance",
+        "project": "conformance",
+        "location": "us-central1",
+    }
 
 
 def _empty(url):
@@ -78,8 +100,12 @@ def _empty(url):
         return
     routes = {backend.MOTO: "moto-api/reset", backend.LOCALSTACK: "_localstack/state/reset"}
     if server not in routes:
-        raise Unsupported(f"{ENDPOINT} is {url}, and {server} has no way to be emptied", capability="conformance")
-    with urlopen(Request(f"{url.rstrip('/')}/{routes[server]}", method="POST"), timeout=60):  # an error status raises
+        raise Unsupported(
+            f"{ENDPOINT} is {url}, and {server} has no way to be emptied", capability="conformance"
+        )
+    with urlopen(
+        Request(f"{url.rstrip('/')}/{routes[server]}", method="POST"), timeout=60
+    ):  # an error status raises
         pass
 
 
@@ -87,7 +113,11 @@ def _empty(url):
 def moto_server():
     """moto's own server, without any handler of ours, as a process of its own: its URL."""
     with TemporaryFile("w+") as log:
-        process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdout=log,
+            stderr=log,
+        )
         try:
             yield _listening(process, log)
         finally:
@@ -128,7 +158,10 @@ def stack(cloud, clock="instant"):
     running = start(
         cloud,
         clock=clock,
-        images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"},
+        images={
+            "isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model "
+            "{model} --port {port}"
+        },
     )
     atexit.register(running.stop)
     return running

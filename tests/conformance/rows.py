@@ -13,11 +13,16 @@ from isthmus import installed
 from isthmus.target import Adapter, Target
 
 PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))
-EXTRAS = ("traffic_script", "endpoint_service")  # optional ports that are no row: what stands for a cloud has them, a cloud has not
+EXTRAS = (
+    "traffic_script",
+    "endpoint_service",
+)  # optional ports that are no row: what stands for a cloud has them, a cloud has not
 
 
 def asserting() -> dict[str, tuple[str, ...]]:
-    """Row -> `file::test` of every conformance test under `@pytest.mark.needs(row)`, in the order of the files."""
+    """Row -> `file::test` of every conformance test under `@pytest.mark.needs(row)`, in the order
+    of the files.
+    """
     asserted: dict[str, list[str]] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))

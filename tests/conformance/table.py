@@ -1,6 +1,8 @@
-"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on which server, for other-servers.md.
+"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on
+which server, for other-servers.md.
 
-Each port (default: all) is run on our stack and on moto's server; rows of other ports stay. It takes some ten minutes.
+Each port (default: all) is run on our stack and on moto's server; rows of other ports stay. It
+takes some ten minutes.
 """
 
 import os
@@ -21,22 +23,47 @@ _TIMEOUT = 60  # seconds for one test: what waits on a server that will never do
 
 
 def passes(port, url=None):
-    """`PASSED of TESTS` of one port on the server at `url`, or on a stack of its own. Empty for a port that no test judges."""
-    environment = {name: value for name, value in os.environ.items() if name != ENDPOINT} | ({ENDPOINT: url} if url else {})
+    """`PASSED of TESTS` of one port on the server at `url`, or on a stack of its own.
+
+    Empty for a port that no test judges.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != ENDPOINT} | (
+        {ENDPOINT: url} if url else {}
+    )
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "isthmus.tests.conformance", "sagemaker", "--port", port, f"--timeout={_TIMEOUT}", "-q"]
-        subprocess.run([*command, f"--junitxml={report}"], env=environment, stdout=subprocess.DEVNULL, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "isthmus.tests.conformance",
+            "sagemaker",
+            "--port",
+            port,
+            f"--timeout={_TIMEOUT}",
+            "-q",
+        ]
+        subprocess.run(
+            [*command, f"--junitxml={report}"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
         cases = list(ET.parse(report).iter("testcase"))
     tests = {(case.get("classname"), case.get("name")) for case in cases}
-    failed = {(case.get("classname"), case.get("name")) for case in cases if len(case)}  # a failure, an error, or both
+    failed = {
+        (case.get("classname"), case.get("name")) for case in cases if len(case)
+    }  # a failure, an error, or both
     return f"{len(tests - failed)} of {len(tests)}" if tests else ""
 
 
 def published():
     """Port -> its cells in localstack/docs/other-servers.md."""
     table = PAGE.read_text().partition(HEADER)[2].partition("\n\n")[0]
-    return {cells[0]: cells[1:] for row in table.splitlines() if (cells := re.findall(r"\| ([^|]+?) (?=\|)", row))}
+    return {
+        cells[0]: cells[1:]
+        for row in table.splitlines()
+        if (cells := re.findall(r"\| ([^|]+?) (?=\|)", row))
+    }
 
 
 def publish(rows):

@@ -36,7 +36,9 @@ def test_listing_is_in_uri_order_with_sizes(target):
     for key in ("runs/a/z", "runs/a.b", "runs/a0", "runs/a/b/c", "models/m"):
         target.blobs.put(f"{root}/{key}", key.encode())
     found = list(target.blobs.list(f"{root}/runs/"))
-    assert [blob.uri for blob in found] == sorted(f"{root}/runs/{key}" for key in ("a/z", "a.b", "a0", "a/b/c"))
+    assert [blob.uri for blob in found] == sorted(
+        f"{root}/runs/{key}" for key in ("a/z", "a.b", "a0", "a/b/c")
+    )
     assert [blob.size for blob in found] == [len(blob.uri) - len(root) - 1 for blob in found]
     assert all(blob.modified.tzinfo is not None for blob in found)
 
@@ -67,8 +69,16 @@ def test_a_folder_goes_up_and_comes_down_unchanged(target, tmp_path):
     prefix = f"{target.blobs.root}/models/m/1"
     target.blobs.upload(source, prefix)
     target.blobs.download(prefix, tmp_path / "down")
-    down = {path.relative_to(tmp_path / "down").as_posix(): path.read_bytes() for path in (tmp_path / "down").rglob("*") if path.is_file()}
-    assert down == {path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    down = {
+        path.relative_to(tmp_path / "down").as_posix(): path.read_bytes()
+        for path in (tmp_path / "down").rglob("*")
+        if path.is_file()
+    }
+    assert down == {
+        path.relative_to(source).as_posix(): path.read_bytes()
+        for path in source.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_downloading_nothing_is_not_found_and_siblings_do_not_count(target, tmp_path):
@@ -77,7 +87,10 @@ def test_downloading_nothing_is_not_found_and_siblings_do_not_count(target, tmp_
         target.blobs.download(f"{target.blobs.root}/models/m/1", tmp_path / "down")
 
 
-@pytest.mark.parametrize("bad", ["s3://elsewhere/x", "{root}x/y", "{root}/../outside", "{root}/a//b", "{root}/a/./b", "{root}"])
+@pytest.mark.parametrize(
+    "bad",
+    ["s3://elsewhere/x", "{root}x/y", "{root}/../outside", "{root}/a//b", "{root}/a/./b", "{root}"],
+)
 def test_a_uri_outside_the_root_is_refused(target, bad):
     uri = bad.format(root=target.blobs.root)
     store = target.blobs

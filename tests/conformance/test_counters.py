@@ -1,4 +1,7 @@
-"""Counters: how often a unit was shown what. Atomic sums a unit; the names of the numbers mean nothing to a port."""
+"""Counters: how often a unit was shown what.
+
+Atomic sums a unit; the names of the numbers mean nothing to a port.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -44,7 +47,9 @@ def test_units_and_endpoints_are_counted_apart(target, counters):
     counters.add("ranker", "u", {"a": 1}, until=until(target))
     counters.add("ranker", "v", {"a": 2}, until=until(target))
     counters.add("other", "u", {"a": 3}, until=until(target))
-    assert [counters.get(*of)["a"] for of in (("ranker", "u"), ("ranker", "v"), ("other", "u"))] == [1, 2, 3]
+    assert [
+        counters.get(*of)["a"] for of in (("ranker", "u"), ("ranker", "v"), ("other", "u"))
+    ] == [1, 2, 3]
 
 
 def test_what_is_forgotten_goes_in_the_same_write_and_absent_is_success(target, counters):
@@ -55,7 +60,20 @@ def test_what_is_forgotten_goes_in_the_same_write_and_absent_is_success(target, 
     assert counters.get("ranker", "u") == {}
 
 
-NAMES = ("", "a.b", "#a", ":a", "ttl", "unit", "until", "a b", 'k/24h/"ユーザー"', "x" * 300, "[0]", "SET a = b")
+NAMES = (
+    "",
+    "a.b",
+    "#a",
+    ":a",
+    "ttl",
+    "unit",
+    "until",
+    "a b",
+    'k/24h/"ユーザー"',
+    "x" * 300,
+    "[0]",
+    "SET a = b",
+)
 
 
 def test_a_name_may_be_any_text_and_means_nothing(target, counters):
@@ -71,7 +89,9 @@ def test_a_unit_may_be_any_text_that_a_request_may_have(target, counters, unit):
     assert counters.get("ranker", "another") == {}
 
 
-def test_an_answer_of_more_places_than_one_call_takes_is_counted_and_forgotten_whole(target, counters):
+def test_an_answer_of_more_places_than_one_call_takes_is_counted_and_forgotten_whole(
+    target, counters
+):
     amounts = {f"k/86400/18234/{item}": 1 for item in range(510)}
     counters.add("ranker", "u", amounts, until=until(target))
     assert counters.get("ranker", "u") == amounts
@@ -82,7 +102,12 @@ def test_an_answer_of_more_places_than_one_call_takes_is_counted_and_forgotten_w
 def test_nothing_is_lost_where_many_add_at_once(target, counters):
     def add(worker):
         for number in range(25):
-            counters.add("ranker", "u", {"all": 1, f"of-{worker}": 1, f"{worker}-{number}": 1}, until=until(target))
+            counters.add(
+                "ranker",
+                "u",
+                {"all": 1, f"of-{worker}": 1, f"{worker}-{number}": 1},
+                until=until(target),
+            )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
@@ -93,7 +118,10 @@ def test_nothing_is_lost_where_many_add_at_once(target, counters):
 
 
 def test_without_counters_a_read_and_a_write_say_how_they_are_made(target):
-    for call in (lambda: target.counters.get("ranker", "u"), lambda: target.counters.add("ranker", "u", {"a": 1}, until=until(target))):
+    for call in (
+        lambda: target.counters.get("ranker", "u"),
+        lambda: target.counters.add("ranker", "u", {"a": 1}, until=until(target)),
+    ):
         with pytest.raises(NotFound) as refusal:
             call()
         assert "isthmus deploy ranker" in refusal.value.remedy
@@ -101,7 +129,9 @@ def test_without_counters_a_read_and_a_write_say_how_they_are_made(target):
 
 def test_counters_are_listed_for_their_project_and_a_deletion_takes_every_count(target, counters):
     counters.add("ranker", "u", {"a": 1}, until=until(target))
-    (resource,) = [resource for resource in target.inventory.list("conf") if resource.kind == "counters"]
+    (resource,) = [
+        resource for resource in target.inventory.list("conf") if resource.kind == "counters"
+    ]
     assert resource.name == "ranker"
     for _ in range(2):
         target.inventory.delete(resource)
@@ -129,7 +159,9 @@ def test_an_addition_that_was_cut_counts_at_least_once_when_it_is_repeated(targe
 
 
 def test_a_deletion_that_was_cut_can_be_repeated(target, counters, cut):
-    (resource,) = [resource for resource in target.inventory.list("conf") if resource.kind == "counters"]
+    (resource,) = [
+        resource for resource in target.inventory.list("conf") if resource.kind == "counters"
+    ]
     with cut:
         target.inventory.delete(resource)
     target.inventory.delete(resource)

@@ -14,7 +14,14 @@ from isthmus.endpoints.revision import revision_of
 from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, ModelError, NotFound, Unsupported
 from isthmus.tests.conformance import opaque
-from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+from isthmus.tests.conformance.toy_models import (
+    endpoint,
+    register,
+    remove_endpoints,
+    settled,
+    until,
+    variant,
+)
 
 pytestmark = [pytest.mark.ports("endpoints", "registry", "blobs", "inventory"), pytest.mark.slow]
 
@@ -72,7 +79,9 @@ def test_a_new_endpoint_gives_its_first_variant_everything(ready, target, host):
     assert host.observe("ranker") == state
 
 
-def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(ready, target, host, one, two, tmp_path):
+def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(
+    ready, target, host, one, two, tmp_path
+):
     spec, state = ready
     host.shift("ranker", split(champion=60, challenger=40), expect=state.token)
     three = register(target, tmp_path, 3.0)
@@ -90,7 +99,10 @@ def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(re
     host.shift("ranker", split(champion=100, challenger=0, third=0), expect=state.token)
     smaller = endpoint(variant(one, "champion"), variant(three, "challenger"))
     until(lambda: _is_brought(host, smaller))
-    assert {v.name: v.version for v in host.observe("ranker").variants} == {"champion": one.version, "challenger": three.version}
+    assert {v.name: v.version for v in host.observe("ranker").variants} == {
+        "champion": one.version,
+        "challenger": three.version,
+    }
 
 
 @pytest.mark.needs("invoke.variant")
@@ -104,36 +116,55 @@ def test_a_call_can_be_aimed_at_a_variant_even_at_no_traffic(ready, host):
 
 
 @pytest.mark.needs("routing.sticky")
-def test_a_sticky_endpoint_answers_the_variant_that_is_named_and_leaves_the_split_to_the_gateway(target, host, one, two, tmp_path):
+def test_a_sticky_endpoint_answers_the_variant_that_is_named_and_leaves_the_split_to_the_gateway(
+    target, host, one, two, tmp_path
+):
     spec = endpoint(variant(one, "champion"), variant(two, "challenger"), routing="sticky")
     host.apply(spec)
     state = settled(target)
-    assert (state.phase, state.routing, state.revision) == ("ready", "sticky", revision_of(spec)), state.failure
+    assert (state.phase, state.routing, state.revision) == ("ready", "sticky", revision_of(spec)), (
+        state.failure
+    )
     with pytest.raises(Unsupported) as refusal:
         host.shift("ranker", split(champion=50, challenger=50), expect=state.token)
     assert refusal.value.capability == "routing.sticky"
     assert host.observe("ranker") == state
-    assert [_answers(host, name) for name in ("champion", "challenger", None)] == ["champion", "challenger", "champion"]
+    assert [_answers(host, name) for name in ("champion", "challenger", None)] == [
+        "champion",
+        "challenger",
+        "champion",
+    ]
     with pytest.raises(Conflict):
         host.apply(endpoint(*spec.variants))
-    third = endpoint(variant(register(target, tmp_path, 3.0), "third"), variant(two, "challenger"), routing="sticky")
+    third = endpoint(
+        variant(register(target, tmp_path, 3.0), "third"),
+        variant(two, "challenger"),
+        routing="sticky",
+    )
     until(lambda: _is_brought(host, third))
-    assert [_answers(host, name) for name in ("challenger", None)] == ["challenger", "third"], "what no gateway aims goes to the first one"
+    assert [_answers(host, name) for name in ("challenger", None)] == ["challenger", "third"], (
+        "what no gateway aims goes to the first one"
+    )
 
 
 @pytest.mark.needs("routing.sticky")
 def test_a_change_of_a_sticky_endpoint_that_is_cut_before_and_after_each_of_its_calls_is_completed_by_the_next(
     target, host, one, two, tmp_path
 ):
-    champion, challenger, third = variant(one, "champion"), variant(two, "challenger"), variant(register(target, tmp_path, 3.0), "third")
+    champion, challenger, third = (
+        variant(one, "champion"),
+        variant(two, "challenger"),
+        variant(register(target, tmp_path, 3.0), "third"),
+    )
     replaced = variant(register(target, tmp_path, 4.0), "challenger")
     cuts = _CutsEverywhere(target.calls)
     for variants in ((champion, challenger), (champion, replaced, third), (champion,)):
         spec = endpoint(*variants, routing="sticky")
         until(lambda spec=spec: _is_brought(host, spec))
-        assert [(_answers(host, v.name), host.observe("ranker").variants[n].version) for n, v in enumerate(variants)] == [
-            (v.name, v.version) for v in variants
-        ]
+        assert [
+            (_answers(host, v.name), host.observe("ranker").variants[n].version)
+            for n, v in enumerate(variants)
+        ] == [(v.name, v.version) for v in variants]
         assert [r.name for r in target.inventory.list("conf") if r.kind == "endpoint"] == ["ranker"]
     target.calls.before = target.calls.after = None
     assert cuts.done["before"] == cuts.done["after"] != set()
@@ -167,16 +198,31 @@ def _is_brought(host, spec):
 
 def _answers(host, variant):
     """Who answers, each of twenty times."""
-    (name,) = {host.invoke("ranker", [{"x": 0}], variant=variant, request_id=f"q-{n}").variant for n in range(20)}
+    (name,) = {
+        host.invoke("ranker", [{"x": 0}], variant=variant, request_id=f"q-{n}").variant
+        for n in range(20)
+    }
     return name
 
 
 def test_a_call_goes_where_the_traffic_is(ready, host):
     spec, state = ready
-    assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"champion"}
+    assert {
+        host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant
+        for n in range(20)
+    } == {"champion"}
     host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
-    state = until(lambda: (s := host.observe("ranker")) and has_converged(spec, split(champion=0, challenger=100), s) and s)
-    assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"challenger"}
+    state = until(
+        lambda: (
+            (s := host.observe("ranker"))
+            and has_converged(spec, split(champion=0, challenger=100), s)
+            and s
+        )
+    )
+    assert {
+        host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant
+        for n in range(20)
+    } == {"challenger"}
 
 
 @pytest.mark.needs("traffic.fenced")
@@ -188,8 +234,12 @@ def test_a_stale_token_moves_nothing(ready, host):
     assert has_converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
 
 
-def test_two_looks_without_a_change_have_equal_tokens_though_every_opaque_value_of_the_provider_differs(ready, target, host):
-    """Etags, times and process ids are another one at each look, or by what is nobody's change: who compares them never gets to act."""
+def test_two_looks_without_a_change_have_equal_tokens_though_every_opaque_value_of_the_provider_differs(
+    ready, target, host
+):
+    """Etags, times and process ids are another one at each look, or by what is nobody's change: who
+    compares them never gets to act.
+    """
     _, state = ready
     before = opaque.values(target)
     opaque.stir(target)
@@ -201,13 +251,23 @@ def test_two_looks_without_a_change_have_equal_tokens_though_every_opaque_value_
 
 
 @pytest.mark.needs("traffic.fenced")
-def test_a_change_by_somebody_else_between_look_and_shift_is_refused_or_where_nothing_is_fenced_kept(ready, target, host, tmp_path):
-    """Of the split, of the variants, of their instances. Where instances may also change by themselves, a shift leaves them alone."""
+def test_a_change_by_somebody_else_between_look_and_shift_is_refused_or_where_nothing_is_fenced_kept(
+    ready, target, host, tmp_path
+):
+    """Of the split, of the variants, of their instances.
+
+    Where instances may also change by themselves, a shift leaves them alone.
+    """
     spec, _ = ready
     wider = endpoint(*spec.variants, variant(register(target, tmp_path, 3.0), "third"))
     larger = endpoint(*(msgspec.structs.replace(v, instances=(2, 2)) for v in wider.variants))
     other = targets.load(target.profile)
-    _refused(target, lambda: other.endpoints.shift("ranker", split(champion=60, challenger=40), expect=settled(other).token))
+    _refused(
+        target,
+        lambda: other.endpoints.shift(
+            "ranker", split(champion=60, challenger=40), expect=settled(other).token
+        ),
+    )
     _refused(target, lambda: until(lambda: _is_brought(other.endpoints, wider)))
     if target.capabilities["traffic.fenced"].level == "native":
         _refused(target, lambda: until(lambda: _counts_once_ready(other.endpoints, larger)))
@@ -215,26 +275,38 @@ def test_a_change_by_somebody_else_between_look_and_shift_is_refused_or_where_no
         seen, wanted = settled(target), split(champion=20, challenger=80, third=0)
         until(lambda: _counts_once_ready(other.endpoints, larger))
         host.shift("ranker", wanted, expect=seen.token)
-        moved = until(lambda: (s := host.observe("ranker")) and has_converged(wider, wanted, s) and s)
+        moved = until(
+            lambda: (s := host.observe("ranker")) and has_converged(wider, wanted, s) and s
+        )
         assert [v.instances for v in moved.variants] == [2, 2, 2]
     other.close()
 
 
 def _refused(target, change):
-    """Conflict for who looked before a change; Invalid also where the variants that it knew are not those that there are."""
+    """Conflict for who looked before a change; Invalid also where the variants that it knew are not
+    those that there are.
+    """
     seen = settled(target)
     change()
     changed = settled(target)
-    with pytest.raises(Conflict if len(seen.variants) == len(changed.variants) else (Conflict, Invalid)):
-        target.endpoints.shift("ranker", {**percents(seen), **split(champion=20, challenger=80)}, expect=seen.token)
+    with pytest.raises(
+        Conflict if len(seen.variants) == len(changed.variants) else (Conflict, Invalid)
+    ):
+        target.endpoints.shift(
+            "ranker", {**percents(seen), **split(champion=20, challenger=80)}, expect=seen.token
+        )
     assert settled(target) == changed
 
 
 @pytest.mark.needs("traffic.touch")
-def test_a_shift_to_the_split_that_is_there_is_accepted_and_where_it_fences_makes_older_tokens_stale(ready, target, host):
+def test_a_shift_to_the_split_that_is_there_is_accepted_and_where_it_fences_makes_older_tokens_stale(
+    ready, target, host
+):
     spec, state = ready
     host.shift("ranker", percents(state), expect=state.token)
-    seen = until(lambda: (s := host.observe("ranker")) and has_converged(spec, percents(state), s) and s)
+    seen = until(
+        lambda: (s := host.observe("ranker")) and has_converged(spec, percents(state), s) and s
+    )
     if target.capabilities["traffic.touch"].level == "native":
         assert seen.token != state.token
         with pytest.raises(Conflict):
@@ -243,7 +315,9 @@ def test_a_shift_to_the_split_that_is_there_is_accepted_and_where_it_fences_make
 
 
 @pytest.mark.needs("capacity.instances")
-def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(ready, host, one, two):
+def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(
+    ready, host, one, two
+):
     spec, state = ready
     assert [(v.instances, v.target_instances) for v in state.variants] == [(1, 1), (1, 1)], (
         "none said: the profile's, which has no count here"
@@ -252,9 +326,16 @@ def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(
     for wanted, instances in ((3, (3, 3)), (2, (1, 2)), (2, (2, 2)), (1, (1, 1))):
         sized = endpoint(variant(one, "champion"), variant(two, "challenger", instances=instances))
         counts = until(partial(_counts_once_ready, host, sized), what=f"{instances}")
-        assert counts == {"champion": (1, 1), "challenger": (wanted, wanted)}, f"(fewest, most) are {instances}"
-        assert has_converged(spec, split(champion=75, challenger=25), host.observe("ranker")), "what runs and the traffic are as before"
-        replies = (host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}") for n in range(200 * wanted))
+        assert counts == {"champion": (1, 1), "challenger": (wanted, wanted)}, (
+            f"(fewest, most) are {instances}"
+        )
+        assert has_converged(spec, split(champion=75, challenger=25), host.observe("ranker")), (
+            "what runs and the traffic are as before"
+        )
+        replies = (
+            host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}")
+            for n in range(200 * wanted)
+        )
         answers = (reply.predictions for reply in replies if reply.variant == "challenger")
         assert set(islice(answers, 2 * wanted)) == {(2.0,)}, "a quarter of the traffic is its own"
     with pytest.raises(Invalid):
@@ -262,10 +343,14 @@ def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(
 
 
 def _counts_once_ready(host, spec):
-    """Variant -> (instances, target_instances), once the spec was applied to an endpoint at rest and it rests again."""
+    """Variant -> (instances, target_instances), once the spec was applied to an endpoint at rest
+    and it rests again.
+    """
     before = host.apply(spec)
     state = host.observe("ranker")
-    resting = before.phase == state.phase == "ready" and all(v.instances == v.target_instances for v in state.variants)
+    resting = before.phase == state.phase == "ready" and all(
+        v.instances == v.target_instances for v in state.variants
+    )
     return resting and {v.name: (v.instances, v.target_instances) for v in state.variants}
 
 
@@ -275,12 +360,23 @@ def test_the_smallest_step_is_set_and_a_smaller_one_refused(ready, target, host)
     step = Decimal(target.capabilities["traffic.resolution"].value)
     exact = {"champion": 100 - step, "challenger": step}
     host.shift("ranker", exact, expect=state.token)
-    state = until(lambda: (s := host.observe("ranker")) and has_converged(spec, exact, s, resolution=step) and s)
+    state = until(
+        lambda: (
+            (s := host.observe("ranker")) and has_converged(spec, exact, s, resolution=step) and s
+        )
+    )
     assert percents(state) == exact
     with pytest.raises(Unsupported) as refusal:
-        host.shift("ranker", {"champion": 100 - step / 2, "challenger": step / 2}, expect=state.token)
+        host.shift(
+            "ranker", {"champion": 100 - step / 2, "challenger": step / 2}, expect=state.token
+        )
     assert refusal.value.capability == "traffic.resolution"
-    for wrong in (split(champion=100), split(champion=50, challenger=49), split(champion=110, challenger=-10), split(a=50, b=50)):
+    for wrong in (
+        split(champion=100),
+        split(champion=50, challenger=49),
+        split(champion=110, challenger=-10),
+        split(a=50, b=50),
+    ):
         with pytest.raises(Invalid):
             host.shift("ranker", wrong, expect=state.token)
     assert host.observe("ranker") == state
@@ -292,13 +388,17 @@ def test_a_request_above_the_limit_is_refused_before_it_is_sent(ready, target, h
     with pytest.raises(Unsupported) as refusal:
         host.invoke("ranker", [{"y": "a" * limit}], variant=None, request_id="q-1")
     assert refusal.value.capability == "invoke.max_bytes"
-    assert host.invoke("ranker", [{"y": "a" * (limit - 200)}], variant=None, request_id="q-2").predictions == (1.0,)
+    assert host.invoke(
+        "ranker", [{"y": "a" * (limit - 200)}], variant=None, request_id="q-2"
+    ).predictions == (1.0,)
 
 
 @pytest.mark.needs("invoke.parameters")
 def test_parameters_reach_the_predictor_for_their_call_alone(ready, target, host):
     def answer(**parameters):
-        return host.invoke("ranker", [{"x": 1}], variant=None, request_id="q-1", parameters=parameters).predictions
+        return host.invoke(
+            "ranker", [{"x": 1}], variant=None, request_id="q-1", parameters=parameters
+        ).predictions
 
     assert answer(blend=0.25) == (2.25,)
     assert answer(blend=1, scale=2.0) == (5.0,), "a whole number is a number, and 2.0 a whole one"
@@ -313,9 +413,21 @@ def test_parameters_reach_the_predictor_for_their_call_alone(ready, target, host
 
 @pytest.mark.needs("invoke.parameters")
 def test_a_parameter_that_not_every_target_carries_is_refused_before_anybody_is_asked(target):
-    for value in (float("nan"), float("-inf"), 2**53 + 1, None, [1], {"a": 1}, b"a", "\ud800", Decimal("0.5")):
+    for value in (
+        float("nan"),
+        float("-inf"),
+        2**53 + 1,
+        None,
+        [1],
+        {"a": 1},
+        b"a",
+        "\ud800",
+        Decimal("0.5"),
+    ):
         with pytest.raises(Invalid, match=r"^ranker: the parameter blend is "):
-            target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q-1", parameters={"blend": value})
+            target.endpoints.invoke(
+                "ranker", [{"x": 1}], variant=None, request_id="q-1", parameters={"blend": value}
+            )
     assert not target.calls.calls
 
 
@@ -325,7 +437,9 @@ def test_a_model_that_raises_is_a_model_error_with_status_and_body(ready, host):
     assert error.value.status >= 500 or error.value.status == 424
     assert "KeyError" in error.value.body
     assert "item_category" in error.value.body
-    assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q-2").predictions == (2.0,), "and the model goes on"
+    assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q-2").predictions == (
+        2.0,
+    ), "and the model goes on"
 
 
 def test_a_model_that_does_not_load_is_a_failure_that_is_told(target, host, tmp_path, one):
@@ -339,7 +453,9 @@ def test_a_model_that_does_not_load_is_a_failure_that_is_told(target, host, tmp_
 
 def test_an_unknown_version_changes_nothing(target, host, one):
     with pytest.raises(NotFound):
-        host.apply(endpoint(variant(one, "champion"), VariantSpec(name="x", model="ranker", version=99)))
+        host.apply(
+            endpoint(variant(one, "champion"), VariantSpec(name="x", model="ranker", version=99))
+        )
     assert host.observe("ranker") is None
 
 

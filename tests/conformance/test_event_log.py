@@ -31,7 +31,13 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def event(number, **other):
-    row = {"event_id": f"e{number}", "event_timestamp": NOON, "dt": "2026-03-01", "payload_digest": f"d{number}", "item": number}
+    row = {
+        "event_id": f"e{number}",
+        "event_timestamp": NOON,
+        "dt": "2026-03-01",
+        "payload_digest": f"d{number}",
+        "item": number,
+    }
     return row | other
 
 
@@ -39,7 +45,9 @@ def visible(target, sql, rows):
     """Poll until the table shows so many rows, at most for the target's delay."""
     delay = target.capabilities["events.delay"].value
     deadline = time.monotonic() + (delay * 2 + timedelta(seconds=60)).total_seconds()
-    while (found := target.warehouse.query(sql, {})).num_rows < rows and time.monotonic() < deadline:
+    while (
+        found := target.warehouse.query(sql, {})
+    ).num_rows < rows and time.monotonic() < deadline:
         time.sleep(0.05)
     return found.to_pylist()
 
@@ -88,7 +96,9 @@ def test_an_event_that_does_not_fit_is_returned_and_the_others_are_kept(target, 
     (rejected,) = target.events.append(SPEC.name, [event(1), event(2, **wrong), event(3)])
     assert rejected.index == 1
     assert word in rejected.reason
-    assert rejected.unknown == tuple(name for name in wrong if name not in {column.name for column in SPEC.columns} | {"dt"})
+    assert rejected.unknown == tuple(
+        name for name in wrong if name not in {column.name for column in SPEC.columns} | {"dt"}
+    )
     rows = visible(target, "SELECT event_id FROM exposures_raw ORDER BY event_id", 2)
     assert [row["event_id"] for row in rows] == ["e1", "e3"]
 
@@ -114,7 +124,11 @@ def test_a_key_that_is_no_column_is_invalid(target):
 def test_a_stream_gains_columns_and_earlier_events_have_nulls_in_them(target):
     target.events.apply(SPEC)
     target.events.append(SPEC.name, [event(1)])
-    target.events.apply(StreamSpec(name=SPEC.name, columns=(*COLUMNS, Column(name="place", type="string")), key="event_id"))
+    target.events.apply(
+        StreamSpec(
+            name=SPEC.name, columns=(*COLUMNS, Column(name="place", type="string")), key="event_id"
+        )
+    )
     target.events.append(SPEC.name, [event(2, place="top")])
     rows = visible(target, "SELECT event_id, place FROM exposures_raw ORDER BY event_id", 2)
     assert [row["place"] for row in rows] == [None, "top"]
@@ -128,7 +142,8 @@ def test_an_append_that_was_cut_can_be_repeated_and_readers_see_each_event_once(
     for _ in range(2):
         assert target.events.append(SPEC.name, [event(1), event(2)]) == ()
     once = (
-        "SELECT event_id FROM (SELECT event_id, row_number() OVER (PARTITION BY dt, event_id ORDER BY payload_digest) AS n "
+        "SELECT event_id FROM (SELECT event_id, row_number() OVER (PARTITION BY dt, event_id "
+        "ORDER BY payload_digest) AS n "
         "FROM exposures_raw) AS copies WHERE n = 1 ORDER BY event_id"
     )
     assert [row["event_id"] for row in visible(target, once, 2)] == ["e1", "e2"]
@@ -148,12 +163,20 @@ STAMP = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def content(number, item, *, correction=0, stored=STAMP):
-    row = {"event_id": f"e{number}", "event_timestamp": NOON, "item": item, "payload_digest": f"d{item}", "source": "emit"}
+    row = {
+        "event_id": f"e{number}",
+        "event_timestamp": NOON,
+        "item": item,
+        "payload_digest": f"d{item}",
+        "source": "emit",
+    }
     return row | {"correction": correction, "stored_timestamp": stored}
 
 
 @pytest.mark.needs("events.delay")
-def test_of_several_contents_of_an_id_the_corrected_then_the_first_stored_then_the_smallest_digest_is_read(target):
+def test_of_several_contents_of_an_id_the_corrected_then_the_first_stored_then_the_smallest_digest_is_read(
+    target,
+):
     for table in relations.tables(ProjectSpec(name="shop", events={"thing": THING})):
         target.warehouse.apply(table)
     target.events.apply(stream_of(THING))
@@ -174,22 +197,49 @@ def test_of_several_contents_of_an_id_the_corrected_then_the_first_stored_then_t
         content(6, 1, stored=STAMP + hour),
         content(6, 1),  # sent again: no other content
     ]
-    plain = [{name: value.replace(tzinfo=None) if isinstance(value, datetime) else value for name, value in row.items()} for row in batch]
+    plain = [
+        {
+            name: value.replace(tzinfo=None) if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in batch
+    ]
     raw = relations.raw_table(THING)
     columns = [name for name in (c.name for c in raw.columns) if name != "line"]
-    target.warehouse.append(raw.name, pa.table({name: [row[name] for row in plain] for name in columns}), batch="b1")
+    target.warehouse.append(
+        raw.name, pa.table({name: [row[name] for row in plain] for name in columns}), batch="b1"
+    )
     assert target.events.append(raw.name, stream) == ()
     visible(target, "SELECT event_id FROM thing_raw", len(batch) + len(stream))
-    read = target.warehouse.query("SELECT event_id, item FROM events_thing ORDER BY event_id", {}).to_pylist()
-    assert [(row["event_id"], row["item"]) for row in read] == [("e1", 1), ("e2", 2), ("e3", 1), ("e4", 2), ("e5", 1), ("e6", 1)]
-    losers = target.warehouse.query(f"SELECT event_id, item FROM ({losers_sql(THING)}) AS losers ORDER BY event_id", {}).to_pylist()
-    assert [(row["event_id"], row["item"]) for row in losers] == [("e1", 2), ("e2", 1), ("e4", 1), ("e5", 2)]
+    read = target.warehouse.query(
+        "SELECT event_id, item FROM events_thing ORDER BY event_id", {}
+    ).to_pylist()
+    assert [(row["event_id"], row["item"]) for row in read] == [
+        ("e1", 1),
+        ("e2", 2),
+        ("e3", 1),
+        ("e4", 2),
+        ("e5", 1),
+        ("e6", 1),
+    ]
+    losers = target.warehouse.query(
+        f"SELECT event_id, item FROM ({losers_sql(THING)}) AS losers ORDER BY event_id", {}
+    ).to_pylist()
+    assert [(row["event_id"], row["item"]) for row in losers] == [
+        ("e1", 2),
+        ("e2", 1),
+        ("e4", 1),
+        ("e5", 2),
+    ]
     assert target.warehouse.query(open_sql(THING), {}).num_rows == 0
 
 
 VIEW = Event(
     name="view",
-    attributes=(Attribute(name="exposure_id", type="string", required=False), Attribute(name="position", type="int", required=False)),
+    attributes=(
+        Attribute(name="exposure_id", type="string", required=False),
+        Attribute(name="position", type="int", required=False),
+    ),
 )
 SHOWN = {
     "event_id": "q-1-1", "event_timestamp": NOON, "payload_digest": "d", "endpoint": "home", "unit": "v1", "variant": "champion",
@@ -200,20 +250,34 @@ SHOWN = {
 
 @pytest.mark.needs("events.delay")
 def test_an_event_is_seen_once_beside_the_exposure_that_it_names(target):
-    """What the gateway set, not what a client says of it; the event stays where there is no exposure."""
+    """What the gateway set, not what a client says of it; the event stays where there is no
+    exposure.
+    """
     for table in relations.tables(ProjectSpec(name="shop", events={"view": VIEW})):
         target.warehouse.apply(table)
     for stream in (stream_of(VIEW), EXPOSURES):
         target.events.apply(stream)
     target.warehouse.apply(exposed_view(VIEW))
-    views = [{"event_id": f"e{n}", "event_timestamp": NOON, "payload_digest": "d", "source": "emit"} for n in range(3)]
-    named = [views[0] | {"exposure_id": "q-1-1", "position": 99}, views[1], views[2] | {"exposure_id": "q-unknown"}]
+    views = [
+        {"event_id": f"e{n}", "event_timestamp": NOON, "payload_digest": "d", "source": "emit"}
+        for n in range(3)
+    ]
+    named = [
+        views[0] | {"exposure_id": "q-1-1", "position": 99},
+        views[1],
+        views[2] | {"exposure_id": "q-unknown"},
+    ]
     assert target.events.append("exposures", [SHOWN, SHOWN]) == ()
     assert target.events.append("view_raw", [*named, named[0]]) == ()
     visible(target, "SELECT event_id FROM exposures", 2)
     visible(target, "SELECT event_id FROM view_raw", 4)
     columns = ", ".join(OF_EXPOSURE)
-    read = target.warehouse.query(f"SELECT event_id, exposure_id, {columns} FROM view_exposed ORDER BY event_id", {}).to_pylist()
+    read = target.warehouse.query(
+        f"SELECT event_id, exposure_id, {columns} FROM view_exposed ORDER BY event_id", {}
+    ).to_pylist()
     of_exposure = {name: SHOWN[name] for name in OF_EXPOSURE}
     assert read[0] == {"event_id": "e0", "exposure_id": "q-1-1", **of_exposure}
-    assert [(row["event_id"], row["unit"], row["position"]) for row in read[1:]] == [("e1", None, None), ("e2", None, None)]
+    assert [(row["event_id"], row["unit"], row["position"]) for row in read[1:]] == [
+        ("e1", None, None),
+        ("e2", None, None),
+    ]

@@ -9,7 +9,10 @@ from isthmus.storage import Resource
 
 pytestmark = pytest.mark.ports("inventory", "warehouse", "events", "online")
 
-COLUMNS = (Column(name="event_id", type="string", required=True), Column(name="event_timestamp", type="timestamp", required=True))
+COLUMNS = (
+    Column(name="event_id", type="string", required=True),
+    Column(name="event_timestamp", type="timestamp", required=True),
+)
 HISTORY = (
     Column(name="entity_key", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),
@@ -19,14 +22,28 @@ HISTORY = (
 
 
 def everything(target):
-    target.warehouse.apply(TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp"))
     target.warehouse.apply(
-        TableSpec(name="events_click", columns=(), time_column="event_timestamp", view_sql="SELECT event_id, dt FROM clicks_raw")
+        TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp")
+    )
+    target.warehouse.apply(
+        TableSpec(
+            name="events_click",
+            columns=(),
+            time_column="event_timestamp",
+            view_sql="SELECT event_id, dt FROM clicks_raw",
+        )
     )
     target.events.apply(StreamSpec(name="exposures_raw", columns=COLUMNS, key="event_id"))
-    target.warehouse.apply(TableSpec(name="item_history", columns=HISTORY, time_column="event_timestamp"))
+    target.warehouse.apply(
+        TableSpec(name="item_history", columns=HISTORY, time_column="event_timestamp")
+    )
     target.online.apply(
-        OnlineViewSpec(name="item_history", history="item_history", features=(Column(name="clicks", type="int64"),), ttl=None)
+        OnlineViewSpec(
+            name="item_history",
+            history="item_history",
+            features=(Column(name="clicks", type="int64"),),
+            ttl=None,
+        )
     )
 
 

@@ -1,4 +1,7 @@
-"""OnlineStore: the latest row per entity of a history table. A projection: it can always be rebuilt."""
+"""OnlineStore: the latest row per entity of a history table.
+
+A projection: it can always be rebuilt.
+"""
 
 import math
 import struct
@@ -45,13 +48,28 @@ def history(target, batch, *rows):
     """Rows of (key, event hour, created hour, clicks, other features)."""
     columns = {column.name: [] for column in HISTORY.columns}
     for key, event, created, clicks, *rest in rows:
-        other = {"rate": None, "label": None, "fresh": None, "last_seen": None} | (rest[0] if rest else {})
-        values = {"entity_key": key, "event_timestamp": naive(at(event)), "created_timestamp": naive(at(created)), "clicks": clicks} | other
+        other = {"rate": None, "label": None, "fresh": None, "last_seen": None} | (
+            rest[0] if rest else {}
+        )
+        values = {
+            "entity_key": key,
+            "event_timestamp": naive(at(event)),
+            "created_timestamp": naive(at(created)),
+            "clicks": clicks,
+        } | other
         for name, value in values.items():
             columns[name].append(value)
-    kinds = {"string": pa.string(), "timestamp": pa.timestamp("ms"), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+    kinds = {
+        "string": pa.string(),
+        "timestamp": pa.timestamp("ms"),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+    }
     target.warehouse.append(
-        "item_history", pa.table({c.name: pa.array(columns[c.name], kinds[c.type]) for c in HISTORY.columns}), batch=batch
+        "item_history",
+        pa.table({c.name: pa.array(columns[c.name], kinds[c.type]) for c in HISTORY.columns}),
+        batch=batch,
     )
 
 
@@ -84,9 +102,15 @@ def test_reading_and_syncing_no_view_is_not_found(target):
         target.online.sync(VIEW, since=None, until=at(1))
 
 
-def test_a_key_that_is_not_there_is_none_and_a_view_that_was_removed_is_not_found_by_name(target, online):
+def test_a_key_that_is_not_there_is_none_and_a_view_that_was_removed_is_not_found_by_name(
+    target, online
+):
     assert online.get({"item_history": ["a"]}) == {"item_history": [None]}
-    (view,) = (resource for resource in target.inventory.list(target.profile.project) if resource.kind == "online_view")
+    (view,) = (
+        resource
+        for resource in target.inventory.list(target.profile.project)
+        if resource.kind == "online_view"
+    )
     target.inventory.delete(view)
     other = targets.load(target.profile)
     try:
@@ -112,9 +136,15 @@ def test_one_read_takes_the_keys_of_several_views(target, online):
     history(target, "b1", ("a", 0, 1, 10), ("b", 0, 1, 20))
     target.warehouse.apply(msgspec.structs.replace(HISTORY, name="user_history"))
     target.online.apply(msgspec.structs.replace(VIEW, name="user_history", history="user_history"))
-    target.warehouse.save("user_history", "SELECT * FROM item_history WHERE entity_key = 'a'", {}, batch="b1")
+    target.warehouse.save(
+        "user_history", "SELECT * FROM item_history WHERE entity_key = 'a'", {}, batch="b1"
+    )
     online.sync(VIEW, since=None, until=at(2))
-    online.sync(msgspec.structs.replace(VIEW, name="user_history", history="user_history"), since=None, until=at(2))
+    online.sync(
+        msgspec.structs.replace(VIEW, name="user_history", history="user_history"),
+        since=None,
+        until=at(2),
+    )
     rows = online.get({"item_history": ["b", "a"], "user_history": ["a", "b", "a"]})
     assert {view: [row and row["clicks"] for row in of_view] for view, of_view in rows.items()} == {
         "item_history": [20, 10],
@@ -190,18 +220,43 @@ def test_a_first_sync_with_a_since_serves_everything_up_to_until_all_the_same(ta
 
 
 def test_values_keep_their_types_bit_by_bit(target, online):
-    values = {"rate": 0.1 + 0.2, "label": "ü\x00'", "fresh": True, "last_seen": datetime(2026, 1, 1, 2, 3, 4, 567000)}  # noqa: DTZ001
-    history(target, "b1", ("a", 0, 1, 2**63 - 1, values), ("b", 0, 1, -(2**63), values | {"rate": 1.0, "fresh": False, "label": "1"}))
+    values = {
+        "rate": 0.1 + 0.2,
+        "label": "ü\x00'",
+        "fresh": True,
+        "last_seen": datetime(2026, 1, 1, 2, 3, 4, 567000),  # noqa: DTZ001
+    }
+    history(
+        target,
+        "b1",
+        ("a", 0, 1, 2**63 - 1, values),
+        ("b", 0, 1, -(2**63), values | {"rate": 1.0, "fresh": False, "label": "1"}),
+    )
     online.sync(VIEW, since=None, until=at(2))
     first, second = online.get({"item_history": ["a", "b"]})["item_history"]
-    assert {name: first[name] for name in values} == values | {"last_seen": values["last_seen"].replace(tzinfo=UTC)}
+    assert {name: first[name] for name in values} == values | {
+        "last_seen": values["last_seen"].replace(tzinfo=UTC)
+    }
     assert (first["clicks"], second["clicks"]) == (2**63 - 1, -(2**63))
     assert (second["rate"], second["fresh"], second["label"]) == (1.0, False, "1")
 
 
 @settings(max_examples=4, deadline=None)  # of many floats each: it is the sync that takes its time
 @given(rates=st.lists(st.none() | st.floats(), min_size=20, max_size=60))
-@example(rates=[None, math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, sys.float_info.max, sys.float_info.min, 0.1])
+@example(
+    rates=[
+        None,
+        math.nan,
+        math.inf,
+        -math.inf,
+        0.0,
+        -0.0,
+        5e-324,
+        sys.float_info.max,
+        sys.float_info.min,
+        0.1,
+    ]
+)
 def test_floats_come_back_bitwise(adapter, rates):
     with tempfile.TemporaryDirectory() as home:
         target = targets.load(fresh(adapter, home))
@@ -209,7 +264,12 @@ def test_floats_come_back_bitwise(adapter, rates):
         target.online.apply(VIEW)
         history(target, "b1", *((f"k{n}", 0, 1, n, {"rate": rate}) for n, rate in enumerate(rates)))
         target.online.sync(VIEW, since=None, until=at(2))
-        found = [row["rate"] for row in target.online.get({"item_history": [f"k{n}" for n in range(len(rates))]})["item_history"]]
+        found = [
+            row["rate"]
+            for row in target.online.get({"item_history": [f"k{n}" for n in range(len(rates))]})[
+                "item_history"
+            ]
+        ]
         target.close()
     for sent, got in zip(rates, found, strict=True):
         if sent is None or math.isnan(sent):
@@ -222,8 +282,14 @@ def test_a_view_gains_features_which_the_next_sync_fills(target, online):
     history(target, "b1", ("a", 0, 1, 1))
     online.sync(VIEW, since=None, until=at(2))
     place = Column(name="place", type="string")
-    target.warehouse.apply(TableSpec(name="item_history", columns=(*HISTORY.columns, place), time_column="event_timestamp"))
-    wider = OnlineViewSpec(name="item_history", history="item_history", features=(*FEATURES, place), ttl=None)
+    target.warehouse.apply(
+        TableSpec(
+            name="item_history", columns=(*HISTORY.columns, place), time_column="event_timestamp"
+        )
+    )
+    wider = OnlineViewSpec(
+        name="item_history", history="item_history", features=(*FEATURES, place), ttl=None
+    )
     for _ in range(2):
         online.apply(wider)
     assert online.get({"item_history": ["a"]})["item_history"][0]["place"] is None
@@ -232,11 +298,15 @@ def test_a_view_gains_features_which_the_next_sync_fills(target, online):
 
 
 @pytest.mark.parametrize(
-    "features", [FEATURES[1:], (Column(name="clicks", type="string"), *FEATURES[1:])], ids=["a dropped feature", "another type"]
+    "features",
+    [FEATURES[1:], (Column(name="clicks", type="string"), *FEATURES[1:])],
+    ids=["a dropped feature", "another type"],
 )
 def test_dropping_or_changing_a_feature_is_refused_by_name(online, features):
     with pytest.raises(Invalid, match="clicks"):
-        online.apply(OnlineViewSpec(name="item_history", history="item_history", features=features, ttl=None))
+        online.apply(
+            OnlineViewSpec(name="item_history", history="item_history", features=features, ttl=None)
+        )
     assert online.observe("item_history").columns == FEATURES
 
 

@@ -1,4 +1,6 @@
-"""PipelineEngine: steps in order, branches at once, conditions, cancel, and nothing twice for one run_id."""
+"""PipelineEngine: steps in order, branches at once, conditions, cancel, and nothing twice for one
+run_id.
+"""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -50,7 +52,12 @@ def write(target, tmp_path, *steps) -> PipelineRun:
 
 
 def until(target, run, holds, seconds=120):
-    return wait(lambda: target.pipelines.observe(run.run_id), holds, deadline=timedelta(seconds=seconds), every=timedelta(milliseconds=20))
+    return wait(
+        lambda: target.pipelines.observe(run.run_id),
+        holds,
+        deadline=timedelta(seconds=seconds),
+        every=timedelta(milliseconds=20),
+    )
 
 
 def finish(target, run):
@@ -63,7 +70,11 @@ def phases(state):
 
 def test_steps_run_after_what_they_need(target, tmp_path):
     run = write(
-        target, tmp_path, say(tmp_path, "last", needs=("middle",)), say(tmp_path, "first"), say(tmp_path, "middle", needs=("first",))
+        target,
+        tmp_path,
+        say(tmp_path, "last", needs=("middle",)),
+        say(tmp_path, "first"),
+        say(tmp_path, "middle", needs=("first",)),
     )
     target.pipelines.submit(run)
     state = finish(target, run)
@@ -74,7 +85,9 @@ def test_steps_run_after_what_they_need(target, tmp_path):
 
 def test_submit_returns_before_the_work_is_done(target, tmp_path):
     gate = tmp_path / "gate"
-    hold = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
+    hold = (
+        "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
+    )
     run = write(target, tmp_path, Step(name="held", command=("{python}", "-c", hold, str(gate))))
     target.pipelines.submit(run)
     assert target.pipelines.observe(run.run_id).phase == "running"
@@ -85,7 +98,8 @@ def test_submit_returns_before_the_work_is_done(target, tmp_path):
 
 def test_branches_of_a_diamond_run_at_the_same_time(target, tmp_path):
     meet = (
-        "import pathlib, sys, time\nmine, other = map(pathlib.Path, sys.argv[1:])\nmine.touch()\nend = time.monotonic() + 120\n"
+        "import pathlib, sys, time\nmine, other = map(pathlib.Path, "
+        "sys.argv[1:])\nmine.touch()\nend = time.monotonic() + 120\n"
         "while not other.exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)"
     )
     left, right = str(tmp_path / "left"), str(tmp_path / "right")
@@ -105,7 +119,12 @@ def test_branches_of_a_diamond_run_at_the_same_time(target, tmp_path):
 def test_a_condition_decides_and_what_needs_a_skipped_step_is_skipped(target, tmp_path):
     measure = Step(
         name="measure",
-        command=("{python}", "-c", "import sys; open(sys.argv[1], 'w').write('{\"auc\": 0.6}')", "{values}"),
+        command=(
+            "{python}",
+            "-c",
+            "import sys; open(sys.argv[1], 'w').write('{\"auc\": 0.6}')",
+            "{values}",
+        ),
         outputs=(Output(name="auc", type="float"),),
     )
 
@@ -123,19 +142,26 @@ def test_a_condition_decides_and_what_needs_a_skipped_step_is_skipped(target, tm
     target.pipelines.submit(run)
     state = finish(target, run)
     assert state.phase == "done"
-    assert phases(state) == {"measure": "done", "good": "done", "bad": "skipped", "after_bad": "skipped"}
+    assert phases(state) == {
+        "measure": "done",
+        "good": "done",
+        "bad": "skipped",
+        "after_bad": "skipped",
+    }
     assert said(tmp_path) == ["good"]
 
 
 def failing(target, tmp_path):
     """One step fails while another runs, which would end when it is let go."""
     hold = (
-        "import pathlib, sys, time\nstarted, gate = map(pathlib.Path, sys.argv[1:])\nstarted.touch()\nend = time.monotonic() + 120\n"
+        "import pathlib, sys, time\nstarted, gate = map(pathlib.Path, "
+        "sys.argv[1:])\nstarted.touch()\nend = time.monotonic() + 120\n"
         "while not gate.exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)"
     )
     fail = (
         "import pathlib, sys, time\nend = time.monotonic() + 120\n"
-        "while not pathlib.Path(sys.argv[1]).exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)\n"
+        "while not pathlib.Path(sys.argv[1]).exists():\n    assert time.monotonic() < end\n  "
+        "  time.sleep(0.01)\n"
         "print('no such column')\nsys.exit(3)"
     )
     started, gate = str(tmp_path / "started"), str(tmp_path / "gate")
@@ -154,9 +180,17 @@ def failing(target, tmp_path):
 def test_a_failed_step_fails_the_run_and_ends_what_runs_beside_it(target, tmp_path):
     run = failing(target, tmp_path)
     target.pipelines.submit(run)
-    state = until(target, run, lambda state: end_beside_failure(target, state) or state.phase in ENDED)
+    state = until(
+        target, run, lambda state: end_beside_failure(target, state) or state.phase in ENDED
+    )
     assert state.phase == "failed"
-    assert phases(state) == {"first": "done", "breaks": "failed", "after": "skipped", "beside": "cancelled", "later": "skipped"}
+    assert phases(state) == {
+        "first": "done",
+        "breaks": "failed",
+        "after": "skipped",
+        "beside": "cancelled",
+        "later": "skipped",
+    }
     failed = next(step for step in state.steps if step.name == "breaks")
     assert failed.reason == "exit 3: no such column"
     assert b"no such column" in target.blobs.get(failed.log)
@@ -164,7 +198,9 @@ def test_a_failed_step_fails_the_run_and_ends_what_runs_beside_it(target, tmp_pa
 
 
 @pytest.mark.needs("pipelines.fail_fast")
-def test_where_nobody_watches_only_an_engine_that_fails_fast_itself_ends_what_runs_beside(target, tmp_path):
+def test_where_nobody_watches_only_an_engine_that_fails_fast_itself_ends_what_runs_beside(
+    target, tmp_path
+):
     """What is emulated needs somebody who watches: the row says so."""
     run = failing(target, tmp_path)
     target.pipelines.submit(run)
@@ -174,12 +210,21 @@ def test_where_nobody_watches_only_an_engine_that_fails_fast_itself_ends_what_ru
         (tmp_path / "gate").touch()
     state = finish(target, run)
     assert state.phase == "failed"
-    assert phases(state)["beside"] == ("cancelled" if target.capabilities["pipelines.fail_fast"].level == "native" else "done")
+    assert phases(state)["beside"] == (
+        "cancelled" if target.capabilities["pipelines.fail_fast"].level == "native" else "done"
+    )
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(target, tmp_path):
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
-    run = write(target, tmp_path, Step(name="slow", command=("{python}", "-c", child), timeout=timedelta(seconds=1)))
+    child = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; "
+        "time.sleep(600)'])"
+    )
+    run = write(
+        target,
+        tmp_path,
+        Step(name="slow", command=("{python}", "-c", child), timeout=timedelta(seconds=1)),
+    )
     target.pipelines.submit(run)
     state = finish(target, run)
     assert state.phase == "failed"
@@ -188,7 +233,13 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(target, tmp_pa
 
 def test_an_attempt_that_fails_is_tried_again(target, tmp_path):
     third = COUNT + "; sys.exit(len(open(sys.argv[1]).read().split()) < 3)"
-    run = write(target, tmp_path, Step(name="flaky", command=("{python}", "-c", third, str(tmp_path / "said"), "x"), attempts=3))
+    run = write(
+        target,
+        tmp_path,
+        Step(
+            name="flaky", command=("{python}", "-c", third, str(tmp_path / "said"), "x"), attempts=3
+        ),
+    )
     target.pipelines.submit(run)
     assert finish(target, run).phase == "done"
     assert said(tmp_path) == ["x", "x", "x"]
@@ -235,7 +286,11 @@ def test_cancel_ends_what_runs_and_starts_nothing_more(target, tmp_path):
 
 
 def test_cancelling_may_be_cut_and_repeated(target, tmp_path, cut):
-    run = write(target, tmp_path, Step(name="long", command=("{python}", "-c", "import time; time.sleep(600)")))
+    run = write(
+        target,
+        tmp_path,
+        Step(name="long", command=("{python}", "-c", "import time; time.sleep(600)")),
+    )
     target.pipelines.submit(run)
     with cut:
         target.pipelines.cancel(run.run_id)

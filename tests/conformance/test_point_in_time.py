@@ -12,7 +12,11 @@ from isthmus.feature_store.port import TableSpec
 pytestmark = pytest.mark.ports("warehouse")
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-FEATURES = (Column(name="score", type="float64"), Column(name="label", type="string"), Column(name="seen", type="bool"))
+FEATURES = (
+    Column(name="score", type="float64"),
+    Column(name="label", type="string"),
+    Column(name="seen", type="bool"),
+)
 HISTORY = TableSpec(
     name="item_history",
     columns=(
@@ -42,10 +46,20 @@ def at(hours):
 
 
 def fill(target):
-    """Rows as (item, event, created, score): two days, a correction of an old row, two rows of one moment, a row known only later."""
+    """Rows as (item, event, created, score): two days, a correction of an old row, two rows of one
+    moment, a row known only later.
+    """
     target.warehouse.apply(HISTORY)
     target.warehouse.apply(SPINE)
-    rows = [(1, 0, 1, 0.1), (1, 10, 11, 0.2), (1, 0, 14, 0.9), (1, 30, 40, 0.4), (2, 5, 5, None), (2, 6, 6, 6.0), (2, 6, 6, 7.0)]
+    rows = [
+        (1, 0, 1, 0.1),
+        (1, 10, 11, 0.2),
+        (1, 0, 14, 0.9),
+        (1, 30, 40, 0.4),
+        (2, 5, 5, None),
+        (2, 6, 6, 6.0),
+        (2, 6, 6, 7.0),
+    ]
     columns = {
         "entity_key": [str(k) for k, *_ in rows],
         "item_id": [k for k, *_ in rows],
@@ -80,7 +94,15 @@ def ask(target, *rows, rendering=None, view=VIEW):
 
 
 def test_each_row_gets_the_newest_row_that_was_known_at_its_time(world):
-    assert ask(world, (1, 0), (1, 1), (1, 10), (1, 11), (1, 15), (1, 39), (1, 40)) == [None, 0.1, 0.1, 0.2, 0.2, 0.2, 0.4]
+    assert ask(world, (1, 0), (1, 1), (1, 10), (1, 11), (1, 15), (1, 39), (1, 40)) == [
+        None,
+        0.1,
+        0.1,
+        0.2,
+        0.2,
+        0.2,
+        0.4,
+    ]
 
 
 def test_duplicates_stay_and_unknown_or_missing_keys_find_nothing(world):
@@ -92,12 +114,19 @@ def test_two_rows_of_one_moment_are_told_apart_by_their_values(world):
 
 
 def test_a_row_older_than_its_ttl_is_missing(world):
-    view = JoinView(history="item_history", key="item_id", features=FEATURES, ttl=timedelta(hours=4))
+    view = JoinView(
+        history="item_history", key="item_id", features=FEATURES, ttl=timedelta(hours=4)
+    )
     assert ask(world, (1, 4), (1, 4.5), (1, 14), (1, 14.25), view=view) == [0.1, None, 0.2, None]
 
 
 def test_rows_above_the_watermark_are_not_read(world):
-    view = JoinView(history="item_history", key="item_id", features=FEATURES, known_until=T0 + timedelta(hours=13))
+    view = JoinView(
+        history="item_history",
+        key="item_id",
+        features=FEATURES,
+        known_until=T0 + timedelta(hours=13),
+    )
     assert ask(world, (1, 50), (2, 50), view=view) == [0.2, 7.0]
 
 
@@ -113,7 +142,9 @@ def test_without_a_view_the_spine_comes_back(world):
 def test_the_portable_join_is_in_the_neutral_subset_and_right_on_every_target(world):
     from isthmus.feature_store.point_in_time import join_sql
 
-    sql = join_sql("SELECT row_id, item_id, event_timestamp FROM shown", COLUMNS, [VIEW], order_by=["row_id"])
+    sql = join_sql(
+        "SELECT row_id, item_id, event_timestamp FROM shown", COLUMNS, [VIEW], order_by=["row_id"]
+    )
     assert world.warehouse.check(sql) == ()
     assert ask(world, (1, 1), (1, 15), (2, 6), rendering="portable") == [0.1, 0.2, 7.0]
 
@@ -126,5 +157,7 @@ def test_asof_gives_the_same_rows_where_the_target_has_it(target):
     fill(target)
     native = ask(target, *rows, rendering="asof")
     sql = "SELECT row_id, item_id, event_timestamp FROM shown"
-    portable = point_in_time(target, sql, COLUMNS, [VIEW], order_by=["row_id"], rendering="portable")
+    portable = point_in_time(
+        target, sql, COLUMNS, [VIEW], order_by=["row_id"], rendering="portable"
+    )
     assert native == portable["score"].to_pylist()

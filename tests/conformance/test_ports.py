@@ -1,4 +1,6 @@
-"""Every port of a target: there, and the same at every touch, or refused by its name before any call."""
+"""Every port of a target: there, and the same at every touch, or refused by its name before any
+call.
+"""
 
 import pytest
 

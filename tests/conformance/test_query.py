@@ -26,8 +26,18 @@ def test_rows_come_in_their_order_up_to_the_limit_for_the_parameters(project):
 
 
 def test_outputs_need_no_name_of_their_own(project):
-    sql = "SELECT 1, 'a', CAST(item AS DOUBLE), item + 1, (SELECT 2), score FROM clicks_raw WHERE item = 3"
-    assert [column.to_pylist() for column in query(project, sql).columns] == [[1], ["a"], [3.0], [4], [2], [0.3]]
+    sql = (
+        "SELECT 1, 'a', CAST(item AS DOUBLE), item + 1, (SELECT 2), score FROM clicks_raw WHERE "
+        "item = 3"
+    )
+    assert [column.to_pylist() for column in query(project, sql).columns] == [
+        [1],
+        ["a"],
+        [3.0],
+        [4],
+        [2],
+        [0.3],
+    ]
     assert query(project, "SELECT 1", limit=5).num_rows == 1
 
 

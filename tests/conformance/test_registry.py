@@ -19,7 +19,9 @@ def folder(target, digest, model="ranker"):
 
 
 def register(target, digest, model="ranker"):
-    return target.registry.register(model, uri=folder(target, digest, model), digest=digest, image="ranker:1")
+    return target.registry.register(
+        model, uri=folder(target, digest, model), digest=digest, image="ranker:1"
+    )
 
 
 def test_versions_are_numbered_from_one_for_each_model(target):
@@ -63,7 +65,9 @@ def test_registering_at_once_loses_and_doubles_nothing(profile, target):
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(one, digests))
     assert sorted(found.version for found in target.registry.versions("ranker")) == [1, 2, 3, 4, 5]
-    assert {found.digest: found.version for found in made} == {found.digest: found.version for found in target.registry.versions("ranker")}
+    assert {found.digest: found.version for found in made} == {
+        found.digest: found.version for found in target.registry.versions("ranker")
+    }
 
 
 @pytest.mark.needs("registry.alias")
@@ -73,7 +77,10 @@ def test_an_alias_names_one_version_and_moves(target):
     target.registry.set_alias("ranker", "champion", 1)
     target.registry.set_alias("ranker", "champion", 2)
     assert target.registry.get("ranker", "champion").version == 2
-    assert [sorted(found.aliases) for found in target.registry.versions("ranker")] == [[], ["champion"]]
+    assert [sorted(found.aliases) for found in target.registry.versions("ranker")] == [
+        [],
+        ["champion"],
+    ]
 
 
 @pytest.mark.needs("registry.alias")

@@ -99,7 +99,12 @@ def test_a_delete_that_was_cut_is_decided_by_reading_again(target, cut):
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from("ab"), st.sampled_from(["put", "put stale", "delete", "delete stale"]), st.binary(max_size=3)), max_size=12
+    st.tuples(
+        st.sampled_from("ab"),
+        st.sampled_from(["put", "put stale", "delete", "delete stale"]),
+        st.binary(max_size=3),
+    ),
+    max_size=12,
 )
 
 

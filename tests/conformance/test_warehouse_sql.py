@@ -1,4 +1,7 @@
-"""Warehouse: SQL over its tables. Views, what a query may say and gives, and what is saved from one."""
+"""Warehouse:
+
+SQL over its tables. Views, what a query may say and gives, and what is saved from one.
+"""
 
 from datetime import UTC, datetime
 
@@ -14,12 +17,29 @@ pytestmark = pytest.mark.ports("warehouse")
 
 
 def test_a_view_shows_what_is_below_it_now_also_through_another_view(warehouse):
-    warehouse.apply(TableSpec(name="evens", columns=(), time_column="event_timestamp", view_sql="SELECT * FROM clicks_raw WHERE seen"))
-    warehouse.apply(TableSpec(name="top", columns=(), time_column="event_timestamp", view_sql="SELECT event_id FROM evens WHERE item > 1"))
+    warehouse.apply(
+        TableSpec(
+            name="evens",
+            columns=(),
+            time_column="event_timestamp",
+            view_sql="SELECT * FROM clicks_raw WHERE seen",
+        )
+    )
+    warehouse.apply(
+        TableSpec(
+            name="top",
+            columns=(),
+            time_column="event_timestamp",
+            view_sql="SELECT event_id FROM evens WHERE item > 1",
+        )
+    )
     warehouse.append("clicks_raw", rows(0, 1, 2), batch="b1")
     assert warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist() == ["e2"]
     warehouse.append("clicks_raw", rows(4), batch="b2")
-    assert sorted(warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist()) == ["e2", "e4"]
+    assert sorted(warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist()) == [
+        "e2",
+        "e4",
+    ]
     warehouse.apply(with_column("place", "string"))
     assert warehouse.query("SELECT event_id FROM top", {}).num_rows == 2
     assert warehouse.observe("top").columns == (Column(name="event_id", type="string"),)
@@ -27,18 +47,30 @@ def test_a_view_shows_what_is_below_it_now_also_through_another_view(warehouse):
 
 def test_a_view_can_be_changed(warehouse):
     warehouse.append("clicks_raw", rows(1), batch="b1")
-    for sql, names in (("SELECT event_id FROM clicks_raw", ["event_id"]), ("SELECT item, seen FROM clicks_raw", ["item", "seen"])):
-        warehouse.apply(TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql))
+    for sql, names in (
+        ("SELECT event_id FROM clicks_raw", ["event_id"]),
+        ("SELECT item, seen FROM clicks_raw", ["item", "seen"]),
+    ):
+        warehouse.apply(
+            TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql)
+        )
         assert warehouse.query("SELECT * FROM v", {}).schema.names == names
 
 
 def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
     warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
-    sql = "SELECT event_id, event_timestamp, item * 2 AS item, dt FROM clicks_raw WHERE event_timestamp >= $start AND seen = $seen"
+    sql = (
+        "SELECT event_id, event_timestamp, item * 2 AS item, dt FROM clicks_raw WHERE "
+        "event_timestamp >= $start AND seen = $seen"
+    )
     for _ in range(2):
-        warehouse.save("copies_raw", sql, {"start": datetime(2026, 1, 2, tzinfo=UTC), "seen": True}, batch="s1")
-    found = warehouse.query("SELECT event_id, item, score, dt FROM copies_raw ORDER BY event_id", {})
+        warehouse.save(
+            "copies_raw", sql, {"start": datetime(2026, 1, 2, tzinfo=UTC), "seen": True}, batch="s1"
+        )
+    found = warehouse.query(
+        "SELECT event_id, item, score, dt FROM copies_raw ORDER BY event_id", {}
+    )
     assert found.to_pylist() == [
         {"event_id": "e2", "item": 4, "score": None, "dt": "2026-01-03"},
         {"event_id": "e4", "item": 8, "score": None, "dt": "2026-01-02"},
@@ -47,7 +79,12 @@ def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(war
 
 def test_save_can_read_the_table_that_it_appends_to(warehouse):
     warehouse.append("clicks_raw", rows(1, 2), batch="b1")
-    warehouse.save("clicks_raw", "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw", {}, batch="s1")
+    warehouse.save(
+        "clicks_raw",
+        "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw",
+        {},
+        batch="s1",
+    )
     assert ids_of(warehouse) == ["e1", "e1x", "e2", "e2x"]
 
 
@@ -57,7 +94,13 @@ def test_save_can_read_the_table_that_it_appends_to(warehouse):
         ("SELECT event_id FROM clicks_raw", "event_timestamp"),
         ("SELECT event_id, event_timestamp, 1 AS colour FROM clicks_raw", "colour"),
         ("SELECT event_id, event_timestamp, 'x' AS item FROM clicks_raw", "item"),
-        ("SELECT CASE WHEN item > 1 THEN event_id END AS event_id, event_timestamp FROM clicks_raw", "event_id"),
+        (
+            (
+                "SELECT CASE WHEN item > 1 THEN event_id END AS event_id, event_timestamp FROM "
+                "clicks_raw"
+            ),
+            "event_id",
+        ),
         ("SELECT nope FROM clicks_raw", "line 1, column 8"),
     ],
 )
@@ -83,7 +126,14 @@ def test_wrong_sql_is_invalid_with_its_position(warehouse, sql, place):
 
 
 @pytest.mark.parametrize(
-    "sql", ["DROP VIEW clicks_raw", "SELECT 1 AS a; SELECT 2 AS a", "COPY clicks_raw TO 'x'", "CREATE TABLE t (a INT)", ""]
+    "sql",
+    [
+        "DROP VIEW clicks_raw",
+        "SELECT 1 AS a; SELECT 2 AS a",
+        "COPY clicks_raw TO 'x'",
+        "CREATE TABLE t (a INT)",
+        "",
+    ],
 )
 def test_a_query_is_one_select(warehouse, sql):
     with pytest.raises(Invalid):
@@ -101,7 +151,14 @@ def test_parameters_have_the_types_of_their_values(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
     sql = """SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high
         AND seen = $seen AND event_id <> $not_id AND event_timestamp < $end"""
-    params = {"low": 1, "high": 0.5, "seen": True, "not_id": "e'2", "end": datetime(2026, 1, 9, tzinfo=UTC), "unused": 1}
+    params = {
+        "low": 1,
+        "high": 0.5,
+        "seen": True,
+        "not_id": "e'2",
+        "end": datetime(2026, 1, 9, tzinfo=UTC),
+        "unused": 1,
+    }
     assert sorted(warehouse.query(sql, params)["event_id"].to_pylist()) == ["e2", "e4"]
 
 
@@ -115,11 +172,21 @@ def test_a_parameter_without_a_value_or_of_another_type_is_invalid(warehouse):
 def test_results_have_canonical_types(warehouse):
     warehouse.append("clicks_raw", rows(1, 2), batch="b1")
     found = warehouse.query(
-        "SELECT sum(item) AS total, count(*) AS n, avg(score) AS mean, 1.5 AS half, max(event_timestamp) AS last, "
+        "SELECT sum(item) AS total, count(*) AS n, avg(score) AS mean, 1.5 AS half, "
+        "max(event_timestamp) AS last, "
         "max(seen) AS any_seen, min(dt) AS first_day, CAST(1 AS INTEGER) AS one FROM clicks_raw",
         {},
     )
-    kinds = [pa.int64(), pa.int64(), pa.float64(), pa.float64(), pa.timestamp("ms"), pa.bool_(), pa.string(), pa.int64()]
+    kinds = [
+        pa.int64(),
+        pa.int64(),
+        pa.float64(),
+        pa.float64(),
+        pa.timestamp("ms"),
+        pa.bool_(),
+        pa.string(),
+        pa.int64(),
+    ]
     assert [field.type for field in found.schema] == kinds
     assert found["total"].to_pylist() == [3]
 
@@ -132,7 +199,8 @@ def test_the_same_column_twice_in_a_result_is_invalid(warehouse):
 def test_check_accepts_plain_sql_and_says_what_cannot_be_said(warehouse):
     assert warehouse.check("SELECT item, count(*) AS n FROM clicks_raw GROUP BY item") == ()
     problems = warehouse.check(
-        "SELECT event_id\nFROM clicks_raw ASOF JOIN clicks_raw AS b ON clicks_raw.item = b.item AND clicks_raw.score >= b.score"
+        "SELECT event_id\nFROM clicks_raw ASOF JOIN clicks_raw AS b ON clicks_raw.item = "
+        "b.item AND clicks_raw.score >= b.score"
     )
     assert problems
     assert all(problem.what and problem.why for problem in problems)
@@ -140,7 +208,10 @@ def test_check_accepts_plain_sql_and_says_what_cannot_be_said(warehouse):
 
 def test_a_save_that_was_cut_can_be_repeated(target, warehouse, cut):
     warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
-    sql = "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw WHERE score IS NOT NULL"
+    sql = (
+        "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw WHERE score IS NOT "
+        "NULL"
+    )
     with cut:
         warehouse.save("clicks_raw", sql, {}, batch="s1")
     for _ in range(2):

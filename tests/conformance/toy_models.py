@@ -52,7 +52,14 @@ def toy_class(folder):
 def model_folder(folder, value=1.0, *, model="ranker", breaks=False):
     """A saved model; with `breaks` it cannot be loaded again."""
     toy = toy_class(folder.parent / "code")(value)
-    described = Model(name="toy", path="models/toy.yaml", model=model, objective="ctr", features=FEATURES, trainer="toy_ranker.toy")
+    described = Model(
+        name="toy",
+        path="models/toy.yaml",
+        model=model,
+        objective="ctr",
+        features=FEATURES,
+        trainer="toy_ranker.toy",
+    )
     digest = predictor.save(toy, folder, model=described, types={"x": "float64", "y": "string"})
     if breaks:  # save() would not let such a model through: its attributes are broken afterwards
         (folder / "attributes.json").write_text('{"value": 1.0, "break_on_load": true}')
@@ -65,7 +72,9 @@ def register(target, folder, value=1.0, *, model="ranker", breaks=False):
     digest = model_folder(place, value, model=model, breaks=breaks)
     uri = f"{target.blobs.root}/models/{model}/{digest}{'-broken' if breaks else ''}"
     target.blobs.upload(place, uri)
-    return target.registry.register(model, uri=uri, digest=digest + ("b" if breaks else ""), image="isthmus")
+    return target.registry.register(
+        model, uri=uri, digest=digest + ("b" if breaks else ""), image="isthmus"
+    )
 
 
 def variant(version, name, **fields):

@@ -6,11 +6,17 @@ from pathlib import Path
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-LINES = [line for line in (DEPLOY / "Dockerfile").read_text().replace("\\\n", "").splitlines() if re.match(r"[A-Z]+ ", line)]
+LINES = [
+    line
+    for line in (DEPLOY / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    if re.match(r"[A-Z]+ ", line)
+]
 
 
 def test_the_base_is_named_by_a_digest_that_whoever_builds_must_give():
-    """`${BASE}@${DIGEST}` without a digest, or with a tag for one, is no reference: nothing is built (tried with Buildah)."""
+    """`${BASE}@${DIGEST}` without a digest, or with a tag for one, is no reference: nothing is
+    built (tried with Buildah).
+    """
     stages = {line.rpartition(" AS ")[2] for line in LINES if " AS " in line}
     bases = {line.split()[1] for line in LINES if line.startswith("FROM ")} - stages
     assert bases == {"${BASE}@${DIGEST}"}
@@ -25,10 +31,17 @@ def test_the_image_runs_as_a_user_of_its_own_who_owns_nothing_that_is_installed(
 
 def test_all_that_is_installed_in_the_image_has_a_digest_of_the_lock():
     (run,) = (line for line in LINES if line.startswith("RUN sed "))
-    installs = [part.strip() for part in run.split("&&") if re.search(r"\$install|pip install", part) and "install=" not in part]
+    installs = [
+        part.strip()
+        for part in run.split("&&")
+        if re.search(r"\$install|pip install", part) and "install=" not in part
+    ]
     assert len(installs) == 4
     for command in installs:
-        assert re.search(r"\$locked|--require-hashes", command) or "--no-deps --no-build-isolation ." in command
+        assert (
+            re.search(r"\$locked|--require-hashes", command)
+            or "--no-deps --no-build-isolation ." in command
+        )
     assert 'locked="--require-hashes ' in run
 
 

@@ -34,13 +34,17 @@ def kit(running):
         kit.model(name)
     kit.config("ranker-1", old=90, new=10)
     kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="ranker-1")
-    kit.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="ranker", WaiterConfig={"Delay": 1})
+    kit.sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName="ranker", WaiterConfig={"Delay": 1}
+    )
     return kit
 
 
 @pytest.fixture
 def asked(kit, monkeypatch):
-    """`asked(body, *words)`: the script, in this process, on a clock of its own: when it waits, ten requests come to the variant `new`."""
+    """`asked(body, *words)`: the script, in this process, on a clock of its own: when it waits, ten
+    requests come to the variant `new`.
+    """
     for name, value in environment_for(kit.url).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -53,10 +57,18 @@ def asked(kit, monkeypatch):
             now[0] += seconds
             for _ in range(10):
                 with suppress(kit.runtime.exceptions.ModelError):
-                    kit.runtime.invoke_endpoint(EndpointName="ranker", Body=body, TargetVariant="new")
+                    kit.runtime.invoke_endpoint(
+                        EndpointName="ranker", Body=body, TargetVariant="new"
+                    )
 
-        monkeypatch.setitem(command.callback.__globals__, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-        return CliRunner().invoke(command, ["ranker", "--to", "new", "--bake", "2m", "--min-requests", "20", *words])
+        monkeypatch.setitem(
+            command.callback.__globals__,
+            "time",
+            SimpleNamespace(monotonic=lambda: now[0], sleep=sleep),
+        )
+        return CliRunner().invoke(
+            command, ["ranker", "--to", "new", "--bake", "2m", "--min-requests", "20", *words]
+        )
 
     return shift
 
@@ -85,7 +97,10 @@ def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, asked):
 def test_a_variant_that_fails_loses_the_traffic_again(kit, asked):
     done = asked(b"status 500", "--steps", "50,100")
     assert done.exit_code == 1, done.output
-    assert "requests failed, more than 1 %. The traffic was taken back: old 90 %   new 10 %" in done.stderr
+    assert (
+        "requests failed, more than 1 %. The traffic was taken back: old 90 %   new 10 %"
+        in done.stderr
+    )
     assert weights(kit) == {"old": 90, "new": 10}
 
 
@@ -97,7 +112,9 @@ def test_no_requests_are_no_proof(kit):
 
 
 def test_a_silent_rollback_is_seen(kit):
-    kit.stack.fault(kind="silent-rollback", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities")
+    kit.stack.fault(
+        kind="silent-rollback", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities"
+    )
     done = shift(kit, "--steps", "50")
     assert done.returncode == 1
     assert "was meant to serve old 50 %   new 50 %, and serves old 90 %   new 10 %" in done.stderr

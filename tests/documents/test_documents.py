@@ -63,20 +63,33 @@ KINDS = {  # the file in each release's folder -> what reads it
 
 
 def positives(old):
-    """Format 1 had `clicks`; a record had links that nobody filled, a run document types that nobody read."""
+    """Format 1 had `clicks`; a record had links that nobody filled, a run document types that
+    nobody read.
+    """
     if isinstance(old, list):
         return [positives(inner) for inner in old]
     if not isinstance(old, dict):
         return old
     names = {"clicks": "positives", "trained_clicks": "trained_positives"}
-    return {names.get(name, name): positives(inner) for name, inner in old.items() if name not in ("links", "parameter_types")}
+    return {
+        names.get(name, name): positives(inner)
+        for name, inner in old.items()
+        if name not in ("links", "parameter_types")
+    }
 
 
 BEFORE = {  # what was no object, or had other fields, with the fields that it has now
     "state_counter": lambda last: {"last": last}, "data": positives, "evaluation": positives, "record": positives, "run": positives,
 }  # fmt: skip
-RELEASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())
-CASES = [(release, name) for release in RELEASES for name in sorted(KINDS) if (HERE / release / f"{name}.json").exists()]
+RELEASES = sorted(
+    folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit()
+)
+CASES = [
+    (release, name)
+    for release in RELEASES
+    for name in sorted(KINDS)
+    if (HERE / release / f"{name}.json").exists()
+]
 
 
 def kind_of(name):
@@ -85,20 +98,30 @@ def kind_of(name):
 
 
 def holds(document, old):
-    """Whether every member of a release's JSON value is there, with its value: what was added since has defaults, and nothing is lost."""
+    """Whether every member of a release's JSON value is there, with its value: what was added since
+    has defaults, and nothing is lost.
+    """
     if isinstance(old, dict):
         return isinstance(document, dict) and all(
-            key in document and holds(document[key], inner) for key, inner in old.items() if key != "schema"
+            key in document and holds(document[key], inner)
+            for key, inner in old.items()
+            if key != "schema"
         )
     if isinstance(old, list):
-        return isinstance(document, list) and len(document) == len(old) and all(map(holds, document, old))
+        return (
+            isinstance(document, list)
+            and len(document) == len(old)
+            and all(map(holds, document, old))
+        )
     return document == old
 
 
 def _nodes(word):
     """Of every file that has the word anywhere: to parse all takes seconds."""
     texts = ((path, path.read_text()) for path in FILES)
-    return ((node, path) for path, text in texts if word in text for node in ast.walk(ast.parse(text)))
+    return (
+        (node, path) for path, text in texts if word in text for node in ast.walk(ast.parse(text))
+    )
 
 
 def stored_classes():
@@ -106,7 +129,8 @@ def stored_classes():
     return {
         f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}:{node.name}"
         for node, path in _nodes("StoredDocument")
-        if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id == "StoredDocument" for base in node.bases)
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(base, ast.Name) and base.id == "StoredDocument" for base in node.bases)
     }
 
 
@@ -130,12 +154,26 @@ def test_a_releases_bytes_are_read_whole_and_written_with_their_format(release, 
 def test_a_newer_document_is_refused_by_its_name_and_both_formats(name):
     kind = kind_of(name)
     with pytest.raises(
-        Refused, match=rf"^the place was written by a newer Isthmus \(format 9; this one reads up to {formats.schema(kind)}\)$"
+        Refused,
+        match=r"^the place was written by a newer Isthmus \(format 9; this one reads up to "
+        rf"{formats.schema(kind)}\)$",
     ):
         formats.decode(b'{"schema": 9, "all": "else"}', kind, what="the place")
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"text"', b"null", b'{"schema": "1"}', b'{"schema": null}', b'{"schema": 1}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"schema": "1"}',
+        b'{"schema": null}',
+        b'{"schema": 1}',
+    ],
+)
 def test_bytes_that_are_no_document_are_said_to_be_damaged(data):
     with pytest.raises(Invalid, match=r"^the place is damaged: "):
         formats.decode(data, kind_of("state_traffic"), what="the place")
@@ -153,7 +191,12 @@ def test_a_document_of_an_older_format_is_upgraded_from_the_format_that_it_has()
     def read(data):
         return formats.decode(data, Size, what="size")
 
-    assert read(b'{"feet": 10}') == read(b'{"schema": 1, "feet": 10}') == read(b'{"schema": 2, "metres": 3.048}') == Size(3.048)
+    assert (
+        read(b'{"feet": 10}')
+        == read(b'{"schema": 1, "feet": 10}')
+        == read(b'{"schema": 2, "metres": 3.048}')
+        == Size(3.048)
+    )
     assert read(b'{"schema": 3, "metres": 1, "colour": "blue"}') == Size(1, "blue")
     assert json.loads(msgspec.json.encode(read(b'{"feet": 10}')))["schema"] == 3
 
@@ -163,8 +206,12 @@ def test_no_stored_document_is_decoded_without_a_look_at_its_format():
     past = [
         (str(path.relative_to(ROOT)), node.lineno)
         for node, path in _nodes("decode")
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.msgpack.decode")
-        if any(keyword.arg == "type" and ast.unparse(keyword.value) in stored for keyword in node.keywords)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.msgpack.decode")
+        if any(
+            keyword.arg == "type" and ast.unparse(keyword.value) in stored
+            for keyword in node.keywords
+        )
     ]
     assert past == []
 
@@ -172,10 +219,19 @@ def test_no_stored_document_is_decoded_without_a_look_at_its_format():
 def test_the_architecture_page_names_every_stored_document_with_its_format():
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = [
-        line.split(" | ") for line in text.partition("## What is stored")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")
+        line.split(" | ")
+        for line in text.partition("## What is stored")[2].partition("\n## ")[0].splitlines()
+        if line.startswith("| ")
     ]
-    told = {(name, int(number)) for what, number, *_ in table if number.isdigit() for name in re.findall(r"`([\w.]+)`", what)}
-    stored = {(struct.partition(":")[2], formats.schema(kind_of(name))) for name, struct in KINDS.items()}
+    told = {
+        (name, int(number))
+        for what, number, *_ in table
+        if number.isdigit()
+        for name in re.findall(r"`([\w.]+)`", what)
+    }
+    stored = {
+        (struct.partition(":")[2], formats.schema(kind_of(name))) for name, struct in KINDS.items()
+    }
     assert told == stored | {("Ready", formats.schema(Ready)), ("local.db", FORMAT)}
 
 

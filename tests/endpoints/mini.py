@@ -1,4 +1,6 @@
-"""A small project with data, features and two registered versions: what deploy and the gateway need."""
+"""A small project with data, features and two registered versions: what deploy and the gateway
+need.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,8 @@ def both(data, label, features):
 """,
 }
 KEYS = {"item_history": "item_id", "segment_history": "segment_id"}
-# item 4 is shown 16 times, 3 12 times, 2 8 times, 1 4 times; segment a until 9 January, segment old only on the 1st
+# item 4 is shown 16 times, 3 12 times, 2 8 times, 1 4 times; segment a until 9 January, segment old
+# only on the 1st
 SHOWN = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
 REQUEST = {"visitor_id": "v1", "segment_id": "a", "item_id": [1, 2, 3, 4], "slots": 3}
 
@@ -109,14 +112,23 @@ def filled(folder, files=FILES, **where):
     impressions = [
         {
             "event_id": f"i{n}",
-            "event_timestamp": f"2024-01-0{2 + n // 5}T10:00:00Z" if n % 20 else "2024-01-01T10:00:00Z",
+            "event_timestamp": f"2024-01-0{2 + n // 5}T10:00:00Z"
+            if n % 20
+            else "2024-01-01T10:00:00Z",
             "item_id": SHOWN[n % 10],
             "segment_id": "a" if n % 20 else "old",
             "position": 1,
         }
         for n in range(40)
     ]
-    clicks = [{"event_id": "c1", "event_timestamp": "2024-01-02T10:01:00Z", "impression_id": "i1", "item_id": 2}]
+    clicks = [
+        {
+            "event_id": "c1",
+            "event_timestamp": "2024-01-02T10:01:00Z",
+            "impression_id": "i1",
+            "item_id": 2,
+        }
+    ]
     with opened(folder, **where) as project:
         isthmus.apply(project)
         for event, rows in (("impression", impressions), ("click", clicks)):

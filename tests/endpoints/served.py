@@ -88,8 +88,15 @@ class Caller:
 
 
 def post(body, path="/invocations", **headers):
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in {"content_type": "application/json", **headers}.items())
-    return f"POST {path} HTTP/1.1\r\nhost: a.example\r\ncontent-length: {len(body)}\r\n{lines}\r\n".encode() + body
+    lines = "".join(
+        f"{name.replace('_', '-')}: {value}\r\n"
+        for name, value in {"content_type": "application/json", **headers}.items()
+    )
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: a.example\r\ncontent-length: "
+        f"{len(body)}\r\n{lines}\r\n".encode()
+        + body
+    )
 
 
 PING = b"GET /ping HTTP/1.1\r\nhost: a.example\r\n\r\n"

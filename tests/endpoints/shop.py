@@ -1,4 +1,6 @@
-"""A shop's endpoint without a target: its host, its registry and its state store are objects of this process. For tests of the gateway."""
+"""A shop's endpoint without a target: its host, its registry and its state store are objects of
+this process. For tests of the gateway.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.models.predictor import Manifest
 from isthmus.project.experiment_specs import Layer
-from isthmus.project.specs import Attribute, Endpoint, Entity, Event, Objective, Parameter, ProjectSpec, Variant
+from isthmus.project.specs import (
+    Attribute,
+    Endpoint,
+    Entity,
+    Event,
+    Objective,
+    Parameter,
+    ProjectSpec,
+    Variant,
+)
 from isthmus.storage import Versioned
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -24,28 +35,50 @@ ENDPOINT = Endpoint(
     name="ranker",
     objective="ctr",
     unit="visitor_id",
-    variants=tuple(Variant(name=name, model="ranker", ref="1", traffic=Decimal(50)) for name in ("champion", "challenger")),
+    variants=tuple(
+        Variant(name=name, model="ranker", ref="1", traffic=Decimal(50))
+        for name in ("champion", "challenger")
+    ),
     attributes=(
         Attribute(name="platform", type="string", allowed=("web", "ios", "android")),
         Attribute(name="age", type="int", required=False),
     ),
-    parameters={"blend": Parameter(name="blend", type="float", default=0.5), "tone": Parameter(name="tone", type="string", default="calm")},
+    parameters={
+        "blend": Parameter(name="blend", type="float", default=0.5),
+        "tone": Parameter(name="tone", type="string", default="calm"),
+    },
 )
 SPEC = ProjectSpec(
     name="shop",
     entities={"item": Entity(name="item", key="item_id", type="int")},
     events={
-        "impression": Event(name="impression", attributes=(Attribute(name="item_id", type="int", entity="item"),)),
+        "impression": Event(
+            name="impression", attributes=(Attribute(name="item_id", type="int", entity="item"),)
+        ),
         "click": Event(
             name="click",
-            attributes=(Attribute(name="exposure_id", type="string"), Attribute(name="depth", type="int", required=False, min=0)),
+            attributes=(
+                Attribute(name="exposure_id", type="string"),
+                Attribute(name="depth", type="int", required=False, min=0),
+            ),
         ),
     },
-    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+    objectives={
+        "ctr": Objective(
+            name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30)
+        )
+    },
     endpoints={"ranker": ENDPOINT},
     layers={"home": Layer(name="home", endpoint="ranker", holdout=Decimal(2))},
 )
-MANIFEST = Manifest(model="ranker", configuration="popular", predictor="Popular", module="shop", kept="json", code="slice")
+MANIFEST = Manifest(
+    model="ranker",
+    configuration="popular",
+    predictor="Popular",
+    module="shop",
+    kept="json",
+    code="slice",
+)
 REQUEST = {"visitor_id": "visitor-1", "item_id": [1, 2, 3], "slots": 2}
 
 
@@ -59,7 +92,9 @@ class State:
 
     def put(self, document, key: str = LIVE) -> None:
         value = document if isinstance(document, bytes) else msgspec.json.encode(document)
-        self.documents[key] = Versioned(value=value, token=f"t{self.reads}-{hash(value)}", written=NOW)
+        self.documents[key] = Versioned(
+            value=value, token=f"t{self.reads}-{hash(value)}", written=NOW
+        )
 
     def get(self, key: str) -> Versioned | None:
         self.reads += 1
@@ -76,21 +111,37 @@ class Host:
         self.calls = []
 
     def observe(self, name):
-        of = {"model": "ranker", "version": 1, "instances": 1, "target_instances": 1, "phase": "ready"}
+        of = {
+            "model": "ranker",
+            "version": 1,
+            "instances": 1,
+            "target_instances": 1,
+            "phase": "ready",
+        }
         share = {"percent": Decimal(50), "target_percent": Decimal(50)}
         return EndpointState(
-            name=name, phase="ready", revision="r", token="t", variants=tuple(VariantState(name=v, **of, **share) for v in self.variants)
+            name=name,
+            phase="ready",
+            revision="r",
+            token="t",
+            variants=tuple(VariantState(name=v, **of, **share) for v in self.variants),
         )
 
     def invoke(self, endpoint, instances, *, variant, request_id, parameters=()):  # noqa: ARG002  the port's
         self.calls.append((variant, dict(parameters)))
         if variant is not None and variant not in self.variants:
             raise NotFound(f"{endpoint} has no variant {variant}")
-        return Reply(predictions=tuple(float(at) for at in range(len(instances))), variant=variant or self.variants[0], version=1)
+        return Reply(
+            predictions=tuple(float(at) for at in range(len(instances))),
+            variant=variant or self.variants[0],
+            version=1,
+        )
 
 
 class Counts:
-    """How often units were shown what; `calls` says what was asked of it, `away` what it answers to everything."""
+    """How often units were shown what; `calls` says what was asked of it, `away` what it answers to
+    everything.
+    """
 
     def __init__(self):
         self.documents, self.calls, self.away = {}, [], None
@@ -130,27 +181,54 @@ def project(live: Live | None = None, spec: ProjectSpec = SPEC):
         endpoints=Host(),
         events=Events(),
         counters=Counts(),
-        online=SimpleNamespace(get=lambda wanted: {view: [None] * len(keys) for view, keys in wanted.items()}),
-        registry=SimpleNamespace(get=lambda model, version: SimpleNamespace(uri=f"mem://{model}/{version}", digest="d")),
+        online=SimpleNamespace(
+            get=lambda wanted: {view: [None] * len(keys) for view, keys in wanted.items()}
+        ),
+        registry=SimpleNamespace(
+            get=lambda model, version: SimpleNamespace(uri=f"mem://{model}/{version}", digest="d")
+        ),
         blobs=SimpleNamespace(get=lambda _uri: msgspec.json.encode(MANIFEST)),
         capabilities={"invoke.variant": SimpleNamespace(level="native")},
         close=lambda: None,
     )
-    return SimpleNamespace(spec=spec, target=target, before_close=set(), now=lambda: NOW, log_time=lambda: NOW, wall=lambda: NOW)
+    return SimpleNamespace(
+        spec=spec,
+        target=target,
+        before_close=set(),
+        now=lambda: NOW,
+        log_time=lambda: NOW,
+        wall=lambda: NOW,
+    )
 
 
 def live(*runs: LiveRun, version=12, holdout=0, written=NOW) -> Live:
-    return Live(version=version, written=written, layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=holdout)}, runs=runs)
+    return Live(
+        version=version,
+        written=written,
+        layers={"home": LiveLayer(endpoint="ranker", salt="home", holdout=holdout)},
+        runs=runs,
+    )
 
 
 BLEND = (LiveArm("control", 5000, {}), LiveArm("treatment", 10_000, {"blend": 0.7}))
-VARIANTS = (LiveArm("control", 5000, {"variant": "champion"}), LiveArm("treatment", 10_000, {"variant": "challenger"}))
+VARIANTS = (
+    LiveArm("control", 5000, {"variant": "champion"}),
+    LiveArm("treatment", 10_000, {"variant": "challenger"}),
+)
 
 
 def run(name="blend_up.1", *, arms=BLEND, ranges=((0, 9999),), **fields) -> LiveRun:
     """Its salt is a vector's of the specification: visitor-1 has bucket 6362, so the treatment."""
     experiment = name.partition(".")[0]
-    of = {"run": name, "experiment": experiment, "layer": "home", "ranges": ranges, "arms": arms, "salt": "ranker_v2.1", "started": NOW}
+    of = {
+        "run": name,
+        "experiment": experiment,
+        "layer": "home",
+        "ranges": ranges,
+        "arms": arms,
+        "salt": "ranker_v2.1",
+        "started": NOW,
+    }
     return LiveRun(**of | fields)
 
 
@@ -165,7 +243,9 @@ class Shop:
     def __init__(self, document=None, *, spec=SPEC, **options):
         self.rows = {"exposures": [], "rankings": [], "assignments": [], "shadows": []}
         self.project = project(document, spec)
-        self.gateway = Gateway(self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options)
+        self.gateway = Gateway(
+            self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options
+        )
         self.host, self.state = self.project.target.endpoints, self.project.target.state
 
     def keep(self, stream, rows):

@@ -22,7 +22,9 @@ HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 async def application(scope, receive, send):
-    """/wait answers when its body is whole and the gate is open, /large with 64 MB; the rest at once."""
+    """/wait answers when its body is whole and the gate is open, /large with 64 MB; the rest at
+    once.
+    """
     SEEN[:] = scope["headers"]
     if scope["path"] == "/wait":
         AT_WORK.append(scope["client"])
@@ -44,7 +46,9 @@ class Server:
     def __init__(self, limits):
         self.waiting = {}
         http = partial(Bounded, limits=limits, waiting=self.waiting)
-        config = uvicorn.Config(application, http=http, ws="none", lifespan="off", log_level="critical", loop="uvloop")
+        config = uvicorn.Config(
+            application, http=http, ws="none", lifespan="off", log_level="critical", loop="uvloop"
+        )
         self.server = uvicorn.Server(config)
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.socket.getsockname()[1]
@@ -141,7 +145,14 @@ def hello(connection):
         (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 400, "not HTTP"),
         (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, "not HTTP"),
         (b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n", 400, "not HTTP"),
-        (b"POST / HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\nab", 400, "set your client to HTTP/1.1"),
+        (
+            (
+                b"POST / HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: "
+                b"2\r\n\r\nab"
+            ),
+            400,
+            "set your client to HTTP/1.1",
+        ),
         (b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n", 400, "not HTTP"),
     ],
 )
@@ -156,7 +167,10 @@ def test_what_is_too_long_or_no_http_is_refused_in_json(server, sent, status, wo
 def test_what_is_sent_behind_a_body_is_no_header(server):
     SEEN.clear()
     with server.connect() as connection:
-        connection.sendall(b"POST /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nhost: y\r\n\r\n")
+        connection.sendall(
+            b"POST /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: "
+            b"chunked\r\n\r\n1\r\nx\r\n0\r\nhost: y\r\n\r\n"
+        )
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
     assert SEEN == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
 
@@ -175,7 +189,9 @@ def test_a_connection_serves_many_requests_also_when_they_are_sent_at_once(serve
 def test_the_answer_under_way_is_the_last_where_what_follows_is_no_http(server):
     """An error sent now would be taken for the first request's answer."""
     with server.connect() as connection:
-        connection.sendall(b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nrubbish\r\n\r\n")
+        connection.sendall(
+            b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nrubbish\r\n\r\n"
+        )
         server.open_gate()
         reply = all_of(connection)
     assert reply.startswith(b"HTTP/1.1 200 OK")
@@ -218,7 +234,9 @@ def test_when_every_place_is_at_work_a_newcomer_is_told_503_and_served_afterward
     at_work = [server.connect() for _ in range(6)]
     for connection in at_work:
         connection.sendall(b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-    until(lambda: len(AT_WORK) == 6, what="six requests under way")  # before that a newcomer takes the place of one that is not read yet
+    until(
+        lambda: len(AT_WORK) == 6, what="six requests under way"
+    )  # before that a newcomer takes the place of one that is not read yet
     with server.connect() as newcomer:
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             newcomer.sendall(HELLO.replace(b"host: x", b"connection: close"))
@@ -256,7 +274,9 @@ def test_who_does_not_read_his_answer_is_cut_off(hasty):
 
 
 def test_a_caller_who_asks_ahead_and_resets_the_connection_makes_no_error(server, caplog):
-    """A request that waits behind another is the protocol's last: the one at work has to hear of the end, too."""
+    """A request that waits behind another is the protocol's last: the one at work has to hear of
+    the end, too.
+    """
     GATE.clear()
     AT_WORK.clear()
     ended = len(server.server.server_state.tasks)

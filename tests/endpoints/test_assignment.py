@@ -1,4 +1,6 @@
-"""Assignment by hash: the vectors of the specification, and a second implementation that was written from the page alone."""
+"""Assignment by hash: the vectors of the specification, and a second implementation that was
+written from the page alone.
+"""
 
 from __future__ import annotations
 
@@ -79,13 +81,18 @@ def test_arms_end_at_the_floor_of_their_cumulated_share():
         (Condition(attribute="a", max=2), NOW, False),
     ],
 )
-def test_a_condition_is_met_by_what_it_names_and_never_by_what_is_absent(condition, value, expected):
+def test_a_condition_is_met_by_what_it_names_and_never_by_what_is_absent(
+    condition, value, expected
+):
     assert meets([condition], {"a": value}) is expected
 
 
 def live(*runs: LiveRun, **layers: int) -> Live:
     """`layers`: name -> holdout."""
-    about = {name: LiveLayer(endpoint="ranker", salt=name, holdout=holdout) for name, holdout in (layers or {"home": 0}).items()}
+    about = {
+        name: LiveLayer(endpoint="ranker", salt=name, holdout=holdout)
+        for name, holdout in (layers or {"home": 0}).items()
+    }
     return Live(version=12, written=NOW, layers=about, runs=runs)
 
 
@@ -93,7 +100,16 @@ def run(name="ranker_v2.1", *, ranges=((0, 9999),), arms=None, **fields) -> Live
     arms = arms or (LiveArm("control", 5000, {}), LiveArm("treatment", 10_000, {"blend": 0.7}))
     experiment = name.partition(".")[0]
     return LiveRun(
-        **{"run": name, "experiment": experiment, "layer": "home", "ranges": ranges, "arms": arms, "salt": name, "started": NOW} | fields
+        **{
+            "run": name,
+            "experiment": experiment,
+            "layer": "home",
+            "ranges": ranges,
+            "arms": arms,
+            "salt": name,
+            "started": NOW,
+        }
+        | fields
     )
 
 
@@ -111,7 +127,12 @@ def test_a_unit_has_the_arm_of_its_hash_and_the_arm_s_parameters_over_the_defaul
 @pytest.mark.parametrize("document", [None, live(), live(run(ranges=((0, 6334), (6336, 9999))))])
 def test_outside_of_every_run_a_unit_has_the_defaults(document):
     decision = decide(document)
-    assert (decision.arms, decision.assignments, decision.parameters, decision.variant) == ({}, (), {"blend": 0.5}, None)
+    assert (decision.arms, decision.assignments, decision.parameters, decision.variant) == (
+        {},
+        (),
+        {"blend": 0.5},
+        None,
+    )
 
 
 def test_who_is_not_targeted_has_the_defaults():
@@ -125,7 +146,10 @@ def test_the_layer_s_holdout_is_in_no_experiment_and_is_logged_as_the_others_are
     (assigned,) = decide(live(run(), home=1467)).assignments
     assert (assigned.run, assigned.arm, assigned.reason) == ("home_holdout", "holdout", "holdout")
     decision = decide(live(run(), home=1466))
-    assert [(a.run, a.arm) for a in decision.assignments] == [("ranker_v2.1", "treatment"), ("home_holdout", "in")]
+    assert [(a.run, a.arm) for a in decision.assignments] == [
+        ("ranker_v2.1", "treatment"),
+        ("home_holdout", "in"),
+    ]
     assert decision.arms == {"ranker_v2.1": "treatment"}
 
 
@@ -136,21 +160,32 @@ def test_the_experiment_s_holdout_keeps_the_control_and_is_not_compared():
     assert decide(live(run(holdout=7953))).arms == {"ranker_v2.1": "treatment"}
 
 
-AIMED = (LiveArm("control", 5000, {"variant": "champion"}), LiveArm("treatment", 10_000, {"variant": "challenger", "explore": 3}))
+AIMED = (
+    LiveArm("control", 5000, {"variant": "champion"}),
+    LiveArm("treatment", 10_000, {"variant": "challenger", "explore": 3}),
+)
 
 
 def test_a_run_over_variants_aims_every_call_and_outside_of_it_at_the_control_s():
     assert decide(live(run(arms=AIMED))).variant == "challenger"
     assert decide(live(run(arms=AIMED))).explore == 3
     assert decide(live(run(arms=AIMED, ranges=()))).variant == "champion"
-    assert decide(live(run(arms=AIMED))).logged == '{"blend": 0.5, "explore": 3, "variant": "challenger"}'
+    assert (
+        decide(live(run(arms=AIMED))).logged
+        == '{"blend": 0.5, "explore": 3, "variant": "challenger"}'
+    )
 
 
 def test_what_ships_is_everybody_s_but_for_the_holdouts():
     shipped = run(arms=AIMED, state="shipped", ships="treatment", ranges=())
     assert decide(live(shipped)).variant == "challenger"
     assert decide(live(shipped)).assignments == ()
-    assert decide(live(run(arms=AIMED, state="shipped", ships="treatment", ranges=(), holdout=7954))).variant == "champion"
+    assert (
+        decide(
+            live(run(arms=AIMED, state="shipped", ships="treatment", ranges=(), holdout=7954))
+        ).variant
+        == "champion"
+    )
     assert decide(live(shipped, home=1467)).variant == "champion"
 
 
@@ -164,7 +199,12 @@ def test_layers_are_asked_each_and_another_endpoint_s_is_not():
     other = run("page.1", layer="search")
     document = live(run(), other, home=0, search=0)
     assert set(decide(document).arms) == {"ranker_v2.1", "page.1"}
-    foreign = Live(version=1, written=NOW, layers={"home": LiveLayer(endpoint="other", salt="home")}, runs=(run(),))
+    foreign = Live(
+        version=1,
+        written=NOW,
+        layers={"home": LiveLayer(endpoint="other", salt="home")},
+        runs=(run(),),
+    )
     assert decide(foreign).assignments == ()
 
 
@@ -178,7 +218,10 @@ def test_an_assigner_remembers_so_many_decisions_and_works_the_others_out_again(
     assert all(assigner.decide(unit, {}) == decision for unit, decision in decisions.items())
 
 
-UNITS = [*(f"{number}" for number in range(20_000)), *(f"visitor-{number:x}" for number in range(20_000))]
+UNITS = [
+    *(f"{number}" for number in range(20_000)),
+    *(f"visitor-{number:x}" for number in range(20_000)),
+]
 
 
 def test_a_split_is_exact_to_the_bucket_and_four_sigma():
@@ -191,12 +234,16 @@ def test_a_split_is_exact_to_the_bucket_and_four_sigma():
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=6), st.integers(0, 199))
 def test_growth_and_neighbours_never_move_a_unit_between_arms(steps, unit):
-    """`steps`: how far the run reaches, and how far another one does from the other end; in any order."""
+    """`steps`: how far the run reaches, and how far another one does from the other end; in any
+    order.
+    """
     seen = set()
     for share, other in steps:
         ranges = ((0, 50 * share - 1),) if share else ()
         neighbours = ((10_000 - 50 * other, 9999),) if other else ()
-        decision = decide(live(run(ranges=ranges), run("blend_up.1", ranges=neighbours)), unit=f"visitor-{unit}")
+        decision = decide(
+            live(run(ranges=ranges), run("blend_up.1", ranges=neighbours)), unit=f"visitor-{unit}"
+        )
         assert len(decision.arms) <= 1  # no two runs of a layer share a unit
         seen.add(decision.arms.get("ranker_v2.1"))
     assert len(seen - {None}) <= 1

@@ -1,4 +1,6 @@
-"""Caps per unit: never above the most in any window, held back for a 24th of it at most, whatever the clock does between requests."""
+"""Caps per unit: never above the most in any window, held back for a 24th of it at most, whatever
+the clock does between requests.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ CAP = UnitCap(by="item_id", max=2, window=DAY)
 
 
 class Unit:
-    """A unit whose answers are counted as a gateway counts them: four items of two categories, the first is the model's best."""
+    """A unit whose answers are counted as a gateway counts them: four items of two categories, the
+    first is the model's best.
+    """
 
     def __init__(self, *rules):
         self.rules, self.document, self.caps = rules, {}, capping.caps_of(rules)
@@ -36,20 +40,28 @@ class Unit:
             items=items,
             scores=scores,
             best=order(items, scores),
-            features=[{"item_id": item, CATEGORY: None if item == 4 else item % 2} for item in items],
+            features=[
+                {"item_id": item, CATEGORY: None if item == 4 else item % 2} for item in items
+            ],
             sent=4,
             slots=slots,
             maximise=True,
             before=judged.before,
         )
         every, eligible = steps(self.rules, of, {"most": 1})
-        places, _ = shown_places(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
+        places, _ = shown_places(
+            of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0)
+        )
         features = [of.features[items.index(place.item)] for place in places]
         for name in judged.gone:
             del self.document[name]
         for name, amount in capping.entries(self.caps, features, now).items():
             self.document[name] = self.document.get(name, 0) + amount
-        return [p.item for p in places], [text for _, text in effect_texts(every, items, explored=False)], [items[at] for at in eligible]
+        return (
+            [p.item for p in places],
+            [text for _, text in effect_texts(every, items, explored=False)],
+            [items[at] for at in eligible],
+        )
 
 
 def test_an_item_whose_count_is_full_leaves_and_comes_back():
@@ -77,7 +89,9 @@ def test_a_pin_stands_though_its_cap_is_full_and_is_counted():
 
 
 def test_what_is_blocked_and_what_no_place_was_left_for_are_not_counted():
-    unit = Unit(Block(where=(Condition(attribute="item_id", among=(1,)),)), CAP, Cap(by=CATEGORY, max=1))
+    unit = Unit(
+        Block(where=(Condition(attribute="item_id", among=(1,)),)), CAP, Cap(by=CATEGORY, max=1)
+    )
     assert unit.asks(START, slots=2)[0] == [2, 3]
     assert sorted(name.rpartition("/")[2] for name in unit.document) == ["2", "3"]
 
@@ -116,7 +130,8 @@ def test_the_edges_of_a_window(shown, later, counts):
 def test_a_bucket_ends_where_the_next_one_begins():
     first = START + timedelta(milliseconds=1)  # noon
     names = [
-        next(iter(capping.entries([CAP], [{"item_id": 7}], first + after))) for after in (-timedelta(milliseconds=1), timedelta(0), HOUR)
+        next(iter(capping.entries([CAP], [{"item_id": 7}], first + after)))
+        for after in (-timedelta(milliseconds=1), timedelta(0), HOUR)
     ]
     assert [int(name.split("/")[1]) - int(names[0].split("/")[1]) for name in names] == [0, 1, 2]
 
@@ -141,17 +156,27 @@ def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it
     same = msgspec.structs.replace(CAP, max="$most", since=START, until=START + DAY)
     others = [
         msgspec.structs.replace(CAP, **change)
-        for change in ({"by": CATEGORY}, {"window": 2 * DAY}, {"when": (Condition(attribute="platform", among=("web",)),)})
+        for change in (
+            {"by": CATEGORY},
+            {"window": 2 * DAY},
+            {"when": (Condition(attribute="platform", among=("web",)),)},
+        )
     ]
     before = capping.judge([same, *others], document, START).before
     assert [before[cap] for cap in (same, *others)] == [{"7": 1}, {}, {}, {}]
 
 
-@pytest.mark.parametrize(("one", "other"), [("7", 7), (True, 1), ("true", True), ("a/b", "a"), ("ユーザー", "ユ"), (1.5, "1.5")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("7", 7), (True, 1), ("true", True), ("a/b", "a"), ("ユーザー", "ユ"), (1.5, "1.5")],
+)
 def test_values_of_another_type_or_spelling_are_counted_apart(one, other):
     assert capping.value_text(one) != capping.value_text(other)
     document = capping.entries([CAP], [{"item_id": one}, {"item_id": other}], START)
-    assert set(capping.judge([CAP], document, START).before[CAP]) == {capping.value_text(one), capping.value_text(other)}
+    assert set(capping.judge([CAP], document, START).before[CAP]) == {
+        capping.value_text(one),
+        capping.value_text(other),
+    }
 
 
 WINDOWS = st.sampled_from([HOUR, timedelta(minutes=91), timedelta(seconds=7_201), DAY, 28 * DAY])
@@ -161,22 +186,36 @@ REQUESTS = st.lists(st.tuples(GAPS, st.integers(1, 4)), min_size=1, max_size=60)
 
 
 @given(
-    windows=st.lists(WINDOWS, min_size=1, max_size=2), most=st.integers(1, 4), by=st.sampled_from(["item_id", CATEGORY]), requests=REQUESTS
+    windows=st.lists(WINDOWS, min_size=1, max_size=2),
+    most=st.integers(1, 4),
+    by=st.sampled_from(["item_id", CATEGORY]),
+    requests=REQUESTS,
 )
-def test_no_window_has_more_than_the_most_and_nothing_is_held_back_longer_than_a_24th(windows, most, by, requests):
+def test_no_window_has_more_than_the_most_and_nothing_is_held_back_longer_than_a_24th(
+    windows, most, by, requests
+):
     """In integers of milliseconds x 24, so that a bucket's end is exact."""
-    caps = [UnitCap(by=by, max=most + number, window=window) for number, window in enumerate(windows)]
+    caps = [
+        UnitCap(by=by, max=most + number, window=window) for number, window in enumerate(windows)
+    ]
     unit, now, shows = Unit(*caps), START, defaultdict(list)
     for (buckets, milliseconds), slots in requests:
         now += max(timedelta(0), buckets * windows[0] // 24 + timedelta(milliseconds=milliseconds))
         items, _, eligible = unit.asks(now, slots)
-        values = {item: item if by == "item_id" else (None if item == 4 else item % 2) for item in (1, 2, 3, 4)}
+        values = {
+            item: item if by == "item_id" else (None if item == 4 else item % 2)
+            for item in (1, 2, 3, 4)
+        }
         for value in {values[item] for item in items} - {None}:
             shows[value].append(now)
             for cap in caps:
                 assert sum(now - moment <= cap.window for moment in shows[value]) <= cap.max
         for item in {1, 2, 3, 4} - set(eligible):
-            held_by = [sum(24 * (now - moment) < 25 * cap.window for moment in shows[values[item]]) >= cap.max for cap in caps]
+            held_by = [
+                sum(24 * (now - moment) < 25 * cap.window for moment in shows[values[item]])
+                >= cap.max
+                for cap in caps
+            ]
             assert any(held_by)
     assert len(unit.document) <= len(caps) * 4 * (capping.BUCKETS + 1)
 

@@ -20,8 +20,10 @@ ASKED = sample(counters.REQUESTS, endpoint="ranker")
 
 def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from isthmus.endpoints.gateway.counters import *\n"
-        "mine = Counters(Path(sys.argv[1]) / '1.counters'); mine.add(sys.argv[2], 3); mine.set(WORKERS, 1)\n"
+        "import os, signal, sys; from pathlib import Path; from "
+        "isthmus.endpoints.gateway.counters import *\n"
+        "mine = Counters(Path(sys.argv[1]) / '1.counters'); mine.add(sys.argv[2], 3); "
+        "mine.set(WORKERS, 1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path), ASKED], check=False)
@@ -32,7 +34,9 @@ def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_pa
     assert totals(tmp_path) == {ASKED: 5, counters.WORKERS: 1}
     again = Counters(tmp_path / "1.counters")
     again.add(ASKED)
-    assert totals(tmp_path) == {ASKED: 6, counters.WORKERS: 1}, "who takes the killed one's place goes on with its counts"
+    assert totals(tmp_path) == {ASKED: 6, counters.WORKERS: 1}, (
+        "who takes the killed one's place goes on with its counts"
+    )
     with pytest.raises(Busy):
         Counters(tmp_path / "1.counters")
     here.close()
@@ -55,8 +59,16 @@ def test_a_latency_stands_in_every_bucket_that_is_wide_enough(tmp_path):
     lines = exposition(totals(tmp_path)).splitlines()
     labels = 'endpoint="ranker",variant="champion",status="200"'
     assert f"isthmus_gateway_requests_total{{{labels}}} 4" in lines
-    assert [line.rpartition(" ")[2] for line in lines if "_bucket" in line] == ["0", *["2"] * 10, "3", "3", "4"]
-    assert [line.partition('le="')[2].partition('"')[0] for line in lines if "_bucket" in line][-1] == "+Inf"
+    assert [line.rpartition(" ")[2] for line in lines if "_bucket" in line] == [
+        "0",
+        *["2"] * 10,
+        "3",
+        "3",
+        "4",
+    ]
+    assert [line.partition('le="')[2].partition('"')[0] for line in lines if "_bucket" in line][
+        -1
+    ] == "+Inf"
     assert f"isthmus_gateway_request_seconds_sum{{{labels}}} 64.004" in lines
     assert lines.count("# TYPE isthmus_gateway_request_seconds histogram") == 1
     mine.close()
@@ -65,11 +77,16 @@ def test_a_latency_stands_in_every_bucket_that_is_wide_enough(tmp_path):
 def test_a_rule_is_counted_beside_latencies(tmp_path):
     mine = Counters(tmp_path / "0.counters")
     mine.answered("ranker", "champion", 200, 0.002)
-    ruled = [sample(counters.RULED, endpoint="ranker", rule=rule) for rule in ("cap item_id 2/24h", "pin 7")]
+    ruled = [
+        sample(counters.RULED, endpoint="ranker", rule=rule)
+        for rule in ("cap item_id 2/24h", "pin 7")
+    ]
     for figure in ruled:
         mine.add(figure, 3)
     lines = exposition(totals(tmp_path)).splitlines()
-    assert [line for line in lines if line.startswith(f"{counters.RULED}{{")] == [f"{figure} 3" for figure in ruled]
+    assert [line for line in lines if line.startswith(f"{counters.RULED}{{")] == [
+        f"{figure} 3" for figure in ruled
+    ]
     mine.close()
 
 
@@ -82,7 +99,9 @@ def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
         "import os, signal; from isthmus.endpoints.gateway.shared_folder import shared_folder\n"
         "print(shared_folder(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.PIPE, text=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", code], check=False, stdout=subprocess.PIPE, text=True
+    )
     mine = shared_folder()
     assert not Path(killed.stdout.strip()).exists()
     shutil.rmtree(shared_folder())
@@ -91,7 +110,9 @@ def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
 
 
 def test_a_worker_begins_while_another_one_reads_what_the_dead_one_counted(tmp_path, monkeypatch):
-    """For a few seconds, as where the machine stops it in the middle: else the first start of a worker would end its gateway."""
+    """For a few seconds, as where the machine stops it in the middle: else the first start of a
+    worker would end its gateway.
+    """
     path = tmp_path / "0.counters"
     Counters(path).close()
     slept = []
@@ -103,5 +124,7 @@ def test_a_worker_begins_while_another_one_reads_what_the_dead_one_counted(tmp_p
             if len(slept) == 5:
                 fcntl.flock(reader, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(counters, "time", SimpleNamespace(monotonic=lambda: float(len(slept)), sleep=sleep))
+        monkeypatch.setattr(
+            counters, "time", SimpleNamespace(monotonic=lambda: float(len(slept)), sleep=sleep)
+        )
         Counters(path).close()

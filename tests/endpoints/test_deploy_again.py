@@ -1,4 +1,7 @@
-"""Deploy, and deploy again: what is missing, rejected, crashed, new, promoted or broken. Each test makes its endpoint and removes it."""
+"""Deploy, and deploy again: what is missing, rejected, crashed, new, promoted or broken.
+
+Each test makes its endpoint and removes it.
+"""
 
 import sys
 from collections import Counter
@@ -44,7 +47,9 @@ def _forget(project):
 
 def test_a_missing_alias_names_the_command_that_makes_it(fresh):
     fresh.target.registry.set_alias("ranker", "challenger", None)
-    with pytest.raises(NotFound, match="variant challenger: there is no ranker@challenger yet") as error:
+    with pytest.raises(
+        NotFound, match="variant challenger: there is no ranker@challenger yet"
+    ) as error:
         deploy(fresh, "ranker")
     assert error.value.remedy == "isthmus train models/both.yaml"
     assert fresh.target.endpoints.observe("ranker") is None
@@ -76,7 +81,9 @@ def test_a_crash_between_apply_and_the_first_split_is_made_good(fresh):
 def test_a_new_version_replaces_a_variant_only_at_no_traffic(fresh):
     deploy(fresh, "ranker")
     version = mini.register(fresh, "both", {"item_impressions": -2.0})
-    with pytest.raises(Refused, match=r"challenger .* has 10 % of the traffic and would become") as error:
+    with pytest.raises(
+        Refused, match=r"challenger .* has 10 % of the traffic and would become"
+    ) as error:
         deploy(fresh, "ranker")
     assert error.value.remedy.startswith("isthmus traffic ranker challenger=0")
     traffic(fresh, "ranker", {"challenger": D(0)})
@@ -87,18 +94,27 @@ def test_a_new_version_replaces_a_variant_only_at_no_traffic(fresh):
 
 
 def test_after_a_promotion_the_roles_go_home_without_the_old_version_ever_serving(fresh):
-    """Version 2 has all the traffic as the challenger, and the alias champion; nobody has the alias challenger."""
+    """Version 2 has all the traffic as the challenger, and the alias champion; nobody has the alias
+    challenger.
+    """
     deploy(fresh, "ranker")
     traffic(fresh, "ranker", {"challenger": D(100)})
     registry = fresh.target.registry
-    old, new = registry.get("ranker", "champion").version, registry.get("ranker", "challenger").version
+    old, new = (
+        registry.get("ranker", "champion").version,
+        registry.get("ranker", "challenger").version,
+    )
     registry.set_alias("ranker", "champion", new)
     registry.set_alias("ranker", "challenger", None)
     home = deploy(fresh, "ranker")
-    assert [(v.name, v.version, v.percent) for v in home.variants] == [("champion", new, D(0)), ("challenger", new, D(100))]
+    assert [(v.name, v.version, v.percent) for v in home.variants] == [
+        ("champion", new, D(0)),
+        ("challenger", new, D(100)),
+    ]
     (note,) = home.notes
     assert note == (
-        f"challenger stays ranker@{new}, which champion is to have, while it has 100 % of the traffic: "
+        f"challenger stays ranker@{new}, which champion is to have, while it has 100 % of "
+        "the traffic: "
         "isthmus traffic ranker champion=100, then deploy again"
     )
     assert old != new

@@ -45,7 +45,10 @@ def test_a_probe_needs_neither_host_nor_token(path):
     beyond = door(listen="0.0.0.0", token="secret")
     assert status(beyond, {b"host": b"10.0.0.7:8800"}, b"GET", path) is None
     assert status(beyond, {b"host": b"10.0.0.7:8800"}, b"POST", path) == 403
-    assert status(beyond, {b"host": b"10.0.0.7", b"origin": b"https://evil.example"}, b"GET", path) == 403
+    assert (
+        status(beyond, {b"host": b"10.0.0.7", b"origin": b"https://evil.example"}, b"GET", path)
+        == 403
+    )
 
 
 def test_beyond_loopback_a_token_is_asked_for():
@@ -63,20 +66,35 @@ def test_beyond_loopback_a_token_is_asked_for():
 
 
 def test_the_address_that_it_listens_on_is_a_host_of_its_own():
-    assert status(door(listen="10.0.0.7", token="s"), JSON | {b"host": b"10.0.0.7:8800", b"x-api-key": b"s"}) is None
+    assert (
+        status(
+            door(listen="10.0.0.7", token="s"),
+            JSON | {b"host": b"10.0.0.7:8800", b"x-api-key": b"s"},
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize("name", ["rank.example", " Rank.Example:8800", "rank.example:"])
 def test_an_allowed_host_may_be_written_with_its_port(name):
-    assert status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"rank.example:80"}) is None
+    assert (
+        status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"rank.example:80"})
+        is None
+    )
 
 
 @pytest.mark.parametrize("name", ["2001:db8::7", "[2001:DB8::7]"])
 def test_an_allowed_address_may_be_of_ipv6(name):
-    assert status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"[2001:db8::7]:80"}) is None
+    assert (
+        status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"[2001:db8::7]:80"})
+        is None
+    )
 
 
-@pytest.mark.parametrize("name", ["https://rank.example", "rank.example/rank", "*", "*.example", "rank.example:http", ":8800"])
+@pytest.mark.parametrize(
+    "name",
+    ["https://rank.example", "rank.example/rank", "*", "*.example", "rank.example:http", ":8800"],
+)
 def test_an_allowed_host_that_no_caller_can_send_is_refused(name):
     with pytest.raises(ValueError, match="is no name"):
         door(listen="127.0.0.1", allow_hosts=[name])
@@ -111,4 +129,9 @@ def test_a_providers_wire_takes_any_host_and_no_web_page(changed, expected):
 
 
 def test_a_host_is_compared_without_its_port():
-    assert [without_port(host) for host in (b"[::1]:80", b"[::1]", b"a:1", b"a")] == [b"[::1]", b"[::1]", b"a", b"a"]
+    assert [without_port(host) for host in (b"[::1]:80", b"[::1]", b"a:1", b"a")] == [
+        b"[::1]",
+        b"[::1]",
+        b"a",
+        b"a",
+    ]

@@ -1,4 +1,6 @@
-"""Two rankings drafted into one order: what is shown, whom it credits, and how likely each place was."""
+"""Two rankings drafted into one order: what is shown, whom it credits, and how likely each place
+was.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ RULEBOOK = SimpleNamespace(digest="rules", drawable=True)
 
 
 def lane(*arranged, places=None):
-    return Lane(places=range(1, (places or len(arranged)) + 1), arranged=arranged, members=len(arranged))
+    return Lane(
+        places=range(1, (places or len(arranged)) + 1), arranged=arranged, members=len(arranged)
+    )
 
 
 @st.composite
@@ -33,14 +37,19 @@ def rivals(draw):
     rules = [Cap(by=CATEGORY, max=draw(st.integers(1, 2)))] if draw(st.booleans()) else []
     slots = draw(st.integers(1, 6))
     pair = (draw(st.permutations([float(at) for at in range(number)])) for _ in range(2))
-    of = (candidates([None] * number, scores=scores, categories=categories, slots=slots) for scores in pair)
+    of = (
+        candidates([None] * number, scores=scores, categories=categories, slots=slots)
+        for scores in pair
+    )
     first, second = (steps(rules, one, {})[0][-1].arrangement.lanes[0] for one in of)
     return first, second
 
 
 @settings(max_examples=50)
 @given(rivals())
-def test_a_draft_fills_the_lane_with_each_item_once_under_the_cap_and_its_chances_are_the_share_of_the_coins(pair):
+def test_a_draft_fills_the_lane_with_each_item_once_under_the_cap_and_its_chances_are_the_share_of_the_coins(
+    pair,
+):
     first, second = pair
     turns = list(rounds(first, second))
     falls = list(product((True, False), repeat=len(turns)))
@@ -56,7 +65,9 @@ def test_a_draft_fills_the_lane_with_each_item_once_under_the_cap_and_its_chance
         seen.update((pick.number, pick.candidate) for pick in picks)
         credited.update((pick.number, pick.by) for pick in picks if pick.credited)
     assert chances(first, second) == {key: count / len(falls) for key, count in seen.items()}
-    assert all(credited[number, 0] == credited[number, 1] for number in range(len(first.places))), "by place alone"
+    assert all(credited[number, 0] == credited[number, 1] for number in range(len(first.places))), (
+        "by place alone"
+    )
 
 
 @settings(max_examples=50)
@@ -71,12 +82,19 @@ def test_rankings_that_agree_credit_nobody_and_are_shown_as_they_are(pair):
 def test_each_round_credits_both_picks_unless_they_are_one_item():
     first, second = lane(1, 2, 3, 4), lane(1, 3, 4, 2)
     picks, _ = draft(first, second, (True, False, True).__getitem__)
-    assert [(pick.candidate, pick.by, pick.credited) for pick in picks[:3]] == [(1, 0, False), (3, 1, True), (2, 0, True)]
+    assert [(pick.candidate, pick.by, pick.credited) for pick in picks[:3]] == [
+        (1, 0, False),
+        (3, 1, True),
+        (2, 0, True),
+    ]
 
 
 def test_the_last_place_is_the_coins():
     first, second = lane(1, 2, places=1), lane(2, 1, places=1)
-    assert [draft(first, second, lambda _number, falls=falls: falls)[0][0].candidate for falls in (True, False)] == [1, 2]
+    assert [
+        draft(first, second, lambda _number, falls=falls: falls)[0][0].candidate
+        for falls in (True, False)
+    ] == [1, 2]
     assert chances(first, second) == {(0, 1): 0.5, (0, 2): 0.5}
 
 
@@ -87,7 +105,9 @@ def test_coins_fall_alike_for_who_asks_again_and_evenly_over_answers_and_rounds(
     for number in (0, 1, 7):
         heads = sum(coins("order_duel.1", f"q-0a1b2c-{answer}")(number) for answer in range(10_000))
         assert abs(heads - 5_000) < 4 * 50
-    both = sum(coins("s", f"q-{answer}")(0) == coins("s", f"q-{answer}")(1) for answer in range(10_000))
+    both = sum(
+        coins("s", f"q-{answer}")(0) == coins("s", f"q-{answer}")(1) for answer in range(10_000)
+    )
     assert abs(both - 5_000) < 4 * 50
 
 
@@ -98,10 +118,19 @@ def test_in_simulated_clicks_the_better_ranking_wins_and_equal_ones_do_not():
         wins = []
         for answer in range(1_500):
             worth = [rng.random() for _ in range(8)]
-            scores = ([worth[at] * skill + noise.random() for at in range(8)], [noise.random() for _ in range(8)])
-            first, second = (lane(*sorted(range(8), key=lambda at, of=of: -of[at]), places=4) for of in scores)
+            scores = (
+                [worth[at] * skill + noise.random() for at in range(8)],
+                [noise.random() for _ in range(8)],
+            )
+            first, second = (
+                lane(*sorted(range(8), key=lambda at, of=of: -of[at]), places=4) for of in scores
+            )
             picks, _ = draft(first, second, coins("s", f"q-{answer}"))
-            clicked = [pick for pick in picks if pick.credited and rng.random() < worth[pick.candidate] / (1 + pick.number)]
+            clicked = [
+                pick
+                for pick in picks
+                if pick.credited and rng.random() < worth[pick.candidate] / (1 + pick.number)
+            ]
             wins.append(sum(1 if pick.by == 0 else -1 for pick in clicked))
         mean = sum(wins) / len(wins)
         error = (sum((win - mean) ** 2 for win in wins) / len(wins) / len(wins)) ** 0.5
@@ -111,7 +140,12 @@ def test_in_simulated_clicks_the_better_ranking_wins_and_equal_ones_do_not():
 
 KINDS = ["ad", None, "ad", None, None, "ad", None, None]
 CATEGORIES = ["a", "a", "b", "a", None, "b", "b", "a"]
-RULES = [Boost(where=AD, times=1.5), Pin(key="item_id", item=5, position=2), Reserve(where=AD, positions=(4, 1)), Cap(by=CATEGORY, max=1)]
+RULES = [
+    Boost(where=AD, times=1.5),
+    Pin(key="item_id", item=5, position=2),
+    Reserve(where=AD, positions=(4, 1)),
+    Cap(by=CATEGORY, max=1),
+]
 
 
 def answers(explore, number, rules=RULES, coin=None):
@@ -119,7 +153,18 @@ def answers(explore, number, rules=RULES, coin=None):
     scores = [float((5 * at) % 8) for at in range(8)], [float((3 * at) % 7) for at in range(8)]
     pair = tuple(candidates(KINDS, scores=of, categories=CATEGORIES, slots=6) for of in scores)
     for answer in range(number):
-        yield pair, interleave(rules, RULEBOOK, pair, {}, explore=explore, rng=rng, coin=coin or coins("s", f"q-{answer}"))
+        yield (
+            pair,
+            interleave(
+                rules,
+                RULEBOOK,
+                pair,
+                {},
+                explore=explore,
+                rng=rng,
+                coin=coin or coins("s", f"q-{answer}"),
+            ),
+        )
 
 
 def test_rules_hold_for_what_is_drafted_lane_by_lane():
@@ -129,8 +174,12 @@ def test_rules_hold_for_what_is_drafted_lane_by_lane():
         assert all(KINDS[places[at].item - 1] == "ad" for at in (1, 4)), "the reserved group"
         free = [CATEGORIES[place.item - 1] for at, place in places.items() if at not in (1, 2, 4)]
         assert max(Counter(category for category in free if category).values()) == 1
-        assert all(place.score == (first, second)[place.by].scores[place.item - 1] for place in of.places)
-    assert of.overruled.texts == ("pin 5 -> 2",), "the moves of one order are not those of the draft"
+        assert all(
+            place.score == (first, second)[place.by].scores[place.item - 1] for place in of.places
+        )
+    assert of.overruled.texts == ("pin 5 -> 2",), (
+        "the moves of one order are not those of the draft"
+    )
 
 
 @pytest.mark.parametrize("explore", [0.0, 0.4])
@@ -141,7 +190,9 @@ def test_the_propensity_of_a_place_is_how_often_the_item_stands_there(explore, r
         assert not (of.explored and any(place.credited for place in of.places))
         for place in of.places:
             count[place.position, place.item] += 1
-            assert told.setdefault((place.position, place.item), place.propensity) == place.propensity
+            assert (
+                told.setdefault((place.position, place.item), place.propensity) == place.propensity
+            )
     for key, share in told.items():
         assert abs(count[key] - number * share) <= 4.5 * (number * share * (1 - share)) ** 0.5
     by_place = Counter()

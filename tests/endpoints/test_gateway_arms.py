@@ -1,4 +1,6 @@
-"""A gateway that assigns: what the models are asked with, what the answer says, and what is logged of it."""
+"""A gateway that assigns: what the models are asked with, what the answer says, and what is logged
+of it.
+"""
 
 from __future__ import annotations
 
@@ -27,31 +29,48 @@ def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_ever
     with Shop(live(run())) as opened:
         ranking = opened.rank(platform="ios")
         assert opened.host.calls == [(None, {"blend": 0.7, "tone": "calm"})]
-        assert (ranking.assignments, ranking.parameters) == ({"blend_up.1": "treatment"}, {"blend": 0.7, "tone": "calm"})
+        assert (ranking.assignments, ranking.parameters) == (
+            {"blend_up.1": "treatment"},
+            {"blend": 0.7, "tone": "calm"},
+        )
         exposures, (row,) = opened.rows["exposures"], opened.rows["rankings"]
         assert ranking.exposures == tuple(row["event_id"] for row in exposures)
         for logged in (*exposures, row):
             assert json.loads(logged["assignments"]) == ranking.assignments
             assert json.loads(logged["parameters"]) == ranking.parameters
             assert logged["config"] == 12
-        assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == ("[1,2,3]", "[2,1,0]", False, 0.0)
+        assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == (
+            "[1,2,3]",
+            "[2,1,0]",
+            False,
+            0.0,
+        )
         assert (row["slots"], json.loads(row["request"])) == (2, {"platform": "ios"})
         assert f"{row['gateway']}-{row['sequence']}" == row["event_id"] == ranking.request_id
 
 
 def test_of_a_requests_attributes_those_that_monitors_group_by_stand_in_its_ranking():
-    watched = {name: Monitor(name=name, endpoint="ranker", units=name) for name in ("platform", "age")}
+    watched = {
+        name: Monitor(name=name, endpoint="ranker", units=name) for name in ("platform", "age")
+    }
     with Shop(live(run()), spec=replace(shop.SPEC, monitors=watched)) as opened:
         for request in ({"platform": "ios", "age": 41}, {"platform": "web"}, {}):
             opened.rank(**request)
-        assert [row["attributes"] for row in opened.rows["rankings"]] == ['{"age":41,"platform":"ios"}', '{"platform":"web"}', None]
+        assert [row["attributes"] for row in opened.rows["rankings"]] == [
+            '{"age":41,"platform":"ios"}',
+            '{"platform":"web"}',
+            None,
+        ]
     with Shop(live(run())) as opened:
         opened.rank(platform="ios")
         assert opened.rows["rankings"][0]["attributes"] is None, "nobody groups by it"
 
 
 def test_an_arm_aims_the_call_and_sets_the_share_that_is_explored():
-    arms = (LiveArm("control", 5000, {"variant": "champion"}), LiveArm("treatment", 10_000, {"variant": "challenger", "explore": 100}))
+    arms = (
+        LiveArm("control", 5000, {"variant": "champion"}),
+        LiveArm("treatment", 10_000, {"variant": "challenger", "explore": 100}),
+    )
     with Shop(live(run(arms=arms))) as opened:
         ranking = opened.rank()
         assert (ranking.variant, opened.host.calls[0][0]) == ("challenger", "challenger")
@@ -74,7 +93,11 @@ def test_a_variant_that_is_gone_leaves_the_call_unaimed_with_the_defaults_and_no
             opened.gateway._models.now()
         opened.host.variants = ["champion"]
         ranking = opened.rank()
-        assert (ranking.variant, ranking.assignments, ranking.parameters) == ("champion", {}, {"blend": 0.5, "tone": "calm"})
+        assert (ranking.variant, ranking.assignments, ranking.parameters) == (
+            "champion",
+            {},
+            {"blend": 0.5, "tone": "calm"},
+        )
         assert opened.host.calls[-1][0] is None
         assert opened.gateway.tally.gone == 1
         assert opened.rows["assignments"] == []
@@ -114,7 +137,16 @@ def test_an_assignment_that_was_not_delivered_is_logged_by_the_next_request():
 
 
 def test_targeting_reads_the_attributes_of_the_request_which_no_model_gets():
-    with Shop(live(run(targeting=(Condition(attribute="platform", among=("ios",)), Condition(attribute="age", min=18))))) as opened:
+    with Shop(
+        live(
+            run(
+                targeting=(
+                    Condition(attribute="platform", among=("ios",)),
+                    Condition(attribute="age", min=18),
+                )
+            )
+        )
+    ) as opened:
         assert opened.rank(platform="ios", age=20).assignments == {"blend_up.1": "treatment"}
         assert opened.rank(platform="ios", age=17).assignments == {}
         assert opened.rank(platform="ios", age=None).assignments == {}
@@ -140,7 +172,9 @@ STEPS = st.lists(st.sampled_from(["away", "damaged", "ramped", "stopped", "start
 
 @given(STEPS)
 def test_arms_stay_and_each_row_has_the_config_that_its_arm_came_from(steps):
-    """`sound`: version -> whether it assigns; an answer goes by the last sound one that could be read."""
+    """`sound`: version -> whether it assigns; an answer goes by the last sound one that could be
+    read.
+    """
     with Shop(live(run(), version=1)) as opened:
         opened.rank()
         sound, known = {1: True}, 1
@@ -150,9 +184,15 @@ def test_arms_stay_and_each_row_has_the_config_that_its_arm_came_from(steps):
                 opened.state.put(b"{]")
             elif step != "away":
                 known = max(sound) + 1
-                runs = [] if step == "stopped" else [run(ranges=((0, 9998 if step == "ramped" else 9999),))]
+                runs = (
+                    []
+                    if step == "stopped"
+                    else [run(ranges=((0, 9998 if step == "ramped" else 9999),))]
+                )
                 sound[known] = bool(runs)
-                opened.state.put(live(*runs, version=known, written=shop.NOW + timedelta(seconds=known)))
+                opened.state.put(
+                    live(*runs, version=known, written=shop.NOW + timedelta(seconds=known))
+                )
             opened.look()
             ranking = opened.rank()
             assert ranking.assignments == ({"blend_up.1": "treatment"} if sound[known] else {})
@@ -165,9 +205,23 @@ def test_what_was_logged_is_forgotten_by_use():
     logged = Logged(2)
 
     def new(run_name, day=1):
-        return len(logged.new((Assignment(run=run_name, layer="l", arm="a", reason="split"),), "u", shop.NOW.date() + timedelta(days=day)))
+        return len(
+            logged.new(
+                (Assignment(run=run_name, layer="l", arm="a", reason="split"),),
+                "u",
+                shop.NOW.date() + timedelta(days=day),
+            )
+        )
 
-    assert [new("a"), new("b"), new("a"), new("c"), new("a"), new("b"), new("c", day=2)] == [1, 1, 0, 1, 0, 1, 1]
+    assert [new("a"), new("b"), new("a"), new("c"), new("a"), new("b"), new("c", day=2)] == [
+        1,
+        1,
+        0,
+        1,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_a_process_that_is_forked_while_another_thread_logs_a_unit_waits_for_nobody():
@@ -177,5 +231,14 @@ def test_a_process_that_is_forked_while_another_thread_logs_a_unit_waits_for_nob
         if not child:
             signal.alarm(60)
             tally.failed()
-            os._exit(len(logged.new((Assignment(run="a", layer="l", arm="a", reason="split"),), "u", shop.NOW.date())) - 1)
+            os._exit(
+                len(
+                    logged.new(
+                        (Assignment(run="a", layer="l", arm="a", reason="split"),),
+                        "u",
+                        shop.NOW.date(),
+                    )
+                )
+                - 1
+            )
     assert os.waitpid(child, 0)[1] == 0

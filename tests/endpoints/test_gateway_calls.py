@@ -46,7 +46,9 @@ def body(**fields):
     return json.dumps(fields).encode()
 
 
-def test_assign_gives_a_unit_s_arms_and_parameters_and_logs_it_unless_it_is_told_not_to(opened, tmp_path):
+def test_assign_gives_a_unit_s_arms_and_parameters_and_logs_it_unless_it_is_told_not_to(
+    opened, tmp_path
+):
     served = opened(run(arms=VARIANTS))
     answer = served.calls.assign(body(visitor_id="visitor-1", platform="ios", log=False))
     assert (answer.status, answer.endpoint) == (200, "ranker")
@@ -58,7 +60,10 @@ def test_assign_gives_a_unit_s_arms_and_parameters_and_logs_it_unless_it_is_told
     assert (served.rows["assignments"], served.host.calls) == ([], [])
     served.calls.assign(body(visitor_id="visitor-1", endpoint="ranker"))
     assert [row["arm"] for row in served.rows["assignments"]] == ["treatment"]
-    assert totals(tmp_path)[counters.sample(counters.ASSIGNMENTS, run="blend_up.1", arm="treatment")] == 2
+    assert (
+        totals(tmp_path)[counters.sample(counters.ASSIGNMENTS, run="blend_up.1", arm="treatment")]
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,12 +93,28 @@ def test_a_flag_is_a_parameter_with_its_arm_and_run(opened):
     served = opened(run())
     assert flag(served, "ranker.blend") == (
         200,
-        {"key": "ranker.blend", "value": 0.7, "variant": "treatment", "reason": "SPLIT", "metadata": {"run": "blend_up.1", "config": 12}},
+        {
+            "key": "ranker.blend",
+            "value": 0.7,
+            "variant": "treatment",
+            "reason": "SPLIT",
+            "metadata": {"run": "blend_up.1", "config": 12},
+        },
     )
-    tone = {"key": "ranker.tone", "value": "calm", "variant": "default", "reason": "STATIC", "metadata": {"config": 12}}
+    tone = {
+        "key": "ranker.tone",
+        "value": "calm",
+        "variant": "default",
+        "reason": "STATIC",
+        "metadata": {"config": 12},
+    }
     assert flag(served, "ranker.tone") == (200, tone)
     status, every = flag(served, "ranker")
-    assert (status, every["value"], every["variant"]) == (200, {"blend": 0.7, "tone": "calm"}, "treatment")
+    assert (status, every["value"], every["variant"]) == (
+        200,
+        {"blend": 0.7, "tone": "calm"},
+        "treatment",
+    )
     assert [row["unit"] for row in served.rows["assignments"]] == ["visitor-1"]
 
 
@@ -102,24 +123,58 @@ def test_a_flag_is_a_parameter_with_its_arm_and_run(opened):
     [
         ({"holdout": 10_000}, 0, 0.5, "control", "DISABLED", "blend_up.1"),
         ({}, 1467, 0.5, "holdout", "DISABLED", "home_holdout"),
-        ({"state": "shipped", "ships": "treatment", "ranges": ()}, 0, 0.7, "treatment", "STATIC", "blend_up.1"),
-        ({"state": "shipped", "ships": "treatment", "targeting": IOS}, 0, 0.7, "treatment", "TARGETING_MATCH", "blend_up.1"),
-        ({"state": "shipped", "ships": "treatment"}, 1467, 0.5, "control", "DISABLED", "blend_up.1"),
+        (
+            {"state": "shipped", "ships": "treatment", "ranges": ()},
+            0,
+            0.7,
+            "treatment",
+            "STATIC",
+            "blend_up.1",
+        ),
+        (
+            {"state": "shipped", "ships": "treatment", "targeting": IOS},
+            0,
+            0.7,
+            "treatment",
+            "TARGETING_MATCH",
+            "blend_up.1",
+        ),
+        (
+            {"state": "shipped", "ships": "treatment"},
+            1467,
+            0.5,
+            "control",
+            "DISABLED",
+            "blend_up.1",
+        ),
         ({"targeting": IOS}, 0, 0.7, "treatment", "SPLIT", "blend_up.1"),
     ],
 )
-def test_a_flag_s_reason_says_how_its_value_came_about(opened, fields, holdout, value, variant, reason, of):
-    _, answer = flag(opened(run(**fields), holdout=holdout), "ranker.blend", CONTEXT | {"platform": "ios"})
-    assert (answer["value"], answer["variant"], answer["reason"], answer["metadata"]["run"]) == (value, variant, reason, of)
+def test_a_flag_s_reason_says_how_its_value_came_about(
+    opened, fields, holdout, value, variant, reason, of
+):
+    _, answer = flag(
+        opened(run(**fields), holdout=holdout), "ranker.blend", CONTEXT | {"platform": "ios"}
+    )
+    assert (answer["value"], answer["variant"], answer["reason"], answer["metadata"]["run"]) == (
+        value,
+        variant,
+        reason,
+        of,
+    )
 
 
 def test_a_whole_number_of_a_float_has_a_point(opened):
-    served = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": 1}))))
+    served = opened(
+        run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": 1})))
+    )
     assert b'"value":1.0,' in served.calls.flag("ranker.blend", body(context=CONTEXT)).body
 
 
 def test_a_run_that_began_when_a_parameter_was_no_float_still_gives_its_value(opened):
-    served = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": "much"}))))
+    served = opened(
+        run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": "much"})))
+    )
     assert flag(served, "ranker.blend")[1]["value"] == "much"
 
 
@@ -160,7 +215,11 @@ def test_unknown_keys_of_a_context_are_not_looked_at(opened):
 def test_all_flags_have_a_tag_by_which_a_caller_hears_that_nothing_has_changed(opened):
     served = opened(run())
     answer = served.calls.flags(body(context=CONTEXT), "")
-    assert [entry["key"] for entry in json.loads(answer.body)["flags"]] == ["ranker", "ranker.blend", "ranker.tone"]
+    assert [entry["key"] for entry in json.loads(answer.body)["flags"]] == [
+        "ranker",
+        "ranker.blend",
+        "ranker.tone",
+    ]
     for known in (answer.etag, f"W/{answer.etag}", f'"other", {answer.etag}'):
         again = served.calls.flags(body(context=CONTEXT), known)
         assert (again.status, again.body, again.etag) == (304, b"", answer.etag)
@@ -171,12 +230,21 @@ def test_all_flags_have_a_tag_by_which_a_caller_hears_that_nothing_has_changed(o
 
 
 def test_an_error_of_the_gateway_s_own_is_told_in_the_protocol_s_words():
-    fields = json.loads(ofrep.as_error(failure(415, "the content type must be application/json", "send it")).body)
-    assert fields == {"errorCode": "GENERAL", "errorDetails": "the content type must be application/json; send it"}
+    fields = json.loads(
+        ofrep.as_error(failure(415, "the content type must be application/json", "send it")).body
+    )
+    assert fields == {
+        "errorCode": "GENERAL",
+        "errorDetails": "the content type must be application/json; send it",
+    }
 
 
-@pytest.mark.parametrize(("capability", "status"), [("invoke.max_bytes", 413), ("invoke.parameters", 501)])
-def test_what_a_target_cannot_do_is_told_apart_from_a_request_that_is_too_large(opened, monkeypatch, capability, status):
+@pytest.mark.parametrize(
+    ("capability", "status"), [("invoke.max_bytes", 413), ("invoke.parameters", 501)]
+)
+def test_what_a_target_cannot_do_is_told_apart_from_a_request_that_is_too_large(
+    opened, monkeypatch, capability, status
+):
     served = opened(run())
 
     def refuses(*_, **_more):
@@ -186,7 +254,13 @@ def test_what_a_target_cannot_do_is_told_apart_from_a_request_that_is_too_large(
     assert served.calls.rank(msgspec.json.encode(shop.REQUEST)).status == status
 
 
-CLICK = {"event": "click", "event_id": "c1", "event_timestamp": "2026-11-26T11:00:00Z", "exposure_id": "q-1-1-1", "depth": 3}
+CLICK = {
+    "event": "click",
+    "event_id": "c1",
+    "event_timestamp": "2026-11-26T11:00:00Z",
+    "exposure_id": "q-1-1-1",
+    "depth": 3,
+}
 
 
 def tracked(served, sent):
@@ -194,9 +268,20 @@ def tracked(served, sent):
     return answer.status, json.loads(answer.body)
 
 
-def test_events_of_the_catalogue_are_stored_and_the_others_refused_with_their_place_and_reason(opened):
+def test_events_of_the_catalogue_are_stored_and_the_others_refused_with_their_place_and_reason(
+    opened,
+):
     served = opened()
-    status, answer = tracked(served, [CLICK, CLICK | {"depth": -1}, {"event": "clack"}, 7, CLICK | {"event_id": "c2", "depth": [1]}])
+    status, answer = tracked(
+        served,
+        [
+            CLICK,
+            CLICK | {"depth": -1},
+            {"event": "clack"},
+            7,
+            CLICK | {"event_id": "c2", "depth": [1]},
+        ],
+    )
     assert (status, answer["accepted"]) == (200, 1)
     assert [rejection["index"] for rejection in answer["rejected"]] == [1, 2, 3, 4]
     assert [rejection["reason"] for rejection in answer["rejected"]] == [
@@ -206,7 +291,12 @@ def test_events_of_the_catalogue_are_stored_and_the_others_refused_with_their_pl
         "depth is not a scalar",
     ]
     (row,) = served.project.target.events.rows["click_raw"]
-    assert (row["event_id"], row["exposure_id"], row["depth"], row["source"]) == ("c1", "q-1-1-1", 3, "emit")
+    assert (row["event_id"], row["exposure_id"], row["depth"], row["source"]) == (
+        "c1",
+        "q-1-1-1",
+        3,
+        "emit",
+    )
     assert row["event_timestamp"] == datetime(2026, 11, 26, 11, tzinfo=UTC)
 
 
@@ -228,7 +318,12 @@ def test_what_the_target_does_not_take_is_refused_by_the_event_and_told(opened):
 
     served.project.target.events.append = full
     status, answer = tracked(served, [CLICK])
-    assert (status, answer["error"], answer["accepted"], answer["rejected"][0]["reason"]) == (429, "too many", 0, "not stored: too many")
+    assert (status, answer["error"], answer["accepted"], answer["rejected"][0]["reason"]) == (
+        429,
+        "too many",
+        0,
+        "not stored: too many",
+    )
 
 
 def test_a_body_that_is_no_json_or_has_too_many_events_is_refused_whole(opened):

@@ -1,4 +1,6 @@
-"""The gateway's doors over HTTP, and the genuine OpenFeature SDK with its OFREP provider, in a process of its own, as a caller."""
+"""The gateway's doors over HTTP, and the genuine OpenFeature SDK with its OFREP provider, in a
+process of its own, as a caller.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,14 @@ def served(tmp_path_factory):
     """A gateway on a port, with a token, whose treatment is visitor-1's."""
     project = shop.project(live(run()))
     folder = tmp_path_factory.mktemp("gateway")
-    application = Application(lambda: Service(project, (), folder=folder, slot=0, sampler=Silent()), door(listen="127.0.0.1", token=SECRET))
+    application = Application(
+        lambda: Service(project, (), folder=folder, slot=0, sampler=Silent()),
+        door(listen="127.0.0.1", token=SECRET),
+    )
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, lifespan="on", log_level="error", ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(application, lifespan="on", log_level="error", ws="none")
+    )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -55,8 +62,15 @@ def served(tmp_path_factory):
 
 def asked(url, method, path, fields=None, **headers):
     """Status, headers and JSON."""
-    sent = {"content-type": "application/json", "x-api-key": SECRET} | {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(url + path, method=method, data=None if fields is None else json.dumps(fields).encode(), headers=sent)
+    sent = {"content-type": "application/json", "x-api-key": SECRET} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    request = urllib.request.Request(
+        url + path,
+        method=method,
+        data=None if fields is None else json.dumps(fields).encode(),
+        headers=sent,
+    )
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             status, body, got = answer.status, answer.read(), answer.headers
@@ -64,7 +78,11 @@ def asked(url, method, path, fields=None, **headers):
         status, body, got = error.code, error.read(), error.headers
     except OSError:
         return 0, {}, None
-    return status, got, json.loads(body) if body and got["content-type"] == "application/json" else body.decode()
+    return (
+        status,
+        got,
+        json.loads(body) if body and got["content-type"] == "application/json" else body.decode(),
+    )
 
 
 def test_its_document_describes_what_it_answers(served):
@@ -88,7 +106,9 @@ def test_its_document_describes_what_it_answers(served):
     assert valid(CLICK, "ClickEvent")
     assert valid(asked(served.url, "POST", "/track", [CLICK, 7])[2], "Tracked")
     assert valid(asked(served.url, "GET", "/health")[2], "Health")
-    told = document["paths"][f"{FLAGS}/{{key}}"]["post"]["responses"]["404"]["content"]["application/json"]["schema"]
+    told = document["paths"][f"{FLAGS}/{{key}}"]["post"]["responses"]["404"]["content"][
+        "application/json"
+    ]["schema"]
     assert told == {"$ref": "#/components/schemas/FlagError"}
     assert valid(asked(served.url, "POST", f"{FLAGS}/ranker.nothing", CONTEXT)[2], "FlagError")
 
@@ -104,7 +124,9 @@ def test_health_and_metrics_tell_the_config_its_age_and_the_arms_that_were_given
     assert 'isthmus_gateway_assignments_total{run="blend_up.1",arm="treatment"}' in figures
 
 
-def test_a_process_that_has_read_no_config_tells_no_age_of_it_also_where_one_before_it_had(tmp_path):
+def test_a_process_that_has_read_no_config_tells_no_age_of_it_also_where_one_before_it_had(
+    tmp_path,
+):
     """It would be 0, as if all were well."""
     project = shop.project(live(run()))
 
@@ -140,7 +162,9 @@ def test_all_flags_are_told_again_only_when_they_have_changed(served):
         ("POST", f"{FLAGS}/ranker.nothing", {}, 404),
     ],
 )
-def test_whoever_is_refused_a_flag_hears_it_in_the_protocol_s_words(served, method, path, headers, status):
+def test_whoever_is_refused_a_flag_hears_it_in_the_protocol_s_words(
+    served, method, path, headers, status
+):
     answer = asked(served.url, method, path, CONTEXT if method == "POST" else None, **headers)
     assert answer[0] == status
     assert answer[2].keys() >= {"errorCode", "errorDetails"}
@@ -179,7 +203,9 @@ print(json.dumps({name: [getattr(details, field) for field in fields] for name, 
 """
 
 
-def test_the_openfeature_sdk_gets_values_with_their_types_arms_and_reasons_and_its_own_errors(served):
+def test_the_openfeature_sdk_gets_values_with_their_types_arms_and_reasons_and_its_own_errors(
+    served,
+):
     command = [sys.executable, "-c", SDK, served.url, SECRET]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     seen = json.loads(done.stdout)
@@ -189,7 +215,10 @@ def test_the_openfeature_sdk_gets_values_with_their_types_arms_and_reasons_and_i
     assert seen["object"] == [{"blend": 0.7, "tone": "calm"}, "treatment", "SPLIT", None, of]
     arm = shop.arm_of("visitor-2")
     assert seen["another"] == [{"control": 0.5, "treatment": 0.7}[arm], arm, "SPLIT", None, of]
-    failures = {name: (seen[name][0], seen[name][2], seen[name][3]) for name in ("mistyped", "unknown", "keyless", "invalid")}
+    failures = {
+        name: (seen[name][0], seen[name][2], seen[name][3])
+        for name in ("mistyped", "unknown", "keyless", "invalid")
+    }
     assert failures == {
         "mistyped": (True, "ERROR", "TYPE_MISMATCH"),
         "unknown": (0.1, "ERROR", "FLAG_NOT_FOUND"),

@@ -1,4 +1,6 @@
-"""A gateway that is killed loses the exposures of its last answers, and of no answer before them; one that is asked to end ends."""
+"""A gateway that is killed loses the exposures of its last answers, and of no answer before them;
+one that is asked to end ends.
+"""
 
 import subprocess
 import sys
@@ -47,10 +49,14 @@ def folder(tmp_path_factory):
         yield folder
 
 
-def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and_none_in_part(folder):
+def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and_none_in_part(
+    folder,
+):
     with (
         mini.opened(folder) as project,
-        subprocess.Popen([sys.executable, "-c", RANKING, str(folder)], stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            [sys.executable, "-c", RANKING, str(folder)], stdout=subprocess.PIPE, text=True
+        ) as process,
     ):
 
         def stored():
@@ -74,11 +80,16 @@ def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and
     assert all(shown == {"1", "2", "3"} for shown in positions.values())
     numbers = sorted(int(answer.rpartition("-")[2]) for answer in positions)
     assert numbers == list(range(1, len(numbers) + 1))  # no gap: what is missing came last
-    assert set(positions) <= {*answered, f"{answered[0].rpartition('-')[0]}-{len(answered) + 1}"}  # one may be stored and not said yet
+    assert set(positions) <= {
+        *answered,
+        f"{answered[0].rpartition('-')[0]}-{len(answered) + 1}",
+    }  # one may be stored and not said yet
 
 
 def test_a_gateway_whose_warm_up_hangs_ends_when_it_is_asked_to(folder):
-    with subprocess.Popen([sys.executable, "-c", HANGING, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout.readline() == "hangs\n"
             process.terminate()

@@ -1,4 +1,6 @@
-"""`isthmus gateway` as a process: the how-to's and the compose file's commands, its workers, whose pages may ask, how it ends."""
+"""`isthmus gateway` as a process: the how-to's and the compose file's commands, its workers, whose
+pages may ask, how it ends.
+"""
 
 import contextlib
 import http.client
@@ -46,7 +48,10 @@ class Running:
     """`isthmus gateway --json` as a process."""
 
     def __init__(self, folder, *options, descriptors=4096):
-        code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors})); {CHILD}"
+        code = (
+            f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, "
+            f"{descriptors})); {CHILD}"
+        )
         self.log = Path(folder) / "gateway.log"
         with self.log.open("w") as log:
             self.child = subprocess.Popen(
@@ -79,7 +84,9 @@ class Running:
         return self.post("/rank", mini.REQUEST)
 
     def post(self, path, fields):
-        request = urllib.request.Request(f"{self.url}{path}", json.dumps(fields).encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.url}{path}", json.dumps(fields).encode(), {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read())
 
@@ -93,7 +100,11 @@ class Running:
     def configs(self):
         """The version of experiments/live at each worker."""
         lines = self.get("/metrics")[1].splitlines()
-        return [line.rpartition(" ")[2] for line in lines if line.startswith("isthmus_gateway_config_version{")]
+        return [
+            line.rpartition(" ")[2]
+            for line in lines
+            if line.startswith("isthmus_gateway_config_version{")
+        ]
 
     def answered(self):
         return sum(
@@ -111,7 +122,9 @@ class Running:
 def documented():
     """The lines of the how-to."""
     text = (ROOT / "docs" / "how-to.md").read_text()
-    block = text.partition("<!-- tests/endpoints/test_gateway_process.py runs these lines -->\n```sh\n")[2].partition("```")[0]
+    block = text.partition(
+        "<!-- tests/endpoints/test_gateway_process.py runs these lines -->\n```sh\n"
+    )[2].partition("```")[0]
     first, *calls = block.splitlines()
     words = shlex.split(first)
     assert words[:2] == ["isthmus", "gateway"]
@@ -133,30 +146,50 @@ def test_the_how_to_is_answered_as_it_says(two):
     assert len(calls) == 6
     for call in calls:
         words = [word.replace("http://127.0.0.1:8800", two.url) for word in shlex.split(call)]
-        done = subprocess.run([*words, "--fail"], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            [*words, "--fail"], capture_output=True, text=True, check=False, timeout=60
+        )
         assert (done.returncode, done.stderr) == (0, ""), call
 
 
 def test_the_commands_of_the_compose_file_serve_with_a_token(folder):
     """As plain processes, on another port: there is no Docker where tests run."""
-    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text().replace("8800", str(free_port())))
+    compose = yaml.safe_load(
+        (ROOT / "deploy" / "compose.yaml").read_text().replace("8800", str(free_port()))
+    )
     services = compose["services"]
     assert services["gateway"]["network_mode"] == services["gateway"]["pid"] == "service:endpoint"
-    assert (ROOT / "deploy" / services["gateway"]["build"]["context"] / services["gateway"]["build"]["dockerfile"]).is_file()
+    assert (
+        ROOT
+        / "deploy"
+        / services["gateway"]["build"]["context"]
+        / services["gateway"]["build"]["dockerfile"]
+    ).is_file()
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "ISTHMUS_TOKEN": "s3cret",
         "PROJECT": str(folder),
     }
     commands = [
-        [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word) for word in (*services[name]["entrypoint"], *services[name]["command"])]
+        [
+            re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word)
+            for word in (*services[name]["entrypoint"], *services[name]["command"])
+        ]
         for name in ("endpoint", "gateway")
     ]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    quiet = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "start_new_session": True,
+    }
     children = [subprocess.Popen(words, cwd=folder, env=environment, **quiet) for words in commands]
     try:
         check = [sys.executable, *services["gateway"]["healthcheck"]["test"][2:]]
-        until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0, what="the health check")
+        until(
+            lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0,
+            what="the health check",
+        )
         port = services["gateway"]["command"][services["gateway"]["command"].index("--port") + 1]
         assert token_status(port, {}) == 401
         assert token_status(port, {"x-api-key": "wrong"}) == 401
@@ -173,7 +206,9 @@ def test_the_commands_of_the_compose_file_serve_with_a_token(folder):
 
 def token_status(port, headers):
     request = urllib.request.Request(
-        f"http://localhost:{port}/rank", json.dumps(mini.REQUEST).encode(), {"content-type": "application/json", **headers}
+        f"http://localhost:{port}/rank",
+        json.dumps(mini.REQUEST).encode(),
+        {"content-type": "application/json", **headers},
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as reply:
@@ -194,7 +229,9 @@ Promise.all([ask('no-cors', {'content-type': 'text/plain'}), ask('cors', {'conte
 @pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 def test_a_page_of_another_site_in_a_real_browser_ranks_nothing(two, folder):
     two.until_ready(2)
-    page = PAGE.replace(b"TARGET", json.dumps(two.url).encode()).replace(b"REQUEST", json.dumps(json.dumps(mini.REQUEST)).encode())
+    page = PAGE.replace(b"TARGET", json.dumps(two.url).encode()).replace(
+        b"REQUEST", json.dumps(json.dumps(mini.REQUEST)).encode()
+    )
 
     class Site(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -216,31 +253,45 @@ def test_a_page_of_another_site_in_a_real_browser_ranks_nothing(two, folder):
     site.shutdown()
     assert "no-cors opaque 0; cors refused; reached" in shown.stdout, shown.stdout + shown.stderr
     metrics = two.get("/metrics")[1]
-    assert 'isthmus_gateway_requests_total{endpoint="",variant="",status="403"}' in metrics, "it came, and was sent away"
+    assert 'isthmus_gateway_requests_total{endpoint="",variant="",status="403"}' in metrics, (
+        "it came, and was sent away"
+    )
     assert two.answered() == before
 
 
-def test_every_worker_takes_a_run_that_starts_and_lets_go_of_one_that_ends_without_a_restart(folder, two):
+def test_every_worker_takes_a_run_that_starts_and_lets_go_of_one_that_ends_without_a_restart(
+    folder, two
+):
     two.until_ready(2)
     with mini.opened(folder) as project:
         project.target.events.apply(STREAMS["assignments"])
-        token = project.target.state.put(LIVE, msgspec.json.encode(shop.live(shop.run())), expect=None)
+        token = project.target.state.put(
+            LIVE, msgspec.json.encode(shop.live(shop.run())), expect=None
+        )
         until(lambda: two.configs() == ["12", "12"], what="the run at both workers")
         rankings = [two.rank() for _ in range(8)]
-        assert [ranking["assignments"] for ranking in rankings] == 8 * [{"blend_up.1": shop.arm_of("v1")}]
-        token = project.target.state.put(LIVE, msgspec.json.encode(shop.live(version=13)), expect=token)
+        assert [ranking["assignments"] for ranking in rankings] == 8 * [
+            {"blend_up.1": shop.arm_of("v1")}
+        ]
+        token = project.target.state.put(
+            LIVE, msgspec.json.encode(shop.live(version=13)), expect=token
+        )
         until(lambda: two.configs() == ["13", "13"], what="its end at both workers")
         assert "assignments" not in two.rank()
         logged = {
-            "SELECT count(DISTINCT event_id) AS n FROM exposures WHERE assignments IS NOT NULL AND config = 12": [
-                {"n": sum(len(ranking["items"]) for ranking in rankings)}
-            ],
+            "SELECT count(DISTINCT event_id) AS n FROM exposures WHERE assignments IS NOT "
+            "NULL AND config = 12": [{"n": sum(len(ranking["items"]) for ranking in rankings)}],
             "SELECT DISTINCT unit, run, arm, config FROM assignments": [
                 {"unit": "v1", "run": "blend_up.1", "arm": shop.arm_of("v1"), "config": 12}
             ],
         }
         for sql, rows in logged.items():  # a worker delivers after it has answered
-            until(lambda sql=sql, rows=rows: project.target.warehouse.query(sql, {}).to_pylist() == rows, what=sql)
+            until(
+                lambda sql=sql, rows=rows: (
+                    project.target.warehouse.query(sql, {}).to_pylist() == rows
+                ),
+                what=sql,
+            )
         project.target.state.delete(LIVE, expect=token)
 
 
@@ -251,7 +302,10 @@ def test_figures_are_summed_over_workers_and_outlive_one_that_is_killed(two):
     for _ in range(30):
         two.rank()
     assert two.answered() == before + 30
-    workers = [int(pid) for pid in Path(f"/proc/{two.child.pid}/task/{two.child.pid}/children").read_text().split()]
+    workers = [
+        int(pid)
+        for pid in Path(f"/proc/{two.child.pid}/task/{two.child.pid}/children").read_text().split()
+    ]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     until(lambda: "another is started" in two.log.read_text(), what="the supervisor's notice")
@@ -280,12 +334,18 @@ def test_sigterm_under_load_finishes_what_is_under_way_and_delivers_what_was_ans
     assert code == 0, two.log.read_text()
     assert "stopping 2 workers" in two.log.read_text()
     with mini.opened(folder) as project:
-        stored = project.target.warehouse.query("SELECT event_id FROM exposures", {}).column("event_id").to_pylist()
+        stored = (
+            project.target.warehouse.query("SELECT event_id FROM exposures", {})
+            .column("event_id")
+            .to_pylist()
+        )
     ids = {event_id.rpartition("-")[0] for event_id in stored}
     assert [answer["request_id"] for answer in answers if answer["request_id"] not in ids] == []
 
 
-def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_second_signal_ends_it_at_once(folder):
+def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_second_signal_ends_it_at_once(
+    folder,
+):
     running = Running(folder, descriptors=128)
     try:
         host, port = running.url.removeprefix("http://").split(":")
@@ -293,18 +353,31 @@ def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_s
         idle = [socket.create_connection((host, int(port))) for _ in range(300)]
         assert running.get("/ping")[0] == 200
         assert running.rank()["items"]
-        assert running.post("/assign", {"visitor_id": "v1"}) == {"assignments": {}, "parameters": {}, "config": None}
-        assert running.post("/track", {"event": "click", "impression_id": "i1", "item_id": 2}) == {"accepted": 1, "rejected": []}
+        assert running.post("/assign", {"visitor_id": "v1"}) == {
+            "assignments": {},
+            "parameters": {},
+            "config": None,
+        }
+        assert running.post("/track", {"event": "click", "impression_id": "i1", "item_id": 2}) == {
+            "accepted": 1,
+            "rejected": [],
+        }
         for connection in idle:
             connection.close()
         maps = Path(f"/proc/{running.child.pid}/maps").read_text()
         assert "duckdb" not in maps
         assert "pyarrow" not in maps
         with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(b"POST /rank HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+            connection.sendall(
+                b"POST /rank HTTP/1.1\r\nhost: localhost\r\ncontent-type: "
+                b"application/json\r\ncontent-length: 9\r\n\r\n{"
+            )
             until(lambda: len(running.get("/metrics")[1]) > 0, what="metrics")
             running.child.send_signal(signal.SIGTERM)
-            until(lambda: "stopping: what is under way is finished" in running.log.read_text(), what="the notice")
+            until(
+                lambda: "stopping: what is under way is finished" in running.log.read_text(),
+                what="the notice",
+            )
             assert running.child.poll() is None, "a request is under way"
             running.child.send_signal(signal.SIGTERM)
             assert running.child.wait(timeout=60) == 128 + signal.SIGTERM

@@ -1,4 +1,6 @@
-"""A gateway whose endpoint has rules: what it reads for them, what the answer says, and what is logged."""
+"""A gateway whose endpoint has rules: what it reads for them, what the answer says, and what is
+logged.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,13 @@ RULES = (
 
 def spec(*rules, **fields):
     boost = Parameter(name="ad_boost", type="float", default=1.0, min=0)
-    endpoint = msgspec.structs.replace(shop.ENDPOINT, rules=rules, parameters={"ad_boost": boost}, **fields)
+    endpoint = msgspec.structs.replace(
+        shop.ENDPOINT, rules=rules, parameters={"ad_boost": boost}, **fields
+    )
     view = FeatureView(name="item_profile", entity="item", path="", sql="")
-    return msgspec.structs.replace(shop.SPEC, endpoints={"ranker": endpoint}, feature_views={"item_profile": view})
+    return msgspec.structs.replace(
+        shop.SPEC, endpoints={"ranker": endpoint}, feature_views={"item_profile": view}
+    )
 
 
 class Ruled(Shop):
@@ -40,11 +46,17 @@ class Ruled(Shop):
         self.gateway._models._cache = None
         self.asked = []
         invoke = self.host.invoke
-        self.host.invoke = lambda name, rows, **options: (self.asked.append(rows), invoke(name, rows, **options))[1]
+        self.host.invoke = lambda name, rows, **options: (
+            self.asked.append(rows),
+            invoke(name, rows, **options),
+        )[1]
 
     def read(self, wanted):
         self.reads.append(wanted)
-        rows = [{"feature_timestamp": NOW, "item_kind": KINDS[key], "item_category": int(key) % 2} for key in wanted["item_profile"]]
+        rows = [
+            {"feature_timestamp": NOW, "item_kind": KINDS[key], "item_category": int(key) % 2}
+            for key in wanted["item_profile"]
+        ]
         return {"item_profile": rows}
 
 
@@ -70,7 +82,11 @@ def test_the_answer_and_the_log_say_what_was_done():
         )
         assert ranking.scores == (4.0, 1.0)
         (row,) = opened.rows["rankings"]
-        assert (row["candidates"], row["model_order"], row["eligible"]) == ("[1,2,3,4,7]", "[4,3,2,1,0]", "[0,1,2,4]")
+        assert (row["candidates"], row["model_order"], row["eligible"]) == (
+            "[1,2,3,4,7]",
+            "[4,3,2,1,0]",
+            "[0,1,2,4]",
+        )
         assert json.loads(row["rules"]) == list(ranking.rules)
         assert len(row["rules_digest"]) == 16
         names = ("block item_kind=recalled", "boost item_kind=ad", "pin 7", "cap item_category 1")
@@ -81,11 +97,18 @@ def test_a_place_that_stays_empty_is_told_by_the_positions():
     with Ruled(rules=(Reserve(where=AD, positions=(1,)),)) as opened:
         assert opened.rank().positions == ()
         empty = opened.rank(item_id=[1, 3], slots=2)
-        assert (empty.items, empty.positions, empty.rules) == ((3,), (2,), ("reserve item_kind=ad: 1 stays empty",))
+        assert (empty.items, empty.positions, empty.rules) == (
+            (3,),
+            (2,),
+            ("reserve item_kind=ad: 1 stays empty",),
+        )
         assert [row["position"] for row in opened.rows["exposures"]][-1:] == [2]
 
 
-@pytest.mark.parametrize(("rules", "share"), [((Cap(by=CATEGORY, max=1),), 1.0), ((Cap(by=CATEGORY, max=1), Cap(by=KIND, max=1)), 0.0)])
+@pytest.mark.parametrize(
+    ("rules", "share"),
+    [((Cap(by=CATEGORY, max=1),), 1.0), ((Cap(by=CATEGORY, max=1), Cap(by=KIND, max=1)), 0.0)],
+)
 def test_an_arm_explores_only_where_the_propensities_are_known(rules, share):
     arms = (LiveArm("control", 5000, {}), LiveArm("treatment", 10_000, {"explore": 100}))
     with Ruled(live(run(arms=arms)), rules=rules) as opened:
@@ -97,8 +120,16 @@ def test_an_arm_explores_only_where_the_propensities_are_known(rules, share):
 
 
 def test_the_order_is_explained_rule_by_rule_and_nothing_is_logged():
-    with Ruled(live(run(arms=(LiveArm("control", 5000, {}), LiveArm("treatment", 10_000, {"ad_boost": 9.0}))))) as opened:
-        explanation = opened.gateway.explain({**shop.REQUEST, "platform": "ios", "item_id": [1, 2, 3, 4], "slots": 4})
+    with Ruled(
+        live(
+            run(
+                arms=(LiveArm("control", 5000, {}), LiveArm("treatment", 10_000, {"ad_boost": 9.0}))
+            )
+        )
+    ) as opened:
+        explanation = opened.gateway.explain(
+            {**shop.REQUEST, "platform": "ios", "item_id": [1, 2, 3, 4], "slots": 4}
+        )
         assert str(explanation).splitlines() == [
             "ranker   champion ranker@1   blend_up.1 treatment",
             "  by the model               4 3 2 1",
@@ -114,4 +145,7 @@ def test_the_order_is_explained_rule_by_rule_and_nothing_is_logged():
 def test_a_parameter_that_a_rule_reads_is_not_told_as_one_that_nobody_takes():
     endpoint = spec(*RULES).endpoints["ranker"]
     assert comparison(endpoint, [shop.MANIFEST]) == ()
-    assert "no deployed model takes ad_boost" in comparison(msgspec.structs.replace(endpoint, rules=()), [shop.MANIFEST])[0]
+    assert (
+        "no deployed model takes ad_boost"
+        in comparison(msgspec.structs.replace(endpoint, rules=()), [shop.MANIFEST])[0]
+    )

@@ -53,7 +53,9 @@ class Caller:
             "query_string": b"",
             "server": server,
             "client": client,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()] if isinstance(headers, dict) else headers,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()]
+            if isinstance(headers, dict)
+            else headers,
         }
         parts = [body[at : at + 65_536] for at in range(0, len(body), 65_536)] or [b""]
 
@@ -70,7 +72,12 @@ class Caller:
         return sent[0]["status"], json.loads(text) if kind == b"application/json" else text.decode()
 
     def rank(self, request, **changed):
-        return self.ask("POST", "/rank", request if isinstance(request, bytes) else json.dumps(request).encode(), **changed)
+        return self.ask(
+            "POST",
+            "/rank",
+            request if isinstance(request, bytes) else json.dumps(request).encode(),
+            **changed,
+        )
 
     def ready(self):
         self.loop.run_until_complete(self.application.warmed())
@@ -100,7 +107,10 @@ def shared(tmp_path_factory):
 def caller(folder, shared):
     project = mini.opened(folder)
     sampler = Held(Sampler(project=str(folder / "project.yaml"), folder=str(shared)))
-    made = Application(lambda: Service(project, (), folder=shared, slot=0, sampler=sampler), door(listen="127.0.0.1"))
+    made = Application(
+        lambda: Service(project, (), folder=shared, slot=0, sampler=sampler),
+        door(listen="127.0.0.1"),
+    )
     caller = Caller(made)
     assert caller.ask("GET", "/ping") == (200, {"status": "alive"})
     status, health = caller.ask("GET", "/health")
@@ -121,9 +131,9 @@ def test_it_ranks_and_its_answer_is_as_its_document_says(caller):
     schemas = document["components"]["schemas"]
 
     def valid(value, name):
-        return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document["components"]}).is_valid(
-            value
-        )
+        return jsonschema.Draft202012Validator(
+            {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        ).is_valid(value)
 
     assert valid(ranking, "Ranking")
     assert schemas["RankerRequest"]["oneOf"][0]["title"] == "rank items"
@@ -153,8 +163,16 @@ def test_it_ranks_and_its_answer_is_as_its_document_says(caller):
         (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "not a JSON object"),
         (b'{"visitor_id": "\xff\xfe", "item_id": [1]}', 400, "not a JSON object"),
         (b'{"visitor_id": "v"}', 400, "no key is a list"),
-        (b'{"visitor_id": "v", "endpoint": "other", "item_id": [1]}', 404, "there is no endpoint 'other' here"),
-        (b'{"visitor_id": "v", "endpoint": ["ranker"], "item_id": [1]}', 404, "there is no endpoint"),
+        (
+            b'{"visitor_id": "v", "endpoint": "other", "item_id": [1]}',
+            404,
+            "there is no endpoint 'other' here",
+        ),
+        (
+            b'{"visitor_id": "v", "endpoint": ["ranker"], "item_id": [1]}',
+            404,
+            "there is no endpoint",
+        ),
         (b"." * (MAX_BYTES + 1), 413, "1,048,576 bytes"),
     ],
 )
@@ -180,10 +198,15 @@ def test_a_body_that_cannot_be_ranked_is_refused_in_json(caller, body, status, w
     ],
 )
 def test_it_answers_programs_under_its_own_names(caller, method, path, changed, status):
-    assert caller.ask(method, path, json.dumps(mini.REQUEST).encode(), headers=JSON | changed)[0] == status
+    assert (
+        caller.ask(method, path, json.dumps(mini.REQUEST).encode(), headers=JSON | changed)[0]
+        == status
+    )
 
 
-def test_bodies_that_are_too_much_together_are_told_503_and_counted_no_more_once_answered(caller, monkeypatch):
+def test_bodies_that_are_too_much_together_are_told_503_and_counted_no_more_once_answered(
+    caller, monkeypatch
+):
     with monkeypatch.context() as patched:
         patched.setattr(asgi, "MOST_BODIES", 20)
         status, answer = caller.rank(mini.REQUEST)
@@ -197,7 +220,12 @@ def test_bodies_that_are_too_much_together_are_told_503_and_counted_no_more_once
 @pytest.mark.parametrize("name", [b"host", b"origin", b"x-api-key", b"content-type"])
 def test_a_header_that_decides_and_is_there_twice_is_refused(caller, name):
     headers = [(key.encode(), value.encode()) for key, value in JSON.items()]
-    status, answer = caller.ask("POST", "/rank", json.dumps(mini.REQUEST).encode(), headers=[(name, b"evil"), (name, b"evil"), *headers])
+    status, answer = caller.ask(
+        "POST",
+        "/rank",
+        json.dumps(mini.REQUEST).encode(),
+        headers=[(name, b"evil"), (name, b"evil"), *headers],
+    )
     assert (status, answer["error"]) == (400, f"the request has {name.decode()} twice")
 
 
@@ -209,7 +237,11 @@ def test_a_key_that_no_text_can_hold_is_the_callers_mistake(caller):
 
 def test_metrics_count_answers_by_endpoint_variant_and_status(caller):
     def count(line):
-        return sum(int(text.rpartition(" ")[2]) for text in caller.ask("GET", "/metrics")[1].splitlines() if text.startswith(line))
+        return sum(
+            int(text.rpartition(" ")[2])
+            for text in caller.ask("GET", "/metrics")[1].splitlines()
+            if text.startswith(line)
+        )
 
     good, bad = (
         'isthmus_gateway_requests_total{endpoint="ranker",variant="c',
@@ -220,9 +252,17 @@ def test_metrics_count_answers_by_endpoint_variant_and_status(caller):
         caller.rank(mini.REQUEST)
     caller.rank({"visitor_id": "v"})
     assert (count(good), count(bad)) == (before[0] + 5, before[1] + 1)
-    assert count('isthmus_gateway_request_seconds_bucket{endpoint="ranker",variant="champion",status="200",le="+Inf"}') > 0
+    assert (
+        count(
+            'isthmus_gateway_request_seconds_bucket{endpoint="ranker",variant="champion",status="200",le="+Inf"}'
+        )
+        > 0
+    )
     assert count("isthmus_gateway_undelivered_exposures_total") == 0
-    assert 'isthmus_gateway_feature_age_seconds{view="item_history"} ' in caller.ask("GET", "/metrics")[1]
+    assert (
+        'isthmus_gateway_feature_age_seconds{view="item_history"} '
+        in caller.ask("GET", "/metrics")[1]
+    )
 
 
 def test_rows_of_any_stream_that_are_lost_are_counted(caller):
@@ -230,10 +270,16 @@ def test_rows_of_any_stream_that_are_lost_are_counted(caller):
     before = caller.ask("GET", "/health")[1]["undelivered_rows"]
     lost.update({"rankings": 1, "assignments": 2})
     lines = caller.ask("GET", "/metrics")[1].splitlines()
-    for line in ('exposures_total{endpoint="ranker"} 0', 'rows_total{endpoint="ranker",stream="exposures"} 0'):
+    for line in (
+        'exposures_total{endpoint="ranker"} 0',
+        'rows_total{endpoint="ranker",stream="exposures"} 0',
+    ):
         assert f"isthmus_gateway_undelivered_{line}" in lines
     for stream in ("rankings", "assignments"):
-        assert f'isthmus_gateway_undelivered_rows_total{{endpoint="ranker",stream="{stream}"}} {lost[stream]}' in lines
+        assert (
+            f'isthmus_gateway_undelivered_rows_total{{endpoint="ranker",stream="{stream}"}} '
+            f"{lost[stream]}" in lines
+        )
     caller.application._looked = 0.0
     assert caller.ask("GET", "/health")[1]["undelivered_rows"] == before + 3
 
@@ -256,7 +302,9 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
     assert caller.ask("GET", "/health")[0] == 200
 
 
-def test_health_is_not_ready_while_rows_are_being_lost_and_is_again_once_they_can_be_stored(caller, monkeypatch):
+def test_health_is_not_ready_while_rows_are_being_lost_and_is_again_once_they_can_be_stored(
+    caller, monkeypatch
+):
     """Nobody ranks meanwhile, as nobody is sent to a gateway that is not ready."""
 
     def full(*_):
@@ -279,16 +327,30 @@ def test_health_is_not_ready_while_rows_are_being_lost_and_is_again_once_they_ca
 
 
 def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(folder):
-    caller = Caller(of_environment({"ISTHMUS_PROJECT": str(folder), "ISTHMUS_ALLOW_HOST": "ranker.example, other"}))
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+    caller = Caller(
+        of_environment(
+            {"ISTHMUS_PROJECT": str(folder), "ISTHMUS_ALLOW_HOST": "ranker.example, other"}
+        )
+    )
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
         ends = {"server": server.getsockname(), "client": client.getsockname()}
         assert caller.rank(mini.REQUEST, **ends)[0] == 200
-        assert caller.rank(mini.REQUEST, headers=JSON | {"host": "ranker.example"}, **ends)[0] == 200
+        assert (
+            caller.rank(mini.REQUEST, headers=JSON | {"host": "ranker.example"}, **ends)[0] == 200
+        )
         if kernel_tells():
-            for hidden in (None, ("198.51.100.7", 0)):  # a server that reads it from a header, or tells none
+            for hidden in (
+                None,
+                ("198.51.100.7", 0),
+            ):  # a server that reads it from a header, or tells none
                 status, answer = caller.rank(mini.REQUEST, **ends | {"client": hidden})
                 assert (status, "ISTHMUS_ALLOW_USER=*" in answer["error"]) == (403, True)
-    assert caller.rank(mini.REQUEST, server=("/run/gateway.sock", None))[0] == 200, "whom the socket's file lets in"
+    assert caller.rank(mini.REQUEST, server=("/run/gateway.sock", None))[0] == 200, (
+        "whom the socket's file lets in"
+    )
     status, answer = caller.rank(mini.REQUEST, server=("10.0.0.7", 80))
     assert status == 403
     assert "set ISTHMUS_TOKEN" in answer["error"]
@@ -297,9 +359,16 @@ def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(f
     assert shared.exists()
     caller.close()
     assert not shared.exists()
-    caller = Caller(of_environment({"ISTHMUS_PROJECT": str(folder / "project.yaml"), "ISTHMUS_TOKEN": "s3cret"}))
+    caller = Caller(
+        of_environment({"ISTHMUS_PROJECT": str(folder / "project.yaml"), "ISTHMUS_TOKEN": "s3cret"})
+    )
     assert caller.rank(mini.REQUEST, server=("10.0.0.7", 80))[0] == 401
-    assert caller.rank(mini.REQUEST, server=("10.0.0.7", 80), headers=JSON | {"authorization": "Bearer s3cret"})[0] == 200
+    assert (
+        caller.rank(
+            mini.REQUEST, server=("10.0.0.7", 80), headers=JSON | {"authorization": "Bearer s3cret"}
+        )[0]
+        == 200
+    )
     caller.close()
 
 
@@ -311,14 +380,19 @@ def test_a_request_says_which_endpoint_where_several_are_served(folder, shared):
         service = Service(project, (), folder=shared, slot=1, sampler=sampler)
         assert service.names == ("ranker", "other")
         answer = service.calls.rank(json.dumps(mini.REQUEST).encode())
-        assert (answer.status, json.loads(answer.body)["error"]) == (400, "the body has no endpoint")
+        assert (answer.status, json.loads(answer.body)["error"]) == (
+            400,
+            "the body has no endpoint",
+        )
         answer = service.calls.rank(json.dumps({**mini.REQUEST, "endpoint": "ranker"}).encode())
         assert (answer.status, answer.endpoint) == (200, "ranker")
         answer = service.calls.rank(json.dumps({**mini.REQUEST, "endpoint": "other"}).encode())
         assert (answer.status, answer.endpoint) == (404, "other"), "it is not deployed"
         assert not service.warm(), "and so the whole is not ready"
         assert service.as_it_was().endpoints["ranker"].ready
-        project.spec.endpoints["other"] = msgspec.structs.replace(ranker, name="other", unit="endpoint")
+        project.spec.endpoints["other"] = msgspec.structs.replace(
+            ranker, name="other", unit="endpoint"
+        )
         with pytest.raises(Invalid, match="an attribute `endpoint`"):
             served_names(project, ())
         service.close()

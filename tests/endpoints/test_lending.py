@@ -1,4 +1,6 @@
-"""Who asks alone is read by the thread that predicts; whatever else comes, and whoever else asks, is answered as ever."""
+"""Who asks alone is read by the thread that predicts; whatever else comes, and whoever else asks,
+is answered as ever.
+"""
 
 import errno
 import threading
@@ -9,7 +11,10 @@ from isthmus.endpoints import lending, predicting
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints.served import PING, Caller, Gate, loaded, post, running
 
-CHUNKED = b'POST /invocations HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nA\r\n[{"x": 1}]\r\n0\r\n\r\n'
+CHUNKED = (
+    b'POST /invocations HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nA\r\n[{"x": '
+    b"1}]\r\n0\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,9 @@ def test_who_asks_alone_wakes_no_other_thread(live, caller, monkeypatch):
     submitted = []
     monkeypatch.setattr(lending, "SILENT", 120.0)
     monkeypatch.setattr(live._predictions, "submit", submitted.append)
-    assert [caller.post(b'[{"x": %d}]' % x).answer()[2] for x in range(50)] == [{"predictions": [x + 1.0]} for x in range(50)]
+    assert [caller.post(b'[{"x": %d}]' % x).answer()[2] for x in range(50)] == [
+        {"predictions": [x + 1.0]} for x in range(50)
+    ]
     assert submitted == []
 
 
@@ -59,7 +66,17 @@ def test_who_asks_alone_wakes_no_other_thread(live, caller, monkeypatch):
         (CHUNKED, [200]),
         (b"no HTTP\r\n\r\n", [400]),
     ],
-    ids=["ping", "wrong", "three", "and a ping", "elsewhere", "a page", "large", "chunked", "garbage"],
+    ids=[
+        "ping",
+        "wrong",
+        "three",
+        "and a ping",
+        "elsewhere",
+        "a page",
+        "large",
+        "chunked",
+        "garbage",
+    ],
 )
 def test_whatever_comes_on_a_lent_connection_is_answered(caller, data, statuses):
     caller.send(data)
@@ -97,7 +114,9 @@ def test_a_second_caller_waits_for_one_prediction_of_the_first(folder):
 
 
 def test_what_is_no_prediction_stays_the_loop_s_whenever_the_connection_is_lent(folder):
-    """It comes while one is under way, and is parsed alone once that is answered: the last head is then its own."""
+    """It comes while one is under way, and is parsed alone once that is answered: the last head is
+    then its own.
+    """
     elsewhere, large = post(b'[{"x": 1}]', path="/none"), post(b'[{"x": 1}]' + b" " * 20_000)
     with running(loaded(folder)) as live:
         caller = Caller(live.port)
@@ -151,7 +170,9 @@ def test_an_answer_that_the_socket_takes_in_parts_comes_whole(folder):
             assert (asked := asked + 1) < 1_000
             caller.post(b'[{"x": 0}]').answer()
         for x in (1, 2):
-            assert caller.post(b'[{"x": %d}]' % x).answer()[2]["predictions"][0].lstrip("a") == str(x)
+            assert caller.post(b'[{"x": %d}]' % x).answer()[2]["predictions"][0].lstrip("a") == str(
+                x
+            )
 
 
 def test_what_is_under_way_is_finished_when_the_server_stops(folder):

@@ -1,4 +1,6 @@
-"""What a gateway knows of `experiments/live`: read in the background, kept when the store is away, damaged, slow or stale."""
+"""What a gateway knows of `experiments/live`: read in the background, kept when the store is away,
+damaged, slow or stale.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,12 @@ DAMAGED = [
     live(run(ranges=((0, 10_000),)), version=13),
     live(run(), run("other.1", ranges=((9999, 9999),)), version=13),
     live(run(state="shipped", ships="nobody"), version=13),
-    pytest.param(msgspec.json.encode(live(run(), version=13)).replace(b":0.7", b":" + 100_000 * b"[" + 100_000 * b"]"), id="too deep"),
+    pytest.param(
+        msgspec.json.encode(live(run(), version=13)).replace(
+            b":0.7", b":" + 100_000 * b"[" + 100_000 * b"]"
+        ),
+        id="too deep",
+    ),
 ]
 
 
@@ -135,7 +142,9 @@ STEPS = st.lists(st.sampled_from(["away", "damaged", "stale", "back", "next"]), 
 
 
 @given(STEPS)
-def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_and_is_one_that_was_written(steps):
+def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_and_is_one_that_was_written(
+    steps,
+):
     clock, state, written = Clock(), State(live(run(), version=10)), [10]
     known = reader(state, clock)
     known.look()
@@ -149,9 +158,13 @@ def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_an
             state.put(live(run(), version=written[0]))
         elif step == "next":
             written.append(written[-1] + 1)
-            state.put(live(run(), version=written[-1], written=shop.NOW + timedelta(minutes=len(written))))
+            state.put(
+                live(run(), version=written[-1], written=shop.NOW + timedelta(minutes=len(written)))
+            )
         elif step == "back":
-            state.put(live(run(), version=written[-1], written=shop.NOW + timedelta(minutes=len(written))))
+            state.put(
+                live(run(), version=written[-1], written=shop.NOW + timedelta(minutes=len(written)))
+            )
         known.look()
         after = known.last.value.version
         assert before <= after
@@ -162,7 +175,9 @@ def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_an
 
 def test_it_reads_in_a_thread_of_its_own_that_ends_with_it_and_begins_again_when_asked():
     state, closers = State(live(run())), set()
-    known = LiveReader(lambda: state.get("experiments/live"), every=timedelta(milliseconds=1), closers=closers)
+    known = LiveReader(
+        lambda: state.get("experiments/live"), every=timedelta(milliseconds=1), closers=closers
+    )
     assert state.reads == 0
     assert known.known().value.version == 12
     assert len(closers) == 1
@@ -177,12 +192,16 @@ def test_it_reads_in_a_thread_of_its_own_that_ends_with_it_and_begins_again_when
 
 
 def test_a_store_that_hangs_holds_the_first_request_for_a_second_at_most(monkeypatch):
-    monkeypatch.setattr(live_reader, "FIRST", timedelta(seconds=0.1))  # which tests/conftest.py makes longer
+    monkeypatch.setattr(
+        live_reader, "FIRST", timedelta(seconds=0.1)
+    )  # which tests/conftest.py makes longer
     hang = threading.Event()
     known = LiveReader(hang.wait)
     try:
         assert known.known().value is None
-        assert known.known().value is None  # the second one does not wait: no clock in a test can say so, the deadline of the suite does
+        assert (
+            known.known().value is None
+        )  # the second one does not wait: no clock in a test can say so, the deadline of the suite does
     finally:
         hang.set()
         known.close()

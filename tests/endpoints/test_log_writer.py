@@ -85,7 +85,9 @@ def test_a_durable_answer_waits_for_its_rows_and_hears_what_became_of_them():
     stream.errors = [Denied("no right to write")]
     assert writer.put(rows(2)) == ("3 of 3 exposures not delivered: no right to write",)
     writer.close(MINUTE)
-    rejecting = writer_of(lambda _stream, _group: (Rejected(index=1, reason="no unit"),), durable=True)
+    rejecting = writer_of(
+        lambda _stream, _group: (Rejected(index=1, reason="no unit"),), durable=True
+    )
     assert rejecting.put(rows(3)) == ("1 of 3 exposures not delivered: no unit",)
     assert rejecting.undelivered == {"exposures": 1}
     rejecting.close(MINUTE)
@@ -99,15 +101,20 @@ def test_a_group_that_a_stream_did_not_take_for_a_moment_is_sent_again():
     assert (stream.ids, writer.undelivered) == (["q-1-1", "q-1-2", "q-1-3"], {})
 
 
-@pytest.mark.parametrize("error", [Denied("no right to write"), ZeroDivisionError("a mistake")], ids=["ours", "any"])
-def test_a_group_that_cannot_leave_is_counted_by_the_row_told_once_by_the_next_answer_and_does_not_stop_the_others(error, capsys):
+@pytest.mark.parametrize(
+    "error", [Denied("no right to write"), ZeroDivisionError("a mistake")], ids=["ours", "any"]
+)
+def test_a_group_that_cannot_leave_is_counted_by_the_row_told_once_by_the_next_answer_and_does_not_stop_the_others(
+    error, capsys
+):
     stream = Stream(errors=[error])
     writer = writer_of(stream)
     assert writer.put(rows(1)) == ()
     writer.close(MINUTE)
     assert writer.undelivered == {"exposures": 3}
-    assert f"ranker q-1-1 .. q-1-3: 3 of 3 exposures not delivered: {error if isinstance(error, Denied) else repr(error)}" in (
-        capsys.readouterr().err
+    assert (
+        "ranker q-1-1 .. q-1-3: 3 of 3 exposures not delivered: "
+        f"{error if isinstance(error, Denied) else repr(error)}" in (capsys.readouterr().err)
     )
     (told,) = writer.put(rows(2))
     assert told.startswith("3 of 3 exposures not delivered: ")
@@ -119,7 +126,11 @@ def test_a_group_that_cannot_leave_is_counted_by_the_row_told_once_by_the_next_a
 def answered(number, characters=0):
     """As the gateway puts it: not in the order of delivery."""
     assigned = {"event_id": f"a-{number}"}
-    return {"assignments": [assigned], "rankings": [{"event_id": f"q-{number}", "candidates": "x" * characters}], **rows(number, count=2)}
+    return {
+        "assignments": [assigned],
+        "rankings": [{"event_id": f"q-{number}", "candidates": "x" * characters}],
+        **rows(number, count=2),
+    }
 
 
 def test_the_streams_of_a_group_leave_in_one_call_each_and_exposures_first():
@@ -133,7 +144,11 @@ def test_the_streams_of_a_group_leave_in_one_call_each_and_exposures_first():
     stream.gate.set()
     writer.close(MINUTE)
     assert stream.streams == ["assignments", "exposures", "rankings", "assignments"]
-    assert stream.groups[1:] == [["q-1-1", "q-1-2", "q-2-1", "q-2-2"], ["q-1", "q-2"], ["a-1", "a-2"]]
+    assert stream.groups[1:] == [
+        ["q-1-1", "q-1-2", "q-2-1", "q-2-2"],
+        ["q-1", "q-2"],
+        ["a-1", "a-2"],
+    ]
 
 
 def test_a_stream_that_is_not_there_takes_no_other_along_and_a_durable_answer_hears_of_each(capsys):
@@ -148,7 +163,8 @@ def test_a_stream_that_is_not_there_takes_no_other_along_and_a_durable_answer_he
     writer = writer_of(emit, durable=True)
     (told,) = writer.put(answered(1))
     assert told.split("; ") == [
-        f"1 of 1 {name} not delivered: there is no stream {name} (isthmus apply)" for name in ("rankings", "assignments")
+        f"1 of 1 {name} not delivered: there is no stream {name} (isthmus apply)"
+        for name in ("rankings", "assignments")
     ]
     writer.close(MINUTE)
     assert taken == shown(1, count=2)
@@ -183,7 +199,11 @@ def test_answers_of_long_texts_are_fewer_in_a_group_and_fewer_may_wait():
     assert told.startswith("2 of 2 exposures not delivered: 20 rows wait already; 1 of 1 rankings")
     stream.gate.set()
     writer.close(MINUTE)
-    assert [len(group) for name, group in zip(stream.streams, stream.groups, strict=True) if name == "exposures"] == [1, 4, 9]
+    assert [
+        len(group)
+        for name, group in zip(stream.streams, stream.groups, strict=True)
+        if name == "exposures"
+    ] == [1, 4, 9]
 
 
 def test_a_full_queue_is_waited_for_once_then_rows_are_counted_until_a_group_leaves(capsys):
@@ -302,10 +322,19 @@ elif sys.argv[2] == "error":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("end", "processes"), [("end", 1), ("error", 1), ("fork", 2), ("worker", 2)])
-def test_a_program_that_ends_without_closing_delivers_each_row_once_and_so_does_its_fork(tmp_path, end, processes):
+@pytest.mark.parametrize(
+    ("end", "processes"), [("end", 1), ("error", 1), ("fork", 2), ("worker", 2)]
+)
+def test_a_program_that_ends_without_closing_delivers_each_row_once_and_so_does_its_fork(
+    tmp_path, end, processes
+):
     file = tmp_path / "delivered"
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(file), end], timeout=120, check=False, env={**os.environ})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(file), end],
+        timeout=120,
+        check=False,
+        env={**os.environ},
+    )
     assert done.returncode == (3 if end == "error" else 0)
     delivered = file.read_text().split()
     assert [name.rpartition("-")[0].rpartition("-")[2] for name in delivered] == ["1"] * processes

@@ -1,4 +1,6 @@
-"""What callers can bring about fills no log: a traceback once a cause, then one line a minute with what was not told."""
+"""What callers can bring about fills no log: a traceback once a cause, then one line a minute with
+what was not told.
+"""
 
 import pytest
 

@@ -35,7 +35,10 @@ class Documents:
 
 
 def endpoint(percent=90, target=None, phase="ready"):
-    shares = ((percent, percent if target is None else target), (100 - percent, 100 - (percent if target is None else target)))
+    shares = (
+        (percent, percent if target is None else target),
+        (100 - percent, 100 - (percent if target is None else target)),
+    )
     variants = tuple(
         VariantState(
             name=name,
@@ -47,7 +50,9 @@ def endpoint(percent=90, target=None, phase="ready"):
             target_instances=1,
             phase="ready",
         )
-        for number, (name, (serving, wanted)) in enumerate(zip(("champion", "challenger"), shares, strict=True), 1)
+        for number, (name, (serving, wanted)) in enumerate(
+            zip(("champion", "challenger"), shares, strict=True), 1
+        )
     )
     return EndpointState(name="ranker", phase=phase, revision="r", token="t", variants=variants)
 
@@ -63,7 +68,12 @@ def take(state, seen=None, *, by="rollout", name="ro3", now=NOW):
 def test_a_rollout_takes_what_nobody_has_and_gives_it_back():
     state = Documents()
     claim = take(state)
-    assert (claim.owner.owner, claim.owner.name, claim.owner.command, claim.owner.split) == ("rollout", "ro3", COMMAND, split(90))
+    assert (claim.owner.owner, claim.owner.name, claim.owner.command, claim.owner.split) == (
+        "rollout",
+        "ro3",
+        COMMAND,
+        split(90),
+    )
     assert take(state, now=NOW + timedelta(days=2)) == claim, "again, after a crash: no write"
     owner.release(state, "ranker", by="rollout", name="ro3", now=NOW)
     assert owner.read(state, "ranker").owner.owner == "none"
@@ -72,14 +82,21 @@ def test_a_rollout_takes_what_nobody_has_and_gives_it_back():
 
 
 @pytest.mark.parametrize(("by", "name"), [("rollout", "ro2"), ("experiment", "ro3")])
-def test_what_another_rollout_or_experiment_has_is_refused_by_its_name_and_the_command_that_ends_it(by, name):
+def test_what_another_rollout_or_experiment_has_is_refused_by_its_name_and_the_command_that_ends_it(
+    by, name
+):
     state = Documents()
     take(state, by=by, name=name)
     later = NOW + timedelta(days=30)
-    with pytest.raises(Refused, match=f"^ranker's traffic belongs to {by} {name} since 2026-11-25 14:02 UTC$") as error:
+    with pytest.raises(
+        Refused, match=f"^ranker's traffic belongs to {by} {name} since 2026-11-25 14:02 UTC$"
+    ) as error:
         take(state, now=later)
     assert error.value.remedy.startswith(COMMAND)
-    assert owner.whose(owner.read(state, "ranker"), endpoint(), by="rollout", name="ro3", now=later) == "other"
+    assert (
+        owner.whose(owner.read(state, "ranker"), endpoint(), by="rollout", name="ro3", now=later)
+        == "other"
+    )
     owner.release(state, "ranker", by="rollout", name="ro3", now=later)
     assert owner.read(state, "ranker").owner.owner == by, "what is not ours is not given back"
 
@@ -88,7 +105,9 @@ def test_a_hand_may_not_move_what_a_rollout_owns():
     state = Documents()
     take(state)
     with pytest.raises(Refused, match="belongs to rollout ro3"):
-        owner.intend(state, "ranker", split(50), by="traffic", claim=owner.read(state, "ranker"), now=NOW)
+        owner.intend(
+            state, "ranker", split(50), by="traffic", claim=owner.read(state, "ranker"), now=NOW
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,13 +122,20 @@ def test_a_hand_may_not_move_what_a_rollout_owns():
     ],
 )
 @pytest.mark.parametrize("by", ["deploy", "traffic"])
-def test_an_unfinished_change_by_hand_holds_the_traffic_until_it_is_there_or_long_dead(by, seen, age, expected):
+def test_an_unfinished_change_by_hand_holds_the_traffic_until_it_is_there_or_long_dead(
+    by, seen, age, expected
+):
     state = Documents()
     owner.intend(state, "ranker", split(50), by=by, claim=None, now=NOW)
     now = NOW + timedelta(minutes=age)
-    assert owner.whose(owner.read(state, "ranker"), seen, by="rollout", name="ro3", now=now) == expected
+    assert (
+        owner.whose(owner.read(state, "ranker"), seen, by="rollout", name="ro3", now=now)
+        == expected
+    )
     if expected == "other":
-        with pytest.raises(Refused, match=f"is being moved by isthmus {by} since 2026-11-25 14:02 UTC"):
+        with pytest.raises(
+            Refused, match=f"is being moved by isthmus {by} since 2026-11-25 14:02 UTC"
+        ):
             take(state, seen, now=now)
     else:
         assert take(state, seen, now=now).owner.name == "ro3"
@@ -130,7 +156,12 @@ def test_of_two_that_take_it_at_once_the_second_is_told():
     assert owner.read(state, "ranker").owner.name == "ro9"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["take", "release", "hand"]), st.sampled_from(["ro1", "ro2"])), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["take", "release", "hand"]), st.sampled_from(["ro1", "ro2"])),
+        max_size=12,
+    )
+)
 def test_whatever_is_tried_an_owner_loses_the_traffic_only_by_its_own_release(steps):
     state, holder = Documents(), None
     for verb, name in steps:
@@ -143,7 +174,14 @@ def test_whatever_is_tried_an_owner_loses_the_traffic_only_by_its_own_release(st
                 owner.release(state, "ranker", by="rollout", name=name, now=NOW)
                 holder = None if holder == name else holder
             else:
-                claim = owner.intend(state, "ranker", split(10), by="traffic", claim=owner.read(state, "ranker"), now=NOW)
+                claim = owner.intend(
+                    state,
+                    "ranker",
+                    split(10),
+                    by="traffic",
+                    claim=owner.read(state, "ranker"),
+                    now=NOW,
+                )
                 assert holder is None
                 owner.settle(state, "ranker", claim, now=NOW)
         except Refused:

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.inputs import union
-from isthmus.endpoints.gateway.ranking import as_scores, order, plain_arrangement, propensity, shown_places
+from isthmus.endpoints.gateway.ranking import (
+    as_scores,
+    order,
+    plain_arrangement,
+    propensity,
+    shown_places,
+)
 from isthmus.endpoints.gateway.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
 from isthmus.pipelines.models.call_parameters import CallParameter
@@ -54,9 +60,14 @@ def test_the_propensities_of_all_items_at_a_place_sum_to_one(items, explore, see
     scores = data.draw(st.lists(st.floats(-1, 1), min_size=len(items), max_size=len(items)))
     best = order(items, scores)
     for place in range(len(items)):
-        total = sum(propensity(is_best=at == best[place], explore=explore, candidates=len(items)) for at in range(len(items)))
+        total = sum(
+            propensity(is_best=at == best[place], explore=explore, candidates=len(items))
+            for at in range(len(items))
+        )
         assert total == pytest.approx(1)
-    places, explored = shown_places(items, scores, plain_arrangement(best, len(items)), explore=explore, rng=Random(seed))
+    places, explored = shown_places(
+        items, scores, plain_arrangement(best, len(items)), explore=explore, rng=Random(seed)
+    )
     assert sorted(place.item for place in places) == sorted(items)
     assert all(0 <= place.propensity <= 1 + 1e-9 for place in places)
     if not explored:
@@ -67,13 +78,20 @@ def test_the_propensities_of_all_items_at_a_place_sum_to_one(items, explore, see
 
 
 def test_the_logged_propensity_is_how_often_it_really_happens():
-    """Each of 4 items at each of 4 places, over 40,000 answers: the share shown is what was logged, within 5 sigma."""
+    """Each of 4 items at each of 4 places, over 40,000 answers: the share shown is what was logged,
+    within 5 sigma.
+    """
     items, scores, rng, runs = [1, 2, 3, 4], [0.4, 0.3, 0.2, 0.1], Random(7), 40_000
     counts, logged = Counter(), {}
     for _ in range(runs):
-        for place in shown_places(items, scores, plain_arrangement(order(items, scores), 4), explore=0.2, rng=rng)[0]:
+        for place in shown_places(
+            items, scores, plain_arrangement(order(items, scores), 4), explore=0.2, rng=rng
+        )[0]:
             counts[place.item, place.position] += 1
-            assert logged.setdefault((place.item, place.position), place.propensity) == place.propensity
+            assert (
+                logged.setdefault((place.item, place.position), place.propensity)
+                == place.propensity
+            )
     assert len(logged) == 16
     for key, share in logged.items():
         assert abs(counts[key] / runs - share) < 5 * (share * (1 - share) / runs) ** 0.5
@@ -92,7 +110,13 @@ def test_a_model_that_answers_for_fewer_items_is_named():
 
 def test_a_good_request_is_understood():
     asked = parsed(GOOD, SHAPE)
-    assert (asked.unit, asked.entity, asked.candidates, asked.slots, asked.keys) == ("v1", "item", [14, 27, 51, 73], 3, {"segment_id": "s"})
+    assert (asked.unit, asked.entity, asked.candidates, asked.slots, asked.keys) == (
+        "v1",
+        "item",
+        [14, 27, 51, 73],
+        3,
+        {"segment_id": "s"},
+    )
     assert parsed({**GOOD, "slots": 9}, SHAPE).slots == 9
     without = {key: value for key, value in GOOD.items() if key != "slots"}
     assert parsed(without, SHAPE).slots == 4
@@ -148,7 +172,13 @@ def test_a_wrong_request_is_told_what_is_wrong(change, words):
 
 
 def test_attributes_come_as_their_declared_types():
-    sent = {"position": 2.0, "price": 3, "mobile": False, "policy": "a", "seen_at": "2024-01-01T02:00:00+02:00"}
+    sent = {
+        "position": 2.0,
+        "price": 3,
+        "mobile": False,
+        "policy": "a",
+        "seen_at": "2024-01-01T02:00:00+02:00",
+    }
     assert parsed({**GOOD, **sent}, SHAPE).attributes == {
         "position": 2,
         "price": 3.0,
@@ -165,7 +195,9 @@ def test_as_many_candidates_as_the_endpoint_says_are_taken_and_one_that_comes_tw
         parsed(asked, SHAPE)
     wide = msgspec.structs.replace(SHAPE, max_candidates=200_001)
     with pytest.raises(Invalid, match=r"lists 199999 twice"):
-        parsed({**GOOD, "item_id": [*range(200_000), 199_999]}, wide)  # in the square of their number this takes minutes
+        parsed(
+            {**GOOD, "item_id": [*range(200_000), 199_999]}, wide
+        )  # in the square of their number this takes minutes
 
 
 def manifest(name, *features, **serve_as):
@@ -188,11 +220,21 @@ def test_the_variants_features_are_read_together():
     found = union(
         [
             manifest("popularity", ("item_history", "ctr")),
-            manifest("logistic", (None, "position"), (None, "policy"), ("item_history", "ctr"), ("segment_history", "n"), position=1),
+            manifest(
+                "logistic",
+                (None, "position"),
+                (None, "policy"),
+                ("item_history", "ctr"),
+                ("segment_history", "n"),
+                position=1,
+            ),
         ],
         KEYS,
     )
-    assert found.views == {"item_history": ("item_id", ("ctr",)), "segment_history": ("segment_id", ("n",))}
+    assert found.views == {
+        "item_history": ("item_id", ("ctr",)),
+        "segment_history": ("segment_id", ("n",)),
+    }
     assert found.attributes == ("policy",)
     assert found.constants == {"position": 1}
 
@@ -202,7 +244,9 @@ def test_the_variants_parameters_are_known_together_each_once():
         accepted = {parameter: CallParameter(type="float", default=0.5) for parameter in parameters}
         return msgspec.structs.replace(manifest(name), predict_parameters=accepted)
 
-    assert union([manifest("popularity"), taking("a", "blend", "noise"), taking("b", "depth", "blend")], KEYS).parameters == (
+    assert union(
+        [manifest("popularity"), taking("a", "blend", "noise"), taking("b", "depth", "blend")], KEYS
+    ).parameters == (
         "blend",
         "noise",
         "depth",
@@ -210,8 +254,14 @@ def test_the_variants_parameters_are_known_together_each_once():
 
 
 def test_one_name_for_two_things_is_refused():
-    with pytest.raises(Invalid, match="ctr is a feature of item_history for a and a feature of segment_history for b"):
-        union([manifest("a", ("item_history", "ctr")), manifest("b", ("segment_history", "ctr"))], KEYS)
+    with pytest.raises(
+        Invalid,
+        match="ctr is a feature of item_history for a and a feature of segment_history for b",
+    ):
+        union(
+            [manifest("a", ("item_history", "ctr")), manifest("b", ("segment_history", "ctr"))],
+            KEYS,
+        )
     with pytest.raises(Invalid, match=r"serve_as\.position is 1 for one variant and 2 for b"):
         union([manifest("a", position=1), manifest("b", position=2)], KEYS)
     with pytest.raises(Invalid, match="no longer has"):

@@ -12,7 +12,11 @@ from isthmus.tests.endpoints.served import post
 
 def request_of(body):
     request = Request(None)
-    request.method, request.path, request.headers = b"POST", b"/invocations", {b"content-type": b"application/json"}
+    request.method, request.path, request.headers = (
+        b"POST",
+        b"/invocations",
+        {b"content-type": b"application/json"},
+    )
     request.body, request.size, request.keep = body, len(body), True
     return request
 
@@ -42,7 +46,9 @@ def test_what_is_changed_anywhere_in_its_head_or_length_is_another(body, place, 
     assert HEAD.body(data[:-1]) is None
 
 
-@pytest.mark.parametrize("digits", [b"", b"+3", b" 3", b"3 ", b"03a", b"1" * 5_000, "\u0663".encode()])
+@pytest.mark.parametrize(
+    "digits", [b"", b"+3", b" 3", b"3 ", b"03a", b"1" * 5_000, "\u0663".encode()]
+)
 def test_a_length_that_is_no_plain_number_is_left_to_who_knows_http(digits):
     assert HEAD.body(post(b"[1]").replace(b"length: 3", b"length: " + digits)) is None
 
@@ -52,4 +58,10 @@ def test_of_what_is_refused_ends_its_connection_or_came_in_parts_nothing_is_know
     refused.refused, ends.keep, asks.expects = Refusal(403, "Forbidden", "no"), False, True
     assert [head_of(request, post(b"[1]")) for request in (refused, ends, asks)] == [None] * 3
     assert head_of(request_of(b"[1]"), post(b"[1]")[:60]) is None
-    assert head_of(request_of(b"[1]"), b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\n") is None
+    assert (
+        head_of(
+            request_of(b"[1]"),
+            b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\n",
+        )
+        is None
+    )

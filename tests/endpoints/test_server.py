@@ -32,7 +32,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(folder):
     """Sends one request to a server in this process."""
-    with running(loaded(folder), environ={"AIP_HEALTH_ROUTE": "/v1/health", "AIP_PREDICT_ROUTE": "/v1/predict"}) as live:
+    with running(
+        loaded(folder),
+        environ={"AIP_HEALTH_ROUTE": "/v1/health", "AIP_PREDICT_ROUTE": "/v1/predict"},
+    ) as live:
 
         def call(method, path, body=b"", kind="application/json"):
             caller = Caller(live.port)
@@ -51,7 +54,10 @@ def test_both_clouds_health_routes_answer(served, path):
 
 @pytest.mark.parametrize("path", ["/invocations", "/v1/predict"])
 def test_both_clouds_predict_routes_answer(served, path):
-    assert served("POST", path, b'{"instances": [{"x": 1}, {"x": 2.5}]}') == (200, {"predictions": [2.0, 3.5]})
+    assert served("POST", path, b'{"instances": [{"x": 1}, {"x": 2.5}]}') == (
+        200,
+        {"predictions": [2.0, 3.5]},
+    )
 
 
 def test_it_logs_a_line_a_request_when_asked_and_none_else(folder, caplog):
@@ -62,22 +68,36 @@ def test_it_logs_a_line_a_request_when_asked_and_none_else(folder, caplog):
                 caller.send(request)
                 caller.answer()
                 caller.close()
-        return [(record.fields["method"], record.fields["path"], record.fields["status"]) for record in caplog.records]
+        return [
+            (record.fields["method"], record.fields["path"], record.fields["status"])
+            for record in caplog.records
+        ]
 
     assert asked() == []
     with caplog.at_level("INFO", logs.LOGGER):
-        assert asked() == [("POST", "/invocations", 200), ("POST", "/invocations", 400), ("GET", "/ping", 200)]
+        assert asked() == [
+            ("POST", "/invocations", 200),
+            ("POST", "/invocations", 400),
+            ("GET", "/ping", 200),
+        ]
     assert all(0 <= record.fields["ms"] < 60_000 for record in caplog.records)
 
 
 def test_sagemaker_takes_a_bare_list_and_json_lines(served):
     assert served("POST", "/invocations", b'[{"x": 1}]') == (200, {"predictions": [2.0]})
-    assert served("POST", "/invocations", b'{"x": 1}\n\n{"x": 2}\n', kind="application/jsonlines") == (200, {"predictions": [2.0, 3.0]})
+    assert served(
+        "POST", "/invocations", b'{"x": 1}\n\n{"x": 2}\n', kind="application/jsonlines"
+    ) == (200, {"predictions": [2.0, 3.0]})
 
 
-@pytest.mark.parametrize("body", [b"y,x\na,1\nb,2\n", b"1,a\n2,b\n", b"\xef\xbb\xbfx,y\r\n1,a\r\n2,b\r\n"])
+@pytest.mark.parametrize(
+    "body", [b"y,x\na,1\nb,2\n", b"1,a\n2,b\n", b"\xef\xbb\xbfx,y\r\n1,a\r\n2,b\r\n"]
+)
 def test_csv_comes_with_a_header_or_in_the_manifests_order(served, body):
-    assert served("POST", "/invocations", body, kind="text/csv; charset=utf-8") == (200, {"predictions": [2.0, 3.0]})
+    assert served("POST", "/invocations", body, kind="text/csv; charset=utf-8") == (
+        200,
+        {"predictions": [2.0, 3.0]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,9 +127,17 @@ def test_a_wrong_request_is_told_what_is_wrong(served, body, kind, words):
 
 @pytest.mark.parametrize(
     ("parameters", "prediction"),
-    [("null", 2.0), ("{}", 2.0), ('{"blend": 0.5}', 2.5), ('{"blend": 2, "scale": 3.0}', 10.0), ('{"unread": [null]}', 2.0)],
+    [
+        ("null", 2.0),
+        ("{}", 2.0),
+        ('{"blend": 0.5}', 2.5),
+        ('{"blend": 2, "scale": 3.0}', 10.0),
+        ('{"unread": [null]}', 2.0),
+    ],
 )
-def test_a_predictor_gets_those_parameters_that_it_accepts_and_its_defaults_else(served, parameters, prediction):
+def test_a_predictor_gets_those_parameters_that_it_accepts_and_its_defaults_else(
+    served, parameters, prediction
+):
     body = b'{"instances": [{"x": 1}], "parameters": %s}' % parameters.encode()
     assert served("POST", "/invocations", body) == (200, {"predictions": [prediction]})
 
@@ -129,7 +157,9 @@ def test_a_predictor_gets_those_parameters_that_it_accepts_and_its_defaults_else
     ],
 )  # fmt: skip
 def test_parameters_that_are_wrong_are_told(served, parameters, words):
-    status, answer = served("POST", "/invocations", b'{"instances": [{"x": 1}], "parameters": %s}' % parameters.encode())
+    status, answer = served(
+        "POST", "/invocations", b'{"instances": [{"x": 1}], "parameters": %s}' % parameters.encode()
+    )
     assert (status, answer["error"]) == (400, "BadRequest")
     assert words in answer["message"]
 
@@ -142,14 +172,22 @@ def test_a_model_that_was_saved_without_parameters_has_none_passed_to_it(folder)
     model = loaded(folder, Old())
     manifest = msgspec.structs.replace(model.manifest, predict_parameters=msgspec.UNSET)
     with running(msgspec.structs.replace(model, manifest=manifest)) as live:
-        assert Caller(live.port).post(b'{"instances": [{}], "parameters": {"blend": 1}}').answer()[2] == {"predictions": [0.5]}
+        assert Caller(live.port).post(b'{"instances": [{}], "parameters": {"blend": 1}}').answer()[
+            2
+        ] == {"predictions": [0.5]}
 
 
 def test_requests_under_way_at_once_keep_their_own_parameters(folder):
     with running(loaded(folder)) as live:
-        bodies = [b'{"instances": [{"x": 0}], "parameters": {"blend": %d}}' % number for number in range(1, 20)]
+        bodies = [
+            b'{"instances": [{"x": 0}], "parameters": {"blend": %d}}' % number
+            for number in range(1, 20)
+        ]
         callers = [Caller(live.port).post(body) for body in [*bodies, b'{"instances": [{"x": 0}]}']]
-        assert [caller.answer()[2]["predictions"] for caller in callers] == [*([1.0 + number] for number in range(1, 20)), [1.0]]
+        assert [caller.answer()[2]["predictions"] for caller in callers] == [
+            *([1.0 + number] for number in range(1, 20)),
+            [1.0],
+        ]
 
 
 def test_a_request_above_the_limit_is_413_and_one_at_the_limit_is_read(served):
@@ -168,7 +206,10 @@ def test_a_predictor_that_raises_tells_type_message_and_line(served):
     assert "raise KeyError" in answer["line"]
 
 
-@pytest.mark.parametrize(("row", "words"), [({"nan": True}, "not a finite number"), ({"short": True}, "1 predictions for 2 instances")])
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [({"nan": True}, "not a finite number"), ({"short": True}, "1 predictions for 2 instances")],
+)
 def test_a_wrong_answer_of_the_model_is_an_error(served, row, words):
     status, answer = served("POST", "/invocations", json.dumps([row, row]).encode())
     assert status == 500
@@ -187,7 +228,9 @@ def test_a_predictor_that_asks_to_exit_is_an_error_and_the_server_stays(folder):
 
 
 @pytest.mark.parametrize(
-    "value", ["\ud800", reduce(lambda deep, _: [deep], range(100_000), 0), object()], ids=["surrogate", "deep", "object"]
+    "value",
+    ["\ud800", reduce(lambda deep, _: [deep], range(100_000), 0), object()],
+    ids=["surrogate", "deep", "object"],
 )
 def test_predictions_that_have_no_json_are_an_error(folder, value):
     class Odd:
@@ -216,7 +259,10 @@ def test_predictions_are_made_one_at_a_time_by_the_thread_that_runs(folder):
     assert len(predictor.seen) == 1
 
 
-@pytest.mark.parametrize("header", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}])
+@pytest.mark.parametrize(
+    "header",
+    [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}],
+)
 def test_a_web_page_gets_no_prediction(folder, header):
     with running(loaded(folder)) as live:
         status, _, answer = Caller(live.port).post(**header).answer()
@@ -228,7 +274,10 @@ def test_another_content_than_the_registry_s_is_not_served(folder, capsys):
     other = "0" * 64
     assert server.main(["--model", str(folder), "--digest", other]) == 1
     told = capsys.readouterr().err
-    assert f"is not the model that was registered: its digest is {digest}, the registry's is {other}" in told
+    assert (
+        f"is not the model that was registered: its digest is {digest}, the registry's is {other}"
+        in told
+    )
 
 
 def test_the_container_s_digest_comes_from_its_environment(folder, capsys, monkeypatch):
@@ -254,13 +303,27 @@ def entrypoint():
 
 
 @pytest.mark.slow
-def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_ends_on_sigterm(folder):
+def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_ends_on_sigterm(
+    folder,
+):
     """Also while nothing can be written of what goes wrong."""
     port = free_port()
-    environ = os.environ | {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict"}
-    environ |= {"ISTHMUS_TOKEN": "a secret", "ISTHMUS_DIGEST": predictor.whole(folder).digest, "ISTHMUS_VERSION": "3"}
+    environ = os.environ | {
+        "AIP_HTTP_PORT": str(port),
+        "AIP_HEALTH_ROUTE": "/health",
+        "AIP_PREDICT_ROUTE": "/predict",
+    }
+    environ |= {
+        "ISTHMUS_TOKEN": "a secret",
+        "ISTHMUS_DIGEST": predictor.whole(folder).digest,
+        "ISTHMUS_VERSION": "3",
+    }
     with Path("/dev/full").open("w") as full:
-        process = subprocess.Popen([*entrypoint(), "serve", "--model", str(folder), "--host", "127.0.0.1"], env=environ, stderr=full)
+        process = subprocess.Popen(
+            [*entrypoint(), "serve", "--model", str(folder), "--host", "127.0.0.1"],
+            env=environ,
+            stderr=full,
+        )
     try:
 
         def listening():
@@ -278,7 +341,10 @@ def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_
             status, headers, answer = caller.post(path=path).answer()
             assert (status, answer) == (200, {"predictions": [2.0]})
             assert headers["x-amzn-sagemaker-custom-attributes"] == "isthmus-version=3"
-        assert [caller.post(body).answer()[0] for body in (b'[{"fail": true}]', b'[{"x": 1}]')] == [500, 200]
+        assert [caller.post(body).answer()[0] for body in (b'[{"fail": true}]', b'[{"x": 1}]')] == [
+            500,
+            200,
+        ]
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
     finally:
@@ -298,4 +364,7 @@ def test_a_port_that_is_taken_is_told(folder, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert server.main(["--model", str(folder), "--port", str(port)]) == 1
-    assert f"error: cannot listen on 127.0.0.1, port {port}: Address already in use" in capsys.readouterr().err
+    assert (
+        f"error: cannot listen on 127.0.0.1, port {port}: Address already in use"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,6 @@
-"""However a client's bytes are cut, and whatever is wrong with them, the model server gives the same answers and goes on."""
+"""However a client's bytes are cut, and whatever is wrong with them, the model server gives the
+same answers and goes on.
+"""
 
 from itertools import pairwise
 
@@ -18,7 +20,10 @@ REQUESTS = (
     (PING.replace(b"GET", b"PUT"), 405),
     (post(b'[{"x": 1}]', origin="http://a.example"), 403),
     (
-        (b'POST /invocations HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\n[{"x\r\n6;a=b\r\n": 1}]\r\n0\r\nt: 1\r\n\r\n'),
+        (
+            b"POST /invocations HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
+            b'chunked\r\n\r\n4\r\n[{"x\r\n6;a=b\r\n": 1}]\r\n0\r\nt: 1\r\n\r\n'
+        ),
         200,
     ),
 )
@@ -27,12 +32,18 @@ REQUESTS = (
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
     """It lends a connection to the thread that predicts as soon as it can."""
-    with pytest.MonkeyPatch.context() as patch, running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server,
+    ):
         patch.setattr(predicting, "ALONE", 0)
         yield server
 
 
-@given(st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=8), st.lists(st.integers(0, 20_000), max_size=6))
+@given(
+    st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=8),
+    st.lists(st.integers(0, 20_000), max_size=6),
+)
 @settings(max_examples=60, deadline=None)
 def test_requests_that_are_cut_anywhere_are_answered_in_their_order(live, requests, cuts):
     data = b"".join(request for request, _ in requests)
@@ -57,8 +68,14 @@ def test_whatever_is_sent_nobody_else_notices(live, noise, request, place):
 
 def test_once_everybody_has_left_nothing_is_kept(live):
     with running(live._model) as fresh:
-        callers = [Caller(fresh.port).send(data[: len(data) // 2] + b"\x00") for data, _ in REQUESTS]
+        callers = [
+            Caller(fresh.port).send(data[: len(data) // 2] + b"\x00") for data, _ in REQUESTS
+        ]
         for caller in callers:
             caller.close()
         assert Caller(fresh.port).post().answer()[0] == 200
-    assert (fresh.connections.bytes, fresh.connections.open, fresh.connections.idle) == (0, set(), {})
+    assert (fresh.connections.bytes, fresh.connections.open, fresh.connections.idle) == (
+        0,
+        set(),
+        {},
+    )

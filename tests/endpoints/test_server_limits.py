@@ -1,4 +1,6 @@
-"""What a connection of the model server may send, how much of it waits, and how long anything may take."""
+"""What a connection of the model server may send, how much of it waits, and how long anything may
+take.
+"""
 
 import socket
 import sys
@@ -32,7 +34,9 @@ def caller(live):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """impatient(names): these time-outs in tenths of a second, and no others, which a busy machine would not keep."""
+    """impatient(names): these time-outs in tenths of a second, and no others, which a busy machine
+    would not keep.
+    """
     monkeypatch.setattr(connections, "SWEEP", 0.02)
 
     def shorten(*names):
@@ -69,10 +73,25 @@ def test_headers_of_64_kib_are_read_and_longer_ones_are_431(caller):
         (b"GET /" + b"a" * 20_000_000, 414),
         (b"GET /ping HTTP/1.1\r\nx: " + b"a" * 20_000_000, 431),
         (b"GET /ping HTTP/1.1\r\n" + b"x: a\r\n" * 3_000_000, 431),
-        (b"POST /invocations HTTP/1.1\r\ncontent-length: 20000000\r\n\r\n" + b" " * 20_000_000, 413),
-        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1312D00\r\n" + b" " * 20_000_000, 413),
-        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"a" * 20_000_000, 400),
-        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\nx: " + b"a" * 20_000_000, 400),
+        (
+            b"POST /invocations HTTP/1.1\r\ncontent-length: 20000000\r\n\r\n" + b" " * 20_000_000,
+            413,
+        ),
+        (
+            b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1312D00\r\n"
+            + b" " * 20_000_000,
+            413,
+        ),
+        (
+            b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;"
+            + b"a" * 20_000_000,
+            400,
+        ),
+        (
+            b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\nx: "
+            + b"a" * 20_000_000,
+            400,
+        ),
         (b"no HTTP at all\r\n\r\n", 400),
     ],
     ids=["url", "header", "headers", "length", "chunked", "chunk's name", "trailer", "garbage"],
@@ -83,18 +102,30 @@ def test_who_sends_too_much_in_one_go_still_reads_why_it_is_refused(caller, data
 
 
 def test_a_request_that_asks_first_is_told_to_go_on_or_refused_before_it_sends(caller):
-    head = b"POST /invocations HTTP/1.1\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    head = (
+        b"POST /invocations HTTP/1.1\r\nexpect: 100-continue\r\ncontent-type: "
+        b"application/json\r\ncontent-length: %d\r\n\r\n"
+    )
     caller.send(head % 10)
     assert caller.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert caller.send(b'[{"x": 1}]').answer()[0] == 200
     assert caller.send(head % 10_000_001).answer()[0] == 413
 
 
-def test_who_is_refused_by_its_headers_is_told_before_it_sends_and_a_small_body_ends_nothing(caller):
+def test_who_is_refused_by_its_headers_is_told_before_it_sends_and_a_small_body_ends_nothing(
+    caller,
+):
     small = post(b"[]", origin="http://a.example")
     assert caller.send(small + PING).answer()[0] == 403
     assert caller.answer()[0] == 200
-    assert caller.send(post(b"", origin="http://a.example").replace(b"content-length: 0", b"content-length: 70000")).answer()[0] == 403
+    assert (
+        caller.send(
+            post(b"", origin="http://a.example").replace(
+                b"content-length: 0", b"content-length: 70000"
+            )
+        ).answer()[0]
+        == 403
+    )
     assert caller.is_ended()
 
 
@@ -137,7 +168,10 @@ def test_who_sends_on_without_reading_is_made_to_wait(live):
 
 @pytest.mark.parametrize(
     ("part", "limit", "words"),
-    [(b"GET /ping HTT", "HEADERS_WITHIN", "headers did not come"), (post(b"[{}]")[:-1], "BODY_WITHIN", "body did not come")],
+    [
+        (b"GET /ping HTT", "HEADERS_WITHIN", "headers did not come"),
+        (post(b"[{}]")[:-1], "BODY_WITHIN", "body did not come"),
+    ],
     ids=["headers", "body"],
 )
 def test_a_request_that_does_not_come_whole_is_408(folder, impatient, part, limit, words):
@@ -151,7 +185,9 @@ def test_a_request_that_does_not_come_whole_is_408(folder, impatient, part, limi
         assert caller.is_ended()
 
 
-def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_not(folder, impatient):
+def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_not(
+    folder, impatient
+):
     gate = Gate()
     with running(loaded(folder, gate)) as live:
         waits = Caller(live.port).post()
@@ -198,14 +234,23 @@ def test_an_answer_for_who_has_left_does_not_reach_who_came_instead(folder):
         assert gate.begun.wait(120)
         leaves.close()
         until(lambda: not live.connections.open)
-        instead = [Caller(live.port).send(PING) for _ in range(3)]  # one of them has the descriptor of who left
+        instead = [
+            Caller(live.port).send(PING) for _ in range(3)
+        ]  # one of them has the descriptor of who left
         gate.open.set()
         assert [each.answer()[2] for each in instead] == [{"status": "ready"}] * 3
-        assert [each.post(b'[{"x": 2}]').answer()[2] for each in instead] == [{"predictions": [2]}] * 3
+        assert [each.post(b'[{"x": 2}]').answer()[2] for each in instead] == [
+            {"predictions": [2]}
+        ] * 3
 
 
 def test_a_connection_of_http_1_0_ends_with_its_answer_whatever_it_asks_for(caller):
-    assert caller.send(PING.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")).answer()[0] == 200
+    assert (
+        caller.send(
+            PING.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
+        ).answer()[0]
+        == 200
+    )
     assert caller.is_ended()
 
 
@@ -227,7 +272,10 @@ def test_where_no_connection_is_idle_a_new_one_is_told_503(folder, monkeypatch):
         until(lambda: len(live._predictions.under_way) == 4)
         for _ in range(10):
             status, _, answer = Caller(live.port).post().answer()
-            assert (status, answer) == (503, {"error": "Busy", "message": "4 connections are open and none is idle"})
+            assert (status, answer) == (
+                503,
+                {"error": "Busy", "message": "4 connections are open and none is idle"},
+            )
         gate.open.set()
         assert [each.answer()[0] for each in busy] == [200] * 4
         assert Caller(live.port).post().answer()[0] == 200
@@ -263,10 +311,15 @@ def test_bodies_that_are_too_much_together_are_told_503(folder, monkeypatch):
         first = Caller(live.port).post(b'[{"x": 1}]' + b" " * 80)
         until(lambda: live.connections.bytes == 90)
         status, _, answer = Caller(live.port).post().answer()
-        assert (status, answer["message"]) == (503, "the requests that are here have 100 bytes together")
+        assert (status, answer["message"]) == (
+            503,
+            "the requests that are here have 100 bytes together",
+        )
         gate.open.set()
         assert first.answer()[0] == 200
-        until(lambda: live.connections.bytes == 0)  # the loop counts what the predicting thread has answered
+        until(
+            lambda: live.connections.bytes == 0
+        )  # the loop counts what the predicting thread has answered
         assert Caller(live.port).post().answer()[0] == 200
         until(lambda: live.connections.bytes == 0)
 
@@ -300,7 +353,11 @@ def test_a_body_in_very_small_pieces_takes_no_more_than_in_one(folder):
     with running(loaded(folder, gate)) as live:
         body = b'[{"x": 1}]' + b" " * 5_000
         chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-        caller = Caller(live.port).send(b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        caller = Caller(live.port).send(
+            b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            + chunks
+            + b"0\r\n\r\n"
+        )
         assert gate.begun.wait(120)
         (request,) = live._predictions.under_way
         assert bytes(request.body) == body
@@ -311,7 +368,9 @@ def test_a_body_in_very_small_pieces_takes_no_more_than_in_one(folder):
 
 def test_a_body_that_comes_with_a_wish_to_upgrade_is_refused_by_name(caller):
     """Java's HttpClient asks for h2c unless it is told not to; httptools then gives no body."""
-    status, _, answer = caller.post(b'[{"x": 1}]', connection="Upgrade, HTTP2-Settings", upgrade="h2c").answer()
+    status, _, answer = caller.post(
+        b'[{"x": 1}]', connection="Upgrade, HTTP2-Settings", upgrade="h2c"
+    ).answer()
     assert status == 400
     assert "set your client to HTTP/1.1" in answer["message"]
     assert caller.is_ended()
@@ -356,7 +415,9 @@ def test_who_asks_it_to_stop_gets_what_is_under_way_finished(folder):
         until(live.ended)
 
 
-def test_a_request_that_came_before_the_loop_knew_of_the_answer_before_it_is_answered_though_the_server_stops(folder):
+def test_a_request_that_came_before_the_loop_knew_of_the_answer_before_it_is_answered_though_the_server_stops(
+    folder,
+):
     with running(loaded(folder)) as live:
         loop, told = live._predictions._loop, Event()
 

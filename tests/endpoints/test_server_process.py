@@ -1,4 +1,6 @@
-"""A model server as a process of its own: what it does with few descriptors, and when and how it ends by itself."""
+"""A model server as a process of its own: what it does with few descriptors, and when and how it
+ends by itself.
+"""
 
 import signal
 import socket
@@ -24,7 +26,11 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 sys.exit(server.main(sys.argv[1:]))
 """
 DIES = RUN.replace("sys.exit(", "predicting.Request.write = None\nsys.exit(")
-HOLDS = RUN.replace("sys.exit(", "predicting._GRACE = 0.2\npredicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
+HOLDS = RUN.replace(
+    "sys.exit(",
+    "predicting._GRACE = 0.2\npredicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + "
+    "'b')\nsys.exit(",
+)
 
 
 @pytest.fixture
@@ -35,8 +41,19 @@ def process(folder):
     def start(*arguments, code=RUN):
         loaded(folder)
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
-            command = [sys.executable, "-c", code, "--model", str(folder), "--fd", str(listening.fileno()), *arguments]
-            one = subprocess.Popen(command, pass_fds=[listening.fileno()], stderr=subprocess.PIPE, text=True)
+            command = [
+                sys.executable,
+                "-c",
+                code,
+                "--model",
+                str(folder),
+                "--fd",
+                str(listening.fileno()),
+                *arguments,
+            ]
+            one = subprocess.Popen(
+                command, pass_fds=[listening.fileno()], stderr=subprocess.PIPE, text=True
+            )
             begun.append(one)
             return one, listening.getsockname()[1]
 
@@ -57,7 +74,9 @@ def test_300_idle_connections_on_128_descriptors_lock_nobody_out(process):
         each.close()
 
 
-def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(process):
+def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(
+    process,
+):
     one, port = process("--predict-timeout", "3")
     assert Caller(port).post().answer()[0] == 200
     hangs, behind = Caller(port), Caller(port)

@@ -1,4 +1,6 @@
-"""A split gives each variant a percentage, sums to 100, and can be represented; convergence compares it with what is served."""
+"""A split gives each variant a percentage, sums to 100, and can be represented; convergence
+compares it with what is served.
+"""
 
 import itertools
 from decimal import Decimal
@@ -20,7 +22,10 @@ D = Decimal
 
 def test_the_other_of_two_takes_the_rest():
     now = {"champion": D(90), "challenger": D(10)}
-    assert completed({"challenger": D(20)}, now=now, where="local ranker") == {"champion": D(80), "challenger": D(20)}
+    assert completed({"challenger": D(20)}, now=now, where="local ranker") == {
+        "champion": D(80),
+        "challenger": D(20),
+    }
 
 
 def test_with_three_all_but_one_must_be_named():
@@ -28,7 +33,11 @@ def test_with_three_all_but_one_must_be_named():
     with pytest.raises(Invalid, match="who gives") as error:
         completed({"b": D(20)}, now=now, where="local ranker")
     assert error.value.remedy == "name also a, c"
-    assert completed({"b": D(20), "c": D(5)}, now=now, where="x") == {"a": D(75), "b": D(20), "c": D(5)}
+    assert completed({"b": D(20), "c": D(5)}, now=now, where="x") == {
+        "a": D(75),
+        "b": D(20),
+        "c": D(5),
+    }
 
 
 @pytest.mark.parametrize("changes", [{"nobody": D(5)}, {}, {"challenger": D(101)}])
@@ -39,9 +48,17 @@ def test_a_change_that_makes_no_sense_is_refused(changes):
 
 def test_what_a_target_cannot_represent_is_refused_with_what_it_can():
     with pytest.raises(Unsupported) as error:
-        check({"champion": D("99.5"), "challenger": D("0.5")}, variants=NAMES, resolution=D(1), where="Vertex AI")
+        check(
+            {"champion": D("99.5"), "challenger": D("0.5")},
+            variants=NAMES,
+            resolution=D(1),
+            where="Vertex AI",
+        )
     assert error.value.capability == "traffic.resolution"
-    assert str(error.value) == "Vertex AI splits traffic in whole percents: 99.5 cannot be set, and is not rounded"
+    assert (
+        str(error.value)
+        == "Vertex AI splits traffic in whole percents: 99.5 cannot be set, and is not rounded"
+    )
     assert error.value.remedy == "use 99 or 100"
 
 
@@ -64,7 +81,11 @@ def test_nothing_but_two_shares_that_sum_to_100_is_let_through(shares):
 
 
 def test_shares_are_read_as_they_are_typed():
-    assert parsed("champion=80 challenger=20%") == parsed("champion=80,challenger=20") == {"champion": D(80), "challenger": D(20)}
+    assert (
+        parsed("champion=80 challenger=20%")
+        == parsed("champion=80,challenger=20")
+        == {"champion": D(80), "challenger": D(20)}
+    )
     with pytest.raises(Invalid):
         parsed("challenger")
 
@@ -81,12 +102,20 @@ def test_each_of_10000_places_belongs_to_the_variant_that_its_weight_says(cuts, 
 
     router = Router(instance="i", key="k", max_bytes=1, control=None, log=None, rng=Drawn())
     router.split(steps)
-    expected = next(name for (name, _), low, high in zip(steps, edges, edges[1:], strict=False) if low <= place < high)
+    expected = next(
+        name
+        for (name, _), low, high in zip(steps, edges, edges[1:], strict=False)
+        if low <= place < high
+    )
     assert router.choose() == expected
 
 
 SPEC = EndpointSpec(
-    name="ranker", variants=(VariantSpec(name="champion", model="m", version=1), VariantSpec(name="challenger", model="m", version=2))
+    name="ranker",
+    variants=(
+        VariantSpec(name="champion", model="m", version=1),
+        VariantSpec(name="challenger", model="m", version=2),
+    ),
 )
 SPLIT = {"champion": D(90), "challenger": D(10)}
 
@@ -101,11 +130,26 @@ def state(**changes):
     } | changes
     variants = tuple(
         VariantState(
-            name=v.name, model=v.model, version=v.version, percent=D(p), target_percent=D(t), instances=1, target_instances=1, phase=phase
+            name=v.name,
+            model=v.model,
+            version=v.version,
+            percent=D(p),
+            target_percent=D(t),
+            instances=1,
+            target_instances=1,
+            phase=phase,
         )
-        for v, p, t, phase in zip(SPEC.variants, fields["percents"], fields["targets"], fields["phases"], strict=True)
+        for v, p, t, phase in zip(
+            SPEC.variants, fields["percents"], fields["targets"], fields["phases"], strict=True
+        )
     )
-    return EndpointState(name="ranker", phase=fields["phase"], revision=fields["revision"], token="t", variants=variants)
+    return EndpointState(
+        name="ranker",
+        phase=fields["phase"],
+        revision=fields["revision"],
+        token="t",
+        variants=variants,
+    )
 
 
 def test_convergence_is_everything_at_once():
@@ -139,4 +183,6 @@ def test_a_revision_is_the_set_of_variants_without_capacity_and_order():
         VariantSpec(name="champion", model="m", version=1, attempt=1),
         VariantSpec(name="champion", model="m", version=1, machine="big"),
     ):
-        assert revision_of(SPEC) != revision_of(EndpointSpec(name="ranker", variants=(other, challenger)))
+        assert revision_of(SPEC) != revision_of(
+            EndpointSpec(name="ranker", variants=(other, challenger))
+        )

@@ -1,4 +1,6 @@
-"""The split of a sticky endpoint: exactly the share that moves changes its variant, and a copy of it is applied for 15 s."""
+"""The split of a sticky endpoint: exactly the share that moves changes its variant, and a copy of
+it is applied for 15 s.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import NOW, VARIANTS, State, live, run
 
 KEY = "split/ranker"
-STICKY = msgspec.structs.replace(shop.SPEC, endpoints={"ranker": msgspec.structs.replace(shop.ENDPOINT, routing="sticky")})
+STICKY = msgspec.structs.replace(
+    shop.SPEC, endpoints={"ranker": msgspec.structs.replace(shop.ENDPOINT, routing="sticky")}
+)
 
 
 def percents(challenger):
@@ -32,8 +36,17 @@ def percents(challenger):
 
 def variants(ranges):
     """Variant by bucket."""
-    owned = {bucket: variant for variant, spans in ranges.items() for low, high in spans for bucket in range(low, high + 1)}
-    assert len(owned) == BUCKETS == sum(high - low + 1 for spans in ranges.values() for low, high in spans), "each bucket once"
+    owned = {
+        bucket: variant
+        for variant, spans in ranges.items()
+        for low, high in spans
+        for bucket in range(low, high + 1)
+    }
+    assert (
+        len(owned)
+        == BUCKETS
+        == sum(high - low + 1 for spans in ranges.values() for low, high in spans)
+    ), "each bucket once"
     return owned
 
 
@@ -54,7 +67,10 @@ def test_a_split_that_is_moved_moves_exactly_its_share_of_the_buckets_each_time(
 def test_a_variant_that_grows_takes_the_highest_buckets():
     five = sticky.moved_ranges(sticky.whole("champion"), percents(5))
     assert five == {"champion": ((0, 9499),), "challenger": ((9500, 9999),)}
-    assert sticky.moved_ranges(five, percents("5.01")) == {"champion": ((0, 9498),), "challenger": ((9499, 9999),)}
+    assert sticky.moved_ranges(five, percents("5.01")) == {
+        "champion": ((0, 9498),),
+        "challenger": ((9499, 9999),),
+    }
 
 
 @given(st.lists(st.lists(st.integers(0, 10_000), min_size=3, max_size=3), min_size=1, max_size=6))
@@ -62,10 +78,16 @@ def test_of_any_splits_in_any_order_nobody_moves_but_who_must(cuts):
     ranges = sticky.whole("a")
     for ends in cuts:
         bounds = [0, *sorted(ends), 10_000]
-        split = {name: Decimal(high - low) / 100 for name, low, high in zip("abcd", bounds, bounds[1:], strict=False)}
+        split = {
+            name: Decimal(high - low) / 100
+            for name, low, high in zip("abcd", bounds, bounds[1:], strict=False)
+        }
         before, after = sticky.shares(ranges), sticky.moved_ranges(ranges, split)
         assert sticky.shares(after) == split
-        grown = sum((max(split[name] - before.get(name, Decimal(0)), Decimal(0)) for name in split), Decimal(0))
+        grown = sum(
+            (max(split[name] - before.get(name, Decimal(0)), Decimal(0)) for name in split),
+            Decimal(0),
+        )
         assert changed(ranges, after) == grown * 100
         ranges = after
 
@@ -88,15 +110,21 @@ def test_a_document_that_leaves_a_unit_without_a_variant_or_with_two_is_damaged(
 
 
 def document(ranges, *, version=1, written=NOW, before=None):
-    return sticky.Split(version=version, written=written, ranges=ranges, before=before or percents(0))
+    return sticky.Split(
+        version=version, written=written, ranges=ranges, before=before or percents(0)
+    )
 
 
 def test_what_was_before_is_served_until_no_gateway_can_have_an_older_copy():
     split = document(sticky.moved_ranges(sticky.whole("champion"), percents(25)))
     assert sticky.served_shares(split, NOW + timedelta(seconds=14.9)) == percents(0)
     assert sticky.served_shares(split, NOW + timedelta(seconds=15)) == percents(25)
-    assert sticky.served_shares(split, NOW - timedelta(minutes=14)) == percents(0)  # by whoever is behind by as much as may be
-    assert sticky.served_shares(split, NOW - timedelta(days=7)) == percents(25)  # written by a clock that was moved
+    assert sticky.served_shares(split, NOW - timedelta(minutes=14)) == percents(
+        0
+    )  # by whoever is behind by as much as may be
+    assert sticky.served_shares(split, NOW - timedelta(days=7)) == percents(
+        25
+    )  # written by a clock that was moved
 
 
 @given(st.text(min_size=1), st.integers(0, 10_000))
@@ -113,7 +141,9 @@ def test_a_run_that_aims_has_the_last_word_and_one_that_does_not_leaves_the_spli
     control = (LiveArm("control", 10_000, {"variant": "champion"}),)
     narrow = {"arms": control, "ranges": ((0, 4999),)}
     for document in (live(run(**narrow)), live(run(**narrow, state="shipped", ships="control"))):
-        assert {Assigner(document, "ranker", {}, ranges).decide(unit, {}).variant for unit in units} == {"champion"}, "also outside"
+        assert {
+            Assigner(document, "ranker", {}, ranges).decide(unit, {}).variant for unit in units
+        } == {"champion"}, "also outside"
     decisions = [Assigner(live(run()), "ranker", {}, ranges).decide(unit, {}) for unit in units]
     assert {decision.variant for decision in decisions} == {"challenger"}
     assert {decision.parameters.get("blend") for decision in decisions} == {None, 0.7}
@@ -129,7 +159,9 @@ def store(split=None, live=None):
 def opened(state):
     project = shop.project(spec=STICKY)
     project.target.state = state
-    return project, Gateway(project, "ranker", emit=lambda _stream, _rows: (), durable=True, rng=Random(0))
+    return project, Gateway(
+        project, "ranker", emit=lambda _stream, _rows: (), durable=True, rng=Random(0)
+    )
 
 
 def test_a_gateway_aims_every_call_by_the_split_and_says_so_to_who_ranks_elsewhere():
@@ -151,10 +183,16 @@ def test_without_a_document_or_under_weighted_routing_no_call_is_aimed():
     project, gateway = opened(store())
     weighted = shop.project()
     weighted.target.state = store(document(sticky.whole("challenger")))
-    with gateway, Gateway(weighted, "ranker", emit=lambda _stream, _rows: (), durable=True) as other:
+    with (
+        gateway,
+        Gateway(weighted, "ranker", emit=lambda _stream, _rows: (), durable=True) as other,
+    ):
         for asked in (gateway, other):
             asked.rank(shop.REQUEST)
-        assert [call[0] for of in (project, weighted) for call in of.target.endpoints.calls] == [None, None]
+        assert [call[0] for of in (project, weighted) for call in of.target.endpoints.calls] == [
+            None,
+            None,
+        ]
 
 
 def test_a_variant_of_the_split_that_is_not_deployed_leaves_the_call_unaimed():
@@ -166,7 +204,9 @@ def test_a_variant_of_the_split_that_is_not_deployed_leaves_the_call_unaimed():
 
 def test_a_store_that_is_away_leaves_the_split_for_15_s_and_the_experiments_for_ever():
     now, state = [0.0], store(document(sticky.whole("challenger")), live(run()))
-    reader = LiveReader(lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0])
+    reader = LiveReader(
+        lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0]
+    )
     assert "split/ranker was not read yet" in reader.problems[1]
     reader.look()
     assert (reader.split("ranker").version, reader.split("other"), reader.problems) == (1, None, ())
@@ -178,7 +218,11 @@ def test_a_store_that_is_away_leaves_the_split_for_15_s_and_the_experiments_for_
     now[0] = 15.0
     reader.look()
     assert (reader.split("ranker"), reader.last.value.version) == (None, 12)
-    assert reader.problems[1] == "split/ranker was last read 15 s ago, and holds for 15 s: calls are not aimed: no route to the store"
+    assert (
+        reader.problems[1]
+        == "split/ranker was last read 15 s ago, and holds for 15 s: calls are not aimed: no "
+        "route to the store"
+    )
     state.away = ""
     reader.look()
     assert (reader.split("ranker").version, reader.problems) == (1, ())
@@ -186,7 +230,9 @@ def test_a_store_that_is_away_leaves_the_split_for_15_s_and_the_experiments_for_
 
 def test_a_damaged_split_is_as_one_that_cannot_be_read():
     now, state = [0.0], store(document(sticky.whole("challenger")))
-    reader = LiveReader(lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0])
+    reader = LiveReader(
+        lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0]
+    )
     reader.look()
     state.put(document({"challenger": ((0, 5),)}, version=2), KEY)
     now[0] = 5.0

@@ -45,7 +45,11 @@ SHOWN = {
     "propensity": 0.25,
     "explored": False,
 }
-SETTING = {"assignments": json.dumps({"ranker_v2.1": "treatment"}), "parameters": json.dumps({"blend": 0.7}), "config": 12}
+SETTING = {
+    "assignments": json.dumps({"ranker_v2.1": "treatment"}),
+    "parameters": json.dumps({"blend": 0.7}),
+    "config": 12,
+}
 
 RANKING = {
     "event_id": "q-1", "event_timestamp": NOON, "endpoint": "ranker", "gateway": "q", "sequence": 1, "unit": "v1",
@@ -69,23 +73,35 @@ def rows(project, sql):
     return project.target.warehouse.query(sql, {}).to_pylist()
 
 
-def test_a_stream_from_before_the_new_columns_takes_exposures_without_them_and_apply_gives_it_them(project):
+def test_a_stream_from_before_the_new_columns_takes_exposures_without_them_and_apply_gives_it_them(
+    project,
+):
     new = {"assignments", "parameters", "config"}
-    before = msgspec.structs.replace(EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name not in new))
+    before = msgspec.structs.replace(
+        EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name not in new)
+    )
     project.target.events.apply(before)
     nothing = dict.fromkeys(new)
     assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-1-1"} | nothing]) == ()
     (refused,) = emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-2-1"} | SETTING])
-    assert refused.reason.startswith("unknown column assignments, config, parameters; `isthmus apply`")
+    assert refused.reason.startswith(
+        "unknown column assignments, config, parameters; `isthmus apply`"
+    )
     assert refused.unknown == ("assignments", "config", "parameters")
     project.target.events.apply(EXPOSURES)
     assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-3-1"} | SETTING]) == ()
-    stored = rows(project, "SELECT event_id, assignments, parameters, config FROM exposures ORDER BY event_id")
+    stored = rows(
+        project, "SELECT event_id, assignments, parameters, config FROM exposures ORDER BY event_id"
+    )
     assert stored == [{"event_id": "q-1-1", **nothing}, {"event_id": "q-3-1", **SETTING}]
 
 
 def test_answers_go_to_a_table_of_before_the_later_columns_without_them(project):
-    project.target.events.apply(msgspec.structs.replace(RANKINGS, columns=tuple(c for c in RANKINGS.columns if c.name not in LATER)))
+    project.target.events.apply(
+        msgspec.structs.replace(
+            RANKINGS, columns=tuple(c for c in RANKINGS.columns if c.name not in LATER)
+        )
+    )
     full = RANKING | {"slots": 3, "request": "{}", "attributes": None}
     wrong = full | {"event_id": "q-2", "sequence": "second"}
     (refused,) = deliver(project, "rankings", [wrong, full])
@@ -101,49 +117,98 @@ def test_an_answer_and_an_assignment_are_stored_as_they_were_logged(project):
         project.target.events.apply(stream)
         assert emit_stream(project, stream, [row]) == ()
         (stored,) = rows(project, f"SELECT * FROM {stream.name}")
-        assert {name: value for name, value in stored.items() if name in row} == row | {"event_timestamp": NOON.replace(tzinfo=None)}
+        assert {name: value for name, value in stored.items() if name in row} == row | {
+            "event_timestamp": NOON.replace(tzinfo=None)
+        }
 
 
 @given(
-    shown=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.sampled_from(["v1", "v2"])), max_size=6),
-    viewed=st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from(["a", "b", "c", "d", None])), max_size=5),
+    shown=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.sampled_from(["v1", "v2"])),
+        max_size=6,
+    ),
+    viewed=st.lists(
+        st.tuples(st.sampled_from("xyz"), st.sampled_from(["a", "b", "c", "d", None])), max_size=5
+    ),
 )
 @settings(max_examples=25, deadline=None)
-def test_an_exposed_event_is_one_row_of_its_event_and_has_the_first_exposure_of_its_id(shown, viewed):
-    """Whatever was stored twice, on two dates, or with two contents; judged by DuckDB over the text."""
+def test_an_exposed_event_is_one_row_of_its_event_and_has_the_first_exposure_of_its_id(
+    shown, viewed
+):
+    """Whatever was stored twice, on two dates, or with two contents; judged by DuckDB over the
+    text.
+    """
     import duckdb
 
     with duckdb.connect() as connection:
         connection.execute(
-            "CREATE TABLE exposures (event_id TEXT, event_timestamp TIMESTAMP, dt TEXT, unit TEXT, variant TEXT, version TEXT, "
-            "assignments TEXT, parameters TEXT, position BIGINT, propensity DOUBLE, payload_digest TEXT, correction BIGINT, "
+            "CREATE TABLE exposures (event_id TEXT, event_timestamp TIMESTAMP, dt TEXT, unit "
+            "TEXT, variant TEXT, version TEXT, "
+            "assignments TEXT, parameters TEXT, position BIGINT, propensity DOUBLE, "
+            "payload_digest TEXT, correction BIGINT, "
             "stored_timestamp TIMESTAMP)"
         )
         connection.execute(
             "CREATE TABLE events_view "
-            "(event_id TEXT, event_timestamp TIMESTAMP, exposure_id TEXT, seconds DOUBLE, position BIGINT, dt TEXT)"
+            "(event_id TEXT, event_timestamp TIMESTAMP, exposure_id TEXT, seconds DOUBLE, "
+            "position BIGINT, dt TEXT)"
         )
         for name, day, unit in shown:
             moment = NOON.replace(tzinfo=None) + timedelta(days=day)
-            values = [name, moment, str(moment.date()), unit, "champion", "ranker@1", None, "{}", 3, 0.5, unit, None, None]
-            connection.execute("INSERT INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            values = [
+                name,
+                moment,
+                str(moment.date()),
+                unit,
+                "champion",
+                "ranker@1",
+                None,
+                "{}",
+                3,
+                0.5,
+                unit,
+                None,
+                None,
+            ]
+            connection.execute(
+                "INSERT INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values
+            )
         for number, (name, exposure) in enumerate(viewed):
             connection.execute(
-                "INSERT INTO events_view VALUES (?, ?, ?, 1.0, 99, '2024-01-09')", [f"{name}{number}", NOON.replace(tzinfo=None), exposure]
+                "INSERT INTO events_view VALUES (?, ?, ?, 1.0, 99, '2024-01-09')",
+                [f"{name}{number}", NOON.replace(tzinfo=None), exposure],
             )
-        read = connection.execute(f"SELECT event_id, unit, position FROM ({exposed_view(VIEW).view_sql})").fetchall()
-    firsts = {name: min((day, unit) for other, day, unit in shown if other == name)[1] for name, _, _ in shown}
+        read = connection.execute(
+            f"SELECT event_id, unit, position FROM ({exposed_view(VIEW).view_sql})"
+        ).fetchall()
+    firsts = {
+        name: min((day, unit) for other, day, unit in shown if other == name)[1]
+        for name, _, _ in shown
+    }
     expected = [
-        (f"{name}{number}", firsts.get(exposure), 3 if exposure in firsts else None) for number, (name, exposure) in enumerate(viewed)
+        (f"{name}{number}", firsts.get(exposure), 3 if exposure in firsts else None)
+        for number, (name, exposure) in enumerate(viewed)
     ]
     assert sorted(read) == sorted(expected)
 
 
-@pytest.mark.parametrize("encoded", [lambda *row: stream_records.record(*row)[0]["Data"], messages.message], ids=["Kinesis", "Pub/Sub"])
-def test_a_ranking_of_a_thousand_long_names_fits_a_record_and_one_that_does_not_is_refused_by_its_size(encoded):
-    document = Document(name="rankings", columns=RANKINGS.columns, time_column="event_timestamp", stream_key="unit")
+@pytest.mark.parametrize(
+    "encoded",
+    [lambda *row: stream_records.record(*row)[0]["Data"], messages.message],
+    ids=["Kinesis", "Pub/Sub"],
+)
+def test_a_ranking_of_a_thousand_long_names_fits_a_record_and_one_that_does_not_is_refused_by_its_size(
+    encoded,
+):
+    document = Document(
+        name="rankings", columns=RANKINGS.columns, time_column="event_timestamp", stream_key="unit"
+    )
     ids = [f"{number:036}" for number in range(1_000)]
-    row = RANKING | {"candidates": json.dumps(ids), "model_order": json.dumps([*range(1_000)]), "payload_digest": "d"}
+    row = RANKING | {
+        "candidates": json.dumps(ids),
+        "model_order": json.dumps([*range(1_000)]),
+        "payload_digest": "d",
+    }
     assert len(encoded(rules_of(document), row)) < 50_000
     with pytest.raises(Invalid, match="bytes are more than the 1,048,576 that an event may have"):
         encoded(rules_of(document), row | {"candidates": json.dumps(ids * 30)})
@@ -155,10 +220,17 @@ def spec(*, explore=0, layers=(), experiments=(), attribute=None, monitors=()):
     return ProjectSpec(
         name="shop",
         events=events,
-        endpoints={"ranker": Endpoint(name="ranker", objective="ctr", unit="visitor_id", variants=(), explore=explore)},
+        endpoints={
+            "ranker": Endpoint(
+                name="ranker", objective="ctr", unit="visitor_id", variants=(), explore=explore
+            )
+        },
         layers={layer.name: layer for layer in (Layer(name="ranker", endpoint="ranker"), *layers)},
         monitors={monitor.name: monitor for monitor in monitors},
-        experiments={name: Experiment(name=name, layer=layer, arms=arms, metric=("ctr",)) for name, layer in experiments},
+        experiments={
+            name: Experiment(name=name, layer=layer, arms=arms, metric=("ctr",))
+            for name, layer in experiments
+        },
     )
 
 
@@ -170,13 +242,25 @@ ALL = ("exposures", "rankings", "assignments")
     [
         ({}, ("exposures",), False),
         ({"explore": 5}, ("exposures", "rankings"), False),
-        ({"monitors": [Monitor(name="alike", endpoint="ranker", units="gender")]}, ("exposures", "rankings"), False),
-        ({"monitors": [Monitor(name="bias", endpoint="ranker", items="item_id")]}, ("exposures",), False),
+        (
+            {"monitors": [Monitor(name="alike", endpoint="ranker", units="gender")]},
+            ("exposures", "rankings"),
+            False,
+        ),
+        (
+            {"monitors": [Monitor(name="bias", endpoint="ranker", items="item_id")]},
+            ("exposures",),
+            False,
+        ),
         ({"experiments": [("v2", "ranker")]}, ALL, True),
         ({"layers": [Layer(name="home", endpoint="ranker", holdout=2)]}, ALL, True),
         ({"layers": [Layer(name="home", endpoint="ranker")]}, ("exposures",), False),
         ({"attribute": Attribute(name="exposure_id", type="string")}, ("exposures",), True),
-        ({"attribute": Attribute(name="exposure_id", type="string", event="exposure")}, ("exposures",), False),
+        (
+            {"attribute": Attribute(name="exposure_id", type="string", event="exposure")},
+            ("exposures",),
+            False,
+        ),
         ({"attribute": Attribute(name="exposure_id", type="int")}, ("exposures",), False),
     ],
 )

@@ -9,7 +9,9 @@ from isthmus.endpoints.gateway.server import Settings
 from isthmus.endpoints.gateway.workers import _Workers
 
 
-def test_where_a_worker_cannot_be_started_again_the_others_serve_on_and_it_is_tried_later(tmp_path, monkeypatch, capsys):
+def test_where_a_worker_cannot_be_started_again_the_others_serve_on_and_it_is_tried_later(
+    tmp_path, monkeypatch, capsys
+):
     def refused(*_arguments, **_named):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 

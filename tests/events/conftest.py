@@ -29,14 +29,22 @@ CLICK = Event(
         Attribute(name="item_id", type="int", min=0, max=79),
     ),
 )
-PURCHASE = Event(name="purchase", attributes=(Attribute(name="click_id", type="string", event="click"),))
-SPEC = ProjectSpec(name="shop", now=NOW, events={"purchase": PURCHASE, "click": CLICK, "impression": IMPRESSION})
+PURCHASE = Event(
+    name="purchase", attributes=(Attribute(name="click_id", type="string", event="click"),)
+)
+SPEC = ProjectSpec(
+    name="shop", now=NOW, events={"purchase": PURCHASE, "click": CLICK, "impression": IMPRESSION}
+)
 
 
 def make_project(folder, spec=SPEC, *, make=True, clock=wall_clock, **options):
     """A project in a folder, its tables made, as `apply` makes them."""
-    profile = Profile(name="local", adapter="local", project=spec.name, options={"home": str(folder / ".isthmus")})
-    project = Project(Description(spec=spec, folder=str(folder)), targets.load(profile, clock=clock), **options)
+    profile = Profile(
+        name="local", adapter="local", project=spec.name, options={"home": str(folder / ".isthmus")}
+    )
+    project = Project(
+        Description(spec=spec, folder=str(folder)), targets.load(profile, clock=clock), **options
+    )
     if make:
         apply_tables(project)
     return project
@@ -56,7 +64,9 @@ def project(tmp_path):
 def impression(number, **changes):
     row = {
         "event_id": f"i{number}",
-        "event_timestamp": (NOW - timedelta(hours=1, seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "event_timestamp": (NOW - timedelta(hours=1, seconds=number)).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        ),
         "item_id": number % 80,
         "position": 1 + number % 3,
         "policy": "bts",
@@ -68,7 +78,9 @@ def impression(number, **changes):
 def click(number, **changes):
     row = {
         "event_id": f"c{number}",
-        "event_timestamp": (NOW - timedelta(minutes=50, seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "event_timestamp": (NOW - timedelta(minutes=50, seconds=number)).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        ),
         "impression_id": f"i{number}",
         "item_id": number % 80,
     }
@@ -77,11 +89,15 @@ def click(number, **changes):
 
 def seen(project, event):
     """What readers see, in a fixed order."""
-    return project.target.warehouse.query(f"SELECT * FROM events_{event} ORDER BY dt, event_id", {}).to_pylist()
+    return project.target.warehouse.query(
+        f"SELECT * FROM events_{event} ORDER BY dt, event_id", {}
+    ).to_pylist()
 
 
 def raw_count(project, event):
-    return project.target.warehouse.query(f"SELECT count(*) AS n FROM {event}_raw", {})["n"][0].as_py()
+    return project.target.warehouse.query(f"SELECT count(*) AS n FROM {event}_raw", {})["n"][
+        0
+    ].as_py()
 
 
 def write_lines(path, rows):
@@ -103,4 +119,6 @@ def arrow_table(rows):
 
 
 def typed(rows):
-    return [{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in rows]
+    return [
+        {**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in rows
+    ]

@@ -9,8 +9,15 @@ from isthmus.events.column_types import COLUMN_TYPES, OF_ATTRIBUTE, arrow_type, 
 
 @pytest.mark.parametrize("name", COLUMN_TYPES)
 def test_duckdb_and_arrow_mean_the_same_by_a_type(name):
-    column = duckdb.sql(f"SELECT CAST(NULL AS {sql_type(name)}) AS x").to_arrow_table().schema.field("x").type
-    wanted = pa.timestamp("us") if name == "timestamp" else arrow_type(name)  # DuckDB's TIMESTAMP is in microseconds: `canonical` cuts it
+    column = (
+        duckdb.sql(f"SELECT CAST(NULL AS {sql_type(name)}) AS x")
+        .to_arrow_table()
+        .schema.field("x")
+        .type
+    )
+    wanted = (
+        pa.timestamp("us") if name == "timestamp" else arrow_type(name)
+    )  # DuckDB's TIMESTAMP is in microseconds: `canonical` cuts it
     assert column == wanted
     assert of_arrow(arrow_type(name)) == name
     assert OF_ATTRIBUTE[COLUMN_TYPES[name].attribute] == name

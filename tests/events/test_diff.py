@@ -10,20 +10,44 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.events.catalogue import catalogue, describe
 from isthmus.events.changes import at_revision, diff
 from isthmus.events.readers import readers
-from isthmus.project.specs import Attribute, Event, Feature, FeatureView, Model, Objective, Place, ProjectSpec
+from isthmus.project.specs import (
+    Attribute,
+    Event,
+    Feature,
+    FeatureView,
+    Model,
+    Objective,
+    Place,
+    ProjectSpec,
+)
 
 ITEM = Attribute(name="item_id", type="int", min=0, max=79, entity="item")
 CTR = "SELECT item_id, event_timestamp, count(*) AS n FROM ctr GROUP BY 1, 2"
 SPEC = ProjectSpec(
     name="shop",
     events={
-        "impression": Event(name="impression", owner="home", attributes=(ITEM, Attribute(name="position", type="int", allowed=(1, 2, 3)))),
-        "click": Event(name="click", attributes=(Attribute(name="impression_id", type="string", event="impression"), ITEM)),
-        "search": Event(name="search", attributes=(Attribute(name="words", type="string", required=False),)),
+        "impression": Event(
+            name="impression",
+            owner="home",
+            attributes=(ITEM, Attribute(name="position", type="int", allowed=(1, 2, 3))),
+        ),
+        "click": Event(
+            name="click",
+            attributes=(Attribute(name="impression_id", type="string", event="impression"), ITEM),
+        ),
+        "search": Event(
+            name="search", attributes=(Attribute(name="words", type="string", required=False),)
+        ),
     },
-    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+    objectives={
+        "ctr": Objective(
+            name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30)
+        )
+    },
     feature_views={
-        "item_history": FeatureView(name="item_history", entity="item", path="features/item_history.sql", sql=CTR),
+        "item_history": FeatureView(
+            name="item_history", entity="item", path="features/item_history.sql", sql=CTR
+        ),
         "segment_history": FeatureView(
             name="segment_history",
             entity="segment",
@@ -31,9 +55,17 @@ SPEC = ProjectSpec(
             sql="SELECT segment_id, sum(outcome) AS s FROM ctr GROUP BY 1",
         ),
         "all_searches": FeatureView(
-            name="all_searches", entity="item", path="features/all_searches.sql", sql="SELECT * FROM events_search"
+            name="all_searches",
+            entity="item",
+            path="features/all_searches.sql",
+            sql="SELECT * FROM events_search",
         ),
-        "derived": FeatureView(name="derived", entity="item", path="features/derived.sql", sql="SELECT words FROM all_searches"),
+        "derived": FeatureView(
+            name="derived",
+            entity="item",
+            path="features/derived.sql",
+            sql="SELECT words FROM all_searches",
+        ),
     },
     models={
         "logistic": Model(
@@ -58,21 +90,38 @@ def changed(event, *attributes, **other):
 
 def without(event, attribute):
     events = dict(SPEC.events)
-    events[event] = msgspec.structs.replace(events[event], attributes=tuple(a for a in events[event].attributes if a.name != attribute))
+    events[event] = msgspec.structs.replace(
+        events[event], attributes=tuple(a for a in events[event].attributes if a.name != attribute)
+    )
     return msgspec.structs.replace(SPEC, events=events)
 
 
 def test_readers_are_those_that_name_the_attribute_or_take_everything():
-    assert readers(SPEC, "click", "item_id") == ("objective ctr", "item_history", "models/logistic.yaml")
+    assert readers(SPEC, "click", "item_id") == (
+        "objective ctr",
+        "item_history",
+        "models/logistic.yaml",
+    )
     assert readers(SPEC, "search", "words") == ("all_searches", "derived")
-    assert readers(SPEC, "impression") == ("objective ctr", "item_history", "segment_history", "models/logistic.yaml")
+    assert readers(SPEC, "impression") == (
+        "objective ctr",
+        "item_history",
+        "segment_history",
+        "models/logistic.yaml",
+    )
 
 
 def test_a_changed_type_reads_as_in_the_specification():
     text = changed("click", msgspec.structs.replace(ITEM, type="string", min=None, max=None))
-    (change,) = diff(SPEC, text, versions={"ranker": (1, 2)}, places={"events.click": Place(file="project.yaml", line=23)})
+    (change,) = diff(
+        SPEC,
+        text,
+        versions={"ranker": (1, 2)},
+        places={"events.click": Place(file="project.yaml", line=23)},
+    )
     assert str(change) == (
-        "click.item_id: int -> string is BREAKING: objective ctr, item_history, ranker@1, ranker@2 read it. Add an attribute instead."
+        "click.item_id: int -> string is BREAKING: objective ctr, item_history, ranker@1, "
+        "ranker@2 read it. Add an attribute instead."
     )
     assert change.place == Place(file="project.yaml", line=23)
 
@@ -82,30 +131,68 @@ def test_a_changed_type_reads_as_in_the_specification():
     [
         (without("click", "item_id"), "removed", True),
         (changed("click", Attribute(name="price", type="float")), "new required attribute", True),
-        (changed("click", Attribute(name="price", type="float", required=False)), "new optional attribute", False),
+        (
+            changed("click", Attribute(name="price", type="float", required=False)),
+            "new optional attribute",
+            False,
+        ),
         (changed("click", msgspec.structs.replace(ITEM, max=50)), "0 .. 79 -> 0 .. 50", True),
         (changed("click", msgspec.structs.replace(ITEM, max=100)), "0 .. 79 -> 0 .. 100", False),
-        (changed("click", msgspec.structs.replace(ITEM, min=None, max=None)), "0 .. 79 -> any value", False),
-        (changed("click", msgspec.structs.replace(ITEM, required=False)), "required -> optional", False),
+        (
+            changed("click", msgspec.structs.replace(ITEM, min=None, max=None)),
+            "0 .. 79 -> any value",
+            False,
+        ),
+        (
+            changed("click", msgspec.structs.replace(ITEM, required=False)),
+            "required -> optional",
+            False,
+        ),
         (changed("search", Attribute(name="words", type="string")), "optional -> required", True),
-        (changed("search", Attribute(name="words", type="string", required=False, description="typed")), "description changed", False),
-        (changed("impression", Attribute(name="position", type="int", allowed=(1, 2))), "1, 2, 3 -> 1, 2", True),
-        (changed("impression", Attribute(name="position", type="int", allowed=(1, 2, 3, 4))), "1, 2, 3 -> 1, 2, 3, 4", False),
-        (changed("impression", Attribute(name="position", type="int", min=1, max=9)), "1, 2, 3 -> 1 .. 9", False),
+        (
+            changed(
+                "search",
+                Attribute(name="words", type="string", required=False, description="typed"),
+            ),
+            "description changed",
+            False,
+        ),
+        (
+            changed("impression", Attribute(name="position", type="int", allowed=(1, 2))),
+            "1, 2, 3 -> 1, 2",
+            True,
+        ),
+        (
+            changed("impression", Attribute(name="position", type="int", allowed=(1, 2, 3, 4))),
+            "1, 2, 3 -> 1, 2, 3, 4",
+            False,
+        ),
+        (
+            changed("impression", Attribute(name="position", type="int", min=1, max=9)),
+            "1, 2, 3 -> 1 .. 9",
+            False,
+        ),
         (changed("impression", owner="away"), "owner changed", False),
     ],
 )
-def test_a_change_is_breaking_when_right_events_become_wrong_or_a_reader_loses_what_it_reads(new, what, breaking):
+def test_a_change_is_breaking_when_right_events_become_wrong_or_a_reader_loses_what_it_reads(
+    new, what, breaking
+):
     (change,) = diff(SPEC, new)
     assert (change.what, change.breaking) == (what, breaking)
 
 
 def test_breaking_changes_come_first_and_no_change_is_no_change():
     new = msgspec.structs.replace(
-        SPEC, events={k: v for k, v in SPEC.events.items() if k != "search"} | {"play": Event(name="play", attributes=())}
+        SPEC,
+        events={k: v for k, v in SPEC.events.items() if k != "search"}
+        | {"play": Event(name="play", attributes=())},
     )
     assert [str(change) for change in diff(SPEC, new)] == [
-        "search: removed is BREAKING: all_searches, derived read it. Keep it until nothing reads it.",
+        (
+            "search: removed is BREAKING: all_searches, derived read it. Keep it until nothing "
+            "reads it."
+        ),
         "play: new event",
     ]
     assert diff(SPEC, SPEC) == ()
@@ -128,12 +215,17 @@ def test_an_event_is_described_with_its_rules_references_and_readers():
         describe(SPEC, "clicks")
 
 
-PROJECT = "name: shop\ntables:\n  items: data/items.csv\nevents:\n  search:\n    attributes:\n      words: {type: string}\n"
+PROJECT = (
+    "name: shop\ntables:\n  items: data/items.csv\nevents:\n  search:\n    attributes:\n      "
+    "words: {type: string}\n"
+)
 
 
 def git(folder, *arguments):
     subprocess.run(
-        ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments], check=True, capture_output=True
+        ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments],
+        check=True,
+        capture_output=True,
     )
 
 
@@ -167,7 +259,13 @@ def test_nothing_that_a_repositorys_configuration_names_is_run(tmp_path):
     command = tmp_path / "command"
     command.write_text(f"#!/bin/sh\ntouch {ran}\ncat\n")
     command.chmod(0o755)
-    for key in ("core.fsmonitor", "core.sshCommand", "filter.own.smudge", "filter.own.clean", "core.pager"):
+    for key in (
+        "core.fsmonitor",
+        "core.sshCommand",
+        "filter.own.smudge",
+        "filter.own.clean",
+        "core.pager",
+    ):
         git(folder, "config", key, command)
     for hook in ("post-index-change", "post-checkout"):
         (folder / ".git" / "hooks" / hook).symlink_to(command)
@@ -182,5 +280,6 @@ def test_a_folder_without_git_says_so(tmp_path):
 
 def test_an_event_shows_as_text_with_who_reads_what():
     assert str(describe(SPEC, "search")) == (
-        "search\n  words   string?\n      read by all_searches, derived\nlate by 30 days at most; ? may be missing"
+        "search\n  words   string?\n      read by all_searches, derived\nlate by 30 days at "
+        "most; ? may be missing"
     )

@@ -33,14 +33,20 @@ def test_what_is_not_returned_is_seen_and_what_is_bad_comes_back_with_its_place(
         impression(9, event_id=""),
         impression(10, propensity=float("nan")),
         impression(11, event_timestamp=NOW + timedelta(seconds=120)),
-        impression(12, event_timestamp=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))),
+        impression(
+            12, event_timestamp=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
+        ),
     ]
     assert emit(open_stream, "impression", rows) == (
         Rejected(index=1, reason="item_id 412 is over the maximum, 79"),
         Rejected(index=2, reason="position is missing"),
         Rejected(index=4, reason='event_timestamp "2019-11-30T10:00:00" has no time zone'),
         Rejected(index=5, reason="event_timestamp 2019-11-30 22:00:00 has no time zone"),
-        Rejected(index=6, reason="event_timestamp 2019-12-01 00:02:01 is 121 s ahead of the clock, more than 2 minutes (max_ahead)"),
+        Rejected(
+            index=6,
+            reason="event_timestamp 2019-12-01 00:02:01 is 121 s ahead of the clock, more than 2 "
+            "minutes (max_ahead)",
+        ),
         Rejected(index=7, reason="polcy is not an attribute of impression (did you mean policy?)"),
         Rejected(index=8, reason="event_id is empty"),
         Rejected(index=9, reason="propensity nan is not a finite number"),
@@ -50,10 +56,21 @@ def test_what_is_not_returned_is_seen_and_what_is_bad_comes_back_with_its_place(
 
 
 def test_an_event_that_was_emitted_and_comes_in_a_file_is_already_there(open_stream, tmp_path):
-    tokyo = datetime.fromisoformat(impression(1)["event_timestamp"]).astimezone(timezone(timedelta(hours=9)))
-    assert emit(open_stream, "impression", [impression(1, event_timestamp=tokyo), impression(2, propensity=1)]) == ()
+    tokyo = datetime.fromisoformat(impression(1)["event_timestamp"]).astimezone(
+        timezone(timedelta(hours=9))
+    )
+    assert (
+        emit(
+            open_stream,
+            "impression",
+            [impression(1, event_timestamp=tokyo), impression(2, propensity=1)],
+        )
+        == ()
+    )
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in (impression(1), impression(2, propensity=1.0))))
+    path.write_text(
+        "".join(json.dumps(row) + "\n" for row in (impression(1), impression(2, propensity=1.0)))
+    )
     (report,) = ingest(open_stream, event="impression", data=path)
     assert (report.stored, report.already_there) == (0, 2)
 

@@ -1,4 +1,6 @@
-"""Files of events with bytes changed at random: each is refused whole, or each of its rows is counted as good or as bad."""
+"""Files of events with bytes changed at random: each is refused whole, or each of its rows is
+counted as good or as bad.
+"""
 
 import gzip
 import io
@@ -38,7 +40,10 @@ def content_of(rng):
             return kind, sink.getvalue()
         case _:
             delimiter = "," if kind == "csv" else "\t"
-            return kind, "".join(delimiter.join(map(str, row)) + "\n" for row in (names, *(row.values() for row in rows))).encode()
+            return kind, "".join(
+                delimiter.join(map(str, row)) + "\n"
+                for row in (names, *(row.values() for row in rows))
+            ).encode()
 
 
 def changed(content, rng):
@@ -46,8 +51,19 @@ def changed(content, rng):
     for _ in range(rng.choice([1, 1, 2, 4])):
         start = rng.randrange(len(content) + 1)
         end = start + rng.randrange(8)
-        piece = rng.choice([b"", rng.choice(PIECES), bytes([rng.randrange(256)]), content[start : start + rng.randrange(60)]])
-        content = content[:start] + piece + content[rng.choice([start, end, len(content) if rng.random() < 0.2 else end]) :]
+        piece = rng.choice(
+            [
+                b"",
+                rng.choice(PIECES),
+                bytes([rng.randrange(256)]),
+                content[start : start + rng.randrange(60)],
+            ]
+        )
+        content = (
+            content[:start]
+            + piece
+            + content[rng.choice([start, end, len(content) if rng.random() < 0.2 else end]) :]
+        )
     return content
 
 
@@ -65,10 +81,14 @@ def test_a_changed_file_is_refused_or_each_of_its_rows_is_counted(tmp_path, seed
         path.write_bytes(content)
         try:
             source = open_source(fence(folder), IMPRESSION, path, folder / "raw")
-            staged = stage(IMPRESSION, source, folder / "staged", now=NOW, progress=lambda _rows: None)
+            staged = stage(
+                IMPRESSION, source, folder / "staged", now=NOW, progress=lambda _rows: None
+            )
         except IsthmusError:
             continue
-        counted = sum(pq.read_metadata(part).num_rows for part in (staged.good, staged.late, staged.bad))
+        counted = sum(
+            pq.read_metadata(part).num_rows for part in (staged.good, staged.late, staged.bad)
+        )
         assert staged.read == counted, content
 
 
@@ -78,7 +98,11 @@ def parquet(table):
     return sink.getvalue()
 
 
-@pytest.mark.parametrize(("values", "name"), [(["x"], b"policy"), ([{"name": "x"}], b"name")], ids=["a column", "a struct"])
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [(["x"], b"policy"), ([{"name": "x"}], b"name")],
+    ids=["a column", "a struct"],
+)
 def test_a_name_of_a_column_that_is_not_utf8_is_refused(project, tmp_path, values, name):
     table = pa.Table.from_pylist([impression(1)])
     table = table.set_column(table.schema.get_field_index("policy"), "policy", pa.array(values))
@@ -89,7 +113,9 @@ def test_a_name_of_a_column_that_is_not_utf8_is_refused(project, tmp_path, value
 
 
 @pytest.mark.parametrize("name", ["event_id", "event_timestamp", "policy"])
-def test_text_of_parquet_that_is_not_utf8_is_quarantined_and_the_rows_beside_it_are_stored(project, tmp_path, name):
+def test_text_of_parquet_that_is_not_utf8_is_quarantined_and_the_rows_beside_it_are_stored(
+    project, tmp_path, name
+):
     table = pa.Table.from_pylist([impression(1), impression(2)])
     whole = table[name].to_pylist()[1].encode()
     offsets = pa.array([0, 1, 1 + len(whole)], pa.int32()).buffers()[1]
@@ -103,7 +129,9 @@ def test_text_of_parquet_that_is_not_utf8_is_quarantined_and_the_rows_beside_it_
 
 
 def test_a_packed_file_that_is_torn_is_refused(project, tmp_path):
-    content = bytearray(gzip.compress("".join(json.dumps(impression(n)) + "\n" for n in range(50)).encode()))
+    content = bytearray(
+        gzip.compress("".join(json.dumps(impression(n)) + "\n" for n in range(50)).encode())
+    )
     content[40:60] = b"\xff" * 20
     (tmp_path / "rows.jsonl.gz").write_bytes(content)
     with pytest.raises(Invalid, match=r"rows\.jsonl\.gz cannot be read"):

@@ -1,4 +1,6 @@
-"""A batch goes in once, however often it comes; what is bad is told and counted; a lock or a full disk changes nothing."""
+"""A batch goes in once, however often it comes; what is bad is told and counted; a lock or a full
+disk changes nothing.
+"""
 
 import errno
 import subprocess
@@ -17,7 +19,17 @@ from isthmus.events.settle import settle
 from isthmus.events.sql import bounded
 from isthmus.user_state import make
 
-from .conftest import NOW, arrow_table, click, counts, impression, make_project, raw_count, seen, typed
+from .conftest import (
+    NOW,
+    arrow_table,
+    click,
+    counts,
+    impression,
+    make_project,
+    raw_count,
+    seen,
+    typed,
+)
 
 
 def test_the_same_file_twice_is_already_there(project, lines):
@@ -29,12 +41,18 @@ def test_the_same_file_twice_is_already_there(project, lines):
 
 
 def test_a_copy_within_one_file_is_already_there(project, lines):
-    (report,) = ingest(project, event="impression", data=lines([impression(1), impression(1), impression(2)]))
+    (report,) = ingest(
+        project, event="impression", data=lines([impression(1), impression(1), impression(2)])
+    )
     assert counts(report) == (3, 2, 1, 0)
 
 
 def test_each_refusal_has_its_attribute_its_words_and_its_line(project, lines):
-    ingest(project, event="impression", data=lines([impression(n) for n in range(9)], "impressions.jsonl"))
+    ingest(
+        project,
+        event="impression",
+        data=lines([impression(n) for n in range(9)], "impressions.jsonl"),
+    )
     rows = [
         click(0),
         click(1, item_id=412),
@@ -55,11 +73,22 @@ def test_each_refusal_has_its_attribute_its_words_and_its_line(project, lines):
     assert {(r.attribute, r.reason, r.line) for r in report.reasons} == {
         ("item_id", "412 is over the maximum, 79", 2),
         ("event_timestamp", '"2019-11-30T10:00:00" has no time zone', 3),
-        ("impression_id", "refers to no impression (late ones are tried again at the next ingest)", 4),
+        (
+            "impression_id",
+            "refers to no impression (late ones are tried again at the next ingest)",
+            4,
+        ),
         ("item_id", "is not an int", None),  # of two rows, whose values the quarantine shows
         ("item_id", "is missing", 6),
         ("event_id", "is empty", 7),
-        ("event_timestamp", "2020-01-01 00:00:00 is 2,678,400 s ahead of the clock, more than 2 minutes (max_ahead)", 8),
+        (
+            "event_timestamp",
+            (
+                "2020-01-01 00:00:00 is 2,678,400 s ahead of the clock, more than 2 minutes "
+                "(max_ahead)"
+            ),
+            8,
+        ),
         ("event_timestamp", "2019-10-01 00:00:00 is older than 30 days (max_lateness)", 9),
         ("itm_id", "is not an attribute of click (did you mean item_id?)", 10),
         ("event_timestamp", "1575100000 is not a timestamp", 11),
@@ -97,7 +126,9 @@ def test_bad_rows_that_come_again_are_counted_again_and_kept_once(project, lines
 
 
 def test_a_bad_row_that_comes_mended_is_no_longer_open(project, lines):
-    ingest(project, event="impression", data=lines([impression(1, item_id=99)], "a.jsonl"), max_bad=1)
+    ingest(
+        project, event="impression", data=lines([impression(1, item_id=99)], "a.jsonl"), max_bad=1
+    )
     assert quarantine(project, "impression").num_rows == 1
     ingest(project, event="impression", data=lines([impression(1)], "b.jsonl"))
     assert quarantine(project, "impression").num_rows == 0
@@ -124,11 +155,19 @@ def test_before_apply_the_remedy_is_apply(tmp_path, lines):
 @pytest.mark.slow
 def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
     lock = make(tmp_path / ".isthmus") / "lock"
-    code = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print('held', flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         holder.stdout.readline()
-        with make_project(tmp_path) as project, pytest.raises(Busy, match="another command holds this project"):
+        with (
+            make_project(tmp_path) as project,
+            pytest.raises(Busy, match="another command holds this project"),
+        ):
             ingest(project, event="click", data=lines([click(1)]))
     finally:
         holder.communicate(b"\n", timeout=120)
@@ -137,12 +176,21 @@ def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
 def test_progress_is_told_with_the_number_of_rows_where_it_is_known(tmp_path):
     told = []
     with make_project(tmp_path, progress=lambda *what: told.append(what)) as project:
-        ingest(project, event="impression", data=pa.Table.from_pylist(typed([impression(1), impression(2)])))
+        ingest(
+            project,
+            event="impression",
+            data=pa.Table.from_pylist(typed([impression(1), impression(2)])),
+        )
     assert told == [("impression", 2, 2)]
 
 
 def test_an_event_belongs_to_the_utc_date_of_its_own_time(project, lines):
-    late = (NOW - timedelta(days=20)).replace(hour=23).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S-02:00")
+    late = (
+        (NOW - timedelta(days=20))
+        .replace(hour=23)
+        .astimezone(UTC)
+        .strftime("%Y-%m-%dT%H:%M:%S-02:00")
+    )
     ingest(project, event="impression", data=lines([impression(1, event_timestamp=late)]))
     assert seen(project, "impression")[0]["dt"] == "2019-11-12"
 
@@ -169,11 +217,15 @@ def test_a_batch_that_finds_no_room_to_spill_meets_a_full_disk(tmp_path):
         pytest.raises(OSError, match="No space left") as error,
         bounded(tmp_path / "spill", reads=(tmp_path,), memory="32MiB", threads=1) as connection,
     ):
-        connection.execute(f"{small}; COPY ({rows}) TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)")
+        connection.execute(
+            f"{small}; COPY ({rows}) TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)"
+        )
     assert error.value.errno == errno.ENOSPC
 
 
-def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_on(project, tmp_path, monkeypatch):
+def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_on(
+    project, tmp_path, monkeypatch
+):
     """The second event's judgement has no space: the first one is stored by then."""
     (tmp_path / "sources").mkdir()
     for name, row in (("impression", impression(1)), ("click", click(1))):
@@ -188,7 +240,10 @@ def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_o
 
     with monkeypatch.context() as patch:
         patch.setattr("isthmus.events.ingest.settle", full)
-        patch.setattr("isthmus.events.ingest.bounded", lambda spill, reads: bounded(spill, reads=(*reads, Path("/dev/full"))))
+        patch.setattr(
+            "isthmus.events.ingest.bounded",
+            lambda spill, reads: bounded(spill, reads=(*reads, Path("/dev/full"))),
+        )
         with pytest.raises(LimitExceeded, match="is full") as error:
             ingest(project)
     assert error.value.remedy == "free some space and run this again: it goes on where it was"

@@ -17,8 +17,14 @@ FROM range(1200) AS numbers (n)
 @pytest.mark.parametrize(
     ("event_id", "batch"),
     [
-        pytest.param("'i' || n", "true", id="ids that are counted up, so that each date has others"),
-        pytest.param("md5('x' || n)", "n < 2 OR n >= 400", id="a large date of which the batch has two events"),
+        pytest.param(
+            "'i' || n", "true", id="ids that are counted up, so that each date has others"
+        ),
+        pytest.param(
+            "md5('x' || n)",
+            "n < 2 OR n >= 400",
+            id="a large date of which the batch has two events",
+        ),
     ],
 )
 def test_what_is_stored_is_asked_for_in_parts_of_one_size(event_id, batch, monkeypatch):
@@ -27,9 +33,15 @@ def test_what_is_stored_is_asked_for_in_parts_of_one_size(event_id, batch, monke
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE shown_raw AS {STORED.format(id=event_id)}")
         connection.execute(f"CREATE VIEW batch AS SELECT * FROM shown_raw WHERE {batch}")
-        warehouse = SimpleNamespace(query=lambda sql, params: connection.sql(sql, params=params).to_arrow_table())
+        warehouse = SimpleNamespace(
+            query=lambda sql, params: connection.sql(sql, params=params).to_arrow_table()
+        )
         ids = settle._ids(connection, "batch")
-        parts = list(lookup.stored(warehouse, SimpleNamespace(name="shown"), ids, ("2026-01-01", "2026-01-03")))
+        parts = list(
+            lookup.stored(
+                warehouse, SimpleNamespace(name="shown"), ids, ("2026-01-01", "2026-01-03")
+            )
+        )
         wanted = {row[0] for row in connection.execute("SELECT event_id FROM batch").fetchall()}
     assert wanted <= {event_id for part in parts for event_id in part["event_id"].to_pylist()}
     assert sum(part.num_rows for part in parts) <= 1200

@@ -30,10 +30,17 @@ from isthmus.project.specs import Attribute, Event
 from ..sampled import EVERY, costly
 from .conftest import IMPRESSION, NOW, click, impression, make_project, raw_count, seen
 
-QUICK = costly(4, of=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = costly(
+    4, of=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
-# Few ids, so that copies and late references are frequent; one item is out of bounds. An id has one content: of several the first stands.
-IMPRESSIONS = st.builds(lambda n, item: ("impression", impression(n, item_id=item)), st.integers(0, 3), st.sampled_from([1, 99]))
+# Few ids, so that copies and late references are frequent; one item is out of bounds. An id has one
+# content: of several the first stands.
+IMPRESSIONS = st.builds(
+    lambda n, item: ("impression", impression(n, item_id=item)),
+    st.integers(0, 3),
+    st.sampled_from([1, 99]),
+)
 CLICKS = st.builds(
     lambda n, shown, day: (
         "click",
@@ -65,18 +72,32 @@ def outcome(batches):
 
 def ending(project):
     open_rows = {
-        event: sorted((r["payload_digest"], r["attribute"]) for r in quarantine(project, event, limit=1000).to_pylist())
+        event: sorted(
+            (r["payload_digest"], r["attribute"])
+            for r in quarantine(project, event, limit=1000).to_pylist()
+        )
         for event in ("impression", "click")
     }
     return seen(project, "impression"), seen(project, "click"), open_rows
 
 
 def test_a_batch_judged_in_parts_ends_as_one_judged_at_once(monkeypatch):
-    """Copies, other contents, and clicks before their impressions, on two dates; then everything comes again."""
+    """Copies, other contents, and clicks before their impressions, on two dates; then everything
+    comes again.
+    """
     chance = random.Random(0)
-    day = [(NOW - timedelta(days=back, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ") for back in range(2)]
-    shown = [impression(n, item_id=chance.randrange(2), event_timestamp=day[n % 2]) for n in range(20) for _ in range(1 + n % 2)]
-    clicks = [click(n, impression_id=f"i{chance.randrange(30)}", event_timestamp=day[0]) for n in range(12)]
+    day = [
+        (NOW - timedelta(days=back, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ") for back in range(2)
+    ]
+    shown = [
+        impression(n, item_id=chance.randrange(2), event_timestamp=day[n % 2])
+        for n in range(20)
+        for _ in range(1 + n % 2)
+    ]
+    clicks = [
+        click(n, impression_id=f"i{chance.randrange(30)}", event_timestamp=day[0])
+        for n in range(12)
+    ]
     batches = [("click", clicks), ("impression", shown[:20]), ("impression", shown)]
     whole = outcome(batches)
     for place, name, size in ((lookup, "BY_ID", 1), (lookup, "PART", 8), (settle, "_JUDGED", 6)):
@@ -89,49 +110,78 @@ def test_a_batch_judged_in_parts_ends_as_one_judged_at_once(monkeypatch):
 
 @pytest.mark.slow
 @QUICK
-@given(st.lists(IMPRESSIONS | CLICKS, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
-def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_open_quarantine(events, chance, size):
-    in_one = [(name, [row for event, row in events if event == name]) for name in ("impression", "click")]
+@given(
+    st.lists(IMPRESSIONS | CLICKS, min_size=1, max_size=8),
+    st.randoms(use_true_random=False),
+    st.integers(1, 4),
+)
+def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_open_quarantine(
+    events, chance, size
+):
+    in_one = [
+        (name, [row for event, row in events if event == name]) for name in ("impression", "click")
+    ]
     shuffled = events + chance.sample(events, len(events) // 2)
     chance.shuffle(shuffled)
     chunks = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
-    batches = [(name, [row for event, row in chunk if event == name]) for chunk in chunks for name in ("click", "impression")]
+    batches = [
+        (name, [row for event, row in chunk if event == name])
+        for chunk in chunks
+        for name in ("click", "impression")
+    ]
     assert outcome([b for b in in_one if b[1]]) == outcome([b for b in batches if b[1]])
 
 
 DAY = (NOW - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 SHOWN = [impression(n) for n in range(2)]
-CLICKED = [click(1, impression_id=f"i{n}", event_timestamp=DAY) for n in range(2)]  # under one id: one of them must lose
+CLICKED = [
+    click(1, impression_id=f"i{n}", event_timestamp=DAY) for n in range(2)
+]  # under one id: one of them must lose
 TOGETHER = [("impression", SHOWN), ("click", CLICKED)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(4))
-def test_of_two_clicks_under_one_id_the_one_that_could_be_stored_first_stands_in_every_order_of_arrival(first):
+def test_of_two_clicks_under_one_id_the_one_that_could_be_stored_first_stands_in_every_order_of_arrival(
+    first,
+):
     """Two of the six orders that begin with one arrival; all with ISTHMUS_EVERY_EXAMPLE=1."""
     arrivals = [(event, [row]) for event, rows in TOGETHER for row in rows]
     orders = [*itertools.permutations(arrivals[:first] + arrivals[first + 1 :])]
     for rest in orders if EVERY else orders[first % 3 :: 3]:
         order = [arrivals[first], *rest]
-        complete = [max(order.index(("impression", [SHOWN[n]])), order.index(("click", [CLICKED[n]]))) for n in range(2)]
+        complete = [
+            max(order.index(("impression", [SHOWN[n]])), order.index(("click", [CLICKED[n]])))
+            for n in range(2)
+        ]
         _, clicks, open_rows = outcome(order)
         assert [row["impression_id"] for row in clicks] == [f"i{complete.index(min(complete))}"]
         assert [attribute for _, attribute in open_rows["click"]] == ["event_id"]
 
 
 @pytest.mark.parametrize("waits", range(2))
-def test_a_row_that_an_earlier_release_let_wait_is_read_and_kept_once_and_may_still_lose(tmp_path, waits):
+def test_a_row_that_an_earlier_release_let_wait_is_read_and_kept_once_and_may_still_lose(
+    tmp_path, waits
+):
     other = 1 - waits
     with make_project(tmp_path / "now") as project:
         ingest_rows(project, "click", [CLICKED[waits]], tmp_path)
-        waiting = project.target.warehouse.query("SELECT * FROM quarantine_click", {}).drop_columns(["dt"])
+        waiting = project.target.warehouse.query("SELECT * FROM quarantine_click", {}).drop_columns(
+            ["dt"]
+        )
     (digest,) = waiting["payload_digest"].to_pylist()
     with make_project(tmp_path / "then") as project:
         named_by_payloads = hashlib.blake2b(digest.encode(), digest_size=16).hexdigest()
-        project.target.warehouse.append("quarantine_click", waiting, batch=f"ingest-{named_by_payloads}")
+        project.target.warehouse.append(
+            "quarantine_click", waiting, batch=f"ingest-{named_by_payloads}"
+        )
         ingest_rows(project, "click", [CLICKED[waits]], tmp_path)
         assert quarantine(project, "click")["attribute"].to_pylist() == ["impression_id"]
-        for event, row in (("impression", SHOWN[other]), ("click", CLICKED[other]), ("impression", SHOWN[waits])):
+        for event, row in (
+            ("impression", SHOWN[other]),
+            ("click", CLICKED[other]),
+            ("impression", SHOWN[waits]),
+        ):
             ingest_rows(project, event, [row], tmp_path)
         assert [row["impression_id"] for row in seen(project, "click")] == [f"i{other}"]
         assert quarantine(project, "click")["attribute"].to_pylist() == ["event_id"]
@@ -148,7 +198,14 @@ def test_a_small_chunk_changes_nothing(tmp_path, monkeypatch, seed):
         folder.mkdir()
         with make_project(folder) as project:
             (report,) = ingest_rows(project, "impression", rows, folder)
-            results.append((report.stored, report.already_there, report.quarantined, seen(project, "impression")))
+            results.append(
+                (
+                    report.stored,
+                    report.already_there,
+                    report.quarantined,
+                    seen(project, "impression"),
+                )
+            )
     assert results[0] == results[1]
 
 
@@ -165,9 +222,27 @@ ANYTHING = st.one_of(
     st.booleans(),
     st.integers(-7, 7),
     st.sampled_from([2**63, -(2**63), 10**30, 0.5, 1.0, -0.0, 1e300]),
-    st.sampled_from(["", "a", "b", "c", "1", "true", "2019-11-30", "2019-11-30T10:00:00Z", "2019-11-30 10:00:00.123456+09:00"]),
     st.sampled_from(
-        ["2019-11-30T10:00:00", "2019-13-45T10:00:00Z", "2019-11-30T10:00+0200", "1969-12-31T23:59:59.9999Z", "0001-01-01T00:00:00+09:00"]
+        [
+            "",
+            "a",
+            "b",
+            "c",
+            "1",
+            "true",
+            "2019-11-30",
+            "2019-11-30T10:00:00Z",
+            "2019-11-30 10:00:00.123456+09:00",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "2019-11-30T10:00:00",
+            "2019-13-45T10:00:00Z",
+            "2019-11-30T10:00+0200",
+            "1969-12-31T23:59:59.9999Z",
+            "0001-01-01T00:00:00+09:00",
+        ]
     ),
     st.text(max_size=3),
     st.lists(st.integers(), max_size=1),
@@ -175,7 +250,10 @@ ANYTHING = st.one_of(
 ROWS = st.fixed_dictionaries(
     {
         "event_id": st.sampled_from(["x", "y", "", None, 3]),
-        "event_timestamp": st.sampled_from(["2019-11-30T10:00:00Z", "2019-11-30T10:00:00.1234+01:00"]) | ANYTHING,
+        "event_timestamp": st.sampled_from(
+            ["2019-11-30T10:00:00Z", "2019-11-30T10:00:00.1234+01:00"]
+        )
+        | ANYTHING,
     },
     optional={a.name: ANYTHING for a in ATTRIBUTES},
 )
@@ -227,7 +305,10 @@ def _emitted(row):
 
 # --- faults
 
-WHOLE = [impression(n, event_timestamp=(NOW - timedelta(days=1 + n % 5)).strftime("%Y-%m-%dT%H:%M:%SZ")) for n in range(60)]
+WHOLE = [
+    impression(n, event_timestamp=(NOW - timedelta(days=1 + n % 5)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    for n in range(60)
+]
 
 KILLED = """
 import os, signal, sys, traceback
@@ -265,8 +346,13 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def killed_ingest():
-    """Ingest in a process that ends at its nth call: its exit code. It is forked from one that has imported all, which takes longer."""
-    with subprocess.Popen([sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    """Ingest in a process that ends at its nth call: its exit code.
+
+    It is forked from one that has imported all, which takes longer.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
 
         def run(folder, cut, place):
             process.stdin.write(f"{folder}\t{cut}\t{place}\n")
@@ -289,7 +375,9 @@ def whole_batch(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, whole_batch, killed_ingest, place):
+def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(
+    tmp_path, whole_batch, killed_ingest, place
+):
     ended = False
     for cut in range(1, 12):
         folder = shutil.copytree(whole_batch, tmp_path / str(cut))
@@ -317,8 +405,12 @@ def waiting_clicks(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("place", "error"), [("before", Unavailable("cut")), ("after", OutcomeUnknown("cut"))])
-def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, waiting_clicks, place, error):
+@pytest.mark.parametrize(
+    ("place", "error"), [("before", Unavailable("cut")), ("after", OutcomeUnknown("cut"))]
+)
+def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_doubled(
+    tmp_path, waiting_clicks, place, error
+):
     for cut in range(1, 9):
         folder = shutil.copytree(waiting_clicks, tmp_path / str(cut))
         with make_project(folder) as project:
@@ -346,7 +438,15 @@ def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_d
 
 def test_a_large_file_is_read_in_bounded_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(arrow, "ROWS", 50)
-    table = pa.Table.from_pylist([{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in WHOLE * 4])
-    sizes = [chunk.rows for chunk in open_source(fence(tmp_path), IMPRESSION, table, tmp_path / "stage").chunks()]
+    table = pa.Table.from_pylist(
+        [
+            {**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])}
+            for row in WHOLE * 4
+        ]
+    )
+    sizes = [
+        chunk.rows
+        for chunk in open_source(fence(tmp_path), IMPRESSION, table, tmp_path / "stage").chunks()
+    ]
     assert max(sizes) <= 50
     assert sum(sizes) == 240

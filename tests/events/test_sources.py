@@ -1,4 +1,6 @@
-"""Where events come from: files, folders, globs, SQL, places in a cloud; and what `validate` says of them."""
+"""Where events come from: files, folders, globs, SQL, places in a cloud; and what `validate` says
+of them.
+"""
 
 import gzip
 import json
@@ -35,7 +37,10 @@ def json_lines(rows):
 
 
 def separated(rows, delimiter):
-    return "".join(delimiter.join(map(str, row)) + "\n" for row in (list(rows[0]), *(row.values() for row in rows))).encode()
+    return "".join(
+        delimiter.join(map(str, row)) + "\n"
+        for row in (list(rows[0]), *(row.values() for row in rows))
+    ).encode()
 
 
 @pytest.fixture
@@ -65,11 +70,15 @@ def files(tmp_path):
     ],
 )
 def test_a_file_a_folder_and_a_glob_of_any_format_are_sources(files, source, numbers):
-    spec = msgspec.structs.replace(SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source=source)})
+    spec = msgspec.structs.replace(
+        SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source=source)}
+    )
     with make_project(files.parent, spec) as project:
         (report,) = ingest(project)
         assert (report.read, report.stored) == (len(numbers), len(numbers))
-        assert sorted(row["event_id"] for row in seen(project, "impression")) == [f"i{n}" for n in numbers]
+        assert sorted(row["event_id"] for row in seen(project, "impression")) == [
+            f"i{n}" for n in numbers
+        ]
         (again,) = ingest(project, event="impression", data=files.parent / source)
         assert (again.read, again.already_there) == (len(numbers), len(numbers))
 
@@ -77,7 +86,9 @@ def test_a_file_a_folder_and_a_glob_of_any_format_are_sources(files, source, num
 def test_a_project_may_be_in_a_folder_whose_name_looks_like_a_glob(files, tmp_path):
     folder = tmp_path / "[x] and *"
     shutil.copytree(files, folder / files.name)
-    spec = msgspec.structs.replace(SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source="data/*.jsonl.*")})
+    spec = msgspec.structs.replace(
+        SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source="data/*.jsonl.*")}
+    )
     with make_project(folder, spec) as project:
         (report,) = ingest(project)
         assert report.stored == 3
@@ -90,7 +101,9 @@ def test_a_bad_row_is_told_with_its_own_file_and_line_and_all_files_are_kept(pro
     (bad,) = quarantine(project, "impression").to_pylist()
     assert (bad["source"], bad["line"]) == (f"{files}: f.jsonl", 2)
     root = f"{project.target.blobs.root}/raw/impression/"
-    kept = {blob.uri.removeprefix(root).partition("/")[2] for blob in project.target.blobs.list(root)}
+    kept = {
+        blob.uri.removeprefix(root).partition("/")[2] for blob in project.target.blobs.list(root)
+    }
     names = ("a.jsonl.gz", "b.jsonl.zst", "c.tsv", "day=1/d.csv.zst", "day=1/e.parquet", "f.jsonl")
     assert kept == {"manifest.json", *(f"files/{name}" for name in names)}
 
@@ -112,9 +125,14 @@ def test_a_file_that_cannot_be_read_is_named(project, tmp_path, name, content, e
         ingest(project, event="impression", data=tmp_path / "in")
 
 
-@pytest.mark.parametrize("source", ["s3://lake/clicks/", "gs://lake/clicks/", "athena://lake.clicks", "bigquery://lake.clicks"])
+@pytest.mark.parametrize(
+    "source",
+    ["s3://lake/clicks/", "gs://lake/clicks/", "athena://lake.clicks", "bigquery://lake.clicks"],
+)
 def test_a_place_that_the_target_does_not_read_is_refused_by_the_key(tmp_path, source):
-    spec = msgspec.structs.replace(SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source=source)})
+    spec = msgspec.structs.replace(
+        SPEC, events={"impression": msgspec.structs.replace(IMPRESSION, source=source)}
+    )
     scheme = source.partition("://")[0]
     words = rf"events\.impression\.source: {scheme}:// is not supported yet on target local"
     with make_project(tmp_path, spec) as project, pytest.raises(Unsupported, match=words):
@@ -127,7 +145,9 @@ def test_sql_reads_a_folder_of_one_format_and_no_cloud(project, tmp_path):
     sql = tmp_path / "sources" / "impression.sql"
     for n in range(2):
         (tmp_path / "data" / f"{n}.jsonl.zst").write_bytes(zst(json_lines([ROWS[n]])))
-    sql.write_text("SELECT * REPLACE (event_timestamp::TIMESTAMPTZ AS event_timestamp) FROM 'data/'")
+    sql.write_text(
+        "SELECT * REPLACE (event_timestamp::TIMESTAMPTZ AS event_timestamp) FROM 'data/'"
+    )
     assert ingest(project)[0].stored == 2
     for cloud in ("FROM 's3://lake/clicks/*.parquet'", "FROM read_csv(['s3://lake/a.csv'])"):
         sql.write_text(f"SELECT *\n{cloud}")
@@ -160,7 +180,9 @@ def test_validate_binds_sources(tmp_path):
         assert words in message
     source.write_text(good)
     edit(new / "project.yaml", "  click:\n", "  click:\n    source: data/nothing/*.csv\n")
-    assert any(f"{key}: there is sources/click.sql, too" in message for _, _, message in problems(new))
+    assert any(
+        f"{key}: there is sources/click.sql, too" in message for _, _, message in problems(new)
+    )
     source.unlink()
     ((file, line, message),) = problems(new)
     assert (file, message) == ("project.yaml", f"{key}: data/nothing/*.csv has no files")
@@ -173,32 +195,47 @@ def test_validate_binds_sources(tmp_path):
     }.items():
         edit(
             new / "project.yaml",
-            next(text for text in (new / "project.yaml").read_text().splitlines() if " source:" in text),
+            next(
+                text
+                for text in (new / "project.yaml").read_text().splitlines()
+                if " source:" in text
+            ),
             f"    source: {uri}",
         )
         assert any(words in message for _, _, message in problems(new)), uri
 
 
-def test_sql_sources_read_the_projects_own_files_and_the_referred_event_first(project, tmp_path, monkeypatch):
+def test_sql_sources_read_the_projects_own_files_and_the_referred_event_first(
+    project, tmp_path, monkeypatch
+):
     (tmp_path / "data").mkdir()
     (tmp_path / "sources").mkdir()
     (tmp_path / "elsewhere" / "data").mkdir(parents=True)
     rows = typed([impression(n) for n in range(4)])
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "log.parquet")
     pq.write_table(pa.Table.from_pylist(rows[:1]), tmp_path / "elsewhere" / "data" / "log.parquet")
-    (tmp_path / "sources" / "impression.sql").write_text("SELECT * FROM 'data/log.parquet'; -- all of them")
+    (tmp_path / "sources" / "impression.sql").write_text(
+        "SELECT * FROM 'data/log.parquet'; -- all of them"
+    )
     (tmp_path / "sources" / "click.sql").write_text(
-        "SELECT 'c' || event_id AS event_id, event_timestamp, event_id AS impression_id, item_id FROM read_parquet('data/*.parquet')"
+        "SELECT 'c' || event_id AS event_id, event_timestamp, event_id AS impression_id, "
+        "item_id FROM read_parquet('data/*.parquet')"
     )
     monkeypatch.chdir(tmp_path / "elsewhere")
     reports = ingest(project)
-    assert [(r.event, *counts(r)) for r in reports] == [("impression", 4, 4, 0, 0), ("click", 4, 4, 0, 0)]
+    assert [(r.event, *counts(r)) for r in reports] == [
+        ("impression", 4, 4, 0, 0),
+        ("click", 4, 4, 0, 0),
+    ]
     assert [counts(r) for r in ingest(project)] == [(4, 0, 4, 0), (4, 0, 4, 0)]
 
 
 def test_a_mistake_in_a_source_names_the_file_and_nothing_is_changed(project, tmp_path):
     (tmp_path / "sources").mkdir()
-    good = "SELECT 'i1' AS event_id, TIMESTAMPTZ '2019-11-30 10:00:00+00' AS event_timestamp, 1 AS item_id, 1 AS position, 'bts' AS policy"
+    good = (
+        "SELECT 'i1' AS event_id, TIMESTAMPTZ '2019-11-30 10:00:00+00' AS event_timestamp, 1 AS "
+        "item_id, 1 AS position, 'bts' AS policy"
+    )
     (tmp_path / "sources" / "impression.sql").write_text(good)
     for wrong, words in {
         "SELECT nothing": "nothing",
@@ -216,10 +253,19 @@ def test_a_mistake_in_a_source_names_the_file_and_nothing_is_changed(project, tm
     [
         ("SELECT * FROM 'a.parquet' JOIN 'b/*.csv' USING (x)", ["a.parquet", "b/*.csv"]),
         (
-            "SELECT * FROM read_csv(['a.csv', 'b.csv'], names=['x.csv'], columns={'p': 'INT', 'q.csv': 'INT'}, delim=',')",
+            (
+                "SELECT * FROM read_csv(['a.csv', 'b.csv'], names=['x.csv'], columns={'p': "
+                "'INT', 'q.csv': 'INT'}, delim=',')"
+            ),
             ["a.csv", "b.csv"],
         ),
-        ("SELECT 'a.csv' AS source, 'b.csv', extract(year FROM '2019-01-01'::DATE), concat('c.csv', 'd.csv') FROM t", []),
+        (
+            (
+                "SELECT 'a.csv' AS source, 'b.csv', extract(year FROM '2019-01-01'::DATE), "
+                "concat('c.csv', 'd.csv') FROM t"
+            ),
+            [],
+        ),
         ("SELECT * FROM t, 'what' -- FROM 'd.parquet'", []),
         ("SELECT * FROM (SELECT * FROM parquet_scan('it''s.parquet'))", ["it's.parquet"]),
     ],

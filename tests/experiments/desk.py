@@ -1,4 +1,6 @@
-"""People at consoles: the example's project with experiments, on a laptop whose ports are a scripted world's."""
+"""People at consoles: the example's project with experiments, on a laptop whose ports are a
+scripted world's.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +11,14 @@ import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.smoke import Smoke
 from isthmus.experiments import runs, starting
-from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Layer, Metric, Total
+from isthmus.project.experiment_specs import (
+    INTERLEAVED,
+    Experiment,
+    ExperimentArm,
+    Layer,
+    Metric,
+    Total,
+)
 from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
@@ -18,19 +27,36 @@ from isthmus.tests.example import copied
 
 SPEC = EndpointSpec(
     name="ranker",
-    variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
+    variants=(
+        VariantSpec(name="champion", model="ranker", version=1),
+        VariantSpec(name="challenger", model="ranker", version=2),
+    ),
 )
 ALIASES = {("ranker", "champion"): 1, ("ranker", "challenger"): 2}
-CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr")
+CTR = Metric(
+    name="ctr",
+    kind="rate",
+    numerator=Total(event="click"),
+    denominator=Total(event="impression"),
+    objective="ctr",
+)
 
 
 def arms(**parameters):
     """`treatment={"blend": 0.7}`; the control sets nothing."""
-    return (ExperimentArm(name="control"), *(ExperimentArm(name=name, parameters=values) for name, values in parameters.items()))
+    return (
+        ExperimentArm(name="control"),
+        *(ExperimentArm(name=name, parameters=values) for name, values in parameters.items()),
+    )
 
 
 AIMED = Experiment(
-    name="ranker_v2", layer="home", arms=arms(treatment={"variant": "challenger"}), metric=("ctr",), share=Decimal(20), holdout=Decimal(5)
+    name="ranker_v2",
+    layer="home",
+    arms=arms(treatment={"variant": "challenger"}),
+    metric=("ctr",),
+    share=Decimal(20),
+    holdout=Decimal(5),
 )
 DUEL = Experiment(
     name="order_duel",
@@ -40,18 +66,30 @@ DUEL = Experiment(
     metric=("ctr",),
     share=Decimal(10),
 )
-BLEND = Experiment(name="blend_up", layer="home", arms=arms(low={"blend": 0.3}, high={"blend": 0.7}), metric=("ctr",), share=Decimal(30))
+BLEND = Experiment(
+    name="blend_up",
+    layer="home",
+    arms=arms(low={"blend": 0.3}, high={"blend": 0.7}),
+    metric=("ctr",),
+    share=Decimal(30),
+)
 
 
 def declared(project, *experiments, **layers):
     """The project with these experiments in its file. `layers`: name -> percent of its holdout."""
     spec = project.spec
-    endpoint = replace(spec.endpoints["ranker"], parameters={"blend": Parameter(name="blend", type="float", default=0.5)})
+    endpoint = replace(
+        spec.endpoints["ranker"],
+        parameters={"blend": Parameter(name="blend", type="float", default=0.5)},
+    )
     project.spec = replace(
         spec,
         endpoints={**spec.endpoints, "ranker": endpoint},
         metrics={"ctr": CTR},
-        layers={name: Layer(name=name, endpoint="ranker", holdout=Decimal(size)) for name, size in (layers or {"home": 0}).items()},
+        layers={
+            name: Layer(name=name, endpoint="ranker", holdout=Decimal(size))
+            for name, size in (layers or {"home": 0}).items()
+        },
         experiments={about.name: about for about in experiments},
     )
     project.description = replace(project.description, spec=project.spec)
@@ -61,7 +99,12 @@ class Desk:
     """One person. `beside` gives another one, in another checkout, on the same target."""
 
     def __init__(self, monkeypatch, folder, *experiments, world=None, split=(90, 10), **layers):
-        self.monkeypatch, self.folder, self.experiments, self.layers = monkeypatch, folder, experiments, layers
+        self.monkeypatch, self.folder, self.experiments, self.layers = (
+            monkeypatch,
+            folder,
+            experiments,
+            layers,
+        )
         self.project = isthmus.open(copied(folder), target="local")
         target = self.project.target
         shares = dict(zip(("champion", "challenger"), map(Decimal, split), strict=True))
@@ -87,7 +130,13 @@ class Desk:
         self.streams.append(stream.name)
 
     def beside(self, *experiments):
-        return Desk(self.monkeypatch, self.folder / "elsewhere", *(experiments or self.experiments), world=self.world, **self.layers)
+        return Desk(
+            self.monkeypatch,
+            self.folder / "elsewhere",
+            *(experiments or self.experiments),
+            world=self.world,
+            **self.layers,
+        )
 
     @property
     def state(self):
@@ -113,12 +162,17 @@ class _NoLog:
 
 
 def genuine_project(folder, place, clock, about=AIMED, routing="sticky"):
-    """The example's with an experiment, as another process opens it: on a target of its own of genuine adapters."""
+    """The example's with an experiment, as another process opens it: on a target of its own of
+    genuine adapters.
+    """
     project = isthmus.open(copied(folder), target="local")
     project.target = place.open()
     project.target.clock = clock
     project.target.__dict__["events"] = _NoLog()
     declared(project, about)
-    spec = replace(project.spec, endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing=routing)})
+    spec = replace(
+        project.spec,
+        endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing=routing)},
+    )
     project.spec, project.description = spec, replace(project.description, spec=spec)
     return project

@@ -1,4 +1,6 @@
-"""A person who ships and closes on genuine adapters, and is killed in between: for the tests of closes."""
+"""A person who ships and closes on genuine adapters, and is killed in between: for the tests of
+closes.
+"""
 
 import time
 from datetime import timedelta
@@ -29,7 +31,10 @@ class Killed(BaseException):
 
 
 class Closing:
-    """A person who ships and closes, on the provider's clock. Each `attempt` is another process's: it has a target of its own."""
+    """A person who ships and closes, on the provider's clock.
+
+    Each `attempt` is another process's: it has a target of its own.
+    """
 
     def __init__(self, monkeypatch, folder, place, about=AIMED, *, routing="sticky"):
         self.place, self.folder, self.about, self.routing = place, folder, about, routing
@@ -38,12 +43,15 @@ class Closing:
         self.outside.clock = self.clock
         self.script = self.outside.extra("traffic_script")
         self.treated = ()  # units who are judged at each call
-        self.refused = []  # told at the end: what a listener raises is a failed call of who is listened to
+        # told at the end: what a listener raises is a failed call of who is listened to
+        self.refused = []
         monkeypatch.setenv("ISTHMUS_USER", "ann")
         monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
         monkeypatch.setattr(rollout, "ports_of", lambda project: ports_of(project.target))
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
-        monkeypatch.setattr(rollout, "time", SimpleNamespace(sleep=self.sleep, monotonic=time.monotonic))
+        monkeypatch.setattr(
+            rollout, "time", SimpleNamespace(sleep=self.sleep, monotonic=time.monotonic)
+        )
         monkeypatch.setattr(traffic_room, "wait", partial(wait, sleep=self.sleep))
 
     def clock(self):
@@ -75,8 +83,13 @@ class Closing:
 
     def reached(self, when, is_last, call):
         what = kind(call, self.outside.name, self.routing)
-        what = call.resource.rstrip("0123456789") if what == "storage.objects.insert" else what  # a document of the run's, or the models'
-        if self.treated and what not in ("document", "history"):  # of the hand-over: they move nothing
+        what = (
+            call.resource.rstrip("0123456789") if what == "storage.objects.insert" else what
+        )  # a document of the run's, or the models'
+        if self.treated and what not in (
+            "document",
+            "history",
+        ):  # of the hand-over: they move nothing
             self.refused += self.judge()
         if is_last(when, what):
             raise Killed
@@ -89,10 +102,16 @@ class Closing:
         return decode(document.value, sticky.Split, what="split").ranges
 
     def judge(self):
-        """Who was treated and is not answered by version 2: under the document of now, and the shipped one that a gateway has kept."""
+        """Who was treated and is not answered by version 2: under the document of now, and the
+        shipped one that a gateway has kept.
+        """
         split = self.split()
-        deciding = [Assigner(live, "ranker", {"blend": 0.5}, split) for live in (self.shipped, self.live())]
-        variants = {assigner.decide(unit, {}).variant for assigner in deciding for unit in self.treated}
+        deciding = [
+            Assigner(live, "ranker", {"blend": 0.5}, split) for live in (self.shipped, self.live())
+        ]
+        variants = {
+            assigner.decide(unit, {}).variant for assigner in deciding for unit in self.treated
+        }
         return [variant for variant in variants if self.version(variant) != 2]
 
     def version(self, aimed):
@@ -107,6 +126,13 @@ class Closing:
 
     def outcome(self):
         state = routed_endpoints(self.outside).observe("ranker")
-        aliases = {alias: version.version for version in self.outside.registry.versions("ranker") for alias in version.aliases}
-        history = [(change.version, change.what) for change in runs.history(self.outside.state, self.about.name)]
+        aliases = {
+            alias: version.version
+            for version in self.outside.registry.versions("ranker")
+            for alias in version.aliases
+        }
+        history = [
+            (change.version, change.what)
+            for change in runs.history(self.outside.state, self.about.name)
+        ]
         return {v.name: (v.version, int(v.percent)) for v in state.variants}, aliases, history

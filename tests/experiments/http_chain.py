@@ -1,6 +1,8 @@
-"""An A/B test from its start to its close, through a gateway of two workers over HTTP, on one target. Also for benchmarks/chain.py.
+"""An A/B test from its start to its close, through a gateway of two workers over HTTP, on one
+target. Also for benchmarks/chain.py.
 
-A sticky endpoint with two variants, and arms that differ by a parameter of the models: what is logged shows both.
+A sticky endpoint with two variants, and arms that differ by a parameter of the models: what is
+logged shows both.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ ASSIGNED = (
     "GROUP BY run, endpoint, layer, unit, arm, reason"
 )
 SHOWN = (  # a row of a stream may stand there twice, as the same event
-    "SELECT DISTINCT event_id, endpoint, unit, variant, version, assignments, parameters, config, entity, entity_key, position, "
+    "SELECT DISTINCT event_id, endpoint, unit, variant, version, assignments, parameters, "
+    "config, entity, entity_key, position, "
     "score, propensity, explored "
     "FROM exposures"
 )
@@ -84,7 +87,9 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...]
     seconds: float  # that the requests took
     taken: dict[str, float]
-    answers: list[dict[str, Any]]  # by phase, the last one after the close: each unit's arm, variant, parameters and scores
+    answers: list[
+        dict[str, Any]
+    ]  # by phase, the last one after the close: each unit's arm, variant, parameters and scores
     assigned: list[str]  # canonical rows: each unit's once, with the first config that had it
     shown: list[str]  # of the exposures, each once, without ids and times
     repeated: int  # rows of the exposures that a stream delivered once more
@@ -107,7 +112,11 @@ def digest(value: Any) -> str:
 
 
 def played(folder: Path, target: str, requests: int) -> Chain:
-    """In an empty folder. What stands for a cloud is what its variable names, else a stack of the project's own, which ends with it."""
+    """In an empty folder.
+
+    What stands for a cloud is what its variable names, else a stack of the project's own, which
+    ends with it.
+    """
     where = {"target": target, "offline": target != "local"}
     try:
         prepared(folder, where)
@@ -119,19 +128,31 @@ def played(folder: Path, target: str, requests: int) -> Chain:
 
 
 def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:
-    with gateway(folder, where) as running, HttpCalls(running.url) as calls, mini.opened(folder, **where) as project:
+    with (
+        gateway(folder, where) as running,
+        HttpCalls(running.url) as calls,
+        mini.opened(folder, **where) as project,
+    ):
         taken = {"start": running.takes(experiment.start(project, NAME).config)}
         visit.phase(calls)
         for percent in RAMPS:
-            taken[f"ramp {percent} %"] = running.takes(experiment.ramp(project, NAME, percent).config)
+            taken[f"ramp {percent} %"] = running.takes(
+                experiment.ramp(project, NAME, percent).config
+            )
             visit.phase(calls)
         visit.log(project)
         seen = results(project, NAME)
-        taken["stop --ship"] = running.takes(experiment.stop(project, NAME, ship="treatment", because="it is better").config)
+        taken["stop --ship"] = running.takes(
+            experiment.stop(project, NAME, ship="treatment", because="it is better").config
+        )
         visit.phase(calls)
     file = folder / "project.yaml"
     file.write_text(file.read_text().replace("default: 0}", "default: 1000}"))
-    with gateway(folder, where) as running, HttpCalls(running.url) as calls, mini.opened(folder, **where) as project:
+    with (
+        gateway(folder, where) as running,
+        HttpCalls(running.url) as calls,
+        mini.opened(folder, **where) as project,
+    ):
         taken["close"] = running.takes(experiment.close(project, NAME).config)
         visit.phase(calls)
         return Chain(
@@ -143,8 +164,15 @@ def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:
             answers=visit.answers,
             assigned=canonical(project, ASSIGNED),
             shown=canonical(project, SHOWN, rows=visit.rows),
-            repeated=project.target.warehouse.query("SELECT count(*) AS n FROM exposures", {})["n"][0].as_py() - visit.rows,
-            results=digits(msgspec.to_builtins(msgspec.structs.replace(seen, target="", started=NEVER, stopped=None))),
+            repeated=project.target.warehouse.query("SELECT count(*) AS n FROM exposures", {})["n"][
+                0
+            ].as_py()
+            - visit.rows,
+            results=digits(
+                msgspec.to_builtins(
+                    msgspec.structs.replace(seen, target="", started=NEVER, stopped=None)
+                )
+            ),
             audit=audit(project, NAME),
         )
 
@@ -153,7 +181,9 @@ def prepared(folder: Path, where: dict[str, Any]) -> None:
     """Filled, and an endpoint that serves."""
     position = "      position:   {type: int}\n"
     text = mini.FILES["project.yaml"].replace("    explore: 5%\n", TESTED)
-    text = text.replace(position, f"{position}      exposure_id: {{type: string, required: false}}\n")
+    text = text.replace(
+        position, f"{position}      exposure_id: {{type: string, required: false}}\n"
+    )
     mini.filled(folder, mini.FILES | {"project.yaml": text, "profiles.yaml": PROFILES}, **where)
     sys.modules.pop("mini_ranker", None)  # another chain's, whose folder may be gone
     with mini.opened(folder, **where) as project:
@@ -167,7 +197,9 @@ class _Visit:
 
     def __init__(self, of_phase: int) -> None:
         self._of_phase = of_phase
-        self._shown: list[tuple[str, str, str, str]] = []  # what an impression and its click are made of
+        self._shown: list[
+            tuple[str, str, str, str]
+        ] = []  # what an impression and its click are made of
         self.requests = self.rows = 0
         self.seconds = 0.0
         self.failed: list[str] = []
@@ -177,7 +209,9 @@ class _Visit:
         answers: dict[str, Any] = {}
         began = time.monotonic()
         for first in range(0, self._of_phase, GROUP):
-            asked = [self._body(number) for number in range(first, min(first + GROUP, self._of_phase))]
+            asked = [
+                self._body(number) for number in range(first, min(first + GROUP, self._of_phase))
+            ]
             for request, reply in zip(asked, calls.post("/rank", asked), strict=True):
                 self.requests += 1
                 if reply.status != 200:
@@ -188,28 +222,53 @@ class _Visit:
         self.answers.append(answers)
 
     def _body(self, number: int) -> dict[str, Any]:
-        return {"visitor_id": f"v{number % max(self._of_phase // 2, 1)}", "segment_id": "a", "item_id": ITEMS, "slots": SLOTS}
+        return {
+            "visitor_id": f"v{number % max(self._of_phase // 2, 1)}",
+            "segment_id": "a",
+            "item_id": ITEMS,
+            "slots": SLOTS,
+        }
 
     def _answered(self, unit: str, answer: dict[str, Any], answers: dict[str, Any]) -> None:
         arm = answer.get("assignments", {}).get(RUN)
-        said = {"arm": arm, "variant": answer["variant"], "parameters": answer.get("parameters"), "scores": answer["scores"]}
+        said = {
+            "arm": arm,
+            "variant": answer["variant"],
+            "parameters": answer.get("parameters"),
+            "scores": answer["scores"],
+        }
         assert answers.setdefault(unit, said) == said, "a unit is answered alike all the time"
         self.rows += len(answer["items"])
         of_phase = len(self.answers)
-        for position, (item, exposure) in enumerate(zip(answer["items"], answer["exposures"], strict=True)):
+        for position, (item, exposure) in enumerate(
+            zip(answer["items"], answer["exposures"], strict=True)
+        ):
             self._shown.append((f"{of_phase}-{unit}-{position}", arm, item, exposure))
 
     def log(self, project: isthmus.Project) -> None:
         """Each exposure is seen, and clicked by 40 of 100 in the treatment, by 20 elsewhere."""
         common = {"event_timestamp": project.now()}
         impressions = [
-            {**common, "event_id": f"i-{exposure}", "item_id": item, "segment_id": "a", "position": 1, "exposure_id": exposure}
+            {
+                **common,
+                "event_id": f"i-{exposure}",
+                "item_id": item,
+                "segment_id": "a",
+                "position": 1,
+                "exposure_id": exposure,
+            }
             for _, _, item, exposure in self._shown
         ]
         clicks = [
-            {**common, "event_id": f"c-{exposure}", "impression_id": f"i-{exposure}", "item_id": item}
+            {
+                **common,
+                "event_id": f"c-{exposure}",
+                "impression_id": f"i-{exposure}",
+                "item_id": item,
+            }
             for name, arm, item, exposure in self._shown
-            if int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < (0.4 if arm == "treatment" else 0.2)
+            if int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+            < (0.4 if arm == "treatment" else 0.2)
         ]
         for event, rows in (("impression", impressions), ("click", clicks)):
             ingest(project, event=event, data=pa.Table.from_pylist(rows))
@@ -226,23 +285,47 @@ class _Running:
     def configs(self) -> list[str]:
         """The version of experiments/live at each worker."""
         lines = self.read("/metrics").splitlines()
-        return [line.rpartition(" ")[2] for line in lines if line.startswith("isthmus_gateway_config_version{")]
+        return [
+            line.rpartition(" ")[2]
+            for line in lines
+            if line.startswith("isthmus_gateway_config_version{")
+        ]
 
     def takes(self, config: int) -> float:
         """Seconds until each worker goes by it."""
         began = time.monotonic()
-        until(lambda: self.configs() == [str(config)] * WORKERS, what=f"config {config} at {WORKERS} workers")
+        until(
+            lambda: self.configs() == [str(config)] * WORKERS,
+            what=f"config {config} at {WORKERS} workers",
+        )
         return time.monotonic() - began
 
 
 @contextmanager
 def gateway(folder: Path, where: dict[str, Any]) -> Iterator[_Running]:
     """Two workers that are ready. At its end all that was answered is delivered, or this fails."""
-    command = [sys.executable, "-m", "isthmus", "gateway", "--port", "0", "--workers", str(WORKERS), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus",
+        "gateway",
+        "--port",
+        "0",
+        "--workers",
+        str(WORKERS),
+        "--json",
+    ]
     command += ["--target", where["target"], *(["--offline"] if where["offline"] else [])]
     log = folder / "gateway.log"
     with log.open("w") as errors:
-        child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
     try:
         text = ""
         while not text.endswith("}\n"):
@@ -268,10 +351,16 @@ def _is_ready(running: _Running) -> bool:
 
 
 def canonical(project: isthmus.Project, sql: str, *, rows: int | None = None) -> list[str]:
-    """Sorted, floats to 9 digits. `rows`: so many are waited for, as streams deliver in their own time."""
+    """Sorted, floats to 9 digits.
+
+    `rows`: so many are waited for, as streams deliver in their own time.
+    """
     if rows is not None:
         count = "SELECT count(DISTINCT event_id) AS n FROM exposures"
-        until(lambda: project.target.warehouse.query(count, {})["n"][0].as_py() >= rows, what=f"{rows} rows of exposures")
+        until(
+            lambda: project.target.warehouse.query(count, {})["n"][0].as_py() >= rows,
+            what=f"{rows} rows of exposures",
+        )
     listed = project.target.warehouse.query(sql, {}).to_pylist()
     told = ({name: value for name, value in row.items() if name != "event_id"} for row in listed)
     return sorted(json.dumps(digits(row), sort_keys=True, default=str) for row in told)

@@ -1,4 +1,6 @@
-"""A world whose clicks are known, ranked under rules by one model and replayed for another: the logs that `models replay` is judged by."""
+"""A world whose clicks are known, ranked under rules by one model and replayed for another: the
+logs that `models replay` is judged by.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ RULES = (
 ITEMS, SLOTS, EXPLORE = range(12), 5, 0.4
 ENDS = edges(np.linspace(0.1, 0.4, 50))
 KINDS = ["x", "x", "ad", "x", "recalled", "x", "ad", "x", "x", "ad", "x", "x"]
-FEATURES = [{"item_id": item, KIND: kind, CATEGORY: item % 5 if item % 4 else None} for item, kind in enumerate(KINDS)]
+FEATURES = [
+    {"item_id": item, KIND: kind, CATEGORY: item % 5 if item % 4 else None}
+    for item, kind in enumerate(KINDS)
+]
 SEEN = [1.0, 0.8, 0.6, 0.5, 0.4]
 RULEBOOK = SimpleNamespace(digest="rules", drawable=True)
 
@@ -62,10 +67,19 @@ def shown_by(scores, items, rng, rules=RULES, explore=EXPLORE):
 
 
 def logged(number, rng, rules=RULES, explore=EXPLORE):
-    items = [*rng.sample([item for item in ITEMS if item != 3], 8), 3]  # nobody sent 3: it is there for its pin
+    items = [
+        *rng.sample([item for item in ITEMS if item != 3], 8),
+        3,
+    ]  # nobody sent 3: it is there for its pin
     of, outcome = shown_by(logging_scores(items), items, rng, rules, explore)
     places = [
-        Place(str(place.item), place.position, place.propensity, float(rng.random() < chance(number, place))) for place in outcome.places
+        Place(
+            str(place.item),
+            place.position,
+            place.propensity,
+            float(rng.random() < chance(number, place)),
+        )
+        for place in outcome.places
     ]
     return Answer(
         moment=NOW,
@@ -87,7 +101,9 @@ def chance(number, place):
 
 
 def under(answer, scores, rules=RULES):
-    return replayed_arrangement(answer, scores, rules, [FEATURES[item] for item in answer.candidates], maximise=True)
+    return replayed_arrangement(
+        answer, scores, rules, [FEATURES[item] for item in answer.candidates], maximise=True
+    )
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -97,23 +113,39 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judged(rng, answers, samples, explore=EXPLORE):
-    """One log of so many answers with this exploration, each of another person, for the wanted model with the world's."""
+    """One log of so many answers with this exploration, each of another person, for the wanted
+    model with the world's.
+    """
     accounts, itself, plain = Accounts(), [], []
     for number in range(answers):
         answer = logged(number, rng, explore=explore)
         scores = wanted_scores(number, answer.candidates)
         tenths = np.searchsorted(ENDS, scores, side="right")
-        accounts.add(rows_of(answer.unit, likely(answer, under(answer, scores), EXPLORE), tenths, EXPLORE))
-        itself += [chance(number, place) for place in shown_by(scores, answer.candidates, rng)[1].places]
+        accounts.add(
+            rows_of(answer.unit, likely(answer, under(answer, scores), EXPLORE), tenths, EXPLORE)
+        )
+        itself += [
+            chance(number, place) for place in shown_by(scores, answer.candidates, rng)[1].places
+        ]
         plain += without_rules(answer, scores)
-    return Judged(by_unit(accounts.sums(), accounts.units, samples=samples, seed=1), float(np.mean(itself)), float(np.mean(plain)))
+    return Judged(
+        by_unit(accounts.sums(), accounts.units, samples=samples, seed=1),
+        float(np.mean(itself)),
+        float(np.mean(plain)),
+    )
 
 
 def without_rules(answer, scores):
     best = [str(answer.candidates[at]) for at in order(answer.candidates, scores)]
     by_chance = EXPLORE / len(best)
-    likely_there = [by_chance + (1 - EXPLORE) * (best[place.position - 1] == place.item) for place in answer.places]
-    return [share / by_chance * place.reward for share, place in zip(likely_there, answer.places, strict=True)]
+    likely_there = [
+        by_chance + (1 - EXPLORE) * (best[place.position - 1] == place.item)
+        for place in answer.places
+    ]
+    return [
+        share / by_chance * place.reward
+        for share, place in zip(likely_there, answer.places, strict=True)
+    ]
 
 
 def z(errors):

@@ -1,4 +1,6 @@
-"""A shop in which a run of an experiment was assigned by the hash, with everything its visitors did: for the tests of results."""
+"""A shop in which a run of an experiment was assigned by the hash, with everything its visitors
+did: for the tests of results.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ trainer: ranker.train
 class Shop:
     """`now` is moved by who holds it."""
 
-    def __init__(self, folder, text=PROJECT, *, profiles="default: local\ntargets:\n  local: {}\n", **where):
+    def __init__(
+        self, folder, text=PROJECT, *, profiles="default: local\ntargets:\n  local: {}\n", **where
+    ):
         (folder / "project.yaml").write_text(text)
         (folder / "models").mkdir()
         (folder / "models" / "popular.yaml").write_text(MODEL)
@@ -96,7 +100,9 @@ class Shop:
         return other.again()
 
     def filled(self):
-        """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client.
+        """Visitors come for six days.
+
+        Of open_end's treatment every third is assigned and not logged, as by a broken client.
 
         From the second day on the model is a new version.
         """
@@ -105,11 +111,19 @@ class Shop:
             start(self.project, experiment)
         self.log = [visitor for visitor in visitors(self.project) if not lost(visitor)]
         self.now = START + (DAYS + 3) * DAY
-        emit_stream(self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]])
+        emit_stream(
+            self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]]
+        )
         emit_stream(self.project, EXPOSURES, [exposure(visitor) for visitor in self.log])
-        emit_stream(self.project, RANKINGS, [row for visitor in self.log for row in rankings(visitor)])
+        emit_stream(
+            self.project, RANKINGS, [row for visitor in self.log for row in rankings(visitor)]
+        )
         for event in ("impression", "click", "purchase"):
-            ingest(self.project, event=event, data=pd.DataFrame([row for visitor in self.log for row in visitor[event]]))
+            ingest(
+                self.project,
+                event=event,
+                data=pd.DataFrame([row for visitor in self.log for row in visitor[event]]),
+            )
         return self
 
 
@@ -136,19 +150,34 @@ def exposure(visitor):
 
 def rankings(visitor):
     """Of the first visit and one a day later; and of one before the run began, by an older version."""
-    came, ranked = visitor["came"], {"gateway": "q", "candidates": "[1]", "model_order": "[0]", "explore": 0.0, "milliseconds": 1.0}
+    came, ranked = (
+        visitor["came"],
+        {
+            "gateway": "q",
+            "candidates": "[1]",
+            "model_order": "[0]",
+            "explore": 0.0,
+            "milliseconds": 1.0,
+        },
+    )
     visits = [(came, {}), (came + DAY, {}), (START - DAY, {"version": "ranker@0"})]
     for at, (moment, own) in enumerate(visits):
         number = 3 * visitor["number"] + at
-        yield answer(visitor, moment) | ranked | own | {"event_id": f"q-{number}", "sequence": number}
+        yield (
+            answer(visitor, moment) | ranked | own | {"event_id": f"q-{number}", "sequence": number}
+        )
 
 
 def lost(visitor):
-    return (visitor["run"], visitor["arm"]) == ("open_end.1", "treatment") and visitor["number"] % 3 == 0
+    return (visitor["run"], visitor["arm"]) == ("open_end.1", "treatment") and visitor[
+        "number"
+    ] % 3 == 0
 
 
 def visitors(project):
-    """Who clicks 20 of 100 impressions in the control does so for 30 in the treatment of blend_up; one in eight buys."""
+    """Who clicks 20 of 100 impressions in the control does so for 30 in the treatment of blend_up;
+    one in eight buys.
+    """
     live = runs.read(project.target.state).live
     chance = random.Random(20261126)
     assigner = Assigner(live, "ranker", {"blend": 0.5})
@@ -158,7 +187,13 @@ def visitors(project):
         decision = assigner.decide(name, context)
         ((run, arm),) = decision.arms.items()
         shown = [
-            {"event_id": f"i{number}-{at}", "event_timestamp": came + DAY * (at // 4), "visitor_id": name, "item_id": 1} for at in range(6)
+            {
+                "event_id": f"i{number}-{at}",
+                "event_timestamp": came + DAY * (at // 4),
+                "visitor_id": name,
+                "item_id": 1,
+            }
+            for at in range(6)
         ]
         rate = 0.3 if (run, arm) == ("blend_up.1", "treatment") else 0.2
         yield {
@@ -170,7 +205,13 @@ def visitors(project):
                 row
                 for assigned in decision.assignments
                 for row in log_rows.assignment(
-                    assigned, name, "ranker", config=live.version, moment=came, segments=("platform",), context=context
+                    assigned,
+                    name,
+                    "ranker",
+                    config=live.version,
+                    moment=came,
+                    segments=("platform",),
+                    context=context,
                 )
             ],
             "impression": shown,
@@ -185,7 +226,12 @@ def visitors(project):
                 if chance.random() < rate
             ],
             "purchase": [
-                {"event_id": f"p{number}", "event_timestamp": came + timedelta(hours=2), "visitor_id": name, "amount": 10.0 + number % 7}
+                {
+                    "event_id": f"p{number}",
+                    "event_timestamp": came + timedelta(hours=2),
+                    "visitor_id": name,
+                    "amount": 10.0 + number % 7,
+                }
             ]
             if chance.random() < 0.125
             else [],

@@ -27,7 +27,14 @@ def shop(tmp_path_factory):
         isthmus.apply(project)
         declared(project, replace(BLEND, holdout=Decimal(5)), home=2)
         live = [log(project, experiment.start, "blend_up", range(300))]
-        live.append(log(project, lambda *words: experiment.ramp(*words, Decimal(60)), "blend_up", range(200, 600)))
+        live.append(
+            log(
+                project,
+                lambda *words: experiment.ramp(*words, Decimal(60)),
+                "blend_up",
+                range(200, 600),
+            )
+        )
         yield project, live
 
 
@@ -68,7 +75,13 @@ def assigned(project, unit, run, arm, reason, config, copy=0):
 def test_what_gateways_assigned_is_what_the_hash_says(shop, chunk):
     project, live = shop
     seen = audit(project, "blend_up", chunk=chunk)
-    assert (seen.run, seen.differ, seen.outside, seen.twice, seen.sound) == ("blend_up.1", 0, 0, 0, True)
+    assert (seen.run, seen.differ, seen.outside, seen.twice, seen.sound) == (
+        "blend_up.1",
+        0,
+        0,
+        0,
+        True,
+    )
     assert 250 < seen.units < 450, "the layer's 60 % of 600, and of the first 300 no more"
     units = standing.status(project, "blend_up").units
     assert set(units) == {"control", "low", "high"}
@@ -78,24 +91,48 @@ def test_what_gateways_assigned_is_what_the_hash_says(shop, chunk):
 
 def test_a_unit_with_another_arm_and_one_outside_its_buckets_are_found_and_named(shop):
     project, live = shop
-    decisions = {f"new-{n}": Assigner(live[1], "ranker", {}).decide(f"new-{n}", {}) for n in range(200)}
-    inside = next(unit for unit, decision in decisions.items() if decision.arms.get("blend_up.1") == "low")
-    outside = next(unit for unit, decision in decisions.items() if not any(a.run == "blend_up.1" for a in decision.assignments))
+    decisions = {
+        f"new-{n}": Assigner(live[1], "ranker", {}).decide(f"new-{n}", {}) for n in range(200)
+    }
+    inside = next(
+        unit for unit, decision in decisions.items() if decision.arms.get("blend_up.1") == "low"
+    )
+    outside = next(
+        unit
+        for unit, decision in decisions.items()
+        if not any(a.run == "blend_up.1" for a in decision.assignments)
+    )
     before = audit(project, "blend_up")
     emit_stream(
-        project, ASSIGNMENTS, [assigned(project, inside, "blend_up.1", arm, "split", live[1].version, arm) for arm in ("low", "high")]
+        project,
+        ASSIGNMENTS,
+        [
+            assigned(project, inside, "blend_up.1", arm, "split", live[1].version, arm)
+            for arm in ("low", "high")
+        ],
     )
-    emit_stream(project, ASSIGNMENTS, [assigned(project, outside, "blend_up.1", "high", "split", live[1].version)])
+    emit_stream(
+        project,
+        ASSIGNMENTS,
+        [assigned(project, outside, "blend_up.1", "high", "split", live[1].version)],
+    )
     seen = audit(project, "blend_up")
     assert (seen.units - before.units, seen.twice, seen.outside, seen.sound) == (2, 1, 1, False)
     assert seen.differ in (1, 2), "the one outside may have its arm"
-    assert any(example.startswith(f"{inside}: logged") and "the hash says low (split)" in example for example in seen.examples)
+    assert any(
+        example.startswith(f"{inside}: logged") and "the hash says low (split)" in example
+        for example in seen.examples
+    )
 
 
 def test_numbers_that_no_answer_of_a_gateway_has_are_lost_answers(shop):
     project, _ = shop
     project.target.events.apply(RANKINGS)
-    emit_stream(project, RANKINGS, [answer(project, gateway, n) for gateway, numbers in GATEWAYS.items() for n in numbers])
+    emit_stream(
+        project,
+        RANKINGS,
+        [answer(project, gateway, n) for gateway, numbers in GATEWAYS.items() for n in numbers],
+    )
     seen = audit(project, "blend_up")
     assert (seen.gateways, seen.answers, seen.lost) == (2, 8, 3)
     assert "8 logged by 2 gateway processes, 3 lost" in str(seen)

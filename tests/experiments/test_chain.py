@@ -1,4 +1,6 @@
-"""An A/B test on every target: start, 2,000 requests from 4 threads, ramps, clicks, results, ship, close; alike to 9 digits."""
+"""An A/B test on every target: start, 2,000 requests from 4 threads, ramps, clicks, results, ship,
+close; alike to 9 digits.
+"""
 
 import os
 import random
@@ -42,7 +44,10 @@ targets:
 TARGETS = ("local", "sagemaker", "vertex")
 VISITORS, PHASES, THREADS = 700, 3, 4
 MIDNIGHT = START.replace(hour=0)
-ROWS = "SELECT event_timestamp, run, endpoint, layer, unit, arm, reason, config, segment FROM assignments"
+ROWS = (
+    "SELECT event_timestamp, run, endpoint, layer, unit, arm, reason, config, segment FROM "
+    "assignments"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,12 @@ def chains(tmp_path_factory):
     for target in TARGETS:
         with pytest.MonkeyPatch.context() as environment:
             led_to(target, environment)
-            shop = Shop(tmp_path_factory.mktemp(target), profiles=PROFILES, target=target, offline=target != "local")
+            shop = Shop(
+                tmp_path_factory.mktemp(target),
+                profiles=PROFILES,
+                target=target,
+                offline=target != "local",
+            )
             seen[target] = _chain(shop)
     return seen
 
@@ -105,16 +115,23 @@ def _chain(shop):
 
 
 def _asked(project):
-    """By a gateway that reads the document as it is now: everybody's answer. One that fails fails the test."""
+    """By a gateway that reads the document as it is now: everybody's answer.
+
+    One that fails fails the test.
+    """
     requests = [{"visitor_id": f"v{n}", "platform": ("ios", "web")[n % 2]} for n in range(VISITORS)]
     with Gateway(project, "ranker") as gateway, ThreadPoolExecutor(THREADS) as threads:
         answers = list(threads.map(gateway.assign, requests))
     assert not any(answer.problems for answer in answers)
-    return {request["visitor_id"]: answer for request, answer in zip(requests, answers, strict=True)}
+    return {
+        request["visitor_id"]: answer for request, answer in zip(requests, answers, strict=True)
+    }
 
 
 def _told(project, answers):
-    """Whoever was assigned sees four items each day from then on, and clicks 40 of 100 in the treatment, 20 in the control."""
+    """Whoever was assigned sees four items each day from then on, and clicks 40 of 100 in the
+    treatment, 20 in the control.
+    """
     chance = random.Random(20261127)
     shown, clicks = [], []
     for phase, of_phase in enumerate(answers):
@@ -123,16 +140,27 @@ def _told(project, answers):
             arm = answer.assignments.get("blend_up.1")
             for at in range(4 if arm else 0):
                 name = f"i{phase}-{unit}-{at}"
-                shown.append({"event_id": name, "event_timestamp": moment, "visitor_id": unit, "item_id": 1})
+                shown.append(
+                    {"event_id": name, "event_timestamp": moment, "visitor_id": unit, "item_id": 1}
+                )
                 if chance.random() < (0.4 if arm == "treatment" else 0.2):
-                    clicks.append({"event_id": f"c{name}", "event_timestamp": moment, "impression_id": name, "item_id": 1})
+                    clicks.append(
+                        {
+                            "event_id": f"c{name}",
+                            "event_timestamp": moment,
+                            "impression_id": name,
+                            "item_id": 1,
+                        }
+                    )
     ingest(project, event="impression", data=pd.DataFrame(shown))
     ingest(project, event="click", data=pd.DataFrame(clicks))
     return shown, clicks
 
 
 def _closed(shop):
-    """Its parameters become the endpoint's own, by a change of project.yaml; then it is closed, and everybody has them."""
+    """Its parameters become the endpoint's own, by a change of project.yaml; then it is closed, and
+    everybody has them.
+    """
     file = shop.folder / "project.yaml"
     file.write_text(PROJECT.replace("default: 0.5", "default: 0.7"))
     with shop.again().project as project:
@@ -141,11 +169,21 @@ def _closed(shop):
 
 
 def test_nobody_changes_arm_and_a_ramp_only_adds(seen):
-    arms = [{unit: answer.assignments.get("blend_up.1") for unit, answer in of.items()} for of in seen["answers"]]
-    assert [sum(arm is not None for arm in of.values()) < VISITORS for of in arms] == [True, True, False]
+    arms = [
+        {unit: answer.assignments.get("blend_up.1") for unit, answer in of.items()}
+        for of in seen["answers"]
+    ]
+    assert [sum(arm is not None for arm in of.values()) < VISITORS for of in arms] == [
+        True,
+        True,
+        False,
+    ]
     for earlier, later in pairwise(arms):
         assert all(later[unit] == arm for unit, arm in earlier.items() if arm)
-    assert {answer.parameters["blend"] for of in seen["answers"] for answer in of.values()} == {0.5, 0.7}
+    assert {answer.parameters["blend"] for of in seen["answers"] for answer in of.values()} == {
+        0.5,
+        0.7,
+    }
 
 
 def test_the_log_has_each_unit_by_the_hash_and_nobody_is_lost(seen):
@@ -157,7 +195,8 @@ def test_the_log_has_each_unit_by_the_hash_and_nobody_is_lost(seen):
 def test_results_are_a_direct_count(seen):
     shown, clicks = seen["told"]
     first = {
-        row["unit"]: row["event_timestamp"].date() for row in sorted(seen["logged"], key=lambda row: row["event_timestamp"], reverse=True)
+        row["unit"]: row["event_timestamp"].date()
+        for row in sorted(seen["logged"], key=lambda row: row["event_timestamp"], reverse=True)
     }
     arm = {row["unit"]: row["arm"] for row in seen["logged"]}
     until = seen["seen"].until
@@ -188,7 +227,11 @@ def test_every_target_says_the_same(chains):
 
 def _canonical(seen):
     arms = [{unit: answer.assignments for unit, answer in of.items()} for of in seen["answers"]]
-    return arms, seen["logged"], _digits(msgspec.to_builtins(msgspec.structs.replace(seen["seen"], target="")))
+    return (
+        arms,
+        seen["logged"],
+        _digits(msgspec.to_builtins(msgspec.structs.replace(seen["seen"], target=""))),
+    )
 
 
 def _digits(value):

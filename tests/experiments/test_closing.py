@@ -1,4 +1,6 @@
-"""`close`: what has shipped is true below the gateway before the run leaves it; killed anywhere, again goes on. In the scripted world."""
+"""`close`: what has shipped is true below the gateway before the run leaves it; killed anywhere,
+again goes on. In the scripted world.
+"""
 
 import os
 from decimal import Decimal
@@ -23,7 +25,9 @@ from .desk import AIMED, ALIASES, BLEND, DUEL, SPEC, Desk, declared
 
 WHY = "ctr +6.1 % at the last look"
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_CRASH"))
-STEPS = [(traits, 1 if EVERY else step) for traits, step in ((LOCAL, 3), (SAGEMAKER, 9), (STICKY, 18))]  # killed at one of so many calls
+STEPS = [
+    (traits, 1 if EVERY else step) for traits, step in ((LOCAL, 3), (SAGEMAKER, 9), (STICKY, 18))
+]  # killed at one of so many calls
 
 
 class Killed(BaseException):
@@ -56,13 +60,18 @@ class Closing(Desk):
         aimed = Assigner(live, "ranker", {"blend": 0.5}).decide(unit, {}).variant
         if aimed in running:
             return {running[aimed].spec.version}
-        return {running[name].spec.version for name, percent in self.world.shares().items() if percent}
+        return {
+            running[name].spec.version for name, percent in self.world.shares().items() if percent
+        }
 
     def aliases(self):
         return {alias: version for (_, alias), version in self.world.models.aliases.items()}
 
     def serving(self):
-        return {name: (self.world.fleet.variants[name].spec.version, int(percent)) for name, percent in self.world.shares().items()}
+        return {
+            name: (self.world.fleet.variants[name].spec.version, int(percent))
+            for name, percent in self.world.shares().items()
+        }
 
 
 @pytest.fixture
@@ -75,11 +84,18 @@ HOME = {"champion": (2, 100)}
 
 def world(traits):
     spec = replace(SPEC, routing="sticky") if traits is STICKY else SPEC
-    return World(traits, spec, split={"champion": Decimal(90), "challenger": Decimal(10)}, aliases=dict(ALIASES))
+    return World(
+        traits,
+        spec,
+        split={"champion": Decimal(90), "challenger": Decimal(10)},
+        aliases=dict(ALIASES),
+    )
 
 
 @pytest.mark.parametrize("traits", [*TARGETS, STICKY], ids=lambda traits: traits.name)
-def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(monkeypatch, tmp_path, traits):
+def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(
+    monkeypatch, tmp_path, traits
+):
     desk = Closing(monkeypatch, tmp_path, AIMED, world=world(traits))
     desk.ship()
     closed = experiment.close(desk.project, "ranker_v2")
@@ -93,8 +109,15 @@ def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic
     )
     assert (closed.home, closed.rollout) == (True, "ro1")
     assert "nothing is left to do" in str(experiment.close(desk.project, "ranker_v2"))
-    assert [change.what for change in experiment.history(desk.project)] == ["started", "shipped", "closed"]
-    assert rollout.history(desk.project, "ranker")[0].why == "challenger hands over to champion: ranker_v2.1 ships treatment"
+    assert [change.what for change in experiment.history(desk.project)] == [
+        "started",
+        "shipped",
+        "closed",
+    ]
+    assert (
+        rollout.history(desk.project, "ranker")[0].why
+        == "challenger hands over to champion: ranker_v2.1 ships treatment"
+    )
     traffic(desk.project, "ranker", {"champion": Decimal(100)})
 
 
@@ -130,22 +153,32 @@ def test_a_control_that_ships_gets_all_of_the_traffic_and_nothing_else_moves(des
 def test_a_control_that_is_named_by_a_number_is_told_and_stays(desk):
     endpoint = desk.project.spec.endpoints["ranker"]
     variants = (replace(endpoint.variants[0], ref="1"), endpoint.variants[1])
-    desk.project.spec = replace(desk.project.spec, endpoints={"ranker": replace(endpoint, variants=variants)})
+    desk.project.spec = replace(
+        desk.project.spec, endpoints={"ranker": replace(endpoint, variants=variants)}
+    )
     desk.ship()
     closed = experiment.close(desk.project, "ranker_v2")
-    assert closed.steps[-1].startswith("challenger serves all of ranker: write ranker@2 as champion in project.yaml")
+    assert closed.steps[-1].startswith(
+        "challenger serves all of ranker: write ranker@2 as champion in project.yaml"
+    )
     assert desk.serving() == {"champion": (1, 0), "challenger": (2, 100)}
     assert owner.read(desk.state, "ranker").owner.owner == "none"
 
 
 def test_parameters_come_home_by_the_file_and_the_refusal_has_its_lines(desk):
     desk.ship("blend_up", "high")
-    with pytest.raises(Refused, match=r"blend_up\.1 has shipped \{blend: 0\.7\}, and project\.yaml says otherwise") as error:
+    with pytest.raises(
+        Refused, match=r"blend_up\.1 has shipped \{blend: 0\.7\}, and project\.yaml says otherwise"
+    ) as error:
         experiment.close(desk.project, "blend_up")
-    assert error.value.remedy.splitlines()[-1] == "  endpoints.ranker.parameters.blend: {default: 0.7}"
+    assert (
+        error.value.remedy.splitlines()[-1] == "  endpoints.ranker.parameters.blend: {default: 0.7}"
+    )
     assert desk.run("blend_up").state == "shipped"
     endpoint = desk.project.spec.endpoints["ranker"]
-    changed = replace(endpoint, parameters={"blend": replace(endpoint.parameters["blend"], default=0.7)})
+    changed = replace(
+        endpoint, parameters={"blend": replace(endpoint.parameters["blend"], default=0.7)}
+    )
     desk.project.spec = replace(desk.project.spec, endpoints={"ranker": changed})
     experiment.close(desk.project, "blend_up")
     assert (desk.live.runs, desk.serving()) == ((), {"champion": (1, 90), "challenger": (2, 10)})
@@ -153,7 +186,9 @@ def test_parameters_come_home_by_the_file_and_the_refusal_has_its_lines(desk):
 
 
 def test_what_ships_to_some_is_everybody_s_only_if_that_is_said(desk):
-    declared(desk.project, replace(AIMED, targeting=(Condition(attribute="country", among=("JP",)),)))
+    declared(
+        desk.project, replace(AIMED, targeting=(Condition(attribute="country", among=("JP",)),))
+    )
     desk.ship()
     with pytest.raises(Refused, match=r"to the units that its targeting names \(country\)"):
         experiment.close(desk.project, "ranker_v2")
@@ -221,15 +256,26 @@ def changes(desk):
 
 
 @pytest.mark.parametrize(("traits", "every"), STEPS, ids=lambda part: getattr(part, "name", ""))
-def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(monkeypatch, tmp_path, traits, every):
-    """The holdout alone keeps the control, until the run has left; also under a copy of the document that a gateway has kept."""
+def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(
+    monkeypatch, tmp_path, traits, every
+):
+    """The holdout alone keeps the control, until the run has left; also under a copy of the
+    document that a gateway has kept.
+    """
     whole = shipped(monkeypatch, tmp_path / "whole", traits)
     first = changes(whole)
     experiment.close(whole.project, "ranker_v2")
     points = changes(whole) - first
-    expected = whole.serving(), whole.aliases(), [(c.version, c.what) for c in experiment.history(whole.project)]
+    expected = (
+        whole.serving(),
+        whole.aliases(),
+        [(c.version, c.what) for c in experiment.history(whole.project)],
+    )
     assert points > 12
-    for point, when in [*((point, "before") for point in range(0, points, every)), (None, "after")]:  # None: once the traffic is free
+    for point, when in [
+        *((point, "before") for point in range(0, points, every)),
+        (None, "after"),
+    ]:  # None: once the traffic is free
         desk = shipped(monkeypatch, tmp_path / f"{point}-{when}", traits)
         old_copy, seen = desk.live, iter(range(10_000))
         units = [f"visitor-{n}" for n in range(12)]
@@ -243,7 +289,9 @@ def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_
 
         def killed(call, desk=desk, point=point, seen=seen, judged=judged):
             judged(call)
-            if next(seen) == point or (point is None and owner.read(desk.state, "ranker").owner.owner == "none"):
+            if next(seen) == point or (
+                point is None and owner.read(desk.state, "ranker").owner.owner == "none"
+            ):
                 raise Killed
 
         desk.calls.before, desk.calls.after = judged, judged
@@ -255,7 +303,11 @@ def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_
         assert claim.owner in ("experiment", "rollout") or desk.serving() == HOME
         desk.wait(minutes=2)
         experiment.close(desk.project, "ranker_v2")
-        assert (desk.serving(), desk.aliases(), [(c.version, c.what) for c in experiment.history(desk.project)]) == expected
+        assert (
+            desk.serving(),
+            desk.aliases(),
+            [(c.version, c.what) for c in experiment.history(desk.project)],
+        ) == expected
         assert owner.read(desk.state, "ranker").owner.owner == "none"
         assert documents.read(desk.state, "ranker").state.released
 

@@ -1,6 +1,8 @@
-"""`close` over a sticky endpoint of Vertex AI's stack, where each variant is an endpoint of its own: killed at call after call, it goes on.
+"""`close` over a sticky endpoint of Vertex AI's stack, where each variant is an endpoint of its
+own: killed at call after call, it goes on.
 
-By default it is killed at the first call of each kind, once before and once after by turns; ISTHMUS_EVERY_CRASH=1: before and after each.
+By default it is killed at the first call of each kind, once before and once after by turns;
+ISTHMUS_EVERY_CRASH=1: before and after each.
 """
 
 import os
@@ -35,7 +37,9 @@ class Deaths:
         self.points = []
 
     def __call__(self, when, kind):
-        """By turns before and after; of each kind once, or with ISTHMUS_EVERY_CRASH before and after it."""
+        """By turns before and after; of each kind once, or with ISTHMUS_EVERY_CRASH before and
+        after it.
+        """
         point = (when, kind)
         seen = point in self.points if EVERY else kind in {kind for _, kind in self.points}
         turn = EVERY or when == ("before", "after")[len(self.points) % 2]
@@ -45,7 +49,9 @@ class Deaths:
         return True
 
 
-def test_killed_at_every_kind_of_call_a_close_over_variants_apart_goes_on_and_no_unit_sees_the_old_model_again(closing):
+def test_killed_at_every_kind_of_call_a_close_over_variants_apart_goes_on_and_no_unit_sees_the_old_model_again(
+    closing,
+):
     closing.ship()
     live, split = closing.shipped, closing.split()
     units = [f"visitor-{number}" for number in range(12)]
@@ -56,15 +62,30 @@ def test_killed_at_every_kind_of_call_a_close_over_variants_apart_goes_on_and_no
     while (closed := closing.attempt(died)) is None:
         closing.sleep(70)  # the lease of who died
     assert (closed.home, closing.refused) == (True, [])
-    assert closing.outcome() == ({"champion": (2, 100)}, {"champion": 2}, [(1, "started"), (2, "shipped"), (3, "closed")])
+    assert closing.outcome() == (
+        {"champion": (2, 100)},
+        {"champion": 2},
+        [(1, "started"), (2, "shipped"), (3, "closed")],
+    )
     assert owner.read(closing.outside.state, "ranker").owner.owner == "none"
     assert documents.read(closing.outside.state, "ranker").state.handover == "done"
-    assert {"DeployModel", "UndeployModel", "DeleteEndpoint", "UpdateEndpoint", "endpoints.shift"} <= {kind for _, kind in died.points}
-    print(f"\nkilled at {len(died.points)} points: {', '.join(' '.join(point) for point in died.points)}")
+    assert {
+        "DeployModel",
+        "UndeployModel",
+        "DeleteEndpoint",
+        "UpdateEndpoint",
+        "endpoints.shift",
+    } <= {kind for _, kind in died.points}
+    print(
+        f"\nkilled at {len(died.points)} points: "
+        f"{', '.join(' '.join(point) for point in died.points)}"
+    )
 
 
 @pytest.mark.parametrize(("cloud", "routing"), [("sagemaker", "weighted"), ("vertex", "sticky")])
-def test_the_variant_of_a_duel_that_ships_comes_home_on_a_cloud_killed_in_between(monkeypatch, tmp_path, cloud, routing):
+def test_the_variant_of_a_duel_that_ships_comes_home_on_a_cloud_killed_in_between(
+    monkeypatch, tmp_path, cloud, routing
+):
     """Between the shift and what says so."""
     place = next((place for place in PLACES if place.__name__ == cloud), None)
     if place is None:
@@ -77,7 +98,11 @@ def test_the_variant_of_a_duel_that_ships_comes_home_on_a_cloud_killed_in_betwee
         assert desk.attempt(lambda *point: point == ("after", "endpoints.shift")) is None
         desk.sleep(70)  # the lease of who died
         assert desk.attempt(lambda *_: False).home
-        assert desk.outcome() == ({"champion": (2, 100)}, {"champion": 2}, [(1, "started"), (2, "shipped"), (3, "closed")])
+        assert desk.outcome() == (
+            {"champion": (2, 100)},
+            {"champion": 2},
+            [(1, "started"), (2, "shipped"), (3, "closed")],
+        )
         assert owner.read(desk.outside.state, "ranker").owner.owner == "none"
     finally:
         remove_endpoints(desk.outside)

@@ -1,4 +1,6 @@
-"""What stops, ships or goes on: guardrails on the side of the harm, the order of the verdicts, and the figures they are made of."""
+"""What stops, ships or goes on: guardrails on the side of the harm, the order of the verdicts, and
+the figures they are made of.
+"""
 
 import math
 from decimal import Decimal
@@ -48,28 +50,46 @@ def guarded(guardrail, control, treatment, horizon=ONCE):
         (MAY_RISE, 3, 4, "inconclusive"),
     ],
 )
-def test_a_guardrail_holds_by_its_bound_and_is_broken_by_what_always_shows(guardrail, control, treatment, judged):
+def test_a_guardrail_holds_by_its_bound_and_is_broken_by_what_always_shows(
+    guardrail, control, treatment, judged
+):
     assert guarded(guardrail, rows_of(control, 20_000), rows_of(treatment, 20_000)).judged == judged
 
 
 def test_two_arms_without_a_unit_show_nothing():
-    assert guarded(MAY_RISE, rows_of(0, 0), rows_of(0, 0), Horizon(inference="always", units=0)).judged == "inconclusive"
+    assert (
+        guarded(MAY_RISE, rows_of(0, 0), rows_of(0, 0), Horizon(inference="always", units=0)).judged
+        == "inconclusive"
+    )
 
 
 def test_the_bound_is_on_the_side_of_the_harm_at_five_percent():
     control, treatment = rows_of(2000, 20_000), rows_of(2050, 20_000)
-    spread = 1.6448536 * math.sqrt(0.9 / 2000 * 20_000 / 19_999 + (1 - 0.1025) / 2050 * 20_000 / 19_999)
-    assert guarded(MAY_RISE, control, treatment).bound == pytest.approx(1.025 * math.exp(spread) - 1, rel=1e-4)
-    assert guarded(MAY_DROP, control, treatment).bound == pytest.approx(1.025 * math.exp(-spread) - 1, rel=1e-4)
+    spread = 1.6448536 * math.sqrt(
+        0.9 / 2000 * 20_000 / 19_999 + (1 - 0.1025) / 2050 * 20_000 / 19_999
+    )
+    assert guarded(MAY_RISE, control, treatment).bound == pytest.approx(
+        1.025 * math.exp(spread) - 1, rel=1e-4
+    )
+    assert guarded(MAY_DROP, control, treatment).bound == pytest.approx(
+        1.025 * math.exp(-spread) - 1, rel=1e-4
+    )
 
 
 def test_harm_at_the_margin_stops_hardly_any_of_two_thousand_runs_that_are_looked_at_five_times():
     random = np.random.default_rng(20261231)
     runs, looks, step = 2000, 5, 2000
-    came = [random.binomial(step, rate, (runs, looks)).cumsum(axis=1).tolist() for rate in (0.1, 0.11)]
+    came = [
+        random.binomial(step, rate, (runs, looks)).cumsum(axis=1).tolist() for rate in (0.1, 0.11)
+    ]
     stopped = sum(
         any(
-            guarded(MAY_RISE, *(rows_of(side[look], step * (look + 1)) for side in run), watched(look, step)).judged == "broken"
+            guarded(
+                MAY_RISE,
+                *(rows_of(side[look], step * (look + 1)) for side in run),
+                watched(look, step),
+            ).judged
+            == "broken"
             for look in range(looks)
         )
         for run in zip(*came, strict=True)
@@ -83,7 +103,9 @@ def watched(look, step):
 
 def shown(metrics=("better",), guardrails=("holds",), arm="treatment"):
     return Shown(
-        arm=arm, metrics={f"m{at}": of for at, of in enumerate(metrics)}, guardrails={f"g{at}": of for at, of in enumerate(guardrails)}
+        arm=arm,
+        metrics={f"m{at}": of for at, of in enumerate(metrics)},
+        guardrails={f"g{at}": of for at, of in enumerate(guardrails)},
     )
 
 
@@ -115,11 +137,21 @@ def test_the_verdict_is_the_first_in_the_specifications_order(arm, age, headline
 
 
 def test_of_several_treatments_a_good_one_ships_a_bad_one_alone_stops_nothing_and_harm_in_one_stops_all():
-    good, bad, harmful = shown(arm="high"), shown(("worse",), arm="low"), shown(("open",), ("broken",), arm="mid")
-    assert (conclude([bad, good], RUNNING).word, conclude([bad, good], RUNNING).of) == ("ship", "high")
+    good, bad, harmful = (
+        shown(arm="high"),
+        shown(("worse",), arm="low"),
+        shown(("open",), ("broken",), arm="mid"),
+    )
+    assert (conclude([bad, good], RUNNING).word, conclude([bad, good], RUNNING).of) == (
+        "ship",
+        "high",
+    )
     assert conclude([bad, shown(("open",))], RUNNING).word == "keep running"
     assert conclude([bad, shown(("worse",), arm="mid")], RUNNING).headline == "stop: worse"
-    assert str(conclude([good, harmful], RUNNING)) == "stop: guardrail g0. Harm beyond the margin is shown in mid."
+    assert (
+        str(conclude([good, harmful], RUNNING))
+        == "stop: guardrail g0. Harm beyond the margin is shown in mid."
+    )
 
 
 def rates(**outcomes):
@@ -127,8 +159,16 @@ def rates(**outcomes):
 
 
 def test_what_decides_together_is_asked_at_holms_levels():
-    metrics = {"ctr": rates(control=2000, low=2150, high=2300), "bought": rates(control=500, low=505, high=560)}
-    seen = {(of.metric, of.arm): of for of in decide(metrics, {"ctr": "maximise", "bought": "minimise"}, dict.fromkeys(metrics, ONCE))}
+    metrics = {
+        "ctr": rates(control=2000, low=2150, high=2300),
+        "bought": rates(control=500, low=505, high=560),
+    }
+    seen = {
+        (of.metric, of.arm): of
+        for of in decide(
+            metrics, {"ctr": "maximise", "bought": "minimise"}, dict.fromkeys(metrics, ONCE)
+        )
+    }
     assert {key: of.level for key, of in seen.items()} == {
         ("ctr", "high"): 0.0125,
         ("ctr", "low"): 0.05 / 3,
@@ -143,7 +183,13 @@ def test_what_decides_together_is_asked_at_holms_levels():
 def test_what_is_told_has_a_q_and_who_has_too_few_has_none():
     told = {
         of.metric: of
-        for of in tell({"clicks": rates(control=2000, b=2150), "views": rates(control=2000, b=2010), "rare": rates(control=3, b=90)})
+        for of in tell(
+            {
+                "clicks": rates(control=2000, b=2150),
+                "views": rates(control=2000, b=2010),
+                "rare": rates(control=3, b=90),
+            }
+        )
     }
     assert told["clicks"].q < 0.05 < told["views"].q
     assert (told["rare"].q, told["rare"].difference) == (None, None)
@@ -162,7 +208,14 @@ def test_families_of_deciding_metrics_are_wrong_in_five_percent_together():
     came = random.binomial(20_000, 0.1, (runs, len(metrics), 2)).tolist()
     goals, horizons = dict.fromkeys(metrics, "maximise"), dict.fromkeys(metrics, ONCE)
     wrong = sum(
-        any(of.side != "open" for of in decide({m: rates(control=c, b=b) for m, (c, b) in zip(metrics, run, strict=True)}, goals, horizons))
+        any(
+            of.side != "open"
+            for of in decide(
+                {m: rates(control=c, b=b) for m, (c, b) in zip(metrics, run, strict=True)},
+                goals,
+                horizons,
+            )
+        )
         for run in came
     )
     assert abs(wrong - 0.05 * runs) <= 4 * math.sqrt(runs * 0.05 * 0.95)

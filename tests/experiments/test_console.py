@@ -65,7 +65,11 @@ def test_each_verb_says_as_json_what_its_text_says(desk, tmp_path):
         assert json.loads(shown.out)
         assert shown.err == ""
     status = at_console(tmp_path, "status", "ranker_v2", "--json").json
-    assert (status["state"], status["ships"], status["last"]["because"]) == ("shipped", "treatment", "it is better")
+    assert (status["state"], status["ships"], status["last"]["because"]) == (
+        "shipped",
+        "treatment",
+        "it is better",
+    )
 
 
 def test_what_is_read_fits_a_terminal_of_80_columns(desk, tmp_path, monkeypatch):
@@ -82,7 +86,10 @@ def test_what_people_read_names_the_next_command(desk, tmp_path):
     assert "ranker_v2.1   running since" in at_console(tmp_path, "status", "ranker_v2").out
     listed = at_console(tmp_path, "list").out
     assert listed.splitlines()[1].split()[:4] == ["ranker_v2.1", "home", "running", "20"]
-    assert at_console(tmp_path, *VERBS["ship"]).out.splitlines()[-1] == "next   isthmus experiment close ranker_v2"
+    assert (
+        at_console(tmp_path, *VERBS["ship"]).out.splitlines()[-1]
+        == "next   isthmus experiment close ranker_v2"
+    )
     assert '"it is better"' in at_console(tmp_path, "history").out
 
 
@@ -91,16 +98,29 @@ def test_a_close_says_what_it_would_do_and_what_it_did(desk, tmp_path):
     experiment.stop(desk.project, "ranker_v2", because="the old one is better", ship="control")
     before = desk.world.fleet.shares()
     shown = at_console(tmp_path, *CLOSE, "--dry-run").out
-    assert shown == "local   close ranker_v2\ndry run: would call endpoints.shift on ranker; nothing was changed\n"
+    assert (
+        shown
+        == "local   close ranker_v2\ndry run: would call endpoints.shift on ranker; nothing was "
+        "changed\n"
+    )
     assert desk.world.fleet.shares() == before
-    assert at_console(tmp_path, *CLOSE).out.splitlines()[2] == "  champion has 100 % of ranker, read back"
+    assert (
+        at_console(tmp_path, *CLOSE).out.splitlines()[2]
+        == "  champion has 100 % of ranker, read back"
+    )
     assert at_console(tmp_path, *CLOSE, "--json").json["steps"][0].endswith("nothing is left to do")
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(["stop", "ranker_v2"], "--because"), (["ramp", "ranker_v2", "many"], "'many' is not a percentage: write 40")]
+    ("words", "says"),
+    [
+        (["stop", "ranker_v2"], "--because"),
+        (["ramp", "ranker_v2", "many"], "'many' is not a percentage: write 40"),
+    ],
 )
-def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(desk, tmp_path, words, says):
+def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(
+    desk, tmp_path, words, says
+):
     refused = at_console(tmp_path, *words, ok=False)
     assert (refused.code, says in refused.err) == (64, True)
 

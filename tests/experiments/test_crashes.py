@@ -1,4 +1,6 @@
-"""Every write of a verb cut before and after, and every order of two people's verbs: the document is the old or the new one."""
+"""Every write of a verb cut before and after, and every order of two people's verbs: the document
+is the old or the new one.
+"""
 
 from decimal import Decimal
 
@@ -40,13 +42,17 @@ def outcome(desk):
     """What stands when a verb is done, but for times."""
     live = desk.live
     claim = owner.read(desk.state, "ranker")
-    history = [(c.version, c.run, c.what, c.before, c.after, c.ranges) for c in runs.history(desk.state)]
+    history = [
+        (c.version, c.run, c.what, c.before, c.after, c.ranges) for c in runs.history(desk.state)
+    ]
     runs_of = [(run.run, run.state, run.ranges, run.ships) for run in live.runs]
     return live.version, runs_of, history, claim and (claim.owner.owner, claim.owner.name)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_killed_at_any_write_leaves_the_old_or_the_new_and_ends_the_same_when_it_is_repeated(monkeypatch, tmp_path, verb):
+def test_a_verb_killed_at_any_write_leaves_the_old_or_the_new_and_ends_the_same_when_it_is_repeated(
+    monkeypatch, tmp_path, verb
+):
     whole = prepared(monkeypatch, tmp_path / "whole", verb)
     old = whole.live
     done = len(writes(whole))
@@ -109,7 +115,11 @@ def test_whatever_somebody_else_does_between_two_calls_no_two_runs_share_a_bucke
         desk = Desk(monkeypatch, tmp_path / str(point), *sizes)
         if "stop" in (verb, other) or "ramp" in (verb, other):
             experiment.start(desk.project, "ranker_v2")
-        somebody = desk.beside(replace(sizes[0], holdout=Decimal(1)), sizes[1]) if other == "another definition" else desk.beside()
+        somebody = (
+            desk.beside(replace(sizes[0], holdout=Decimal(1)), sizes[1])
+            if other == "another definition"
+            else desk.beside()
+        )
         seen = iter(range(1000))
         versions = []
         reached = False
@@ -143,11 +153,17 @@ def attempt(verb, project):
 
 
 def sound(desk):
-    """No bucket twice; the versions of the history without a gap or a double; a run over variants owns the traffic, nobody else."""
+    """No bucket twice; the versions of the history without a gap or a double; a run over variants
+    owns the traffic, nobody else.
+    """
     live = desk.live
-    taken = [bucket for run in live.runs for low, high in run.ranges for bucket in range(low, high + 1)]
+    taken = [
+        bucket for run in live.runs for low, high in run.ranges for bucket in range(low, high + 1)
+    ]
     assert len(taken) == len(set(taken)) == sum(buckets.size(run.ranges) for run in live.runs)
-    assert [change.version for change in runs.history(desk.state)] == list(range(1, live.version + 1))
+    assert [change.version for change in runs.history(desk.state)] == list(
+        range(1, live.version + 1)
+    )
     claim = owner.read(desk.state, "ranker")
     aiming = [run.run for run in live.runs if run.aims]
     if aiming:

@@ -1,4 +1,5 @@
-"""start, ramp, stop and ship on every target's genuine adapters, killed before and after each of their changing calls.
+"""start, ramp, stop and ship on every target's genuine adapters, killed before and after each of
+their changing calls.
 
 ISTHMUS_EVERY_CRASH=1, as it takes minutes; test_crashes.py shows it of the scripted world.
 """
@@ -20,15 +21,30 @@ from ..rollouts.genuine import PLACES, deployed
 from ..rollouts.scenario_files import ENDPOINT, ROLLOUT
 from .desk import genuine_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes"),
+]
 NAME, WHY = "ranker_v2", "a reason"
 ENDED = experiment.stop, {"because": WHY}
 STARTED = experiment.start, {}
-VERBS = {  # what goes before, the verb, what it tells the history; the run's state, buckets, what ships, and whether it owns the traffic
+# what goes before, the verb, what it tells the history; the run's state, buckets, what ships, and
+# whether it owns the traffic
+VERBS = {
     "start": ([], STARTED, "started", ("running", 2000, "", True)),
-    "ramp": ([STARTED], (experiment.ramp, {"percent": Decimal(40)}), "ramped", ("running", 4000, "", True)),
+    "ramp": (
+        [STARTED],
+        (experiment.ramp, {"percent": Decimal(40)}),
+        "ramped",
+        ("running", 4000, "", True),
+    ),
     "stop": ([STARTED], ENDED, "stopped", None),
-    "ship": ([STARTED], (experiment.stop, {"because": WHY, "ship": "treatment"}), "shipped", ("shipped", 0, "treatment", True)),
+    "ship": (
+        [STARTED],
+        (experiment.stop, {"because": WHY, "ship": "treatment"}),
+        "shipped",
+        ("shipped", 0, "treatment", True),
+    ),
 }
 
 
@@ -55,7 +71,10 @@ class Person:
         self.outside.extra("traffic_script").advance(timedelta(seconds=seconds))
 
     def does(self, verb, options, *, dies=None):
-        """`dies`: before or after the call of that number. How many calls there were, or None: it died."""
+        """`dies`: before or after the call of that number.
+
+        How many calls there were, or None: it died.
+        """
         count = 0
 
         def reached(when, _call):
@@ -65,7 +84,10 @@ class Person:
                 raise Killed
 
         with genuine_project(self.folder, self.place, self.clock) as project:
-            project.target.calls.before, project.target.calls.after = partial(reached, "before"), partial(reached, "after")
+            project.target.calls.before, project.target.calls.after = (
+                partial(reached, "before"),
+                partial(reached, "after"),
+            )
             try:
                 verb(project, NAME, **options)
             except Killed:
@@ -85,7 +107,10 @@ class Person:
         return self.does(*verb)
 
     def stands(self):
-        """The run's state, how many buckets it has, what ships, and whether it owns the traffic. None: it has left, and nobody owns it."""
+        """The run's state, how many buckets it has, what ships, and whether it owns the traffic.
+
+        None: it has left, and nobody owns it.
+        """
         claim, stored = owner.read(self.outside.state, "ranker"), runs.read(self.outside.state)
         is_owned = claim is not None and claim.owner.owner == "experiment"
         of_runs = stored.live.runs if stored else ()
@@ -114,7 +139,11 @@ def test_a_verb_killed_at_any_call_is_done_once_by_who_repeats_it(monkeypatch, t
                     assert person.history() in (history, [*history, told]), (what, when, number)
                     person.wait(70)
                     person.does(*verb)
-                    assert (person.stands(), person.history()) == (expected, [*history, told]), (what, when, number)
+                    assert (person.stands(), person.history()) == (expected, [*history, told]), (
+                        what,
+                        when,
+                        number,
+                    )
                     points += 1
     finally:
         remove_endpoints(person.outside)

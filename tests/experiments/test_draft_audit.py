@@ -35,7 +35,9 @@ def shown():
     picks, _ = draft(first, second, coins("order_duel.1", "q-1-7"))
     variants = [DUEL.variants[pick.by] for pick in picks]
     return {
-        pick.number + 1: Place(str(11 + pick.candidate), variant, CREDIT[variant] if pick.credited else None)
+        pick.number + 1: Place(
+            str(11 + pick.candidate), variant, CREDIT[variant] if pick.credited else None
+        )
         for pick, variant in zip(picks, variants, strict=True)
     }
 
@@ -49,7 +51,10 @@ def test_what_the_coins_made_is_as_it_should_be_also_where_an_exposure_was_lost(
     ("place", "told"),
     [
         (Place("11", "champion", CREDIT["champion"]), "place 1 has 11 of champion, which credits"),
-        (Place("13", "champion", None), "place 1 has 13 of champion, which credits nobody; the draft has 11"),
+        (
+            Place("13", "champion", None),
+            "place 1 has 13 of champion, which credits nobody; the draft has 11",
+        ),
     ],
     ids=["a credit for what both would pick", "another item"],
 )
@@ -66,18 +71,33 @@ def test_a_draft_of_other_coins_is_found():
 
 @pytest.mark.parametrize(
     ("fields", "counted"),
-    [({"explored": True}, "explored"), ({"rival_order": None}, "alone"), ({"eligible": "[0, 1]"}, "ruled")],
+    [
+        ({"explored": True}, "explored"),
+        ({"rival_order": None}, "alone"),
+        ({"eligible": "[0, 1]"}, "ruled"),
+    ],
 )
-def test_what_was_not_drafted_from_the_log_alone_may_credit_nobody_or_under_rules_its_own_variant(fields, counted):
+def test_what_was_not_drafted_from_the_log_alone_may_credit_nobody_or_under_rules_its_own_variant(
+    fields, counted
+):
     credited = {2: Place("12", "champion", CREDIT["champion"])}
-    seen = judge([(row(**fields), {1: Place("11", "champion", None)}), (row(**fields), credited)], DUEL)
-    assert (getattr(seen, counted), seen.drafted, seen.differ) == (2, 0, 0 if counted == "ruled" else 1)
+    seen = judge(
+        [(row(**fields), {1: Place("11", "champion", None)}), (row(**fields), credited)], DUEL
+    )
+    assert (getattr(seen, counted), seen.drafted, seen.differ) == (
+        2,
+        0,
+        0 if counted == "ruled" else 1,
+    )
     others = judge([(row(**fields), {2: Place("12", "champion", CREDIT["challenger"])})], DUEL)
     assert others.differ == 1
 
 
 def test_answers_to_units_of_no_arm_or_of_another_run_are_not_its():
-    rows = [(row(assignments=text), {}) for text in (None, '{"order_duel.2": "interleaved"}', '{"blend_up.1": "low"}')]
+    rows = [
+        (row(assignments=text), {})
+        for text in (None, '{"order_duel.2": "interleaved"}', '{"blend_up.1": "low"}')
+    ]
     assert judge(rows, DUEL) == Drafts()
 
 
@@ -86,12 +106,19 @@ def ruled(number):
     request = f"q-1-{number}"
     ((pair, drawn),) = answers(0.0, 1, coin=coins("order_duel.1", request))
     places = {
-        place.position: Place(str(place.item), DUEL.variants[place.by], CREDIT[DUEL.variants[place.by]] if place.credited else None)
+        place.position: Place(
+            str(place.item),
+            DUEL.variants[place.by],
+            CREDIT[DUEL.variants[place.by]] if place.credited else None,
+        )
         for place in drawn.places
     }
     logged = msgspec.json.encode(drawn.overruled.arranged).decode()
     return row(
-        event_id=request, candidates=json.dumps(pair[0].items), eligible=json.dumps(drawn.overruled.eligible), arranged=logged
+        event_id=request,
+        candidates=json.dumps(pair[0].items),
+        eligible=json.dumps(drawn.overruled.eligible),
+        arranged=logged,
     ), places
 
 
@@ -102,4 +129,10 @@ def test_a_draft_under_rules_is_made_again_of_what_they_arranged():
     other = msgspec.structs.replace(rows[0][1][credited], credit=None)
     seen = judge([(rows[0][0], rows[0][1] | {credited: other})], DUEL)
     assert (seen.differ, seen.examples[0].startswith(f"q-1-0: place {credited} has")) == (1, True)
-    assert judge([(rows[0][0] | {"event_id": f"q-1-{number}"}, rows[0][1]) for number in range(1, 20)], DUEL).differ > 0
+    assert (
+        judge(
+            [(rows[0][0] | {"event_id": f"q-1-{number}"}, rows[0][1]) for number in range(1, 20)],
+            DUEL,
+        ).differ
+        > 0
+    )

@@ -1,4 +1,6 @@
-"""A run that interleaves two variants, on a laptop whose models alone are made up: start, answers, clicks, results, ship."""
+"""A run that interleaves two variants, on a laptop whose models alone are made up: start, answers,
+clicks, results, ship.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,15 @@ DUEL = """
   order_duel: {interleave: [champion, challenger], metric: clicks, plan: {minimum_effect: 20%, days: 14}}
   by_ctr:     {interleave: [champion, challenger], metric: ctr, share: 10%}
 """
-VARIANTS = "{champion: {model: ranker@champion, traffic: 50}, challenger: {model: ranker@champion, traffic: 50}}"
+VARIANTS = (
+    "{champion: {model: ranker@champion, traffic: 50}, challenger: {model: ranker@champion, "
+    "traffic: 50}}"
+)
 TEXT = PROJECT.partition("experiments:")[0] + "experiments:" + DUEL
 TEXT = TEXT.replace("{champion: {model: ranker@champion, traffic: 100}}", VARIANTS)
-TEXT = TEXT.replace("visitor_id: {type: string}}\n  click:", "exposure_id: {type: string}}\n  click:")
+TEXT = TEXT.replace(
+    "visitor_id: {type: string}}\n  click:", "exposure_id: {type: string}}\n  click:"
+)
 
 
 class Host(stub.Host):
@@ -46,7 +53,11 @@ class Host(stub.Host):
 
     def invoke(self, _endpoint, instances, *, variant, request_id, parameters=()):  # noqa: ARG002  the port's
         sign = 1 if variant == "challenger" else -1
-        return Reply(predictions=tuple(sign * float(at) for at in range(len(instances))), variant=variant or "champion", version=1)
+        return Reply(
+            predictions=tuple(sign * float(at) for at in range(len(instances))),
+            variant=variant or "champion",
+            version=1,
+        )
 
 
 def liked(item, position, chance):
@@ -55,8 +66,12 @@ def liked(item, position, chance):
 
 def hosted(project):
     """The only version, once a Host answers for it."""
-    version = SimpleNamespace(uri=f"{project.target.blobs.root.rstrip('/')}/models/ranker/made", digest="made")
-    project.target.__dict__.update(registry=SimpleNamespace(get=lambda *_: version), endpoints=Host())
+    version = SimpleNamespace(
+        uri=f"{project.target.blobs.root.rstrip('/')}/models/ranker/made", digest="made"
+    )
+    project.target.__dict__.update(
+        registry=SimpleNamespace(get=lambda *_: version), endpoints=Host()
+    )
     return version
 
 
@@ -68,20 +83,35 @@ def duel(tmp_path_factory):
     with project, pytest.MonkeyPatch.context() as patch:
         patch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
         isthmus.apply(project)
-        project.target.blobs.put(f"{hosted(project).uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST))
+        project.target.blobs.put(
+            f"{hosted(project).uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST)
+        )
         shop.started = experiment.start(project, "order_duel")
         shop.clicks, impressions, clicks = Counter(), [], []
         for day, share in ((0, 1), (1, 2)):
             shop.now = START + day * DAY
             with Gateway(project, "ranker") as gateway:
                 for number in range(0, VISITORS, share):
-                    answer = gateway.rank({"visitor_id": f"v{number}", "item_id": ITEMS, "slots": 4})
-                    for at, (item, exposure) in enumerate(zip(answer.items, answer.exposures, strict=True)):
+                    answer = gateway.rank(
+                        {"visitor_id": f"v{number}", "item_id": ITEMS, "slots": 4}
+                    )
+                    for at, (item, exposure) in enumerate(
+                        zip(answer.items, answer.exposures, strict=True)
+                    ):
                         name = f"i{exposure}"
                         moment = {"event_timestamp": shop.now + timedelta(minutes=1)}
-                        impressions.append({"event_id": name, **moment, "item_id": item, "exposure_id": exposure})
+                        impressions.append(
+                            {"event_id": name, **moment, "item_id": item, "exposure_id": exposure}
+                        )
                         if liked(item, at + 1, chance):
-                            clicks.append({"event_id": f"c{name}", **moment, "impression_id": name, "item_id": item})
+                            clicks.append(
+                                {
+                                    "event_id": f"c{name}",
+                                    **moment,
+                                    "impression_id": name,
+                                    "item_id": item,
+                                }
+                            )
                             shop.clicks[exposure] += 1
         ingest(project, event="impression", data=pd.DataFrame(impressions))
         ingest(project, event="click", data=pd.DataFrame(clicks))
@@ -100,7 +130,9 @@ def own(duel, tmp_path):
 
 def direct(shop):
     """Wins by variant, click by click."""
-    rows = shop.project.target.warehouse.query("SELECT event_id, unit, credit FROM exposures", {}).to_pylist()
+    rows = shop.project.target.warehouse.query(
+        "SELECT event_id, unit, credit FROM exposures", {}
+    ).to_pylist()
     wins = Counter()
     for row in rows:
         if row["credit"] is not None:
@@ -115,12 +147,20 @@ def test_a_start_tries_both_variants_and_takes_the_traffic(duel):
 
 def test_results_are_a_direct_count_and_the_better_order_is_preferred(duel):
     seen = results(duel.project, "order_duel")
-    assert (seen.arms, seen.interleaved, seen.complete) == (("champion", "challenger"), True, VISITORS)
+    assert (seen.arms, seen.interleaved, seen.complete) == (
+        ("champion", "challenger"),
+        True,
+        VISITORS,
+    )
     assert {name: arm.y for name, arm in seen.metrics[0].arms.items()} == direct(duel)
     (effect,) = seen.effects
     wins = direct(duel)
-    assert effect.absolute.value == pytest.approx((wins["challenger"] - wins["champion"]) / VISITORS)
-    assert effect.relative.value == pytest.approx((wins["challenger"] - wins["champion"]) / wins.total())
+    assert effect.absolute.value == pytest.approx(
+        (wins["challenger"] - wins["champion"]) / VISITORS
+    )
+    assert effect.relative.value == pytest.approx(
+        (wins["challenger"] - wins["champion"]) / wins.total()
+    )
     assert 0 < effect.absolute.low < effect.absolute.value < effect.absolute.high
     assert (seen.headline, seen.look, effect.side) == ("prefers challenger", 1, "better")
     text = str(seen)
@@ -128,7 +168,13 @@ def test_results_are_a_direct_count_and_the_better_order_is_preferred(duel):
     assert "wins a unit" in text
     again = results(duel.project, "order_duel")
     assert (again.look, again.effects) == (1, seen.effects), "the same units are no new look"
-    assert [of.day for of in seen.over_time] == ["2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05", "2026-11-06"]
+    assert [of.day for of in seen.over_time] == [
+        "2026-11-02",
+        "2026-11-03",
+        "2026-11-04",
+        "2026-11-05",
+        "2026-11-06",
+    ]
 
 
 def test_an_earlier_look_counts_what_had_happened_by_then(duel):
@@ -142,7 +188,9 @@ def test_the_console_shows_stored_results_the_run_and_its_page(duel):
     assert (told["interleaved"], told["conclusion"]["of"]) == (True, "challenger")
     standing = status(duel.project, "order_duel")
     assert standing.units == {"interleaved": VISITORS}
-    assert f"  arms    interleaved 100 % ({VISITORS:,} units)   champion with challenger" in str(standing)
+    assert f"  arms    interleaved 100 % ({VISITORS:,} units)   champion with challenger" in str(
+        standing
+    )
     line = next(line for line in listing(duel.project) if line.run == "order_duel.1")
     assert (line.units, line.verdict) == (VISITORS, "prefers challenger")
     page = run_report.report(duel.project, "order_duel").read_text()
@@ -156,8 +204,8 @@ def test_an_audit_finds_every_unit_in_the_one_arm_and_makes_every_draft_again(du
     assert (judged.sound, judged.units, judged.lost) == (True, VISITORS, 0)
     assert judged.drafts == Drafts(drafted=VISITORS * 3 // 2)
     assert (
-        "  drafts    600 made again of both orders and the coins (0 under rules of which the log says nothing, 0 drawn at random, 0 by one"
-        in str(judged)
+        "  drafts    600 made again of both orders and the coins (0 under rules of which the "
+        "log says nothing, 0 drawn at random, 0 by one" in str(judged)
     )
 
 
@@ -167,9 +215,15 @@ def test_power_says_the_least_by_the_clicks_of_the_endpoints_units_as_if_each_co
     (own,) = [need for need in seen.needs if need.effect == 0.2]
     assert own.events == 197, "(1.96 + 0.84)^2 / 0.2^2"
     assert own.units == pytest.approx(197 / seen.a_unit, abs=1)
-    assert (seen.days, seen.needs[0].days) == (30, 2 + math.ceil(seen.needs[0].units / (VISITORS / 5))), "and the window of 2 days"
+    assert (seen.days, seen.needs[0].days) == (
+        30,
+        2 + math.ceil(seen.needs[0].units / (VISITORS / 5)),
+    ), "and the window of 2 days"
     said = power(duel.project, "order_duel", control=0.5, units_per_day=100)
-    assert (said.needs[0].units, said.needs[0].days) == (2 * said.needs[0].events, 2 + math.ceil(2 * said.needs[0].events / 100))
+    assert (said.needs[0].units, said.needs[0].days) == (
+        2 * said.needs[0].events,
+        2 + math.ceil(2 * said.needs[0].events / 100),
+    )
     assert "events that count" in str(said)
     with pytest.raises(Invalid, match="clicks is 0 as --control says"):
         power(duel.project, "order_duel", control=0.0)
@@ -177,7 +231,10 @@ def test_power_says_the_least_by_the_clicks_of_the_endpoints_units_as_if_each_co
 
 def test_power_is_refused_while_nobodys_window_is_over(duel, monkeypatch):
     monkeypatch.setattr(duel, "now", START + timedelta(hours=1))
-    with pytest.raises(Invalid, match="clicks is 0 from 0 units of ranker in the last 28 days: nothing to plan with"):
+    with pytest.raises(
+        Invalid,
+        match="clicks is 0 from 0 units of ranker in the last 28 days: nothing to plan with",
+    ):
         power(duel.project, "order_duel")
 
 
@@ -190,7 +247,12 @@ def test_the_next_run_counts_nothing_of_the_one_before(own):
     shipped = experiment.stop(own.project, "order_duel", ship="challenger", because="it won")
     assert shipped.parameters == {"variant": "challenger"}
     with Gateway(own.project, "ranker") as gateway:
-        assert gateway.rank({"visitor_id": "v1", "item_id": ITEMS, "slots": 4}).items == (8, 7, 6, 5)
+        assert gateway.rank({"visitor_id": "v1", "item_id": ITEMS, "slots": 4}).items == (
+            8,
+            7,
+            6,
+            5,
+        )
     experiment.stop(own.project, "order_duel", because="enough")
     experiment.start(own.project, "by_ctr")
     own.now += DAY

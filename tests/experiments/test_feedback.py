@@ -1,6 +1,8 @@
-"""A model that teaches itself is found by how its kinds of visitors are served; benchmarks/monitors.py has more worlds of it.
+"""A model that teaches itself is found by how its kinds of visitors are served;
+benchmarks/monitors.py has more worlds of it.
 
-The promises of 200 worlds (95 % found by the third version, at most 2.5 % false alarms) are held to four binomial standard deviations of
+The promises of 200 worlds (95 % found by the third version, at most 2.5 % false alarms) are held to
+four binomial standard deviations of
 the number run here. Seeds were fixed beforehand.
 """
 
@@ -18,7 +20,10 @@ ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
 
 
 def runs(**world):
-    return [alarms(np.random.default_rng((SEED, number)), ALARM, visitors=8_000, **world) for number in range(WORLDS)]
+    return [
+        alarms(np.random.default_rng((SEED, number)), ALARM, visitors=8_000, **world)
+        for number in range(WORLDS)
+    ]
 
 
 def spread(share):

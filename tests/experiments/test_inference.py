@@ -1,4 +1,6 @@
-"""How wide an interval is at looks that come as they like, against the multivariate normal; and when a plan is over."""
+"""How wide an interval is at looks that come as they like, against the multivariate normal; and
+when a plan is over.
+"""
 
 import math
 
@@ -15,14 +17,26 @@ def crossing(times, limits):
     """The probability that |z| is beyond its bound at some look, by an integral of another make."""
     covariance = [[math.sqrt(min(s, t) / max(s, t)) for t in times] for s in times]
     wide = np.array(limits)
-    return 1 - multivariate_normal.cdf(wide, cov=covariance, lower_limit=-wide, abseps=1e-7, releps=1e-7, rng=np.random.default_rng(1))
+    return 1 - multivariate_normal.cdf(
+        wide,
+        cov=covariance,
+        lower_limit=-wide,
+        abseps=1e-7,
+        releps=1e-7,
+        rng=np.random.default_rng(1),
+    )
 
 
-@pytest.mark.parametrize(("times", "alpha"), [([0.31, 0.33, 0.9], 0.05), ([0.5, 0.502, 1.0], 0.0125), ([0.7, 1.3], 0.1), ([0.6], 0.05)])
+@pytest.mark.parametrize(
+    ("times", "alpha"),
+    [([0.31, 0.33, 0.9], 0.05), ([0.5, 0.502, 1.0], 0.0125), ([0.7, 1.3], 0.1), ([0.6], 0.05)],
+)
 def test_looks_at_any_times_spend_what_may_be_spent_by_then(times, alpha):
     limits = bounds(times, alpha=alpha)
     for look in range(1, len(times) + 1):
-        assert crossing(times[:look], limits[:look]) == pytest.approx(alpha_spending(times[look - 1], alpha=alpha), abs=2e-5)
+        assert crossing(times[:look], limits[:look]) == pytest.approx(
+            alpha_spending(times[look - 1], alpha=alpha), abs=2e-5
+        )
     assert alpha_spending(1.3, alpha=alpha) == pytest.approx(alpha)
 
 
@@ -42,15 +56,26 @@ def test_the_same_data_is_no_new_look():
 
 
 def test_looks_are_as_alike_as_their_information_and_spend_by_units():
-    """Units that go on acting: the information is the square of the units' part, so the looks are less alike, and the bounds wider."""
+    """Units that go on acting: the information is the square of the units' part, so the looks are
+    less alike, and the bounds wider.
+    """
     units = [200, 400, 600, 800, 1000]
-    alike = [replace(planned(units[:at]), information=tuple((n / 1000) ** 2 for n in units[:at])).multiple() for at in range(1, 6)]
+    alike = [
+        replace(
+            planned(units[:at]), information=tuple((n / 1000) ** 2 for n in units[:at])
+        ).multiple()
+        for at in range(1, 6)
+    ]
     assert alike[0] == pytest.approx(planned(units[:1]).multiple()), "nothing was looked at before"
     assert all(mine > planned(units[: at + 2]).multiple() for at, mine in enumerate(alike[1:]))
     assert crossing([(n / 1000) ** 2 for n in units], alike) == pytest.approx(0.05, abs=2e-5)
     scaled = replace(planned(units), information=tuple(7 * n for n in units))
-    assert scaled.multiple() == pytest.approx(planned(units).multiple(), abs=1e-6), "its unit does not matter"
-    assert math.isfinite(replace(planned([200, 400]), information=(3.0, 2.0)).multiple()), "an estimate may fall"
+    assert scaled.multiple() == pytest.approx(planned(units).multiple(), abs=1e-6), (
+        "its unit does not matter"
+    )
+    assert math.isfinite(replace(planned([200, 400]), information=(3.0, 2.0)).multiple()), (
+        "an estimate may fall"
+    )
 
 
 def test_after_the_look_that_ends_the_plan_nothing_is_decided():

@@ -14,9 +14,19 @@ PS = st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=6)
 
 
 def closed(ps, alpha=0.05):
-    """Those for which each set of hypotheses that they are in has a p at or below alpha / its size: what Holm's steps come to."""
-    every = [subset for size in range(1, len(ps) + 1) for subset in combinations(range(len(ps)), size)]
-    return {at for at in range(len(ps)) if all(min(ps[i] for i in subset) <= alpha / len(subset) for subset in every if at in subset)}
+    """Those for which each set of hypotheses that they are in has a p at or below alpha / its size:
+    what Holm's steps come to.
+    """
+    every = [
+        subset for size in range(1, len(ps) + 1) for subset in combinations(range(len(ps)), size)
+    ]
+    return {
+        at
+        for at in range(len(ps))
+        if all(
+            min(ps[i] for i in subset) <= alpha / len(subset) for subset in every if at in subset
+        )
+    }
 
 
 @given(PS)

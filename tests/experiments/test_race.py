@@ -1,4 +1,6 @@
-"""Two people start at once on a genuine store, from two checkouts: one has the buckets, the other is told."""
+"""Two people start at once on a genuine store, from two checkouts: one has the buckets, the other
+is told.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -26,7 +28,9 @@ def test_of_two_that_start_at_once_two_hundred_times_never_do_two_hold_one_bucke
         bob.folder.mkdir()
         names = {ann: "first", bob: "second"}
         for project in names:
-            declared(project, *(replace(BLEND, name=name, share=Decimal(60)) for name in names.values()))
+            declared(
+                project, *(replace(BLEND, name=name, share=Decimal(60)) for name in names.values())
+            )
             project.target.events.apply = lambda _stream: None  # the streams are there
         for number in range(ROUNDS):
             together = Barrier(2)
@@ -36,7 +40,9 @@ def test_of_two_that_start_at_once_two_hundred_times_never_do_two_hold_one_bucke
             assert [type(error) in (Conflict, Refused) for error in errors] == [True]
             assert run.ranges == ((0, 5999),)
             experiment.stop(ann, run.experiment, because=f"round {number}")
-        assert [change.version for change in experiment.history(ann)] == list(range(1, 2 * ROUNDS + 1))
+        assert [change.version for change in experiment.history(ann)] == list(
+            range(1, 2 * ROUNDS + 1)
+        )
 
 
 def attempt(who, together):

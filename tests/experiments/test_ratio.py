@@ -1,4 +1,6 @@
-"""A ratio of totals at the unit: against sums over the units themselves, and by simulated A/A tests, whose false alarms are counted."""
+"""A ratio of totals at the unit: against sums over the units themselves, and by simulated A/A
+tests, whose false alarms are counted.
+"""
 
 import math
 
@@ -17,7 +19,13 @@ RUNS = 2000
 
 def arm(y, d):
     y, d = np.asarray(y, dtype=np.int64), np.asarray(d, dtype=np.int64)
-    sums = {"y": y.sum(), "d": d.sum(), "yy": (y * y).sum(), "yd": (y * d).sum(), "dd": (d * d).sum()}
+    sums = {
+        "y": y.sum(),
+        "d": d.sum(),
+        "yy": (y * y).sum(),
+        "yd": (y * d).sum(),
+        "dd": (d * d).sum(),
+    }
     return Sums(units=len(y), **{name: int(value) for name, value in sums.items()})
 
 
@@ -91,7 +99,10 @@ def test_the_always_valid_interval_covers_at_all_of_twenty_looks_together_and_th
     y = random.binomial(step, 0.1, (RUNS, 2, looks)).cumsum(axis=2)
     always = fixed = 0
     for run in y:
-        pairs = [[rows_of(run[side][look], step * (look + 1)) for side in (0, 1)] for look in range(looks)]
+        pairs = [
+            [rows_of(run[side][look], step * (look + 1)) for side in (0, 1)]
+            for look in range(looks)
+        ]
         always += any(outside(pair, "always") for pair in pairs)
         fixed += any(outside(pair) for pair in pairs)
     assert always <= RUNS * 0.05

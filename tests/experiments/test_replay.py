@@ -1,4 +1,6 @@
-"""Replay: the published figure comes out, the estimate is unbiased, and what matched nothing is no estimate."""
+"""Replay: the published figure comes out, the estimate is unbiased, and what matched nothing is no
+estimate.
+"""
 
 from pathlib import Path
 
@@ -18,8 +20,13 @@ def log():
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    table, prior = pq.read_table(DATA / "random.parquet"), csv.read_csv(DATA / "item_prior.csv").sort_by("item_id")
-    columns = [table[name].to_numpy() for name in ("position", "item_id", "propensity_score", "click")]
+    table, prior = (
+        pq.read_table(DATA / "random.parquet"),
+        csv.read_csv(DATA / "item_prior.csv").sort_by("item_id"),
+    )
+    columns = [
+        table[name].to_numpy() for name in ("position", "item_id", "propensity_score", "click")
+    ]
     return columns, prior["alpha"].to_numpy(), prior["beta"].to_numpy()
 
 
@@ -52,7 +59,9 @@ def test_the_estimate_is_unbiased():
     for _ in range(200):
         items = random.choice(3, 500, p=logging)
         rewards = (random.random(500) < truth[items]).astype(float)
-        values.append(replay(np.ones(500, int), items, logging[items], rewards, policy, samples=2).value)
+        values.append(
+            replay(np.ones(500, int), items, logging[items], rewards, policy, samples=2).value
+        )
     assert np.mean(values) == pytest.approx(float(truth @ policy[:, 0]), abs=0.015)
 
 
@@ -67,7 +76,9 @@ def test_the_interval_draws_units_where_they_are_known():
         for whose in (None, [f"v{number}" for number in person])
     )
     assert by_person.value == by_row.value
-    assert (by_person.high - by_person.low) / (by_row.high - by_row.low) == pytest.approx(10**0.5, rel=0.1)
+    assert (by_person.high - by_person.low) / (by_row.high - by_row.low) == pytest.approx(
+        10**0.5, rel=0.1
+    )
     assert str(by_person).endswith("(worth 4,000 of 4,000 rows, 400 units drawn)")
     few = replay(ones, ones.astype(int), ones, rewards, ones, units=person % 9, samples=100)
     assert (few.low, few.units) == (None, 9)
@@ -76,10 +87,15 @@ def test_the_interval_draws_units_where_they_are_known():
 
 
 UNITS, SLOTS, LOGS = 300, 3, 120
-BASE = np.array([0.05, 0.12, 0.2, 0.3, 0.4])  # of the items, for the one kind of people; the other likes them the other way round
+BASE = np.array(
+    [0.05, 0.12, 0.2, 0.3, 0.4]
+)  # of the items, for the one kind of people; the other likes them the other way round
 SEEN = np.array([1.0, 0.7, 0.5])  # of the positions
 CHANCE = np.stack([np.outer(BASE, SEEN), np.outer(BASE[::-1], SEEN)])  # kind x item x position
-LOGGED, WANTED = np.array([2, 0, 4, 1, 3]), np.stack([np.argsort(-BASE), np.argsort(BASE)])  # orders: of the log, and by kind
+LOGGED, WANTED = (
+    np.array([2, 0, 4, 1, 3]),
+    np.stack([np.argsort(-BASE), np.argsort(BASE)]),
+)  # orders: of the log, and by kind
 
 
 def policy(order, explore):
@@ -88,7 +104,9 @@ def policy(order, explore):
 
 
 def a_log(random, explore):
-    """(whose, kind, position, item, propensity, reward) of people who see three places, once or twice."""
+    """(whose, kind, position, item, propensity, reward) of people who see three places, once or
+    twice.
+    """
     whose = np.repeat(np.arange(UNITS), random.integers(1, 3, UNITS))
     kind = (whose % 2)[:, None].repeat(SLOTS, 1)
     drawn = np.argsort(random.random((len(whose), len(BASE))), axis=1)
@@ -96,21 +114,48 @@ def a_log(random, explore):
     positions = np.broadcast_to(np.arange(1, SLOTS + 1), items.shape)
     rewards = (random.random(items.shape) < CHANCE[kind, items, positions - 1]).astype(float)
     propensities = policy(LOGGED, explore)[items, positions - 1]
-    return [column.ravel() for column in (whose[:, None].repeat(SLOTS, 1), kind, positions, items, propensities, rewards)]
+    return [
+        column.ravel()
+        for column in (
+            whose[:, None].repeat(SLOTS, 1),
+            kind,
+            positions,
+            items,
+            propensities,
+            rewards,
+        )
+    ]
 
 
 @pytest.fixture(scope="module")
 def replayed_logs():
-    """Of each log the replay of another policy with the same exploration, by a model of rewards that knows no kind; and the truth."""
+    """Of each log the replay of another policy with the same exploration, by a model of rewards
+    that knows no kind; and the truth.
+    """
     random, explore = np.random.default_rng(20261126), 0.4
     wanted = np.stack([policy(order, explore) for order in WANTED])
     model = CHANCE.mean(axis=0)
     every = []
     for _ in range(LOGS):
         whose, kind, positions, items, propensities, rewards = a_log(random, explore)
-        expected = model[items, positions - 1], np.einsum("nij,ij->nj", wanted, model)[kind, positions - 1]
-        likely, truth = wanted[kind, items, positions - 1], np.einsum("nij,nij->nj", wanted, CHANCE)[kind, positions - 1]
-        replayed = replay(positions, items, propensities, rewards, likely, units=whose, expected=expected, samples=300)
+        expected = (
+            model[items, positions - 1],
+            np.einsum("nij,ij->nj", wanted, model)[kind, positions - 1],
+        )
+        likely, truth = (
+            wanted[kind, items, positions - 1],
+            np.einsum("nij,nij->nj", wanted, CHANCE)[kind, positions - 1],
+        )
+        replayed = replay(
+            positions,
+            items,
+            propensities,
+            rewards,
+            likely,
+            units=whose,
+            expected=expected,
+            samples=300,
+        )
         every.append((replayed, truth.mean()))
     return every
 
@@ -120,13 +165,23 @@ def test_each_estimate_is_the_truth_of_a_world_that_is_known_over_120_logs(repla
     errors = np.array([value(result, name) - truth for result, truth in replayed_logs])
     assert abs(errors.mean() / (errors.std(ddof=1) / np.sqrt(LOGS))) < 3
     logged = np.array([result.logged - truth for result, truth in replayed_logs])
-    assert abs(logged.mean() / (logged.std(ddof=1) / np.sqrt(LOGS))) > 30, "what the log's own policy earned is something else"
+    assert abs(logged.mean() / (logged.std(ddof=1) / np.sqrt(LOGS))) > 30, (
+        "what the log's own policy earned is something else"
+    )
 
 
-def test_doubly_robust_varies_least_and_its_interval_holds_the_truth_as_often_as_it_says(replayed_logs):
-    errors = {name: np.array([value(result, name) - truth for result, truth in replayed_logs]) for name in ("ips", "doubly_robust")}
+def test_doubly_robust_varies_least_and_its_interval_holds_the_truth_as_often_as_it_says(
+    replayed_logs,
+):
+    errors = {
+        name: np.array([value(result, name) - truth for result, truth in replayed_logs])
+        for name in ("ips", "doubly_robust")
+    }
     assert errors["doubly_robust"].var() < errors["ips"].var()
-    holds = sum(result.doubly_robust.low <= truth <= result.doubly_robust.high for result, truth in replayed_logs)
+    holds = sum(
+        result.doubly_robust.low <= truth <= result.doubly_robust.high
+        for result, truth in replayed_logs
+    )
     assert abs(holds - 0.95 * LOGS) <= 4 * np.sqrt(LOGS * 0.95 * 0.05)
 
 
@@ -136,26 +191,52 @@ def value(result, name):
 
 def test_heavy_rows_are_counted_and_the_difference_to_the_log_is_of_the_same_units():
     units = np.arange(40) // 2
-    replayed = replay(np.ones(40), np.zeros(40), np.where(units < 4, 0.01, 1.0), (units % 4 == 0).astype(float), np.ones(40), units=units)
+    replayed = replay(
+        np.ones(40),
+        np.zeros(40),
+        np.where(units < 4, 0.01, 1.0),
+        (units % 4 == 0).astype(float),
+        np.ones(40),
+        units=units,
+    )
     assert replayed.heavy == 8 / 40
     assert replayed.logged == 0.25
     assert replayed.difference.value == pytest.approx(replayed.value - replayed.logged)
-    same = replay(np.ones(40), np.zeros(40), np.full(40, 0.5), (units % 4 == 0).astype(float), np.full(40, 0.5), units=units, samples=50)
+    same = replay(
+        np.ones(40),
+        np.zeros(40),
+        np.full(40, 0.5),
+        (units % 4 == 0).astype(float),
+        np.full(40, 0.5),
+        units=units,
+        samples=50,
+    )
     assert (same.difference.value, same.difference.low, same.difference.high) == (0, 0, 0)
 
 
 def test_a_policy_beyond_the_pool_is_refused_with_the_share_of_its_probability_that_lies_there():
-    wanted, pool = np.array([[0.5, 0.2], [0.25, 0.3], [0.25, 0.5]]), np.array([[True, True], [True, True], [False, True]])
+    wanted, pool = (
+        np.array([[0.5, 0.2], [0.25, 0.3], [0.25, 0.5]]),
+        np.array([[True, True], [True, True], [False, True]]),
+    )
     rows = ([1, 1, 1, 2], [0, 1, 0, 2], [0.5] * 4, [1, 0, 0, 1])
-    with pytest.raises(Refused, match=r"18\.8 % of the policy's probability lies where the log's policy never goes"):
+    with pytest.raises(
+        Refused, match=r"18\.8 % of the policy's probability lies where the log's policy never goes"
+    ):
         replay(*rows, wanted, pool=pool)
-    assert replay(*rows, wanted, pool=np.ones((3, 2)), samples=20).value == replay(*rows, wanted, samples=20).value
+    assert (
+        replay(*rows, wanted, pool=np.ones((3, 2)), samples=20).value
+        == replay(*rows, wanted, samples=20).value
+    )
     with pytest.raises(Invalid, match="a pool is by item and position"):
         replay(*rows, np.ones(4), pool=pool)
 
 
 @settings(max_examples=20)
-@given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=3, max_size=8), st.integers(1, 3))
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=3, max_size=8),
+    st.integers(1, 3),
+)
 def test_thompson_probabilities_are_a_distribution_at_every_position(prior, slots):
     alpha, beta = zip(*prior, strict=True)
     found = thompson_probabilities(alpha, beta, slots, draws=500)
@@ -179,7 +260,12 @@ def test_a_row_without_a_propensity_is_refused(bad):
 
 @pytest.mark.parametrize(
     ("position", "item", "reward", "problem"),
-    [(0, 0, 1.0, "positions 1 .. 2"), (3, 0, 1.0, "positions 1 .. 2"), (1, -1, 1.0, "items 0 .. 1"), (1, 0, np.nan, "no finite number")],
+    [
+        (0, 0, 1.0, "positions 1 .. 2"),
+        (3, 0, 1.0, "positions 1 .. 2"),
+        (1, -1, 1.0, "items 0 .. 1"),
+        (1, 0, np.nan, "no finite number"),
+    ],
 )
 def test_a_row_that_the_policy_cannot_tell_of_is_refused(position, item, reward, problem):
     with pytest.raises(Invalid, match=problem):

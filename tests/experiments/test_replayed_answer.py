@@ -1,4 +1,6 @@
-"""A logged answer under another model and the same rules: the estimates over 120 logs of a world that is known, and what is left out."""
+"""A logged answer under another model and the same rules: the estimates over 120 logs of a world
+that is known, and what is left out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ from isthmus.experiments.replay_log import Place
 from isthmus.experiments.replayed_answer import likely, outside
 from isthmus.project.rule_specs import Reserve
 
-from .ruled_world import EXPLORE, RULES, judged, logged, logging_scores, shown_by, under, wanted_scores, z
+from .ruled_world import (
+    EXPLORE,
+    RULES,
+    judged,
+    logged,
+    logging_scores,
+    shown_by,
+    under,
+    wanted_scores,
+    z,
+)
 
 LOGS, ANSWERS = 120, 60
 
@@ -27,9 +39,13 @@ def logs():
 
 
 @pytest.mark.parametrize(
-    "estimate", [lambda r: r.value, lambda r: r.self_normalised.value, lambda r: r.doubly_robust.value], ids=["ips", "normalised", "dr"]
+    "estimate",
+    [lambda r: r.value, lambda r: r.self_normalised.value, lambda r: r.doubly_robust.value],
+    ids=["ips", "normalised", "dr"],
 )
-def test_under_pin_reserve_boost_and_cap_each_estimate_is_what_the_model_earns_itself(logs, estimate):
+def test_under_pin_reserve_boost_and_cap_each_estimate_is_what_the_model_earns_itself(
+    logs, estimate
+):
     assert abs(z([estimate(log.replay) - log.earned for log in logs])) < 3
     assert abs(z([log.replay.logged - log.earned for log in logs])) > 10
 
@@ -47,7 +63,9 @@ def test_propensities_that_ignore_the_rules_miss_it_by_far(logs):
 
 
 def test_the_intervals_hold_what_the_model_earns_about_as_often_as_they_say(logs):
-    holds = sum(log.replay.doubly_robust.low <= log.earned <= log.replay.doubly_robust.high for log in logs)
+    holds = sum(
+        log.replay.doubly_robust.low <= log.earned <= log.replay.doubly_robust.high for log in logs
+    )
     assert holds >= LOGS * 0.95 - 4 * np.sqrt(LOGS * 0.95 * 0.05)
     assert logs[0].replay.units == ANSWERS
 
@@ -91,7 +109,9 @@ def test_of_an_answer_that_does_not_explore_the_share_is_counted_that_lies_on_wh
     first, second = answer.candidates[:2]
     places = [Place(str(first), 1, 1.0, 0.0), Place(str(second), 2, 1.0, 1.0)]
     shown = msgspec.structs.replace(answer, places=places, explore=0.0)
-    same, swapped = (under(shown, [*first_two, *[0.0] * 7], ()) for first_two in ([9.0, 8.0], [8.0, 9.0]))
+    same, swapped = (
+        under(shown, [*first_two, *[0.0] * 7], ()) for first_two in ([9.0, 8.0], [8.0, 9.0])
+    )
     assert [outside(shown, arrangement, 0.0) for arrangement in (same, swapped)] == [0, 2]
     assert outside(shown, same, 0.9) == pytest.approx(2 * (0.9 - 0.9 / 9))
     assert outside(shown, swapped, 0.9) == pytest.approx(2 * (1 - 0.9 / 9))
@@ -103,13 +123,18 @@ def test_units_are_counted_once_and_pages_add_up():
     for number in range(40):
         answer = logged(number % 20, rng)
         rows += rows_of(
-            answer.unit, likely(answer, under(answer, wanted_scores(1, answer.candidates)), EXPLORE), np.arange(9) % 10, EXPLORE
+            answer.unit,
+            likely(answer, under(answer, wanted_scores(1, answer.candidates)), EXPLORE),
+            np.arange(9) % 10,
+            EXPLORE,
         )
     whole.add(rows)
     for start in range(0, len(rows), 7):
         parts.add(rows[start : start + 7])
     assert (whole.units, parts.units) == (20, 20)
-    at_once, by_page = (by_unit(accounts.sums(), 20, samples=50, seed=2) for accounts in (whole, parts))
+    at_once, by_page = (
+        by_unit(accounts.sums(), 20, samples=50, seed=2) for accounts in (whole, parts)
+    )
     assert by_page.doubly_robust.value == pytest.approx(at_once.doubly_robust.value)
     assert (by_page.rows, by_page.heavy) == (at_once.rows, at_once.heavy)
     assert by_page.effective_rows == pytest.approx(at_once.effective_rows)

@@ -51,10 +51,17 @@ experiments:
 
 
 def rows():
-    """Users 0-399 see layout 1 and 400-799 layout 2, three times each; one sees both, one row has no user."""
+    """Users 0-399 see layout 1 and 400-799 layout 2, three times each; one sees both, one row has
+    no user.
+    """
     for user in range(800):
         for time in range(3):
-            yield {"event_id": f"v{user}-{time}", "user_id": f"u{user}", "layout": 1 + user // 400, "hours": user % 150 + time}
+            yield {
+                "event_id": f"v{user}-{time}",
+                "user_id": f"u{user}",
+                "layout": 1 + user // 400,
+                "hours": user % 150 + time,
+            }
     yield {"event_id": "both-1", "user_id": "both", "layout": 1, "hours": 1}
     yield {"event_id": "both-2", "user_id": "both", "layout": 2, "hours": 2}
     yield {"event_id": "nobody", "user_id": None, "layout": 1, "hours": 3}
@@ -73,8 +80,14 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("arms")
     (folder / "project.yaml").write_text(PROJECT)
     (folder / "profiles.yaml").write_text("default: local\ntargets:\n  local: {}\n")
-    views = [row | {"item_id": 1, "event_timestamp": START + timedelta(hours=row.pop("hours"))} for row in rows()]
-    after = {"buy": [row for row in views if bought(row)], "complaint": [row for row in views if row["layout"] == 2][:400] + views[:50]}
+    views = [
+        row | {"item_id": 1, "event_timestamp": START + timedelta(hours=row.pop("hours"))}
+        for row in rows()
+    ]
+    after = {
+        "buy": [row for row in views if bought(row)],
+        "complaint": [row for row in views if row["layout"] == 2][:400] + views[:50],
+    }
     with isthmus.open(folder) as project:
         isthmus.apply(project)
         ingest(project, event="view", data=pd.DataFrame(views))
@@ -132,7 +145,9 @@ def test_more_of_what_is_to_be_little_is_worse(project):
 
 def test_a_look_of_an_earlier_day_counts_what_was_known_then(project):
     early = results(project, "by_person", as_of=START + timedelta(hours=10))
-    known = [row for row in rows() if row["hours"] + 0.5 <= 10 and row["user_id"] not in ("both", None)]
+    known = [
+        row for row in rows() if row["hours"] + 0.5 <= 10 and row["user_id"] not in ("both", None)
+    ]
     assert early.metric.arms["1"].d + early.metric.arms["2"].d == len(known)
 
 
@@ -151,7 +166,9 @@ def test_the_console_shows_arms_difference_and_verdict(folder):
     assert shown[2].split()[:5] == ["1", "400", "1,200", "120", "10.000"]
     assert shown[4].startswith("  difference   +15.000 points")
     assert shown[5:7] == ["  left out: 1 unit in both arms", "  left out: 1 row without user_id"]
-    assert shown[7] == "verdict   better. The whole interval is on the better side of no difference."
+    assert (
+        shown[7] == "verdict   better. The whole interval is on the better side of no difference."
+    )
 
 
 def test_a_broken_guardrail_makes_a_better_metric_worse(project):
@@ -172,7 +189,12 @@ def test_the_look_of_each_day_is_what_a_question_asked_that_evening_would_have_a
     assert len(seen.looks) == 7
     for look in seen.looks:
         evening = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + timedelta(days=1)
-        asked = cells.read(project, of_project(project, "by_person"), project.spec.objectives["bought"], evening + timedelta(minutes=30))
+        asked = cells.read(
+            project,
+            of_project(project, "by_person"),
+            project.spec.objectives["bought"],
+            evening + timedelta(minutes=30),
+        )
         arms = asked.total(until=look.day)
         assert look.units == sum(arm.units for arm in arms.values())
         assert look.difference == compare(*arms.values(), "fixed")
@@ -183,16 +205,33 @@ def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
     text = written.read_text()
     assert text.count("<svg") == 2
     assert all(
-        shown in text for shown in ("Worse: bought", "guardrail, may rise 10 %: broken", "1 unit in both arms", "split 400 : 400 fits")
+        shown in text
+        for shown in (
+            "Worse: bought",
+            "guardrail, may rise 10 %: broken",
+            "1 unit in both arms",
+            "split 400 : 400 fits",
+        )
     )
     assert "http" not in text
 
 
 def test_json_has_what_the_text_says(folder):
-    assert command(folder, "experiment", "results", "by_person", "--json").json["metric"]["arms"]["2"]["y"] == 300
+    assert (
+        command(folder, "experiment", "results", "by_person", "--json").json["metric"]["arms"]["2"][
+            "y"
+        ]
+        == 300
+    )
     listed = command(folder, "experiment", "list", "--json").json
-    assert (listed[0]["run"], listed[0]["state"], listed[0]["owner"]) == ("by_person", "analysis", "us@example.com")
-    sized = command(folder, "experiment", "power", "by_person", "--units", "1,000/day", "--days", "7", "--json").json
+    assert (listed[0]["run"], listed[0]["state"], listed[0]["owner"]) == (
+        "by_person",
+        "analysis",
+        "us@example.com",
+    )
+    sized = command(
+        folder, "experiment", "power", "by_person", "--units", "1,000/day", "--days", "7", "--json"
+    ).json
     assert (sized["control"], sized["days"], sized["needs"][0]["effect"]) == (0.1, 7, 0.05)
     assert sized["needs"][2]["days"] == -(-2 * sized["needs"][2]["units"] // 1000)
 

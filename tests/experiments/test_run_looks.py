@@ -21,7 +21,11 @@ class State:
 
     def get(self, key):
         assert key == "experiments/r.1/looks"
-        return Versioned(value=self.value, token=str(self.version), written=NOON) if self.value else None
+        return (
+            Versioned(value=self.value, token=str(self.version), written=NOON)
+            if self.value
+            else None
+        )
 
     def put(self, _key, value, *, expect):
         if self.meanwhile:
@@ -74,7 +78,12 @@ def test_who_is_always_late_is_told():
 
 
 def test_the_look_that_reaches_the_planned_units_ends_the_plan():
-    looks = Looks(planned=1000, looks=tuple(Look(until=NOON + timedelta(days=day), units=400 * (day + 1)) for day in range(4)))
+    looks = Looks(
+        planned=1000,
+        looks=tuple(
+            Look(until=NOON + timedelta(days=day), units=400 * (day + 1)) for day in range(4)
+        ),
+    )
     assert looks.closed.units == 1200
     assert [look.units for look in looks.before(looks.closed.until)] == [400, 800]
     assert Looks(looks=looks.looks).closed is None

@@ -1,4 +1,6 @@
-"""A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
+"""A run that the gateway's hash assigned, from its log to a verdict: figures against a direct
+count, looks, stored results, the console.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -44,14 +46,30 @@ def at(own):
 
 
 def complete(shop, run, arm, until, window):
-    return [v for v in shop.log if (v["run"], v["arm"]) == (run, arm) and v["came"].replace(hour=0, minute=0) + window <= until]
+    return [
+        v
+        for v in shop.log
+        if (v["run"], v["arm"]) == (run, arm)
+        and v["came"].replace(hour=0, minute=0) + window <= until
+    ]
 
 
 def direct(shop, run, arm, until, window):
-    """Units whose window is over, their impressions whose outcome is known, and the clicks on these, one by one."""
+    """Units whose window is over, their impressions whose outcome is known, and the clicks on
+    these, one by one.
+    """
     units = complete(shop, run, arm, until, window)
-    shown = {row["event_id"] for v in units for row in v["impression"] if row["event_timestamp"] + timedelta(minutes=30) <= until}
-    return len(units), len(shown), sum(row["impression_id"] in shown for v in units for row in v["click"])
+    shown = {
+        row["event_id"]
+        for v in units
+        for row in v["impression"]
+        if row["event_timestamp"] + timedelta(minutes=30) <= until
+    }
+    return (
+        len(units),
+        len(shown),
+        sum(row["impression_id"] in shown for v in units for row in v["click"]),
+    )
 
 
 def metric(seen, name):
@@ -70,16 +88,34 @@ def test_the_arms_are_what_a_direct_count_says(shop, day):
         ctr, revenue = metric(seen, "ctr").arms[arm], metric(seen, "revenue").arms[arm]
         units = complete(shop, "blend_up.1", arm, until, 2 * DAY)
         assert (ctr.units, ctr.d, ctr.y) == direct(shop, "blend_up.1", arm, until, 2 * DAY)
-        assert (revenue.units, revenue.y) == (len(units), pytest.approx(sum(row["amount"] for v in units for row in v["purchase"])))
-    assert seen.complete + seen.open == sum(v["run"] == "blend_up.1" and v["came"] < until for v in shop.log)
-    came = Counter((("ios", "web")[v["number"] % 2], v["arm"]) for v in shop.log if v["run"] == "blend_up.1" and v["came"] < until)
-    assert {(value, arm): n for value, arms in seen.split_by_segment["platform"].items() for arm, n in arms.items()} == came
+        assert (revenue.units, revenue.y) == (
+            len(units),
+            pytest.approx(sum(row["amount"] for v in units for row in v["purchase"])),
+        )
+    assert seen.complete + seen.open == sum(
+        v["run"] == "blend_up.1" and v["came"] < until for v in shop.log
+    )
+    came = Counter(
+        (("ios", "web")[v["number"] % 2], v["arm"])
+        for v in shop.log
+        if v["run"] == "blend_up.1" and v["came"] < until
+    )
+    assert {
+        (value, arm): n
+        for value, arms in seen.split_by_segment["platform"].items()
+        for arm, n in arms.items()
+    } == came
 
 
 def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_look(shop):
     until = MIDNIGHT + 6 * DAY
     seen = results(shop.project, "open_end", as_of=until, despite_split=True)
-    assert (seen.inference, seen.window, seen.open, seen.conclusion.word) == ("always", None, 0, "invalid")
+    assert (seen.inference, seen.window, seen.open, seen.conclusion.word) == (
+        "always",
+        None,
+        0,
+        "invalid",
+    )
     ctr = metric(seen, "ctr").arms["control"]
     assert (ctr.units, ctr.d, ctr.y) == direct(shop, "open_end.1", "control", until, timedelta())
     of = effect(seen, "ctr")
@@ -96,7 +132,9 @@ def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(own):
     assert run_looks.read(own.project.target.state, "open_end.1").looks == ()
 
 
-def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(own, at):
+def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(
+    own, at
+):
     state = own.project.target.state
     before = results(own.project, "blend_up", as_of=MIDNIGHT + DAY)
     assert run_looks.read(state, "blend_up.1").looks == ()
@@ -114,18 +152,38 @@ def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_
     assert second.headline == "ship"
     at(DAYS)
     later = results(own.project, "blend_up")
-    assert (later.closed, later.complete, later.look, later.effects) == (second.until, second.complete, 2, second.effects)
+    assert (later.closed, later.complete, later.look, later.effects) == (
+        second.until,
+        second.complete,
+        2,
+        second.effects,
+    )
     past = results(own.project, "blend_up", as_of=MIDNIGHT + 2 * DAY + EVENING)
-    assert (past.closed, past.look, past.effects, past.conclusion) == (None, 1, first.effects, first.conclusion)
+    assert (past.closed, past.look, past.effects, past.conclusion) == (
+        None,
+        1,
+        first.effects,
+        first.conclusion,
+    )
     assert results(own.project, "blend_up", last=True) == later
-    assert command(own.folder, "experiment", "results", "blend_up.1", "--last", "--json").json["planned"] == first.planned
-    assert "% of the planned units" in command(own.folder, "experiment", "results", "blend_up", "--last").out
+    assert (
+        command(own.folder, "experiment", "results", "blend_up.1", "--last", "--json").json[
+            "planned"
+        ]
+        == first.planned
+    )
+    assert (
+        "% of the planned units"
+        in command(own.folder, "experiment", "results", "blend_up", "--last").out
+    )
 
 
 def test_the_page_of_a_day_is_the_look_of_that_evening(shop):
     seen = results(shop.project, "open_end", as_of=MIDNIGHT + 6 * DAY, despite_split=True)
     for look in seen.over_time:
-        midnight = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + DAY  # nobody is shown anything in the half hour before it
+        midnight = (
+            datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + DAY
+        )  # nobody is shown anything in the half hour before it
         evening = results(shop.project, "open_end", as_of=midnight, despite_split=True)
         assert look.relative == effect(evening, "ctr").relative
 
@@ -134,7 +192,10 @@ def test_what_the_endpoints_monitors_say_of_each_arm_is_told_and_decides_nothing
     """Everybody was shown the one item: no arm is more concentrated than the other."""
     seen = results(shop.project, "blend_up", as_of=MIDNIGHT + 2 * DAY)
     (figure,) = seen.monitors
-    assert (figure.figure, {arm: of.value for arm, of in figure.arms.items()}) == ("concentration", {"control": 0, "treatment": 0})
+    assert (figure.figure, {arm: of.value for arm, of in figure.arms.items()}) == (
+        "concentration",
+        {"control": 0, "treatment": 0},
+    )
     assert "\n  monitors    concentration +0.00 (+0.00 .. +0.00) in treatment\n" in str(seen)
 
 
@@ -147,7 +208,12 @@ def test_a_moment_that_has_not_come_is_refused(shop):
 def test_segments_are_told_and_add_up_to_the_whole(shop):
     seen = results(shop.project, "blend_up", as_of=MIDNIGHT + DAYS * DAY)
     of = seen.segments[0]
-    assert (of.attribute, of.metric, of.arm, set(of.effects)) == ("platform", "ctr", "treatment", {"ios", "web"})
+    assert (of.attribute, of.metric, of.arm, set(of.effects)) == (
+        "platform",
+        "ctr",
+        "treatment",
+        {"ios", "web"},
+    )
     values = sorted(value.value for value in of.effects.values())
     assert values[0] < effect(seen, "ctr").relative.value < values[1]
 
@@ -155,23 +221,43 @@ def test_segments_are_told_and_add_up_to_the_whole(shop):
 def test_a_unit_counts_for_the_version_that_first_answered_it_since_it_is_in_the_run(shop):
     seen = results(shop.project, "blend_up", as_of=MIDNIGHT + DAYS * DAY)
     of = seen.segments[1]
-    assert (of.attribute, of.arm, set(of.effects)) == ("model_version", "treatment", {"ranker@1", "ranker@2"})
+    assert (of.attribute, of.arm, set(of.effects)) == (
+        "model_version",
+        "treatment",
+        {"ranker@1", "ranker@2"},
+    )
     for name, relative in of.effects.items():
         control, treatment = (by_version(shop, arm, name, seen.until) for arm in seen.arms)
         assert relative.value == pytest.approx(treatment / control - 1)
 
 
 def by_version(shop, arm, name, until):
-    units = [v for v in complete(shop, "blend_up.1", arm, until, 2 * DAY) if version(v["came"]) == name]
-    shown = {row["event_id"] for v in units for row in v["impression"] if row["event_timestamp"] + timedelta(minutes=30) <= until}
+    units = [
+        v for v in complete(shop, "blend_up.1", arm, until, 2 * DAY) if version(v["came"]) == name
+    ]
+    shown = {
+        row["event_id"]
+        for v in units
+        for row in v["impression"]
+        if row["event_timestamp"] + timedelta(minutes=30) <= until
+    }
     return sum(row["impression_id"] in shown for v in units for row in v["click"]) / len(shown)
 
 
 @pytest.mark.parametrize(("name", "asked"), [("blend_up", True), ("open_end", False)])
 def test_the_split_is_told_by_model_version_also_where_results_are_not(shop, name, asked):
     seen = results(shop.project, name, as_of=MIDNIGHT + DAYS * DAY, despite_split=True)
-    came = Counter((version(v["came"]), v["arm"]) for v in shop.log if v["run"] == seen.run and v["came"] < seen.until)
-    assert {(of, arm): n for of, arms in seen.split_by_segment["model_version"].items() for arm, n in arms.items() if n} == came
+    came = Counter(
+        (version(v["came"]), v["arm"])
+        for v in shop.log
+        if v["run"] == seen.run and v["came"] < seen.until
+    )
+    assert {
+        (of, arm): n
+        for of, arms in seen.split_by_segment["model_version"].items()
+        for arm, n in arms.items()
+        if n
+    } == came
     assert any(of.attribute == "model_version" for of in seen.segments) is asked
     assert "model_version" in run_report.split(seen)
 
@@ -190,7 +276,9 @@ def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):
 def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(own, at):
     at(4)
     seen = results(own.project, "blend_up")
-    text = Path(command(own.folder, "experiment", "report", "blend_up", "--json").json["page"]).read_text()
+    text = Path(
+        command(own.folder, "experiment", "report", "blend_up", "--json").json["page"]
+    ).read_text()
     assert text.count("<svg") == 4
     titles = (
         "Arms: ctr",
@@ -205,7 +293,14 @@ def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(own, at):
     )
     assert all(f"<h2>{title}</h2>" in text for title in titles)
     assert all(
-        shown in text for shown in (seen.headline.capitalize(), "bought (guardrail)", "platform ios", seen.over_time[1].day, "started")
+        shown in text
+        for shown in (
+            seen.headline.capitalize(),
+            "bought (guardrail)",
+            "platform ios",
+            seen.over_time[1].day,
+            "started",
+        )
     )
     assert "http" not in text
     assert command(own.folder, "experiment", "list", "--json").json[0]["verdict"] == seen.headline
@@ -214,17 +309,36 @@ def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(own, at):
 def test_a_plan_rests_on_what_the_endpoints_units_did_in_the_last_weeks(shop):
     sized = power(shop.project, "open_end", days=7)
     shown, clicks = (sum(len(v[event]) for v in shop.log) for event in ("impression", "click"))
-    assert (sized.control, sized.source) == (clicks / shown, f"from {len(shop.log):,} units of ranker in the last 28 days")
+    assert (sized.control, sized.source) == (
+        clicks / shown,
+        f"from {len(shop.log):,} units of ranker in the last 28 days",
+    )
     a_day = int(len(shop.log) / 9 * 0.4)  # nine days since the first one came, 40 % of the layer
     need = sized.needs[0]
     assert need.days == -(-2 * need.units // a_day)
     units = [{"y": len(v["click"]), "d": len(v["impression"])} for v in shop.log]
-    spread = sum((unit["y"] - sized.control * unit["d"]) ** 2 for unit in units) / (len(units) - 1) / (shown / len(units)) ** 2
-    assert need.units == pytest.approx(2.8016**2 * 2.05 * spread / (0.05 * sized.control) ** 2, rel=0.01)
+    spread = (
+        sum((unit["y"] - sized.control * unit["d"]) ** 2 for unit in units)
+        / (len(units) - 1)
+        / (shown / len(units)) ** 2
+    )
+    assert need.units == pytest.approx(
+        2.8016**2 * 2.05 * spread / (0.05 * sized.control) ** 2, rel=0.01
+    )
 
 
 def test_before_anybody_came_a_plan_needs_a_rate_that_is_said(shop):
-    sized = command(shop.folder, "experiment", "power", "blend_up", "--control", "0.4%", "--units", "8000/day", "--json").json
+    sized = command(
+        shop.folder,
+        "experiment",
+        "power",
+        "blend_up",
+        "--control",
+        "0.4%",
+        "--units",
+        "8000/day",
+        "--json",
+    ).json
     assert [need["effect"] for need in sized["needs"]] == [0.05, 0.1, 0.2, 0.5]
     assert sized["needs"][2]["units"] == pytest.approx(107_000, rel=0.02)
     with pytest.raises(Invalid, match="ranker has served no units yet: nothing to plan with"):
@@ -240,6 +354,8 @@ def test_after_a_stop_nothing_counts_and_a_look_at_the_time_before_does_not_know
     at(DAYS)
     seen = results(own.project, "open_end", despite_split=True)
     assert (seen.stopped, seen.until) == (end, end + timedelta(seconds=10))
-    assert metric(seen, "ctr").arms["control"].units == len(complete(own, "open_end.1", "control", end, timedelta()))
+    assert metric(seen, "ctr").arms["control"].units == len(
+        complete(own, "open_end.1", "control", end, timedelta())
+    )
     before = results(own.project, "open_end", as_of=end - DAY, despite_split=True)
     assert (before.stopped, before.until) == (None, end - DAY)

@@ -1,4 +1,6 @@
-"""Simulated visitors come to a genuine gateway over HTTP, and what is logged is compared: the whole chain against what is true."""
+"""Simulated visitors come to a genuine gateway over HTTP, and what is logged is compared: the whole
+chain against what is true.
+"""
 
 import sys
 import threading
@@ -50,7 +52,10 @@ events:
 late: {share: 20%, by: 1d}
 bots: {share: 5%, requests: 10}
 """
-BROKEN = WORLD.replace("experiment: same", "experiment: broken") + "broken: {arm: treatment, loses: 60%}\n"  # 150 : 60 is 338,154 : 1
+BROKEN = (
+    WORLD.replace("experiment: same", "experiment: broken")
+    + "broken: {arm: treatment, loses: 60%}\n"
+)  # 150 : 60 is 338,154 : 1
 
 DUEL = """\
 experiment: duel
@@ -85,7 +90,9 @@ def project(tmp_path_factory):
     description = folder / "project.yaml"
     unit = "      segment_id: {type: string}\n      visitor_id: {type: string, required: false}\n"
     unit += "      exposure_id: {type: string, required: false}\n"
-    description.write_text(description.read_text().replace("      segment_id: {type: string}\n", unit) + SECTION)
+    description.write_text(
+        description.read_text().replace("      segment_id: {type: string}\n", unit) + SECTION
+    )
     with mini.opened(folder) as project:
         mini.register(project, "popular")
         mini.register(project, "both")
@@ -114,12 +121,20 @@ def rows(project, sql):
 
 def test_what_was_sent_is_what_is_stored_and_each_arm_is_the_hashs(project, week):
     played = week.played
-    assert (played.began, played.ended, played.failed, played.rejected, played.undelivered) == (NOW, NOW + 2 * DAY, {}, {}, 0)
+    assert (played.began, played.ended, played.failed, played.rejected, played.undelivered) == (
+        NOW,
+        NOW + 2 * DAY,
+        {},
+        {},
+        0,
+    )
     (stored,) = rows(
         project,
-        "SELECT (SELECT count(*) FROM exposures) AS shown, (SELECT count(*) FROM rankings) AS answers, "
+        "SELECT (SELECT count(*) FROM exposures) AS shown, (SELECT count(*) FROM rankings) "
+        "AS answers, "
         "(SELECT count(*) FROM events_click WHERE event_id LIKE 'click-%') AS clicks, "
-        "(SELECT count(*) FROM events_impression WHERE event_id LIKE 'impression-%') AS impressions, "
+        "(SELECT count(*) FROM events_impression WHERE event_id LIKE 'impression-%') AS "
+        "impressions, "
         "(SELECT count(DISTINCT unit) FROM exposures) AS units",
     )
     assert stored == {
@@ -135,13 +150,30 @@ def test_what_was_sent_is_what_is_stored_and_each_arm_is_the_hashs(project, week
     assert (seen.sound, seen.lost, seen.units) == (True, 0, played.units + played.bots)
 
 
-def test_nobody_is_answered_before_it_is_known_what_runs_however_slow_the_store_is(project, week, monkeypatch):
-    """Its first answer comes only once somebody has asked whether it is known, and a request does not wait for it."""
-    asked, look, problems = threading.Event(), live_reader.LiveReader.look, live_reader.LiveReader.problems
+def test_nobody_is_answered_before_it_is_known_what_runs_however_slow_the_store_is(
+    project, week, monkeypatch
+):
+    """Its first answer comes only once somebody has asked whether it is known, and a request does
+    not wait for it.
+    """
+    asked, look, problems = (
+        threading.Event(),
+        live_reader.LiveReader.look,
+        live_reader.LiveReader.problems,
+    )
     monkeypatch.setattr(live_reader, "FIRST", timedelta(0))
-    monkeypatch.setattr(live_reader.LiveReader, "look", lambda reader: (asked.wait(60), look(reader)))
-    monkeypatch.setattr(live_reader.LiveReader, "problems", property(lambda reader: (asked.set(), problems.fget(reader))[1]))
-    with in_background(mini.opened(project.folder), "ranker", Nobody()) as gateway, HttpCalls(gateway.url) as calls:
+    monkeypatch.setattr(
+        live_reader.LiveReader, "look", lambda reader: (asked.wait(60), look(reader))
+    )
+    monkeypatch.setattr(
+        live_reader.LiveReader,
+        "problems",
+        property(lambda reader: (asked.set(), problems.fget(reader))[1]),
+    )
+    with (
+        in_background(mini.opened(project.folder), "ranker", Nobody()) as gateway,
+        HttpCalls(gateway.url) as calls,
+    ):
         (reply,) = calls.post("/assign", [{"visitor_id": "early", "log": False}])
     assert week.results.run in reply.body["assignments"]
 
@@ -171,8 +203,10 @@ def test_bots_are_units_and_an_event_counts_on_the_day_on_which_it_happened(proj
     assert sum(arm.d for arm in ctr.arms.values()) == played.sent["impression"], "late ones, too"
     (late,) = rows(
         project,
-        "SELECT count(*) AS late, max(stored_timestamp) AS last FROM impression_raw WHERE event_id LIKE 'impression-%' "
-        "AND date_trunc('hour', stored_timestamp) > date_trunc('hour', event_timestamp) + INTERVAL 1 HOUR",
+        "SELECT count(*) AS late, max(stored_timestamp) AS last FROM impression_raw WHERE "
+        "event_id LIKE 'impression-%' "
+        "AND date_trunc('hour', stored_timestamp) > date_trunc('hour', event_timestamp) + "
+        "INTERVAL 1 HOUR",
     )
     assert late["late"] > 0
     assert utc_milliseconds(late["last"].replace(tzinfo=UTC)) <= played.ended
@@ -183,7 +217,10 @@ def test_a_second_simulation_goes_on_where_the_clock_stands(project, week):
         on_clock = clock.on_simulated_clock(again)
         assert on_clock.now() == on_clock.log_time() == week.played.ended
         second = simulate(again, project.folder / "broken.yaml")
-        assert (second.played.began, second.played.ended) == (week.played.ended, week.played.ended + 2 * DAY)
+        assert (second.played.began, second.played.ended) == (
+            week.played.ended,
+            week.played.ended + 2 * DAY,
+        )
         assert second.results.conclusion.word == "invalid", "three fifths of an arm are lost"
         assert second.results.split.alarm
         assert second.played.lost > 0
@@ -192,7 +229,9 @@ def test_a_second_simulation_goes_on_where_the_clock_stands(project, week):
         assert clock.stored_time(again.target.blobs).effects == {"same.1": {}, "broken.1": {}}
 
 
-def test_of_two_orders_that_are_opposite_people_prefer_the_one_whose_first_item_they_like(project, week):
+def test_of_two_orders_that_are_opposite_people_prefer_the_one_whose_first_item_they_like(
+    project, week
+):
     """The champion begins with item 4, the challenger with item 1."""
     with mini.opened(project.folder) as again:
         seen = simulate(again, project.folder / "duel.yaml")
@@ -200,10 +239,15 @@ def test_of_two_orders_that_are_opposite_people_prefer_the_one_whose_first_item_
     assert (seen.played.failed, seen.played.rejected) == ({}, {})
     assert (seen.results.conclusion.word, seen.results.conclusion.of) == ("prefers", "champion")
     (truth,) = seen.truths
-    assert (truth.true, truth.arm) == (None, "challenger"), "it follows from what the items are, not from a number of the file"
+    assert (truth.true, truth.arm) == (None, "challenger"), (
+        "it follows from what the items are, not from a number of the file"
+    )
     assert truth.high < 0
     assert (judged.sound, judged.lost, judged.units) == (True, 0, seen.played.units)
-    assert (judged.drafts.drafted + judged.drafts.explored, judged.drafts.ruled + judged.drafts.alone) == (seen.played.requests, 0)
+    assert (
+        judged.drafts.drafted + judged.drafts.explored,
+        judged.drafts.ruled + judged.drafts.alone,
+    ) == (seen.played.requests, 0)
 
 
 def experiment_results(project, name):
@@ -226,9 +270,15 @@ def test_at_the_console_each_command_goes_by_the_simulated_clock_and_says_so(pro
 
 def test_nobody_is_made_up_on_a_cloud(tmp_path):
     (tmp_path / "project.yaml").write_text("name: mini\n")
-    keys = "adapter: sagemaker, account: '123456789012', region: us-east-1, bucket: s3://b-bucket, role: arn:aws:iam::123456789012:role/r"
+    keys = (
+        "adapter: sagemaker, account: '123456789012', region: us-east-1, bucket: s3://b-bucket, "
+        "role: arn:aws:iam::123456789012:role/r"
+    )
     (tmp_path / "profiles.yaml").write_text(f"targets:\n  cloud: {{{keys}}}\n")
-    with isthmus.open(tmp_path / "project.yaml", target="cloud") as project, pytest.raises(Refused, match="made-up visitors") as refused:
+    with (
+        isthmus.open(tmp_path / "project.yaml", target="cloud") as project,
+        pytest.raises(Refused, match="made-up visitors") as refused,
+    ):
         check_here(project)
     assert "--offline" in refused.value.remedy
 

@@ -19,7 +19,10 @@ from .http_chain import NEVER, TARGETS, digits, prepared
 from .test_chain import led_to
 from .test_simulate import DUEL, LIKING
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="minutes: make test-often")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="minutes: make test-often"),
+]
 WORLD = """\
 experiment: plus_up
 days: 2
@@ -59,8 +62,12 @@ def _simulated(folder, target):
             for name, text in {"world.yaml": WORLD, "duel.yaml": DUEL, "liking.py": LIKING}.items():
                 (folder / name).write_text(text)
             with mini.opened(folder, **where) as project:
-                arms, duel = (simulate(project, folder / name) for name in ("world.yaml", "duel.yaml"))
-                return SimpleNamespace(arms=arms, duel=duel, audit=audit(clock.on_simulated_clock(project), "duel"))
+                arms, duel = (
+                    simulate(project, folder / name) for name in ("world.yaml", "duel.yaml")
+                )
+                return SimpleNamespace(
+                    arms=arms, duel=duel, audit=audit(clock.on_simulated_clock(project), "duel")
+                )
         finally:
             sys.modules.pop("liking", None)
             with mini.opened(folder, **where) as project:
@@ -73,18 +80,30 @@ def test_everything_is_answered_and_stored(simulated):
     for seen in (one for of in simulated for one in (of.arms, of.duel)):
         assert (seen.played.failed, seen.played.rejected, seen.played.undelivered) == ({}, {}, 0)
     for seen in (of.arms for of in simulated):
-        assert (seen.played.late > 0, seen.played.bots > 0, seen.truths[0].true) == (True, True, pytest.approx(0.4))
+        assert (seen.played.late > 0, seen.played.bots > 0, seen.truths[0].true) == (
+            True,
+            True,
+            pytest.approx(0.4),
+        )
 
 
 def test_every_target_says_the_same(simulated):
     of_arms = [of.arms for of in simulated]
-    local, *others = [(seen.played, digits(msgspec.to_builtins(replace(seen.results, target="", started=NEVER)))) for seen in of_arms]
+    local, *others = [
+        (seen.played, digits(msgspec.to_builtins(replace(seen.results, target="", started=NEVER))))
+        for seen in of_arms
+    ]
     assert others == [local] * 2
 
 
-def test_on_every_target_people_prefer_the_order_that_they_like_and_its_drafts_are_those_of_the_log(simulated):
+def test_on_every_target_people_prefer_the_order_that_they_like_and_its_drafts_are_those_of_the_log(
+    simulated,
+):
     """Whose coins fall otherwise: they go by the answers' ids."""
     for of in simulated:
-        assert (of.duel.results.conclusion.word, of.duel.results.conclusion.of) == ("prefers", "champion")
+        assert (of.duel.results.conclusion.word, of.duel.results.conclusion.of) == (
+            "prefers",
+            "champion",
+        )
         assert (of.audit.sound, of.audit.lost, of.audit.units) == (True, 0, of.duel.played.units)
         assert of.audit.drafts.drafted == of.duel.played.requests

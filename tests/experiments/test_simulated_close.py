@@ -1,4 +1,6 @@
-"""What docs/simulate.md recommends: a run that was simulated is shipped and closed, and the endpoint is free, on every target."""
+"""What docs/simulate.md recommends: a run that was simulated is shipped and closed, and the
+endpoint is free, on every target.
+"""
 
 import os
 import sys
@@ -57,7 +59,10 @@ PLACES = [
 
 @pytest.fixture(params=PLACES, ids="-".join)
 def place(request, tmp_path, monkeypatch):
-    """An endpoint with a run that may be simulated. What waits for the target's clock moves that clock instead."""
+    """An endpoint with a run that may be simulated.
+
+    What waits for the target's clock moves that clock instead.
+    """
     target, routing = request.param
     where = {"target": target, "offline": target != "local"}
     led_to(target, monkeypatch)
@@ -94,7 +99,8 @@ def place(request, tmp_path, monkeypatch):
 
 
 def test_what_was_simulated_is_shipped_closed_and_the_endpoint_is_free(place):
-    """By the simulated clock the run is stopped; by the target's own the traffic moves, is handed over, and is free for who comes next.
+    """By the simulated clock the run is stopped; by the target's own the traffic moves, is handed
+    over, and is free for who comes next.
 
     Where that clock stands still, too, who waits for it is told after seconds.
     """
@@ -106,8 +112,11 @@ def test_what_was_simulated_is_shipped_closed_and_the_endpoint_is_free(place):
         experiment.stop(clocked, "better", because="it is better", ship="treatment")
         closed = experiment.close(clocked, "better")
         assert (closed.home, closed.rollout) == (True, "ro1")
-        assert {(change.what, change.at.date()) for change in runs.history(project.target.state)} == {
-            (what, played.ended.date() - timedelta(days=what == "started")) for what in ("started", "shipped", "closed")
+        assert {
+            (change.what, change.at.date()) for change in runs.history(project.target.state)
+        } == {
+            (what, played.ended.date() - timedelta(days=what == "started"))
+            for what in ("started", "shipped", "closed")
         }
     with place() as project:
         (variant,) = observe(project, "ranker").variants
@@ -118,8 +127,13 @@ def test_what_was_simulated_is_shipped_closed_and_the_endpoint_is_free(place):
         deploy(project, "ranker")
         moved = traffic(project, "ranker", {"champion": Decimal(50)})
         assert moved.after == {"champion": 50, "challenger": 50}
-        if observe(project, "ranker").routing == "sticky":  # served 15 s after it was written, by that clock
+        if (
+            observe(project, "ranker").routing == "sticky"
+        ):  # served 15 s after it was written, by that clock
             stands = project.target.clock()
             project.target.clock = lambda: stands
-            with pytest.raises(Unavailable, match="ranker's traffic waits for the target's clock, which stands still at"):
+            with pytest.raises(
+                Unavailable,
+                match="ranker's traffic waits for the target's clock, which stands still at",
+            ):
                 traffic(project, "ranker", {"champion": Decimal(60)})

@@ -1,4 +1,7 @@
-"""The drive through simulated days: what is noted before they begin, and what a stop leaves. Its gateway is a list of what was asked."""
+"""The drive through simulated days: what is noted before they begin, and what a stop leaves.
+
+Its gateway is a list of what was asked.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,14 +20,27 @@ from isthmus.experiments.simulation.world import world_of
 from .shop import Shop
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
-ACTIONS = (Action(event="impression"), Action(event="click", of="impression", chance=0.5, after=timedelta(minutes=5)))
+ACTIONS = (
+    Action(event="impression"),
+    Action(event="click", of="impression", chance=0.5, after=timedelta(minutes=5)),
+)
 PLAIN = Simulation(
-    name="plain", endpoint="ranker", experiment="blend_up", days=2, visitors=100, slots=3, actions=ACTIONS, late=Late(share=0.3, by=DAY)
+    name="plain",
+    endpoint="ranker",
+    experiment="blend_up",
+    days=2,
+    visitors=100,
+    slots=3,
+    actions=ACTIONS,
+    late=Late(share=0.3, by=DAY),
 )
 
 
 class Gateway:
-    """Shows the first candidates; a number that ends in an even digit is in the treatment. `now`: what it asks of the clock."""
+    """Shows the first candidates; a number that ends in an even digit is in the treatment.
+
+    `now`: what it asks of the clock.
+    """
 
     def __init__(self, clock, *, status=200, stop=None):
         self.clock, self.status, self.stop = clock, status, stop
@@ -46,7 +62,11 @@ class Gateway:
         if self.status != 200:
             return {"error": "it is away"}
         arm = "treatment" if int(body["visitor_id"][-1]) % 2 == 0 else "control"
-        return {"items": body.get("item_id", [])[:3], "exposures": ["q-1", "q-2", "q-3"], "assignments": {"blend_up.1": arm}}
+        return {
+            "items": body.get("item_id", [])[:3],
+            "exposures": ["q-1", "q-2", "q-3"],
+            "assignments": {"blend_up.1": arm},
+        }
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +114,9 @@ def test_the_gateway_hears_of_events_once_they_happened_and_of_late_ones_when_th
     assert len(heard) == len(gateway.heard) == sum(played.sent.values())
     assert not heard & waits
     assert (played.late > 0, played.waiting) == (True, len(waits))
-    assert all(datetime.fromisoformat(event["event_timestamp"]) <= at for at, event in gateway.heard)
+    assert all(
+        datetime.fromisoformat(event["event_timestamp"]) <= at for at, event in gateway.heard
+    )
 
 
 @pytest.mark.parametrize("visitors", [100, 2400])  # a stop at the end of an hour, and within one

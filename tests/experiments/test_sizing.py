@@ -14,7 +14,9 @@ from .worlds import sums, units
 
 
 def test_bounds_of_five_looks_are_the_published_ones():
-    assert bounds([0.2, 0.4, 0.6, 0.8, 1.0]) == pytest.approx([4.877, 3.357, 2.680, 2.290, 2.031], abs=2e-3)
+    assert bounds([0.2, 0.4, 0.6, 0.8, 1.0]) == pytest.approx(
+        [4.877, 3.357, 2.680, 2.290, 2.031], abs=2e-3
+    )
 
 
 def test_one_look_is_the_normal_quantile_and_all_of_the_five_percent():
@@ -30,7 +32,9 @@ def test_simulated_walks_cross_the_bounds_as_often_as_computed():
     looks, drift = 14, 2.8015852
     times = np.arange(1, looks + 1) / looks
     random = np.random.default_rng(20260103)
-    walk = random.normal(drift / looks, math.sqrt(1 / looks), (20_000, looks)).cumsum(axis=1) / np.sqrt(times)
+    walk = random.normal(drift / looks, math.sqrt(1 / looks), (20_000, looks)).cumsum(
+        axis=1
+    ) / np.sqrt(times)
     crossed = (np.abs(walk) > bounds(list(times))).any(axis=1).sum()
     expected = power(list(times), drift=drift)
     assert abs(crossed - 20_000 * expected) <= 4 * math.sqrt(20_000 * expected * (1 - expected))
@@ -43,7 +47,10 @@ def test_units_needed_show_the_effect_four_times_in_five():
     random = np.random.default_rng(20260104)
     control = random.binomial(units, rate, RUNS)
     treatment = random.binomial(units, rate * (1 + effect), RUNS)
-    shown = sum(outside([rows_of(c, units), rows_of(t, units)]) for c, t in zip(control, treatment, strict=True))
+    shown = sum(
+        outside([rows_of(c, units), rows_of(t, units)])
+        for c, t in zip(control, treatment, strict=True)
+    )
     assert abs(shown - 0.8 * RUNS) <= 4 * math.sqrt(RUNS * 0.8 * 0.2)
 
 
@@ -51,7 +58,9 @@ def test_people_with_several_rows_need_more_than_their_rows_alone_would():
     random = np.random.default_rng(20260105)
     d = random.integers(1, 30, 5_000)
     people = arm(random.binomial(d, random.beta(1, 4, 5_000)), d)
-    assert units_needed(people, 0.1) * people.d / people.units > 2 * units_needed(rows_of(people.y, people.d), 0.1)
+    assert units_needed(people, 0.1) * people.d / people.units > 2 * units_needed(
+        rows_of(people.y, people.d), 0.1
+    )
 
 
 def test_the_effect_shown_is_the_one_whose_units_there_are():
@@ -64,9 +73,16 @@ def test_the_effect_shown_is_the_one_whose_units_there_are():
 def test_the_figures_of_the_example():
     control, treatment = rows_of(38, 10_000), rows_of(42, 10_000)
     difference = compare(control, treatment, "fixed")
-    assert [round(100 * bound, 3) for bound in (difference.absolute.low, difference.absolute.high)] == [-0.135, 0.215]
-    assert [round(100 * bound) for bound in (difference.relative.low, difference.relative.high)] == [-29, 71]
-    assert [round(units_needed(control, effect), -3) for effect in (0.05, 0.2)] == [1_687_000, 113_000]
+    assert [
+        round(100 * bound, 3) for bound in (difference.absolute.low, difference.absolute.high)
+    ] == [-0.135, 0.215]
+    assert [
+        round(100 * bound) for bound in (difference.relative.low, difference.relative.high)
+    ] == [-29, 71]
+    assert [round(units_needed(control, effect), -3) for effect in (0.05, 0.2)] == [
+        1_687_000,
+        113_000,
+    ]
 
 
 def test_arms_of_unequal_weight_and_people_with_several_rows_are_as_many_as_show_the_effect_four_times_in_five():
@@ -84,7 +100,11 @@ def test_a_plan_of_two_equal_arms_is_twice_an_arm_and_more_tests_or_an_uneven_sp
     two = planned_units(control, 0.2, (1, 1))
     assert two == pytest.approx(2 * units_needed(control, 0.2), abs=1)
     assert planned_units(control, 0.2, (1, 1), saved=0.4) == pytest.approx(0.6 * two, abs=1)
-    assert planned_units(control, 0.2, (1, 1), tests=4) > planned_units(control, 0.2, (1, 1), tests=2) > two
+    assert (
+        planned_units(control, 0.2, (1, 1), tests=4)
+        > planned_units(control, 0.2, (1, 1), tests=2)
+        > two
+    )
     assert planned_units(control, 0.2, (9, 1)) > 2 * two
 
 

@@ -1,4 +1,6 @@
-"""An arm's sums against the units themselves, in long doubles: what they say, that they add up, and what a shift saves."""
+"""An arm's sums against the units themselves, in long doubles: what they say, that they add up, and
+what a shift saves.
+"""
 
 import math
 
@@ -16,7 +18,9 @@ SHIFTED = (5e7, 0.0, 5e7)
 
 
 def arm(y, d, x, shift=(0.0, 0.0, 0.0)):
-    return sums(*((column - by)[None, :] for column, by in zip((y, d, x), shift, strict=True)), shift=shift)[0]
+    return sums(
+        *((column - by)[None, :] for column, by in zip((y, d, x), shift, strict=True)), shift=shift
+    )[0]
 
 
 def linear(y, d):
@@ -26,17 +30,26 @@ def linear(y, d):
 
 
 def reduced(arms):
-    """The specification's formulas on units: rate less theta (x - x of all), and the variance of what is left."""
+    """The specification's formulas on units: rate less theta (x - x of all), and the variance of
+    what is left.
+    """
     y, d, x = (np.concatenate(columns).astype(np.longdouble) for columns in zip(*arms, strict=True))
-    theta = ((linear(y, d) - linear(y, d).mean()) * (x - x.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    theta = ((linear(y, d) - linear(y, d).mean()) * (x - x.mean())).sum() / (
+        (x - x.mean()) ** 2
+    ).sum()
     left = [(linear(y, d) - theta * x).var(ddof=1) / len(y) for y, d, x in arms]
-    return [float(y.sum() / d.sum() - theta * (before.mean() - x.mean())) for y, d, before in arms], [float(value) for value in left]
+    return [
+        float(y.sum() / d.sum() - theta * (before.mean() - x.mean())) for y, d, before in arms
+    ], [float(value) for value in left]
 
 
 @pytest.mark.parametrize("kind", ["ratio", "mean", "skewed"])
 def test_rates_and_variances_are_those_of_the_units_less_what_the_time_before_explains(kind):
     random = np.random.default_rng(20261211)
-    arms = [tuple(np.broadcast_arrays(*(column[0] for column in units(kind, random, 1, number)))) for number in (4_000, 5_000)]
+    arms = [
+        tuple(np.broadcast_arrays(*(column[0] for column in units(kind, random, 1, number))))
+        for number in (4_000, 5_000)
+    ]
     values, variances = reduced(arms)
     of = list(points({str(at): arm(*one) for at, one in enumerate(arms)}).values())
     assert [point.value for point in of] == pytest.approx(values, rel=1e-9)
@@ -50,11 +63,18 @@ def test_a_mean_ten_million_times_its_spread_keeps_nine_digits_of_the_spread_whe
     y, d, x = 5e7 + lasting + random.normal(0, 4, 10_000), np.ones(10_000), 5e7 + lasting
     (value,), (variance,) = reduced([(y, d, x)])
     shifted = points({"a": arm(y, d, x, SHIFTED)})["a"]
-    assert (shifted.value, shifted.variance) == (pytest.approx(value, rel=1e-12), pytest.approx(variance, rel=1e-9))
+    assert (shifted.value, shifted.variance) == (
+        pytest.approx(value, rel=1e-12),
+        pytest.approx(variance, rel=1e-9),
+    )
     plain = arm(y, d, x)
     assert abs(plain.variance / arm(y, d, x, SHIFTED).variance - 1) > 0.1
     means = plain.mean("y"), plain.mean("d"), plain.mean("x")
-    assert (plain.shift_due, arm(y, d, x, SHIFTED).shift_due, arm(y, d, x, means).shift_due) == (True, False, False)
+    assert (plain.shift_due, arm(y, d, x, SHIFTED).shift_due, arm(y, d, x, means).shift_due) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_ten_million_floats_have_the_standard_error_of_long_doubles():
@@ -64,19 +84,33 @@ def test_ten_million_floats_have_the_standard_error_of_long_doubles():
     million = arm(y, d, x)
     ten = sum([million] * 10, NOTHING)
     z = linear(y, d)
-    theta = ((z - z.mean()) * (x - x.mean())).sum() / ((x.astype(np.longdouble) - x.mean()) ** 2).sum()
+    theta = ((z - z.mean()) * (x - x.mean())).sum() / (
+        (x.astype(np.longdouble) - x.mean()) ** 2
+    ).sum()
     expected = ((z - theta * x) - (z - theta * x).mean()).std() / math.sqrt(10**7 - 1)
     assert math.sqrt(points({"a": ten})["a"].variance) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_whole_numbers_need_no_shift():
     y = 10**9 + np.arange(1000)
-    whole = Sums(units=1000, y=int(y.sum()), yy=sum(int(one) ** 2 for one in y), d=1000, dd=1000, yd=int(y.sum()))
+    whole = Sums(
+        units=1000,
+        y=int(y.sum()),
+        yy=sum(int(one) ** 2 for one in y),
+        d=1000,
+        dd=1000,
+        yd=int(y.sum()),
+    )
     assert not whole.shift_due
     assert whole.variance == pytest.approx(float(np.arange(1000).var(ddof=1)) / 1000, rel=1e-12)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(0, 9)), min_size=4, max_size=40), st.integers(2, 38))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(0, 9)), min_size=4, max_size=40
+    ),
+    st.integers(2, 38),
+)
 def test_sums_of_parts_are_the_sums_of_the_whole(rows, cut):
     y, d, x = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
     cut = min(cut, len(rows) - 2)
@@ -85,7 +119,10 @@ def test_sums_of_parts_are_the_sums_of_the_whole(rows, cut):
 
 
 def test_outcomes_of_a_later_day_are_added_to_units_that_came_before():
-    first, later = arm(np.array([1.0, 0.0]), np.ones(2), np.zeros(2)), Sums(units=0, y=1, d=0, yy=3, yd=1, dd=0)
+    first, later = (
+        arm(np.array([1.0, 0.0]), np.ones(2), np.zeros(2)),
+        Sums(units=0, y=1, d=0, yy=3, yd=1, dd=0),
+    )
     assert first + later == arm(np.array([2.0, 0.0]), np.ones(2), np.zeros(2))
 
 
@@ -97,9 +134,17 @@ def test_sums_that_were_shifted_by_different_numbers_are_not_added():
 
 
 def test_a_shift_changes_no_rate_and_no_variance():
-    y, d, x = (column[0] for column in np.broadcast_arrays(*units("ratio", np.random.default_rng(20261213), 1, 500)))
-    plain, shifted = (points({"a": arm(y, d, x, shift)})["a"] for shift in ((0.0, 0.0, 0.0), (2.0, 10.0, 1.0)))
-    assert (shifted.value, shifted.variance) == (pytest.approx(plain.value, rel=1e-12), pytest.approx(plain.variance, rel=1e-9))
+    y, d, x = (
+        column[0]
+        for column in np.broadcast_arrays(*units("ratio", np.random.default_rng(20261213), 1, 500))
+    )
+    plain, shifted = (
+        points({"a": arm(y, d, x, shift)})["a"] for shift in ((0.0, 0.0, 0.0), (2.0, 10.0, 1.0))
+    )
+    assert (shifted.value, shifted.variance) == (
+        pytest.approx(plain.value, rel=1e-12),
+        pytest.approx(plain.variance, rel=1e-9),
+    )
 
 
 def test_a_total_that_a_few_units_carry_is_too_few_or_told():
@@ -113,7 +158,8 @@ def test_a_total_that_a_few_units_carry_is_too_few_or_told():
     assert told.enough
     assert (
         rests_on_few("treatment", "revenue", told)
-        == "metric revenue: treatment's total rests on few of its 1,000 units, as if on 16 equal ones"
+        == "metric revenue: treatment's total rests on few of its 1,000 units, as if on 16 "
+        "equal ones"
     )
     assert rests_on_few("b", "revenue", arm(np.ones(1000), np.ones(1000), np.zeros(1000))) is None
 

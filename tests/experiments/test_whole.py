@@ -1,4 +1,6 @@
-"""A whole A/B test on the laptop: described, deployed, started, ranked, ramped, audited, shipped, closed, and deployed again."""
+"""A whole A/B test on the laptop: described, deployed, started, ranked, ramped, audited, shipped,
+closed, and deployed again.
+"""
 
 import sys
 import time
@@ -41,7 +43,9 @@ def project(tmp_path, monkeypatch):
     folder = mini.filled(tmp_path)
     description = folder / "project.yaml"
     unit = "      segment_id: {type: string}\n      visitor_id: {type: string, required: false}\n"
-    description.write_text(description.read_text().replace("      segment_id: {type: string}\n", unit) + SECTION)
+    description.write_text(
+        description.read_text().replace("      segment_id: {type: string}\n", unit) + SECTION
+    )
     with mini.opened(folder) as project:
         mini.register(project, "popular")
         mini.register(project, "both")
@@ -54,7 +58,9 @@ def project(tmp_path, monkeypatch):
             settled(project.target)
             late[0] += timedelta(seconds=seconds)
 
-        project.target.clock = lambda: begun + late[0]  # a hand-over bakes for two minutes of the target's clock
+        project.target.clock = lambda: (
+            begun + late[0]
+        )  # a hand-over bakes for two minutes of the target's clock
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=sleep))
         monkeypatch.setattr(rollout, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
         yield project
@@ -63,14 +69,21 @@ def project(tmp_path, monkeypatch):
 
 
 def ranked(project):
-    """By a gateway of its own, which reads the document as it is now: which version answered each visitor."""
+    """By a gateway of its own, which reads the document as it is now: which version answered each
+    visitor.
+    """
     with Gateway(project, "ranker") as gateway:
-        return {f"v{n}": gateway.rank({**mini.REQUEST, "visitor_id": f"v{n}"}) for n in range(VISITORS)}
+        return {
+            f"v{n}": gateway.rank({**mini.REQUEST, "visitor_id": f"v{n}"}) for n in range(VISITORS)
+        }
 
 
 def test_a_whole_test_from_its_description_to_a_new_champion(project):
     started = experiment.start(project, "ranker_v2")
-    assert {arm: smoke.answered for arm, smoke in started.answers.items()} == {"control": 20, "treatment": 20}
+    assert {arm: smoke.answered for arm, smoke in started.answers.items()} == {
+        "control": 20,
+        "treatment": 20,
+    }
     first = ranked(project)
     arms = {unit: dict(answer.assignments).get("ranker_v2.1") for unit, answer in first.items()}
     assert set(Counter(arms.values())) == {None, "control", "treatment"}
@@ -84,11 +97,15 @@ def test_a_whole_test_from_its_description_to_a_new_champion(project):
     assert all(grown[unit] == arm for unit, arm in arms.items() if arm)
     seen = audit(project, "ranker_v2")
     assert (seen.sound, seen.answers, seen.lost, seen.gateways) == (True, 2 * VISITORS, 0, 2)
-    assert sum(status(project, "ranker_v2").units.values()) == sum(arm is not None for arm in grown.values())
+    assert sum(status(project, "ranker_v2").units.values()) == sum(
+        arm is not None for arm in grown.values()
+    )
 
     experiment.stop(project, "ranker_v2", ship="treatment", because="it is better")
     versions = Counter(answer.version for answer in ranked(project).values())
-    assert versions["ranker@2"] == sum(arm is not None for arm in grown.values()), "all but the holdout"
+    assert versions["ranker@2"] == sum(arm is not None for arm in grown.values()), (
+        "all but the holdout"
+    )
     with pytest.raises(Refused, match="belongs to experiment"):
         isthmus.traffic(project, "ranker", {"challenger": Decimal(50)})
 

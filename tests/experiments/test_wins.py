@@ -1,4 +1,6 @@
-"""The query of an interleaved run against a count by hand, and its statistics against simulated preferences."""
+"""The query of an interleaved run against a count by hand, and its statistics against simulated
+preferences.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from isthmus.experiments.inference import ONCE, Horizon
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_sql import cells_sql, win_rate
 from isthmus.experiments.sums import Sums
-from isthmus.experiments.wins import conclude, difference, effects, information_by_metric, units_needed
+from isthmus.experiments.wins import (
+    conclude,
+    difference,
+    effects,
+    information_by_metric,
+    units_needed,
+)
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Plan
 from isthmus.project.specs import Event, ProjectSpec
@@ -40,7 +48,13 @@ logs = st.fixed_dictionaries(
     {
         "assignments": st.lists(st.tuples(units, moments), max_size=8),
         "shown": st.lists(
-            st.tuples(units, moments, st.booleans(), st.sampled_from([None, CONTROL, TREATMENT, '{"r.2":"challenger"}'])), max_size=15
+            st.tuples(
+                units,
+                moments,
+                st.booleans(),
+                st.sampled_from([None, CONTROL, TREATMENT, '{"r.2":"challenger"}']),
+            ),
+            max_size=15,
         ),
     }
 )
@@ -54,18 +68,51 @@ def test_a_units_wins_are_the_clicks_on_what_one_variant_picked_alone(metric, lo
     assert neutral.check(sql) == ()
     connection = database()
     connection.execute(TABLES)
-    fill(connection, "assignments", [("r.1", unit, INTERLEAVED, "split", "", at, day(at)) for unit, at in log["assignments"]])
+    fill(
+        connection,
+        "assignments",
+        [("r.1", unit, INTERLEAVED, "split", "", at, day(at)) for unit, at in log["assignments"]],
+    )
     rows = [(f"i{number}", *row) for number, row in enumerate(log["shown"])]
-    fill(connection, "exposures", [(f"e{name}", unit, credit, day(at)) for name, unit, at, _, credit in rows for _ in range(2)])
+    fill(
+        connection,
+        "exposures",
+        [
+            (f"e{name}", unit, credit, day(at))
+            for name, unit, at, _, credit in rows
+            for _ in range(2)
+        ],
+    )
     fill(connection, "events_impression", [(name, f"e{name}") for name, *_ in rows])
-    fill(connection, "ctr", [(f"e{name}", int(clicked), at, at, day(at)) for name, _, at, clicked, _ in rows])
-    fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked, _ in rows if clicked])
-    values = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": START + timedelta(days=30)}
+    fill(
+        connection,
+        "ctr",
+        [(f"e{name}", int(clicked), at, at, day(at)) for name, _, at, clicked, _ in rows],
+    )
+    fill(
+        connection,
+        "events_click",
+        [(name, at, day(at)) for name, _, at, clicked, _ in rows if clicked],
+    )
+    values = {
+        "run": "r.1",
+        "since": "2000-01-01",
+        "earliest": "2000-01-01",
+        "until": START + timedelta(days=30),
+    }
     known = {"known": values["until"]} if metric.objective else {}
-    answer = connection.execute(sql, values | known | {"arm0": INTERLEAVED, "control_credit": CONTROL, "treatment_credit": TREATMENT})
+    answer = connection.execute(
+        sql,
+        values
+        | known
+        | {"arm0": INTERLEAVED, "control_credit": CONTROL, "treatment_credit": TREATMENT},
+    )
     names = [column[0] for column in answer.description]
     cells = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
-    assert {name: sum(int(cell[name]) for cell in cells) for name in ("units", *(f"m0_{sum_}" for sum_ in SUMS))} == by_hand(metric, log)
+    assert {
+        name: sum(int(cell[name]) for cell in cells)
+        for name in ("units", *(f"m0_{sum_}" for sum_ in SUMS))
+    } == by_hand(metric, log)
 
 
 SUMS = ("y", "yy", "d", "yd", "dd")
@@ -78,7 +125,11 @@ def by_hand(metric, log):
     totals = defaultdict(int, units=len(first))
     for unit, begins in first.items():
         ends = begins.replace(hour=0, minute=0) + metric.within if metric.within else datetime.max  # noqa: DTZ901
-        clicks = [credit for name, at, clicked, credit in log["shown"] if name == unit and clicked and begins <= at < ends]
+        clicks = [
+            credit
+            for name, at, clicked, credit in log["shown"]
+            if name == unit and clicked and begins <= at < ends
+        ]
         wins, losses = clicks.count(TREATMENT), clicks.count(CONTROL)
         y, d = wins - losses, wins + losses
         for name, value in zip(SUMS, (y, y * y, d, y * d, d * d), strict=True):
@@ -89,7 +140,13 @@ def by_hand(metric, log):
 def test_a_metric_whose_event_says_no_exposure_is_a_mistake_of_the_caller():
     click = Event(name="click", attributes=(attribute("visitor_id"),))
     with pytest.raises(ValueError, match="click does not say which exposure it followed"):
-        cells_sql(ProjectSpec(name="shop", events={"click": click}), [win_rate(CLICKS)], unit="visitor_id", arms=1, credited=True)
+        cells_sql(
+            ProjectSpec(name="shop", events={"click": click}),
+            [win_rate(CLICKS)],
+            unit="visitor_id",
+            arms=1,
+            credited=True,
+        )
 
 
 def world(rng, number, preference):
@@ -136,7 +193,10 @@ def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
 def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
     once = Sums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
     twice = Sums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
-    first, second = (information_by_metric(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"] for sums in (once, twice))
+    first, second = (
+        information_by_metric(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"]
+        for sums in (once, twice)
+    )
     assert second == pytest.approx(2 * first)
 
 
@@ -155,7 +215,8 @@ def test_as_many_events_as_power_says_show_the_preference_four_times_in_five():
 
 
 @pytest.mark.parametrize(
-    ("preference", "word", "of"), [(0.3, "prefers", "challenger"), (-0.3, "prefers", "champion"), (0, "keep running", "")]
+    ("preference", "word", "of"),
+    [(0.3, "prefers", "challenger"), (-0.3, "prefers", "champion"), (0, "keep running", "")],
 )
 def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
     sums = {"clicks": {INTERLEAVED: world(random.Random(7), 2_000, preference)}}
@@ -165,7 +226,9 @@ def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
     assert effect.relative.value == pytest.approx(preference, abs=0.06)
     turned = replace(PLAIN, metrics={"clicks": replace(PLAIN.first, goal="minimise")})
     (other,) = effects(turned, sums, {"clicks": Horizon(inference="always", units=2_000)})
-    assert {conclude(turned, other, Age(days=2), unsound=None).of, seen.of} == ({"champion", "challenger"} if preference else {""})
+    assert {conclude(turned, other, Age(days=2), unsound=None).of, seen.of} == (
+        {"champion", "challenger"} if preference else {""}
+    )
 
 
 def test_too_few_units_or_clicks_show_nothing():

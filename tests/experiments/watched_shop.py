@@ -1,4 +1,6 @@
-"""A shop that two monitors watch for three weeks, in which the few find less from week to week: for the tests of monitors."""
+"""A shop that two monitors watch for three weeks, in which the few find less from week to week: for
+the tests of monitors.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,17 @@ DAY = timedelta(days=1)
 WEEKS, ANSWERS, SLOTS = 3, 600, 3
 FEW = (0.4, 0.32, 0.25)  # their part of who comes, by week
 FINDS = {"m": (0.3, 0.32, 0.34), "f": (0.3, 0.24, 0.16)}  # a click on a place, by week
-CATEGORIES = {1: "shoes", 2: "shoes", 3: "shoes", 4: "bags", 5: "bags", 6: "bags", 7: "hats", 8: "hats", 9: "hats"}  # 9 is never sent
+CATEGORIES = {
+    1: "shoes",
+    2: "shoes",
+    3: "shoes",
+    4: "bags",
+    5: "bags",
+    6: "bags",
+    7: "hats",
+    8: "hats",
+    9: "hats",
+}  # 9 is never sent
 MOVED = (1, START + 16 * DAY + timedelta(hours=12), "bags")  # an item, and when it becomes what
 PROJECT = """
 name: watched
@@ -53,8 +65,10 @@ monitors:
 """
 FILES = {
     "project.yaml": PROJECT,
-    "features/item_profile.sql": "SELECT item_id, CAST(since AS TIMESTAMP) AS event_timestamp, category AS item_category FROM items\n",
-    "models/popular.yaml": "model: ranker\nalias: champion\nobjective: ctr\nfeatures: [item_id]\ntrainer: ranker.train\n",
+    "features/item_profile.sql": "SELECT item_id, CAST(since AS TIMESTAMP) AS event_timestamp, category AS item_category "
+    "FROM items\n",
+    "models/popular.yaml": "model: ranker\nalias: champion\nobjective: ctr\nfeatures: [item_id]\ntrainer: "
+    "ranker.train\n",
     "ranker.py": "def train(data, label, features): ...\n",
     "profiles.yaml": "default: local\ntargets:\n  local: {}\n",
 }
@@ -148,7 +162,12 @@ def exposures(answer):
 def events(answer):
     """(impressions, clicks)."""
     shown = [
-        {"event_id": f"i{row['event_id']}", "event_timestamp": row["event_timestamp"], "exposure_id": row["event_id"], "item_id": item}
+        {
+            "event_id": f"i{row['event_id']}",
+            "event_timestamp": row["event_timestamp"],
+            "exposure_id": row["event_id"],
+            "item_id": item,
+        }
         for row, item in zip(exposures(answer), answer.items, strict=True)
     ]
     clicks = [
@@ -165,8 +184,12 @@ def events(answer):
 
 def shelf():
     item, when, becomes = MOVED
-    rows = [(number, START - DAY, name) for number, name in CATEGORIES.items()] + [(item, when, becomes)]
-    return "item_id,since,category\n" + "".join(f"{number},{since:%Y-%m-%d %H:%M:%S},{name}\n" for number, since, name in rows)
+    rows = [(number, START - DAY, name) for number, name in CATEGORIES.items()] + [
+        (item, when, becomes)
+    ]
+    return "item_id,since,category\n" + "".join(
+        f"{number},{since:%Y-%m-%d %H:%M:%S},{name}\n" for number, since, name in rows
+    )
 
 
 class Watched:
@@ -182,9 +205,13 @@ class Watched:
         self.log = list(answers()) if log is None else log
         isthmus.apply(self.project)
         emit_stream(self.project, RANKINGS, [rankings(answer) for answer in self.log])
-        emit_stream(self.project, EXPOSURES, [row for answer in self.log for row in exposures(answer)])
+        emit_stream(
+            self.project, EXPOSURES, [row for answer in self.log for row in exposures(answer)]
+        )
         shown, clicks = zip(*map(events, self.log), strict=True)
         for event, rows in (("impression", shown), ("click", clicks)):
-            ingest(self.project, event=event, data=pd.DataFrame([row for some in rows for row in some]))
+            ingest(
+                self.project, event=event, data=pd.DataFrame([row for some in rows for row in some])
+            )
         if materialized:
             materialize(self.project)

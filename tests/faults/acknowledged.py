@@ -45,7 +45,9 @@ HISTORY = TableSpec(
     ),
     time_column="event_timestamp",
 )
-VIEW = OnlineViewSpec(name="history", history="history", features=(Column(name="n", type="int64"),), ttl=None)
+VIEW = OnlineViewSpec(
+    name="history", history="history", features=(Column(name="n", type="int64"),), ttl=None
+)
 DIGEST = "d" * 64
 DRAFT = {
     "name": "bolder",
@@ -167,7 +169,9 @@ def _uri(target, key):
 
 def _blob(target, key):
     uri = _uri(target, key)
-    return target.blobs.get(uri) if any(info.uri == uri for info in target.blobs.list(uri)) else None
+    return (
+        target.blobs.get(uri) if any(info.uri == uri for info in target.blobs.list(uri)) else None
+    )
 
 
 def _written(key, old, new):
@@ -199,7 +203,10 @@ def _upload(target):
 
 
 def _uploaded(target):
-    return all(_blob(target, f"models/ranker/v1/{name}") == LONG for name in ("model.json", "code/ranker.py", "manifest.json"))
+    return all(
+        _blob(target, f"models/ranker/v1/{name}") == LONG
+        for name in ("model.json", "code/ranker.py", "manifest.json")
+    )
 
 
 def _rows(start, count):
@@ -210,12 +217,17 @@ def _rows(start, count):
 
 def _history(n, time):
     moment = pa.array([time], pa.timestamp("ms"))
-    return pa.table({"entity_key": ["a"], "event_timestamp": moment, "created_timestamp": moment, "n": [n]})
+    return pa.table(
+        {"entity_key": ["a"], "event_timestamp": moment, "created_timestamp": moment, "n": [n]}
+    )
 
 
 def _counted(target, table, prefix):
     """Distinct and all rows whose id begins so."""
-    sql = f"SELECT count(DISTINCT event_id) AS ids, count(*) AS n FROM {table} WHERE event_id LIKE '{prefix}-%'"
+    sql = (
+        f"SELECT count(DISTINCT event_id) AS ids, count(*) AS n FROM {table} WHERE event_id LIKE "
+        f"'{prefix}-%'"
+    )
     return target.warehouse.query(sql, {}).to_pylist()[0]
 
 
@@ -224,7 +236,9 @@ def _has_batch(target, prefix, count):
 
 
 def _append(target, prefix):
-    target.events.append("emitted", [{"event_id": f"{prefix}-{n}", "event_timestamp": NOW} for n in range(3)])
+    target.events.append(
+        "emitted", [{"event_id": f"{prefix}-{n}", "event_timestamp": NOW} for n in range(3)]
+    )
 
 
 def _has_events(target, prefix):
@@ -259,11 +273,16 @@ def _begin_online(target):
 
 
 def _register(target):
-    return target.registry.register("ranker", uri=_uri(target, "models/ranker/v1"), digest=DIGEST, image="none")
+    return target.registry.register(
+        "ranker", uri=_uri(target, "models/ranker/v1"), digest=DIGEST, image="none"
+    )
 
 
 def _versions(target):
-    return {version.digest: (sorted(version.aliases), version.approval) for version in target.registry.versions("ranker")}
+    return {
+        version.digest: (sorted(version.aliases), version.approval)
+        for version in target.registry.versions("ranker")
+    }
 
 
 def _requests(target):
@@ -285,7 +304,10 @@ def _reads_requests(target):
     target.clock = lambda: hour + timedelta(hours=2)
     _requests(target).mkdir(parents=True, exist_ok=True)
     buckets = target.metrics.read("home", Window(start=window.start, end=hour + timedelta(hours=1)))
-    return set(buckets) <= {"champion"} and sum(bucket.requests for some in buckets.values() for bucket in some) <= 1200
+    return (
+        set(buckets) <= {"champion"}
+        and sum(bucket.requests for some in buckets.values() for bucket in some) <= 1200
+    )
 
 
 def _emit(project):
@@ -296,17 +318,23 @@ def _emit(project):
 
 def _answer(project):
     """A gateway's log with `durable=True`: `put` returns once the rows are delivered."""
-    writer = LogWriter(lambda stream, rows: deliver(project, stream, rows), name="home", durable=True)
+    writer = LogWriter(
+        lambda stream, rows: deliver(project, stream, rows), name="home", durable=True
+    )
     problems = writer.put({"exposures": [SHOWN]})
     assert not problems, problems
 
 
 def _has_answered(project):
-    return project.target.warehouse.query("SELECT count(DISTINCT event_id) AS n FROM exposures", {})["n"].to_pylist() == [1]
+    return project.target.warehouse.query(
+        "SELECT count(DISTINCT event_id) AS n FROM exposures", {}
+    )["n"].to_pylist() == [1]
 
 
 def _has_emitted(project):
-    return project.target.warehouse.query("SELECT count(DISTINCT event_id) AS n FROM events_impression", {})["n"].to_pylist() == [3]
+    return project.target.warehouse.query(
+        "SELECT count(DISTINCT event_id) AS n FROM events_impression", {}
+    )["n"].to_pylist() == [3]
 
 
 def _write_experiment(project):
@@ -321,13 +349,17 @@ def _has_experiment(project):
 
 
 STORES: Mapping[str, Store] = {
-    "a new home": Store(_local, {"put": Step(lambda t: _put(t, "a", b"1"), lambda t: _value(t, "a") == b"1")}),
+    "a new home": Store(
+        _local, {"put": Step(lambda t: _put(t, "a", b"1"), lambda t: _value(t, "a") == b"1")}
+    ),
     "documents": Store(
         _local,
         {
             "put": _written("experiments/live", None, LONG),
             "overwrite": _written("traffic/home", b"old", b"new"),
-            "delete": Step(lambda t: _delete(t, "views/old"), lambda t: _value(t, "views/old") is None),
+            "delete": Step(
+                lambda t: _delete(t, "views/old"), lambda t: _value(t, "views/old") is None
+            ),
         },
         lambda t: (_put(t, "traffic/home", b"old"), _put(t, "views/old", b"old")),
     ),
@@ -357,7 +389,9 @@ STORES: Mapping[str, Store] = {
         _local,
         {
             "append": Step(lambda t: _append(t, "one"), lambda t: _has_events(t, "one")),
-            "compact": Step(_compact, lambda t: _counted(t, "emitted", "begin") == {"ids": 3, "n": 3}),
+            "compact": Step(
+                _compact, lambda t: _counted(t, "emitted", "begin") == {"ids": 3, "n": 3}
+            ),
             "append more": Step(lambda t: _append(t, "two"), lambda t: _has_events(t, "two")),
             "compact again": Step(_compact, lambda t: _has_events(t, "one")),
         },
@@ -409,14 +443,20 @@ STORES: Mapping[str, Store] = {
     "counters": Store(
         _local,
         {
-            "apply": Step(lambda t: t.counters.apply("home"), lambda t: t.counters.observe("home") == "ready"),
+            "apply": Step(
+                lambda t: t.counters.apply("home"), lambda t: t.counters.observe("home") == "ready"
+            ),
             "add": Step(  # best effort: a count may be lost, never more than was counted
-                lambda t: t.counters.add("home", "u", {"n": 1}, until=datetime.now(UTC) + timedelta(days=1)),
+                lambda t: t.counters.add(
+                    "home", "u", {"n": 1}, until=datetime.now(UTC) + timedelta(days=1)
+                ),
                 lambda t: t.counters.get("home", "u").get("n", 0) <= 2,
             ),
         },
     ),
-    "request log": Store(_local, {"log": Step(_log_requests, _reads_requests)}, lambda t: t.state.keys("")),
+    "request log": Store(
+        _local, {"log": Step(_log_requests, _reads_requests)}, lambda t: t.state.keys("")
+    ),
     "emit": Store(_starter, {"emit": Step(_emit, _has_emitted)}, im.apply),
     "a durable gateway": Store(
         _starter,
@@ -427,13 +467,17 @@ STORES: Mapping[str, Store] = {
     "a stack's home": Store(
         _home,
         {
-            "write": Step(lambda h: h.write("stores/a/b", LONG), lambda h: h.read("stores/a/b") == LONG),
+            "write": Step(
+                lambda h: h.write("stores/a/b", LONG), lambda h: h.read("stores/a/b") == LONG
+            ),
             "overwrite": Step(
                 lambda h: h.write("moto/iam/old", b"new"),
                 lambda h: h.read("moto/iam/old") == b"new",
                 lambda h: h.read("moto/iam/old") in (b"old", b"new"),
             ),
-            "remove": Step(lambda h: h.remove("moto/gone"), lambda h: "moto/gone" not in h.names("moto")),
+            "remove": Step(
+                lambda h: h.remove("moto/gone"), lambda h: "moto/gone" not in h.names("moto")
+            ),
             "clear": Step(lambda h: h.clear("s3"), lambda h: not list(h.names("s3"))),
         },
         lambda h: [h.write(name, b"old") for name in ("moto/iam/old", "moto/gone", "s3/objects/x")],

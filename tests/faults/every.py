@@ -1,8 +1,10 @@
-"""`make bench-faults`: every call of every verb is disturbed in every way (syscalls.py), or every Nth with `--every N`.
+"""`make bench-faults`: every call of every verb is disturbed in every way (syscalls.py), or every
+Nth with `--every N`.
 
     python -m isthmus.tests.faults.every [VERB ...] [--every N] [--kind kill,tear,full,broken]
 
-A try takes about a second; ingest alone makes 800 calls. What fails is told at once, and the exit code is 1.
+A try takes about a second; ingest alone makes 800 calls. What fails is told at once, and the exit
+code is 1.
 """
 
 import argparse
@@ -15,8 +17,12 @@ from isthmus.tests.faults.syscalls import VERBS, Commands, Kind, Verb
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m isthmus.tests.faults.every", description=__doc__.partition("\n")[0])
-    parser.add_argument("verbs", nargs="*", metavar="VERB", help=f"of {', '.join(VERBS)}; default: all")
+    parser = argparse.ArgumentParser(
+        prog="python -m isthmus.tests.faults.every", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "verbs", nargs="*", metavar="VERB", help=f"of {', '.join(VERBS)}; default: all"
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--kind", default="kill,tear,full,broken")
     chosen = parser.parse_args(arguments)
@@ -49,7 +55,11 @@ def _every(verb, kind, step):
             failed += 1
             break
     seconds = time.monotonic() - started
-    print(f"{verb.name:12} {kind.name.lower():7} {verb.calls:5} calls, {tries:5} tries, {failed:4} failed, {seconds:6.0f} s", flush=True)
+    print(
+        f"{verb.name:12} {kind.name.lower():7} {verb.calls:5} calls, {tries:5} tries, "
+        f"{failed:4} failed, {seconds:6.0f} s",
+        flush=True,
+    )
     return failed
 
 

@@ -18,7 +18,14 @@ from isthmus.tests.cli.running import CHILD, start
 
 FLOW = (["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"])
 TRIES = 12  # of a verb that is disturbed
-RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")
+RELATIONS = (
+    "impression_raw",
+    "click_raw",
+    "events_impression",
+    "events_click",
+    "ctr",
+    "item_history",
+)
 
 # Sends itself a signal at its nth effect (1, 2, ...), before it or after it.
 _AT_EFFECT = """
@@ -39,7 +46,9 @@ CallLog.__init__ = init
 
 
 def insisted(opened, verb):
-    """Run a verb until it is done, each time as a command of its own would; the errors on the way, each of them a clear one."""
+    """Run a verb until it is done, each time as a command of its own would; the errors on the way,
+    each of them a clear one.
+    """
     errors = []
     for _ in range(TRIES):
         with opened() as project:
@@ -47,7 +56,9 @@ def insisted(opened, verb):
                 return verb(project), errors
             except IsthmusError as error:  # anything else fails the test
                 errors.append(error)
-    pytest.fail(f"not done after {TRIES} runs: {[f'{type(error).__name__}: {error}' for error in errors]}")
+    pytest.fail(
+        f"not done after {TRIES} runs: {[f'{type(error).__name__}: {error}' for error in errors]}"
+    )
 
 
 def completed(folder, *command):
@@ -67,15 +78,24 @@ def signalled_at_effect(folder, *command, number, side, effect):
 
 
 def signalled_after(folder, *command, number, seconds):
-    """Run a command that gets a signal after a time, wherever it is then; whether it was still running."""
+    """Run a command that gets a signal after a time, wherever it is then; whether it was still
+    running.
+    """
     child = start(folder, *command)
     try:
         child.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.kill(child.pid, number)
     _, err = child.communicate(timeout=120)
-    early = number is signal.SIGINT and child.returncode == 1 and "KeyboardInterrupt" in err and "cli/main.py" not in err
-    assert early or child.returncode in _ends(number) or child.returncode == 0, err  # early: Python had not begun with a program yet
+    early = (
+        number is signal.SIGINT
+        and child.returncode == 1
+        and "KeyboardInterrupt" in err
+        and "cli/main.py" not in err
+    )
+    assert early or child.returncode in _ends(number) or child.returncode == 0, (
+        err
+    )  # early: Python had not begun with a program yet
     return child.returncode != 0
 
 
@@ -85,7 +105,10 @@ def _ends(number):
 
 
 def settle(folder, *, within=300):
-    """Wait for the runs that were left behind: they go on without the command that began them. Those that were never started."""
+    """Wait for the runs that were left behind: they go on without the command that began them.
+
+    Those that were never started.
+    """
     from isthmus.pipelines.watch import has_ended, observe
 
     deadline, not_started = time.monotonic() + within, []
@@ -105,18 +128,30 @@ def world(folder):
     with im.open(folder / "project.yaml") as project:
         model = project.spec.models["history"]
         start_, end = window(project, model)
-        found = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}) for name in RELATIONS}
-        found["training set"] = training_set(project, model.objective, model.features, start=start_, end=end)
+        found = {
+            name: project.target.warehouse.query(f"SELECT * FROM {name}", {}) for name in RELATIONS
+        }
+        found["training set"] = training_set(
+            project, model.objective, model.features, start=start_, end=end
+        )
         keys = [str(key) for key in range(12)]
         found["online"] = project.target.online.get({"item_history": keys})["item_history"]
-        versions = [(v.version, v.digest, sorted(v.aliases)) for v in project.target.registry.versions("ranker")]
+        versions = [
+            (v.version, v.digest, sorted(v.aliases))
+            for v in project.target.registry.versions("ranker")
+        ]
     return {name: digest(table) for name, table in found.items()} | {"versions": versions}
 
 
 def digest(table):
-    """Rows and a hash of a table, without the wall clock's time at which a row was stored: no two worlds have the same."""
+    """Rows and a hash of a table, without the wall clock's time at which a row was stored: no two
+    worlds have the same.
+    """
     rows = table.to_pylist() if isinstance(table, pa.Table) else table
-    shown = sorted(repr(row and sorted(item for item in row.items() if item[0] != "stored_timestamp")) for row in rows)
+    shown = sorted(
+        repr(row and sorted(item for item in row.items() if item[0] != "stored_timestamp"))
+        for row in rows
+    )
     return len(shown), hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
 
 
@@ -127,10 +162,15 @@ def disturbed(folder, *, number, seed, tries):
     for command in FLOW:
         for _ in range(1 if command[0] == "train" else tries):
             if chance.random() < 0.6:
-                place = {"side": chance.choice(["before", "after"]), "effect": chance.randint(1, 12)}
+                place = {
+                    "side": chance.choice(["before", "after"]),
+                    "effect": chance.randint(1, 12),
+                }
                 hits += signalled_at_effect(folder, *command, number=number, **place)
             else:
-                hits += signalled_after(folder, *command, number=number, seconds=chance.uniform(0.1, 1.2))
+                hits += signalled_after(
+                    folder, *command, number=number, seconds=chance.uniform(0.1, 1.2)
+                )
         completed(folder, *command)
     settle(folder)
     return hits

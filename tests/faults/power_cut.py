@@ -16,7 +16,9 @@ from isthmus.tests.faults.acknowledged import STORES
 from isthmus.tests.faults.preloaded import Preloaded
 from isthmus.tests.faults.serving import end_all
 
-MUTANT = "ISTHMUS_MUTANT"  # the variable that names a mutant (unsynced.py), for every process under test
+MUTANT = (
+    "ISTHMUS_MUTANT"  # the variable that names a mutant (unsynced.py), for every process under test
+)
 _PAGE = 4096
 _PASSING = re.compile(r"\.tmp-|\.compact-|\.lock$|/requests$|\.log$|^tmp$|\.staging$")
 
@@ -25,7 +27,8 @@ class Kept(Enum):
     """What the disk had of that which was not synced."""
 
     NOTHING = "nothing"  # neither content nor names: as POSIX says
-    NAMES = "names"  # files made, renamed and removed since, with the content that was synced: ext4 and XFS
+    # files made, renamed and removed since, with the content that was synced: ext4 and XFS
+    NAMES = "names"
     PAGES = "pages"  # names, and some of the pages
 
 
@@ -123,7 +126,9 @@ class Plan:
                 self._build_named(path, place, chance)
             elif path.is_file():
                 content = self._synced(self._identity(path))
-                place.write_bytes(content if chance is None else _torn(content, path.read_bytes(), chance))
+                place.write_bytes(
+                    content if chance is None else _torn(content, path.read_bytes(), chance)
+                )
             else:
                 continue  # a socket
             place.chmod(path.stat().st_mode & 0o7777)
@@ -144,7 +149,9 @@ class Commands(Preloaded):
 
     def __init__(self, folder):
         self.prepared = {}
-        mutated = {"PYTHONPATH": str(Path(__file__).parent / "mutated")} if os.environ.get(MUTANT) else {}
+        mutated = (
+            {"PYTHONPATH": str(Path(__file__).parent / "mutated")} if os.environ.get(MUTANT) else {}
+        )
         super().__init__(folder, Plan(folder / "plan"), **mutated)
         library = self.plan.library = ctypes.CDLL(str(self.library))
         library.power_keep.argtypes = library.power_identity.argtypes = [
@@ -175,7 +182,8 @@ class Verb(syscalls.Verb):
                 self._look(
                     shop,
                     done,
-                    f"{self.name}, {kept.value} kept, cut {'after it answered' if done else f'before sync {at}'}:",
+                    f"{self.name}, {kept.value} kept, cut "
+                    f"{'after it answered' if done else f'before sync {at}'}:",
                 )
                 end_all(shop)
         finally:
@@ -184,7 +192,11 @@ class Verb(syscalls.Verb):
     def _world(self, folder):
         """Leave out what nobody promises to keep: locks, logs, what the next command sweeps."""
         world = super()._world(folder)
-        return world | {"files": [place for place in world["files"] if not _PASSING.search(place)]} if "files" in world else world
+        return (
+            world | {"files": [place for place in world["files"] if not _PASSING.search(place)]}
+            if "files" in world
+            else world
+        )
 
     def _look(self, shop, done, place):
         self._settle(shop)
@@ -220,7 +232,9 @@ def lose(commands, name, folder, at=0):
                 _look(store.steps, done, opened)
         except Exception as error:
             when = f"before sync {at}" if at else "at the end"
-            raise AssertionError(f"{name}, {kept.value} kept, cut {when}, acknowledged {done}: {error}") from error
+            raise AssertionError(
+                f"{name}, {kept.value} kept, cut {when}, acknowledged {done}: {error}"
+            ) from error
     shutil.rmtree(place)
     shutil.rmtree(plan.before)
     return syncs

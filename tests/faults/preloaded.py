@@ -51,7 +51,9 @@ for line in sys.stdin:
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code (negative: the signal that killed it), and what it printed."""
+    """How a command ended: its exit code (negative: the signal that killed it), and what it
+    printed.
+    """
 
     code: int
     text: str
@@ -93,7 +95,9 @@ class Preloaded:
         self.process.communicate()
 
     def run(self, folder, arguments, *, entry=RUN):
-        """Run a command, or call a function `module:name` with one JSON value, in `folder` to its end."""
+        """Run a command, or call a function `module:name` with one JSON value, in `folder` to its
+        end.
+        """
         self.process.stdin.write(json.dumps([str(folder), str(self.log), entry, arguments]) + "\n")
         self.process.stdin.flush()
         return Ended(int(self.process.stdout.readline()), self.log.read_text())

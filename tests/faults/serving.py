@@ -1,4 +1,6 @@
-"""A project that serves, for verbs that are disturbed: how it is made, what stands in it, and how its processes end."""
+"""A project that serves, for verbs that are disturbed: how it is made, what stands in it, and how
+its processes end.
+"""
 
 import json
 import os
@@ -32,11 +34,17 @@ _PROMOTE = ["models", "promote", "ranker@1", "--alias", "challenger", "--because
 
 
 def serving_project(folder, run):
-    """The starter with two versions, of which an endpoint is to serve both; with a rollout and an experiment that can start."""
+    """The starter with two versions, of which an endpoint is to serve both; with a rollout and an
+    experiment that can start.
+    """
     create(folder)
     project = folder / "project.yaml"
     edit(project, "      champion: {model: ranker@champion, traffic: 100}\n", _SPLIT)
-    edit(project, "position: {type: int, min: 1}\n", "position: {type: int, min: 1}\n      exposure_id: {type: string, required: false}\n")
+    edit(
+        project,
+        "position: {type: int, min: 1}\n",
+        "position: {type: int, min: 1}\n      exposure_id: {type: string, required: false}\n",
+    )
     project.write_text(project.read_text() + _MORE)
     for command in (["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"]):
         run(command)
@@ -46,13 +54,19 @@ def serving_project(folder, run):
 
 
 def standing(project):
-    """Who serves, with which traffic, and what a rollout and an experiment have decided; without times.
+    """Who serves, with which traffic, and what a rollout and an experiment have decided; without
+    times.
 
     A rollout's id is not told: a number is given once, also to a start that was killed.
     """
     stands = {}
-    if "home" in project.spec.endpoints and (state := _settled(project.target.endpoints)) is not None:
-        stands["variants"] = [(v.name, v.model, v.version, v.percent, v.phase) for v in state.variants]
+    if (
+        "home" in project.spec.endpoints
+        and (state := _settled(project.target.endpoints)) is not None
+    ):
+        stands["variants"] = [
+            (v.name, v.model, v.version, v.percent, v.phase) for v in state.variants
+        ]
     for key, wanted in {
         "traffic/home": ("owner", "split", "done"),
         "rollouts/home": ("phase", "stage", "plan"),
@@ -65,7 +79,9 @@ def standing(project):
     if "rollouts/home" in stands:
         stands["rollout's history"] = [entry.what for entry in rollout.history(project, "home")]
     if "experiments/live" in stands:
-        stands["experiment's history"] = [(change.run, change.what, change.after) for change in experiment.history(project)]
+        stands["experiment's history"] = [
+            (change.run, change.what, change.after) for change in experiment.history(project)
+        ]
     return stands
 
 
@@ -81,19 +97,31 @@ def end_all(folder):
 def _settled(endpoints, *, within=60):
     """The endpoint once nothing in it is starting any more, as after its supervisor died."""
     deadline = time.monotonic() + within
-    while (state := endpoints.observe("home")) is not None and state.phase == "updating" and time.monotonic() < deadline:
+    while (
+        (state := endpoints.observe("home")) is not None
+        and state.phase == "updating"
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     return state
 
 
 def _timeless(value):
     if isinstance(value, dict):
-        return {key: _timeless(item) for key, item in value.items() if key not in {"at", "since", "started", "written", "changed"}}
+        return {
+            key: _timeless(item)
+            for key, item in value.items()
+            if key not in {"at", "since", "started", "written", "changed"}
+        }
     return [_timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def _processes():
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and int(entry.name) != os.getpid()
+    ]
 
 
 def _command(pid):

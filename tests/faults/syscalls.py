@@ -1,4 +1,6 @@
-"""Verbs that are disturbed at the system's own calls (syscalls.c): which call, and what must be the same after running the verb again."""
+"""Verbs that are disturbed at the system's own calls (syscalls.c): which call, and what must be the
+same after running the verb again.
+"""
 
 import contextlib
 import mmap
@@ -21,9 +23,11 @@ DEPLOY, START = "deploy home --yes", "rollout start home --no-controller --yes"
 
 
 class Case(NamedTuple):
-    """A verb, and the commands that go before it: once, in the project that is copied, and in each copy (they leave processes).
+    """A verb, and the commands that go before it: once, in the project that is copied, and in each
+    copy (they leave processes).
 
-    `serving`: the project has two versions, an endpoint with a rollout and an experiment. `already`: how the verb refuses what is done.
+    `serving`: the project has two versions, an endpoint with a rollout and an experiment.
+    `already`: how the verb refuses what is done.
     """
 
     command: list[str]
@@ -40,16 +44,29 @@ VERBS = {
     "ingest": Case(["ingest"], ("apply",)),
     "materialize": Case(["materialize"], ("apply", "ingest")),
     "train": Case(["train", "models/history.yaml"], TRAINED[:3]),
-    "promote": Case(["models", "promote", "ranker@1", "--alias", "challenger", "--because", "it is liked"], TRAINED),
+    "promote": Case(
+        ["models", "promote", "ranker@1", "--alias", "challenger", "--because", "it is liked"],
+        TRAINED,
+    ),
     "note": Case(["runs", "note", "r1", "the first"], TRAINED),
     "destroy": Case(["destroy", "--yes"], TRAINED[:3]),
     "deploy": Case(DEPLOY.split(), serving=True),
     "traffic": Case(["traffic", "home", "challenger=20", "--yes"], live=(DEPLOY,), serving=True),
-    "rollout-start": Case(START.split(), live=(DEPLOY,), serving=True, already="one rollout at a time"),
-    "rollout-abort": Case(["rollout", "abort", "home", "--timeout", "2m"], live=(DEPLOY, START), serving=True),
+    "rollout-start": Case(
+        START.split(), live=(DEPLOY,), serving=True, already="one rollout at a time"
+    ),
+    "rollout-abort": Case(
+        ["rollout", "abort", "home", "--timeout", "2m"], live=(DEPLOY, START), serving=True
+    ),
     "experiment-start": Case(["experiment", "start", "order"], live=(DEPLOY,), serving=True),
-    "experiment-ramp": Case(["experiment", "ramp", "order", "50"], live=("experiment start order",), serving=True),
-    "experiment-stop": Case(["experiment", "stop", "order", "--because", "enough"], live=("experiment start order",), serving=True),
+    "experiment-ramp": Case(
+        ["experiment", "ramp", "order", "50"], live=("experiment start order",), serving=True
+    ),
+    "experiment-stop": Case(
+        ["experiment", "stop", "order", "--because", "enough"],
+        live=("experiment start order",),
+        serving=True,
+    ),
     "destroy-served": Case(["destroy", "--yes"], live=(DEPLOY,), serving=True),
 }
 ENDED = 1  # a verb that met an error
@@ -117,7 +134,9 @@ class Verb:
         end_all(calm)
 
     def disturbed(self, kind, at):
-        """Disturb a call, run the verb again, and compare: what was hit, or "" when the verb makes fewer calls. AssertionError."""
+        """Disturb a call, run the verb again, and compare: what was hit, or "" when the verb makes
+        fewer calls. AssertionError.
+        """
         shop = self._copy("shop")
         try:
             return self._disturbed(shop, kind, at)
@@ -131,13 +150,20 @@ class Verb:
         hit = self.commands.plan.hit
         self.commands.plan.arm(shop.parent)
         place = f"{self.name}, {kind.name} at {at} ({hit}):"
-        assert ended.code in (0, ENDED, KILLED, LATE), f"{place} exit code {ended.code}\n{ended.text}"
+        assert ended.code in (0, ENDED, KILLED, LATE), (
+            f"{place} exit code {ended.code}\n{ended.text}"
+        )
         assert "a mistake in Isthmus" not in ended.text, f"{place} {ended.text}"
         assert "Traceback" not in ended.text, f"{place} {ended.text}"
         if ended.code == 0:
-            self._compare(self._swept(self._world(shop)), f"{place} it said that it was done, and\n{ended.text}")
+            self._compare(
+                self._swept(self._world(shop)),
+                f"{place} it said that it was done, and\n{ended.text}",
+            )
         self._again(shop, place)
-        assert self._settle(shop) == [], f"{place} a run that was written is never started\n{ended.text}"
+        assert self._settle(shop) == [], (
+            f"{place} a run that was written is never started\n{ended.text}"
+        )
         self._compare(self._world(shop), f"{place} after running it again, and\n{ended.text}")
         return hit
 
@@ -162,13 +188,21 @@ class Verb:
         return tree(folder.parent) if self.case.command[0] == "init" else world(folder)
 
     def _swept(self, seen):
-        """Without what an endpoint's process that was killed left, and another started again: the next command sweeps it."""
-        return seen | {"files": [place for place in seen["files"] if ".tmp-" not in place]} if self.case.serving else seen
+        """Without what an endpoint's process that was killed left, and another started again: the
+        next command sweeps it.
+        """
+        return (
+            seen | {"files": [place for place in seen["files"] if ".tmp-" not in place]}
+            if self.case.serving
+            else seen
+        )
 
     def _again(self, folder, place):
         ended = self.commands.run(folder, self.case.command)
         done = self.case.already is not None and self.case.already in ended.text
-        assert ended.code == 0 or done, f"{place} {' '.join(self.case.command)} -> {ended.code}\n{ended.text}"
+        assert ended.code == 0 or done, (
+            f"{place} {' '.join(self.case.command)} -> {ended.code}\n{ended.text}"
+        )
 
     def _copy(self, name):
         shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -186,31 +220,48 @@ class Verb:
         assert ended.code == 0, f"{place} {' '.join(command)} -> {ended.code}\n{ended.text}"
 
     def _compare(self, seen, place):
-        wrong = {key: (seen.get(key), self.wanted.get(key)) for key in seen.keys() | self.wanted.keys()}
+        wrong = {
+            key: (seen.get(key), self.wanted.get(key)) for key in seen.keys() | self.wanted.keys()
+        }
         wrong = {key: pair for key, pair in wrong.items() if pair[0] != pair[1]}
-        assert not wrong, f"{place}\n" + "\n".join(f"{key}: {_difference(*pair)}" for key, pair in wrong.items())
+        assert not wrong, f"{place}\n" + "\n".join(
+            f"{key}: {_difference(*pair)}" for key, pair in wrong.items()
+        )
 
 
 def _difference(seen, wanted):
     """Two values in words; of two lists of names what is in one of them alone."""
-    if isinstance(seen, list) and isinstance(wanted, list) and all(isinstance(name, str) for name in seen + wanted):
-        return f"{sorted(set(seen) - set(wanted))} too many, {sorted(set(wanted) - set(seen))} missing"
+    if (
+        isinstance(seen, list)
+        and isinstance(wanted, list)
+        and all(isinstance(name, str) for name in seen + wanted)
+    ):
+        return (
+            f"{sorted(set(seen) - set(wanted))} too many, {sorted(set(wanted) - set(seen))} missing"
+        )
     return f"{seen} instead of {wanted}"
 
 
 def world(folder):
-    """All that a later command can see of a project: rows by digest, online rows, versions, endpoints, state, files, damage."""
+    """All that a later command can see of a project: rows by digest, online rows, versions,
+    endpoints, state, files, damage.
+    """
     with im.open(folder / "project.yaml") as project:
         target, seen = project.target, {}
         for name in RELATIONS:
             if target.warehouse.observe(name) is not None:
                 seen[name] = digest(target.warehouse.query(f"SELECT * FROM {name}", {}))
         with contextlib.suppress(NotFound):
-            seen["online"] = digest(target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"])
+            seen["online"] = digest(
+                target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"]
+            )
         versions = target.registry.versions("ranker")
         seen["versions"] = [(v.version, v.digest, sorted(v.aliases)) for v in versions]
-        seen["resources"] = sorted((r.kind, r.name) for r in target.inventory.list(project.spec.name))
-        # a history's newest lines wait in the document that they are of until somebody looks: `standing` reads them as people do
+        seen["resources"] = sorted(
+            (r.kind, r.name) for r in target.inventory.list(project.spec.name)
+        )
+        # a history's newest lines wait in the document that they are of until somebody looks:
+        # `standing` reads them as people do
         seen["state"] = [key for key in target.state.keys("") if "/history/" not in key]
         seen["views"] = [target.state.get(key).value for key in target.state.keys("views/")]
         examined = upkeep.examine(target)
@@ -222,7 +273,9 @@ def world(folder):
 
 
 def files(home):
-    """Places of files and folders, without those of runs (a failed one has a number of its own), SQLite's own, the lock, a log's hour."""
+    """Places of files and folders, without those of runs (a failed one has a number of its own),
+    SQLite's own, the lock, a log's hour.
+    """
     for path in home.rglob("*"):
         place = path.relative_to(home)
         if place.parts[0] == "runs":
@@ -230,5 +283,7 @@ def files(home):
                 yield str(place)
         elif place.parent.name == "requests":
             yield str(place.parent)
-        elif not place.name.startswith(("local.db", "lock")) and (path.is_file() or ".staging" in place.parts or "tmp" in place.parts):
+        elif not place.name.startswith(("local.db", "lock")) and (
+            path.is_file() or ".staging" in place.parts or "tmp" in place.parts
+        ):
             yield str(place)

@@ -23,7 +23,12 @@ def bandit(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda _: b"", lambda data: b"PAR1" + data[4:-4].replace(b"\x00", b"\x01") + b"PAR1"]
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda _: b"",
+        lambda data: b"PAR1" + data[4:-4].replace(b"\x00", b"\x01") + b"PAR1",
+    ],
 )
 def test_a_corrupt_parquet_file_is_named_and_changes_nothing(bandit, damage):
     file = bandit / "data/random.parquet"
@@ -44,7 +49,9 @@ def test_a_corrupt_static_table_is_named_at_its_line(bandit):
     whole = file.read_bytes()
     file.write_bytes(whole[:100])
     try:
-        line = 1 + (bandit / "project.yaml").read_text().split("random_items.parquet")[0].count("\n")
+        line = 1 + (bandit / "project.yaml").read_text().split("random_items.parquet")[0].count(
+            "\n"
+        )
         for command in ("validate", "plan", "apply"):
             said = failed(bandit, command)
             assert f"project.yaml:{line}" in said
@@ -71,7 +78,11 @@ def test_five_mistakes_are_told_at_once(new):
 
 
 def test_a_trainer_that_raises_is_named_with_its_line_and_nothing_is_registered(shop):
-    edit(shop / "ranker.py", "    return History(data", "    raise RuntimeError('no luck today')\n    return History(data")
+    edit(
+        shop / "ranker.py",
+        "    return History(data",
+        "    raise RuntimeError('no luck today')\n    return History(data",
+    )
     line = 1 + (shop / "ranker.py").read_text().split("raise RuntimeError")[0].count("\n")
     said = failed(shop, "train", "models/history.yaml")
     assert "no luck today" in said
@@ -108,7 +119,8 @@ def test_a_model_that_answers_wrongly_fails_the_deploy_by_its_smoke_test(shop):
     edit(
         shop / "ranker.py",
         "    def predict(self, rows):\n",
-        "    def predict(self, rows):\n        if len(rows) == 4:\n            raise KeyError('item_category')\n",
+        "    def predict(self, rows):\n        if len(rows) == 4:\n            raise "
+        "KeyError('item_category')\n",
     )
     isthmus(shop, "train", "models/history.yaml")
     try:

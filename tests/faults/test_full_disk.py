@@ -1,4 +1,6 @@
-"""A full disk: said plainly, and after some space was freed the same command goes on; nothing is lost or doubled."""
+"""A full disk: said plainly, and after some space was freed the same command goes on; nothing is
+lost or doubled.
+"""
 
 import errno
 import itertools
@@ -23,7 +25,10 @@ def wanted(tmp_path_factory):
 
 def seen(folder):
     with im.open(folder / "project.yaml") as project:
-        return {name: digest(project.target.warehouse.query(f"SELECT * FROM {name}", {})) for name in RELATIONS}
+        return {
+            name: digest(project.target.warehouse.query(f"SELECT * FROM {name}", {}))
+            for name in RELATIONS
+        }
 
 
 @pytest.mark.parametrize("after", [1, 2, 4, 7, 11])
@@ -54,7 +59,11 @@ def small_disk(tmp_path):
     """A file system of 2 MB, where the machine lets us mount one."""
     place = tmp_path / "small"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=False, capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
+        check=False,
+        capture_output=True,
+    )
     if done.returncode:
         pytest.skip("mounting a tmpfs needs root; the test above fills the disk without")
     yield place

@@ -1,4 +1,6 @@
-"""kill -9 and Ctrl-C anywhere, again and again: run the command again, and nothing is lost, nothing doubled."""
+"""kill -9 and Ctrl-C anywhere, again and again: run the command again, and nothing is lost, nothing
+doubled.
+"""
 
 import os
 import shutil
@@ -11,7 +13,9 @@ from isthmus.tests.faults.flow import FLOW, completed, disturbed, signalled_at_e
 
 pytestmark = pytest.mark.slow
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_KILL"))  # `make test-often` sets it
-SEEDS, TRIES = ((1, 2, 3), 2) if EVERY else ((1,), 1)  # of the places at which a flow is stopped, and how many of each verb
+SEEDS, TRIES = (
+    ((1, 2, 3), 2) if EVERY else ((1,), 1)
+)  # of the places at which a flow is stopped, and how many of each verb
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,9 @@ def undisturbed(tmp_path_factory, template):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(tmp_path, template, undisturbed, number, seed):
+def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(
+    tmp_path, template, undisturbed, number, seed
+):
     folder = shutil.copytree(template, tmp_path / "shop")
     hits = disturbed(folder, number=number, seed=seed, tries=TRIES)
     assert hits >= 1, "no command was slow enough to be stopped: nothing was tried"

@@ -1,4 +1,6 @@
-"""Folders that can only be read, input that is nested without end, and mistakes of our own: one sentence, and where to look."""
+"""Folders that can only be read, input that is nested without end, and mistakes of our own: one
+sentence, and where to look.
+"""
 
 import json
 import subprocess
@@ -33,16 +35,27 @@ READING = [
     ["endpoints", "list"],
     ["doctor", "--deep"],
 ]
-CHANGING = [["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"], ["deploy", "home"], ["destroy", "--yes"]]
+CHANGING = [
+    ["apply"],
+    ["ingest"],
+    ["materialize"],
+    ["train", "models/history.yaml"],
+    ["deploy", "home"],
+    ["destroy", "--yes"],
+]
 
 
 @pytest.fixture(scope="module")
 def read_only(tmp_path_factory):
-    """A trained project on a file system that is mounted to be read, where the machine lets us mount one."""
+    """A trained project on a file system that is mounted to be read, where the machine lets us
+    mount one.
+    """
     folder = made(tmp_path_factory.mktemp("whole") / "shop", train=True)
     place = tmp_path_factory.mktemp("ro")
     for arguments in (["--bind", folder, place], ["-o", "remount,ro,bind", place]):
-        if subprocess.run(["mount", *map(str, arguments)], check=False, capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", *map(str, arguments)], check=False, capture_output=True
+        ).returncode:
             pytest.skip("mounting a folder again needs root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
@@ -81,7 +94,9 @@ def test_a_project_that_was_never_applied_is_read_where_nothing_can_be_written(t
     folder, place = create(tmp_path / "shop"), tmp_path / "ro"
     place.mkdir()
     for arguments in (["--bind", folder, place], ["-o", "remount,ro,bind", place]):
-        if subprocess.run(["mount", *map(str, arguments)], check=False, capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", *map(str, arguments)], check=False, capture_output=True
+        ).returncode:
             pytest.skip("mounting a folder again needs root")
     try:
         assert isthmus(place, "validate").code == 0
@@ -110,7 +125,9 @@ def test_json_that_is_nested_too_deeply_is_its_lines_fault_alone(shop):
 
 def test_two_thousand_parentheses_are_refused_by_file(shop):
     path = shop / "features" / "item_history.sql"
-    path.write_text(path.read_text().replace("SELECT", f"SELECT {'(' * 2000}1{')' * 2000} AS deep,", 1))
+    path.write_text(
+        path.read_text().replace("SELECT", f"SELECT {'(' * 2000}1{')' * 2000} AS deep,", 1)
+    )
     for command in ("validate", "plan", "apply", "materialize"):
         said = isthmus(shop, command, ok=False)
         assert said.code == 1
@@ -120,9 +137,15 @@ def test_two_thousand_parentheses_are_refused_by_file(shop):
 
 def test_a_time_zone_that_nobody_knows_is_named_with_its_column(shop):
     column = pa.array([0], pa.timestamp("ms", "Mars/Olympus"))
-    pq.write_table(pa.table({"event_id": ["a"], "event_timestamp": column, "impression_id": ["x"]}), shop / "zone.parquet")
+    pq.write_table(
+        pa.table({"event_id": ["a"], "event_timestamp": column, "impression_id": ["x"]}),
+        shop / "zone.parquet",
+    )
     said = isthmus(shop, "ingest", "zone.parquet", "--event", "click", ok=False)
-    assert said.err.startswith("error  zone.parquet: column event_timestamp is in the time zone 'Mars/Olympus', which nobody here knows\n")
+    assert said.err.startswith(
+        "error  zone.parquet: column event_timestamp is in the time zone 'Mars/Olympus', "
+        "which nobody here knows\n"
+    )
 
 
 def test_a_mistake_of_ours_is_one_sentence_and_its_traceback_is_in_a_file(shop, monkeypatch):

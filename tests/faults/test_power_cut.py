@@ -1,7 +1,9 @@
 """The power fails after an answer or between two syncs: what was said to be durable is there.
 
-And the rest can be done again. A few places each, drawn with a fixed seed; all of them, and the verbs
-that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of unsynced.py is tried on the test that it
+And the rest can be done again. A few places each, drawn with a fixed seed; all of them, and the
+verbs
+that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of unsynced.py is tried on the test that
+it
 names, so that these are known to fail: four of them, or all with ISTHMUS_EVERY_MUTANT=1.
 """
 
@@ -65,7 +67,11 @@ def commands(tmp_path_factory):
 
 def places(syncs, name, count):
     """Some of the syncs, or all."""
-    return range(1, syncs + 1) if EVERY else sorted(random.Random(name).sample(range(1, syncs + 1), min(count, syncs)))
+    return (
+        range(1, syncs + 1)
+        if EVERY
+        else sorted(random.Random(name).sample(range(1, syncs + 1), min(count, syncs)))
+    )
 
 
 @pytest.mark.parametrize("name", STORES)
@@ -76,7 +82,9 @@ def test_what_a_store_acknowledged_outlives_a_power_cut(commands, tmp_path, name
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=LONGER) for name in LONG)])
-def test_what_a_verb_answered_outlives_a_power_cut_and_one_that_it_stopped_can_be_run_again(commands, tmp_path, name):
+def test_what_a_verb_answered_outlives_a_power_cut_and_one_that_it_stopped_can_be_run_again(
+    commands, tmp_path, name
+):
     verb = Verb(name, commands, tmp_path)
     verb.cut()
     for at in places(verb.calls, name, 1):
@@ -116,7 +124,10 @@ def test_what_an_offline_aws_stack_answered_outlives_a_power_cut(commands, tmp_p
 
 
 def _look_at(aws):
-    bodies = {key: aws.s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in ("a/b", "changed")}
+    bodies = {
+        key: aws.s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+        for key in ("a/b", "changed")
+    }
     assert bodies == {"a/b": b"a", "changed": b"new"}
     with pytest.raises(ClientError, match="NoSuchKey"):
         aws.s3.get_object(Bucket="bucket", Key="gone")
@@ -125,7 +136,9 @@ def _look_at(aws):
     assert aws.client("kinesis").list_streams()["StreamNames"] == ["clicks"]
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="what goes past the library needs strace")
+@pytest.mark.skipif(
+    shutil.which("strace") is None, reason="what goes past the library needs strace"
+)
 def test_nothing_of_ours_syncs_past_the_library(commands, tmp_path):
     """In an ingest Python, SQLite, DuckDB and Arrow write; no sync of theirs reaches the kernel."""
     shop, log = create(tmp_path / "shop"), tmp_path / "strace.txt"
@@ -146,11 +159,17 @@ def test_nothing_of_ours_syncs_past_the_library(commands, tmp_path):
         CHILD,
         "ingest",
     ]
-    done = subprocess.run(traced, cwd=shop, env=commands.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        traced, cwd=shop, env=commands.environment, capture_output=True, text=True, check=False
+    )
     if "ptrace" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
-    past = [line for line in log.read_text().splitlines() if re.search(r" (\w*sync\w*)\(|O_SYNC|O_DSYNC", line)]
+    past = [
+        line
+        for line in log.read_text().splitlines()
+        if re.search(r" (\w*sync\w*)\(|O_SYNC|O_DSYNC", line)
+    ]
     assert not past
     assert commands.plan.seen > 20
 
@@ -162,7 +181,9 @@ def test_the_named_test_fails_where_a_sync_is_left_out(name):
     test = f"{__file__}::{MUTANTS[name].test}"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", test]
     long = {"ISTHMUS_EVERY_POWER_CUT": "1"} if MUTANTS[name].test.endswith("[deploy]") else {}
-    done = subprocess.run(command, env=os.environ | {MUTANT: name} | long, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | {MUTANT: name} | long, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1, f"{name} is not caught by {test}\n{done.stdout}{done.stderr}"
     assert "1 failed" in done.stdout, done.stdout
     assert re.search(r"^E .*(kept|NoSuch|ClientError)", done.stdout, re.MULTILINE), done.stdout

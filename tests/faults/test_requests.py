@@ -1,4 +1,6 @@
-"""Requests that cannot be served, through `endpoints serve`: the status says whose fault it is, and the server goes on."""
+"""Requests that cannot be served, through `endpoints serve`: the status says whose fault it is, and
+the server goes on.
+"""
 
 import json
 import re
@@ -20,7 +22,9 @@ def url(served):
     port = free_port()
     child = start(served, "endpoints", "serve", "home", "--port", port)
     line = child.stdout.readline()
-    assert re.fullmatch(rf"gateway of home on http://127\.0\.0\.1:{port}/rank   Ctrl-C stops it\n", line)
+    assert re.fullmatch(
+        rf"gateway of home on http://127\.0\.0\.1:{port}/rank   Ctrl-C stops it\n", line
+    )
     address = f"http://127.0.0.1:{port}"
     until(lambda: answers(f"{address}/ping"), what="the gateway")
     yield address
@@ -37,7 +41,9 @@ def answers(address):
 
 
 def post(url, body):
-    request = urllib.request.Request(f"{url}/rank", data=body, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}/rank", data=body, headers={"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=120) as reply:
             return reply.status, json.loads(reply.read())

@@ -1,6 +1,8 @@
-"""Every fault of the offline AWS against the verbs: the intended state, perhaps after running the verb again, or a clear error.
+"""Every fault of the offline AWS against the verbs: the intended state, perhaps after running the
+verb again, or a clear error.
 
-What a fault left half-made is in the inventory, which `plan` and `destroy` read: `destroy` right after it leaves nothing behind.
+What a fault left half-made is in the inventory, which `plan` and `destroy` read: `destroy` right
+after it leaves nothing behind.
 ISTHMUS_EVERY_KILL=1, which `make test-often` sets, tries twice as much.
 """
 
@@ -23,7 +25,8 @@ from isthmus_stack.client import Stack
 
 pytestmark = pytest.mark.slow
 
-# what goes wrong, as the stack is told. 403 is not tried again by the SDK; the rest is, five times in all
+# what goes wrong, as the stack is told. 403 is not tried again by the SDK; the rest is, five times
+# in all
 FAULTS = {
     "throttle": {"kind": "throttle", "times": 5},
     "error": {"kind": "error", "times": 2},
@@ -46,7 +49,11 @@ DATA = {
         ("s3", "PutObject"),
     ],
     "ingest": [("s3", "PutObject")],
-    "materialize": [("athena", "StartQueryExecution"), ("sagemaker-featurestore-runtime", "BatchWriteRecord"), ("s3", "PutObject")],
+    "materialize": [
+        ("athena", "StartQueryExecution"),
+        ("sagemaker-featurestore-runtime", "BatchWriteRecord"),
+        ("s3", "PutObject"),
+    ],
 }
 TRAIN = [
     ("sagemaker", "CreatePipeline"),
@@ -57,13 +64,29 @@ TRAIN = [
     ("sagemaker", "AddTags"),
     ("s3", "PutObject"),
 ]
-DEPLOY = [("sagemaker", "CreateModel"), ("sagemaker", "CreateEndpointConfig"), ("sagemaker", "CreateEndpoint"), ("s3", "PutObject")]
-CHANGE = [("sagemaker", "CreateEndpointConfig"), ("sagemaker", "UpdateEndpoint"), ("s3", "PutObject")]
+DEPLOY = [
+    ("sagemaker", "CreateModel"),
+    ("sagemaker", "CreateEndpointConfig"),
+    ("sagemaker", "CreateEndpoint"),
+    ("s3", "PutObject"),
+]
+CHANGE = [
+    ("sagemaker", "CreateEndpointConfig"),
+    ("sagemaker", "UpdateEndpoint"),
+    ("s3", "PutObject"),
+]
 TRAFFIC = [("sagemaker", "UpdateEndpointWeightsAndCapacities"), ("s3", "PutObject")]
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_KILL"))  # `make test-often` sets it
-FLOWS, SEEDS = (4, 3) if EVERY else (2, 1)  # with four flows each operation meets more than half of the faults
-PAIRS = [[*FAULTS][first : first + 2] for first in range(0, len(FAULTS), 2)]  # one after the other, at each operation
-TWO = "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model: ranker@champion, traffic: 10}"
+FLOWS, SEEDS = (
+    (4, 3) if EVERY else (2, 1)
+)  # with four flows each operation meets more than half of the faults
+PAIRS = [
+    [*FAULTS][first : first + 2] for first in range(0, len(FAULTS), 2)
+]  # one after the other, at each operation
+TWO = (
+    "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model: ranker@champion, "
+    "traffic: 10}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +96,9 @@ def stack():
         for name in STRAY:
             patched.delenv(name, raising=False)
         patched.setenv("AWS_ENDPOINT_URL", running.url)
-        patched.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)  # the waits are the SDK's affair
+        patched.setattr(
+            "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0
+        )  # the waits are the SDK's affair
         stack = Stack(running.url)
         stack.reset()
         yield stack
@@ -92,7 +117,9 @@ def opened(folder):
 def new(folder):
     """A starter of its own name, so that all share one stack."""
     create(folder)
-    (folder / "profiles.yaml").write_text("targets:\n  sagemaker: {region: us-east-1, bucket: s3://example-ranker}\n")
+    (folder / "profiles.yaml").write_text(
+        "targets:\n  sagemaker: {region: us-east-1, bucket: s3://example-ranker}\n"
+    )
     return folder
 
 
@@ -116,8 +143,13 @@ def wanted(shop):
 
 def world(project):
     """Digests of everything that a reader can see."""
-    tables = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist() for name in RELATIONS}
-    tables["online"] = project.target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"]
+    tables = {
+        name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist()
+        for name in RELATIONS
+    }
+    tables["online"] = project.target.online.get({"item_history": [str(key) for key in range(12)]})[
+        "item_history"
+    ]
     return {name: digest(rows) for name, rows in tables.items()}
 
 
@@ -131,12 +163,16 @@ def insisted(folder, verb):
 
 
 @pytest.mark.parametrize("number", range(FLOWS))
-def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(stack, tmp_path, wanted, number):
+def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(
+    stack, tmp_path, wanted, number
+):
     """Everything goes wrong in each flow, each operation in another way than in the flow before."""
     folder = new(tmp_path / f"data_{number}")
     faults = itertools.islice(itertools.cycle(FAULTS), 2 * number, None)
     for verb, operations in DATA.items():
-        for operation in operations * (1 if verb == "apply" else 2):  # of few operations each goes wrong in two ways, one after the other
+        for operation in operations * (
+            1 if verb == "apply" else 2
+        ):  # of few operations each goes wrong in two ways, one after the other
             disturb(stack, [next(faults)], [operation])
         before = stack.faults()
         insisted(folder, getattr(im, verb))
@@ -148,11 +184,19 @@ def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_what_a_fault_left_half_made_is_in_the_inventory_and_goes_with_destroy(stack, shop, tmp_path, seed):
+def test_what_a_fault_left_half_made_is_in_the_inventory_and_goes_with_destroy(
+    stack, shop, tmp_path, seed
+):
     chance = random.Random(seed)
     folder = new(tmp_path / f"half_{seed}")
     kind = chance.choice(["cut-after", "error"])
-    service, operation = chance.choice([each for each in DATA["apply"] if each[1] not in ("UpdateTable", "PutObject", "CreateDatabase")])
+    service, operation = chance.choice(
+        [
+            each
+            for each in DATA["apply"]
+            if each[1] not in ("UpdateTable", "PutObject", "CreateDatabase")
+        ]
+    )
     stack.fault(kind=kind, service=service, operation=operation, times=None)
     with opened(folder) as project, pytest.raises(IsthmusError):
         im.apply(project)
@@ -169,18 +213,28 @@ def everything(session):
     sagemaker, glue = session.client("sagemaker"), session.client("glue")
     found = list(session.client("kinesis").list_streams()["StreamNames"])
     found += session.client("firehose").list_delivery_streams()["DeliveryStreamNames"]
-    found += [each["FeatureGroupName"] for each in sagemaker.list_feature_groups()["FeatureGroupSummaries"]]
+    found += [
+        each["FeatureGroupName"]
+        for each in sagemaker.list_feature_groups()["FeatureGroupSummaries"]
+    ]
     found += [each["EndpointName"] for each in sagemaker.list_endpoints()["Endpoints"]]
-    found += [each["EndpointConfigName"] for each in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
+    found += [
+        each["EndpointConfigName"] for each in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    ]
     found += [each["ModelName"] for each in sagemaker.list_models()["Models"]]
     for database in glue.get_databases()["DatabaseList"]:
-        found += [f"{database['Name']}.{each['Name']}" for each in glue.get_tables(DatabaseName=database["Name"])["TableList"]]
+        found += [
+            f"{database['Name']}.{each['Name']}"
+            for each in glue.get_tables(DatabaseName=database["Name"])["TableList"]
+        ]
     return found
 
 
 @pytest.mark.parametrize("fault", ["denied", "cut after"])
 def test_a_run_is_started_once_and_its_model_registered_once(stack, shop, fault):
-    """The same configuration again: what its steps made is in the cache, so this is about the submission and the registration."""
+    """The same configuration again: what its steps made is in the cache, so this is about the
+    submission and the registration.
+    """
     with opened(shop) as project:
         before = {v.version for v in project.target.registry.versions("ranker")}
     disturb(stack, [fault], TRAIN)
@@ -189,11 +243,15 @@ def test_a_run_is_started_once_and_its_model_registered_once(stack, shop, fault)
     with opened(shop) as project:
         versions = project.target.registry.versions("ranker")
         assert {v.version for v in versions} - before <= {int(run.version.partition("@")[2])}
-        assert project.target.registry.get("ranker", "champion").version == int(run.version.partition("@")[2])
+        assert project.target.registry.get("ranker", "champion").version == int(
+            run.version.partition("@")[2]
+        )
 
 
 @pytest.mark.parametrize("faults", PAIRS if EVERY else PAIRS[::2], ids=" and ".join)
-def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(stack, shop, faults):
+def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(
+    stack, shop, faults
+):
     one = "champion: {model: ranker@champion, traffic: 100}"
     try:
         disturb(stack, faults, DEPLOY)
@@ -230,7 +288,11 @@ def test_a_silent_rollback_is_noticed(stack, shop):
         insisted(shop, lambda project: im.deploy(project, "home"))
         assert stack.faults() == ()
         assert split(shop) == {"champion": 100, "challenger": 0}
-        stack.fault(kind="silent-rollback", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities")
+        stack.fault(
+            kind="silent-rollback",
+            service="sagemaker",
+            operation="UpdateEndpointWeightsAndCapacities",
+        )
         insisted(shop, lambda project: im.traffic(project, "home", {"challenger": Decimal(20)}))
         assert split(shop) == {"champion": 80, "challenger": 20}
     finally:
@@ -255,4 +317,6 @@ def stopped(folder):
                 project.target.inventory.delete(resource)
         if (found := project.target.state.get("traffic/home")) is not None:
             project.target.state.delete("traffic/home", expect=found.token)
-        assert [name for name in everything(project.target.native) if name.startswith("calm-home")] == []
+        assert [
+            name for name in everything(project.target.native) if name.startswith("calm-home")
+        ] == []

@@ -1,4 +1,5 @@
-"""A verb that is disturbed at any of the system's calls: run it again, and the world is the one of an undisturbed verb.
+"""A verb that is disturbed at any of the system's calls: run it again, and the world is the one of
+an undisturbed verb.
 
 A few places each, drawn with a fixed seed; `make bench-faults` takes all of them.
 """
@@ -17,7 +18,10 @@ from isthmus.tests.faults.syscalls import Commands, Kind, Verb
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux" or COMPILER is None, reason="builds a library for LD_PRELOAD: needs Linux and cc"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or COMPILER is None,
+        reason="builds a library for LD_PRELOAD: needs Linux and cc",
+    ),
 ]
 
 KINDS = (Kind.KILL, Kind.TEAR, Kind.FULL, Kind.BROKEN)
@@ -32,8 +36,12 @@ def commands(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["apply", "ingest", "materialize", "destroy"])
-def test_a_verb_that_a_system_call_stops_ends_like_one_that_is_not_once_it_is_run_again(commands, tmp_path, name):
-    """Each kind at a place of its own: a try is two commands and two looks at the world, about half a second."""
+def test_a_verb_that_a_system_call_stops_ends_like_one_that_is_not_once_it_is_run_again(
+    commands, tmp_path, name
+):
+    """Each kind at a place of its own: a try is two commands and two looks at the world, about half
+    a second.
+    """
     verb = Verb(name, commands, tmp_path)
     chance = random.Random(name)
     for kind in KINDS:
@@ -46,8 +54,24 @@ def test_the_library_counts_what_the_kernel_sees(commands, tmp_path):
     shop, log = create(tmp_path / "shop"), tmp_path / "strace.txt"
     isthmus(shop, "apply")
     commands.plan.arm(shop)
-    traced = ["strace", "-f", "-y", "-s", "0", "-e", f"trace={TRACED}", "-o", log, sys.executable, "-c", CHILD, "ingest"]
-    done = subprocess.run(traced, cwd=shop, env=commands.environment, capture_output=True, text=True, check=False)
+    traced = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "0",
+        "-e",
+        f"trace={TRACED}",
+        "-o",
+        log,
+        sys.executable,
+        "-c",
+        CHILD,
+        "ingest",
+    ]
+    done = subprocess.run(
+        traced, cwd=shop, env=commands.environment, capture_output=True, text=True, check=False
+    )
     if "ptrace" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
@@ -64,5 +88,7 @@ def changes(line, root):
     operation, arguments = match.groups()
     if operation.startswith(("open", "creat")) and not re.search("O_CREAT|O_TRUNC", arguments):
         return False
-    named = re.sub(r'(AT_FDCWD|\d+)<[^>]*>, (?="/)', "", arguments)  # where the name is absolute, the folder before it means nothing
+    named = re.sub(
+        r'(AT_FDCWD|\d+)<[^>]*>, (?="/)', "", arguments
+    )  # where the name is absolute, the folder before it means nothing
     return bool(re.search(rf"{re.escape(root)}[/>\"]", named))

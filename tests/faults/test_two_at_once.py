@@ -21,7 +21,13 @@ def holder(shop):
     import subprocess
     import sys
 
-    child = subprocess.Popen([sys.executable, "-c", HOLD], cwd=shop, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=shop,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert child.stdout.readline() == "held\n"
     yield child
     child.kill()
@@ -29,19 +35,42 @@ def holder(shop):
 
 
 @pytest.mark.parametrize(
-    "command", [["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"], ["destroy", "--yes"], ["deploy", "home"]]
+    "command",
+    [
+        ["apply"],
+        ["ingest"],
+        ["materialize"],
+        ["train", "models/history.yaml"],
+        ["destroy", "--yes"],
+        ["deploy", "home"],
+    ],
 )
 def test_the_second_is_refused_with_the_holders_name(shop, holder, command):
     before = {name: digest for name, digest in tree(shop).items() if not name.endswith("lock")}
     said = isthmus(shop, *command, ok=False)
     assert said.code == 1
     first, second = said.err.splitlines()
-    assert re.fullmatch(rf"error  another command holds this project: isthmus ingest \(process {holder.pid}, since .+\)", first)
+    assert re.fullmatch(
+        rf"error  another command holds this project: isthmus ingest \(process {holder.pid}, "
+        r"since .+\)",
+        first,
+    )
     assert second == "       wait for it to end, or stop it, and run this again"
-    assert {name: digest for name, digest in tree(shop).items() if not name.endswith("lock")} == before
+    assert {
+        name: digest for name, digest in tree(shop).items() if not name.endswith("lock")
+    } == before
 
 
-@pytest.mark.parametrize("command", [["plan"], ["status"], ["validate"], ["features", "get", "item_history", "1"], ["runs", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan"],
+        ["status"],
+        ["validate"],
+        ["features", "get", "item_history", "1"],
+        ["runs", "list"],
+    ],
+)
 def test_reading_goes_on_meanwhile(shop, holder, command):
     isthmus(shop, *command)
 

@@ -1,4 +1,6 @@
-"""Faults of the offline GCP against the verbs: the intended state, perhaps after running the verb again, or a clear error."""
+"""Faults of the offline GCP against the verbs: the intended state, perhaps after running the verb
+again, or a clear error.
+"""
 
 import os
 import random
@@ -21,7 +23,8 @@ from isthmus_stack.gcp.environment import stray
 
 pytestmark = pytest.mark.slow
 
-# what goes wrong, as the stack is told; a denial is not tried again by the clients, the rest is where it changes nothing to do it twice
+# what goes wrong, as the stack is told; a denial is not tried again by the clients, the rest is
+# where it changes nothing to do it twice
 FAULTS = {
     "throttle": {"kind": "throttle", "times": 2},
     "denied": {"kind": "error", "code": "PERMISSION_DENIED", "status": 403},
@@ -40,11 +43,18 @@ DATA = {
         "storage.objects.insert",
     ],
     "ingest": ["storage.objects.insert", "bigquery.jobs.insert"],
-    "materialize": ["FeatureOnlineStoreAdminService.SyncFeatureView", "bigquery.tables.patch", "storage.objects.insert"],
+    "materialize": [
+        "FeatureOnlineStoreAdminService.SyncFeatureView",
+        "bigquery.tables.patch",
+        "storage.objects.insert",
+    ],
 }
 DEPLOY = ["EndpointService.CreateEndpoint", "EndpointService.DeployModel", "storage.objects.insert"]
 ONE = "champion: {model: ranker@champion, traffic: 100}"
-TWO = "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model: ranker@champion, traffic: 10}"
+TWO = (
+    "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model: ranker@champion, "
+    "traffic: 10}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +82,10 @@ def opened(folder):
 def new(folder):
     """A starter of its own name, so that all share one stack."""
     create(folder)
-    (folder / "profiles.yaml").write_text("targets:\n  vertex: {project: faults, location: us-central1, bucket: gs://example-ranker}\n")
+    (folder / "profiles.yaml").write_text(
+        "targets:\n  vertex: {project: faults, location: us-central1, bucket: "
+        "gs://example-ranker}\n"
+    )
     return folder
 
 
@@ -90,14 +103,23 @@ def shop(stack, tmp_path_factory):
 
 def world(project):
     """Digests of everything that a reader can see."""
-    tables = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist() for name in RELATIONS}
-    tables["online"] = project.target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"]
+    tables = {
+        name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist()
+        for name in RELATIONS
+    }
+    tables["online"] = project.target.online.get({"item_history": [str(key) for key in range(12)]})[
+        "item_history"
+    ]
     return {name: digest(rows) for name, rows in tables.items()}
 
 
-def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(stack, shop, tmp_path):
+def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(
+    stack, shop, tmp_path
+):
     folder = new(tmp_path / "data")
-    chances = {fault: random.Random(fault) for fault in ("denied", "cut after")}  # the others are judged port by port
+    chances = {
+        fault: random.Random(fault) for fault in ("denied", "cut after")
+    }  # the others are judged port by port
     for verb, operations in DATA.items():
         for fault, chance in chances.items():
             for operation in chance.sample(operations, (len(operations) + 1) // 2):
@@ -111,8 +133,14 @@ def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(
         assert {item.action for item in plan(project).items if item.by == "apply"} == {"="}
 
 
-@pytest.mark.parametrize("faults", [["throttle", "denied"], ["cut before", "cut after"], ["lost deploy"]], ids=" and ".join)
-def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(stack, shop, faults):
+@pytest.mark.parametrize(
+    "faults",
+    [["throttle", "denied"], ["cut before", "cut after"], ["lost deploy"]],
+    ids=" and ".join,
+)
+def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(
+    stack, shop, faults
+):
     """What is named first goes wrong first, at each operation."""
     lost = faults == ["lost deploy"]
 
@@ -124,13 +152,18 @@ def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong
         return result, errors
 
     try:
-        deployed, _ = done(lambda project: im.deploy(project, "home"), *(DEPLOY[1:2] if lost else DEPLOY))
+        deployed, _ = done(
+            lambda project: im.deploy(project, "home"), *(DEPLOY[1:2] if lost else DEPLOY)
+        )
         assert deployed.smoke.ok
         edit(shop / "project.yaml", ONE, TWO)
         done(lambda project: im.deploy(project, "home"), "EndpointService.DeployModel")
         assert split(shop) == {"champion": 100, "challenger": 0}, "a deployment never moves traffic"
         if not lost:
-            done(lambda project: im.traffic(project, "home", {"challenger": Decimal(20)}), "EndpointService.UpdateEndpoint")
+            done(
+                lambda project: im.traffic(project, "home", {"challenger": Decimal(20)}),
+                "EndpointService.UpdateEndpoint",
+            )
             assert split(shop) == {"champion": 80, "challenger": 20}
         with opened(shop) as project:
             assert [item.action for item in plan(project).items if item.kind == "endpoint"] == ["="]
@@ -142,7 +175,12 @@ def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong
 
 def test_what_a_fault_left_half_made_is_in_the_inventory_and_goes_with_destroy(stack, tmp_path):
     folder = new(tmp_path / "half")
-    stack.fault(kind="error", operation="FeatureOnlineStoreAdminService.CreateFeatureView", code="PERMISSION_DENIED", times=None)
+    stack.fault(
+        kind="error",
+        operation="FeatureOnlineStoreAdminService.CreateFeatureView",
+        code="PERMISSION_DENIED",
+        times=None,
+    )
     with opened(folder) as project, pytest.raises(IsthmusError):
         im.apply(project)
     stack.clear_faults()
@@ -154,7 +192,9 @@ def test_what_a_fault_left_half_made_is_in_the_inventory_and_goes_with_destroy(s
 
 
 def at_once(verb, *folders):
-    """The verb from two checkouts of one project at the same time, which no lock of a folder keeps apart: results and errors."""
+    """The verb from two checkouts of one project at the same time, which no lock of a folder keeps
+    apart: results and errors.
+    """
 
     def command(project):
         try:
@@ -163,7 +203,9 @@ def at_once(verb, *folders):
             return error
 
     with ExitStack() as projects, ThreadPoolExecutor(len(folders)) as pool:
-        return list(pool.map(command, [projects.enter_context(opened(folder)) for folder in folders]))
+        return list(
+            pool.map(command, [projects.enter_context(opened(folder)) for folder in folders])
+        )
 
 
 def test_two_of_the_same_project_at_once_double_nothing(stack, shop, tmp_path):
@@ -184,11 +226,17 @@ def test_two_deployments_and_two_splits_at_once_end_as_one_of_them_meant(stack, 
         for folder in (shop, other):
             edit(folder / "project.yaml", ONE, TWO)
         ends = at_once(lambda project: im.deploy(project, "home"), shop, other)
-        assert all(isinstance(end, Conflict) for end in ends if isinstance(end, IsthmusError)), ends  # to be run again, as both may be told
+        assert all(isinstance(end, Conflict) for end in ends if isinstance(end, IsthmusError)), (
+            ends
+        )  # to be run again, as both may be told
         insisted(lambda: opened(other), lambda project: im.deploy(project, "home"))
         assert split(shop) == {"champion": 90, "challenger": 10}
         meant = {shop: Decimal(20), other: Decimal(70)}
-        ends = at_once(lambda project: im.traffic(project, "home", {"challenger": meant[project.folder]}), shop, other)
+        ends = at_once(
+            lambda project: im.traffic(project, "home", {"challenger": meant[project.folder]}),
+            shop,
+            other,
+        )
         told = [end for end in ends if isinstance(end, IsthmusError)]
         assert all(isinstance(end, Conflict) for end in told), ends
         served = [end.after["challenger"] for end in ends if not isinstance(end, IsthmusError)]

@@ -1,4 +1,5 @@
-"""kill -9 of a project's own GCP stack in the middle of a load, a pipeline and a deployment: what the command says, what is left, and
+"""kill -9 of a project's own GCP stack in the middle of a load, a pipeline and a deployment: what
+the command says, what is left, and
 that a new stack takes the same commands. GCP's stack keeps nothing, so they begin with `apply`.
 """
 
@@ -17,7 +18,9 @@ from isthmus_stack.gcp.environment import stray
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="what a stack started is seen in /proc"),
+    pytest.mark.skipif(
+        not Path("/proc/self").is_dir(), reason="what a stack started is seen in /proc"
+    ),
 ]
 
 GCP = ("--target", "vertex", "--offline")
@@ -33,7 +36,10 @@ def shop(tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     folder = create(tmp_path / "shop")
-    (folder / "profiles.yaml").write_text("targets:\n  vertex: {project: faults, location: us-central1, bucket: gs://example-ranker}\n")
+    (folder / "profiles.yaml").write_text(
+        "targets:\n  vertex: {project: faults, location: us-central1, bucket: "
+        "gs://example-ranker}\n"
+    )
     yield folder
     stacks.stop(folder)
 
@@ -85,14 +91,18 @@ def run(shop, *commands):
         isthmus(shop, *command, *GCP)
 
 
-def test_after_a_kill_in_a_load_or_in_a_job_the_same_commands_get_on_with_a_new_stack_and_nothing_of_the_old_one_stays(shop):
+def test_after_a_kill_in_a_load_or_in_a_job_the_same_commands_get_on_with_a_new_stack_and_nothing_of_the_old_one_stays(
+    shop,
+):
     run(shop, ["apply"])
     stack = Stack(stacks.running(shop)["gcp"].url, "gcp")
     stack.fault(kind="latency", operation="bigquery.jobs.insert", seconds=600)
     killed(shop, "ingest", when=lambda: not stack.faults())
 
     edit(
-        shop / "ranker.py", "    return History(", "    import time\n\n    time.sleep(600)\n    return History("
+        shop / "ranker.py",
+        "    return History(",
+        "    import time\n\n    time.sleep(600)\n    return History(",
     )  # so that no job ends first
     run(shop, *TRAINED[:3])
     home = scratch(shop)  # of one stack alone: that of the killed one was swept
@@ -102,7 +112,9 @@ def test_after_a_kill_in_a_load_or_in_a_job_the_same_commands_get_on_with_a_new_
 
 
 @pytest.mark.skipif(not EVERY, reason="a minute: ISTHMUS_EVERY_KILL=1, or make test-often")
-def test_a_stack_that_is_killed_in_a_deploy_leaves_no_model_server_and_the_next_says_what_is_not_there(shop):
+def test_a_stack_that_is_killed_in_a_deploy_leaves_no_model_server_and_the_next_says_what_is_not_there(
+    shop,
+):
     run(shop, *TRAINED)
     home = scratch(shop)
     killed(shop, "deploy", "home", when=lambda: below(home / "endpoints"))

@@ -1,4 +1,5 @@
-"""Isthmus without one of its syncs, or with two acts in the wrong order: each mutant has a test that must fail.
+"""Isthmus without one of its syncs, or with two acts in the wrong order: each mutant has a test
+that must fail.
 
 A mutant is named by ISTHMUS_MUTANT and installed before anything else is imported, in every process
 under test (mutated/sitecustomize.py).
@@ -157,7 +158,9 @@ def _spool_emptied_first(_):
             last = waiting.column(spool.SEQUENCE)[-1].as_py()
             with database.transaction("compacting") as db:
                 spool.remove(db, document.name, up_to=last)
-            rows = waiting.drop_columns([spool.SEQUENCE, spool.PARTITION]).cast(arrow_schema(document.columns))
+            rows = waiting.drop_columns([spool.SEQUENCE, spool.PARTITION]).cast(
+                arrow_schema(document.columns)
+            )
             written = batches.write(
                 table,
                 f"{spool.SPOOL}{last:020d}",
@@ -227,17 +230,37 @@ MUTANTS: Mapping[str, Mutant] = {
         (Change("adapters.local.warehouse.batches.sync_folder", _table_not_synced),),
     ),
     "no blob is synced": Mutant(f"{_STORE}[blobs]", (_files_of("adapters.local.files"),)),
-    "a blob is renamed and then synced": Mutant(f"{_STORE}[blobs]", (Change("adapters.local.files.replacing", _renamed_first),)),
-    "no folder of a blob that is new is synced": Mutant(f"{_STORE}[blobs]", (Change("durable.make_folder", _make_only),)),
-    "a deleted blob's folder is not synced": Mutant(f"{_STORE}[blobs]", (Change("adapters.local.blobs.sync_folder", _nothing),)),
-    "the project's folder is not synced": Mutant(f"{_STORE}[a new home]", (Change("user_state.make_folder", _make_only),)),
-    "an endpoint's counters are made unsynced": Mutant(f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)),
-    "a page's file is not synced": Mutant(f"{_STORE}[a page's file]", (_files_of("ui.pages.new_experiment"),)),
-    "a page's file's folder is not synced": Mutant(f"{_STORE}[a page's file]", (Change("ui.pages.new_experiment.sync_folder", _nothing),)),
-    "no record of a stack is synced": Mutant(f"{_STORE}[a stack's home]", (_files_of("localstack.home"),)),
+    "a blob is renamed and then synced": Mutant(
+        f"{_STORE}[blobs]", (Change("adapters.local.files.replacing", _renamed_first),)
+    ),
+    "no folder of a blob that is new is synced": Mutant(
+        f"{_STORE}[blobs]", (Change("durable.make_folder", _make_only),)
+    ),
+    "a deleted blob's folder is not synced": Mutant(
+        f"{_STORE}[blobs]", (Change("adapters.local.blobs.sync_folder", _nothing),)
+    ),
+    "the project's folder is not synced": Mutant(
+        f"{_STORE}[a new home]", (Change("user_state.make_folder", _make_only),)
+    ),
+    "an endpoint's counters are made unsynced": Mutant(
+        f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)
+    ),
+    "a page's file is not synced": Mutant(
+        f"{_STORE}[a page's file]", (_files_of("ui.pages.new_experiment"),)
+    ),
+    "a page's file's folder is not synced": Mutant(
+        f"{_STORE}[a page's file]", (Change("ui.pages.new_experiment.sync_folder", _nothing),)
+    ),
+    "no record of a stack is synced": Mutant(
+        f"{_STORE}[a stack's home]", (_files_of("localstack.home"),)
+    ),
     "no folder of a stack's home is synced": Mutant(f"{_STACK}", (_folders_of("localstack.home"),)),
-    "a stack's removed record is not synced": Mutant(f"{_STORE}[a stack's home]", (Change("localstack.home.Home.remove", _dropped),)),
-    "the folder of a removed table is not synced": Mutant(f"{_VERB}[destroy]", (Change("adapters.local.files.sync_folder", _nothing),)),
+    "a stack's removed record is not synced": Mutant(
+        f"{_STORE}[a stack's home]", (Change("localstack.home.Home.remove", _dropped),)
+    ),
+    "the folder of a removed table is not synced": Mutant(
+        f"{_VERB}[destroy]", (Change("adapters.local.files.sync_folder", _nothing),)
+    ),
     "the folder of an endpoint's models is not synced": Mutant(
         f"{_VERB}[deploy]", (Change("adapters.local.endpoints.host.sync_folder", _nothing),)
     ),

@@ -1,4 +1,7 @@
-"""A small project built in Python: impressions, clicks, their objective, items and two views. Events are put in as ingest does."""
+"""A small project built in Python: impressions, clicks, their objective, items and two views.
+
+Events are put in as ingest does.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +12,16 @@ from isthmus.adapters import targets
 from isthmus.events import relations as events
 from isthmus.feature_store import relations
 from isthmus.feature_store.tables import load_static
-from isthmus.project.specs import Attribute, Description, Entity, Event, FeatureView, Objective, ProjectSpec, StaticTable
+from isthmus.project.specs import (
+    Attribute,
+    Description,
+    Entity,
+    Event,
+    FeatureView,
+    Objective,
+    ProjectSpec,
+    StaticTable,
+)
 from isthmus.runtime import Project
 from isthmus.target import Profile
 
@@ -27,22 +39,45 @@ WINDOW last_2d AS (PARTITION BY item_id ORDER BY event_timestamp RANGE BETWEEN I
 """
 IMPRESSION = Event(
     name="impression",
-    attributes=(Attribute(name="item_id", type="int", entity="item"), Attribute(name="place", type="string", required=False)),
+    attributes=(
+        Attribute(name="item_id", type="int", entity="item"),
+        Attribute(name="place", type="string", required=False),
+    ),
 )
-CLICK = Event(name="click", attributes=(Attribute(name="impression_id", type="string", event="impression"),))
+CLICK = Event(
+    name="click", attributes=(Attribute(name="impression_id", type="string", event="impression"),)
+)
 
 
 def spec(now=None, ttl=None):
     return ProjectSpec(
         name="shop",
         now=now,
-        entities={"item": Entity(name="item", key="item_id", type="int"), "place": Entity(name="place", key="place", type="string")},
+        entities={
+            "item": Entity(name="item", key="item_id", type="int"),
+            "place": Entity(name="place", key="place", type="string"),
+        },
         events={"impression": IMPRESSION, "click": CLICK},
-        objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+        objectives={
+            "ctr": Objective(
+                name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30)
+            )
+        },
         tables={"items": StaticTable(name="items", path="items.csv")},
         feature_views={
-            "item_profile": FeatureView(name="item_profile", entity="item", path="features/item_profile.sql", sql=PROFILE_SQL),
-            "item_history": FeatureView(name="item_history", entity="item", path="features/item_history.sql", sql=HISTORY_SQL, ttl=ttl),
+            "item_profile": FeatureView(
+                name="item_profile",
+                entity="item",
+                path="features/item_profile.sql",
+                sql=PROFILE_SQL,
+            ),
+            "item_history": FeatureView(
+                name="item_history",
+                entity="item",
+                path="features/item_history.sql",
+                sql=HISTORY_SQL,
+                ttl=ttl,
+            ),
         },
     )
 
@@ -63,7 +98,9 @@ class Clock:
 
 def items(folder, prices=(1.5, 2.5, 4.0)):
     kinds = ("shoe", "hat", "shoe")
-    Path(folder, "items.csv").write_text("item_id,price,kind\n" + "".join(f"{n},{p},{kinds[n % 3]}\n" for n, p in enumerate(prices)))
+    Path(folder, "items.csv").write_text(
+        "item_id,price,kind\n" + "".join(f"{n},{p},{kinds[n % 3]}\n" for n, p in enumerate(prices))
+    )
 
 
 def open_shop(folder, *, clock=None, described=None):
@@ -71,8 +108,16 @@ def open_shop(folder, *, clock=None, described=None):
     described = described or spec()
     if not Path(folder, "items.csv").exists():
         items(folder)
-    profile = Profile(name="local", adapter="local", project="shop", options={"home": str(Path(folder) / ".isthmus")})
-    project = Project(Description(spec=described, folder=str(folder)), targets.load(profile, clock=clock or Clock()))
+    profile = Profile(
+        name="local",
+        adapter="local",
+        project="shop",
+        options={"home": str(Path(folder) / ".isthmus")},
+    )
+    project = Project(
+        Description(spec=described, folder=str(folder)),
+        targets.load(profile, clock=clock or Clock()),
+    )
     for table in events.tables(described):
         project.target.warehouse.apply(table)
     load_static(project, "items")
@@ -84,17 +129,33 @@ def open_shop(folder, *, clock=None, described=None):
 def put(project, batch, *, impressions=(), clicks=()):
     """impressions: (number, hours, item_id, place?); clicks: (impression number, hours)."""
     for event, rows in (
-        (IMPRESSION, [{"event_id": f"i{n}", "hours": h, "item_id": k, "place": (p or [None])[0]} for n, h, k, *p in impressions]),
+        (
+            IMPRESSION,
+            [
+                {"event_id": f"i{n}", "hours": h, "item_id": k, "place": (p or [None])[0]}
+                for n, h, k, *p in impressions
+            ],
+        ),
         (CLICK, [{"event_id": f"c{n}", "hours": h, "impression_id": f"i{n}"} for n, h in clicks]),
     ):
         if not rows:
             continue
         raw = events.raw_table(event)
-        stamped = [row | {"event_timestamp": plain(row["hours"]), "payload_digest": row["event_id"], "source": batch} for row in rows]
+        stamped = [
+            row
+            | {
+                "event_timestamp": plain(row["hours"]),
+                "payload_digest": row["event_id"],
+                "source": batch,
+            }
+            for row in rows
+        ]
         kinds = {"string": pa.string(), "int64": pa.int64(), "timestamp": pa.timestamp("ms")}
         schema = pa.schema([(column.name, kinds[column.type]) for column in raw.columns])
         project.target.warehouse.append(
-            raw.name, pa.Table.from_pylist([{n: r.get(n) for n in schema.names} for r in stamped], schema), batch=batch
+            raw.name,
+            pa.Table.from_pylist([{n: r.get(n) for n in schema.names} for r in stamped], schema),
+            batch=batch,
         )
 
 
@@ -104,4 +165,7 @@ def plain(hours):
 
 def history(project, view="item_history"):
     sql = f"SELECT * FROM {view} ORDER BY entity_key, event_timestamp, created_timestamp"
-    return [{k: v for k, v in row.items() if k != "dt"} for row in project.target.warehouse.query(sql, {}).to_pylist()]
+    return [
+        {k: v for k, v in row.items() if k != "dt"}
+        for row in project.target.warehouse.query(sql, {}).to_pylist()
+    ]

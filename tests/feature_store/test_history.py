@@ -17,12 +17,25 @@ def test_the_sql_of_a_history_is_in_the_neutral_subset(shop, make):
         assert check(make(source)) == ()
 
 
-def test_every_query_of_a_materialize_and_a_skew_check_is_in_the_neutral_subset(shop, clock, monkeypatch):
-    """A cloud runs the same text: nothing of DuckDB's own may slip in. ASOF alone is the local target's."""
+def test_every_query_of_a_materialize_and_a_skew_check_is_in_the_neutral_subset(
+    shop, clock, monkeypatch
+):
+    """A cloud runs the same text: nothing of DuckDB's own may slip in.
+
+    ASOF alone is the local target's.
+    """
     warehouse, seen = shop.target.warehouse, []
     query, save = warehouse.query, warehouse.save
-    monkeypatch.setattr(warehouse, "query", lambda sql, params: seen.append(sql) or query(sql, params))
-    monkeypatch.setattr(warehouse, "save", lambda table, sql, params, *, batch: seen.append(sql) or save(table, sql, params, batch=batch))
+    monkeypatch.setattr(
+        warehouse, "query", lambda sql, params: seen.append(sql) or query(sql, params)
+    )
+    monkeypatch.setattr(
+        warehouse,
+        "save",
+        lambda table, sql, params, *, batch: (
+            seen.append(sql) or save(table, sql, params, batch=batch)
+        ),
+    )
     monkeypatch.setattr(shop.target, "capabilities", {})
     put(shop, "b", impressions=[(1, 0, 0), (2, 1, 1)])
     for hours in (10, 10, 20):
@@ -30,7 +43,9 @@ def test_every_query_of_a_materialize_and_a_skew_check_is_in_the_neutral_subset(
         clock.to(hours)
         materialize(shop)
     skew(shop)
-    training_set(shop, "ctr", [Feature(view="item_history", name="item_ctr")], start=START, end=clock())
+    training_set(
+        shop, "ctr", [Feature(view="item_history", name="item_ctr")], start=START, end=clock()
+    )
     assert len(seen) > 20
     assert [(sql, problem) for sql in seen for problem in check(sql)] == []
 

@@ -44,15 +44,25 @@ def test_killed_in_materialize_and_run_again_nothing_is_lost_or_doubled(tmp_path
         materialize(shop, ["item_history"])
         put(shop, "b2", impressions=[(4, 1, 0), (5, 41, 1), (6, 70, 0)])
     shop_file = str(Path(__file__).with_name("shop.py"))
-    done = subprocess.run([sys.executable, "-c", _CHILD, shop_file, str(tmp_path), side, operation], check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, shop_file, str(tmp_path), side, operation],
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == -signal.SIGKILL
     clock.to(81)
     with open_shop(tmp_path, clock=clock) as shop:
         materialize(shop, ["item_history"])
         rows = history(shop)
-        assert [(r["entity_key"], int(r["event_timestamp"].strftime("%d%H")), r["item_impressions"]) for r in rows] == [
+        assert [
+            (r["entity_key"], int(r["event_timestamp"].strftime("%d%H")), r["item_impressions"])
+            for r in rows
+        ] == [
             *(("0", 100, 1), ("0", 101, 2), ("0", 206, 2), ("0", 206, 3), ("0", 322, 2)),
             *(("1", 202, 1), ("1", 217, 2)),
         ]
-        assert [row["item_impressions"] for row in read(shop, "item_history", [0, 1]).rows] == [2, 2]
+        assert [row["item_impressions"] for row in read(shop, "item_history", [0, 1]).rows] == [
+            2,
+            2,
+        ]
         assert skew(shop).differ == 0

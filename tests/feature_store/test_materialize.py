@@ -1,4 +1,6 @@
-"""Materialize against what a reader may rely on: append-only, one row per (key, event, created), late events as corrections."""
+"""Materialize against what a reader may rely on: append-only, one row per (key, event, created),
+late events as corrections.
+"""
 
 import itertools
 import tempfile
@@ -28,11 +30,25 @@ def test_a_first_materialize_reports_rows_keys_and_up_to_when(shop, clock):
     put(shop, "b1", impressions=[(1, 0, 0), (2, 1, 0), (3, 2, 1)], clicks=[(1, 0.1)])
     now = clock.to(10)
     profile, seen = materialize(shop)
-    assert (profile.view, profile.rows, profile.keys_online, profile.until) == ("item_profile", 3, 3, now)
+    assert (profile.view, profile.rows, profile.keys_online, profile.until) == (
+        "item_profile",
+        3,
+        3,
+        now,
+    )
     assert (seen.view, seen.rows, seen.keys_online, seen.until) == ("item_history", 3, 2, now)
     assert watermark(shop, "item_history") == now
     rows = history(shop)
-    assert [(r["entity_key"], r["item_id"], r["event_timestamp"], r["created_timestamp"], r["item_impressions"]) for r in rows] == [
+    assert [
+        (
+            r["entity_key"],
+            r["item_id"],
+            r["event_timestamp"],
+            r["created_timestamp"],
+            r["item_impressions"],
+        )
+        for r in rows
+    ] == [
         ("0", 0, plain(0), plain(0.5), 1),
         ("0", 0, plain(1), plain(1.5), 2),
         ("1", 1, plain(2), plain(2.5), 1),
@@ -54,7 +70,9 @@ def test_until_in_the_past_computes_only_what_was_known_then(shop, clock):
     clock.to(10)
     report = materialize(shop, ["item_history"], until=START + 2 * HOUR)[0]
     assert (report.rows, report.until) == (1, START + 2 * HOUR)
-    assert materialize(shop, ["item_history"], until=START + HOUR)[0].until == START + 2 * HOUR  # nothing is unpublished
+    assert (
+        materialize(shop, ["item_history"], until=START + HOUR)[0].until == START + 2 * HOUR
+    )  # nothing is unpublished
 
 
 def test_late_events_become_corrections_known_only_now_and_the_past_stays(shop, clock):
@@ -69,8 +87,14 @@ def test_late_events_become_corrections_known_only_now_and_the_past_stays(shop, 
     assert [r for r in after if r["created_timestamp"] <= plain(10)] == before
     corrections = [r for r in after if r["created_timestamp"] > plain(10)]
     assert {r["created_timestamp"] for r in corrections} == {now.replace(tzinfo=None)}
-    assert [(r["event_timestamp"], r["item_impressions"]) for r in corrections] == [(plain(0), 1), (plain(1), 2), (plain(2), 3)]
-    assert read(shop, "item_history", [0]).rows == [{"item_impressions": 3, "item_ctr": pytest.approx(2 / 13)}]
+    assert [(r["event_timestamp"], r["item_impressions"]) for r in corrections] == [
+        (plain(0), 1),
+        (plain(1), 2),
+        (plain(2), 3),
+    ]
+    assert read(shop, "item_history", [0]).rows == [
+        {"item_impressions": 3, "item_ctr": pytest.approx(2 / 13)}
+    ]
 
 
 def stored(project, event, rows, **options):
@@ -79,9 +103,15 @@ def stored(project, event, rows, **options):
     return ingest(project, event=event, data=data, **options)[0]
 
 
-def test_a_declared_correction_changes_the_objective_for_everybody_and_histories_from_now_on(shop, clock):
+def test_a_declared_correction_changes_the_objective_for_everybody_and_histories_from_now_on(
+    shop, clock
+):
     clock.to(9)
-    stored(shop, "impression", [(hours, {"event_id": f"i{hours}", "item_id": 0}) for hours in (0, 1, 2)])
+    stored(
+        shop,
+        "impression",
+        [(hours, {"event_id": f"i{hours}", "item_id": 0}) for hours in (0, 1, 2)],
+    )
     stored(shop, "click", [(0.1, {"event_id": "c1", "impression_id": "i0"})])
     clock.to(10)
     materialize(shop)
@@ -93,31 +123,61 @@ def test_a_declared_correction_changes_the_objective_for_everybody_and_histories
     assert [report.rows for report in materialize(shop)] == [0, 0]
 
     assert stored(shop, "click", [corrected], corrects=True).corrected == 1
-    labels = shop.target.warehouse.query("SELECT event_id, outcome, created_timestamp FROM ctr ORDER BY event_id", {}).to_pylist()
-    assert [(row["event_id"], row["outcome"]) for row in labels] == [("i0", 0), ("i1", 1), ("i2", 0)]
-    assert [row["created_timestamp"] for row in labels] == [plain(hours + 0.5) for hours in (0, 1, 2)]
+    labels = shop.target.warehouse.query(
+        "SELECT event_id, outcome, created_timestamp FROM ctr ORDER BY event_id", {}
+    ).to_pylist()
+    assert [(row["event_id"], row["outcome"]) for row in labels] == [
+        ("i0", 0),
+        ("i1", 1),
+        ("i2", 0),
+    ]
+    assert [row["created_timestamp"] for row in labels] == [
+        plain(hours + 0.5) for hours in (0, 1, 2)
+    ]
     now = clock.to(20)
     assert materialize(shop, ["item_history"])[0].rows == 1
     after = history(shop)
     assert [row for row in after if row["created_timestamp"] <= plain(10)] == before
-    (row,) = [row for row in after if row["created_timestamp"] > plain(10)]  # the rows after it have one click before them, as before
-    assert (row["event_timestamp"], row["created_timestamp"], row["item_ctr"]) == (plain(0), now.replace(tzinfo=None), 1 / 11)
+    (row,) = [
+        row for row in after if row["created_timestamp"] > plain(10)
+    ]  # the rows after it have one click before them, as before
+    assert (row["event_timestamp"], row["created_timestamp"], row["item_ctr"]) == (
+        plain(0),
+        now.replace(tzinfo=None),
+        1 / 11,
+    )
 
 
 def test_an_outcome_belongs_to_the_exposure_of_its_id_that_was_shown_last_before_it(shop, clock):
     clock.to(25)
-    shown = [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))]  # before midnight and after
+    shown = [
+        (hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))
+    ]  # before midnight and after
     assert stored(shop, "impression", shown).stored == 2
-    clicks = [(24.2, {"event_id": "c1", "impression_id": "i1"}), (24.3, {"event_id": "c2", "impression_id": "i1"})]
-    for click, outcomes in (([(24.0, {"event_id": "c0", "impression_id": "i1"})], [1, 0]), (clicks, [1, 1])):
+    clicks = [
+        (24.2, {"event_id": "c1", "impression_id": "i1"}),
+        (24.3, {"event_id": "c2", "impression_id": "i1"}),
+    ]
+    for click, outcomes in (
+        ([(24.0, {"event_id": "c0", "impression_id": "i1"})], [1, 0]),
+        (clicks, [1, 1]),
+    ):
         stored(shop, "click", click)
-        labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
+        labels = shop.target.warehouse.query(
+            "SELECT item_id, outcome FROM ctr ORDER BY item_id", {}
+        )
         assert labels["outcome"].to_pylist() == outcomes
 
 
-def test_a_click_that_two_exposures_of_one_id_could_claim_leaves_the_first_without_an_outcome(shop, clock):
+def test_a_click_that_two_exposures_of_one_id_could_claim_leaves_the_first_without_an_outcome(
+    shop, clock
+):
     clock.to(25)
-    stored(shop, "impression", [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))])
+    stored(
+        shop,
+        "impression",
+        [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))],
+    )
     stored(shop, "click", [(24.2, {"event_id": "c1", "impression_id": "i1"})])
     labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
     assert labels["outcome"].to_pylist() == [0, 1]
@@ -139,12 +199,19 @@ def test_on_a_clock_that_stands_still_a_second_correction_is_newer_than_the_firs
     with open_shop(tmp_path, described=spec(now=START + 10 * HOUR)) as shop:
         seen = []
         for number in range(3):
-            put(shop, f"b{number}", impressions=[(number, number, 0)], clicks=[(number, number + 0.1)])
+            put(
+                shop,
+                f"b{number}",
+                impressions=[(number, number, 0)],
+                clicks=[(number, number + 0.1)],
+            )
             materialize(shop)
             materialize(shop)
             seen.append(read(shop, "item_history", [0]).rows[0]["item_impressions"])
         assert seen == [1, 2, 3]
-        triples = [(r["entity_key"], r["event_timestamp"], r["created_timestamp"]) for r in history(shop)]
+        triples = [
+            (r["entity_key"], r["event_timestamp"], r["created_timestamp"]) for r in history(shop)
+        ]
         assert len(set(triples)) == len(triples)
 
 
@@ -158,7 +225,10 @@ def test_a_changed_static_table_corrects_the_rows_that_it_changes(shop, clock):
     load_static(shop, "items")
     assert materialize(shop, ["item_profile"])[0].rows == 1
     changed = [r for r in history(shop, "item_profile") if r["item_id"] == 1]
-    assert [(r["item_price"], r["created_timestamp"]) for r in changed] == [(2.5, plain(-48)), (9.0, plain(2))]
+    assert [(r["item_price"], r["created_timestamp"]) for r in changed] == [
+        (2.5, plain(-48)),
+        (9.0, plain(2)),
+    ]
 
 
 def test_an_unknown_view_is_named_with_what_was_meant(shop):
@@ -196,11 +266,14 @@ def test_another_command_at_once_is_refused(shop, clock, tmp_path):
             materialize(shop)
 
 
-# What may happen between two runs: events that came in time, late ones, clicks that change an outcome.
+# What may happen between two runs: events that came in time, late ones, clicks that change an
+# outcome.
 steps = st.lists(
     st.tuples(
         st.integers(1, 30),  # hours until the next run
-        st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1)), max_size=4),  # impressions: hours before that run, item
+        st.lists(
+            st.tuples(st.integers(0, 40), st.integers(0, 1)), max_size=4
+        ),  # impressions: hours before that run, item
         st.lists(st.integers(0, 8), max_size=2),  # clicks on the n-th impression so far
     ),
     min_size=1,
@@ -211,7 +284,10 @@ steps = st.lists(
 @costly(6, of=12)
 @given(steps=steps)
 def test_history_is_append_only_and_its_newest_rows_are_what_the_events_say(steps):
-    with tempfile.TemporaryDirectory() as folder, open_shop(folder, clock=(clock := Clock())) as shop:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_shop(folder, clock=(clock := Clock())) as shop,
+    ):
         hours, numbers, shown, clicked = 50, itertools.count(), [], set()
         before = []
         for run, (pause, impressions, clicks) in enumerate(steps):
@@ -224,18 +300,30 @@ def test_history_is_append_only_and_its_newest_rows_are_what_the_events_say(step
             since, until = watermark(shop, "item_history"), clock.to(hours)
             materialize(shop, ["item_history"])
             rows = history(shop)
-            triples = [(r["entity_key"], r["event_timestamp"], r["created_timestamp"]) for r in rows]
+            triples = [
+                (r["entity_key"], r["event_timestamp"], r["created_timestamp"]) for r in rows
+            ]
             assert len(set(triples)) == len(triples)
             if since:
-                assert [r for r in rows if r["created_timestamp"] <= since.replace(tzinfo=None)] == before
-            newest = {(r["entity_key"], r["event_timestamp"]): features(r) for r in rows}  # rows are in created order
+                assert [
+                    r for r in rows if r["created_timestamp"] <= since.replace(tzinfo=None)
+                ] == before
+            newest = {
+                (r["entity_key"], r["event_timestamp"]): features(r) for r in rows
+            }  # rows are in created order
             computed = computed_now(shop, until)
-            assert newest == {(r["entity_key"], r["event_timestamp"]): features(r) for r in computed}
+            assert newest == {
+                (r["entity_key"], r["event_timestamp"]): features(r) for r in computed
+            }
             served = {}
             for row in rows:
-                served[row["item_id"]] = row  # in order of event, then created: the last is the newest
+                served[row["item_id"]] = (
+                    row  # in order of event, then created: the last is the newest
+                )
             answer = read(shop, "item_history", list(served))
-            assert [features(row) for row in answer.rows] == [features(row) for row in served.values()]
+            assert [features(row) for row in answer.rows] == [
+                features(row) for row in served.values()
+            ]
             before = rows
 
 
@@ -256,7 +344,10 @@ def features(row):
 def test_in_time_events_make_the_same_history_in_one_run_or_in_many(arrivals, stops):
     histories = []
     for moments in ([61], [*sorted(stops), 61]):
-        with tempfile.TemporaryDirectory() as folder, open_shop(folder, clock=(clock := Clock())) as shop:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_shop(folder, clock=(clock := Clock())) as shop,
+        ):
             put(shop, "b", impressions=[(n, h, item) for n, (h, item) in enumerate(arrivals)])
             for moment in moments:
                 clock.to(moment)
@@ -270,7 +361,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(side, twice_filled, tmp_path, monkeypatch):
+def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(
+    side, twice_filled, tmp_path, monkeypatch
+):
     clean = cut_at(copytree(twice_filled, tmp_path / "clean"), side, None, monkeypatch)
     for number in itertools.count(1):
         found = cut_at(copytree(twice_filled, tmp_path / str(number)), side, number, monkeypatch)
@@ -280,7 +373,8 @@ def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(side, tw
         assert served == clean[1]
         triples = [(r["entity_key"], r["event_timestamp"], r["created_timestamp"]) for r in rows]
         assert len(set(triples)) == len(triples)
-        # A correction is dated by the run that published it: all else is as if nothing had happened.
+        # A correction is dated by the run that published it: all else is as if nothing had
+        # happened.
         assert [undated(r) for r in rows] == [undated(r) for r in clean[0]]
     assert number > 5  # intent, batch, watermark, sync, what was synced
 
@@ -298,7 +392,9 @@ def twice_filled(tmp_path_factory):
 
 
 def cut_at(folder, side, number, monkeypatch):
-    """A second materialize (with a late event in it) cut at its n-th mutating call; then a third, an hour later."""
+    """A second materialize (with a late event in it) cut at its n-th mutating call; then a third,
+    an hour later.
+    """
     with open_shop(folder, clock=(clock := Clock())) as shop:
         clock.to(80)
         calls = itertools.count(1)
@@ -321,11 +417,15 @@ def cut_at(folder, side, number, monkeypatch):
 
 
 def undated(row):
-    return {k: v for k, v in row.items() if k != "created_timestamp" or v not in (plain(80), plain(81))}
+    return {
+        k: v for k, v in row.items() if k != "created_timestamp" or v not in (plain(80), plain(81))
+    }
 
 
 class DateByDate:
-    """A warehouse that publishes a batch one date at a time and overwrites what has the same name, as object stores do."""
+    """A warehouse that publishes a batch one date at a time and overwrites what has the same name,
+    as object stores do.
+    """
 
     def __init__(self, inner):
         self.inner = inner
@@ -347,7 +447,9 @@ class DateByDate:
             chosen = sorted((row for row in rows if row["event_timestamp"].date() == day), key=str)
             name = f"{batch}.{day}"
             if name in self.published:
-                assert self.published[name] == chosen, "the repeat of a batch would overwrite rows with others"
+                assert self.published[name] == chosen, (
+                    "the repeat of a batch would overwrite rows with others"
+                )
             self.published[name] = chosen
             self.inner.append(table, pa.Table.from_pylist(chosen, schema), batch=name)
 

@@ -19,9 +19,17 @@ TTL = timedelta(seconds=3)
 FEATURES = (Column(name="number", type="float64"), Column(name="word", type="string"))
 MOMENT = pa.timestamp("ms")
 HISTORY = pa.schema(
-    {"item_id": pa.int64(), "event_timestamp": MOMENT, "created_timestamp": MOMENT, "number": pa.float64(), "word": pa.string()}
+    {
+        "item_id": pa.int64(),
+        "event_timestamp": MOMENT,
+        "created_timestamp": MOMENT,
+        "number": pa.float64(),
+        "word": pa.string(),
+    }
 )
-SPINE = pa.schema([("row_id", pa.int64()), ("item_id", pa.int64()), ("event_timestamp", pa.timestamp("ms"))])
+SPINE = pa.schema(
+    [("row_id", pa.int64()), ("item_id", pa.int64()), ("event_timestamp", pa.timestamp("ms"))]
+)
 
 
 CONNECTION = duckdb.connect(config={"threads": 1})  # opening one takes longer than an example
@@ -39,7 +47,9 @@ class DuckWarehouse:
 
     def query(self, sql, params):
         self.queries.append(sql)
-        values = {k: v.replace(tzinfo=None) if isinstance(v, datetime) else v for k, v in params.items()}
+        values = {
+            k: v.replace(tzinfo=None) if isinstance(v, datetime) else v for k, v in params.items()
+        }
         return self.connection.sql(sql, params=values).to_arrow_table()
 
 
@@ -49,13 +59,25 @@ def at(seconds):
 
 def history_table(rows):
     return pa.Table.from_pylist(
-        [{"item_id": k, "event_timestamp": at(e), "created_timestamp": at(c), "number": n, "word": w} for k, e, c, n, w in rows],
+        [
+            {
+                "item_id": k,
+                "event_timestamp": at(e),
+                "created_timestamp": at(c),
+                "number": n,
+                "word": w,
+            }
+            for k, e, c, n, w in rows
+        ],
         schema=HISTORY,
     )
 
 
 def spine_table(rows):
-    return pa.Table.from_pylist([{"row_id": i, "item_id": k, "event_timestamp": at(t)} for i, (k, t) in enumerate(rows)], schema=SPINE)
+    return pa.Table.from_pylist(
+        [{"row_id": i, "item_id": k, "event_timestamp": at(t)} for i, (k, t) in enumerate(rows)],
+        schema=SPINE,
+    )
 
 
 def canonical(features):
@@ -63,7 +85,9 @@ def canonical(features):
 
 
 def oracle(spine, history, *, ttl=None, known_until=None, stamp=False):
-    """The rule, row by row, as the module's docstring words it; with `stamp` the event time of the row that is found, too."""
+    """The rule, row by row, as the module's docstring words it; with `stamp` the event time of the
+    row that is found, too.
+    """
     answers = []
     for key, time in spine:
         known = [
@@ -75,7 +99,12 @@ def oracle(spine, history, *, ttl=None, known_until=None, stamp=False):
         best = max(known, key=lambda row: row[:3], default=None)
         stale = best is not None and ttl is not None and time - best[0] > ttl.total_seconds()
         nothing = best is None or stale
-        answers.append((*((None, None) if nothing else best[3]), *([None if nothing else at(best[0])] if stamp else [])))
+        answers.append(
+            (
+                *((None, None) if nothing else best[3]),
+                *([None if nothing else at(best[0])] if stamp else []),
+            )
+        )
     return answers
 
 
@@ -98,7 +127,11 @@ def side_by_side(rows):
     """Several cases' rows, each case with keys of its own."""
 
     def apart(cases):
-        return [(None if key is None else key + KEYS * case, *rest) for case, listed in enumerate(cases) for key, *rest in listed]
+        return [
+            (None if key is None else key + KEYS * case, *rest)
+            for case, listed in enumerate(cases)
+            for key, *rest in listed
+        ]
 
     return st.lists(rows, min_size=CASES, max_size=CASES).map(apart)
 
@@ -110,7 +143,11 @@ values = st.tuples(st.sampled_from([None, -1.5, 0.0, 2.0]), st.sampled_from([Non
 histories = side_by_side(
     st.lists(
         st.builds(
-            lambda k, e, lag, v: (k, e, max(0, e + lag), *v), st.integers(0, KEYS - 1), st.integers(0, 8), st.integers(-1, 4), values
+            lambda k, e, lag, v: (k, e, max(0, e + lag), *v),
+            st.integers(0, KEYS - 1),
+            st.integers(0, 8),
+            st.integers(-1, 4),
+            values,
         ),
         max_size=10,
     )
@@ -118,9 +155,9 @@ histories = side_by_side(
 steady_histories = st.builds(
     lambda rows, lag: [(k, e, e + lag, *v) for k, e, *v in rows],
     side_by_side(
-        st.dictionaries(st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8)), values, max_size=10).map(
-            lambda rows: [(k, e, *v) for (k, e), v in rows.items()]
-        )
+        st.dictionaries(
+            st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8)), values, max_size=10
+        ).map(lambda rows: [(k, e, *v) for (k, e), v in rows.items()])
     ),
     st.integers(0, 3),
 )
@@ -128,39 +165,75 @@ steady_histories = st.builds(
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
 @settings(max_examples=40, deadline=None)
-@given(spine=spines, history=histories, ttl=st.sampled_from([None, timedelta(0), TTL]), known_until=st.sampled_from([None, 3, 6]))
-def test_the_join_agrees_with_the_oracle_on_corrections_ties_nulls_and_ttl(rendering, spine, history, ttl, known_until):
+@given(
+    spine=spines,
+    history=histories,
+    ttl=st.sampled_from([None, timedelta(0), TTL]),
+    known_until=st.sampled_from([None, 3, 6]),
+)
+def test_the_join_agrees_with_the_oracle_on_corrections_ties_nulls_and_ttl(
+    rendering, spine, history, ttl, known_until
+):
     expected = oracle(spine, history, ttl=ttl, known_until=known_until, stamp=True)
-    assert joined(spine, history, rendering, ttl=ttl, known_until=known_until, stamp="stamp") == expected
+    assert (
+        joined(spine, history, rendering, ttl=ttl, known_until=known_until, stamp="stamp")
+        == expected
+    )
 
 
 @settings(max_examples=27, deadline=None)
 @given(spine=spines, history=steady_histories, ttl=st.sampled_from([None, TTL]))
 def test_a_steady_unique_history_needs_no_window_in_the_asof_rendering(spine, history, ttl):
-    assert joined(spine, history, "asof", ttl=ttl, steady=True, unique=True) == oracle(spine, history, ttl=ttl)
+    assert joined(spine, history, "asof", ttl=ttl, steady=True, unique=True) == oracle(
+        spine, history, ttl=ttl
+    )
 
 
 unique_histories = side_by_side(
-    st.dictionaries(st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8), st.integers(0, 5)), values, max_size=12).map(
-        lambda rows: [(k, e, e + lag, *v) for (k, e, lag), v in rows.items()]
-    )
+    st.dictionaries(
+        st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8), st.integers(0, 5)),
+        values,
+        max_size=12,
+    ).map(lambda rows: [(k, e, e + lag, *v) for (k, e, lag), v in rows.items()])
 )
 
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
 @settings(max_examples=27, deadline=None)
-@given(spine=spines, history=unique_histories, ttl=st.sampled_from([None, TTL]), known_until=st.sampled_from([None, 5]))
-def test_a_unique_history_with_corrections_needs_no_order_of_its_features(rendering, spine, history, ttl, known_until):
+@given(
+    spine=spines,
+    history=unique_histories,
+    ttl=st.sampled_from([None, TTL]),
+    known_until=st.sampled_from([None, 5]),
+)
+def test_a_unique_history_with_corrections_needs_no_order_of_its_features(
+    rendering, spine, history, ttl, known_until
+):
     expected = oracle(spine, history, ttl=ttl, known_until=known_until)
-    assert joined(spine, history, rendering, ttl=ttl, known_until=known_until, unique=True, steady=False) == expected
+    assert (
+        joined(
+            spine, history, rendering, ttl=ttl, known_until=known_until, unique=True, steady=False
+        )
+        == expected
+    )
 
 
 @settings(max_examples=20, deadline=None)
 @given(spine=spines, history=histories, steady=steady_histories, unique=unique_histories)
-def test_the_target_chooses_a_rendering_that_is_right_for_the_history_it_finds(spine, history, steady, unique):
+def test_the_target_chooses_a_rendering_that_is_right_for_the_history_it_finds(
+    spine, history, steady, unique
+):
     for rows in (history, steady, unique):
-        table = point_in_time(target_with(True, spine, rows), "SELECT * FROM spine", ["row_id"], [view()], order_by=["row_id"])
-        assert list(zip(table["number"].to_pylist(), table["word"].to_pylist(), strict=True)) == oracle(spine, rows)
+        table = point_in_time(
+            target_with(True, spine, rows),
+            "SELECT * FROM spine",
+            ["row_id"],
+            [view()],
+            order_by=["row_id"],
+        )
+        assert list(
+            zip(table["number"].to_pylist(), table["word"].to_pylist(), strict=True)
+        ) == oracle(spine, rows)
 
 
 def view(**options):
@@ -171,7 +244,9 @@ def target_with(asof, spine, history):
     warehouse = DuckWarehouse(spine=spine_table(spine), history=history_table(history))
     row = Capability(name="warehouse.asof", level="native" if asof else "refused")
     profile = Profile(name="fake", adapter="fake", project="p", options={})
-    target = Target(profile, Adapter(name="fake", title="Fake", capabilities={row.name: row}, ports={}))
+    target = Target(
+        profile, Adapter(name="fake", title="Fake", capabilities={row.name: row}, ports={})
+    )
     target.warehouse = warehouse
     return target
 
@@ -179,12 +254,22 @@ def target_with(asof, spine, history):
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
 def test_the_order_of_the_history_file_changes_nothing(rendering):
     """Every order of five rows, each under keys of its own, in one file."""
-    history = [(1, 2, 3, 1.0, "a"), (1, 2, 3, None, "z"), (1, 2, 5, 7.0, None), (1, 1, 4, 9.0, "late"), (2, 0, 0, 0.0, "other")]
+    history = [
+        (1, 2, 3, 1.0, "a"),
+        (1, 2, 3, None, "z"),
+        (1, 2, 5, 7.0, None),
+        (1, 1, 4, 9.0, "late"),
+        (2, 0, 0, 0.0, "other"),
+    ]
     spine = [(1, t) for t in range(7)]
     orders = [*itertools.permutations(history)]
     rows = [(10 * order + key, *row) for order, listed in enumerate(orders) for key, *row in listed]
-    answers = joined([(10 * order + key, t) for order in range(len(orders)) for key, t in spine], rows, rendering)
-    assert {tuple(answers[start : start + 7]) for start in range(0, len(answers), 7)} == {tuple(oracle(spine, history))}
+    answers = joined(
+        [(10 * order + key, t) for order in range(len(orders)) for key, t in spine], rows, rendering
+    )
+    assert {tuple(answers[start : start + 7]) for start in range(0, len(answers), 7)} == {
+        tuple(oracle(spine, history))
+    }
     assert len(answers) == 7 * len(orders) == 840
 
 
@@ -202,13 +287,30 @@ def test_ttl_counts_from_the_event_and_its_edge_is_fresh(rendering):
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
 def test_several_views_join_without_multiplying_rows(rendering):
-    other = pa.table({"item_id": [1, 1], "event_timestamp": pa.array([at(0), at(4)], pa.timestamp("ms")), "score": [10, 20]})
+    other = pa.table(
+        {
+            "item_id": [1, 1],
+            "event_timestamp": pa.array([at(0), at(4)], pa.timestamp("ms")),
+            "score": [10, 20],
+        }
+    )
     other = other.append_column("created_timestamp", other["event_timestamp"])
     warehouse = DuckWarehouse(
-        spine=spine_table([(1, 3), (1, 3), (1, 9), (None, 3)]), history=history_table([(1, 1, 2, 1.0, "a")]), other=other
+        spine=spine_table([(1, 3), (1, 3), (1, 9), (None, 3)]),
+        history=history_table([(1, 1, 2, 1.0, "a")]),
+        other=other,
     )
-    views = [view(ttl=TTL), JoinView(history="other", key="item_id", features=(Column(name="score", type="int64"),))]
-    sql = join_sql("SELECT * FROM spine", ["row_id", "item_id"], views, rendering=rendering, order_by=["row_id"])
+    views = [
+        view(ttl=TTL),
+        JoinView(history="other", key="item_id", features=(Column(name="score", type="int64"),)),
+    ]
+    sql = join_sql(
+        "SELECT * FROM spine",
+        ["row_id", "item_id"],
+        views,
+        rendering=rendering,
+        order_by=["row_id"],
+    )
     rows = warehouse.query(sql, {})
     assert rows.column_names == ["row_id", "item_id", "number", "word", "score"]
     assert rows["number"].to_pylist() == [1.0, 1.0, None, None]
@@ -235,5 +337,7 @@ def test_asking_for_asof_where_it_is_refused_names_the_row_and_runs_nothing():
 
 def test_without_the_capability_the_join_is_portable():
     target = target_with(False, [(1, 1)], [(1, 0, 1, 4.0, "x")])
-    assert point_in_time(target, "SELECT * FROM spine", ["row_id"], [view()])["number"].to_pylist() == [4.0]
+    assert point_in_time(target, "SELECT * FROM spine", ["row_id"], [view()])[
+        "number"
+    ].to_pylist() == [4.0]
     assert "ASOF" not in target.warehouse.queries[0]

@@ -18,7 +18,10 @@ class Store:
 
     def get(self, wanted):
         self.asked.append({view: list(keys) for view, keys in wanted.items()})
-        return {view: [None if key == "none" else {"key": key, "read": self.now} for key in keys] for view, keys in wanted.items()}
+        return {
+            view: [None if key == "none" else {"key": key, "read": self.now} for key in keys]
+            for view, keys in wanted.items()
+        }
 
 
 def cached(keep=1):
@@ -29,7 +32,13 @@ def cached(keep=1):
 keys = st.lists(st.sampled_from(["x", "y", "none"]), max_size=3)
 
 
-@given(st.lists(st.tuples(st.integers(0, 16).map(lambda n: n / 8), st.dictionaries(st.sampled_from("ab"), keys))))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 16).map(lambda n: n / 8), st.dictionaries(st.sampled_from("ab"), keys)
+        )
+    )
+)
 def test_every_key_gets_its_row_never_older_than_is_allowed_and_is_asked_for_once_a_while(steps):
     store, cache = cached()
     last = {}
@@ -37,7 +46,9 @@ def test_every_key_gets_its_row_never_older_than_is_allowed_and_is_asked_for_onc
         store.now += passed
         asked = len(store.asked)
         rows = cache.get(wanted)
-        assert {view: len(of_view) for view, of_view in rows.items()} == {view: len(keys) for view, keys in wanted.items()}
+        assert {view: len(of_view) for view, of_view in rows.items()} == {
+            view: len(keys) for view, keys in wanted.items()
+        }
         for view, keys in wanted.items():
             for key, row in zip(keys, rows[view], strict=True):
                 assert (row is None) == (key == "none")

@@ -21,21 +21,57 @@ from isthmus.feature_store.views import view_sources
 from ..adapters.sql.example import example
 
 ACCEPTED = [
-    "SELECT a, t.b AS c FROM t WHERE a = 1 AND NOT (b < 2 OR c IS NULL) ORDER BY a DESC NULLS FIRST, b LIMIT 3",
+    (
+        "SELECT a, t.b AS c FROM t WHERE a = 1 AND NOT (b < 2 OR c IS NULL) ORDER BY a DESC "
+        "NULLS FIRST, b LIMIT 3"
+    ),
     "FROM t SELECT a",
     "SELECT DISTINCT a FROM (SELECT * FROM t) AS u CROSS JOIN v",
-    "WITH w AS (SELECT a FROM t), x AS (SELECT a FROM w) SELECT w.a FROM w LEFT JOIN x ON x.a = w.a JOIN y ON y.a = w.a",
+    (
+        "WITH w AS (SELECT a FROM t), x AS (SELECT a FROM w) SELECT w.a FROM w LEFT JOIN x ON "
+        "x.a = w.a JOIN y ON y.a = w.a"
+    ),
     "SELECT a FROM t UNION ALL SELECT b FROM u UNION ALL (SELECT c FROM v) ORDER BY 1",
-    "SELECT a, count(*), count(DISTINCT b), sum(c), min(c), max(c), avg(c), stddev_samp(c) FROM t GROUP BY a HAVING count(*) > 1",
-    "SELECT row_number() OVER (PARTITION BY a ORDER BY b), rank() OVER w, lag(b, 2) OVER w FROM t WINDOW w AS (ORDER BY b)",
-    "SELECT sum(a) OVER (ORDER BY t ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING), avg(a) OVER (ORDER BY t) FROM x",
-    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL 1 SECOND PRECEDING) FROM x",
-    "SELECT CASE WHEN a > 0 THEN 1 ELSE 0 END, coalesce(a, 0), nullif(a, 0), CAST(a AS DOUBLE), a::VARCHAR, round(a / 2)::INT FROM t",
-    "SELECT a + b - c * -d / 3.5, a % 7, a || '-' || b, abs(a), sign(a), floor(a), ceil(a), ln(a), exp(a), sqrt(a), a ** 2 FROM t",
-    "SELECT lower(a), upper(a), length(a), substr(a, 1, 12), substring(a, 2), replace(a, 'x', 'y'), starts_with(a, 'x') FROM t",
-    "SELECT t + INTERVAL 1 WEEK, t - INTERVAL 3 HOURS, date_trunc('day', t), extract(hour FROM t), date_diff('millisecond', s, t) FROM x",
-    "SELECT a FROM t WHERE t >= TIMESTAMP '2019-11-24 00:00:00' AND t < $until AND a IN (1, 2) AND b BETWEEN 1 AND 2 AND c LIKE 'x%'",
-    "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND NOT EXISTS (SELECT 1 FROM v) AND a IN (SELECT a FROM w)",
+    (
+        "SELECT a, count(*), count(DISTINCT b), sum(c), min(c), max(c), avg(c), stddev_samp(c) "
+        "FROM t GROUP BY a HAVING count(*) > 1"
+    ),
+    (
+        "SELECT row_number() OVER (PARTITION BY a ORDER BY b), rank() OVER w, lag(b, 2) OVER w "
+        "FROM t WINDOW w AS (ORDER BY b)"
+    ),
+    (
+        "SELECT sum(a) OVER (ORDER BY t ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING), avg(a) OVER "
+        "(ORDER BY t) FROM x"
+    ),
+    (
+        "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL 1 "
+        "SECOND PRECEDING) FROM x"
+    ),
+    (
+        "SELECT CASE WHEN a > 0 THEN 1 ELSE 0 END, coalesce(a, 0), nullif(a, 0), CAST(a AS "
+        "DOUBLE), a::VARCHAR, round(a / 2)::INT FROM t"
+    ),
+    (
+        "SELECT a + b - c * -d / 3.5, a % 7, a || '-' || b, abs(a), sign(a), floor(a), ceil(a), "
+        "ln(a), exp(a), sqrt(a), a ** 2 FROM t"
+    ),
+    (
+        "SELECT lower(a), upper(a), length(a), substr(a, 1, 12), substring(a, 2), replace(a, "
+        "'x', 'y'), starts_with(a, 'x') FROM t"
+    ),
+    (
+        "SELECT t + INTERVAL 1 WEEK, t - INTERVAL 3 HOURS, date_trunc('day', t), extract(hour "
+        "FROM t), date_diff('millisecond', s, t) FROM x"
+    ),
+    (
+        "SELECT a FROM t WHERE t >= TIMESTAMP '2019-11-24 00:00:00' AND t < $until AND a IN (1, "
+        "2) AND b BETWEEN 1 AND 2 AND c LIKE 'x%'"
+    ),
+    (
+        "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND NOT EXISTS (SELECT 1 "
+        "FROM v) AND a IN (SELECT a FROM w)"
+    ),
     "SELECT a FROM t WHERE a IS DISTINCT FROM b AND a IS NOT NULL AND a = (SELECT max(a) FROM t)",
     "SELECT a FROM t; -- a comment after the semicolon",
 ]
@@ -105,9 +141,11 @@ REFUSED = {  # text -> a part of what must be named
     "SELECT sum(a) OVER (w ORDER BY b) FROM t WINDOW w AS (PARTITION BY a)": "OVER (w ...)",
     "SELECT sum(a) OVER (ORDER BY a GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t": "GROUPS",
     "SELECT sum(a) OVER (ORDER BY a, b RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t": "several columns",
-    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 DAY PRECEDING) FROM t": "UNBOUNDED",
+    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 DAY "
+    "PRECEDING) FROM t": "UNBOUNDED",
     "SELECT sum(a) OVER (ORDER BY a ROWS BETWEEN b PRECEDING AND CURRENT ROW) FROM t": "computed bound",
-    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND 1 FOLLOWING) FROM x": "to a number",
+    "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND 1 FOLLOWING) "
+    "FROM x": "to a number",
     "SELECT t + INTERVAL 1 MONTH FROM x": "INTERVAL '1' MONTH",
     "SELECT t + INTERVAL (a) DAY FROM x": "INTERVAL",
     "SELECT INTERVAL 1 DAY": "an interval in this place",
@@ -157,10 +195,17 @@ def test_everything_else_is_refused_by_name_and_with_a_reason(sql, named):
 
 def test_a_problem_names_the_line_that_it_is_on():
     sql = "SELECT a,\n       median(b) AS m\nFROM t\nASOF JOIN u ON t.a >= u.a\nQUALIFY m > 1"
-    assert [(problem.line, problem.what) for problem in check(sql)] == [(2, "median()"), (4, "ASOF JOIN"), (5, "QUALIFY")]
+    assert [(problem.line, problem.what) for problem in check(sql)] == [
+        (2, "median()"),
+        (4, "ASOF JOIN"),
+        (5, "QUALIFY"),
+    ]
 
 
-@pytest.mark.parametrize(("sql", "line"), [("SELECT a\nFROM t\nWHERE )", 3), ("SELECT a,\n 'b\nFROM t", 2), ("\n\nDROP TABLE t", 3)])
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [("SELECT a\nFROM t\nWHERE )", 3), ("SELECT a,\n 'b\nFROM t", 2), ("\n\nDROP TABLE t", 3)],
+)
 def test_a_syntax_error_names_its_line(sql, line):
     (problem,) = check(sql)
     assert problem.line == line
@@ -174,8 +219,14 @@ def test_any_text_is_judged_and_never_raises(text):
 
 
 def test_relations_are_named_without_the_querys_own():
-    assert tables("WITH w AS (SELECT a FROM ctr) SELECT * FROM w JOIN (SELECT * FROM Items) AS i ON i.a = w.a") == {"ctr", "items"}
-    assert tables("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u) UNION ALL SELECT b FROM v") == {"t", "u", "v"}
+    assert tables(
+        "WITH w AS (SELECT a FROM ctr) SELECT * FROM w JOIN (SELECT * FROM Items) AS i ON i.a = w.a"
+    ) == {"ctr", "items"}
+    assert tables("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u) UNION ALL SELECT b FROM v") == {
+        "t",
+        "u",
+        "v",
+    }
     assert tables("WITH ctr AS (SELECT * FROM ctr) SELECT * FROM ctr") == {"ctr"}
     assert tables("SELECT (") == frozenset()
 
@@ -196,10 +247,18 @@ def test_the_sql_that_isthmus_writes_itself_is_in_the_subset():
     schemas, problems = view_schemas(description)
     assert problems == ()
     sources = [
-        ViewSource(view=view, entity=spec.entities[view.entity], features=schemas[name].features, has_created=schemas[name].has_created)
+        ViewSource(
+            view=view,
+            entity=spec.entities[view.entity],
+            features=schemas[name].features,
+            has_created=schemas[name].has_created,
+        )
         for name, view in spec.feature_views.items()
     ]
-    joined = [JoinView(history=source.view.name, key=source.entity.key, features=source.features) for source in sources]
+    joined = [
+        JoinView(history=source.view.name, key=source.entity.key, features=source.features)
+        for source in sources
+    ]
     written = [exactly_once_view(event).view_sql for event in spec.events.values()]
     written += [objective_view(spec, objective).view_sql for objective in spec.objectives.values()]
     written += [static_table("items", spec.events["click"].attributes)[1].view_sql]
@@ -213,7 +272,10 @@ def as_known(sources, description):
     moments = [datetime(2019, 11, day, tzinfo=UTC) for day in (25, 27)]
     for source in sources:
         read = inputs(source, description)
-        asked = (totals_sql(source, read, moments), *(blamed_sql(source, read, moments, again=again) for again in (False, True)))
+        asked = (
+            totals_sql(source, read, moments),
+            *(blamed_sql(source, read, moments, again=again) for again in (False, True)),
+        )
         for sql, params in asked:
             assert set(re.findall(r"\$(\w+)", sql)) == set(params)
             yield sql

@@ -17,7 +17,10 @@ RELATIONS = {
 
 
 def problems(expression):
-    sql = f"WITH w AS (SELECT a, f, k, t, t AS seen, a * f AS product FROM x)\nSELECT {expression} AS e\nFROM w"
+    sql = (
+        f"WITH w AS (SELECT a, f, k, t, t AS seen, a * f AS product FROM x)\nSELECT {expression} "
+        "AS e\nFROM w"
+    )
     assert check(sql) == ()
     return [(problem.line, problem.what) for problem in lossy_casts(parse(sql), RELATIONS)]
 

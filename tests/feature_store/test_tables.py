@@ -12,11 +12,15 @@ from .shop import items
 
 
 def prices(shop):
-    return shop.target.warehouse.query("SELECT price FROM items ORDER BY item_id", {})["price"].to_pylist()
+    return shop.target.warehouse.query("SELECT price FROM items ORDER BY item_id", {})[
+        "price"
+    ].to_pylist()
 
 
 def loads(shop):
-    return shop.target.warehouse.query("SELECT count(DISTINCT loaded_timestamp) AS n, count(*) AS rows_ FROM items_raw", {}).to_pylist()[0]
+    return shop.target.warehouse.query(
+        "SELECT count(DISTINCT loaded_timestamp) AS n, count(*) AS rows_ FROM items_raw", {}
+    ).to_pylist()[0]
 
 
 def test_the_same_content_is_loaded_once(shop):
@@ -86,14 +90,27 @@ def test_columns_take_the_types_of_the_ports(tmp_path):
             "kind": pa.array(["a"]).dictionary_encode(),
             "nothing": pa.nulls(1),
             "day": pa.array([date(2024, 1, 2)]),
-            "moment": pa.array([datetime(2024, 1, 2, 0, 0, 0, 123456, UTC)], pa.timestamp("us", tz="Asia/Tokyo")),
+            "moment": pa.array(
+                [datetime(2024, 1, 2, 0, 0, 0, 123456, UTC)], pa.timestamp("us", tz="Asia/Tokyo")
+            ),
         }
     )
     pq.write_table(table, path)
     data = read_file(path, where="tables.t")
-    kinds = {"small": "int64", "half": "float64", "kind": "string", "nothing": "string", "day": "timestamp", "moment": "timestamp"}
-    assert columns(data, "tables.t") == tuple(Column(name=name, type=kind) for name, kind in kinds.items())
-    assert data["moment"].to_pylist() == [datetime(2024, 1, 2, 0, 0, 0, 123000, UTC).replace(tzinfo=None)]
+    kinds = {
+        "small": "int64",
+        "half": "float64",
+        "kind": "string",
+        "nothing": "string",
+        "day": "timestamp",
+        "moment": "timestamp",
+    }
+    assert columns(data, "tables.t") == tuple(
+        Column(name=name, type=kind) for name, kind in kinds.items()
+    )
+    assert data["moment"].to_pylist() == [
+        datetime(2024, 1, 2, 0, 0, 0, 123000, UTC).replace(tzinfo=None)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, NotFound
 from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.training_set import _canonical, _canonical_texts, canonical_hash, training_set
+from isthmus.feature_store.training_set import (
+    _canonical,
+    _canonical_texts,
+    canonical_hash,
+    training_set,
+)
 from isthmus.project.specs import Feature
 
 from .shop import START, open_shop, plain, put, spec
@@ -27,7 +32,12 @@ def week(shop, **options):
 
 
 def test_a_row_gets_the_features_known_at_its_own_time_in_the_order_asked(shop, clock):
-    put(shop, "b", impressions=[(2, 0.25, 0), (1, 0, 0, "top"), (3, 0.5, 0), (4, 3, 0), (5, 4, 2)], clicks=[(1, 0.2)])
+    put(
+        shop,
+        "b",
+        impressions=[(2, 0.25, 0), (1, 0, 0, "top"), (3, 0.5, 0), (4, 3, 0), (5, 4, 2)],
+        clicks=[(1, 0.2)],
+    )
     clock.to(10)
     materialize(shop)
     table = week(shop)
@@ -38,7 +48,8 @@ def test_a_row_gets_the_features_known_at_its_own_time_in_the_order_asked(shop, 
     rows = table.to_pylist()
     assert [row["event_id"] for row in rows] == ["i1", "i2", "i3", "i4", "i5"]
     assert [row["outcome"] for row in rows] == [1, 0, 0, 0, 0]
-    # i1's outcome is known half an hour after i1: not to i2, but to i3; i4 knows all three before it
+    # i1's outcome is known half an hour after i1: not to i2, but to i3; i4 knows all three before
+    # it
     assert [row["item_impressions"] for row in rows] == [None, None, 1, 3, None]
     assert [row["item_price"] for row in rows] == [1.5, 1.5, 1.5, 1.5, 4.0]
     assert rows[3]["item_ctr"] == pytest.approx(2 / 13)
@@ -50,9 +61,13 @@ def test_outcomes_that_were_not_known_yet_and_rows_outside_the_window_stay_out(s
     put(shop, "b", impressions=[(1, 0, 0), (2, 1, 0), (3, 2, 0), (4, 3, 0)])
     clock.to(10)
     materialize(shop)
-    found = training_set(shop, "ctr", FEATURES, start=START + HOUR, end=START + 3 * HOUR, as_of=START + 2.4 * HOUR)
+    found = training_set(
+        shop, "ctr", FEATURES, start=START + HOUR, end=START + 3 * HOUR, as_of=START + 2.4 * HOUR
+    )
     assert found["event_id"].to_pylist() == ["i2"]
-    assert training_set(shop, "ctr", (), start=START + HOUR, end=START + 3 * HOUR)["event_id"].to_pylist() == ["i2", "i3"]
+    assert training_set(shop, "ctr", (), start=START + HOUR, end=START + 3 * HOUR)[
+        "event_id"
+    ].to_pylist() == ["i2", "i3"]
 
 
 def test_a_correction_is_not_known_to_rows_before_it(shop, clock):
@@ -82,7 +97,12 @@ def test_both_renderings_give_the_same_training_set(shop, clock):
     chance = random.Random(3)
     shown = [(n, chance.uniform(0, 100), chance.randrange(4)) for n in range(150)]
     for run in range(3):
-        put(shop, f"b{run}", impressions=shown[run::3], clicks=[(n, h + 0.1) for n, h, _ in shown[run::3] if chance.random() < 0.2])
+        put(
+            shop,
+            f"b{run}",
+            impressions=shown[run::3],
+            clicks=[(n, h + 0.1) for n, h, _ in shown[run::3] if chance.random() < 0.2],
+        )
         clock.to(100 + run)
         materialize(shop)
     native = week(shop)
@@ -119,7 +139,12 @@ def test_what_is_unknown_is_named(shop, clock, objective, feature, said):
 cells = st.one_of(st.none(), st.floats(allow_nan=False), st.integers(-5, 5).map(float))
 
 
-@given(rows=st.lists(st.tuples(st.integers(0, 3), cells, st.one_of(st.none(), st.text(max_size=3))), max_size=6), seed=st.randoms())
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 3), cells, st.one_of(st.none(), st.text(max_size=3))), max_size=6
+    ),
+    seed=st.randoms(),
+)
 def test_the_hash_forgets_the_order_of_rows_and_keeps_everything_else(rows, seed):
     table = as_table(rows)
     shuffled = list(rows)
@@ -130,7 +155,12 @@ def test_the_hash_forgets_the_order_of_rows_and_keeps_everything_else(rows, seed
         assert canonical_hash(as_table(changed)) != canonical_hash(table)
 
 
-@given(rows=st.lists(st.tuples(st.integers(-3, 3), st.one_of(st.none(), st.text(max_size=2)), cells), max_size=8), part=st.integers(1, 3))
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(-3, 3), st.one_of(st.none(), st.text(max_size=2)), cells), max_size=8
+    ),
+    part=st.integers(1, 3),
+)
 def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
     times, ids, numbers = zip(*rows, strict=True) if rows else ((), (), ())
     columns = {
@@ -142,7 +172,11 @@ def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("isthmus.feature_store.training_set._ROWS", part)
         by_arrow = canonical_hash(table)
-        assert by_arrow == canonical_hash(table.set_column(0, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us"))))
+        assert by_arrow == canonical_hash(
+            table.set_column(
+                0, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us"))
+            )
+        )
 
 
 @given(
@@ -152,15 +186,32 @@ def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
             (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
             (pa.float64(), st.floats()),
             (pa.bool_(), st.booleans()),
-            (pa.timestamp("ms"), st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31))),  # noqa: DTZ001
+            (
+                pa.timestamp("ms"),
+                st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)),  # noqa: DTZ001
+            ),
             (pa.timestamp("us"), st.datetimes(min_value=datetime(1900, 1, 1))),  # noqa: DTZ001
         ]
-    ).flatmap(lambda pair: st.tuples(st.just(pair[0]), st.lists(st.one_of(st.none(), pair[1]), max_size=6)))
+    ).flatmap(
+        lambda pair: st.tuples(
+            st.just(pair[0]), st.lists(st.one_of(st.none(), pair[1]), max_size=6)
+        )
+    )
 )
 def test_a_column_at_a_time_has_the_canonical_texts_of_its_values(column):
     kind, values = column
     cut = kind == pa.timestamp("ms")
-    written = pa.chunked_array([pa.array([v.replace(microsecond=v.microsecond // 1000 * 1000) if cut and v else v for v in values], kind)])
+    written = pa.chunked_array(
+        [
+            pa.array(
+                [
+                    v.replace(microsecond=v.microsecond // 1000 * 1000) if cut and v else v
+                    for v in values
+                ],
+                kind,
+            )
+        ]
+    )
     assert _canonical_texts(written) == [_canonical(value) for value in written.to_pylist()]
 
 
@@ -168,19 +219,31 @@ def test_a_separator_within_a_text_is_told_from_one_between_texts():
     def one(*texts):
         return canonical_hash(pa.table({"a": [texts[0]], "b": [texts[1]]}))
 
-    assert len({one("x\x1fsy", "z"), one("x", "y\x1fsz"), one("x\\usy", "z"), one("x\\\x1fsy", "z")}) == 4
+    assert (
+        len({one("x\x1fsy", "z"), one("x", "y\x1fsz"), one("x\\usy", "z"), one("x\\\x1fsy", "z")})
+        == 4
+    )
 
 
 def as_table(rows):
     keys, numbers, words = zip(*rows, strict=True) if rows else ((), (), ())
-    columns = {"event_id": pa.array(keys, pa.int64()), "x": pa.array(numbers, pa.float64()), "word": pa.array(words, pa.string())}
+    columns = {
+        "event_id": pa.array(keys, pa.int64()),
+        "x": pa.array(numbers, pa.float64()),
+        "word": pa.array(words, pa.string()),
+    }
     return pa.table(columns)
 
 
 def test_the_hash_forgets_engines_last_bits_and_microseconds_but_not_nulls():
     def one(x, moment=START):
         return canonical_hash(
-            pa.table({"x": pa.array([x], pa.float64()), "t": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us"))})
+            pa.table(
+                {
+                    "x": pa.array([x], pa.float64()),
+                    "t": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us")),
+                }
+            )
         )
 
     assert one(0.1 + 0.2) == one(0.3)

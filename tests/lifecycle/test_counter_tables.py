@@ -14,7 +14,11 @@ RULES = "    rules:\n      - cap: {by: item_id, max: 2, per: unit, in: 24h}\n"
 
 
 def counters(plan):
-    return [(item.action, item.name, item.detail, item.by) for item in plan.items if item.kind == "counter table"]
+    return [
+        (item.action, item.name, item.detail, item.by)
+        for item in plan.items
+        if item.kind == "counter table"
+    ]
 
 
 @pytest.fixture
@@ -22,7 +26,9 @@ def project(tmp_path):
     mini.write(tmp_path)
     with mini.opened(tmp_path) as opened:
         assert counters(isthmus.plan(opened)) == []
-    (tmp_path / "project.yaml").write_text((tmp_path / "project.yaml").read_text().rstrip() + "\n" + RULES)
+    (tmp_path / "project.yaml").write_text(
+        (tmp_path / "project.yaml").read_text().rstrip() + "\n" + RULES
+    )
     with mini.opened(tmp_path) as opened:
         yield opened
 
@@ -39,7 +45,10 @@ def test_a_rule_that_counts_gets_its_table_and_destroy_takes_it(project):
 
 def test_a_price_is_told_and_a_target_without_counters_gets_no_table(project):
     adapter = project.target.adapter
-    for price, words in ((f"{__name__}:cheap", "0.75 USD or more"), (f"{__name__}:unknown", "unknown")):
+    for price, words in (
+        (f"{__name__}:cheap", "0.75 USD or more"),
+        (f"{__name__}:unknown", "unknown"),
+    ):
         project.target.adapter = msgspec.structs.replace(adapter, count_price=price)
         assert counter_tables.price(project) == f"(a million answers: {words})"
     project.target.adapter = msgspec.structs.replace(adapter, ports={})

@@ -1,4 +1,6 @@
-"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running; on each cloud the same, to the last row."""
+"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running; on each
+cloud the same, to the last row.
+"""
 
 from datetime import timedelta
 from importlib.util import find_spec
@@ -13,7 +15,11 @@ pytestmark = pytest.mark.slow
 
 REQUESTS = 60  # there; the split itself is judged elsewhere, with more
 CLOUDS = [  # target, the variable that would name another stack, and what its own needs
-    pytest.param(target, variable, marks=pytest.mark.skipif(not all(map(find_spec, needs)), reason=f"needs {needs}"))
+    pytest.param(
+        target,
+        variable,
+        marks=pytest.mark.skipif(not all(map(find_spec, needs)), reason=f"needs {needs}"),
+    )
     for target, variable, needs in (
         ("sagemaker", "AWS_ENDPOINT_URL", ("boto3", "moto")),
         ("vertex", "GCP_ENDPOINT_URL", ("grpc", "cryptography")),
@@ -38,7 +44,9 @@ def here(folder, played):
     run = demo.demo
 
     def recorded(project, *, on_stage, **options):
-        played["result"] = run(project, on_stage=lambda *stage: played["stages"].append(stage), **options)
+        played["result"] = run(
+            project, on_stage=lambda *stage: played["stages"].append(stage), **options
+        )
         return played["result"]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +55,10 @@ def here(folder, played):
 
 
 def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(here, folder):
-    assert [(r["event"], r["stored"]) for r in here["ingested"]] == [("impression", 20_000), ("click", 80)]
+    assert [(r["event"], r["stored"]) for r in here["ingested"]] == [
+        ("impression", 20_000),
+        ("click", 80),
+    ]
     assert round(here["champion"]["evaluation"]["auc"]["value"], 3) == 0.540
     assert round(here["challenger"]["evaluation"]["auc"]["value"], 3) == 0.475
     assert here["challenger"]["gate"] == "inconclusive"
@@ -81,26 +92,39 @@ def test_what_the_demo_says_fits_a_terminal_of_80_columns(here, played, folder, 
 
 
 @pytest.mark.parametrize(("target", "variable"), CLOUDS)
-def test_the_demo_on_a_cloud_prints_the_figures_of_the_laptop(here, folder, monkeypatch, target, variable):
+def test_the_demo_on_a_cloud_prints_the_figures_of_the_laptop(
+    here, folder, monkeypatch, target, variable
+):
     monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("isthmus.adapters.sagemaker.endpoints.host._FRESH", timedelta(minutes=2))  # a busy machine takes its time
+    monkeypatch.setattr(
+        "isthmus.adapters.sagemaker.endpoints.host._FRESH", timedelta(minutes=2)
+    )  # a busy machine takes its time
     there = isthmus(folder, "demo", "--requests", REQUESTS, "--json", "--target", target).json
     assert (here["target"], there["target"]) == ("local", target)
     for run in ("champion", "challenger"):
-        assert there[run]["data"]["digest"] == here[run]["data"]["digest"]  # canonical_hash of the training set
+        assert (
+            there[run]["data"]["digest"] == here[run]["data"]["digest"]
+        )  # canonical_hash of the training set
         assert rounded(there[run]["evaluation"]) == rounded(here[run]["evaluation"])
-        assert (there[run]["gate"], there[run]["version"]) == (here[run]["gate"], here[run]["version"])
+        assert (there[run]["gate"], there[run]["version"]) == (
+            here[run]["gate"],
+            here[run]["version"],
+        )
     for part in ("first", "last", "replay", "fixed", "random_ctr", "experiment"):
         assert rounded(there[part]) == rounded(here[part]), part
     assert rounded(_without_page(there["leak"])) == rounded(_without_page(here["leak"]))
     assert there["skew"] == here["skew"]
-    assert [_counts(report) for report in there["ingested"]] == [_counts(report) for report in here["ingested"]]
+    assert [_counts(report) for report in there["ingested"]] == [
+        _counts(report) for report in here["ingested"]
+    ]
     assert there["served"]["errors"] == 0
     assert sum(there["served"]["requests"].values()) == REQUESTS
 
 
 def rounded(value):
-    """To ten figures: the engines give the same rows in another order, and sums of floats depend on it."""
+    """To ten figures: the engines give the same rows in another order, and sums of floats depend on
+    it.
+    """
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -113,7 +137,9 @@ def _without_page(leak):
 
 
 def _counts(report):
-    return {name: report[name] for name in ("event", "read", "stored", "already_there", "quarantined")}
+    return {
+        name: report[name] for name in ("event", "read", "stored", "already_there", "quarantined")
+    }
 
 
 def test_the_demo_refuses_another_project(new):
@@ -121,6 +147,9 @@ def test_the_demo_refuses_another_project(new):
     assert said.code == 1
     assert "the demo runs the example shop; this project is another shop" in said.err
     said = isthmus(new, "demo", "--example", "openbandit", ok=False)
-    assert (said.code, "the demo runs the example openbandit; this project is shop" in said.err) == (1, True)
+    assert (
+        said.code,
+        "the demo runs the example openbandit; this project is shop" in said.err,
+    ) == (1, True)
     said = isthmus(new, "demo", "--example", "shop", "--requests", "5", ok=False)
     assert (said.code, "how often the shop's visitors come is the shop's" in said.err) == (1, True)

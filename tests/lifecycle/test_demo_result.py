@@ -20,8 +20,14 @@ def served(**requests):
 @pytest.mark.parametrize(
     ("requests", "answer"),
     [
-        ({"champion": 1_776, "challenger": 224}, "yes: 90/10 was set, 1,776/224 of 2,000 requests came"),
-        ({"champion": 1_740, "challenger": 260}, "no: 90/10 was set, and 1,740/260 of 2,000 requests came"),  # 4.5 sigma
+        (
+            {"champion": 1_776, "challenger": 224},
+            "yes: 90/10 was set, 1,776/224 of 2,000 requests came",
+        ),
+        (
+            {"champion": 1_740, "challenger": 260},
+            "no: 90/10 was set, and 1,740/260 of 2,000 requests came",
+        ),  # 4.5 sigma
         ({"challenger": 2_000}, "no: 90/10 was set, and 0/2,000 of 2,000 requests came"),
         ({}, "no: 90/10 was set, and 0/0 of 0 requests came"),
     ],
@@ -35,5 +41,12 @@ def test_an_exposure_that_its_stream_repeats_is_counted_once(tmp_path):
     with mini.opened(tmp_path) as project:
         project.target.events.apply(EXPOSURES)
         for _ in range(2):
-            assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-1-1"}, SHOWN | {"event_id": "q-1-2"}]) == ()
+            assert (
+                emit_stream(
+                    project,
+                    EXPOSURES,
+                    [SHOWN | {"event_id": "q-1-1"}, SHOWN | {"event_id": "q-1-2"}],
+                )
+                == ()
+            )
         assert _exposures(project) == 2

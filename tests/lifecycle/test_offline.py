@@ -56,7 +56,9 @@ def test_the_variable_names_the_stack_when_it_stays_on_this_machine(folder, monk
     assert not stacks.record(folder, AWS).exists()
 
 
-@pytest.mark.parametrize("url", ["https://sagemaker.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["https://sagemaker.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "nonsense"]
+)
 def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, url):
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(Invalid, match="not on this machine"):
@@ -77,7 +79,10 @@ def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
 
 def test_two_commands_at_once_start_one_stack(folder):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(stacks.endpoint(folder, AWS))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(stacks.endpoint(folder, AWS)))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -118,7 +123,9 @@ def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(fo
 
 
 def is_told(folder):
-    """Whether the watcher has written how the stack ended: who asks before waits a second for it, and a busy machine may take longer."""
+    """Whether the watcher has written how the stack ended: who asks before waits a second for it,
+    and a busy machine may take longer.
+    """
     return apart._end_file(stacks.record(folder, AWS)).exists()
 
 
@@ -145,7 +152,9 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     assert capsys.readouterr().err == ""
 
 
-def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived_and_a_restart_as_one(folder, monkeypatch):
+def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived_and_a_restart_as_one(
+    folder, monkeypatch
+):
     stacks.endpoint(folder, AWS)
     pid = pid_of(folder)
     alive = datetime.fromtimestamp(stacks.record(folder, AWS).stat().st_mtime, UTC)
@@ -184,17 +193,27 @@ def silent(folder, monkeypatch):
 
 def is_stopped(pid):
     try:
-        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*")]
-    except (FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile: others may go on, too
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{pid}/task").glob("*")
+        ]
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+    ):  # a thread that has ended meanwhile: others may go on, too
         return False
     return all(state == "T" for state in states)  # without /proc there is none to see
 
 
-def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does(folder, silent, monkeypatch):
+def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does(
+    folder, silent, monkeypatch
+):
     url, pid = silent
     assert running(stacks.record(folder, AWS)) is None
     assert stacks.told(folder) is None
-    with pytest.raises(Unavailable, match=rf"the stack runs \(pid {pid}\) and does not answer") as error:
+    with pytest.raises(
+        Unavailable, match=rf"the stack runs \(pid {pid}\) and does not answer"
+    ) as error:
         stacks.endpoint(folder, AWS)
     assert "isthmus stack down" in error.value.remedy
     os.kill(pid, signal.SIGCONT)
@@ -204,7 +223,9 @@ def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does
     assert stacks.stop(folder)
 
 
-def test_the_start_waits_for_a_stack_that_lives_and_does_not_answer_yet(folder, silent, monkeypatch):
+def test_the_start_waits_for_a_stack_that_lives_and_does_not_answer_yet(
+    folder, silent, monkeypatch
+):
     url, pid = silent
     answer_in_time(monkeypatch)
     threading.Timer(1, os.kill, (pid, signal.SIGCONT)).start()
@@ -272,7 +293,10 @@ def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
     """What its watcher sees of it, by a command in the stack's place."""
     ready = stacks.record(folder, AWS)
     ready.parent.mkdir(parents=True)
-    child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._end_file(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        ["sh", "-c", apart._WATCH, str(apart._end_file(ready)), "sh", "-c", "echo $$; exit 3"],
+        stdout=subprocess.PIPE,
+    )
     pid = int(child.communicate()[0])
     assert child.returncode == 3
     ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')
@@ -284,7 +308,10 @@ def test_stack_down_tells_of_a_death_too(folder):
     os.kill(pid_of(folder), signal.SIGKILL)
     until(lambda: is_told(folder) and not stacks.running_urls(folder))
     down = [sys.executable, "-m", "isthmus", "stack", "down"]
-    first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    first, second = (
+        subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
     assert "killed by SIGKILL" in first
     assert second == "no offline stack of this project runs\n"
 
@@ -294,8 +321,15 @@ def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monk
     ready = stacks.record(tmp_path, AWS)
     ready.parent.mkdir(parents=True)
     ready.write_text('{"schema": 9, "socket": "/run/stack"}')
-    for use in (lambda: stacks.endpoint(tmp_path, AWS), lambda: stacks.stop(tmp_path), lambda: stacks.running_urls(tmp_path)):
-        with pytest.raises(Refused, match=r"aws.json was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
+    for use in (
+        lambda: stacks.endpoint(tmp_path, AWS),
+        lambda: stacks.stop(tmp_path),
+        lambda: stacks.running_urls(tmp_path),
+    ):
+        with pytest.raises(
+            Refused,
+            match=r"aws.json was written by a newer Isthmus \(format 9; this one reads up to 1\)",
+        ):
             use()
     assert ready.read_text() == '{"schema": 9, "socket": "/run/stack"}'
 
@@ -303,16 +337,22 @@ def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monk
 def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text(
-        "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n    image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7\n"
+        "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n    image: "
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7\n"
     )
     found = stacks.images(tmp_path / "shop", AWS)
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
-    assert all("-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command for command in found.values())
+    assert all(
+        "-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command
+        for command in found.values()
+    )
 
 
 def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     create(tmp_path / "shop", example="openbandit")
-    (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://example-ranker\n")
+    (tmp_path / "shop" / "profiles.yaml").write_text(
+        "targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://example-ranker\n"
+    )
     description = load(tmp_path / "shop" / "project.yaml")
     asked = []
 
@@ -323,8 +363,14 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     found = profile(description, target="aws", offline=True, options={}, stack=stack)
     assert found.options["endpoint_url"] == "http://127.0.0.1:1"
     assert asked == ["aws"]
-    assert "endpoint_url" not in profile(description, target="aws", offline=False, options={}, stack=stack).options
-    assert "endpoint_url" not in profile(description, target="local", offline=True, options={}, stack=stack).options
+    assert (
+        "endpoint_url"
+        not in profile(description, target="aws", offline=False, options={}, stack=stack).options
+    )
+    assert (
+        "endpoint_url"
+        not in profile(description, target="local", offline=True, options={}, stack=stack).options
+    )
     with pytest.raises(Unsupported):
         profile(description, target="aws", offline=True, options={})
     assert asked == ["aws"]
@@ -336,12 +382,16 @@ REMOTE = "http://localstack.example:4566"
 def shop(tmp_path, offline_key):
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text(
-        f"targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://example-ranker\n    offline: {offline_key}\n"
+        "targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://example-ranker\n    "
+        f"offline: {offline_key}\n"
     )
     return tmp_path / "shop" / "project.yaml"
 
 
-@pytest.mark.parametrize("key", ["{endpoint_url: http://127.0.0.1:4566}", f"{{endpoint_url: {REMOTE!r}, allow_remote: true}}"])
+@pytest.mark.parametrize(
+    "key",
+    ["{endpoint_url: http://127.0.0.1:4566}", f"{{endpoint_url: {REMOTE!r}, allow_remote: true}}"],
+)
 def test_offline_uses_the_server_of_profiles_yaml_and_starts_no_stack(tmp_path, monkeypatch, key):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     path = shop(tmp_path, key)
@@ -353,13 +403,17 @@ def test_offline_uses_the_server_of_profiles_yaml_and_starts_no_stack(tmp_path, 
 
 def test_a_variable_on_this_machine_comes_before_the_server_of_profiles_yaml(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4599")
-    with isthmus.open(shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws", offline=True) as project:
+    with isthmus.open(
+        shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws", offline=True
+    ) as project:
         assert project.target.profile.options["endpoint_url"] == "http://127.0.0.1:4599"
 
 
 def test_without_offline_the_server_of_profiles_yaml_is_nothing(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with isthmus.open(shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws") as project:
+    with isthmus.open(
+        shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws"
+    ) as project:
         assert project.target.profile.options.keys().isdisjoint({"endpoint_url", "offline"})
 
 
@@ -367,10 +421,18 @@ def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path,
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     answer_in_time(monkeypatch)
     create(tmp_path / "shop", example="openbandit")
-    (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  sagemaker:\n    bucket: s3://example-ranker\n")
+    (tmp_path / "shop" / "profiles.yaml").write_text(
+        "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n"
+    )
 
     def isthmus(*words):
-        done = subprocess.run([sys.executable, "-m", "isthmus", *words], cwd=tmp_path / "shop", capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "isthmus", *words],
+            cwd=tmp_path / "shop",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -380,7 +442,9 @@ def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path,
         isthmus("plan", "--target", "sagemaker", "--offline")
         assert stacks.running_urls(tmp_path / "shop") == (first,)
         assert {call.service for call in Stack(first).calls()} >= {"s3", "glue"}
-        assert "the offline stack is stopped" in isthmus("destroy", "--target", "sagemaker", "--offline", "--yes")
+        assert "the offline stack is stopped" in isthmus(
+            "destroy", "--target", "sagemaker", "--offline", "--yes"
+        )
         assert stacks.running_urls(tmp_path / "shop") == ()
     finally:
         stacks.stop(tmp_path / "shop")

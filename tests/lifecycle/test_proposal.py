@@ -1,4 +1,6 @@
-"""`init --from`: a file of events becomes a project that validates, takes the file's rows, and says what was guessed."""
+"""`init --from`: a file of events becomes a project that validates, takes the file's rows, and says
+what was guessed.
+"""
 
 import json
 
@@ -13,11 +15,16 @@ SELECT uuid() AS id, CAST(TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS VARCHA
        CASE WHEN i % 3 > 0 THEN i * 1.5 END AS price, [1, 2] AS tags, i % 2 = 0 AS "Group"
 FROM range(100) AS t(i)
 """
-RATINGS = "SELECT i // 2 % 10 AS user_id, i // 2 % 13 AS item_id, 880000000 + i // 2 * 60 AS timestamp FROM range(60) AS t(i)"
+RATINGS = (
+    "SELECT i // 2 % 10 AS user_id, i // 2 % 13 AS item_id, 880000000 + i // 2 * 60 AS timestamp "
+    "FROM range(60) AS t(i)"
+)
 
 
 def written(path, query):
-    duckdb.sql(query).write_parquet(str(path)) if path.suffix == ".parquet" else duckdb.sql(query).write_csv(str(path))
+    duckdb.sql(query).write_parquet(str(path)) if path.suffix == ".parquet" else duckdb.sql(
+        query
+    ).write_csv(str(path))
     return path
 
 
@@ -38,7 +45,10 @@ def test_a_parquet_file_with_ids_and_times_of_its_own(tmp_path):
         "event_id: id",
         "entity user: user_id, about 5 of them",
         "entity product: Product ID, about 7 of them",
-        "left out: tags, Group: no attribute can have such a type or name, another has the name, or they number a frame's rows",
+        (
+            "left out: tags, Group: no attribute can have such a type or name, another has the "
+            "name, or they number a frame's rows"
+        ),
         "now: the log's end, as it is old; take the line out when events arrive",
     )
     assert ingested(tmp_path / "shop") == ("page_view", 100, 0)
@@ -52,7 +62,10 @@ def test_a_csv_file_whose_times_are_seconds_and_whose_rows_repeat(tmp_path):
 
 def test_a_file_whose_row_group_takes_more_memory_than_ingest_judges_with(tmp_path):
     text = "repeat(chr(97 + i::INT), 7_000_000) AS text"
-    large = f"SELECT i AS id, TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS ts, {text} FROM range(10) AS t(i)"
+    large = (
+        f"SELECT i AS id, TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS ts, {text} FROM "
+        "range(10) AS t(i)"
+    )
     made = im.init(tmp_path / "shop", source=written(tmp_path / "views.parquet", large))
     assert made.guesses[0].startswith("each of the 10 rows")
 
@@ -76,9 +89,13 @@ def test_times_of_other_shapes(tmp_path, time, instant):
 
 
 def test_times_that_are_text_under_a_name_of_their_own_and_the_row_numbers_of_a_frame(tmp_path):
-    query = "SELECT 'T-1' AS track, '2024-01-09T03:00:00.5+00:00' AS shown_at, 7 AS __index_level_0__"
+    query = (
+        "SELECT 'T-1' AS track, '2024-01-09T03:00:00.5+00:00' AS shown_at, 7 AS __index_level_0__"
+    )
     guesses = im.init(tmp_path / "music", source=written(tmp_path / "plays.parquet", query)).guesses
-    assert guesses[1] == 'event_timestamp: CAST("shown_at" AS TIMESTAMPTZ), until 2024-01-09 03:00:00'
+    assert (
+        guesses[1] == 'event_timestamp: CAST("shown_at" AS TIMESTAMPTZ), until 2024-01-09 03:00:00'
+    )
     assert guesses[3].startswith("left out: __index_level_0__: ")
     assert ingested(tmp_path / "music") == ("play", 1, 0)
 
@@ -102,7 +119,9 @@ def test_a_file_without_events_is_refused_and_nothing_is_made(tmp_path, name, te
 
 def test_columns_that_would_have_one_name_and_spans_of_time_are_left_out(tmp_path):
     log = written(
-        tmp_path / "visits.parquet", "SELECT 1704769200 AS ts, 1 AS \"User ID\", 2 AS user_id, INTERVAL 3 DAY AS stay, 'home' AS page"
+        tmp_path / "visits.parquet",
+        'SELECT 1704769200 AS ts, 1 AS "User ID", 2 AS user_id, INTERVAL 3 DAY AS stay, '
+        "'home' AS page",
     )
     made = im.init(tmp_path / "shop", source=log)
     assert any(guess.startswith("left out: user_id, stay:") for guess in made.guesses)
@@ -110,9 +129,12 @@ def test_columns_that_would_have_one_name_and_spans_of_time_are_left_out(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "inside", "project"), [("my-first-web-shop-of-all", False, "my_first_web_sho"), ("corner-shop", True, "corner_shop")]
+    ("name", "inside", "project"),
+    [("my-first-web-shop-of-all", False, "my_first_web_sho"), ("corner-shop", True, "corner_shop")],
 )
-def test_the_project_has_the_name_of_its_folder_as_one_from_an_example_has(tmp_path, monkeypatch, name, inside, project):
+def test_the_project_has_the_name_of_its_folder_as_one_from_an_example_has(
+    tmp_path, monkeypatch, name, inside, project
+):
     log, folder = written(tmp_path / "ratings.csv", RATINGS), tmp_path / name
     if inside:
         folder.mkdir()

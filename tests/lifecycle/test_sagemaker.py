@@ -1,4 +1,6 @@
-"""The verbs on SageMaker: who is asked first, what a first line says, what goes at `destroy` and what stays."""
+"""The verbs on SageMaker: who is asked first, what a first line says, what goes at `destroy` and
+what stays.
+"""
 
 import hashlib
 import json
@@ -66,7 +68,14 @@ def shop(tmp_path):
 @pytest.fixture
 def nobody(tmp_path, monkeypatch):
     """A home folder without a login, and nothing in the environment."""
-    for name in (*STRAY, "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+    for name in (
+        *STRAY,
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     home = tmp_path / "home"
@@ -77,7 +86,10 @@ def nobody(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    """No socket: whatever is sent off this machine fails the test. What is sent within it may be of a thread that another test left."""
+    """No socket: whatever is sent off this machine fails the test.
+
+    What is sent within it may be of a thread that another test left.
+    """
     sent, on_this_machine = [], socket.socket.connect
 
     def connect(to, address):
@@ -93,38 +105,57 @@ def unreachable(monkeypatch):
 
 def logged_in(home, *, ago):
     (home / ".aws" / "config").write_text(
-        "[sso-session example]\nsso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\n"
+        "[sso-session example]\nsso_start_url = "
+        "https://example.awsapps.com/start\nsso_region = us-east-1\n"
     )
-    file = home / ".aws" / "sso" / "cache" / f"{hashlib.sha1(b'example').hexdigest()}.json"  # the AWS CLI's name for it
+    file = (
+        home / ".aws" / "sso" / "cache" / f"{hashlib.sha1(b'example').hexdigest()}.json"
+    )  # the AWS CLI's name for it
     moment = datetime.now(UTC) - ago
     file.write_text(json.dumps({"accessToken": "old", "expiresAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}))
 
 
-def test_without_credentials_plan_says_what_it_looked_for_and_calls_nothing(shop, nobody, unreachable):
+def test_without_credentials_plan_says_what_it_looked_for_and_calls_nothing(
+    shop, nobody, unreachable
+):
     logged_in(nobody, ago=timedelta(days=2, hours=1))
     said = isthmus(shop, "plan", "--target", "sagemaker", ok=False)
     assert said.code == 1
     assert said.out == ""
     assert said.err == (
-        'error  no AWS credentials: environment none; profile default none; SSO session "example" expired 2 days ago\n'
-        "       aws sso login --sso-session example       or, with no account: isthmus plan --target sagemaker --offline\n"
+        "error  no AWS credentials: environment none; profile default none; SSO session "
+        '"example" expired 2 days ago\n'
+        "       aws sso login --sso-session example       or, with no account: isthmus plan "
+        "--target sagemaker --offline\n"
         "       no cloud call was made\n"
     )
 
 
-@pytest.mark.parametrize("command", [["apply"], ["ingest"], ["status"], ["deploy", "home"], ["destroy", "--yes"]])
+@pytest.mark.parametrize(
+    "command", [["apply"], ["ingest"], ["status"], ["deploy", "home"], ["destroy", "--yes"]]
+)
 def test_every_command_is_refused_alike_without_credentials(shop, nobody, unreachable, command):
     said = isthmus(shop, *command, "--target", "sagemaker", ok=False)
     assert said.code == 1
-    assert said.err.startswith("error  no AWS credentials: environment none; profile default none; SSO session none\n")
+    assert said.err.startswith(
+        "error  no AWS credentials: environment none; profile default none; SSO session none\n"
+    )
     assert said.err.endswith("no cloud call was made\n")
 
 
 @pytest.mark.parametrize(
     ("variables", "config", "words"),
     [
-        ({"AWS_ACCESS_KEY_ID": "x"}, "", "environment AWS_ACCESS_KEY_ID alone; profile default none; SSO session none"),
-        ({"AWS_PROFILE": "team"}, "", "environment none; profile team is not in ~/.aws; SSO session none"),
+        (
+            {"AWS_ACCESS_KEY_ID": "x"},
+            "",
+            "environment AWS_ACCESS_KEY_ID alone; profile default none; SSO session none",
+        ),
+        (
+            {"AWS_PROFILE": "team"},
+            "",
+            "environment none; profile team is not in ~/.aws; SSO session none",
+        ),
         (
             {"AWS_PROFILE": "team"},
             (
@@ -135,7 +166,9 @@ def test_every_command_is_refused_alike_without_credentials(shop, nobody, unreac
         ),
     ],
 )
-def test_half_of_a_login_is_said_as_what_it_is(shop, nobody, monkeypatch, unreachable, variables, config, words):
+def test_half_of_a_login_is_said_as_what_it_is(
+    shop, nobody, monkeypatch, unreachable, variables, config, words
+):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     if config:
@@ -149,13 +182,22 @@ def on_account(shop, stack, monkeypatch, account):
     for name, value in stack.env.items():
         monkeypatch.setenv(name, value)
     options = {"account": account, "region": "us-east-1", "bucket": "s3://example-ranker"}
-    target = targets.load(Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options))
+    target = targets.load(
+        Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options)
+    )
     return Project(load(shop / "project.yaml"), target)
 
 
-@pytest.mark.parametrize("verb", [im.plan, im.apply, im.ingest, im.destroy, lambda project: im.deploy(project, "home")])
-def test_another_accounts_credentials_are_refused_before_anything_else_is_asked(shop, stack, monkeypatch, verb):
-    with on_account(shop, stack, monkeypatch, "210987654321") as project, pytest.raises(Denied, match="pinned to 210987654321"):
+@pytest.mark.parametrize(
+    "verb", [im.plan, im.apply, im.ingest, im.destroy, lambda project: im.deploy(project, "home")]
+)
+def test_another_accounts_credentials_are_refused_before_anything_else_is_asked(
+    shop, stack, monkeypatch, verb
+):
+    with (
+        on_account(shop, stack, monkeypatch, "210987654321") as project,
+        pytest.raises(Denied, match="pinned to 210987654321"),
+    ):
         verb(project)
     assert {call.operation for call in stack.calls()} == {"GetCallerIdentity"}
 
@@ -164,7 +206,9 @@ def test_the_pinned_accounts_credentials_are_let_in(shop, stack, monkeypatch):
     with on_account(shop, stack, monkeypatch, ACCOUNT) as project:
         project.target.native.client("s3").create_bucket(Bucket="example-ranker")
         found = plan(project)
-    assert str(found).startswith(f"sagemaker   account {ACCOUNT}  us-east-1   s3://example-ranker\n")
+    assert str(found).startswith(
+        f"sagemaker   account {ACCOUNT}  us-east-1   s3://example-ranker\n"
+    )
 
 
 def test_every_command_begins_with_where_it_is_and_plan_shows_what_exists(shop, stack):
@@ -177,19 +221,36 @@ def test_every_command_begins_with_where_it_is_and_plan_shows_what_exists(shop, 
         "next   isthmus apply --target sagemaker\n"
     )
     assert not [call for call in stack.calls() if re.match("Put|Update|Start", call.operation)]
-    for command in (["apply", "--dry-run"], ["apply"], ["ingest"], ["materialize"], ["status"], ["endpoints", "list"], ["plan"]):
+    for command in (
+        ["apply", "--dry-run"],
+        ["apply"],
+        ["ingest"],
+        ["materialize"],
+        ["status"],
+        ["endpoints", "list"],
+        ["plan"],
+    ):
         said = isthmus(shop, *command, "--target", "sagemaker")
         assert said.out.startswith(FIRST_LINE), command
         assert said.out.count(FIRST_LINE) == 1
     assert "  = 3 in place\n" in said.out
-    assert "cost    unknown: 0.00 USD/h and 2 streams, not in the price table   (0.23 once deployed" in said.out
-    assert isthmus(shop, "plan", "--target", "sagemaker", "--json").json["unpriced"] == ["2 streams"]
+    assert (
+        "cost    unknown: 0.00 USD/h and 2 streams, not in the price table   (0.23 once deployed"
+        in said.out
+    )
+    assert isthmus(shop, "plan", "--target", "sagemaker", "--json").json["unpriced"] == [
+        "2 streams"
+    ]
     gone = isthmus(shop, "destroy", "--yes", "--target", "sagemaker", "--offline")
     assert gone.out.startswith(FIRST_LINE)
 
 
-def test_athena_finds_the_same_peeks_as_the_laptop_and_materialize_refuses_them_before_it_writes(shop, stack):
-    local = [isthmus(shop, command) for command in ("apply", "ingest")] and isthmus(shop, "features", "check")
+def test_athena_finds_the_same_peeks_as_the_laptop_and_materialize_refuses_them_before_it_writes(
+    shop, stack
+):
+    local = [isthmus(shop, command) for command in ("apply", "ingest")] and isthmus(
+        shop, "features", "check"
+    )
     with im.open(shop / "project.yaml", target="sagemaker", offline=True) as project:
         im.apply(project)
         im.ingest(project)
@@ -210,18 +271,27 @@ def test_athena_finds_the_same_peeks_as_the_laptop_and_materialize_refuses_them_
 
 def test_a_price_that_is_not_in_the_table_is_unknown(shop, stack):
     edit(shop / "profiles.yaml", "ml.m5.large", "ml.p6.metal")
-    assert "(unknown once deployed: 2 x ml.p6.metal, price table of" in isthmus(shop, "plan", "--target", "sagemaker").out
+    assert (
+        "(unknown once deployed: 2 x ml.p6.metal, price table of"
+        in isthmus(shop, "plan", "--target", "sagemaker").out
+    )
 
 
 def test_locals_plan_says_what_the_cloud_would_cost(shop):
-    assert "cost    0.00 USD/h   (sagemaker 0.23 once deployed: 2 x ml.m5.large, price table of" in isthmus(shop, "plan").out
+    assert (
+        "cost    0.00 USD/h   (sagemaker 0.23 once deployed: 2 x ml.m5.large, price table of"
+        in isthmus(shop, "plan").out
+    )
 
 
 def test_above_the_budget_plan_fails_and_apply_changes_nothing(shop, stack):
     edit(shop / "profiles.yaml", "budget: 1.00 USD/h", "budget: 0.20 USD/h")
     said = isthmus(shop, "plan", "--target", "sagemaker", ok=False)
     assert said.code == 1
-    assert "  ! budget         sagemaker: 0.23 USD/h once deployed (2 x ml.m5.large) is above 0.20 USD/h of profiles.yaml\n" in said.out
+    assert (
+        "  ! budget         sagemaker: 0.23 USD/h once deployed (2 x ml.m5.large) is above "
+        "0.20 USD/h of profiles.yaml\n" in said.out
+    )
     assert said.err.startswith("error  budget of sagemaker: 0.23 USD/h")
     with im.open(shop / "project.yaml", target="sagemaker", offline=True) as project:
         with pytest.raises(Refused, match="nothing was changed"):
@@ -240,7 +310,14 @@ def test_destroy_takes_what_is_the_projects_and_nothing_else(shop, stack):
         before = _snapshot(project.target.native)
         assert set(foreign) <= before
         gone = im.destroy(project)
-        assert {r.kind for r in gone.resources} == {"endpoint", "pipeline", "online_view", "stream", "view", "table"}
+        assert {r.kind for r in gone.resources} == {
+            "endpoint",
+            "pipeline",
+            "online_view",
+            "stream",
+            "view",
+            "table",
+        }
         assert "keeps model ranker, runs/, reports/, raw/ and your data/" in str(gone)
         after = _snapshot(project.target.native)
         assert after >= set(foreign)
@@ -260,11 +337,20 @@ def test_destroy_takes_what_is_the_projects_and_nothing_else(shop, stack):
 
 
 def _foreign(session):
-    """Somebody else's things in the same account, some with names that begin like ours and some with our tags of another project."""
-    tags = [{"Key": "isthmus:project", "Value": "shop2"}, {"Key": "isthmus:kind", "Value": "stream"}]
+    """Somebody else's things in the same account, some with names that begin like ours and some
+    with our tags of another project.
+    """
+    tags = [
+        {"Key": "isthmus:project", "Value": "shop2"},
+        {"Key": "isthmus:kind", "Value": "stream"},
+    ]
     sagemaker, kinesis, glue = (session.client(name) for name in ("sagemaker", "kinesis", "glue"))
-    kinesis.create_stream(StreamName="shop2-impression_raw", StreamModeDetails={"StreamMode": "ON_DEMAND"})
-    kinesis.add_tags_to_stream(StreamName="shop2-impression_raw", Tags={tag["Key"]: tag["Value"] for tag in tags})
+    kinesis.create_stream(
+        StreamName="shop2-impression_raw", StreamModeDetails={"StreamMode": "ON_DEMAND"}
+    )
+    kinesis.add_tags_to_stream(
+        StreamName="shop2-impression_raw", Tags={tag["Key"]: tag["Value"] for tag in tags}
+    )
     glue.create_database(DatabaseInput={"Name": "isthmus_shop2"})
     glue.create_table(DatabaseName="isthmus_shop2", TableInput={"Name": "impression_raw"})
     role = f"arn:aws:iam::{ACCOUNT}:role/other"
@@ -274,7 +360,9 @@ def _foreign(session):
         PrimaryContainer={"Image": "theirs", "ModelDataUrl": "s3://theirs/m.tar.gz"},
     )
     sagemaker.create_model_package_group(ModelPackageGroupName="shop2-ranker", Tags=tags)
-    session.client("s3").put_object(Bucket="example-ranker", Key="shop2/warehouse/impression_raw/x.parquet", Body=b"theirs")
+    session.client("s3").put_object(
+        Bucket="example-ranker", Key="shop2/warehouse/impression_raw/x.parquet", Body=b"theirs"
+    )
     return {
         "stream shop2-impression_raw",
         "table isthmus_shop2.impression_raw",
@@ -288,15 +376,40 @@ def _snapshot(session):
     """By the services' own lists, not by ours. Of the bucket: what is below a warehouse."""
     sagemaker, glue, s3 = (session.client(name) for name in ("sagemaker", "glue", "s3"))
     found = {f"stream {name}" for name in session.client("kinesis").list_streams()["StreamNames"]}
-    found |= {f"delivery {name}" for name in session.client("firehose").list_delivery_streams()["DeliveryStreamNames"]}
-    found |= {f"endpoint {each['EndpointName']}" for each in sagemaker.list_endpoints()["Endpoints"]}
-    found |= {f"config {each['EndpointConfigName']}" for each in sagemaker.list_endpoint_configs()["EndpointConfigs"]}
+    found |= {
+        f"delivery {name}"
+        for name in session.client("firehose").list_delivery_streams()["DeliveryStreamNames"]
+    }
+    found |= {
+        f"endpoint {each['EndpointName']}" for each in sagemaker.list_endpoints()["Endpoints"]
+    }
+    found |= {
+        f"config {each['EndpointConfigName']}"
+        for each in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    }
     found |= {f"model {each['ModelName']}" for each in sagemaker.list_models()["Models"]}
-    found |= {f"pipeline {each['PipelineName']}" for each in sagemaker.list_pipelines()["PipelineSummaries"]}
-    found |= {f"features {each['FeatureGroupName']}" for each in sagemaker.list_feature_groups()["FeatureGroupSummaries"]}
-    found |= {f"group {each['ModelPackageGroupName']}" for each in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]}
+    found |= {
+        f"pipeline {each['PipelineName']}"
+        for each in sagemaker.list_pipelines()["PipelineSummaries"]
+    }
+    found |= {
+        f"features {each['FeatureGroupName']}"
+        for each in sagemaker.list_feature_groups()["FeatureGroupSummaries"]
+    }
+    found |= {
+        f"group {each['ModelPackageGroupName']}"
+        for each in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    }
     for database in glue.get_databases()["DatabaseList"]:
-        found |= {f"table {database['Name']}.{each['Name']}" for each in glue.get_tables(DatabaseName=database["Name"])["TableList"]}
+        found |= {
+            f"table {database['Name']}.{each['Name']}"
+            for each in glue.get_tables(DatabaseName=database["Name"])["TableList"]
+        }
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="example-ranker")
-    found |= {f"object {each['Key']}" for page in pages for each in page.get("Contents", ()) if "/warehouse/" in each["Key"]}
+    found |= {
+        f"object {each['Key']}"
+        for page in pages
+        for each in page.get("Contents", ())
+        if "/warehouse/" in each["Key"]
+    }
     return found

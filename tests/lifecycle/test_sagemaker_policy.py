@@ -1,4 +1,6 @@
-"""The policy that `isthmus stack policy` prints: a user with exactly these rights takes a project from plan to a ranking."""
+"""The policy that `isthmus stack policy` prints: a user with exactly these rights takes a project
+from plan to a ranking.
+"""
 
 import json
 
@@ -20,7 +22,13 @@ from isthmus_stack.testing.keys_kit import keys
 
 ACCOUNT = "123456789012"
 BUCKET = "example-ranker"
-REFUSALS = {"AccessDenied", "AccessDeniedException", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidClientTokenId"}
+REFUSALS = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,9 @@ def user(stack, policy):
     """The keys of a user who has this policy and no other."""
     iam = client("iam", stack)
     iam.create_user(UserName="ranker")
-    arn = iam.create_policy(PolicyName="printed", PolicyDocument=json.dumps(policy))["Policy"]["Arn"]
+    arn = iam.create_policy(PolicyName="printed", PolicyDocument=json.dumps(policy))["Policy"][
+        "Arn"
+    ]
     iam.attach_user_policy(UserName="ranker", PolicyArn=arn)
     key = iam.create_access_key(UserName="ranker")["AccessKey"]
     stack.clear_calls()
@@ -71,7 +81,9 @@ def user(stack, policy):
 def hold(stack, policy):
     """Give the user this policy in the other's place."""
     arn = f"arn:aws:iam::{ACCOUNT}:policy/printed"
-    client("iam", stack).create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(policy), SetAsDefault=True)
+    client("iam", stack).create_policy_version(
+        PolicyArn=arn, PolicyDocument=json.dumps(policy), SetAsDefault=True
+    )
 
 
 def opened(folder):
@@ -84,7 +96,9 @@ def opened(folder):
         "role": f"arn:aws:iam::{ACCOUNT}:role/ranker",
         "serving": {"instance": "ml.m5.large", "count": 1},
     }
-    target = targets.load(Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options))
+    target = targets.load(
+        Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options)
+    )
     return Project(load(folder / "project.yaml"), target)
 
 
@@ -117,18 +131,26 @@ def rank(folder):
 
 
 def denied(stack):
-    return {f"{call.service}:{call.operation} {call.names}" for call in stack.calls() if call.error in REFUSALS}
+    return {
+        f"{call.service}:{call.operation} {call.names}"
+        for call in stack.calls()
+        if call.error in REFUSALS
+    }
 
 
 def without(policy, action):
-    statements = [{**s, "Action": [a for a in s["Action"] if a != action]} for s in policy["Statement"]]
+    statements = [
+        {**s, "Action": [a for a in s["Action"] if a != action]} for s in policy["Statement"]
+    ]
     assert statements != policy["Statement"], f"the policy has no {action}"
     return {**policy, "Statement": [s for s in statements if s["Action"]]}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_printed_policy_suffices_and_without_one_of_its_rights_something_is_denied(stack, tmp_path, monkeypatch):
+def test_the_printed_policy_suffices_and_without_one_of_its_rights_something_is_denied(
+    stack, tmp_path, monkeypatch
+):
     first, second = capped(tmp_path / "first"), capped(tmp_path / "second")
     assert len(flow(first).items) == 3
     policy = stack.policy()
@@ -138,7 +160,9 @@ def test_the_printed_policy_suffices_and_without_one_of_its_rights_something_is_
     become(monkeypatch, *user(stack, policy))
     stack.enforce()
     assert len(flow(second).items) == 3
-    assert denied(stack) == {"pricing:GetProducts ()"}, "the stack has no price list, so its policy has no right to it: plan does without"
+    assert denied(stack) == {"pricing:GetProducts ()"}, (
+        "the stack has no price list, so its policy has no right to it: plan does without"
+    )
 
     stack.enforce(after=10**9)
     hold(stack, without(policy, "sagemaker:InvokeEndpoint"))
@@ -154,7 +178,13 @@ def test_tags_roles_and_the_catalogue_need_rights_of_their_own(stack, tmp_path, 
     with opened(folder) as project:
         im.apply(project)
     policy = stack.policy()
-    for action in ("kinesis:AddTagsToStream", "firehose:TagDeliveryStream", "sagemaker:AddTags", "iam:PassRole", "glue:CreateTable"):
+    for action in (
+        "kinesis:AddTagsToStream",
+        "firehose:TagDeliveryStream",
+        "sagemaker:AddTags",
+        "iam:PassRole",
+        "glue:CreateTable",
+    ):
         become(monkeypatch, *keys(stack.url).values())
         fresh(stack)
         become(monkeypatch, *user(stack, without(policy, action)))

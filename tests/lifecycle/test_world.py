@@ -26,7 +26,9 @@ def opened(folder):
 
 def items(folder):
     with opened(folder) as project:
-        return {(item.kind, item.name): (item.action, item.detail) for item in im.plan(project).items}
+        return {
+            (item.kind, item.name): (item.action, item.detail) for item in im.plan(project).items
+        }
 
 
 def test_a_plan_only_reads(new):
@@ -43,7 +45,9 @@ def test_a_plan_turns_from_make_to_in_place(new):
         assert im.apply(project).made == {"event table": 2, "feature view": 1}
     assert {action for (kind, _), (action, _) in items(new).items() if kind != "endpoint"} == {"="}
     with opened(new) as project:
-        assert im.apply(project).made == {"event table": 0, "feature view": 0}, "again changes nothing"
+        assert im.apply(project).made == {"event table": 0, "feature view": 0}, (
+            "again changes nothing"
+        )
 
 
 def test_a_new_attribute_is_added_and_a_gone_one_refused(shop):
@@ -57,22 +61,34 @@ def test_a_new_attribute_is_added_and_a_gone_one_refused(shop):
         assert im.apply(project).made["event table"] == 1
     assert items(shop)["event table", "impression"] == ("=", "")
     edit(shop / "project.yaml", "      device: {type: string, required: false}\n", "")
-    assert items(shop)["event table", "impression"] == ("!", ": device is stored there and no longer declared")
+    assert items(shop)["event table", "impression"] == (
+        "!",
+        ": device is stored there and no longer declared",
+    )
     before = tree(shop)
-    with opened(shop) as project, pytest.raises(Refused, match="no longer declared; nothing was changed"):
+    with (
+        opened(shop) as project,
+        pytest.raises(Refused, match="no longer declared; nothing was changed"),
+    ):
         im.apply(project)
     assert tree(shop) == before
 
 
-def test_what_gateways_log_is_made_where_an_experiment_or_an_event_needs_it_and_where_exposures_are_there(new):
+def test_what_gateways_log_is_made_where_an_experiment_or_an_event_needs_it_and_where_exposures_are_there(
+    new,
+):
     """Else by `deploy`: until then nothing logs."""
     assert not [name for kind, name in items(new) if kind == "event stream"]
     with opened(new) as project:
         im.apply(project)
         assert project.target.events.observe("exposures") is None
-        before = msgspec.structs.replace(EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name != "config"))
+        before = msgspec.structs.replace(
+            EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name != "config")
+        )
         project.target.events.apply(before)
-    assert items(new)["event stream", "exposures"] == ("~", "(adds config)"), "deployed by an earlier version"
+    assert items(new)["event stream", "exposures"] == ("~", "(adds config)"), (
+        "deployed by an earlier version"
+    )
     assert items(new)["event stream", "rankings"] == ("+", "")
     with opened(new) as project:
         assert im.apply(project).made["event stream"] == 2
@@ -83,25 +99,44 @@ def test_what_gateways_log_is_made_where_an_experiment_or_an_event_needs_it_and_
     )
     with opened(new) as project:
         im.apply(project)
-        assert not project.target.warehouse.query("SELECT unit FROM impression_exposed", {}).num_rows
-        project.target.inventory.delete(next(r for r in project.target.inventory.list(project.spec.name) if r.name == "impression_exposed"))
-    assert items(new)["event table", "impression"] == ("~", "(half-made: lacks its view impression_exposed)")
+        assert not project.target.warehouse.query(
+            "SELECT unit FROM impression_exposed", {}
+        ).num_rows
+        project.target.inventory.delete(
+            next(
+                r
+                for r in project.target.inventory.list(project.spec.name)
+                if r.name == "impression_exposed"
+            )
+        )
+    assert items(new)["event table", "impression"] == (
+        "~",
+        "(half-made: lacks its view impression_exposed)",
+    )
     with opened(new) as project:
         im.apply(project)
         assert {("event stream", "exposures", 0), ("event stream", "rankings", 0)} <= {
             (t.kind, t.name, t.rows) for t in status(project).tables
         }
         gone = im.destroy(project)
-        assert {"exposures", "rankings", "impression_exposed"} <= {resource.name for resource in gone.resources}
+        assert {"exposures", "rankings", "impression_exposed"} <= {
+            resource.name for resource in gone.resources
+        }
         assert project.target.events.observe("rankings") is None
 
 
 def test_an_attribute_of_another_type_is_refused(shop):
     edit(shop / "project.yaml", "position: {type: int, min: 1}", "position: {type: string}")
-    assert items(shop)["event table", "impression"] == ("!", ": position is int64 there and string here")
+    assert items(shop)["event table", "impression"] == (
+        "!",
+        ": position is int64 there and string here",
+    )
     said = isthmus(shop, "apply", ok=False)
     assert said.code == 1
-    assert said.err.startswith("error  event table impression: position is int64 there and string here; nothing was changed\n")
+    assert said.err.startswith(
+        "error  event table impression: position is int64 there and string here; nothing was "
+        "changed\n"
+    )
 
 
 def test_a_view_whose_sql_changed_is_refused_with_the_way_on(shop):
@@ -112,7 +147,10 @@ def test_a_view_whose_sql_changed_is_refused_with_the_way_on(shop):
     assert (shop / VIEW).read_text() != sql
     assert items(shop)["feature view", "item_history"][0] == "!"
     planned = isthmus(shop, "plan")
-    assert "  ! feature view   item_history: its SQL changed; a changed view is a new one, item_history_v2\n" in planned.out
+    assert (
+        "  ! feature view   item_history: its SQL changed; a changed view is a new one, "
+        "item_history_v2\n" in planned.out
+    )
     assert "next" not in planned.out
     assert isthmus(shop, "plan", "--detailed-exitcode", ok=False).code == 2
     before = tree(shop)
@@ -121,7 +159,9 @@ def test_a_view_whose_sql_changed_is_refused_with_the_way_on(shop):
     assert "declare item_history_v2 with features/item_history_v2.sql" in said.err
     assert tree(shop) == before
     (shop / VIEW).write_text(sql)
-    (shop / "features/item_history_v2.sql").write_text(sql.replace("INTERVAL 7 DAY", "INTERVAL 6 DAY").replace("_7d", "_6d"))
+    (shop / "features/item_history_v2.sql").write_text(
+        sql.replace("INTERVAL 7 DAY", "INTERVAL 6 DAY").replace("_7d", "_6d")
+    )
     edit(
         shop / "project.yaml",
         "item_history: {entity: item, ttl: 7d}",
@@ -144,17 +184,28 @@ def test_destroy_and_begin_again_gives_the_same(shop):
     with opened(shop) as project:
         before = [(table.name, table.rows, table.known_until) for table in status(project).tables]
         gone = im.destroy(project)
-        assert {resource.kind for resource in gone.resources} == {"online_view", "stream", "view", "table"}
+        assert {resource.kind for resource in gone.resources} == {
+            "online_view",
+            "stream",
+            "view",
+            "table",
+        }
         assert [(table.made, table.rows) for table in status(project).tables] == [(False, None)] * 3
         assert list(project.target.inventory.list("shop")) == []
         assert im.destroy(project).resources == (), "again is success"
-    assert not [name for name in tree(shop) if name.startswith(".isthmus/warehouse/") and name.endswith(".parquet")]
+    assert not [
+        name
+        for name in tree(shop)
+        if name.startswith(".isthmus/warehouse/") and name.endswith(".parquet")
+    ]
     assert [name for name in tree(shop) if name.startswith(".isthmus/raw/")], "raw data stays"
     with opened(shop) as project:
         im.apply(project)
         assert [report.stored for report in im.ingest(project)] == [420, 80]
         assert [report.rows for report in im.materialize(project)] == [420]
-        assert [(table.name, table.rows, table.known_until) for table in status(project).tables] == before
+        assert [
+            (table.name, table.rows, table.known_until) for table in status(project).tables
+        ] == before
 
 
 def test_what_is_no_longer_declared_is_told_and_kept(served):
@@ -182,7 +233,10 @@ def test_a_deep_doctor_names_a_batch_that_was_deleted(shop):
     said = isthmus(shop, "doctor", "--deep", ok=False)
     assert said.code == 1
     assert f"damage        not ready   {batch} is gone, with 420 rows\n" in said.out
-    assert "1 damaged or lost; restore it from a copy, or remove its batch's folder and run the step that wrote it again" in said.out
+    assert (
+        "1 damaged or lost; restore it from a copy, or remove its batch's folder and run the "
+        "step that wrote it again" in said.out
+    )
 
 
 def test_a_changing_verb_sweeps_what_a_killed_writer_left(shop):
@@ -207,15 +261,35 @@ def test_doctor_finds_this_machine_well():
 
 def test_doctor_says_of_every_installed_adapter_whether_it_can_be_used(monkeypatch):
     def lake(**more):
-        return Adapter(name="lake", title="Lake", capabilities={}, ports={"blobs": "lake:Blobs"}, **more)
+        return Adapter(
+            name="lake", title="Lake", capabilities={}, ports={"blobs": "lake:Blobs"}, **more
+        )
 
-    points = [EntryPoint(name=name, value=f"{name}:ADAPTER", group="isthmus.adapters") for name in ("lake", "no_such_package")]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: points if group == "isthmus.adapters" else [])
+    points = [
+        EntryPoint(name=name, value=f"{name}:ADAPTER", group="isthmus.adapters")
+        for name in ("lake", "no_such_package")
+    ]
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points",
+        lambda *, group: points if group == "isthmus.adapters" else [],
+    )
     monkeypatch.setitem(sys.modules, "lake", SimpleNamespace(ADAPTER=lake()))
     findings = {finding.name: finding for finding in doctor()}
-    assert (findings["lake"].ok, findings["lake"].detail) == (True, "its packages are here; credentials are checked by `plan`")
-    assert (findings["no_such_package"].ok, findings["no_such_package"].detail) == (False, "install what brings no_such_package")
+    assert (findings["lake"].ok, findings["lake"].detail) == (
+        True,
+        "its packages are here; credentials are checked by `plan`",
+    )
+    assert (findings["no_such_package"].ok, findings["no_such_package"].detail) == (
+        False,
+        "install what brings no_such_package",
+    )
     assert "sagemaker" not in findings
-    monkeypatch.setitem(sys.modules, "lake", SimpleNamespace(ADAPTER=lake(needs=Packages(modules=("no_such_sdk",), install="lakehouse"))))
+    monkeypatch.setitem(
+        sys.modules,
+        "lake",
+        SimpleNamespace(
+            ADAPTER=lake(needs=Packages(modules=("no_such_sdk",), install="lakehouse"))
+        ),
+    )
     findings = {finding.name: finding for finding in doctor()}
     assert (findings["lake"].ok, findings["lake"].detail) == (False, 'pip install "lakehouse"')

@@ -1,6 +1,8 @@
-"""Runners and steps of the laptop that are forked from one process, which has imported what each would (localstack/testing/forking.py).
+"""Runners and steps of the laptop that are forked from one process, which has imported what each
+would (localstack/testing/forking.py).
 
-Genuine ones are started by test_step.py, and by all that runs `isthmus` in a process of its own: tests/faults/flow.py trains so.
+Genuine ones are started by test_step.py, and by all that runs `isthmus` in a process of its own:
+tests/faults/flow.py trains so.
 """
 
 import contextlib

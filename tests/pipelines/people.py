@@ -1,6 +1,8 @@
-"""Simulated logs of people, with known truth: each sees some lists of 5 to 20 items, likes everything more or less, and some kinds more.
+"""Simulated logs of people, with known truth: each sees some lists of 5 to 20 items, likes
+everything more or less, and some kinds more.
 
-A list's rows share their person's liking, so rows are anything but independent. Two models score every row: one knows the items, the other
+A list's rows share their person's liking, so rows are anything but independent. Two models score
+every row: one knows the items, the other
 who likes everything.
 """
 
@@ -43,7 +45,9 @@ def log(people, seed):
         day=random.integers(0, DAYS, len(person_of_list))[group],
         outcome=(random.random(len(unit)) < chance).astype(int),
         by_item=logistic(-1.6 + 0.5 * WORTH[item]),
-        by_person=logistic(-1.8 + 0.8 * liking[unit] + 0.2 * WORTH[item] + random.normal(0, 0.3, len(unit))),
+        by_person=logistic(
+            -1.8 + 0.8 * liking[unit] + 0.2 * WORTH[item] + random.normal(0, 0.3, len(unit))
+        ),
         units=people,
     )
 
@@ -54,38 +58,64 @@ def logistic(score):
 
 def sums(made, scores):
     """Every metric's sums by unit, as an evaluation makes them."""
-    among = Clusters(unit=made.unit, units=made.units, dependent=True, group=made.group, groups=int(made.group.max()) + 1)
+    among = Clusters(
+        unit=made.unit,
+        units=made.units,
+        dependent=True,
+        group=made.group,
+        groups=int(made.group.max()) + 1,
+    )
     return {
-        "auc": units.totals(*ranking.pair_shares(scores, made.outcome, made.day), made.unit, made.units, degree=2),
-        "log_loss": units.totals(statistics.log_loss(scores, made.outcome), 1.0, made.unit, made.units),
+        "auc": units.totals(
+            *ranking.pair_shares(scores, made.outcome, made.day), made.unit, made.units, degree=2
+        ),
+        "log_loss": units.totals(
+            statistics.log_loss(scores, made.outcome), 1.0, made.unit, made.units
+        ),
         "calibration": units.totals(made.outcome, scores, made.unit, made.units),
-        **metrics.ranking_totals(ranking.measure(scores, made.outcome, among.group, among.groups), among),
+        **metrics.ranking_totals(
+            ranking.measure(scores, made.outcome, among.group, among.groups), among
+        ),
     }
 
 
 def as_if_independent(made, scores):
-    """The same three figures with every row a unit of its own: what one gets who does not know better."""
+    """The same three figures with every row a unit of its own: what one gets who does not know
+    better.
+    """
     rows, number = np.arange(len(made.outcome)), len(made.outcome)
     return {
-        "auc": units.totals(*ranking.pair_shares(scores, made.outcome, made.day), rows, number, degree=2),
+        "auc": units.totals(
+            *ranking.pair_shares(scores, made.outcome, made.day), rows, number, degree=2
+        ),
         "log_loss": units.totals(statistics.log_loss(scores, made.outcome), 1.0, rows, number),
         "calibration": units.totals(made.outcome, scores, rows, number),
     }
 
 
 def truth(logs=12, people=8000):
-    """(metric -> the second model's value, metric -> its difference to the first's) over many people of other logs."""
+    """(metric -> the second model's value, metric -> its difference to the first's) over many
+    people of other logs.
+    """
     values, differences = [], []
     for number in range(logs):
         made = log(people, [1, number])
         first, second = sums(made, made.by_item), sums(made, made.by_person)
         values.append({name: metric.value for name, metric in second.items()})
-        differences.append({name: metric.value - first[name].value for name, metric in second.items()})
-    return tuple({name: float(np.mean([each[name] for each in side])) for name in side[0]} for side in (values, differences))
+        differences.append(
+            {name: metric.value - first[name].value for name, metric in second.items()}
+        )
+    return tuple(
+        {name: float(np.mean([each[name] for each in side])) for name in side[0]}
+        for side in (values, differences)
+    )
 
 
 def coverage(logs, people=300, *, naive_samples=200):
-    """Shares of logs whose 95 % interval holds the truth: (metric -> of values, -> of differences, -> of values by the row bootstrap)."""
+    """Shares of logs whose 95 % interval holds the truth:
+
+    (metric -> of values, -> of differences, -> of values by the row bootstrap).
+    """
     value, difference = truth()
     inside, between, naive = {}, {}, {}
     for number in range(logs):
@@ -94,8 +124,17 @@ def coverage(logs, people=300, *, naive_samples=200):
         for counted, estimates, true in (
             (inside, units.estimates(second, seed=number), value),
             (between, units.differences(second, first, seed=number), difference),
-            (naive, units.estimates(as_if_independent(made, made.by_person), samples=naive_samples, seed=number), value),
+            (
+                naive,
+                units.estimates(
+                    as_if_independent(made, made.by_person), samples=naive_samples, seed=number
+                ),
+                value,
+            ),
         ):
             for name, estimate in estimates.items():
                 counted[name] = counted.get(name, 0) + (estimate.low <= true[name] <= estimate.high)
-    return tuple({name: count / logs for name, count in counted.items()} for counted in (inside, between, naive))
+    return tuple(
+        {name: count / logs for name, count in counted.items()}
+        for counted in (inside, between, naive)
+    )

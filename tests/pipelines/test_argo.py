@@ -1,4 +1,6 @@
-"""Argo: reviewed text, Argo's own schema, and what an interpreter of Argo's reference makes of the document."""
+"""Argo: reviewed text, Argo's own schema, and what an interpreter of Argo's reference makes of the
+document.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,29 +18,59 @@ from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
 from isthmus.tests.pipelines.argo_interpreter import Workflow
 
 GOLDEN = Path(__file__).parent / "argo.yaml"
-SETTINGS = Settings(name="shop-train", image="registry/ranker:1", environment={"A": "1"}, machines={"m": Resources(cpu=4, memory_gb=16)})
+SETTINGS = Settings(
+    name="shop-train",
+    image="registry/ranker:1",
+    environment={"A": "1"},
+    machines={"m": Resources(cpu=4, memory_gb=16)},
+)
 CONDITION = Condition(step="measure", output="auc", op=">=", value=0.6)
 STEPS = (
-    StepSpec(name="measure", outputs=(Output(name="auc", type="float"), Output(name="label", type="string")), machine="m", attempts=2),
-    StepSpec(name="register_model", needs=("measure",), when=CONDITION, timeout=timedelta(minutes=5)),
+    StepSpec(
+        name="measure",
+        outputs=(Output(name="auc", type="float"), Output(name="label", type="string")),
+        machine="m",
+        attempts=2,
+    ),
+    StepSpec(
+        name="register_model", needs=("measure",), when=CONDITION, timeout=timedelta(minutes=5)
+    ),
     StepSpec(name="report", needs=("register_model",)),
 )
 
 
 def written(*steps):
-    return document(PipelineRun(run_id="0" * 32, pipeline="train", run_uri="gs://b/shop/runs/r1/run.json", steps=steps), SETTINGS)
+    return document(
+        PipelineRun(
+            run_id="0" * 32, pipeline="train", run_uri="gs://b/shop/runs/r1/run.json", steps=steps
+        ),
+        SETTINGS,
+    )
 
 
 def execute(workflow_document, values=None, phases=()):
-    """`values`: step -> its outputs; `phases`: what pods end in, by step, one after another; then Succeeded."""
+    """`values`: step -> its outputs; `phases`: what pods end in, by step, one after another; then
+    Succeeded.
+    """
     left = {step: list(ends) for step, ends in dict(phases).items()}
 
     def pod(_template, args):
         step = args[args.index("--step") + 1]
         assert args[:2] == ["--run", "gs://b/shop/runs/r1/run.json"]
         phase = left[step].pop(0) if left.get(step) else "Succeeded"
-        files = {args[at + 2]: values[step][args[at + 1]] for at, word in enumerate(args) if word == "--output"} if values else {}
-        texts = {path: v if isinstance(v, str) else msgspec.json.encode(v).decode() for path, v in files.items()}
+        files = (
+            {
+                args[at + 2]: values[step][args[at + 1]]
+                for at, word in enumerate(args)
+                if word == "--output"
+            }
+            if values
+            else {}
+        )
+        texts = {
+            path: v if isinstance(v, str) else msgspec.json.encode(v).decode()
+            for path, v in files.items()
+        }
         return phase, texts if phase == "Succeeded" else {}
 
     workflow = Workflow(workflow_document, pod)
@@ -50,9 +82,16 @@ def test_the_text_is_the_one_that_was_reviewed():
 
 
 def test_argos_own_schema_loses_nothing_of_it():
-    models = pytest.importorskip("hera.workflows.models", reason="hera is not installed: Argo's schema judges nothing")
+    models = pytest.importorskip(
+        "hera.workflows.models", reason="hera is not installed: Argo's schema judges nothing"
+    )
     whole = written(*STEPS)
-    assert models.Workflow.model_validate(whole).model_dump(by_alias=True, exclude_unset=True, mode="json") == whole
+    assert (
+        models.Workflow.model_validate(whole).model_dump(
+            by_alias=True, exclude_unset=True, mode="json"
+        )
+        == whole
+    )
 
 
 def test_a_step_runs_when_its_condition_holds_and_what_needs_a_skipped_one_does_not_run():
@@ -83,8 +122,13 @@ TEXTS = ("x", "it's", 'a "quote"', "{{=1}}", "é\n")
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_value_cannot_leave_its_condition(text, wanted):
     label = Condition(step="a", output="x", op="==", value=wanted)
-    steps = (StepSpec(name="a", outputs=(Output(name="x", type="string"),)), StepSpec(name="b", when=label))
-    assert execute(written(*steps), {"a": {"x": text}})[1]["b"] == ("Succeeded" if text == wanted else "Skipped")
+    steps = (
+        StepSpec(name="a", outputs=(Output(name="x", type="string"),)),
+        StepSpec(name="b", when=label),
+    )
+    assert execute(written(*steps), {"a": {"x": text}})[1]["b"] == (
+        "Succeeded" if text == wanted else "Skipped"
+    )
 
 
 @st.composite
@@ -96,8 +140,17 @@ def graphs(draw):
         condition = None
         if before and draw(st.booleans()):
             op = draw(st.sampled_from(["==", ">", "<="]))
-            condition = Condition(step=draw(st.sampled_from(before)), output="x", op=op, value=draw(st.integers(0, 2)))
-        steps.append(StepSpec(name=f"s_{at}", needs=tuple(needs), when=condition, outputs=(Output(name="x", type="int"),)))
+            condition = Condition(
+                step=draw(st.sampled_from(before)), output="x", op=op, value=draw(st.integers(0, 2))
+            )
+        steps.append(
+            StepSpec(
+                name=f"s_{at}",
+                needs=tuple(needs),
+                when=condition,
+                outputs=(Output(name="x", type="int"),),
+            )
+        )
     return tuple(steps), {step.name: {"x": draw(st.integers(0, 2))} for step in steps}
 
 
@@ -110,8 +163,12 @@ def test_argo_runs_exactly_what_our_engine_runs(graph):
         if before <= set(ran) and (step.when is None or holds(step.when, values[step.when.step])):
             ran.append(step.name)
     workflow, phases = execute(written(*steps), values)
-    assert {name for name, phase in phases.items() if phase == "Succeeded"} == set(map(task_name, ran))
+    assert {name for name, phase in phases.items() if phase == "Succeeded"} == set(
+        map(task_name, ran)
+    )
     for step in steps:
         for name in step.needs:
             if step.name in ran:
-                assert workflow.order.index(task_name(name)) < workflow.order.index(task_name(step.name))
+                assert workflow.order.index(task_name(name)) < workflow.order.index(
+                    task_name(step.name)
+                )

@@ -31,11 +31,21 @@ def project(tmp_path):
 
 
 def scored(project, name="fit", given=0.5, **fields):
-    return tracing(project, name, WRITE, arguments=("{parameters.s}", "{values}"), parameters={"s": given}, outputs=SCORE, **fields)
+    return tracing(
+        project,
+        name,
+        WRITE,
+        arguments=("{parameters.s}", "{values}"),
+        parameters={"s": given},
+        outputs=SCORE,
+        **fields,
+    )
 
 
 def kept(project, name="fit", **fields):
-    return tracing(project, name, KEEP, arguments=("{outputs.model}",), artifacts=("model",), **fields)
+    return tracing(
+        project, name, KEEP, arguments=("{outputs.model}",), artifacts=("model",), **fields
+    )
 
 
 def changed(project, name, step=None):
@@ -56,7 +66,9 @@ def test_a_hit_of_a_hit_names_the_run_that_did_the_work(project):
     for name in ("r1", "r2", "r3"):
         state = run(project, name, kept(project))
     assert state.steps[0].reason == "cached from r1"
-    assert artifact_uri(project, "r3", "fit", "model") == artifact_uri(project, "r1", "fit", "model")
+    assert artifact_uri(project, "r3", "fit", "model") == artifact_uri(
+        project, "r1", "fit", "model"
+    )
     assert log(project, "r3", "fit") == log(project, "r1", "fit")
 
 
@@ -77,7 +89,11 @@ def test_the_first_run_of_a_step_has_nothing_to_be_compared_with(project):
 @pytest.mark.parametrize(
     ("before", "after", "part"),
     [
-        ({"fingerprint": {"watermark": "1"}}, {"fingerprint": {"watermark": "2"}}, "fingerprint.watermark"),
+        (
+            {"fingerprint": {"watermark": "1"}},
+            {"fingerprint": {"watermark": "2"}},
+            "fingerprint.watermark",
+        ),
         ({}, {"fingerprint": {"revision": "3f2c1a9"}}, "fingerprint.revision"),
         ({}, {"arguments": ("more",)}, "command"),
         ({"artifacts": ()}, {"artifacts": ("model",)}, "outputs"),
@@ -130,10 +146,15 @@ def test_an_input_counts_by_its_content_and_not_by_its_place_or_time(project):
 
 
 def test_an_equal_artifact_of_a_step_that_ran_again_lets_the_next_step_be_found(project):
-    """The key has contents: a rebuilt but equal model does not repeat what reads it. Known only inside the step."""
+    """The key has contents: a rebuilt but equal model does not repeat what reads it.
+
+    Known only inside the step.
+    """
 
     def steps(note):
-        return kept(project, fingerprint={"note": note}), tracing(project, "use", inputs={"model": Artifact("fit", "model")})
+        return kept(project, fingerprint={"note": note}), tracing(
+            project, "use", inputs={"model": Artifact("fit", "model")}
+        )
 
     run(project, "r1", *steps("one"))
     state = run(project, "r2", *steps("two"))
@@ -146,7 +167,12 @@ def test_an_upstream_value_that_changed_is_named(project):
     def steps(score):
         return (
             scored(project, given=Parameter("s")),
-            tracing(project, "use", parameters={"score": Value("fit", "score")}, arguments=("{parameters.score}",)),
+            tracing(
+                project,
+                "use",
+                parameters={"score": Value("fit", "score")},
+                arguments=("{parameters.score}",),
+            ),
         ), {"types": {"s": "float"}, "parameters": {"s": score}}
 
     for name, score in (("r1", 0.5), ("r2", 0.75)):
@@ -171,7 +197,10 @@ def test_a_damaged_artifact_is_a_miss_and_says_so(project, harm):
     run(project, "r2", kept(project))
     assert trace(project) == ["fit", "fit"]
     assert changed(project, "r2") == [("fit", "artifact model")]
-    assert local_path(artifact_uri(project, "r2", "fit", "model")).joinpath("model.txt").read_text() == "weights"
+    assert (
+        local_path(artifact_uri(project, "r2", "fit", "model")).joinpath("model.txt").read_text()
+        == "weights"
+    )
 
 
 def test_a_damaged_index_or_result_is_a_miss(project):
@@ -195,7 +224,13 @@ def test_a_failed_step_is_not_found_and_its_key_is_explained(project):
     run(project, "r2", tracing(project, "fit", "sys.exit(1)"))
     assert trace(project) == ["fit", "fit"]
     run(project, "r3", scored(project, given=0.5))
-    run(project, "r4", tracing(project, "fit", WRITE, arguments=("x", "{values}"), parameters={"s": 0.5}, outputs=SCORE))
+    run(
+        project,
+        "r4",
+        tracing(
+            project, "fit", WRITE, arguments=("x", "{values}"), parameters={"s": 0.5}, outputs=SCORE
+        ),
+    )
     assert changed(project, "r4") == [("fit", "command")]
 
 

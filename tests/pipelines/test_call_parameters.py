@@ -6,9 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines.models.call_parameters import CallParameter, fitting, is_scalar, parameters_of
+from isthmus.pipelines.models.call_parameters import (
+    CallParameter,
+    fitting,
+    is_scalar,
+    parameters_of,
+)
 
-SCALARS = st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+SCALARS = (
+    st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 
 
 class Blended:
@@ -57,7 +67,9 @@ def test_a_parameter_needs_a_default_as_a_call_may_come_without_it():
 
 @pytest.mark.parametrize("default", [None, (0.5,), float("nan"), 2**60, b"a"])
 def test_a_default_that_no_call_can_send_is_refused(default):
-    with pytest.raises(Invalid, match=r"^Other.predict has blend=.*, which no call can send$") as error:
+    with pytest.raises(
+        Invalid, match=r"^Other.predict has blend=.*, which no call can send$"
+    ) as error:
         parameters_of(predictor_with("predict", default))
     assert "name it _blend" in error.value.remedy
 
@@ -79,7 +91,9 @@ def test_a_scalar_arrives_as_it_was_sent(value):
 
 
 def test_a_large_double_that_came_as_its_digits_is_still_the_double():
-    assert fitting({"p": int(1e300)}, {"p": CallParameter(type="float", default=0.0)}) == {"p": 1e300}
+    assert fitting({"p": int(1e300)}, {"p": CallParameter(type="float", default=0.0)}) == {
+        "p": 1e300
+    }
 
 
 @given(st.integers(-(2**53), 2**53))

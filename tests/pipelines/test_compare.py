@@ -15,7 +15,12 @@ def shop(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
         for name in ("good", "worse", "same"):
             trained.run_here(project, name, trained.data(), patch)
-        trained.run_here(project, "same", trained.data(seed=9).set_column(0, "event_id", [[f"x{i}" for i in range(2100)]]), patch)
+        trained.run_here(
+            project,
+            "same",
+            trained.data(seed=9).set_column(0, "event_id", [[f"x{i}" for i in range(2100)]]),
+            patch,
+        )
         yield project
 
 

@@ -1,4 +1,6 @@
-"""A run that is trained again after a correction reads the data again, and says how much was corrected."""
+"""A run that is trained again after a correction reads the data again, and says how much was
+corrected.
+"""
 
 import pandas as pd
 
@@ -12,10 +14,19 @@ from isthmus.tests.pipelines import trained
 
 def impressions(position):
     shown = pd.date_range("2020-01-02", periods=5, freq="h", tz="UTC")
-    return pd.DataFrame({"event_id": [f"i{n}" for n in range(5)], "event_timestamp": shown, "item_id": 1, "position": position})
+    return pd.DataFrame(
+        {
+            "event_id": [f"i{n}" for n in range(5)],
+            "event_timestamp": shown,
+            "item_id": 1,
+            "position": position,
+        }
+    )
 
 
-def test_corrections_since_the_run_before_are_told_and_are_new_data_to_the_cache(tmp_path, monkeypatch):
+def test_corrections_since_the_run_before_are_told_and_are_new_data_to_the_cache(
+    tmp_path, monkeypatch
+):
     folder = trained.make_project(tmp_path / "shop")
     with trained.open_project(folder) as project:
         model = training.configuration(project, "good")

@@ -48,7 +48,9 @@ class Recorder:
 
 
 def forward(data, trainer, tmp_path, model=MODEL, start=START, end=END, log=lambda _text: None):
-    return forward_evaluation.forward(data, trainer, model, start=start, end=end, folder=tmp_path, log=log)
+    return forward_evaluation.forward(
+        data, trainer, model, start=start, end=end, folder=tmp_path, log=log
+    )
 
 
 def test_no_outcome_is_trained_on_before_it_was_known(tmp_path):
@@ -97,11 +99,15 @@ def test_periods_cover_the_rest_of_the_window_without_gap_or_overlap(hours, afte
     assert found[-1].begin <= last < found[-1].until <= END
 
 
-@pytest.mark.parametrize(("days", "length"), [(3, 1), (7, 1), (12, 1), (13, 2), (22, 2), (23, 3), (30, 3)])
+@pytest.mark.parametrize(
+    ("days", "length"), [(3, 1), (7, 1), (12, 1), (13, 2), (22, 2), (23, 3), (30, 3)]
+)
 def test_a_period_is_a_tenth_of_the_days_to_test_in_whole_days(days, length):
     """The log has seven days and then one row on the last."""
     data = trained.data(rows=300)
-    last = pa.scalar((START + timedelta(days=days) - timedelta(hours=1)).replace(tzinfo=None), pa.timestamp("ms"))
+    last = pa.scalar(
+        (START + timedelta(days=days) - timedelta(hours=1)).replace(tzinfo=None), pa.timestamp("ms")
+    )
     late = data.slice(0, 1).set_column(1, "event_timestamp", pa.array([last.as_py()], last.type))
     data = pa.concat_tables([data.filter(pc.less(data["event_timestamp"], last)), late])
     found = forward_evaluation.periods(data, MODEL, START, START + timedelta(days=60))
@@ -109,13 +115,17 @@ def test_a_period_is_a_tenth_of_the_days_to_test_in_whole_days(days, length):
     assert len(found) <= 10
 
 
-def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_same(tmp_path, monkeypatch):
+def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_same(
+    tmp_path, monkeypatch
+):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "slow_trainer.py").write_text(
         "import os, pathlib\nclass Rate:\n    def __init__(self, rate): self.rate = rate\n"
-        "    def predict(self, rows):\n        (pathlib.Path(__file__).parent / f'pid-{os.getpid()}').touch()\n"
+        "    def predict(self, rows):\n        (pathlib.Path(__file__).parent / "
+        "f'pid-{os.getpid()}').touch()\n"
         "        return [self.rate + (row['item_ctr'] or 0) / 9 for row in rows]\n"
-        "def train(data, label, features):\n    return Rate(sum(data[label].to_pylist()) / data.num_rows)\n"
+        "def train(data, label, features):\n    return Rate(sum(data[label].to_pylist()) / "
+        "data.num_rows)\n"
     )
     model = msgspec.structs.replace(MODEL, trainer="slow_trainer.train")
     data, lines = trained.data(), []
@@ -126,12 +136,23 @@ def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_sa
     monkeypatch.setattr(folds, "WORTH", 0.0)
     monkeypatch.setattr(folds.os, "cpu_count", lambda: 2)
     spread = forward_evaluation.forward(
-        data, trainer, model, start=START, end=END, folder=tmp_path, log=lines.append, source=tmp_path / "data.parquet"
+        data,
+        trainer,
+        model,
+        start=START,
+        end=END,
+        folder=tmp_path,
+        log=lines.append,
+        source=tmp_path / "data.parquet",
     )
     assert spread.predictions.equals(alone.predictions)
     assert len(list(tmp_path.glob("pid-*"))) > 1
-    assert [line.split(":")[0] for line in lines if line.startswith("period")] == [f"period {number} of 5" for number in range(1, 6)]
-    assert lines[2].startswith("about "), "of the second fit: the first one may have imported libraries"
+    assert [line.split(":")[0] for line in lines if line.startswith("period")] == [
+        f"period {number} of 5" for number in range(1, 6)
+    ]
+    assert lines[2].startswith("about "), (
+        "of the second fit: the first one may have imported libraries"
+    )
     assert "for 3 more fits, 2 at a time" in lines[2]
 
 
@@ -172,14 +193,26 @@ def test_a_killed_evaluation_leaves_no_process_that_trains_for_nobody(tmp_path):
     (tmp_path / "hanging.py").write_text(HANGING)
     (tmp_path / "killed.py").write_text(KILLED)
     pq.write_table(trained.data(), tmp_path / "data.parquet")
-    evaluating = subprocess.Popen([sys.executable, tmp_path / "killed.py", tmp_path], stdout=subprocess.DEVNULL)
+    evaluating = subprocess.Popen(
+        [sys.executable, tmp_path / "killed.py", tmp_path], stdout=subprocess.DEVNULL
+    )
     try:
-        wait(lambda: list(tmp_path.glob("pid-*")), lambda pids: len(pids) == 2, deadline=timedelta(seconds=90), what="two workers")
+        wait(
+            lambda: list(tmp_path.glob("pid-*")),
+            lambda pids: len(pids) == 2,
+            deadline=timedelta(seconds=90),
+            what="two workers",
+        )
     finally:
         evaluating.kill()
         evaluating.wait()
     workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
-    wait(lambda: [pid for pid in workers if alive(pid)], lambda pids: not pids, deadline=timedelta(seconds=60), what="the workers' end")
+    wait(
+        lambda: [pid for pid in workers if alive(pid)],
+        lambda pids: not pids,
+        deadline=timedelta(seconds=60),
+        what="the workers' end",
+    )
 
 
 def alive(pid):
@@ -190,47 +223,111 @@ def alive(pid):
 def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
     data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
     among = forward_evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
-    found = forward_evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    found = forward_evaluation.forward(
+        data,
+        Recorder(),
+        MODEL,
+        start=START,
+        end=END,
+        folder=tmp_path,
+        log=lambda _text: None,
+        among=among,
+    )
     measured = measure.measure(found)
     assert (measured.unit, measured.units) == ("user_id", 90)
-    assert (measured.ranked.within, measured.ranked.groups + measured.ranked.left_out) == ("position", 270)
-    assert set(measured.figures()) == {"auc", "calibration", "log_loss", "ndcg@10", "recall@10", "mrr", "group_auc"}
-    assert measured.ranked.items == measured.ranked.shown == 10  # one score for all: everything shares the first place
+    assert (measured.ranked.within, measured.ranked.groups + measured.ranked.left_out) == (
+        "position",
+        270,
+    )
+    assert set(measured.figures()) == {
+        "auc",
+        "calibration",
+        "log_loss",
+        "ndcg@10",
+        "recall@10",
+        "mrr",
+        "group_auc",
+    }
+    assert (
+        measured.ranked.items == measured.ranked.shown == 10
+    )  # one score for all: everything shares the first place
 
 
 def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
     data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
     among = forward_evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
     trainer = Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows])
-    found = forward_evaluation.forward(data, trainer, MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    found = forward_evaluation.forward(
+        data,
+        trainer,
+        MODEL,
+        start=START,
+        end=END,
+        folder=tmp_path,
+        log=lambda _text: None,
+        among=among,
+    )
     order = np.random.default_rng(0).permutation(found.predictions.num_rows)
     shuffled = msgspec.structs.replace(found, predictions=found.predictions.take(pa.array(order)))
     first, second = (measure.measure(each).figures() for each in (found, shuffled))
     for name, figure in first.items():
-        assert msgspec.structs.astuple(second[name]) == pytest.approx(msgspec.structs.astuple(figure), abs=1e-9)
+        assert msgspec.structs.astuple(second[name]) == pytest.approx(
+            msgspec.structs.astuple(figure), abs=1e-9
+        )
 
 
 def test_a_log_without_units_or_with_few_says_so(tmp_path):
     alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
-    assert figure_text.independence(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    assert (
+        figure_text.independence(alone)
+        == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    )
     data = trained.data()
     for unit, ranked, said in (
-        (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
-        ("position", "position", "draw 3 positions: rows of one are not independent; too few for an interval, which takes 10"),
+        (
+            None,
+            "position",
+            (
+                "3 positions taken as independent: the log names no unit, so the true intervals "
+                "are wider"
+            ),
+        ),
+        (
+            "position",
+            "position",
+            (
+                "draw 3 positions: rows of one are not independent; too few for an interval, "
+                "which takes 10"
+            ),
+        ),
     ):
         among = forward_evaluation.Grouping(unit=unit, ranked_within=ranked)
         found = forward_evaluation.forward(
-            data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among
+            data,
+            Recorder(),
+            MODEL,
+            start=START,
+            end=END,
+            folder=tmp_path,
+            log=lambda _text: None,
+            among=among,
         )
         measured = measure.measure(found)
         assert figure_text.independence(measured) == said
-        assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})
+        assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (
+            0.0,
+            1.0,
+            None,
+            {},
+        )
 
 
 def test_a_period_before_which_nobody_clicked_is_left_out_and_said(tmp_path):
     data = trained.data()
     early = pc.less(data["event_timestamp"], THIRD)
-    quiet = data.set_column(3, "outcome", pc.if_else(early, pa.scalar(0, pa.int64()), data["outcome"]))
+    quiet = data.set_column(
+        3, "outcome", pc.if_else(early, pa.scalar(0, pa.int64()), data["outcome"])
+    )
     said = []
     found = forward(quiet, Recorder(), tmp_path, log=said.append)
     assert len(found.trained) == 4
@@ -277,7 +374,9 @@ def test_always_answering_the_base_rate_scores_like_it(tmp_path):
 
 
 def test_the_champion_is_compared_on_common_rows_only(tmp_path):
-    ours = forward(trained.data(), Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows]), tmp_path).predictions
+    ours = forward(
+        trained.data(), Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows]), tmp_path
+    ).predictions
     theirs = ours.slice(100, 300).set_column(3, "prediction", pa.array(np.full(300, 0.2)))
     found = measure.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
     assert found.rows == 300
@@ -289,7 +388,9 @@ def test_the_champion_is_compared_on_common_rows_only(tmp_path):
         ).value
         - 0.5
     )
-    apart = measure.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item")
+    apart = measure.against(
+        ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item"
+    )
     assert apart.difference is None
     assert "other rows" in apart.why_not
 
@@ -297,9 +398,17 @@ def test_the_champion_is_compared_on_common_rows_only(tmp_path):
 def test_a_trainer_that_raises_names_its_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "raising.py").write_text("def train(data, label, features):\n    return 1 / 0\n")
-    model = Model(**{f: getattr(MODEL, f) for f in MODEL.__struct_fields__} | {"trainer": "raising.train"})
-    with pytest.raises(Invalid, match=r"raising\.train raised ZeroDivisionError: division by zero \(raising\.py, line 2\)"):
+    model = Model(
+        **{f: getattr(MODEL, f) for f in MODEL.__struct_fields__} | {"trainer": "raising.train"}
+    )
+    with pytest.raises(
+        Invalid,
+        match=r"raising\.train raised ZeroDivisionError: division by zero \(raising\.py, line 2\)",
+    ):
         trainers.fit(trainers.find(model, tmp_path), model, trained.data(), tmp_path)
-    unknown = Model(**{f: getattr(MODEL, f) for f in MODEL.__struct_fields__} | {"trainer": "raising.train", "parameters": {"D": 1}})
+    unknown = Model(
+        **{f: getattr(MODEL, f) for f in MODEL.__struct_fields__}
+        | {"trainer": "raising.train", "parameters": {"D": 1}}
+    )
     with pytest.raises(Invalid, match="unexpected keyword argument 'D'"):
         trainers.find(unknown, tmp_path)

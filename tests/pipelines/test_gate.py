@@ -34,7 +34,10 @@ def test_the_worst_part_decides(difference, calibration, said):
 
 
 def judge(bounds, difference, calibration, **why):
-    differences, figures = ({name: value} if value else {} for name, value in (("auc", difference), ("calibration", calibration)))
+    differences, figures = (
+        {name: value} if value else {}
+        for name, value in (("auc", difference), ("calibration", calibration))
+    )
     return gate.judge(bounds, figures, differences, **why)
 
 
@@ -44,7 +47,10 @@ def test_a_configuration_without_a_gate_is_not_judged():
 
 def test_what_is_missing_is_said():
     result = judge(BOTH, None, None, no_champion="no champion yet")
-    assert [check.reason for check in result.checks] == ["no champion yet", "its scores are not probabilities, or units are too few"]
+    assert [check.reason for check in result.checks] == [
+        "no champion yet",
+        "its scores are not probabilities, or units are too few",
+    ]
 
 
 def test_a_ranking_is_compared_with_the_champion_s_unless_the_gate_does_so_itself():
@@ -53,12 +59,19 @@ def test_a_ranking_is_compared_with_the_champion_s_unless_the_gate_does_so_itsel
     assert gate.bounds_of(Gate(bounds=BOTH), ranked=True, champion=True) == (*BOTH, default)
     own = (Bound(metric="mrr", against=True, low=-0.01),)
     assert gate.bounds_of(Gate(bounds=own), ranked=True, champion=True) == own
-    assert gate.bounds_of(Gate(), ranked=False, champion=True) == gate.bounds_of(Gate(), ranked=True, champion=False) == ()
+    assert (
+        gate.bounds_of(Gate(), ranked=False, champion=True)
+        == gate.bounds_of(Gate(), ranked=True, champion=False)
+        == ()
+    )
 
 
 def test_better_by_auc_and_worse_as_a_ranking_says_both():
     differences = {"auc": between(0.05, 0.15), "ndcg@10": between(-0.1, -0.02)}
-    for bounds, verdict in ((BOTH[:1], "pass"), (gate.bounds_of(Gate(), ranked=True, champion=True), "fail")):
+    for bounds, verdict in (
+        (BOTH[:1], "pass"),
+        (gate.bounds_of(Gate(), ranked=True, champion=True), "fail"),
+    ):
         result = gate.judge(bounds, {}, differences)
         assert result.verdict == verdict
         assert "by AUC alone it would pass (auc_vs_champion 0.100" in result.note
@@ -70,7 +83,9 @@ def test_better_by_auc_and_worse_as_a_ranking_says_both():
 def test_a_narrower_interval_never_turns_a_verdict_around(low, high, bound, share):
     low, high = sorted((low, high))
     wide = gate.within(between(low, high), bound)
-    narrow = gate.within(between(low + share * (high - low) / 2, high - share * (high - low) / 2), bound)
+    narrow = gate.within(
+        between(low + share * (high - low) / 2, high - share * (high - low) / 2), bound
+    )
     assert wide in (narrow, "inconclusive")
 
 
@@ -87,8 +102,15 @@ def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_b
     quiet, text = Looked(feature="a", days=3, auc=0.6), Looked(feature="c")
     alarm = Looked(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
     asked = Gate(leaks="none")
-    verdicts = [gate.no_leaks(asked, looked).verdict for looked in ([quiet, text], [quiet, alarm], [text], [])]
+    verdicts = [
+        gate.no_leaks(asked, looked).verdict
+        for looked in ([quiet, text], [quiet, alarm], [text], [])
+    ]
     assert verdicts == ["pass", "fail", "inconclusive", "inconclusive"]
     judged = gate.judge((), {}, {}, leaks=gate.no_leaks(asked, [quiet, alarm]))
-    assert (judged.verdict, judged.of("leaks"), judged.checks[0].reason) == ("fail", "fail", "the leak alarm calls b")
+    assert (judged.verdict, judged.of("leaks"), judged.checks[0].reason) == (
+        "fail",
+        "fail",
+        "the leak alarm calls b",
+    )
     assert gate.no_leaks(Gate(), [alarm]) is None

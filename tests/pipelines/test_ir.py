@@ -1,4 +1,6 @@
-"""The one writer of Kubeflow's representation: the same graph, the same document; what kfp itself takes; conditions that mean ours."""
+"""The one writer of Kubeflow's representation: the same graph, the same document; what kfp itself
+takes; conditions that mean ours.
+"""
 
 import json
 from importlib.util import find_spec
@@ -23,23 +25,44 @@ SETTINGS = Settings(
 
 def written(*steps, run="r1", **more):
     uri = f"gs://bucket/shop/runs/{run}/run.json"
-    return document(PipelineRun(run_id=run, pipeline="train", run_uri=uri, steps=steps), SETTINGS, **more)
+    return document(
+        PipelineRun(run_id=run, pipeline="train", run_uri=uri, steps=steps), SETTINGS, **more
+    )
 
 
 def when(step="measure", output="auc", op=">=", value=0.5):
     return Condition(step=step, output=output, op=op, value=value)
 
 
-MEASURE = StepSpec(name="measure", outputs=(Output(name="auc", type="float"), Output(name="name", type="string")), machine="m")
+MEASURE = StepSpec(
+    name="measure",
+    outputs=(Output(name="auc", type="float"), Output(name="name", type="string")),
+    machine="m",
+)
 
 
 def test_a_step_is_one_container_with_the_command_that_it_has_everywhere():
     executor = written(MEASURE)["deploymentSpec"]["executors"]["exec-measure"]["container"]
     assert executor["command"] == ["python", "-m", "isthmus.pipelines.step"]
-    outputs = [word for name in ("auc", "name") for word in ("--output", name, f"{{{{$.outputs.parameters['{name}'].output_file}}}}")]
-    assert executor["args"] == ["--run", "{{$.inputs.parameters['run_uri']}}", "--step", "measure", *outputs]
+    outputs = [
+        word
+        for name in ("auc", "name")
+        for word in ("--output", name, f"{{{{$.outputs.parameters['{name}'].output_file}}}}")
+    ]
+    assert executor["args"] == [
+        "--run",
+        "{{$.inputs.parameters['run_uri']}}",
+        "--step",
+        "measure",
+        *outputs,
+    ]
     assert executor["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
-    assert executor["resources"] == {"cpuLimit": 4, "memoryLimit": 16, "resourceCpuLimit": "4", "resourceMemoryLimit": "16G"}
+    assert executor["resources"] == {
+        "cpuLimit": 4,
+        "memoryLimit": 16,
+        "resourceCpuLimit": "4",
+        "resourceMemoryLimit": "16G",
+    }
 
 
 def test_the_document_depends_on_the_graph_alone_and_leaves_caching_and_retries_to_us():
@@ -48,7 +71,9 @@ def test_the_document_depends_on_the_graph_alone_and_leaves_caching_and_retries_
     for task in written(*steps)["root"]["dag"]["tasks"].values():
         assert task["cachingOptions"] == {"enableCache": False}
         assert "retryPolicy" not in task
-    assert written(*steps, default_run=True)["root"]["inputDefinitions"]["parameters"][RUN_URI]["defaultValue"].endswith("/r1/run.json")
+    assert written(*steps, default_run=True)["root"]["inputDefinitions"]["parameters"][RUN_URI][
+        "defaultValue"
+    ].endswith("/r1/run.json")
 
 
 kfp = pytest.mark.skipif(not find_spec("kfp"), reason="kfp is not installed: it judges nothing")
@@ -58,7 +83,9 @@ kfp = pytest.mark.skipif(not find_spec("kfp"), reason="kfp is not installed: it 
 def test_kfps_own_loader_takes_the_document():
     from kfp import components
 
-    loaded = components.load_component_from_text(yaml.safe_dump(written(MEASURE, StepSpec(name="register_model", when=when()))))
+    loaded = components.load_component_from_text(
+        yaml.safe_dump(written(MEASURE, StepSpec(name="register_model", when=when())))
+    )
     assert set(loaded.pipeline_spec.root.dag.tasks) == {"measure", "register-model"}
     assert set(loaded.component_spec.inputs) == {RUN_URI}
 
@@ -68,12 +95,26 @@ def test_kfps_own_engine_sees_the_same_graph():
     from kfp import components
     from kfp.local import graph_utils
 
-    steps = (MEASURE, StepSpec(name="good", when=when()), StepSpec(name="beside"), StepSpec(name="last", needs=("good", "beside")))
-    tasks = components.load_component_from_text(yaml.safe_dump(written(*steps))).pipeline_spec.root.dag.tasks
+    steps = (
+        MEASURE,
+        StepSpec(name="good", when=when()),
+        StepSpec(name="beside"),
+        StepSpec(name="last", needs=("good", "beside")),
+    )
+    tasks = components.load_component_from_text(
+        yaml.safe_dump(written(*steps))
+    ).pipeline_spec.root.dag.tasks
     graph = {name: set(task.dependent_tasks) for name, task in tasks.items()}
-    assert graph == {"measure": set(), "good": {"measure"}, "beside": set(), "last": {"good", "beside", "measure"}}
+    assert graph == {
+        "measure": set(),
+        "good": {"measure"},
+        "beside": set(),
+        "last": {"good", "beside", "measure"},
+    }
     order = graph_utils.topological_sort_tasks(tasks)[::-1]
-    assert all(order.index(before) < order.index(name) for name, needs in graph.items() for before in needs)
+    assert all(
+        order.index(before) < order.index(name) for name, needs in graph.items() for before in needs
+    )
 
 
 @kfp
@@ -82,7 +123,11 @@ def test_kfps_protobuf_takes_the_document_and_refuses_a_key_that_it_does_not_kno
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     text = json.dumps(written(MEASURE, StepSpec(name="last", when=when())))
-    assert json_format.Parse(text, pipeline_spec_pb2.PipelineSpec()).root.dag.tasks["last"].trigger_policy.condition
+    assert (
+        json_format.Parse(text, pipeline_spec_pb2.PipelineSpec())
+        .root.dag.tasks["last"]
+        .trigger_policy.condition
+    )
     unknown = json.loads(text)
     unknown["root"]["dag"]["tasks"]["last"]["when"] = {}
     with pytest.raises(json_format.ParseError, match="when"):
@@ -97,7 +142,10 @@ def test_a_step_has_the_conditions_of_what_it_needs():
     )["root"]["dag"]["tasks"]
     first = "inputs.parameter_values['measure--auc'] >= 0.5"
     assert tasks["good"]["triggerPolicy"]["condition"] == first
-    assert tasks["next"]["triggerPolicy"]["condition"] == f"{first} && inputs.parameter_values['measure--auc'] < 0.9"
+    assert (
+        tasks["next"]["triggerPolicy"]["condition"]
+        == f"{first} && inputs.parameter_values['measure--auc'] < 0.9"
+    )
     assert tasks["next"]["dependentTasks"] == ["good", "measure"]
 
 
@@ -112,13 +160,17 @@ VALUES = {
 @given(st.data())
 def test_a_condition_is_judged_as_ours_is(data):
     kind = data.draw(st.sampled_from(sorted(VALUES)))
-    op = data.draw(st.sampled_from(["==", ">", ">=", "<", "<="] if kind in ("int", "float") else ["=="]))
+    op = data.draw(
+        st.sampled_from(["==", ">", ">=", "<", "<="] if kind in ("int", "float") else ["=="])
+    )
     bound = data.draw(VALUES["float"] if kind == "int" else VALUES[kind])
     value = data.draw(VALUES[kind])
     producer = StepSpec(name="a", outputs=(Output(name="x", type=kind),))
     condition = when(step="a", output="x", op=op, value=bound)
     task = written(producer, StepSpec(name="b", when=condition))["root"]["dag"]["tasks"]["b"]
-    judged = expressions.holds(task["triggerPolicy"]["condition"], {"parameter_values": {"a--x": value}})
+    judged = expressions.holds(
+        task["triggerPolicy"]["condition"], {"parameter_values": {"a--x": value}}
+    )
     assert judged is holds(condition, {"x": value})
 
 
@@ -129,9 +181,18 @@ def graphs(draw):
         before = [step.name for step in steps]
         needs = draw(st.lists(st.sampled_from(before), unique=True, max_size=3)) if before else []
         condition = (
-            when(step=draw(st.sampled_from(before)), output="x", value=draw(st.integers(0, 2))) if before and draw(st.booleans()) else None
+            when(step=draw(st.sampled_from(before)), output="x", value=draw(st.integers(0, 2)))
+            if before and draw(st.booleans())
+            else None
         )
-        steps.append(StepSpec(name=f"s_{at}", needs=tuple(needs), when=condition, outputs=(Output(name="x", type="int"),)))
+        steps.append(
+            StepSpec(
+                name=f"s_{at}",
+                needs=tuple(needs),
+                when=condition,
+                outputs=(Output(name="x", type="int"),),
+            )
+        )
     return tuple(steps), {step.name: draw(st.integers(0, 2)) for step in steps}
 
 

@@ -1,4 +1,6 @@
-"""Lineage is read from the project: what a view's SQL names, what a configuration uses, what an endpoint serves."""
+"""Lineage is read from the project: what a view's SQL names, what a configuration uses, what an
+endpoint serves.
+"""
 
 from pathlib import Path
 
@@ -46,7 +48,10 @@ def test_the_tree_names_everything_once_in_full(description):
     text = graph(description)
     assert text.splitlines()[0] == "endpoint ranker"
     assert text.count("table item_prior") == 1
-    assert text.count("(above)") == text.count("objective ctr") - 1 + text.count("view item_profile") - 1
+    assert (
+        text.count("(above)")
+        == text.count("objective ctr") - 1 + text.count("view item_profile") - 1
+    )
 
 
 @pytest.mark.parametrize("form", ["mermaid", "dot"])

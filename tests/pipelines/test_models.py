@@ -1,4 +1,6 @@
-"""Aliases follow the gate: pass goes on, inconclusive challenges, fail gets nothing, and a person's reason is kept."""
+"""Aliases follow the gate: pass goes on, inconclusive challenges, fail gets nothing, and a person's
+reason is kept.
+"""
 
 import msgspec
 import pytest
@@ -30,7 +32,11 @@ def champion(project):
 def test_a_failed_gate_gets_no_alias_and_cannot_be_promoted(shop, monkeypatch):
     trained.run_here(shop, "good", trained.data(), monkeypatch)
     run = trained.run_here(shop, "worse", trained.data(), monkeypatch)
-    assert (run.gate, run.alias, run.alias_why_not) == ("fail", None, "not champion: its gate fails")
+    assert (run.gate, run.alias, run.alias_why_not) == (
+        "fail",
+        None,
+        "not champion: its gate fails",
+    )
     assert champion(shop) == 1
     assert shop.target.registry.get("ranker", 2).approval == "rejected"
     for alias in ("champion", "challenger"):
@@ -60,7 +66,11 @@ def test_a_run_that_beats_the_champion_replaces_it(shop, monkeypatch):
 
 def test_the_first_champion_is_let_through_without_a_comparison(shop, monkeypatch):
     run = trained.run_here(shop, "better", trained.data(), monkeypatch)
-    assert (run.gate, run.alias, run.champion.why_not) == ("inconclusive", "champion", "no champion yet")
+    assert (run.gate, run.alias, run.champion.why_not) == (
+        "inconclusive",
+        "champion",
+        "no champion yet",
+    )
 
 
 def test_training_again_keeps_a_person_s_decision(shop, monkeypatch):
@@ -76,8 +86,19 @@ def test_promoting_twice_is_recorded_once(shop, monkeypatch):
     trained.run_here(shop, "good", trained.data(), monkeypatch)
     for _ in range(2):
         promotion.promote(shop, "ranker", 1, "fallback")
-    assert [msgspec.structs.replace(one, at="") for one in promotion.promotions(shop, "ranker")] == [
-        promotion.Promotion(model="ranker", version=1, alias="fallback", before=None, gate=None, run="r1", because=None, at="")
+    assert [
+        msgspec.structs.replace(one, at="") for one in promotion.promotions(shop, "ranker")
+    ] == [
+        promotion.Promotion(
+            model="ranker",
+            version=1,
+            alias="fallback",
+            before=None,
+            gate=None,
+            run="r1",
+            because=None,
+            at="",
+        )
     ]
 
 

@@ -1,4 +1,6 @@
-"""A world whose truth is known, end to end: a model that knows only who likes everything has the better AUC, and no ranking."""
+"""A world whose truth is known, end to end: a model that knows only who likes everything has the
+better AUC, and no ranking.
+"""
 
 import re
 from datetime import timedelta
@@ -47,28 +49,53 @@ def test_the_demo_tells_what_its_runs_and_its_rehearsal_show(demo, shop, folder)
     assert [(demo[name]["version"], demo[name]["gate"], demo[name]["alias"]) for name in names] == [
         (run.version, run.gate, run.alias) for run in runs_there
     ]
-    assert [(run.gate, run.alias) for run in runs_there] == [(None, "champion"), ("fail", None), ("pass", "challenger")]
+    assert [(run.gate, run.alias) for run in runs_there] == [
+        (None, "champion"),
+        ("fail", None),
+        ("pass", "challenger"),
+    ]
     rollout = demo["rollout"]
-    assert (rollout["end"], rollout["unexpected"], rollout["serving"]) == ("promoted", [], {"champion": 100.0})
+    assert (rollout["end"], rollout["unexpected"], rollout["serving"]) == (
+        "promoted",
+        [],
+        {"champion": 100.0},
+    )
     assert list(rollout["steps"]) == ["25", "50", "100"]
-    assert rollout["promoted_after"] < rollout["handed_after"], "the roles go home after the promotion"
+    assert rollout["promoted_after"] < rollout["handed_after"], (
+        "the roles go home after the promotion"
+    )
     Whole((folder / rollout["page"]).read_text())
 
 
 def test_the_demo_s_visitors_are_counted_in_the_arms_that_their_hash_says(demo, shop):
-    visits, judged = demo["tested"]["visits"], {name: audit(on_simulated_clock(shop), name) for name in ("order", "same")}
-    for name, compared in (("order", demo["tested"]["experiment"]), ("same", demo["tested"]["alike"])):
+    visits, judged = (
+        demo["tested"]["visits"],
+        {name: audit(on_simulated_clock(shop), name) for name in ("order", "same")},
+    )
+    for name, compared in (
+        ("order", demo["tested"]["experiment"]),
+        ("same", demo["tested"]["alike"]),
+    ):
         arms = compared["metrics"][0]["arms"]
         totals = [sum(arm[figure] for arm in arms.values()) for figure in ("units", "d", "y")]
         assert totals == [visits["units"], visits["shown"], visits["sent"]["click"]]
         assert (compared["twice"], compared["effects"][0]["relative"] is None) == (0, False)
-        assert (judged[name].units, judged[name].differ, judged[name].outside, judged[name].lost) == (visits["units"], 0, 0, 0)
+        assert (
+            judged[name].units,
+            judged[name].differ,
+            judged[name].outside,
+            judged[name].lost,
+        ) == (visits["units"], 0, 0, 0)
     assert (visits["failed"], visits["rejected"], visits["undelivered"]) == ({}, {}, 0)
-    assert (demo["url"], shop.target.endpoints.observe("home")) == (None, None), "the endpoint that it started is gone"
+    assert (demo["url"], shop.target.endpoints.observe("home")) == (None, None), (
+        "the endpoint that it started is gone"
+    )
 
 
 def test_the_demo_s_monitors_see_its_simulated_days_with_clicks(demo, shop):
-    alike, bias = (look(on_simulated_clock(shop), name) for name in ("countries_alike", "category_bias"))
+    alike, bias = (
+        look(on_simulated_clock(shop), name) for name in ("countries_alike", "category_bias")
+    )
     assert set(alike.of("mix")) == {"JP", "TW", "US"}
     assert alike.until == bias.until == on_simulated_clock(shop).now().date() - timedelta(days=1)
     assert 0 < bias.of("calibration")[""].count <= demo["tested"]["visits"]["sent"]["click"]
@@ -79,7 +106,10 @@ def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
     assert likes.champion.difference.low > 0
     assert likes.champion.differences["ndcg@10"].high < 0
     assert (likes.gate, likes.alias) == ("fail", None)
-    assert (likes.checks.of("auc_vs_champion"), likes.checks.of("ndcg@10_vs_champion")) == ("pass", "fail")
+    assert (likes.checks.of("auc_vs_champion"), likes.checks.of("ndcg@10_vs_champion")) == (
+        "pass",
+        "fail",
+    )
     assert "by AUC alone it would pass" in str(likes)
     assert "it ranks worse (ndcg@10_vs_champion -" in str(likes)
     assert shop.target.registry.get("ranker", 2).approval == "rejected"
@@ -91,10 +121,15 @@ def test_one_score_for_a_whole_list_is_chance_within_it(shop):
 
 
 def test_the_page_of_your_data_shows_these_runs(shop):
-    """What its commands would print: `train` of the likes, `runs compare` of the champion and the challenger."""
+    """What its commands would print:
+
+    `train` of the likes, `runs compare` of the champion and the challenger.
+    """
     said = {
         "isthmus train models/popularity.yaml models/likes.yaml": str(runs.get_run(shop, "r2")),
-        "isthmus train models/both.yaml && isthmus runs compare r1 r3": "\n".join(map(str, compare(shop, "r1", "r3"))),
+        "isthmus train models/both.yaml && isthmus runs compare r1 r3": "\n".join(
+            map(str, compare(shop, "r1", "r3"))
+        ),
     }
     for command, text in said.items():
         page = block_of("your-data.md", command)
@@ -110,7 +145,9 @@ def test_the_first_champion_has_nobody_to_beat(shop):
 def test_groups_without_both_outcomes_are_counted_and_left_out(shop):
     ranked = runs.get_run(shop, "r1").evaluation.ranked
     table = runs.predictions_of(shop.target.blobs, "r1")
-    rates = table.group_by("ranked_within").aggregate([("outcome", "mean")])["outcome_mean"].to_numpy()
+    rates = (
+        table.group_by("ranked_within").aggregate([("outcome", "mean")])["outcome_mean"].to_numpy()
+    )
     assert ranked.groups == int(((rates > 0) & (rates < 1)).sum())
     assert ranked.left_out == len(rates) - ranked.groups > 0
     assert (ranked.within, ranked.item) == ("session_id", "item_id")
@@ -119,7 +156,11 @@ def test_groups_without_both_outcomes_are_counted_and_left_out(shop):
 def test_units_are_people_and_groups_are_their_lists(shop):
     table = runs.predictions_of(shop.target.blobs, "r1")
     among = clusters(table)
-    assert among.units == runs.get_run(shop, "r1").evaluation.units == len(set(table["unit"].to_pylist()))
+    assert (
+        among.units
+        == runs.get_run(shop, "r1").evaluation.units
+        == len(set(table["unit"].to_pylist()))
+    )
     owners = {}
     for unit, group in zip(among.unit.tolist(), among.group.tolist(), strict=True):
         assert owners.setdefault(group, unit) == unit

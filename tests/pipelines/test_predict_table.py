@@ -17,7 +17,14 @@ SIZE = 500
 
 def model(*features):
     named = tuple(Feature(view="history", name=name) for name in features)
-    return Model(name="m", path="models/m.yaml", model="ranker", objective="ctr", features=named, trainer="mine.train")
+    return Model(
+        name="m",
+        path="models/m.yaml",
+        model="ranker",
+        objective="ctr",
+        features=named,
+        trainer="mine.train",
+    )
 
 
 def rates(chance, *, nulls):
@@ -30,16 +37,34 @@ def by_rows(predictor):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("example", "trainer"), [("starter", "history"), ("shop", "popularity"), ("shop", "likes"), ("shop", "logistic")])
+@pytest.mark.parametrize(
+    ("example", "trainer"),
+    [("starter", "history"), ("shop", "popularity"), ("shop", "likes"), ("shop", "logistic")],
+)
 def test_an_examples_models_say_the_same_by_rows_and_by_columns(example, trainer, seed, tmp_path):
     chance = np.random.default_rng(seed)
-    columns = {name: rates(chance, nulls=True) for name in ("item_ctr_7d", "item_ctr_14d", "visitor_ctr_14d")}
-    position, outcome = pa.array(chance.integers(1, 20, SIZE)), pa.array(chance.integers(0, 2, SIZE))
-    table = pa.concat_tables([pa.table({**columns, "position": position, "outcome": outcome})] * 2)  # of several chunks
+    columns = {
+        name: rates(chance, nulls=True)
+        for name in ("item_ctr_7d", "item_ctr_14d", "visitor_ctr_14d")
+    }
+    position, outcome = (
+        pa.array(chance.integers(1, 20, SIZE)),
+        pa.array(chance.integers(0, 2, SIZE)),
+    )
+    table = pa.concat_tables(
+        [pa.table({**columns, "position": position, "outcome": outcome})] * 2
+    )  # of several chunks
     features = ("item_ctr_14d", "visitor_ctr_14d", "position", "item_ctr_7d")
-    predictor = runpy.run_path(str(EXAMPLES / example / "ranker.py"))[trainer](table, label="outcome", features=list(features))
+    predictor = runpy.run_path(str(EXAMPLES / example / "ranker.py"))[trainer](
+        table, label="outcome", features=list(features)
+    )
     whole = trainers.predict(predictor, table, model(*features), tmp_path)
-    assert np.allclose(whole, trainers.predict(by_rows(predictor), table, model(*features), tmp_path), rtol=1e-12, atol=0)
+    assert np.allclose(
+        whole,
+        trainers.predict(by_rows(predictor), table, model(*features), tmp_path),
+        rtol=1e-12,
+        atol=0,
+    )
     assert whole.shape == (2 * SIZE,)
 
 

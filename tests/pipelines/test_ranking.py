@@ -1,4 +1,6 @@
-"""Metrics of rows that were ranked against each other: against scikit-learn, ir-measures, and every order of equal scores."""
+"""Metrics of rows that were ranked against each other: against scikit-learn, ir-measures, and every
+order of equal scores.
+"""
 
 from itertools import pairwise, permutations
 
@@ -11,7 +13,11 @@ from sklearn.metrics import ndcg_score
 
 from isthmus.pipelines.evaluation import ranking
 
-groups = st.lists(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12), min_size=1, max_size=6)
+groups = st.lists(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12),
+    min_size=1,
+    max_size=6,
+)
 
 
 def measured(found, cutoffs=(1, 3, 10)):
@@ -30,11 +36,16 @@ def test_ndcg_is_scikit_learn_s_with_ties_and_without(found):
         scores, hits = zip(*group, strict=True)
         if len(group) > 1 and any(hits):
             for k in (1, 3, 10):
-                assert ours.metrics[f"ndcg@{k}"][number] == pytest.approx(ndcg_score([hits], [scores], k=k), abs=1e-9)
+                assert ours.metrics[f"ndcg@{k}"][number] == pytest.approx(
+                    ndcg_score([hits], [scores], k=k), abs=1e-9
+                )
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.lists(st.booleans(), min_size=2, max_size=30), min_size=1, max_size=8), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.lists(st.booleans(), min_size=2, max_size=30), min_size=1, max_size=8),
+    st.randoms(use_true_random=False),
+)
 def test_every_metric_is_ir_measures_s(found, random):
     scored = []
     for hits in found:
@@ -42,8 +53,16 @@ def test_every_metric_is_ir_measures_s(found, random):
         random.shuffle(scores)
         scored.append(list(zip(scores, hits, strict=True)))
     ours = measured(scored)
-    relevant = [ir_measures.Qrel(str(q), f"d{d}", int(hit)) for q, group in enumerate(scored) for d, (_, hit) in enumerate(group)]
-    run = [ir_measures.ScoredDoc(str(q), f"d{d}", float(score)) for q, group in enumerate(scored) for d, (score, _) in enumerate(group)]
+    relevant = [
+        ir_measures.Qrel(str(q), f"d{d}", int(hit))
+        for q, group in enumerate(scored)
+        for d, (_, hit) in enumerate(group)
+    ]
+    run = [
+        ir_measures.ScoredDoc(str(q), f"d{d}", float(score))
+        for q, group in enumerate(scored)
+        for d, (score, _) in enumerate(group)
+    ]
     names = {
         "nDCG@1": "ndcg@1",
         "nDCG@3": "ndcg@3",
@@ -53,21 +72,29 @@ def test_every_metric_is_ir_measures_s(found, random):
         "R@10": "recall@10",
         "RR": "mrr",
     }
-    for theirs in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in names], relevant, run):
+    for theirs in ir_measures.iter_calc(
+        [ir_measures.parse_measure(name) for name in names], relevant, run
+    ):
         query = int(theirs.query_id)
         if ours.hits[query]:
-            assert ours.metrics[names[str(theirs.measure)]][query] == pytest.approx(theirs.value, abs=1e-9)
+            assert ours.metrics[names[str(theirs.measure)]][query] == pytest.approx(
+                theirs.value, abs=1e-9
+            )
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=6))
 def test_equal_scores_count_as_the_mean_over_their_orders(group):
     ours = measured([group], cutoffs=(2,))
-    orders = [order for order in permutations(group) if all(a[0] >= b[0] for a, b in pairwise(order))]
+    orders = [
+        order for order in permutations(group) if all(a[0] >= b[0] for a, b in pairwise(order))
+    ]
     ranks = [[rank for rank, (_, hit) in enumerate(order, 1) if hit] for order in orders]
     if ranks[0]:
         assert ours.metrics["mrr"][0] == pytest.approx(np.mean([1 / hits[0] for hits in ranks]))
-        assert ours.metrics["recall@2"][0] == pytest.approx(np.mean([sum(rank <= 2 for rank in hits) / len(hits) for hits in ranks]))
+        assert ours.metrics["recall@2"][0] == pytest.approx(
+            np.mean([sum(rank <= 2 for rank in hits) / len(hits) for hits in ranks])
+        )
 
 
 @settings(deadline=None)

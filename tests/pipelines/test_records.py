@@ -1,4 +1,6 @@
-"""A run's record holds what a reader needs to trust it, survives a round trip, and is listed in order."""
+"""A run's record holds what a reader needs to trust it, survives a round trip, and is listed in
+order.
+"""
 
 import subprocess
 
@@ -67,7 +69,9 @@ def test_git_says_revision_and_changes(tmp_path):
 
     def git(*arguments):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True
+        )
 
     git("init", "-q")
     (tmp_path / "a").write_text("1")

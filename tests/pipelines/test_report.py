@@ -52,7 +52,9 @@ class Whole(Balanced):
     def handle_starttag(self, tag, attrs):
         assert not {"src", "srcset"} & {name for name, _ in attrs}
         for name, value in attrs:
-            assert name != "href" or re.fullmatch(r"#\w+|(\.\./r\d+/)?\w+\.\w+", value), "links stay within the store"
+            assert name != "href" or re.fullmatch(r"#\w+|(\.\./r\d+/)?\w+\.\w+", value), (
+                "links stay within the store"
+            )
         assert tag != "script"
         super().handle_starttag(tag, attrs)
 
@@ -60,7 +62,12 @@ class Whole(Balanced):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     folder = trained.make_project(tmp_path_factory.mktemp("report") / "shop")
-    trained.configure(folder, "other", "parameters: {sign: -0.2}\ngate: {calibration: {within: [0.5, 2]}} # <script>alert(1)</script>\n")
+    trained.configure(
+        folder,
+        "other",
+        "parameters: {sign: -0.2}\ngate: {calibration: {within: [0.5, 2]}} # "
+        "<script>alert(1)</script>\n",
+    )
     with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
         for name in ("good", "other"):
             trained.run_here(project, name, trained.data(), patch)
@@ -88,7 +95,11 @@ def test_what_a_user_writes_is_text_and_not_markup(shop):
 def test_the_page_shows_the_run_s_figures(shop):
     text = local_path(run_uri(shop.target.blobs, "r2")).read_text()
     run = runs.get_run(shop, "r2")
-    for one in (run.evaluation.auc.value, run.champion.difference.value, *(period.auc for period in run.evaluation.periods)):
+    for one in (
+        run.evaluation.auc.value,
+        run.champion.difference.value,
+        *(period.auc for period in run.evaluation.periods),
+    ):
         assert f"{one:.3f}" in text
     assert str(run.evaluation.rows) in text.replace(",", "")
 
@@ -140,14 +151,20 @@ def predictions(rows):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.9]), st.integers(0, 1)), min_size=2, max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.9]), st.integers(0, 1)), min_size=2, max_size=40
+    )
+)
 def test_the_area_under_the_drawn_curve_is_the_auc(rows):
     table = predictions([(score, hit, 3) for score, hit in rows])
     hits = table["outcome"].to_numpy()
     if 0 < hits.sum() < len(hits):
         x, y = figures.roc(table)
         assert (x[-1], y[-1]) == (1, 1)
-        area = Pairs(table["prediction"].to_numpy(), hits, day_of(table)).auc(np.ones(len(hits), np.int64))
+        area = Pairs(table["prediction"].to_numpy(), hits, day_of(table)).auc(
+            np.ones(len(hits), np.int64)
+        )
         assert float(np.trapezoid(y, x)) == pytest.approx(area)
 
 
@@ -157,7 +174,9 @@ def test_calibration_bins_hold_every_row_once(rows):
     table = predictions([(score, hit, 3) for score, hit in rows])
     bins = figures.calibration_bins(table)
     assert sum(one.rows for one in bins) == len(rows)
-    assert sum(one.observed * one.rows for one in bins) == pytest.approx(sum(hit for _, hit in rows))
+    assert sum(one.observed * one.rows for one in bins) == pytest.approx(
+        sum(hit for _, hit in rows)
+    )
     assert all(one.low <= one.observed <= one.high for one in bins)
 
 
@@ -170,7 +189,13 @@ def test_an_axis_has_a_few_ticks_inside_it(low, width):
 
 
 def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
-    table = predictions([(0.1 * (day % 7 + (number % 3)), number % 2, day) for day in range(210) for number in range(8)])
+    table = predictions(
+        [
+            (0.1 * (day % 7 + (number % 3)), number % 2, day)
+            for day in range(210)
+            for number in range(8)
+        ]
+    )
     (seen,) = (figures.Seen(name="model", style="a", predictions=table),)
     spans = figures.by_time(table, date(1970, 1, 1), 7)
     assert len(spans) == 30
@@ -183,11 +208,25 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
 
 
 def test_every_mark_of_a_picture_says_what_it_is():
-    dots = plots.Series(name="model", style="a", x=[1, 2], y=[0.25, 0.5], low=[0.2, 0.4], high=[0.3, 0.6], kind="dots")
+    dots = plots.Series(
+        name="model",
+        style="a",
+        x=[1, 2],
+        y=[0.25, 0.5],
+        low=[0.2, 0.4],
+        high=[0.3, 0.6],
+        kind="dots",
+    )
     chance = plots.Series(name="chance", style="quiet", x=[0, 3], y=[0, 1])
     drawn = plots.chart("", plots.axis("", 0, 3), plots.axis("", 0, 1), [dots, chance])
-    assert re.findall("<title>(.*?)</title>", drawn) == ["model 1: 0.25 (0.2 .. 0.3)", "model 2: 0.5 (0.4 .. 0.6)", "chance"]
-    ranges = plots.ranges("", plots.axis("", -1, 1), [plots.Range(name="ctr", value=0.1, low=-0.1, high=0.3)])
+    assert re.findall("<title>(.*?)</title>", drawn) == [
+        "model 1: 0.25 (0.2 .. 0.3)",
+        "model 2: 0.5 (0.4 .. 0.6)",
+        "chance",
+    ]
+    ranges = plots.ranges(
+        "", plots.axis("", -1, 1), [plots.Range(name="ctr", value=0.1, low=-0.1, high=0.3)]
+    )
     assert "<title>ctr: 0.1 (-0.1 .. 0.3)</title>" in ranges
 
 
@@ -196,7 +235,9 @@ def test_a_strip_has_a_bar_a_stretch_and_a_name_where_it_fits():
         plots.Stretch(name="champion", style="a", low=0, high=95, title="champion 95 %"),
         plots.Stretch(name="challenger", style="b", low=95, high=100, title="challenger 5 %"),
     ]
-    drawn = plots.strips("Split", plots.axis("%", 0, 100), [plots.Strip(name="now", stretches=stretches)])
+    drawn = plots.strips(
+        "Split", plots.axis("%", 0, 100), [plots.Strip(name="now", stretches=stretches)]
+    )
     widths = [float(width) for width in re.findall('<rect.*? width="([0-9.]+)"', drawn)]
     assert widths[0] == pytest.approx(19 * widths[1], rel=0.01)
     assert re.findall("<title>(.*?)</title>", drawn) == ["champion 95 %", "challenger 5 %"]
@@ -205,9 +246,14 @@ def test_a_strip_has_a_bar_a_stretch_and_a_name_where_it_fits():
 
 
 def test_bars_stand_on_the_floor_and_are_as_high_as_their_figures():
-    days = plots.Series(name="", style="a", x=[0, 1, 2], y=[2, 4, 0], kind="bars", titles=["Mon", "Tue", "Wed"])
+    days = plots.Series(
+        name="", style="a", x=[0, 1, 2], y=[2, 4, 0], kind="bars", titles=["Mon", "Tue", "Wed"]
+    )
     drawn = plots.chart("Volume", plots.axis("day", -1, 3), plots.axis("events", 0, 4), [days])
-    bars = [tuple(map(float, of)) for of in re.findall('<rect.*? y="([0-9.]+)" width="[0-9.]+" height="([0-9.]+)"', drawn)]
+    bars = [
+        tuple(map(float, of))
+        for of in re.findall('<rect.*? y="([0-9.]+)" width="[0-9.]+" height="([0-9.]+)"', drawn)
+    ]
     assert [height for _, height in bars] == pytest.approx([bars[1][1] / 2, bars[1][1], 0])
     assert len({round(top + height, 3) for top, height in bars}) == 1
     assert re.findall("<title>(.*?)</title>", drawn) == ["Mon", "Tue", "Wed"]
@@ -227,20 +273,41 @@ def test_what_is_made_of_what_is_drawn_from_left_to_right():
 def test_a_line_that_passes_a_column_has_a_row_of_its_own_there():
     columns = [[flow.Box(name=name, style="a", title=name)] for name in ("event", "view", "model")]
     pairs = [("event", "view"), ("view", "model"), ("event", "model")]
-    drawn = flow.flow("Made of", columns, [flow.Link(source=source, target=target) for source, target in pairs])
+    drawn = flow.flow(
+        "Made of", columns, [flow.Link(source=source, target=target) for source, target in pairs]
+    )
     (top,) = re.findall('<rect.*? y="([0-9.]+)"[^>]*><title>view', drawn)
-    levels = [float(level) for level in re.findall(r"([0-9.]+) H", re.findall('<path.*? d="([^"]*)"', drawn)[2])]
+    levels = [
+        float(level)
+        for level in re.findall(r"([0-9.]+) H", re.findall('<path.*? d="([^"]*)"', drawn)[2])
+    ]
     assert levels[0] > float(top) + 26, "below the box"
 
 
 def test_text_is_escaped_wherever_it_goes():
     evil = '"><script>x</script>'
-    drawn = plots.chart(evil, plots.axis(evil, 0, 1), plots.axis(evil, 0, 1), [plots.Series(name=evil, style="a", x=[0], y=[0])])
+    drawn = plots.chart(
+        evil,
+        plots.axis(evil, 0, 1),
+        plots.axis(evil, 0, 1),
+        [plots.Series(name=evil, style="a", x=[0], y=[0])],
+    )
     stretch = plots.Stretch(name=evil, style="a", low=0, high=100, title=evil)
-    strips = plots.strips(evil, plots.axis(evil, 0, 1), [plots.Strip(name=evil, stretches=[stretch])])
+    strips = plots.strips(
+        evil, plots.axis(evil, 0, 1), [plots.Strip(name=evil, stretches=[stretch])]
+    )
     cells = [evil, page.link(evil, "#there")]
-    parts = [page.heading(evil, evil), page.table((evil, evil), [cells]), page.verdict([evil, evil]), page.code(evil), drawn, strips]
-    parts.append(flow.flow(evil, [[flow.Box(name=evil, style="a", title=evil)]], [], behind=page.words(evil)))
+    parts = [
+        page.heading(evil, evil),
+        page.table((evil, evil), [cells]),
+        page.verdict([evil, evil]),
+        page.code(evil),
+        drawn,
+        strips,
+    ]
+    parts.append(
+        flow.flow(evil, [[flow.Box(name=evil, style="a", title=evil)]], [], behind=page.words(evil))
+    )
     text = page.page(evil, parts, evil)
     Whole(text)
     assert not re.search(r"<script", text)

@@ -1,4 +1,6 @@
-"""kill -9 anywhere: nobody waits for what died, nothing of it goes on, and the next run does not repeat what was finished."""
+"""kill -9 anywhere: nobody waits for what died, nothing of it goes on, and the next run does not
+repeat what was finished.
+"""
 
 import os
 import signal
@@ -34,8 +36,16 @@ def project(tmp_path):
 
 def graph(project):
     """A step that ends, one that waits for a gate and says its process, and one after it."""
-    held = tracing(project, "held", HOLD, arguments=(str(project.folder / "gate"), str(project.folder / "pid")), needs=("first",))
-    return Pipeline(name="p", steps=(tracing(project, "first"), held, tracing(project, "last", needs=("held",))))
+    held = tracing(
+        project,
+        "held",
+        HOLD,
+        arguments=(str(project.folder / "gate"), str(project.folder / "pid")),
+        needs=("first",),
+    )
+    return Pipeline(
+        name="p", steps=(tracing(project, "first"), held, tracing(project, "last", needs=("held",)))
+    )
 
 
 def holding(project):
@@ -102,14 +112,20 @@ def test_a_killed_command_says_so(project):
 
 
 def test_a_run_outlives_the_command_that_submitted_it(project):
-    """Also when that command is killed with everything in its process group, as a closed terminal does."""
+    """Also when that command is killed with everything in its process group, as a closed terminal
+    does.
+    """
     code = (
         "import pathlib, sys, time\nfrom isthmus.tests.pipelines import test_resume, traced\n"
         "project = traced.make(pathlib.Path(sys.argv[1]))\n"
-        "test_resume.submit(project, test_resume.graph(project), run='r1')\nprint('submitted', flush=True)\ntime.sleep(600)"
+        "test_resume.submit(project, test_resume.graph(project), "
+        "run='r1')\nprint('submitted', flush=True)\ntime.sleep(600)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(project.folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code, str(project.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as submitter:
         assert submitter.stdout.readline() == "submitted\n"
         command = holding(project)
@@ -136,9 +152,17 @@ def test_a_submit_that_was_cut_before_the_engine_heard_of_it_is_completed(projec
 
 
 def test_a_half_written_artifact_of_a_killed_step_is_not_used(project):
-    half = "pathlib.Path(sys.argv[3], 'part').write_text('half')\n" + HOLD.replace("argv[4]", "argv[5]").replace("argv[3]", "argv[4]")
+    half = "pathlib.Path(sys.argv[3], 'part').write_text('half')\n" + HOLD.replace(
+        "argv[4]", "argv[5]"
+    ).replace("argv[3]", "argv[4]")
     arguments = ("{outputs.model}", str(project.folder / "gate"), str(project.folder / "pid"))
-    step = tracing(project, "fit", half + "\npathlib.Path(sys.argv[3], 'rest').touch()", arguments=arguments, artifacts=("model",))
+    step = tracing(
+        project,
+        "fit",
+        half + "\npathlib.Path(sys.argv[3], 'rest').touch()",
+        arguments=arguments,
+        artifacts=("model",),
+    )
     started = submit(project, Pipeline(name="p", steps=(step,)), run="r1")
     os.kill(holding(project), signal.SIGKILL)
     assert watch(project, started).phase == "failed"

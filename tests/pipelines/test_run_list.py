@@ -32,7 +32,9 @@ def test_runs_are_sorted_by_a_figure_best_first(shop):
     assert by_auc[-1] == "r2"
     losses = [one.evaluation.log_loss for one in list_runs(shop, sort="log_loss")]
     assert losses == sorted(losses)
-    assert names(list_runs(shop, sort="auc_vs_champion"))[-1] == "r1", "the first champion has nobody to beat: it comes last"
+    assert names(list_runs(shop, sort="auc_vs_champion"))[-1] == "r1", (
+        "the first champion has nobody to beat: it comes last"
+    )
     with pytest.raises(Invalid, match="aux is not a figure"):
         list_runs(shop, sort="aux")
 
@@ -44,7 +46,9 @@ def test_where_finds_by_field_parameter_and_tag(shop):
     notes.tag(shop, "r1", ["baseline", "a"])
     notes.tag(shop, "r1", ["b"], remove=["a"])
     notes.note(shop, "r1", "before the new prior")
-    assert notes.read(shop.target.blobs, "r1") == notes.Notes(tags=("b", "baseline"), note="before the new prior")
+    assert notes.read(shop.target.blobs, "r1") == notes.Notes(
+        tags=("b", "baseline"), note="before the new prior"
+    )
     assert names(list_runs(shop, where=["tag=baseline"])) == ["r1"]
     with pytest.raises(Invalid, match="runs have no modell"):
         list_runs(shop, where=["modell=good"])
@@ -58,7 +62,9 @@ def test_an_override_is_judged_as_the_file_would_be_and_told_with_the_run(shop):
     run = runs.get_run(shop, "r3")
     assert (run.parameters, run.told()) == ({"sign": 1, "digits": 2}, "good parameters.digits=2")
     assert training.configuration(shop, "good", ["evaluate.forward=2d"]).evaluate.forward.days == 2
-    with pytest.raises(ProjectError, match=r"models/good.yaml --set parameters.digit=2 (.|\n)*digit"):
+    with pytest.raises(
+        ProjectError, match=r"models/good.yaml --set parameters.digit=2 (.|\n)*digit"
+    ):
         training.configuration(shop, "good", ["parameters.digit=2"])
     with pytest.raises(ProjectError, match="did you mean window"):
         training.configuration(shop, "good", ["windw=7d"])

@@ -1,4 +1,6 @@
-"""Figures and their intervals: against definitions, against each other, and against the figures known for the Open Bandit log."""
+"""Figures and their intervals: against definitions, against each other, and against the figures
+known for the Open Bandit log.
+"""
 
 import math
 
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from isthmus.pipelines.evaluation import statistics
 from isthmus.pipelines.run_pages import figure_text
 
-rows = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=40)
+rows = st.lists(
+    st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=40
+)
 
 
 def by_definition(found):
@@ -37,8 +41,13 @@ def test_a_weight_is_as_good_as_repeating_the_row(found, data):
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(found), max_size=len(found)))
     scores, hits, groups = zip(*found, strict=True)
     pairs = statistics.Pairs(scores, np.array(hits, int), groups)
-    value, drawn = pairs.auc(np.array(weights)), pairs.auc_of(np.repeat(np.arange(len(found)), weights))
-    expected = by_definition([row for row, weight in zip(found, weights, strict=True) for _ in range(weight)])
+    value, drawn = (
+        pairs.auc(np.array(weights)),
+        pairs.auc_of(np.repeat(np.arange(len(found)), weights)),
+    )
+    expected = by_definition(
+        [row for row, weight in zip(found, weights, strict=True) for _ in range(weight)]
+    )
     assert math.isnan(value) if expected is None else value == pytest.approx(expected)
     assert drawn == value or (math.isnan(drawn) and math.isnan(value))
 
@@ -47,7 +56,10 @@ def test_a_weight_is_as_good_as_repeating_the_row(found, data):
 def test_order_is_all_that_counts(found):
     scores, hits, groups = (np.array(one) for one in zip(*found, strict=True))
     once = np.ones(len(found), np.int64)
-    first, second = (statistics.Pairs(one, hits.astype(int), groups).auc(once) for one in (scores, np.exp(scores) * 7))
+    first, second = (
+        statistics.Pairs(one, hits.astype(int), groups).auc(once)
+        for one in (scores, np.exp(scores) * 7)
+    )
     assert first == second or (math.isnan(first) and math.isnan(second))
 
 
@@ -58,7 +70,9 @@ def test_a_perfect_ranking_is_1_and_its_reverse_0():
 
 
 def test_without_a_click_nothing_is_known():
-    assert statistics.auc([1, 2], [0, 0], [0, 0]) == statistics.Estimate(value=0.5, low=0.0, high=1.0)
+    assert statistics.auc([1, 2], [0, 0], [0, 0]) == statistics.Estimate(
+        value=0.5, low=0.0, high=1.0
+    )
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
@@ -119,13 +133,16 @@ def test_the_ceiling_is_the_expected_auc_over_pairs(found):
 def test_power_is_said_as_an_auc_and_in_percent():
     assert (
         figure_text.power(62, "click")
-        == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
+        == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 "
+        "clicks, 0.52 1,600."
     )
     assert statistics.positives_needed(statistics.distance_shown(500)) in (500, 501)
 
 
 def test_power_holds_in_a_simulation():
-    """With as many clicks as it asks for, a ranking that far from chance is seen about four times in five."""
+    """With as many clicks as it asks for, a ranking that far from chance is seen about four times
+    in five.
+    """
     random = np.random.default_rng(4)
     distance, clicks = 0.1, statistics.positives_needed(0.1)
     shift = 0.3583  # normal scores: Phi(shift / sqrt 2) = 0.6
@@ -140,8 +157,15 @@ def test_power_holds_in_a_simulation():
 
 def test_power_is_said_in_people_where_the_log_names_them():
     figure = statistics.Estimate(value=0.0, low=-0.0098, high=0.0098)
-    assert figure_text.power_of_units(figure, 300, "user_id", "a difference in ndcg@10").rstrip() == (
-        "With 300 users a difference in ndcg@10 of 0.014 would be found in 80 % of cases; 0.01 takes 590 users, 0.005 takes 2,400 users."
+    assert figure_text.power_of_units(
+        figure, 300, "user_id", "a difference in ndcg@10"
+    ).rstrip() == (
+        "With 300 users a difference in ndcg@10 of 0.014 would be found in 80 % of cases; "
+        "0.01 takes 590 users, 0.005 takes 2,400 users."
     )
     assert figure_text.power_of_units(figure, 9, "user_id", "a difference in ndcg@10") == ""
-    assert [figure_text.people(name) for name in ("user_id", "session", "item_key")] == ["users", "sessions", "items"]
+    assert [figure_text.people(name) for name in ("user_id", "session", "item_key")] == [
+        "users",
+        "sessions",
+        "items",
+    ]

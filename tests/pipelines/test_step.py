@@ -76,10 +76,15 @@ def fit(context):
 
 
 def test_a_function_that_raises_fails_with_its_error_and_its_traceback_in_the_log(project):
-    state = run(project, "r1", function(project, "step_raises", "def fit(context):\n    {}['item_ctr']\n"))
+    state = run(
+        project, "r1", function(project, "step_raises", "def fit(context):\n    {}['item_ctr']\n")
+    )
     assert state.phase == "failed"
     assert reason(state) == "KeyError: 'item_ctr'"
-    assert (failure(project, "r1", "fit").error, failure(project, "r1", "fit").message) == ("KeyError", "'item_ctr'")
+    assert (failure(project, "r1", "fit").error, failure(project, "r1", "fit").message) == (
+        "KeyError",
+        "'item_ctr'",
+    )
     assert 'step_raises.py", line 2, in fit' in log(project, "r1", "fit")
 
 
@@ -97,7 +102,11 @@ def test_a_function_that_raises_fails_with_its_error_and_its_traceback_in_the_lo
 def test_a_function_that_does_not_keep_its_word_fails_in_words(project, line, words):
     limit = timedelta(seconds=0.5) if "within" in words else SOON
     step = function(
-        project, "step_breaks", f"def fit(context):\n    {line}\n", outputs=(Output(name="score", type="float"),), timeout=limit
+        project,
+        "step_breaks",
+        f"def fit(context):\n    {line}\n",
+        outputs=(Output(name="score", type="float"),),
+        timeout=limit,
     )
     assert words in reason(run(project, "r1", step))
 
@@ -112,33 +121,59 @@ def test_a_function_that_does_not_keep_its_word_fails_in_words(project, line, wo
     ],
 )
 def test_values_of_a_command_are_checked(project, written, words):
-    step = Step(name="fit", command=("sh", "-c", f"printf '%s' '{written}' > {{values}}"), outputs=(Output(name="score", type="float"),))
+    step = Step(
+        name="fit",
+        command=("sh", "-c", f"printf '%s' '{written}' > {{values}}"),
+        outputs=(Output(name="score", type="float"),),
+    )
     assert words in reason(run(project, "r1", step))
 
 
 def test_a_command_that_is_not_there_says_which(project):
-    assert "cannot run no-such-trainer" in reason(run(project, "r1", Step(name="fit", command=("no-such-trainer",))))
+    assert "cannot run no-such-trainer" in reason(
+        run(project, "r1", Step(name="fit", command=("no-such-trainer",)))
+    )
 
 
 def test_a_command_runs_in_the_projects_folder_and_sees_the_folders_of_others(project):
-    write = Step(name="write", command=("sh", "-c", "pwd; echo data > {outputs.rows}/part"), artifacts=("rows",))
-    read = Step(name="read", command=("sh", "-c", "cat {inputs.rows}/part"), inputs={"rows": Artifact("write", "rows")})
+    write = Step(
+        name="write",
+        command=("sh", "-c", "pwd; echo data > {outputs.rows}/part"),
+        artifacts=("rows",),
+    )
+    read = Step(
+        name="read",
+        command=("sh", "-c", "cat {inputs.rows}/part"),
+        inputs={"rows": Artifact("write", "rows")},
+    )
     run(project, "r1", write, read)
     assert log(project, "r1", "write") == f"{project.folder}\n"
     assert log(project, "r1", "read") == "data\n"
 
 
 def test_each_attempt_begins_with_empty_folders(project):
-    source = "assert not any(pathlib.Path(sys.argv[3]).iterdir()); pathlib.Path(sys.argv[3], 'half').touch()\n"
+    source = (
+        "assert not any(pathlib.Path(sys.argv[3]).iterdir()); pathlib.Path(sys.argv[3], "
+        "'half').touch()\n"
+    )
     twice = source + "sys.exit(len(open(sys.argv[1]).read().split()) < 2)"
-    state = run(project, "r1", tracing(project, "fit", twice, arguments=("{outputs.model}",), artifacts=("model",), attempts=3))
+    state = run(
+        project,
+        "r1",
+        tracing(
+            project, "fit", twice, arguments=("{outputs.model}",), artifacts=("model",), attempts=3
+        ),
+    )
     assert state.phase == "done"
     assert trace(project) == ["fit", "fit"]
     assert "attempt 1 of 3 failed: exit 1" in log(project, "r1", "fit")
 
 
 def test_what_a_command_leaves_running_is_ended(project):
-    leave = "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(c.pid, flush=True)"
+    leave = (
+        "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; "
+        "time.sleep(600)']); print(c.pid, flush=True)"
+    )
     run(project, "r1", tracing(project, "fit", leave))
     left = int(log(project, "r1", "fit"))
     wait(lambda: start_time(left), lambda found: found is None, deadline=SOON)
@@ -178,23 +213,53 @@ def test_a_step_whose_runner_dies_ends_the_command_that_it_is_starting(monkeypat
 
 
 def test_a_log_can_be_read_while_the_step_runs(project):
-    wait_for = "import time; print('half way', flush=True)\nwhile not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)"
+    wait_for = (
+        "import time; print('half way', flush=True)\nwhile not "
+        "pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)"
+    )
     gate = project.folder / "gate"
-    started = submit(project, _one(tracing(project, "fit", wait_for, arguments=(str(gate),))), run="r1")
+    started = submit(
+        project, _one(tracing(project, "fit", wait_for, arguments=(str(gate),))), run="r1"
+    )
     file = project.folder / ".isthmus/runs/r1/fit/log.txt"
-    wait(lambda: file.exists() and file.read_text(), lambda text: "half way" in (text or ""), deadline=SOON)
+    wait(
+        lambda: file.exists() and file.read_text(),
+        lambda text: "half way" in (text or ""),
+        deadline=SOON,
+    )
     assert phases(observe(project, "r1")) == {"fit": "running"}
     gate.touch()
-    wait(lambda: project.target.pipelines.observe(started.run_id), lambda state: state.phase == "done", deadline=SOON)
+    wait(
+        lambda: project.target.pipelines.observe(started.run_id),
+        lambda state: state.phase == "done",
+        deadline=SOON,
+    )
 
 
 def test_a_provider_reads_outputs_from_the_files_that_it_named(project, tmp_path):
-    """SageMaker's conditions read a folder's outputs.json, Vertex's one file an output. Asked again, a finished step only writes them."""
-    step = Step(name="fit", command=("sh", "-c", "echo '{\"score\": 0.5}' > {values}"), outputs=(Output(name="score", type="float"),))
+    """SageMaker's conditions read a folder's outputs.json, Vertex's one file an output.
+
+    Asked again, a finished step only writes them.
+    """
+    step = Step(
+        name="fit",
+        command=("sh", "-c", "echo '{\"score\": 0.5}' > {values}"),
+        outputs=(Output(name="score", type="float"),),
+    )
     run(project, "r1", step)
     uri = f"{project.target.blobs.root}/runs/r1/run.json"
     folder, file = tmp_path / "sagemaker", tmp_path / "vertex" / "score"
-    command = [sys.executable, "-m", "isthmus.pipelines.step", "--run", uri, "--step", "fit", "--output-dir", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus.pipelines.step",
+        "--run",
+        uri,
+        "--step",
+        "fit",
+        "--output-dir",
+        folder,
+    ]
     subprocess.run([*command, "--output", "score", file], check=True)
     assert json.loads((folder / "outputs.json").read_text()) == {"score": 0.5}
     assert file.read_text() == "0.5"
@@ -211,15 +276,34 @@ def test_a_step_refuses_the_run_of_a_newer_version_and_leaves_it_as_it_is(projec
     command = [sys.executable, "-m", "isthmus.pipelines.step", "--run", uri, "--step", "fit"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.search(r"was written by a newer Isthmus \(format 9; this one reads up to \d\); update Isthmus", done.stdout)
+    assert re.search(
+        r"was written by a newer Isthmus \(format 9; this one reads up to \d\); update Isthmus",
+        done.stdout,
+    )
     assert tree(folder) == before
 
 
 def test_a_steps_process_imports_no_engine_and_no_cloud():
     """Every step pays for what is imported here."""
-    code = "import isthmus.pipelines.step, isthmus.adapters.local.blobs, sys; print(' '.join(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"pyarrow", "duckdb", "numpy", "pandas", "sqlglot", "starlette", "yaml", "click", "importlib.metadata", "asyncio"}
+    code = (
+        "import isthmus.pipelines.step, isthmus.adapters.local.blobs, sys; print(' "
+        "'.join(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {
+        "pyarrow",
+        "duckdb",
+        "numpy",
+        "pandas",
+        "sqlglot",
+        "starlette",
+        "yaml",
+        "click",
+        "importlib.metadata",
+        "asyncio",
+    }
     assert heavy.isdisjoint(loaded)
 
 
@@ -242,5 +326,7 @@ def fit(context):
 
 
 def test_without_a_project_file_opening_it_fails_in_words(project):
-    state = run(project, "r1", function(project, "step_lost", "def fit(context):\n    context.project()\n"))
+    state = run(
+        project, "r1", function(project, "step_lost", "def fit(context):\n    context.project()\n")
+    )
     assert "submitted without a project.yaml" in reason(state)

@@ -11,13 +11,24 @@ from isthmus.pipelines.cache import KeyChange, _changes
 
 TESTS = Path(__file__).parents[1]
 RUNS = sorted([*(TESTS / "stored").rglob("run.json"), *(TESTS / "documents").rglob("run.json")])
-STORED = sorted({step["function"] for path in RUNS for step in json.loads(path.read_text())["steps"] if step["function"]})
-TODAY = [f"{step_names.TRAIN}:{name}" for name in ("dataset", "fit", "evaluate", "register")] + [f"{step_names.REPLAY}:replay"]
+STORED = sorted(
+    {
+        step["function"]
+        for path in RUNS
+        for step in json.loads(path.read_text())["steps"]
+        if step["function"]
+    }
+)
+TODAY = [f"{step_names.TRAIN}:{name}" for name in ("dataset", "fit", "evaluate", "register")] + [
+    f"{step_names.REPLAY}:replay"
+]
 
 
 @pytest.mark.parametrize("function", [*STORED, *TODAY])
 def test_a_stored_step_finds_its_function(function):
-    assert callable(getattr(import_module(step_names.module_of(function)), function.partition(":")[2]))
+    assert callable(
+        getattr(import_module(step_names.module_of(function)), function.partition(":")[2])
+    )
 
 
 def test_runs_of_0_1_0_named_the_modules_of_their_steps():
@@ -30,5 +41,10 @@ def test_a_projects_own_function_keeps_its_name():
 
 
 def test_the_same_step_by_its_name_of_before_is_not_told_as_a_change():
-    before, after = {"function": "isthmus.pipelines.training_steps:fit", "rows": "1"}, {"function": "isthmus.train:fit", "rows": "2"}
-    assert _changes("fit", before, after) == [KeyChange(step="fit", part="rows", before="1", after="2")]
+    before, after = (
+        {"function": "isthmus.pipelines.training_steps:fit", "rows": "1"},
+        {"function": "isthmus.train:fit", "rows": "2"},
+    )
+    assert _changes("fit", before, after) == [
+        KeyChange(step="fit", part="rows", before="1", after="2")
+    ]

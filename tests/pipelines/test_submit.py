@@ -1,4 +1,6 @@
-"""Submitting: nothing starts that is wrong, the same again changes nothing, and what need not run is not handed over."""
+"""Submitting: nothing starts that is wrong, the same again changes nothing, and what need not run
+is not handed over.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,14 @@ def project(tmp_path):
 
 
 def scored(project, value=0.5):
-    return tracing(project, "score", WRITE, arguments=("{parameters.s}", "{values}"), parameters={"s": value}, outputs=SCORE)
+    return tracing(
+        project,
+        "score",
+        WRITE,
+        arguments=("{parameters.s}", "{values}"),
+        parameters={"s": value},
+        outputs=SCORE,
+    )
 
 
 def above(limit):
@@ -41,9 +50,24 @@ def test_nothing_is_written_or_started_when_something_is_wrong(project):
     for graph, fields, error in (
         (Pipeline(name="p", steps=(good, tracing(project, "fit"))), {}, Invalid),
         (Pipeline(name="p", steps=(good,), parameters={"C": "float"}), {}, Invalid),
-        (Pipeline(name="p", steps=(tracing(project, "fit", inputs={"x": (project.folder / "absent").as_uri()}),)), {}, NotFound),
+        (
+            Pipeline(
+                name="p",
+                steps=(
+                    tracing(project, "fit", inputs={"x": (project.folder / "absent").as_uri()}),
+                ),
+            ),
+            {},
+            NotFound,
+        ),
         (Pipeline(name="p", steps=(Step(name="fit", function="no_such_module:fit"),)), {}, Invalid),
-        (Pipeline(name="p", steps=(tracing(project, "fit", parameters={"x": {1, 2}.__iter__()}),)), {}, Invalid),
+        (
+            Pipeline(
+                name="p", steps=(tracing(project, "fit", parameters={"x": {1, 2}.__iter__()}),)
+            ),
+            {},
+            Invalid,
+        ),
         (Pipeline(name="p", steps=(good,)), {"run": "../r1"}, Invalid),
     ):
         with pytest.raises(error):
@@ -107,7 +131,12 @@ def test_a_condition_over_a_hit_is_decided_at_submit(project):
         tracing(project, "bad", when=above(0.6)),
         tracing(project, "after_bad", needs=("bad",)),
     )
-    assert phases(state) == {"score": "done", "good": "done", "bad": "skipped", "after_bad": "skipped"}
+    assert phases(state) == {
+        "score": "done",
+        "good": "done",
+        "bad": "skipped",
+        "after_bad": "skipped",
+    }
     reasons = {step.name: step.reason for step in state.steps}
     assert reasons["bad"] == "not score.score > 0.6"
     assert reasons["after_bad"] == "it needs bad, which was skipped"
@@ -126,7 +155,9 @@ def test_only_the_changed_branch_of_a_graph_runs(project):
     run(project, "r1", *graph(1))
     before = len(trace(project))
     state = run(project, "r2", *graph(2))
-    assert trace(project)[before:] == ["left"], "bottom has no input of left: order alone is no reason to run again"
+    assert trace(project)[before:] == ["left"], (
+        "bottom has no input of left: order alone is no reason to run again"
+    )
     assert set(phases(state).values()) == {"done"}
 
 
@@ -134,9 +165,20 @@ def test_parameters_reach_commands_and_values_flow_on(project):
     use = Step(
         name="use",
         command=("echo", "{parameters.score}", "{parameters.name}", "{parameters.deep}"),
-        parameters={"score": Value("score", "score"), "name": Parameter("name"), "deep": {"type": "value", "step": "score"}},
+        parameters={
+            "score": Value("score", "score"),
+            "name": Parameter("name"),
+            "deep": {"type": "value", "step": "score"},
+        },
     )
-    run(project, "r1", scored(project, Parameter("s")), use, types={"s": "float", "name": "string"}, parameters={"s": 0.25, "name": "x y"})
+    run(
+        project,
+        "r1",
+        scored(project, Parameter("s")),
+        use,
+        types={"s": "float", "name": "string"},
+        parameters={"s": 0.25, "name": "x y"},
+    )
     assert values(project, "r1", "score") == {"score": 0.25}
     assert log(project, "r1", "use") == '0.25 x y {"type":"value","step":"score"}\n'
 
@@ -151,7 +193,10 @@ def test_a_retry_keeps_the_parameters_of_the_run_that_it_repeats(project):
 
 
 def test_run_json_gives_back_what_was_written(project):
-    steps = (scored(project, Parameter("s")), tracing(project, "use", parameters={"v": Value("score", "score"), "l": [1, {"tag": None}]}))
+    steps = (
+        scored(project, Parameter("s")),
+        tracing(project, "use", parameters={"v": Value("score", "score"), "l": [1, {"tag": None}]}),
+    )
     run(project, "r1", *steps, types={"s": "float"}, parameters={"s": 1.0})
     document = open_run(project.target.blobs, "r1")
     assert decode_run(encode_run(document), "run.json") == document
@@ -161,7 +206,11 @@ def test_run_json_gives_back_what_was_written(project):
 def test_ctrl_c_ends_the_watching_and_not_the_run(project):
     gate = project.folder / "gate"
     hold = "import time\nwhile not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)"
-    started = submit(project, Pipeline(name="p", steps=(tracing(project, "fit", hold, arguments=(str(gate),)),)), run="r1")
+    started = submit(
+        project,
+        Pipeline(name="p", steps=(tracing(project, "fit", hold, arguments=(str(gate),)),)),
+        run="r1",
+    )
 
     def interrupt(state):
         if phases(state)["fit"] == "running":
@@ -175,22 +224,36 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(project):
 
 
 def test_a_cancelled_run_is_seen_as_such_by_its_watcher(project):
-    started = submit(project, Pipeline(name="p", steps=(tracing(project, "fit", "import time; time.sleep(600)"),)), run="r1")
-    state = watch(project, started, on_change=lambda state: phases(state)["fit"] == "running" and cancel(project, "r1"))
+    started = submit(
+        project,
+        Pipeline(name="p", steps=(tracing(project, "fit", "import time; time.sleep(600)"),)),
+        run="r1",
+    )
+    state = watch(
+        project,
+        started,
+        on_change=lambda state: phases(state)["fit"] == "running" and cancel(project, "r1"),
+    )
     assert (state.phase, phases(state)) == ("cancelled", {"fit": "cancelled"})
 
 
 @st.composite
 def needs(draw):
     count = draw(st.integers(1, 5))
-    return [draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set() for index in range(count)]
+    return [
+        draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set()
+        for index in range(count)
+    ]
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(needs())
 def test_any_graph_runs_each_step_once_and_after_what_it_needs(tmp_path_factory, graph):
     project = make(tmp_path_factory.mktemp("graph"))
-    steps = [tracing(project, f"s{i}", needs=tuple(f"s{need}" for need in sorted(found))) for i, found in enumerate(graph)]
+    steps = [
+        tracing(project, f"s{i}", needs=tuple(f"s{need}" for need in sorted(found)))
+        for i, found in enumerate(graph)
+    ]
     state = run(project, "r1", *reversed(steps))
     seen = trace(project)
     project.target.close()

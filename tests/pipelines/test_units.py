@@ -1,4 +1,6 @@
-"""Intervals that draw units: they cover the truth on logs of people, and intervals that draw rows do not."""
+"""Intervals that draw units: they cover the truth on logs of people, and intervals that draw rows
+do not.
+"""
 
 import math
 
@@ -23,7 +25,11 @@ def coverage():
 @pytest.mark.timeout(600)  # 10 s of CPU in one piece
 def test_intervals_of_units_cover_the_truth_on_simulated_logs_of_people(coverage):
     values, differences, _ = coverage
-    assert set(values) == set(differences) == {"auc", "log_loss", "calibration", "ndcg@10", "recall@10", "mrr", "group_auc"}
+    assert (
+        set(values)
+        == set(differences)
+        == {"auc", "log_loss", "calibration", "ndcg@10", "recall@10", "mrr", "group_auc"}
+    )
     for share in (*values.values(), *differences.values()):
         assert 0.95 - FOUR_SIGMA <= share <= 0.95 + FOUR_SIGMA
 
@@ -34,19 +40,35 @@ def test_intervals_of_rows_do_not(coverage):
 
 
 def test_sums_by_unit_say_what_drawing_whole_units_says():
-    """Beside the plain way: every sample a table of its own, each unit's rows as often as it was drawn."""
+    """Beside the plain way: every sample a table of its own, each unit's rows as often as it was
+    drawn.
+    """
     made, random = people.log(60, 3), np.random.default_rng(4)
     rows = [np.flatnonzero(made.unit == unit) for unit in range(60)]
     plain = []
     for _ in range(1500):
         drawn = random.integers(0, 60, 60)
         sample = np.concatenate([rows[unit] for unit in drawn])
-        again = np.repeat(np.arange(60), [len(rows[unit]) for unit in drawn])  # a person who is drawn twice has two people's lists
+        again = np.repeat(
+            np.arange(60), [len(rows[unit]) for unit in drawn]
+        )  # a person who is drawn twice has two people's lists
         groups = np.unique(again * 10_000 + made.group[sample], return_inverse=True)[1]
-        won, pairs = ranking.pair_shares(made.by_item[sample], made.outcome[sample], made.day[sample])
-        lists = ranking.measure(made.by_item[sample], made.outcome[sample], groups, int(groups.max()) + 1)
-        plain.append((won.sum() / pairs.sum(), lists.metrics["ndcg@10"][lists.tell].mean(), lists.won.sum() / lists.pairs.sum()))
-    columns = units.draw([people.sums(made, made.by_item)[name] for name in ("auc", "ndcg@10", "group_auc")])
+        won, pairs = ranking.pair_shares(
+            made.by_item[sample], made.outcome[sample], made.day[sample]
+        )
+        lists = ranking.measure(
+            made.by_item[sample], made.outcome[sample], groups, int(groups.max()) + 1
+        )
+        plain.append(
+            (
+                won.sum() / pairs.sum(),
+                lists.metrics["ndcg@10"][lists.tell].mean(),
+                lists.won.sum() / lists.pairs.sum(),
+            )
+        )
+    columns = units.draw(
+        [people.sums(made, made.by_item)[name] for name in ("auc", "ndcg@10", "group_auc")]
+    )
     assert columns.std(axis=0) == pytest.approx(np.std(plain, axis=0), rel=0.12)
     assert columns.mean(axis=0) == pytest.approx(np.mean(plain, axis=0), abs=0.004)
 
@@ -56,7 +78,9 @@ def test_many_units_are_drawn_in_bunches_and_say_the_same():
     sums = people.sums(made, made.by_person)
     every = np.array([1, 1]) @ np.array([[sums["ndcg@10"].value], [0.0]])
     bunched = units.draw([sums["ndcg@10"]])[:, 0]
-    alone = units.Totals(numerator=sums["ndcg@10"].numerator[:3000], denominator=sums["ndcg@10"].denominator[:3000])
+    alone = units.Totals(
+        numerator=sums["ndcg@10"].numerator[:3000], denominator=sums["ndcg@10"].denominator[:3000]
+    )
     scaled = units.draw([alone])[:, 0].std() * math.sqrt(3000 / made.units)
     assert bunched.mean() == pytest.approx(every[0], abs=0.002)
     assert bunched.std() == pytest.approx(scaled, rel=0.15)
@@ -65,7 +89,10 @@ def test_many_units_are_drawn_in_bunches_and_say_the_same():
 def test_a_model_does_not_differ_from_itself():
     made = people.log(40, 6)
     sums = people.sums(made, made.by_item)
-    assert all((found.value, found.low, found.high) == (0, 0, 0) for found in units.differences(sums, sums).values())
+    assert all(
+        (found.value, found.low, found.high) == (0, 0, 0)
+        for found in units.differences(sums, sums).values()
+    )
 
 
 def test_of_fewer_than_ten_units_no_interval_is_given():
@@ -98,5 +125,7 @@ def test_the_variance_of_skewed_parts_is_as_unsure_as_a_chi_square_of_their_free
     parts -= parts.mean(axis=1, keepdims=True)
     variances = parts.var(axis=1, ddof=1)
     freedom = np.mean([units.freedom(row, 400) for row in parts])
-    assert freedom == pytest.approx(2 * variances.mean() ** 2 / variances.var(), rel=0.3), "the kurtosis of 400 is known roughly"
+    assert freedom == pytest.approx(2 * variances.mean() ** 2 / variances.var(), rel=0.3), (
+        "the kurtosis of 400 is known roughly"
+    )
     assert freedom < 200, "half of the 399 of normal ones, or less"

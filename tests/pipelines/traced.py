@@ -1,4 +1,6 @@
-"""What the tests of the pipeline half share: a project without files on a fresh local target, and steps that leave a trace."""
+"""What the tests of the pipeline half share: a project without files on a fresh local target, and
+steps that leave a trace.
+"""
 
 from datetime import timedelta
 
@@ -14,14 +16,31 @@ TRACE = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv
 
 
 def make(folder, name="bench"):
-    profile = Profile(name="local", adapter="local", project=name, options={"home": str(folder / ".isthmus")})
-    return Project(Description(spec=ProjectSpec(name=name), folder=str(folder)), targets.load(profile))
+    profile = Profile(
+        name="local", adapter="local", project=name, options={"home": str(folder / ".isthmus")}
+    )
+    return Project(
+        Description(spec=ProjectSpec(name=name), folder=str(folder)), targets.load(profile)
+    )
 
 
 def tracing(project, name, more="", **fields):
-    """A step whose command notes its name in `trace`, then runs more Python (argv: trace, name, then the extra arguments)."""
+    """A step whose command notes its name in `trace`, then runs more Python (argv: trace, name,
+    then the extra arguments).
+    """
     extra = fields.pop("arguments", ())
-    return Step(name=name, command=("{python}", "-c", TRACE + "\n" + more, str(project.folder / "trace"), name, *extra), **fields)
+    return Step(
+        name=name,
+        command=(
+            "{python}",
+            "-c",
+            TRACE + "\n" + more,
+            str(project.folder / "trace"),
+            name,
+            *extra,
+        ),
+        **fields,
+    )
 
 
 def trace(project):
@@ -32,7 +51,9 @@ def trace(project):
 def run(project, name, *steps, pipeline="bench", types=None, parameters=None, retry_of=None):
     """Submit and follow to the end."""
     graph = Pipeline(name=pipeline, steps=steps, parameters=types or {})
-    return watch(project, submit(project, graph, parameters=parameters, run=name, retry_of=retry_of))
+    return watch(
+        project, submit(project, graph, parameters=parameters, run=name, retry_of=retry_of)
+    )
 
 
 def phases(state):

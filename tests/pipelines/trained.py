@@ -1,4 +1,6 @@
-"""A small project whose training runs are made in this process: the four steps as the engine calls them, on a table of the test's own."""
+"""A small project whose training runs are made in this process: the four steps as the engine calls
+them, on a table of the test's own.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +33,10 @@ objectives:
 feature_views:
   item_history: {entity: item, ttl: 7d}
 """
-VIEW = "SELECT item_id, event_timestamp, created_timestamp, count(*) AS seen, avg(outcome) AS item_ctr FROM ctr GROUP BY 1, 2, 3\n"
+VIEW = (
+    "SELECT item_id, event_timestamp, created_timestamp, count(*) AS seen, avg(outcome) AS "
+    "item_ctr FROM ctr GROUP BY 1, 2, 3\n"
+)
 TRAINER = """
 class Constant:
     def __init__(self, sign, digits):
@@ -76,7 +81,10 @@ def data(rows=2100, seed=3, strength=0.5):
     """Seven days; an item's true rate shows in item_ctr as far as `strength` says."""
     random = np.random.default_rng(seed)
     start = datetime(2020, 1, 1, tzinfo=UTC)
-    shown = [start + timedelta(seconds=int(second)) for second in np.sort(random.integers(0, 7 * 86400, rows))]
+    shown = [
+        start + timedelta(seconds=int(second))
+        for second in np.sort(random.integers(0, 7 * 86400, rows))
+    ]
     items = random.integers(0, 10, rows)
     rates = 0.05 + 0.03 * items
     outcome = (random.random(rows) < rates).astype(int)
@@ -86,11 +94,15 @@ def data(rows=2100, seed=3, strength=0.5):
         {
             "event_id": [f"e{i}" for i in range(rows)],
             "event_timestamp": pa.array([one.replace(tzinfo=None) for one in shown], stamp),
-            "created_timestamp": pa.array([one.replace(tzinfo=None) + timedelta(minutes=30) for one in shown], stamp),
+            "created_timestamp": pa.array(
+                [one.replace(tzinfo=None) + timedelta(minutes=30) for one in shown], stamp
+            ),
             "outcome": pa.array(outcome, pa.int64()),
             "item_id": pa.array(items, pa.int64()),
             "position": pa.array(random.integers(1, 4, rows), pa.int64()),
-            "item_ctr": pa.array([None if i % 50 == 0 else float(v) for i, v in enumerate(known)], pa.float64()),
+            "item_ctr": pa.array(
+                [None if i % 50 == 0 else float(v) for i, v in enumerate(known)], pa.float64()
+            ),
         }
     )
 
@@ -98,7 +110,9 @@ def data(rows=2100, seed=3, strength=0.5):
 def run_here(project, config, table, monkeypatch, overrides=()):
     """Every step of a training run in this process, as the engine would run them; the run's record."""
     monkeypatch.setattr(training_set, "training_set", lambda *_, **__: table)
-    planned = training.pipeline(project, training.configuration(project, config, overrides), overrides)
+    planned = training.pipeline(
+        project, training.configuration(project, config, overrides), overrides
+    )
     name, blobs = run_names.next_name(project), project.target.blobs
     made = {}
     for step in planned.steps:

@@ -2,9 +2,15 @@
 # ruff: noqa: E501  a table reads best with a case in a line
 
 IMPRESSION = "  impression:\n"
-LAST = "    explore: 5%                  # share answered in random order, logged with its propensity: the next evaluation needs it\n"
+LAST = (
+    "    explore: 5%                  # share answered in random order, logged with its "
+    "propensity: the next evaluation needs it\n"
+)
 
-STEPS = "    steps: [{traffic: 25, bake: 15m}, {traffic: 50, bake: 30m, pause: true}]      # each above the share before it; then 100 %\n"
+STEPS = (
+    "    steps: [{traffic: 25, bake: 15m}, {traffic: 50, bake: 30m, pause: true}]      # each "
+    "above the share before it; then 100 %\n"
+)
 
 # (file, old, new, a passage of the line that is blamed, part of the message, part of the remedy)
 P, L, Q, F = "project.yaml", "models/logistic.yaml", "models/popularity.yaml", "profiles.yaml"
@@ -30,7 +36,9 @@ CASES = {
     "a shadow that is no variant": (P, LAST, LAST + "    shadow: {variant: challengr, share: 10%}\n", "shadow:", "endpoints.ranker.shadow.variant: challengr is not a variant of the endpoint", "did you mean challenger?"),
     "a shadow of nothing": (P, LAST, LAST + "    shadow: {variant: challenger, share: 0%}\n", "shadow:", "endpoints.ranker.shadow.share: 0% copies nothing", "take shadow: out"),
     "a shadow's share without a sign": (P, LAST, LAST + "    shadow: {variant: challenger, share: 0.1}\n", "shadow:", "endpoints.ranker.shadow.share: '0.1' is not a percentage", "10%"),
-    "a shadow of the only variant": (P, "champion:   {model: ranker@champion,   traffic: 90}\n      challenger: {model: ranker@challenger, traffic: 10}", "champion: {model: ranker@champion, traffic: 100}\n    shadow: {variant: champion, share: 5%}", "shadow:", "endpoints.ranker.shadow.variant: champion is the only variant", "add the other"),
+    "a shadow of the only variant": (P, ("champion:   {model: ranker@champion,   traffic: 90}\n      challenger: {model: "
+"ranker@challenger, traffic: 10}"), ("champion: {model: ranker@champion, traffic: 100}\n    shadow: {variant: champion, "
+"share: 5%}"), "shadow:", "endpoints.ranker.shadow.variant: champion is the only variant", "add the other"),
     "unknown routing": (P, LAST, LAST + "    routing: wieghted\n", "routing:", "'wieghted' is not known here", "did you mean weighted?"),
     "an unknown key of an event": (P, "owner: home", "ownr: home", "ownr:", "events.impression.ownr: ownr is not a key of an event", "owner?"),
     "an unknown key of an attribute": (P, "min: 0, max: 79}  ", "mn: 0, max: 79}  ", "mn: 0", "attributes.item_id.mn: mn is not", "did you mean min?"),

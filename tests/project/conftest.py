@@ -11,7 +11,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
 
 
 class Folder:
-    """A project's folder; `edit` replaces one passage and fails when it is not there, so that no case tests nothing."""
+    """A project's folder; `edit` replaces one passage and fails when it is not there, so that no
+    case tests nothing.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -26,7 +28,11 @@ class Folder:
         (self.path / file).write_text(text)
 
     def line(self, file, passage):
-        return next(n for n, line in enumerate((self.path / file).read_text().splitlines(), 1) if passage in line)
+        return next(
+            n
+            for n, line in enumerate((self.path / file).read_text().splitlines(), 1)
+            if passage in line
+        )
 
     def parse(self):
         return parse(self.path / "project.yaml")

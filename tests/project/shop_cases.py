@@ -1,4 +1,6 @@
-"""The mistakes of layers, metrics and experiments that one edit of the shop makes (home_shop.py); a case is as in cases.py."""
+"""The mistakes of layers, metrics and experiments that one edit of the shop makes (home_shop.py); a
+case is as in cases.py.
+"""
 # ruff: noqa: E501  a table reads best with a case in a line
 
 from .cases import P
@@ -33,7 +35,8 @@ SHOP_CASES = {
     "a pin when another type": (P, "when: {country: JP}", "when: {country: 7}", "pin:", "rules[2].pin.when.country: 7 is not of type string", 'in quotes: "7"'),
     "a position that is reserved twice": (P, "positions: [3, 8]", "positions: [3, 3]", "reserve:", "rules[3].reserve.positions[1]: position 3 is reserved already, by rules[3].reserve", "take one out"),
     "a second cap per response": (P, "      - cap:     {", "      - cap:     {by: item_id, max: 1, per: response}\n      - cap:     {", "- cap:     {by: item_profile", "rules[5].cap: it is a second cap per response, and ranker explores", "explore: 0%"),
-    "a cap over a reserved group": (P, "cap:     {by: item_profile.item_category", "cap:     {by: item_profile.item_kind", "cap:", "rules[4].cap.by: item_profile.item_kind is what positions are reserved by, and ranker explores", "explore: 0%"),
+    "a cap over a reserved group": (P, "cap:     {by: item_profile.item_category", "cap:     {by: item_profile.item_kind", "cap:", ("rules[4].cap.by: item_profile.item_kind is what positions are reserved by, and ranker "
+"explores"), "explore: 0%"),
     "a cap of nothing": (P, "max: 2, per: response", "max: 0, per: response", "cap:", "rules[4].cap.max: 0 is below 1", "1 or more"),
     "a cap per person without a window": (P, "max: 2, per: response", "max: 2, per: unit", "cap:", "rules[4].cap: a cap per unit has no window", "in: 24h"),
     "a cap per response with a window": (P, "max: 2, per: response", "max: 2, per: response, in: 24h", "cap:", "rules[4].cap.in: a cap per response has no window", "per: unit"),
@@ -69,7 +72,8 @@ SHOP_CASES = {
     "a sum of at most nothing": (P, "at_most: 50000", "at_most: 0", "revenue:", "metrics.revenue.at_most: 0 leaves nothing of a sum", "above 0"),
     "a bound of a share": (P, "{any: purchase,", "{any: purchase, at_most: 1,", "bought:", "metrics.bought.at_most: it bounds a unit's sum, and this is any", "take it out"),
     "a metric named as an objective": (P, "  clicks:  ", "  ctr:  ", "ctr:  ", "metrics.ctr: an objective has this name", "rename"),
-    "a metric whose event nobody can place": (P, "  app_error:\n    attributes:\n      visitor_id:", "  app_error:\n    attributes:\n      device_id:", "errors:", "metrics.errors.any: errors counts app_error, which says neither its visitor_id nor what it followed", "add visitor_id: {type: string} or exposure_id"),
+    "a metric whose event nobody can place": (P, "  app_error:\n    attributes:\n      visitor_id:", "  app_error:\n    attributes:\n      device_id:", "errors:", ("metrics.errors.any: errors counts app_error, which says neither its visitor_id nor what "
+"it followed"), "add visitor_id: {type: string} or exposure_id"),
     "a ratio whose event nobody can place": (P, "  view:\n    attributes:\n      exposure_id:", "  view:\n    attributes:\n      device_id:", "stay_per_view:", "stay_per_view counts view, which", "exposure_id"),
     "an objective whose exposure nobody can place": (P, "      exposure_id: {type: string}\n      item_id", "      item_id", "metric:    ctr", "experiments.ranker_v2.metric: ctr counts impression, which says neither its visitor_id", "to the attributes of impression"),
     # layers
@@ -125,7 +129,8 @@ SHOP_CASES = {
     "interleaving by nothing": (P, ", share: 10%, metric: ctr}", ", share: 10%}", "order_duel:", "experiments.order_duel: metric is missing", "write metric: ctr"),
     "interleaving a variant with itself": (P, "interleave: [champion, challenger]", "interleave: [champion, champion]", "order_duel:", "experiments.order_duel.interleave: it is one variant, twice", "name two"),
     "interleaving of no variant": (P, "interleave: [champion, challenger]", "interleave: [champion, chalenger]", "order_duel:", "experiments.order_duel.interleave[1]: chalenger is not a variant of ranker", "did you mean challenger?"),
-    "interleaving by an amount": (P, "share: 10%, metric: ctr}", "share: 10%, metric: revenue}", "order_duel:", "experiments.order_duel.metric: interleaved orders are compared by the number of events, and revenue has purchase.amount", "counts events"),
+    "interleaving by an amount": (P, "share: 10%, metric: ctr}", "share: 10%, metric: revenue}", "order_duel:", ("experiments.order_duel.metric: interleaved orders are compared by the number of events, "
+"and revenue has purchase.amount"), "counts events"),
     "interleaving by what follows no exposure": (P, "share: 10%, metric: ctr}", "share: 10%, metric: bought}", "order_duel:", "experiments.order_duel.metric: purchase does not say which exposure it followed", "exposure_id"),
     "a monitor of nothing": (P, "ranker, units: gender,", "ranker,", "served_alike:", "monitors.served_alike: it groups nothing", "units: gender"),
     "a monitor of two things": (P, "ranker, units: gender,", "ranker, units: gender, items: item_id,", "served_alike:", "monitors.served_alike: items and units", "one of"),

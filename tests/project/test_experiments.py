@@ -7,7 +7,14 @@ import pytest
 
 from isthmus.events.readers import readers
 from isthmus.project import reach
-from isthmus.project.experiment_specs import ExperimentArm, ExperimentGuardrail, Layer, Metric, Plan, Total
+from isthmus.project.experiment_specs import (
+    ExperimentArm,
+    ExperimentGuardrail,
+    Layer,
+    Metric,
+    Plan,
+    Total,
+)
 from isthmus.project.monitor_specs import Alarms, Monitor
 from isthmus.project.rule_specs import Condition
 from isthmus.project.specs import Parameter
@@ -36,9 +43,15 @@ def spec(tmp_path_factory):
 
 
 def test_a_metric_is_a_sum_a_share_of_units_or_a_ratio(spec):
-    assert spec.metrics["clicks"] == Metric(name="clicks", kind="sum", numerator=Total(event="click"), within=7 * DAY, before=14 * DAY)
+    assert spec.metrics["clicks"] == Metric(
+        name="clicks", kind="sum", numerator=Total(event="click"), within=7 * DAY, before=14 * DAY
+    )
     assert spec.metrics["revenue"] == Metric(
-        name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"), within=7 * DAY, at_most=50000
+        name="revenue",
+        kind="sum",
+        numerator=Total(event="purchase", attribute="amount"),
+        within=7 * DAY,
+        at_most=50000,
     )
     assert spec.metrics["stay_per_view"] == Metric(
         name="stay_per_view",
@@ -47,12 +60,18 @@ def test_a_metric_is_a_sum_a_share_of_units_or_a_ratio(spec):
         denominator=Total(event="view"),
         within=7 * DAY,
     )
-    assert spec.metrics["errors"] == Metric(name="errors", kind="any", numerator=Total(event="app_error"), within=DAY, goal="minimise")
+    assert spec.metrics["errors"] == Metric(
+        name="errors", kind="any", numerator=Total(event="app_error"), within=DAY, goal="minimise"
+    )
 
 
 def test_every_objective_is_a_metric(spec):
     assert spec.metrics["ctr"] == Metric(
-        name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr"
+        name="ctr",
+        kind="rate",
+        numerator=Total(event="click"),
+        denominator=Total(event="impression"),
+        objective="ctr",
     )
 
 
@@ -64,7 +83,10 @@ def test_what_a_monitor_says(spec):
         alarm=Alarms(shown_to_organic=2, calibration=(0.67, 1.5), gini_rise=0.05),
     )
     assert spec.monitors["served_alike"] == Monitor(
-        name="served_alike", endpoint="ranker", units="gender", alarm=Alarms(satisfied_ratio=0.8, mix_drift=0.05)
+        name="served_alike",
+        endpoint="ranker",
+        units="gender",
+        alarm=Alarms(satisfied_ratio=0.8, mix_drift=0.05),
     )
 
 
@@ -74,7 +96,11 @@ def test_what_an_experiment_says(spec):
         ExperimentArm(name="control", weight=50),
         ExperimentArm(name="treatment", weight=50, parameters={"variant": "challenger"}),
     )
-    assert (experiment.layer, experiment.share, experiment.holdout) == ("home", Decimal(20), Decimal(5))
+    assert (experiment.layer, experiment.share, experiment.holdout) == (
+        "home",
+        Decimal(20),
+        Decimal(5),
+    )
     assert experiment.targeting == (
         Condition(attribute="country", among=("JP", "TW")),
         Condition(attribute="platform", not_among=("web",)),
@@ -83,7 +109,11 @@ def test_what_an_experiment_says(spec):
         ExperimentGuardrail(metric="bought", may="drop", margin=Decimal(2)),
         ExperimentGuardrail(metric="errors", may="rise", margin=Decimal(10)),
     )
-    assert (experiment.metric, experiment.also, experiment.segments) == (("ctr",), ("clicks", "stay_per_view"), ("platform",))
+    assert (experiment.metric, experiment.also, experiment.segments) == (
+        ("ctr",),
+        ("clicks", "stay_per_view"),
+        ("platform",),
+    )
     assert experiment.plan == Plan(minimum_effect=Decimal(8), days=14)
     assert experiment.aims
 
@@ -94,11 +124,15 @@ def test_the_two_kinds_of_experiments_are_told_apart(spec):
 
 
 def test_parameters_have_the_values_that_their_types_have(spec):
-    assert spec.endpoints["ranker"].parameters["ad_boost"] == Parameter(name="ad_boost", type="float", default=1.0, min=0.5, max=2)
+    assert spec.endpoints["ranker"].parameters["ad_boost"] == Parameter(
+        name="ad_boost", type="float", default=1.0, min=0.5, max=2
+    )
     assert isinstance(spec.endpoints["ranker"].parameters["ad_boost"].default, float)
 
 
-def test_an_arms_whole_number_is_the_float_that_its_parameter_is_and_explore_a_number_of_percent(shop):
+def test_an_arms_whole_number_is_the_float_that_its_parameter_is_and_explore_a_number_of_percent(
+    shop,
+):
     shop.edit(P, "low: {blend: 0.3}", "low: {blend: 0, explore: 2.5%}")
     low = shop.spec().experiments["blend_up"].arms[1]
     assert low.parameters == {"blend": 0.0, "explore": 2.5}
@@ -106,7 +140,11 @@ def test_an_arms_whole_number_is_the_float_that_its_parameter_is_and_explore_a_n
 
 
 def test_the_short_form_compares_two_variants(shop):
-    shop.edit(P, "arms:      {control: {}, treatment: {variant: challenger}}", "control: champion\n    treatment: challenger")
+    shop.edit(
+        P,
+        "arms:      {control: {}, treatment: {variant: challenger}}",
+        "control: champion\n    treatment: challenger",
+    )
     arms = shop.spec().experiments["ranker_v2"].arms
     assert [(arm.name, arm.parameters) for arm in arms] == [
         ("control", {"variant": "champion"}),
@@ -156,9 +194,13 @@ def test_a_metric_reads_what_it_adds_up_and_what_leads_to_the_unit(spec):
 
 def test_a_monitor_reads_outcomes_and_what_leads_to_its_groups(spec):
     assert "monitor served_alike" in readers(spec, "click", "impression_id")
-    assert {"monitor served_alike", "monitor category_bias"} <= set(readers(spec, "impression", "exposure_id"))
+    assert {"monitor served_alike", "monitor category_bias"} <= set(
+        readers(spec, "impression", "exposure_id")
+    )
     assert {"monitor served_alike", "monitor category_bias"} <= set(readers(spec, "click"))
-    assert not [name for name in readers(spec, "impression", "item_id") if name.startswith("monitor")]
+    assert not [
+        name for name in readers(spec, "impression", "item_id") if name.startswith("monitor")
+    ]
 
 
 @pytest.mark.parametrize("case", SHOP_CASES.values(), ids=SHOP_CASES)
@@ -173,12 +215,19 @@ def test_a_mistake_is_named_with_its_line_and_remedy(shop, case):
     assert remedy in problems[0].remedy
 
 
-SEARCH = "  search: {objective: ctr, unit: visitor_id, variants: {only: {model: ranker@champion, traffic: 100}}}\n"
+SEARCH = (
+    "  search: {objective: ctr, unit: visitor_id, variants: {only: {model: ranker@champion, "
+    "traffic: 100}}}\n"
+)
 
 
 def test_layers_of_one_endpoint_do_not_set_the_same_parameter(shop):
     shop.edit(P, "layers:\n", "layers:\n  second: {endpoint: ranker}\n")
-    shop.edit(P, "{layer: home, arms: {control: {}, low: {blend: 0.3}", "{layer: second, arms: {control: {}, low: {variant: champion}")
+    shop.edit(
+        P,
+        "{layer: home, arms: {control: {}, low: {blend: 0.3}",
+        "{layer: second, arms: {control: {}, low: {variant: champion}",
+    )
     (problem,) = shop.problems()
     assert "arms.low.variant: ranker_v2 of the layer home sets variant, too" in problem.message
     assert problem.remedy.startswith("write layer: home for both")
@@ -187,7 +236,9 @@ def test_layers_of_one_endpoint_do_not_set_the_same_parameter(shop):
 def test_layers_of_two_endpoints_may(shop):
     shop.edit(P, "metrics:\n", SEARCH + "metrics:\n")
     shop.edit(
-        P, "{layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}", "{layer: search, arms: {a: {}, b: {variant: only}}"
+        P,
+        "{layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}",
+        "{layer: search, arms: {a: {}, b: {variant: only}}",
     )
     assert shop.problems() == ()
     assert list(shop.spec().layers) == ["search", "home"]
@@ -218,7 +269,11 @@ def test_a_layer_is_not_named_as_the_one_that_another_endpoint_has(shop):
 
 
 def test_a_segment_is_of_one_value(shop):
-    shop.edit(P, "gender: {type: string, required: false}", "gender: {type: string, required: false}, age: {type: float}")
+    shop.edit(
+        P,
+        "gender: {type: string, required: false}",
+        "gender: {type: string, required: false}, age: {type: float}",
+    )
     shop.edit(P, "segments:  [platform]", "segments:  [age]")
     (problem,) = shop.problems()
     assert "segments[0]: age is a float, and a segment is of one value" in problem.message
@@ -228,9 +283,17 @@ def test_results_by_model_version_are_of_arms_that_share_their_versions(shop):
     shop.edit(P, "segments:  [platform]", "segments:  [model_version]")
     (problem,) = shop.problems()
     assert "segments[0]: arms that set variant have a version each" in problem.message
-    shop.edit(P, "{control: {}, treatment: {variant: challenger}}", "{control: {}, treatment: {blend: 0.4}}")
+    shop.edit(
+        P,
+        "{control: {}, treatment: {variant: challenger}}",
+        "{control: {}, treatment: {blend: 0.4}}",
+    )
     assert shop.spec().experiments["ranker_v2"].segments == ("model_version",)
-    shop.edit(P, "gender: {type: string, required: false}", "gender: {type: string, required: false}, model_version: {type: string}")
+    shop.edit(
+        P,
+        "gender: {type: string, required: false}",
+        "gender: {type: string, required: false}, model_version: {type: string}",
+    )
     (problem,) = shop.problems()
     assert (problem.message.partition("segments[0]: ")[2], problem.remedy) == (
         "model_version is the version that answered, and an attribute of a request to ranker",
@@ -240,8 +303,14 @@ def test_results_by_model_version_are_of_arms_that_share_their_versions(shop):
 
 def test_a_bound_of_a_number_is_a_condition(shop):
     shop.edit(P, "gender: {type: string, required: false}", "age: {type: int, required: false}")
-    shop.edit(P, "targeting: {country: [JP, TW], platform: {not: web}}", "targeting: {age: {min: 18, not: [20, 21]}}")
-    assert shop.spec().experiments["ranker_v2"].targeting == (Condition(attribute="age", not_among=(20, 21), min=18),)
+    shop.edit(
+        P,
+        "targeting: {country: [JP, TW], platform: {not: web}}",
+        "targeting: {age: {min: 18, not: [20, 21]}}",
+    )
+    assert shop.spec().experiments["ranker_v2"].targeting == (
+        Condition(attribute="age", not_among=(20, 21), min=18),
+    )
 
 
 def test_the_view_of_what_an_event_followed_is_nobody_elses(shop):
@@ -292,7 +361,11 @@ def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
 
 def test_an_experiment_that_interleaves_has_one_arm_and_aims(shop):
     duel = shop.spec().experiments["order_duel"]
-    assert (duel.interleave, [arm.name for arm in duel.arms], duel.metric) == (("champion", "challenger"), ["interleaved"], ("ctr",))
+    assert (duel.interleave, [arm.name for arm in duel.arms], duel.metric) == (
+        ("champion", "challenger"),
+        ["interleaved"],
+        ("ctr",),
+    )
     assert duel.aims
 
 
@@ -304,9 +377,15 @@ def test_an_interleaving_in_another_layer_than_a_test_of_variants_is_refused(sho
     assert problems == [f"experiments.order_duel.interleave[{at}]: {message}" for at in (0, 1)]
 
 
-def test_a_rule_without_known_propensities_is_refused_beside_an_interleaving_that_does_not_explore(shop):
+def test_a_rule_without_known_propensities_is_refused_beside_an_interleaving_that_does_not_explore(
+    shop,
+):
     shop.edit(P, "explore: 5%", "explore: 0%")
-    shop.edit(P, "      - cap:     {", "      - cap:     {by: item_id, max: 1, per: response}\n      - cap:     {")
+    shop.edit(
+        P,
+        "      - cap:     {",
+        "      - cap:     {by: item_id, max: 1, per: response}\n      - cap:     {",
+    )
     problem = next(problem for problem in shop.problems() if "second cap" in problem.message)
     assert "it is a second cap per response, and order_duel interleaves" in problem.message
     assert problem.remedy == "take order_duel out, or take one of the rules out"

@@ -1,4 +1,6 @@
-"""A project's files lead to its own folder and to the paths that project.yaml declares: nothing else is read, and nothing is waited for."""
+"""A project's files lead to its own folder and to the paths that project.yaml declares: nothing
+else is read, and nothing is waited for.
+"""
 
 import http.server
 import os
@@ -44,7 +46,9 @@ def judged(folder):
 
 
 def add_table(folder, path):
-    (folder / "project.yaml").write_text((folder / "project.yaml").read_text() + f"\ntables:\n  things: {path}\n")
+    (folder / "project.yaml").write_text(
+        (folder / "project.yaml").read_text() + f"\ntables:\n  things: {path}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,16 @@ def test_a_linked_section_folder_is_refused(new, outside):
     assert "experiments leads out of the project's folder" in judged(new).err
 
 
-@pytest.mark.parametrize("name", ["experiments/a.yaml", "sources/click.sql", "models/pipe.yaml", "profiles.yaml", "data/things.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "experiments/a.yaml",
+        "sources/click.sql",
+        "models/pipe.yaml",
+        "profiles.yaml",
+        "data/things.csv",
+    ],
+)
 def test_a_pipe_is_not_waited_for(new, name):
     if name.startswith("data/"):
         add_table(new, name)
@@ -127,7 +140,11 @@ def test_sql_of_a_source_reads_no_file_that_the_project_does_not_name(new, outsi
     (new / "sources" / "click.sql").write_text("-- one\n" + GOOD.format(relation.format(outside)))
     outcome = judged(new)
     assert "sources/click.sql" in outcome.err
-    assert "leads out of the project's folder" in outcome.err or "Cannot access file" in outcome.err or "read by SQL here" in outcome.err
+    assert (
+        "leads out of the project's folder" in outcome.err
+        or "Cannot access file" in outcome.err
+        or "read by SQL here" in outcome.err
+    )
     assert "line 2" in outcome.err or "Cannot access file" in outcome.err
 
 
@@ -145,7 +162,12 @@ def test_sql_of_a_source_asks_no_server_and_loads_nothing(new):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/rows.parquet"
     try:
-        for relation in (f"'{url}'", f"read_parquet('{url}')", f"read_parquet('{url[:4]}' || '{url[4:]}')", f"read_xlsx('{url}')"):
+        for relation in (
+            f"'{url}'",
+            f"read_parquet('{url}')",
+            f"read_parquet('{url[:4]}' || '{url[4:]}')",
+            f"read_xlsx('{url}')",
+        ):
             (new / "sources" / "click.sql").write_text(GOOD.format(relation))
             assert judged(new).code
         for statement in (
@@ -164,11 +186,26 @@ def test_sql_of_a_source_asks_no_server_and_loads_nothing(new):
 
 
 def test_declared_paths_are_read_by_sql_by_source_and_through_links(new, outside):
-    rows = pa.table({"event_id": ["a"], "event_timestamp": pa.array([0], pa.timestamp("ms", tz="UTC")), "impression_id": ["i"]})
+    rows = pa.table(
+        {
+            "event_id": ["a"],
+            "event_timestamp": pa.array([0], pa.timestamp("ms", tz="UTC")),
+            "impression_id": ["i"],
+        }
+    )
     pq.write_table(rows, outside / "clicks.parquet")
     (new / "data" / "linked.parquet").symlink_to(outside / "clicks.parquet")
-    for path in (f"{outside}/clicks.parquet", f"{outside}/c*.parquet", "../outside/clicks.parquet", "data/linked.parquet"):
-        for declared in (f"paths: [{outside}]\n", "paths: [data, ../outside]\n", f"paths: [{outside / 'clicks.parquet'}]\n"):
+    for path in (
+        f"{outside}/clicks.parquet",
+        f"{outside}/c*.parquet",
+        "../outside/clicks.parquet",
+        "data/linked.parquet",
+    ):
+        for declared in (
+            f"paths: [{outside}]\n",
+            "paths: [data, ../outside]\n",
+            f"paths: [{outside / 'clicks.parquet'}]\n",
+        ):
             if "*" in path and "clicks" in declared:
                 continue  # what a glob may match has to be declared as a folder
             before = (new / "project.yaml").read_text()
@@ -184,7 +221,17 @@ def test_declared_paths_are_read_by_sql_by_source_and_through_links(new, outside
             source.write_text(sql)
 
 
-@pytest.mark.parametrize("path", ["{}/secret.jsonl", "{}", "{}/*.jsonl", "../outside/secret.jsonl", "data/linked.jsonl", "data/linked*"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{}/secret.jsonl",
+        "{}",
+        "{}/*.jsonl",
+        "../outside/secret.jsonl",
+        "data/linked.jsonl",
+        "data/linked*",
+    ],
+)
 def test_an_events_source_reads_no_file_that_the_project_does_not_name(new, outside, path):
     (new / "data" / "linked.jsonl").symlink_to(outside / "secret.jsonl")
     (new / "sources" / "click.sql").unlink()
@@ -216,13 +263,41 @@ def test_a_log_that_a_project_was_proposed_from_is_declared(tmp_path, outside):
 
 
 def test_verbs_that_look_import_nothing_of_the_folder(new, tmp_path):
-    """Files by the names of libraries that commands load late; in a process of its own, where nothing is loaded yet."""
+    """Files by the names of libraries that commands load late; in a process of its own, where
+    nothing is loaded yet.
+    """
     ran = tmp_path / "ran"
-    for library in ("boto3", "duckdb", "google", "html", "numpy", "pandas", "pyarrow", "sqlglot", "sqlite3", "xml", "yaml"):
-        (new / f"{library}.py").write_text(f"open({str(ran)!r}, 'a').write('{library} ')\nraise ImportError\n")
-    for verb in (["validate"], ["plan"], ["status"], ["query", "SELECT 1 AS one"], ["events", "describe", "click"], ["runs", "list"]):
+    for library in (
+        "boto3",
+        "duckdb",
+        "google",
+        "html",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "sqlglot",
+        "sqlite3",
+        "xml",
+        "yaml",
+    ):
+        (new / f"{library}.py").write_text(
+            f"open({str(ran)!r}, 'a').write('{library} ')\nraise ImportError\n"
+        )
+    for verb in (
+        ["validate"],
+        ["plan"],
+        ["status"],
+        ["query", "SELECT 1 AS one"],
+        ["events", "describe", "click"],
+        ["runs", "list"],
+    ):
         done = subprocess.run(
-            [sys.executable, "-P", "-c", CHILD, *verb], cwd=new, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+            [sys.executable, "-P", "-c", CHILD, *verb],
+            cwd=new,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         assert not ran.exists(), f"{verb} ran {ran.read_text()}"
         assert "ImportError" not in done.stderr

@@ -16,7 +16,17 @@ def test_the_example_has_no_problem_and_counts_as_the_specification_says():
     description, problems = parse(EXAMPLE / "project.yaml")
     assert problems == ()
     spec = description.spec
-    sizes = [len(s) for s in (spec.events, spec.objectives, spec.feature_views, spec.models, spec.endpoints, spec.tables)]
+    sizes = [
+        len(s)
+        for s in (
+            spec.events,
+            spec.objectives,
+            spec.feature_views,
+            spec.models,
+            spec.endpoints,
+            spec.tables,
+        )
+    ]
     assert sizes == [2, 1, 3, 2, 1, 2]
     assert spec.now == datetime(2019, 12, 1, tzinfo=UTC)
 
@@ -61,12 +71,19 @@ def test_shares_are_exact_decimals(example):
 
 def test_places_are_found_by_the_documented_keys():
     places = load(EXAMPLE).places
-    assert (places["models/logistic.yaml:features[4]"].file, places["models/logistic.yaml:features[4]"].line) == (
+    assert (
+        places["models/logistic.yaml:features[4]"].file,
+        places["models/logistic.yaml:features[4]"].line,
+    ) == (
         "models/logistic.yaml",
         11,
     )
     assert places["feature_views.item_history"].file == "project.yaml"
-    line = (EXAMPLE / "project.yaml").read_text().splitlines()[places["feature_views.item_history"].line - 1]
+    line = (
+        (EXAMPLE / "project.yaml")
+        .read_text()
+        .splitlines()[places["feature_views.item_history"].line - 1]
+    )
     assert line.strip().startswith("item_history:")
 
 
@@ -88,14 +105,22 @@ def test_a_section_may_move_to_a_folder_of_its_name_as_it_is(example):
     description, problems = example.parse()
     assert problems == ()
     assert description.spec == before
-    assert (description.places["events.click.owner"].file, description.places["events.click.owner"].line) == ("events/click.yaml", 2)
+    assert (
+        description.places["events.click.owner"].file,
+        description.places["events.click.owner"].line,
+    ) == ("events/click.yaml", 2)
 
 
 def test_a_whole_section_may_live_in_its_folder(example):
-    example.edit("project.yaml", "tables:                          # slow things that are not events\n", "")
+    example.edit(
+        "project.yaml", "tables:                          # slow things that are not events\n", ""
+    )
     example.edit("project.yaml", "  items:      data/random_items.parquet\n", "")
     text = (example.path / "project.yaml").read_text()
-    example.write("project.yaml", "\n".join(line for line in text.splitlines() if "item_prior.csv" not in line))
+    example.write(
+        "project.yaml",
+        "\n".join(line for line in text.splitlines() if "item_prior.csv" not in line),
+    )
     example.write("tables/items.yaml", "data/random_items.parquet\n")
     example.write("tables/item_prior.yaml", "data/item_prior.csv\n")
     assert sorted(example.spec().tables) == ["item_prior", "items"]
@@ -147,7 +172,9 @@ def test_rows_are_ranked_within_their_unit_unless_the_objective_says_within_what
 def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
     example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
     example.edit(
-        "models/logistic.yaml", "auc_vs_champion: {at_least: 0}", "ndcg@5_vs_champion: {at_least: -0.01}\n  log_loss: {at_most: 0.03}"
+        "models/logistic.yaml",
+        "auc_vs_champion: {at_least: 0}",
+        "ndcg@5_vs_champion: {at_least: -0.01}\n  log_loss: {at_most: 0.03}",
     )
     assert example.spec().models["logistic"].gate.bounds == (
         Bound(metric="ndcg@5", against=True, low=-0.01),
@@ -159,7 +186,11 @@ def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
 def test_an_endpoint_that_counts_another_unit_is_warned_of(example):
     example.edit("project.yaml", "unit: visitor_id ", "unit: segment_id ")
     problems = example.problems()
-    (warning,) = [problem for problem in problems if "evaluation and experiments count different units" in problem.message]
+    (warning,) = [
+        problem
+        for problem in problems
+        if "evaluation and experiments count different units" in problem.message
+    ]
     assert (warning.severity, warning.file) == ("warning", "project.yaml")
     example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
     assert not example.problems()

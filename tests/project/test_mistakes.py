@@ -39,31 +39,43 @@ def test_five_mistakes_are_told_at_once_each_at_its_line(example):
     problems = example.problems()
     assert {(p.file, p.line) for p in problems} >= wanted
     assert len(problems) == 6  # `unit is missing` besides
-    assert [p.file for p in problems] == sorted((p.file for p in problems), key=lambda f: (f != P, f))
+    assert [p.file for p in problems] == sorted(
+        (p.file for p in problems), key=lambda f: (f != P, f)
+    )
 
 
 def test_one_mistake_does_not_call_its_readers_wrong_too(example):
     example.edit(P, "      impression_id: {type: string} ", "      impression_id: {type: strng} ")
-    assert [p.message for p in example.problems()] == ["events.click.attributes.impression_id.type: 'strng' is not known here"]
+    assert [p.message for p in example.problems()] == [
+        "events.click.attributes.impression_id.type: 'strng' is not known here"
+    ]
 
 
 def test_an_alias_that_no_model_gives_is_a_warning_and_a_number_is_none(example):
     example.edit(P, "ranker@challenger", "ranker@challengr")
     example.edit(P, "ranker@champion", "ranker@3")
-    assert [(p.severity, p.remedy.split("?")[0]) for p in example.problems()] == [("warning", "did you mean challenger")]
+    assert [(p.severity, p.remedy.split("?")[0]) for p in example.problems()] == [
+        ("warning", "did you mean challenger")
+    ]
     assert [v.ref for v in example.spec().endpoints["ranker"].variants] == ["3", "challengr"]
 
 
 def test_a_name_in_the_file_and_in_the_folder_is_defined_twice(example):
     example.write("events/click.yaml", "attributes: {impression_id: {type: string}}\n")
     (problem,) = example.problems()
-    assert (problem.file, "first is in project.yaml:" in problem.message) == ("events/click.yaml", True)
+    assert (problem.file, "first is in project.yaml:" in problem.message) == (
+        "events/click.yaml",
+        True,
+    )
 
 
 def test_a_monitor_in_its_own_file_is_judged_as_one_in_the_section(example):
     example.write("monitors/served_alike.yaml", "endpoint: ranker\n")
     (problem,) = example.problems()
-    assert (problem.file, problem.message) == ("monitors/served_alike.yaml", "monitors.served_alike: it groups nothing")
+    assert (problem.file, problem.message) == (
+        "monitors/served_alike.yaml",
+        "monitors.served_alike: it groups nothing",
+    )
 
 
 def test_a_file_that_ends_in_yml_is_not_passed_over(example):
@@ -72,7 +84,9 @@ def test_a_file_that_ends_in_yml_is_not_passed_over(example):
     assert (problem.file, problem.remedy) == ("models/tree.yml", "rename it to tree.yaml")
 
 
-@pytest.mark.parametrize(("file", "near"), [("sources/clik.sql", "click"), ("features/item_histroy.sql", "item_history")])
+@pytest.mark.parametrize(
+    ("file", "near"), [("sources/clik.sql", "click"), ("features/item_histroy.sql", "item_history")]
+)
 def test_sql_that_belongs_to_nothing_is_an_error(example, file, near):
     example.write(file, "SELECT 1\n")
     (problem,) = example.problems()
@@ -88,13 +102,23 @@ def test_a_view_with_comments_only_holds_no_sql(example):
 def test_a_view_whose_key_the_exposure_lacks_cannot_be_joined(example):
     example.edit(P, "      segment_id: {type: string}\n", "")
     (problem,) = example.problems()
-    assert (problem.file, "segment_id, which impression does not carry" in problem.message) == (L, True)
+    assert (problem.file, "segment_id, which impression does not carry" in problem.message) == (
+        L,
+        True,
+    )
 
 
 def test_a_trainer_that_python_cannot_read_is_named_once(example):
-    example.edit("ranker.py", "def popularity(data, label, features):", "def popularity(data, label, features)")
+    example.edit(
+        "ranker.py",
+        "def popularity(data, label, features):",
+        "def popularity(data, label, features)",
+    )
     (problem,) = example.problems()
-    assert (problem.file, problem.line) == ("ranker.py", example.line("ranker.py", "def popularity"))
+    assert (problem.file, problem.line) == (
+        "ranker.py",
+        example.line("ranker.py", "def popularity"),
+    )
 
 
 def test_a_trainers_argument_without_a_default_must_be_given(example):
@@ -120,7 +144,9 @@ def test_a_trainers_argument_without_a_default_must_be_given(example):
     ],
 )
 def test_a_trainer_takes_what_it_is_given(example, signature, message):
-    example.edit("ranker.py", "def logistic(data, label, features, C=0.1):", f"def logistic({signature}):")
+    example.edit(
+        "ranker.py", "def logistic(data, label, features, C=0.1):", f"def logistic({signature}):"
+    )
     assert [message in p.message for p in example.problems()] == ([] if message is None else [True])
 
 
@@ -134,11 +160,15 @@ def test_a_module_of_pythons_own_name_is_refused(example):
 def test_extends_in_a_circle_is_refused(example):
     example.edit(F, "  sagemaker:\n", "  sagemaker:\n    extends: sagemaker-staging\n")
     problems = [p for p in example.problems() if "it extends itself" in p.message]
-    assert [p.message.split(": ")[-1] for p in problems] == ["sagemaker -> sagemaker-staging -> sagemaker"]
+    assert [p.message.split(": ")[-1] for p in problems] == [
+        "sagemaker -> sagemaker-staging -> sagemaker"
+    ]
 
 
 def test_an_adapter_that_is_not_there_is_told_once_and_not_of_who_extends_its_target(example):
-    example.edit(F, "  local: {}\n", "  local: {}\n  far: {adapter: faraway}\n  near: {extends: far}\n")
+    example.edit(
+        F, "  local: {}\n", "  local: {}\n  far: {adapter: faraway}\n  near: {extends: far}\n"
+    )
     (problem,) = example.problems()
     assert problem.message == "targets.far.adapter: there is no adapter faraway"
 
@@ -153,7 +183,10 @@ def test_one_variant_is_not_told_as_a_sum_and_nothing_not_as_none(example):
 def test_a_tab_is_named_as_the_cause(example):
     example.edit(F, "  local: {}", "\tlocal: {}")
     (problem,) = example.problems()
-    assert (problem.message, problem.remedy) == ("this is not YAML: the line begins with a tab", "indent with spaces")
+    assert (problem.message, problem.remedy) == (
+        "this is not YAML: the line begins with a tab",
+        "indent with spaces",
+    )
 
 
 def test_a_secrets_value_is_never_repeated(example):

@@ -39,7 +39,11 @@ def test_a_target_takes_from_another_what_it_does_not_say(example):
 
 
 def test_a_target_that_only_extends_has_the_others_adapter(example):
-    example.edit("profiles.yaml", "  vertex:\n", "  tokyo: {extends: sagemaker-staging, region: ap-northeast-3}\n  vertex:\n")
+    example.edit(
+        "profiles.yaml",
+        "  vertex:\n",
+        "  tokyo: {extends: sagemaker-staging, region: ap-northeast-3}\n  vertex:\n",
+    )
     found = choose(example, "tokyo")
     assert (found.adapter, found.options["region"], found.options["bucket"]) == (
         "sagemaker",
@@ -77,7 +81,9 @@ def test_local_keeps_things_beside_the_project_unless_told_otherwise(example):
 
 
 def test_several_local_targets_may_have_free_names(example):
-    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  scratch: {adapter: local, home: .scratch}")
+    example.edit(
+        "profiles.yaml", "  local: {}", "  local: {}\n  scratch: {adapter: local, home: .scratch}"
+    )
     assert choose(example, "scratch").options["home"] == str(example.path / ".scratch")
 
 
@@ -115,15 +121,26 @@ def test_a_wrong_file_stops_every_target(example):
 
 
 def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
-    lake = Adapter(name="databrooks", title="Databrooks", capabilities={}, ports={}, options=f"{__name__}:KEYS")
+    lake = Adapter(
+        name="databrooks", title="Databrooks", capabilities={}, ports={}, options=f"{__name__}:KEYS"
+    )
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
-    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  lake: {adapter: databrooks, workspace: 7, cache: deep}")
+    example.edit(
+        "profiles.yaml",
+        "  local: {}",
+        "  local: {}\n  lake: {adapter: databrooks, workspace: 7, cache: deep}",
+    )
     assert "there is no adapter databrooks" in example.problems()[0].message
     point = EntryPoint(name="databrooks", value="somewhere:ADAPTER", group="isthmus.adapters")
     monkeypatch.setattr(EntryPoint, "load", lambda _self: lake)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else [])
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else []
+    )
     chosen = choose(example, "lake")
-    assert (chosen.adapter, chosen.options) == ("databrooks", {"workspace": 7, "cache": str(example.path / "deep")})
+    assert (chosen.adapter, chosen.options) == (
+        "databrooks",
+        {"workspace": 7, "cache": str(example.path / "deep")},
+    )
     monkeypatch.setitem(sys.modules, __name__, None)
     (problem,) = example.problems()
     assert (problem.message, problem.remedy) == (
@@ -142,12 +159,19 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
 
 
 def offline_server(example, text):
-    example.write("profiles.yaml", f"targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://bucket\n    offline: {text}\n")
+    example.write(
+        "profiles.yaml",
+        f"targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://bucket\n    offline: {text}\n",
+    )
 
 
 @pytest.mark.parametrize("allow", ["", ", allow_remote: false"])
-@pytest.mark.parametrize("url", ["http://localstack:4566", "http://127.0.0.1.example.com", "https://10.0.0.7:4566"])
-def test_an_offline_server_elsewhere_is_refused_by_its_key_and_line_unless_it_is_allowed(example, url, allow):
+@pytest.mark.parametrize(
+    "url", ["http://localstack:4566", "http://127.0.0.1.example.com", "https://10.0.0.7:4566"]
+)
+def test_an_offline_server_elsewhere_is_refused_by_its_key_and_line_unless_it_is_allowed(
+    example, url, allow
+):
     offline_server(example, f'{{endpoint_url: "{url}"{allow}}}')
     with pytest.raises(ProjectError) as refusal:
         choose(example, "aws", offline=True)
@@ -157,7 +181,15 @@ def test_an_offline_server_elsewhere_is_refused_by_its_key_and_line_unless_it_is
     assert "allow_remote: true" in problem.remedy
 
 
-@pytest.mark.parametrize("text", ["{}", "{endpoint_url: localstack:4566}", "{endpoint_url: 'http://user:word@localhost:1'}", "true"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "{endpoint_url: localstack:4566}",
+        "{endpoint_url: 'http://user:word@localhost:1'}",
+        "true",
+    ],
+)
 def test_an_offline_server_without_a_plain_url_is_refused(example, text):
     offline_server(example, text)
     with pytest.raises(ProjectError, match="offline"):
@@ -166,7 +198,11 @@ def test_an_offline_server_without_a_plain_url_is_refused(example, text):
 
 @pytest.fixture
 def with_variables(example):
-    example.edit("profiles.yaml", "  vertex:\n", "  ci: {extends: sagemaker, bucket: 's3://${TEAM}-ranker'}\n  vertex:\n")
+    example.edit(
+        "profiles.yaml",
+        "  vertex:\n",
+        "  ci: {extends: sagemaker, bucket: 's3://${TEAM}-ranker'}\n  vertex:\n",
+    )
     return example
 
 
@@ -187,12 +223,17 @@ def test_a_variable_is_a_number_where_one_belongs_and_text_elsewhere(with_variab
         choose(with_variables, "ci")
 
 
-def test_a_variable_that_is_not_set_is_an_error_where_its_target_is_used(with_variables, monkeypatch):
+def test_a_variable_that_is_not_set_is_an_error_where_its_target_is_used(
+    with_variables, monkeypatch
+):
     monkeypatch.delenv("TEAM", raising=False)
     assert choose(with_variables).name == "local"
     assert "ci" not in profiles(load(with_variables.path))
     line = 1 + (with_variables.path / "profiles.yaml").read_text().split("  ci:")[0].count("\n")
-    for use in (lambda: choose(with_variables, "ci"), lambda: profiles(load(with_variables.path), complete=True)):
+    for use in (
+        lambda: choose(with_variables, "ci"),
+        lambda: profiles(load(with_variables.path), complete=True),
+    ):
         with pytest.raises(ProjectError) as error:
             use()
         (problem,) = error.value.problems
@@ -212,8 +253,15 @@ def test_a_variable_that_is_not_set_is_an_error_where_its_target_is_used(with_va
         ("${EMPTY}", "'' is not a bucket"),
     ],
 )
-def test_a_variable_that_is_no_plain_name_or_holds_a_secret_is_refused(with_variables, monkeypatch, written, said):
-    for name, value in {"TEAM": "a", "HIDDEN": "AKIA" + "A" * 16, "EMPTY": "", "AWS_SECRET_ACCESS_KEY": "hidden"}.items():
+def test_a_variable_that_is_no_plain_name_or_holds_a_secret_is_refused(
+    with_variables, monkeypatch, written, said
+):
+    for name, value in {
+        "TEAM": "a",
+        "HIDDEN": "AKIA" + "A" * 16,
+        "EMPTY": "",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+    }.items():
         monkeypatch.setenv(name, value)
     with_variables.edit("profiles.yaml", "s3://${TEAM}-ranker", written)
     with pytest.raises(ProjectError) as error:
@@ -224,7 +272,9 @@ def test_a_variable_that_is_no_plain_name_or_holds_a_secret_is_refused(with_vari
 
 
 def test_a_tracking_server_is_read_once_its_variable_is_set(example, monkeypatch):
-    example.edit("profiles.yaml", "default: local\n", "default: local\ntracking: {mlflow: '${TRACKER}/'}\n")
+    example.edit(
+        "profiles.yaml", "default: local\n", "default: local\ntracking: {mlflow: '${TRACKER}/'}\n"
+    )
     monkeypatch.delenv("TRACKER", raising=False)
     assert choose(example).name == "local"  # what needs no server does without
     with pytest.raises(ProjectError, match="the environment has no TRACKER"):

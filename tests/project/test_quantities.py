@@ -1,4 +1,6 @@
-"""Durations, percentages, windows, moments: what is written is what is meant, and nothing else is taken."""
+"""Durations, percentages, windows, moments: what is written is what is meant, and nothing else is
+taken.
+"""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -41,7 +43,9 @@ def test_a_percentage_is_exact_and_a_share_needs_no_sign(value):
 def test_a_percentage_without_its_sign_is_not_taken_and_the_remedy_can_be(value):
     with pytest.raises(q.Mistake) as mistake:
         q.percent(str(value))
-    assert q.percent(mistake.value.remedy.removeprefix("write ").removeprefix("it with the sign: ")) in {Decimal(value), Decimal(5)}
+    assert q.percent(
+        mistake.value.remedy.removeprefix("write ").removeprefix("it with the sign: ")
+    ) in {Decimal(value), Decimal(5)}
 
 
 @given(st.dates(date(1970, 1, 1), date(2200, 1, 1)), st.integers(0, 4000))
@@ -68,7 +72,9 @@ def test_any_other_text_is_a_mistake_and_nothing_worse(reader, text):
         reader(text)
 
 
-@pytest.mark.parametrize("text", ["0m", "-5m", "5", "m", "1.5h", "5 m", "1h30m", "9999999999d", "\u0663m", ""])
+@pytest.mark.parametrize(
+    "text", ["0m", "-5m", "5", "m", "1.5h", "5 m", "1h30m", "9999999999d", "\u0663m", ""]
+)
 def test_these_are_no_durations(text):
     with pytest.raises(q.Mistake):
         q.duration(text)
@@ -80,7 +86,9 @@ def test_these_are_no_percentages(text):
         q.percent(text)
 
 
-@pytest.mark.parametrize("text", ["9999-12-31 .. 9999-12-31", "2019-11-24..2019-13-01", "..", "0001-01-01T00:00+14:00"])
+@pytest.mark.parametrize(
+    "text", ["9999-12-31 .. 9999-12-31", "2019-11-24..2019-13-01", "..", "0001-01-01T00:00+14:00"]
+)
 def test_the_ends_of_the_calendar_are_mistakes_too(text):
     for reader in (q.window, q.moment):
         with pytest.raises(q.Mistake):

@@ -1,4 +1,6 @@
-"""Whatever stands in the files, parsing tells problems and never falls over; what it calls sound is sound."""
+"""Whatever stands in the files, parsing tells problems and never falls over; what it calls sound is
+sound.
+"""
 
 import json
 import shutil
@@ -16,7 +18,28 @@ from .conftest import EXAMPLE
 FILES = ["project.yaml", "models/logistic.yaml", "models/popularity.yaml", "profiles.yaml"]
 VALUES = st.one_of(
     st.sampled_from(
-        [None, True, 0, -1, 3.5, "", "x", "ctr", "click", "item", "order", "30m", "5%", [], {}, [[]], {"a": 1}, [1, "b"], "a.b", "ranker@1"]
+        [
+            None,
+            True,
+            0,
+            -1,
+            3.5,
+            "",
+            "x",
+            "ctr",
+            "click",
+            "item",
+            "order",
+            "30m",
+            "5%",
+            [],
+            {},
+            [[]],
+            {"a": 1},
+            [1, "b"],
+            "a.b",
+            "ranker@1",
+        ]
     ),
     st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=8),
 )
@@ -24,7 +47,13 @@ VALUES = st.one_of(
 
 def spots(tree, path=()):
     yield path
-    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    inner = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     for key, value in inner:
         yield from spots(value, (*path, key))
 
@@ -62,7 +91,11 @@ def shop(tmp_path_factory):
     return path
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.sampled_from(SPOTS), st.sampled_from(["replace", "remove", "rename"]), VALUES)
 def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
     file, path = spot
@@ -76,9 +109,15 @@ def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
         errors = [p for p in problems if p.severity == "error"]
         if not errors:
             assert load(folder) == description
-            assert {m.objective for m in description.spec.models.values()} <= set(description.spec.objectives)
+            assert {m.objective for m in description.spec.models.values()} <= set(
+                description.spec.objectives
+            )
         else:
-            assert description is None or description.spec.events.keys() == {"impression", "click"} or "rename" in kind
+            assert (
+                description is None
+                or description.spec.events.keys() == {"impression", "click"}
+                or "rename" in kind
+            )
     finally:
         shutil.copyfile(EXAMPLE / file, folder / file)
 
@@ -86,9 +125,15 @@ def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
 SHOP = home_shop.FILES["project.yaml"].lstrip()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
-    st.sampled_from([path for path in spots(yaml.plain(yaml.read(SHOP, "project.yaml")[0])) if path]),
+    st.sampled_from(
+        [path for path in spots(yaml.plain(yaml.read(SHOP, "project.yaml")[0])) if path]
+    ),
     st.sampled_from(["replace", "remove", "rename"]),
     VALUES,
 )
@@ -101,10 +146,17 @@ def test_any_one_edit_of_experiments_is_read_or_explained(shop, path, kind, valu
     if not any(p.severity == "error" for p in problems):
         assert load(shop) == description
     if description is not None:
-        assert all(experiment.layer in description.spec.layers for experiment in description.spec.experiments.values())
+        assert all(
+            experiment.layer in description.spec.layers
+            for experiment in description.spec.experiments.values()
+        )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.data())
 def test_a_file_cut_anywhere_is_read_or_explained(folder, data):
     file = data.draw(st.sampled_from(FILES))

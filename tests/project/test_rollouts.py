@@ -13,7 +13,9 @@ MINUTE = timedelta(minutes=1)
 
 
 def steps(example):
-    return [(int(step.traffic), step.bake // MINUTE) for step in example.spec().rollouts["ranker"].steps]
+    return [
+        (int(step.traffic), step.bake // MINUTE) for step in example.spec().rollouts["ranker"].steps
+    ]
 
 
 def test_the_example_says_what_it_says_and_all_else_has_a_default(example):
@@ -53,7 +55,12 @@ def test_everything_of_a_rollout_can_be_written(example):
 """,
     )
     rollout = example.spec().rollouts["ranker"]
-    assert (rollout.false_alarm, rollout.failure_limit, rollout.on_drift, rollout.capacity) == (0.01, 3, "pause", "keep")
+    assert (rollout.false_alarm, rollout.failure_limit, rollout.on_drift, rollout.capacity) == (
+        0.01,
+        3,
+        "pause",
+        "keep",
+    )
     assert rollout.on_no_data == Hold(hold=20 * MINUTE, then="abort")
     assert rollout.on_inconclusive == Hold(hold=10 * MINUTE, then="abort")
     assert rollout.advance == OfficeHours(days=(0, 1, 2, 4), start=540, end=1050, zone="Asia/Tokyo")
@@ -65,7 +72,9 @@ def test_everything_of_a_rollout_can_be_written(example):
 
 
 def test_half_of_a_hold_has_the_other_halfs_default(example):
-    example.edit(P, STEPS, STEPS + "    on_inconclusive: {hold: 10m}\n    on_no_data: {then: abort}\n")
+    example.edit(
+        P, STEPS, STEPS + "    on_inconclusive: {hold: 10m}\n    on_no_data: {then: abort}\n"
+    )
     rollout = example.spec().rollouts["ranker"]
     assert rollout.on_inconclusive == Hold(hold=10 * MINUTE, then="pause")
     assert rollout.on_no_data == Hold(hold=30 * MINUTE, then="abort")
@@ -73,7 +82,11 @@ def test_half_of_a_hold_has_the_other_halfs_default(example):
 
 def test_a_linear_rollout_of_a_variant_that_has_everything_is_none(example):
     example.edit(P, STEPS, "    strategy: linear\n    step: 30\n    every: 10m\n")
-    example.edit(P, "challenger: {model: ranker@challenger, traffic: 10}", "challenger: {model: ranker@challenger, traffic: 100}")
+    example.edit(
+        P,
+        "challenger: {model: ranker@challenger, traffic: 10}",
+        "challenger: {model: ranker@challenger, traffic: 100}",
+    )
     example.edit(P, "traffic: 90}", "traffic: 0}")
     assert "declared with 100 % already" in example.problems()[0].message
 
@@ -81,10 +94,18 @@ def test_a_linear_rollout_of_a_variant_that_has_everything_is_none(example):
 def test_strategies_write_the_same_steps(example):
     example.edit(P, STEPS, "    strategy: linear\n    step: 30\n    every: 10m\n")
     assert steps(example) == [(40, 10), (70, 10), (100, 10)], "above the declared 10 %"
-    example.edit(P, "challenger: {model: ranker@challenger, traffic: 10}", "challenger: {model: ranker@challenger, traffic: 0}")
+    example.edit(
+        P,
+        "challenger: {model: ranker@challenger, traffic: 10}",
+        "challenger: {model: ranker@challenger, traffic: 0}",
+    )
     example.edit(P, "traffic: 90}", "traffic: 100}")
     assert steps(example) == [(30, 10), (60, 10), (90, 10), (100, 10)]
-    example.edit(P, "    strategy: linear\n    step: 30\n    every: 10m\n", "    strategy: blue_green\n    bake: 40m\n")
+    example.edit(
+        P,
+        "    strategy: linear\n    step: 30\n    every: 10m\n",
+        "    strategy: blue_green\n    bake: 40m\n",
+    )
     assert steps(example) == [(100, 40)]
     assert example.problems() == ()
 
@@ -102,8 +123,18 @@ def test_a_latency_may_be_written_in_seconds(example):
 @pytest.mark.parametrize(
     ("old", "new", "message", "remedy"),
     [
-        ("traffic: 25, bake", "traffic: 10, bake", "10 % is not above the 10 % that challenger is declared with", "challenger=0"),
-        ("traffic: 90}", "traffic: 85}\n      other: {model: ranker@champion, traffic: 5}", "other is declared with 5 %", "ranker other=0"),
+        (
+            "traffic: 25, bake",
+            "traffic: 10, bake",
+            "10 % is not above the 10 % that challenger is declared with",
+            "challenger=0",
+        ),
+        (
+            "traffic: 90}",
+            "traffic: 85}\n      other: {model: ranker@champion, traffic: 5}",
+            "other is declared with 5 %",
+            "ranker other=0",
+        ),
     ],
 )
 def test_what_the_declared_split_makes_impossible_is_a_warning(example, old, new, message, remedy):

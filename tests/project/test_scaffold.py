@@ -20,27 +20,55 @@ def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path
     description, problems = parse(tmp_path / "My-Shop")
     assert problems == ()
     spec = description.spec
-    assert (spec.name, sorted(spec.events), len(spec.feature_views), len(spec.models)) == ("my_shop", ["click", "impression"], 1, 1)
-    assert files == tuple(sorted(path for path in (tmp_path / "My-Shop").rglob("*") if path.is_file()))
+    assert (spec.name, sorted(spec.events), len(spec.feature_views), len(spec.models)) == (
+        "my_shop",
+        ["click", "impression"],
+        1,
+        1,
+    )
+    assert files == tuple(
+        sorted(path for path in (tmp_path / "My-Shop").rglob("*") if path.is_file())
+    )
 
 
-def test_without_a_name_it_is_the_shop_named_as_its_folder_with_a_profile_to_fill_for_each_cloud(tmp_path):
+def test_without_a_name_it_is_the_shop_named_as_its_folder_with_a_profile_to_fill_for_each_cloud(
+    tmp_path,
+):
     scaffold.create(tmp_path / "mine")
     description, problems = parse(tmp_path / "mine")
     assert [problem for problem in problems if problem.severity == "error"] == []
-    assert (description.spec.name, sorted(description.spec.experiments)) == ("mine", ["order", "same"])
+    assert (description.spec.name, sorted(description.spec.experiments)) == (
+        "mine",
+        ["order", "same"],
+    )
     assert set(profiles(description)) == {"local", "sagemaker", "vertex"}
 
 
-def test_a_project_has_a_readme_with_its_name_tests_a_workflow_and_schemas_that_its_files_name(tmp_path):
-    files = {path.relative_to(tmp_path).as_posix() for path in scaffold.create(tmp_path / "shop", example="starter")}
-    assert {"shop/README.md", "shop/tests/test_project.py", "shop/.github/workflows/isthmus.yml"} <= files
+def test_a_project_has_a_readme_with_its_name_tests_a_workflow_and_schemas_that_its_files_name(
+    tmp_path,
+):
+    files = {
+        path.relative_to(tmp_path).as_posix()
+        for path in scaffold.create(tmp_path / "shop", example="starter")
+    }
+    assert {
+        "shop/README.md",
+        "shop/tests/test_project.py",
+        "shop/.github/workflows/isthmus.yml",
+    } <= files
     assert (tmp_path / "shop/README.md").read_text().startswith("# shop\n")
     for file in ("project.yaml", "profiles.yaml", "models/history.yaml"):
         path = tmp_path / "shop" / file
-        named = path.parent / re.search(r"^# yaml-language-server: \$schema=(.+)$", path.read_text(), re.MULTILINE)[1]
+        named = (
+            path.parent
+            / re.search(r"^# yaml-language-server: \$schema=(.+)$", path.read_text(), re.MULTILINE)[
+                1
+            ]
+        )
         whole, _, part = json.loads(named.read_text())["$ref"].partition("#")
-        validator = Draft202012Validator(json.loads((named.parent / whole).read_text()) | {"$ref": f"#{part}"})
+        validator = Draft202012Validator(
+            json.loads((named.parent / whole).read_text()) | {"$ref": f"#{part}"}
+        )
         node, _ = yaml.read(path.read_text(), file)
         assert list(validator.iter_errors(yaml.plain(node))) == []
         assert list(validator.iter_errors({"no_such_key": 1})) != []
@@ -63,10 +91,15 @@ def test_the_shop_s_data_are_made_with_it_and_the_same_each_time(tmp_path):
     for name in ("one", "two"):
         scaffold.create(tmp_path / name, example="shop")
     spec = load(tmp_path / "one").spec
-    assert (spec.objectives["ctr"].unit, spec.objectives["ctr"].ranked_within) == ("visitor_id", "session_id")
+    assert (spec.objectives["ctr"].unit, spec.objectives["ctr"].ranked_within) == (
+        "visitor_id",
+        "session_id",
+    )
     assert parse(tmp_path / "one")[1] == ()
     for log in ("items", "impressions", "clicks", "purchases"):
-        assert (tmp_path / "one" / "data" / f"{log}.csv").read_bytes() == (tmp_path / "two" / "data" / f"{log}.csv").read_bytes()
+        assert (tmp_path / "one" / "data" / f"{log}.csv").read_bytes() == (
+            tmp_path / "two" / "data" / f"{log}.csv"
+        ).read_bytes()
     assert not list((tmp_path / "one").rglob("__pycache__"))
 
 
@@ -94,11 +127,15 @@ def test_an_empty_folder_may_be_filled_while_one_stands_in_it(tmp_path, monkeypa
 
 @pytest.fixture
 def dead():
-    """The number of no process: one that has ended may be another's meanwhile, and Linux gives none above 2**22."""
+    """The number of no process: one that has ended may be another's meanwhile, and Linux gives none
+    above 2**22.
+    """
     return 2**22
 
 
-def test_what_a_killed_init_left_beside_goes_with_the_next_one_and_a_living_one_s_stays(tmp_path, dead):
+def test_what_a_killed_init_left_beside_goes_with_the_next_one_and_a_living_one_s_stays(
+    tmp_path, dead
+):
     for process in (dead, os.getppid()):
         (tmp_path / f".shop.{process}.new" / "data").mkdir(parents=True)
     scaffold.create(tmp_path / "shop", example="starter")
@@ -116,13 +153,17 @@ def half(tmp_path, dead):
     return tmp_path / "shop"
 
 
-def test_an_empty_folder_that_a_killed_init_filled_in_part_is_filled_by_the_next_one(tmp_path, half):
+def test_an_empty_folder_that_a_killed_init_filled_in_part_is_filled_by_the_next_one(
+    tmp_path, half
+):
     files = scaffold.create(half, example="starter")
     assert len(files) == len(scaffold.create(tmp_path / "other", example="starter"))
     assert {path.name for path in tmp_path.iterdir()} == {"shop", "other"}
 
 
-def test_it_is_also_filled_where_the_next_one_has_the_number_of_the_killed_one_as_in_a_container(tmp_path, half, dead):
+def test_it_is_also_filled_where_the_next_one_has_the_number_of_the_killed_one_as_in_a_container(
+    tmp_path, half, dead
+):
     (tmp_path / f".shop.{dead}.new").rename(tmp_path / f".shop.{os.getpid()}.new")
     scaffold.create(half, example="starter")
     assert load(half).spec.name == "shop"
@@ -141,7 +182,9 @@ def link(folder):
     (folder / "project.yaml").symlink_to(folder / "mine.yaml")
 
 
-@pytest.mark.parametrize("change", [rewrite, remove_a_file, link, lambda folder: (folder / "models").mkdir()])
+@pytest.mark.parametrize(
+    "change", [rewrite, remove_a_file, link, lambda folder: (folder / "models").mkdir()]
+)
 def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half, change):
     change(half)
     before = sorted(half.rglob("*"))
@@ -153,7 +196,9 @@ def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half, change
 
 
 @pytest.mark.parametrize("stands", [True, False], ids=["an empty folder", "a new one"])
-def test_of_two_at_one_moment_one_fills_the_folder_and_the_other_is_told(tmp_path, monkeypatch, stands):
+def test_of_two_at_one_moment_one_fills_the_folder_and_the_other_is_told(
+    tmp_path, monkeypatch, stands
+):
     folder, fill = tmp_path / "shop", scaffold._fill
     if stands:
         folder.mkdir()
@@ -174,7 +219,9 @@ def test_of_two_at_one_moment_one_fills_the_folder_and_the_other_is_told(tmp_pat
 
 def test_the_files_are_told_as_the_folder_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert all(path.relative_to("shop") for path in scaffold.create(Path("shop"), example="starter"))
+    assert all(
+        path.relative_to("shop") for path in scaffold.create(Path("shop"), example="starter")
+    )
 
 
 def test_an_unknown_example_is_guessed_and_nothing_is_made(tmp_path):

@@ -15,7 +15,8 @@ from .shop_cases import SHOP_CASES
 
 DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
 
-# What a schema can see in one file alone: words, keys, types, patterns. References and sums are the loader's.
+# What a schema can see in one file alone: words, keys, types, patterns. References and sums are the
+# loader's.
 SEEN_BY_SCHEMA = [
     "an unknown section", "an experiment with arms of its own",
     "an arm that is no attribute", "rules", "unknown routing", "an unknown key of an event",
@@ -97,8 +98,19 @@ def test_it_rejects_what_the_loader_rejects(example, name):
         {"tokyo": {"extends": "sagemaker", "region": "ap-northeast-1"}},
         {"lake": {"adapter": "databrooks", "workspace": 7}},
         {"sagemaker": {"extends": "other"}, "other": {"adapter": "sagemaker"}},
-        {"sagemaker": {"bucket": "s3://${TEAM}-ranker", "region": "${AWS_REGION}", "serving": {"instance": "${MACHINE}"}}},
-        {"sagemaker": {"serving": {"count": "${COUNT}"}, "offline": {"endpoint_url": "http://127.0.0.1:1", "allow_remote": "${REMOTE}"}}},
+        {
+            "sagemaker": {
+                "bucket": "s3://${TEAM}-ranker",
+                "region": "${AWS_REGION}",
+                "serving": {"instance": "${MACHINE}"},
+            }
+        },
+        {
+            "sagemaker": {
+                "serving": {"count": "${COUNT}"},
+                "offline": {"endpoint_url": "http://127.0.0.1:1", "allow_remote": "${REMOTE}"},
+            }
+        },
     ],
 )
 def test_free_targets_conform(targets):

@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 
 from isthmus.project import yaml
 
-TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=12)  # JSON's surrogate pairs are not YAML
+TEXT = st.text(
+    st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=12
+)  # JSON's surrogate pairs are not YAML
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**15), 10**15)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
@@ -24,7 +30,13 @@ def test_json_reads_as_itself(value):
     assert yaml.plain(node) == value
 
 
-@given(st.dictionaries(st.text("abc", min_size=1, max_size=5), st.integers() | st.lists(st.integers(), max_size=3), min_size=1))
+@given(
+    st.dictionaries(
+        st.text("abc", min_size=1, max_size=5),
+        st.integers() | st.lists(st.integers(), max_size=3),
+        min_size=1,
+    )
+)
 def test_every_key_knows_its_line(value):
     text = "# a comment\n" + pyyaml.safe_dump(value, default_flow_style=False, sort_keys=False)
     node, _ = yaml.read(text, "x.yaml")

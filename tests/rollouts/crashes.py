@@ -1,4 +1,6 @@
-"""A whole rollout with one controller killed, or stopped while another goes on, at one of its calls. The monitor judges."""
+"""A whole rollout with one controller killed, or stopped while another goes on, at one of its
+calls. The monitor judges.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ DECISIONS = (
 
 
 class Play:
-    """One run. `point`: the number of the changing call of controller "a" that is cut; None: none is, and all are counted."""
+    """One run.
+
+    `point`: the number of the changing call of controller "a" that is cut; None: none is, and all
+    are counted.
+    """
 
     def __init__(self, traits, scenario, *, point=None, way=""):
         self.scenario, self.point, self.way = scenario, point, way
@@ -84,7 +90,15 @@ class Play:
         if when == "before":
             kind = call.resource.split("/")[-2] if "/history/" in call.resource else call.operation
             kind = "split" if call.resource == "split/ranker" else kind
-            self.points.append((self.monitor.state.phase, self.monitor.state.stage, self.monitor.state.handover, call.operation, kind))
+            self.points.append(
+                (
+                    self.monitor.state.phase,
+                    self.monitor.state.stage,
+                    self.monitor.state.handover,
+                    call.operation,
+                    kind,
+                )
+            )
         if self.point is None or len(self.points) - 1 != self.point or self.passed:
             return
         if self.way.startswith("killed") and self.way.endswith(when):
@@ -109,7 +123,11 @@ class Play:
     def over(self):
         state = self.monitor.state
         if self.scenario == "good" and state.phase == "promoted":
-            return state.alias == "moved" and not state.outbox and self.world.now() > state.bake_from + 5 * MINUTE
+            return (
+                state.alias == "moved"
+                and not state.outbox
+                and self.world.now() > state.bake_from + 5 * MINUTE
+            )
         return state.released and not state.outbox
 
     def step(self):
@@ -133,22 +151,31 @@ class Play:
         if self.scripted or state.bake_from is None:
             return
         if self.scenario == "fails in step 2" and state.stage == 2:
-            self.world.clock.at(state.bake_from + MINUTE, lambda: self.world.behave("challenger", FAILING))
+            self.world.clock.at(
+                state.bake_from + MINUTE, lambda: self.world.behave("challenger", FAILING)
+            )
         elif self.scenario == "no data" and state.stage == 2:
             self.world.outage = True
-        elif self.scenario == "aborted by a person in step 1" and self.world.now() >= state.bake_from + MINUTE:
+        elif (
+            self.scenario == "aborted by a person in step 1"
+            and self.world.now() >= state.bake_from + MINUTE
+        ):
             self.scene.wish("abort")
         else:
             return
         self.scripted = True
 
     def broken(self, promise, what):
-        self.violations.append(f"{self.traits.name}, {self.scenario}, {self.way} at {self.point}: {promise}: {what}")
+        self.violations.append(
+            f"{self.traits.name}, {self.scenario}, {self.way} at {self.point}: {promise}: {what}"
+        )
 
     @property
     def decisions(self):
         history = documents.history(self.scene.store, self.monitor.state)
-        return [(entry.what, entry.stage, entry.attempt) for entry in history if entry.what in DECISIONS]
+        return [
+            (entry.what, entry.stage, entry.attempt) for entry in history if entry.what in DECISIONS
+        ]
 
     @property
     def outcome(self):
@@ -159,7 +186,8 @@ class Play:
 class Matrix(msgspec.Struct, frozen=True):
     points: int
     runs: int
-    late: int  # runs in which a call came late on a target without a fence, was seen, and its bake begun anew
+    # runs in which a call came late on a target without a fence, was seen, and its bake begun anew
+    late: int
     broken: tuple[str, ...]
 
 
@@ -178,7 +206,9 @@ def matrix(traits, scenario, cuts):
             broken.append(f"{where}: ends {played.outcome}, not {whole.outcome}")
         if played.decisions == whole.decisions:
             continue
-        may_be_late = not traits.fenced and way.startswith("stopped") and whole.points[point][-1] in EFFECTS
+        may_be_late = (
+            not traits.fenced and way.startswith("stopped") and whole.points[point][-1] in EFFECTS
+        )
         late += may_be_late
         if not may_be_late or without_late(played.decisions) != without_late(whole.decisions):
             broken.append(f"{where}: decided {played.decisions}, not {whole.decisions}")
@@ -186,8 +216,16 @@ def matrix(traits, scenario, cuts):
 
 
 def without_late(decisions):
-    """What was decided, without the bakes that a late call began anew: nobody can tell it from somebody else's change."""
-    return list(dict.fromkeys((what, stage) for what, stage, _attempt in decisions if what not in ("drift", "corrected", "late")))
+    """What was decided, without the bakes that a late call began anew: nobody can tell it from
+    somebody else's change.
+    """
+    return list(
+        dict.fromkeys(
+            (what, stage)
+            for what, stage, _attempt in decisions
+            if what not in ("drift", "corrected", "late")
+        )
+    )
 
 
 def every_cut(points):
@@ -195,7 +233,9 @@ def every_cut(points):
 
 
 def one_cut_each(turn):
-    """The first point of a kind (what is done, in which phase of which step), each in one way; `turn` says which."""
+    """The first point of a kind (what is done, in which phase of which step), each in one way;
+    `turn` says which.
+    """
 
     def cuts(points):
         firsts = [points.index(kind) for kind in dict.fromkeys(points)]

@@ -14,12 +14,17 @@ from isthmus.tests.example import copied
 MINUTE = timedelta(minutes=1)
 SPEC = EndpointSpec(
     name="ranker",
-    variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
+    variants=(
+        VariantSpec(name="champion", model="ranker", version=1),
+        VariantSpec(name="challenger", model="ranker", version=2),
+    ),
 )
 
 
 class Desk:
-    """A person at the console: the example's project on a laptop whose ports are a scripted world's."""
+    """A person at the console: the example's project on a laptop whose ports are a scripted
+    world's.
+    """
 
     def __init__(self, monkeypatch, folder, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
         self.project = isthmus.open(copied(folder), target="local")
@@ -45,7 +50,9 @@ class Desk:
         """Look as a controller does until the state is so."""
         end = self.world.now() + minutes * MINUTE
         while self.world.now() < end and not until(self.state):
-            result = controller.look(rollout.ports_of(self.project), "ranker", holder="somebody", clock=self.world.now)
+            result = controller.look(
+                rollout.ports_of(self.project), "ranker", holder="somebody", clock=self.world.now
+            )
             if not result.again:
                 self.sleep(10)
         assert until(self.state), self.state.phase

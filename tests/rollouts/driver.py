@@ -1,6 +1,9 @@
-"""A process that drives the rollout of `ranker`, for who kills it: `python -m isthmus.tests.rollouts.driver PROFILE HOLDER ROUTING`.
+"""A process that drives the rollout of `ranker`, for who kills it:
 
-PROFILE is a target's, as JSON. The process writes a line before and after every call that changes something, and where it would sleep. It
+`python -m isthmus.tests.rollouts.driver PROFILE HOLDER ROUTING`.
+
+PROFILE is a target's, as JSON. The process writes a line before and after every call that changes
+something, and where it would sleep. It
 goes on when it reads the time, which is its clock from then on.
 """
 
@@ -16,8 +19,17 @@ from isthmus.rollouts.controller import drive
 from isthmus.rollouts.ports import Ports
 from isthmus.target import Profile
 
-KINDS = (("/history/", "history"), ("traffic/ranker", "owner"), ("rollouts/ranker/ro", "minutes"), ("rollouts/ranker", "document"))
-SHIFTS = {"local": "endpoints.shift", "sagemaker": "UpdateEndpointWeightsAndCapacities", "vertex": "UpdateEndpoint"}
+KINDS = (
+    ("/history/", "history"),
+    ("traffic/ranker", "owner"),
+    ("rollouts/ranker/ro", "minutes"),
+    ("rollouts/ranker", "document"),
+)
+SHIFTS = {
+    "local": "endpoints.shift",
+    "sagemaker": "UpdateEndpointWeightsAndCapacities",
+    "vertex": "UpdateEndpoint",
+}
 
 
 class Moved:
@@ -33,7 +45,9 @@ class Moved:
 
 def kind(call, adapter, routing):
     """What a call changes: a document by its name, the split, all else by the provider's operation."""
-    if "split/ranker" in call.resource or (routing == "weighted" and call.operation == SHIFTS[adapter]):
+    if "split/ranker" in call.resource or (
+        routing == "weighted" and call.operation == SHIFTS[adapter]
+    ):
         return "endpoints.shift"
     return next((name for part, name in KINDS if part in call.resource), call.operation)
 
@@ -46,16 +60,33 @@ def ports_of(target):
         aimed = variant if aims(target.capabilities, endpoints.observe(endpoint).routing) else None
         endpoints.invoke(endpoint, [{"x": 1}], variant=aimed, request_id="smoke")
 
-    return Ports(state=target.state, endpoints=endpoints, metrics=target.metrics, registry=target.registry, blobs=target.blobs, smoke=smoke)
+    return Ports(
+        state=target.state,
+        endpoints=endpoints,
+        metrics=target.metrics,
+        registry=target.registry,
+        blobs=target.blobs,
+        smoke=smoke,
+    )
 
 
 def main(profile, holder, routing):
     target = targets.load(msgspec.json.decode(profile, type=Profile))
     clock = Moved()
     target.clock = lambda: clock.time
-    target.calls.before = lambda call: clock.reach(f"before {kind(call, target.adapter.name, routing)}")
-    target.calls.after = lambda call: clock.reach(f"after {kind(call, target.adapter.name, routing)}")
-    drive(ports_of(target), "ranker", holder=holder, clock=target.clock, sleep=lambda seconds: clock.reach(f"sleep {seconds:g}"))
+    target.calls.before = lambda call: clock.reach(
+        f"before {kind(call, target.adapter.name, routing)}"
+    )
+    target.calls.after = lambda call: clock.reach(
+        f"after {kind(call, target.adapter.name, routing)}"
+    )
+    drive(
+        ports_of(target),
+        "ranker",
+        holder=holder,
+        clock=target.clock,
+        sleep=lambda seconds: clock.reach(f"sleep {seconds:g}"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The genuine adapters with an endpoint that is ready for a rollout: this machine, and the clouds' stacks on their manual clocks."""
+"""The genuine adapters with an endpoint that is ready for a rollout: this machine, and the clouds'
+stacks on their manual clocks.
+"""
 
 from datetime import timedelta
 from importlib.util import find_spec
@@ -23,8 +25,16 @@ def sagemaker(_folder=None):
 
     stack = Stack(places.stack("aws", "manual").url)
     stack.reset()
-    options = {"endpoint_url": stack.url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
-    return Cloud(Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options), stack)
+    options = {
+        "endpoint_url": stack.url,
+        "bucket": "s3://conformance",
+        "region": "us-east-1",
+        "account": "123456789012",
+    }
+    return Cloud(
+        Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options),
+        stack,
+    )
 
 
 def vertex(_folder=None):
@@ -40,7 +50,9 @@ def vertex(_folder=None):
         "project": "conformance",
         "location": "us-central1",
     }
-    return Cloud(Profile(name="vertex", adapter="vertex", project=places.PROJECT, options=options), stack)
+    return Cloud(
+        Profile(name="vertex", adapter="vertex", project=places.PROJECT, options=options), stack
+    )
 
 
 def _here(*modules):

@@ -1,4 +1,6 @@
-"""Rollouts through genuine adapters whose controllers die, one after the other: in processes that are killed, or in this one."""
+"""Rollouts through genuine adapters whose controllers die, one after the other: in processes that
+are killed, or in this one.
+"""
 
 import subprocess
 import sys
@@ -32,7 +34,10 @@ ERRORS = 0.75  # of the new variant's requests, under half of the traffic
 
 
 class Rollouts:
-    """Of one endpoint, each driven by one controller after the other. A point: where it is, in which phase, what it told the endpoint."""
+    """Of one endpoint, each driven by one controller after the other.
+
+    A point: where it is, in which phase, what it told the endpoint.
+    """
 
     def __init__(self, place, target, routing="weighted"):
         self.place, self.target, self.routing = place, target, routing
@@ -40,7 +45,9 @@ class Rollouts:
         bake = self.traits.metrics_delay + 3 * MINUTE
         rollout = replace(
             ROLLOUT,
-            steps=tuple(RolloutStep(traffic=Decimal(percent), bake=bake) for percent in (25, 50, 100)),
+            steps=tuple(
+                RolloutStep(traffic=Decimal(percent), bake=bake) for percent in (25, 50, 100)
+            ),
             guardrails=(Guardrail(metric="error_rate", max=0.01),),
             after=AfterRollout(remove_old=2 * MINUTE),
         )
@@ -54,8 +61,14 @@ class Rollouts:
 
     def expected(self, *, fails):
         """As the scripted world plays it, whose controller nobody kills."""
-        breaks = Event(at=At(stage=2), text="it fails", happens=Answers(variant="challenger", changes={"error_rate": ERRORS}))
-        scenario = Scenario(name="", rollout="ranker", events=(breaks,) if fails else (), expect=Expect(end=""))
+        breaks = Event(
+            at=At(stage=2),
+            text="it fails",
+            happens=Answers(variant="challenger", changes={"error_rate": ERRORS}),
+        )
+        scenario = Scenario(
+            name="", rollout="ranker", events=(breaks,) if fails else (), expect=Expect(end="")
+        )
         return play(scenario, self.plan, "ranker", setting(scenario, self.plan, self.traits))
 
     def begin(self, *, fails):
@@ -64,18 +77,28 @@ class Rollouts:
         self.endpoints.shift("ranker", FIRST, expect=state.token)
         self.told = self.served = Decimal(10)
         self.advance(2 * MINUTE)  # a change takes one on a cloud
-        documents.begin(self.target.state, "ranker", lambda name: beginning(name, "ranker", self.plan, self.now, who="ann"))
+        documents.begin(
+            self.target.state,
+            "ranker",
+            lambda name: beginning(name, "ranker", self.plan, self.now, who="ann"),
+        )
 
     def ended(self):
         """The rollout, its history, and what serves."""
-        return self.state, list(documents.history(self.target.state, self.state)), serving_split(self.endpoints.observe("ranker"))
+        return (
+            self.state,
+            list(documents.history(self.target.state, self.state)),
+            serving_split(self.endpoints.observe("ranker")),
+        )
 
     @property
     def state(self):
         return documents.read(self.target.state, "ranker").state
 
     def drive(self, is_last):
-        """As `drive_process`, in this process: a controller with a target of its own, which sees nothing of those before it."""
+        """As `drive_process`, in this process: a controller with a target of its own, which sees
+        nothing of those before it.
+        """
         self.processes += 1
         target = self.place.open()
         target.clock = lambda: self.now
@@ -88,10 +111,20 @@ class Rollouts:
             reach("sleep")
             self.advance(timedelta(seconds=seconds))
 
-        target.calls.before = lambda call: reach(f"before {kind(call, target.adapter.name, self.routing)}")
-        target.calls.after = lambda call: reach(f"after {kind(call, target.adapter.name, self.routing)}")
+        target.calls.before = lambda call: reach(
+            f"before {kind(call, target.adapter.name, self.routing)}"
+        )
+        target.calls.after = lambda call: reach(
+            f"after {kind(call, target.adapter.name, self.routing)}"
+        )
         try:
-            drive(ports_of(target), "ranker", holder=f"driver {self.processes}", clock=target.clock, sleep=sleep)
+            drive(
+                ports_of(target),
+                "ranker",
+                holder=f"driver {self.processes}",
+                clock=target.clock,
+                sleep=sleep,
+            )
         except Killed as killed:
             return killed.args[0]
         finally:
@@ -99,12 +132,19 @@ class Rollouts:
         return None
 
     def drive_process(self, is_last):
-        """By a process that is killed at the first point of which this says so; that point. None: it came to the end."""
+        """By a process that is killed at the first point of which this says so; that point.
+
+        None: it came to the end.
+        """
         with self.start_process() as process:
             try:
                 self.tell_the_time(process)
                 for line in process.stdout:
-                    what, _, seconds = line.strip().partition(" ") if line.startswith("sleep") else (line.strip(), "", "")
+                    what, _, seconds = (
+                        line.strip().partition(" ")
+                        if line.startswith("sleep")
+                        else (line.strip(), "", "")
+                    )
                     point = self.look(what)
                     if is_last(point):
                         return point
@@ -119,7 +159,14 @@ class Rollouts:
         """One that drives, of a name of its own (driver.py)."""
         self.processes += 1
         profile = msgspec.json.encode(self.place.profile).decode()
-        command = [sys.executable, "-m", "isthmus.tests.rollouts.driver", profile, f"driver {self.processes}", self.routing]
+        command = [
+            sys.executable,
+            "-m",
+            "isthmus.tests.rollouts.driver",
+            profile,
+            f"driver {self.processes}",
+            self.routing,
+        ]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell_the_time(self, process):
@@ -127,11 +174,17 @@ class Rollouts:
         process.stdin.flush()
 
     def look(self, what):
-        """The point as DEATHS has it. The traffic never rises above what is durable at that moment."""
+        """The point as DEATHS has it.
+
+        The traffic never rises above what is durable at that moment.
+        """
         state, endpoint = self.state, self.endpoints.observe("ranker")
         intent, (told, served) = (
             state.intent.get("challenger", Decimal(0)),
-            (split.get("challenger", Decimal(0)) for split in (target_split(endpoint), serving_split(endpoint))),
+            (
+                split.get("challenger", Decimal(0))
+                for split in (target_split(endpoint), serving_split(endpoint))
+            ),
         )
         assert told <= max(self.told, intent)
         assert served <= max(self.served, intent)
@@ -140,30 +193,53 @@ class Rollouts:
 
     def advance(self, span):
         if not self.traits.takes:
-            settled(self.target)  # what starts processes on this machine takes none of the time that is moved here
+            settled(
+                self.target
+            )  # what starts processes on this machine takes none of the time that is moved here
         minute = floor_minute(self.now)
         self.now += span
         self.script.advance(span)
         while minute + MINUTE <= self.now:
             shares = serving_split(self.endpoints.observe("ranker"))
-            self.script.add("ranker", [self.sent(variant, minute, percent) for variant, percent in shares.items() if percent])
+            self.script.add(
+                "ranker",
+                [
+                    self.sent(variant, minute, percent)
+                    for variant, percent in shares.items()
+                    if percent
+                ],
+            )
             minute += MINUTE
 
     def sent(self, variant, minute, percent):
         requests = int(10 * percent)
-        errors = int(requests * ERRORS) if self.fails and (variant, percent) == ("challenger", 50) else 0
-        return TrafficMinute(variant=variant, start=minute, requests=requests, server_errors=errors, latencies_ms=(4.0,))
+        errors = (
+            int(requests * ERRORS) if self.fails and (variant, percent) == ("challenger", 50) else 0
+        )
+        return TrafficMinute(
+            variant=variant,
+            start=minute,
+            requests=requests,
+            server_errors=errors,
+            latencies_ms=(4.0,),
+        )
 
 
 def decisions(entries):
-    return [(entry.what, entry.stage, entry.attempt) for entry in entries if entry.what in DECISIONS]
+    return [
+        (entry.what, entry.stage, entry.attempt) for entry in entries if entry.what in DECISIONS
+    ]
 
 
 def judged(rollouts, *, fails):
     """It ends as the rollout that nobody cut, and no bake is shorter than it was to be."""
     whole, (state, history, left) = rollouts.expected(fails=fails), rollouts.ended()
-    told = "\n".join(f"{entry.at:%H:%M:%S} {entry.who} {entry.what} {entry.why}" for entry in history)
-    assert (state.end, state.stage, state.released) == (whole.state.end, whole.state.stage, True), told
+    told = "\n".join(
+        f"{entry.at:%H:%M:%S} {entry.who} {entry.what} {entry.why}" for entry in history
+    )
+    assert (state.end, state.stage, state.released) == (whole.state.end, whole.state.stage, True), (
+        told
+    )
     assert state.handover == whole.state.handover, told
     assert decisions(history) == decisions(whole.entries)
     assert left == whole.state.intent

@@ -1,4 +1,7 @@
-"""The engine without one of its precautions. The simulation must see each: else it would not see the precaution missing either."""
+"""The engine without one of its precautions.
+
+The simulation must see each: else it would not see the precaution missing either.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -13,7 +16,13 @@ from isthmus.errors import Conflict
 from isthmus.rollouts import controller, documents, guardrails, judging, moves
 from isthmus.rollouts.phases import baking, before
 
-_judge, _judged, _standing, _take, _write = guardrails.judge, judging.judge, judging.standing, lease.take, documents.write
+_judge, _judged, _standing, _take, _write = (
+    guardrails.judge,
+    judging.judge,
+    judging.standing,
+    lease.take,
+    documents.write,
+)
 
 
 def _untouched(held, holder, now):
@@ -25,7 +34,10 @@ def _believes(state, *_seen):
 
 
 def _nothing_bad(*args, **options):
-    return tuple(replace(check, verdict="pass") if check.verdict == "no data" else check for check in _judge(*args, **options))
+    return tuple(
+        replace(check, verdict="pass") if check.verdict == "no data" else check
+        for check in _judge(*args, **options)
+    )
 
 
 def _no_data_passes(state, now):
@@ -42,7 +54,11 @@ _carried_out = controller._carry_out
 
 
 def _to_the_bakes_end(state, seen, now, **options):
-    if state.phase in ("baking", "waiting") and seen.settled is not None and state.bake_until is not None:
+    if (
+        state.phase in ("baking", "waiting")
+        and seen.settled is not None
+        and state.bake_until is not None
+    ):
         seen = replace(seen, settled=min(seen.settled, state.bake_until))
     return _judged(state, seen, now, **options)
 
@@ -60,7 +76,9 @@ def _straight_to_the_history(store, state, *, expect):
     stored = _write(store, replace(state, outbox=()), expect=expect)
     for entry in state.outbox:
         try:
-            store.put(documents.history_key(state, entry.seq), msgspec.json.encode(entry), expect=None)
+            store.put(
+                documents.history_key(state, entry.seq), msgspec.json.encode(entry), expect=None
+            )
         except Conflict:
             continue
     return stored
@@ -75,7 +93,11 @@ def _whatever_is_there(store, state, *, expect):
 MUTANTS: Mapping[str, tuple[tuple[object, str, object], ...]] = {
     "without touch": ((lease, "take", _untouched),),
     "without watch": ((moves, "WATCH", timedelta(0)),),
-    "without the read-back": ((before, "is_converged", _believes), (baking, "is_converged", _believes), (baking, "is_served", _believes)),
+    "without the read-back": (
+        (before, "is_converged", _believes),
+        (baking, "is_converged", _believes),
+        (baking, "is_served", _believes),
+    ),
     "no data as good": ((guardrails, "judge", _nothing_bad), (baking, "standing", _no_data_passes)),
     "acting before writing": ((controller, "_carry_out", _acts_first),),
     "judging to the bake's end only": (

@@ -21,7 +21,10 @@ ENDPOINT = Endpoint(
 )
 ROLLOUT = Rollout(
     endpoint="ranker",
-    steps=tuple(RolloutStep(traffic=Decimal(share), bake=bake * MINUTE) for share, bake in ((25, 10), (50, 15), (100, 15))),
+    steps=tuple(
+        RolloutStep(traffic=Decimal(share), bake=bake * MINUTE)
+        for share, bake in ((25, 10), (50, 15), (100, 15))
+    ),
     guardrails=(
         Guardrail(metric="error_rate", max=0.01),
         Guardrail(metric="error_rate", max_ratio=2),

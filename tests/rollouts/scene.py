@@ -18,7 +18,9 @@ LOCAL = Traits(name="local")
 SAGEMAKER = Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE)
 VERTEX = Traits(name="vertex", resolution=Decimal(1), metrics_delay=5 * MINUTE)
 TARGETS = (LOCAL, SAGEMAKER, VERTEX)
-STICKY = Traits(name="sticky", metrics_delay=3 * MINUTE, takes=MINUTE)  # on a cloud: variants take their time, the split is a document
+STICKY = Traits(
+    name="sticky", metrics_delay=3 * MINUTE, takes=MINUTE
+)  # on a cloud: variants take their time, the split is a document
 SPEC = EndpointSpec(
     name="ranker",
     variants=(
@@ -45,7 +47,10 @@ def plan(traits=LOCAL, **fields):
                 RolloutStep(traffic=Decimal(50), bake=8 * MINUTE),
                 RolloutStep(traffic=Decimal(100), bake=8 * MINUTE),
             ),
-            guardrails=(Guardrail(metric="error_rate", max=0.01), Guardrail(metric="error_rate", max_ratio=2)),
+            guardrails=(
+                Guardrail(metric="error_rate", max=0.01),
+                Guardrail(metric="error_rate", max_ratio=2),
+            ),
             false_alarm=0.05,
             failure_limit=2,
             on_no_data=Hold(hold=30 * MINUTE),
@@ -70,12 +75,22 @@ def plan(traits=LOCAL, **fields):
 
 def begun(wanted, at=START, **fields):
     """The document of a rollout that was just started."""
-    first = {"id": "ro1", "endpoint": "ranker", "plan": wanted, "phase": "starting", "intent": dict(wanted.initial), "lease": Lease()}
+    first = {
+        "id": "ro1",
+        "endpoint": "ranker",
+        "plan": wanted,
+        "phase": "starting",
+        "intent": dict(wanted.initial),
+        "lease": Lease(),
+    }
     return State(**first | {"started": at} | fields)
 
 
 class Scene:
-    """One rollout of `ranker` in a world. `calls` of a controller: where it can be stopped, cut and paused."""
+    """One rollout of `ranker` in a world.
+
+    `calls` of a controller: where it can be stopped, cut and paused.
+    """
 
     def __init__(self, traits=LOCAL, *, per_minute=600, behaviours=None, **fields):
         self.plan = plan(traits, **fields)
@@ -91,7 +106,9 @@ class Scene:
         self.store = self.world.ports().state
         documents.begin(self.store, "ranker", lambda number: replace(begun(self.plan), id=number))
         self.controllers = {}
-        self.remembered = {}  # by holder, the document as its last look left it: a process that drives keeps it from look to look
+        # by holder, the document as its last look left it: a process that drives keeps it from look
+        # to look
+        self.remembered = {}
 
     @property
     def state(self):
@@ -113,12 +130,21 @@ class Scene:
 
     def look(self, holder="a", **options):
         remembered = self.remembered.pop(holder, None)
-        result = controller.look(self.ports(holder), "ranker", holder=holder, clock=self.world.now, remembered=remembered, **options)
+        result = controller.look(
+            self.ports(holder),
+            "ranker",
+            holder=holder,
+            clock=self.world.now,
+            remembered=remembered,
+            **options,
+        )
         self.remembered[holder] = result.stored
         return result
 
     def run(self, minutes, holder="a", *, every=10, until=lambda _state: False):
-        """Look every 10 seconds, at once where there is more to do; stop when the rollout is over or `until` holds."""
+        """Look every 10 seconds, at once where there is more to do; stop when the rollout is over
+        or `until` holds.
+        """
         end = self.world.now() + minutes * MINUTE
         while self.world.now() < end:
             result = self.look(holder)
@@ -129,21 +155,34 @@ class Scene:
         return self.state
 
     def until(self, phase, stage=None, **options):
-        state = self.run(600, until=lambda s: s.phase == phase and stage in (None, s.stage), **options)
-        assert (state.phase, stage or state.stage) == (phase, state.stage), (state.phase, state.stage, self.story())
+        state = self.run(
+            600, until=lambda s: s.phase == phase and stage in (None, s.stage), **options
+        )
+        assert (state.phase, stage or state.stage) == (phase, state.stage), (
+            state.phase,
+            state.stage,
+            self.story(),
+        )
         return state
 
     def wish(self, kind, because="", who="ann"):
         stored = documents.read(self.store, "ranker")
         wish = Wish(who=who, at=self.world.now(), because=because)
-        documents.write(self.store, replace(stored.state, wish=replace(stored.state.wish, **{kind: wish})), expect=stored.token)
+        documents.write(
+            self.store,
+            replace(stored.state, wish=replace(stored.state.wish, **{kind: wish})),
+            expect=stored.token,
+        )
 
     def history(self):
         return list(documents.history(self.store, self.state))
 
     def story(self):
         """What was decided, in a line each."""
-        return [f"{entry.what} {entry.stage}-{entry.attempt} {entry.why}".strip() for entry in self.history()]
+        return [
+            f"{entry.what} {entry.stage}-{entry.attempt} {entry.why}".strip()
+            for entry in self.history()
+        ]
 
     def words(self):
         return [entry.what for entry in self.history()]

@@ -1,7 +1,10 @@
-"""Random weather for a rollout: controllers that die, sleep and come late, people, somebody else, faults, outages; a monitor judges.
+"""Random weather for a rollout: controllers that die, sleep and come late, people, somebody else,
+faults, outages; a monitor judges.
 
-`episode(seed)` is one rollout from its start until its traffic is given back. Every controller is a thread of its own that holds still at
-any of its calls, so that every order of calls can come about; only one thread runs at a time, so that a seed is one story.
+`episode(seed)` is one rollout from its start until its traffic is given back. Every controller is a
+thread of its own that holds still at
+any of its calls, so that every order of calls can come about; only one thread runs at a time, so
+that a seed is one story.
 """
 
 from __future__ import annotations
@@ -47,7 +50,10 @@ class Process:
         self.calls.listeners.append(weather.reading(self))
         self.calls.before, self.calls.after = weather.before(self), weather.after(self)
         self.until = None  # held so long
-        self.saw, self.served = 0, {}  # what its newest observation knows: others' changes, percents
+        self.saw, self.served = (
+            0,
+            {},
+        )  # what its newest observation knows: others' changes, percents
         self.next = weather.world.now()
         self.remembered = None  # the document as its last look left it
         self.baton, self.alive = threading.Semaphore(0), True
@@ -127,12 +133,21 @@ class Weather:
         self.baton = threading.Semaphore(0)
         self.violations, self.looks, self.most = [], 0, looks
         self.chaos, self.sick = True, chance.random() < 0.3
-        self.stops = chance.random() < 0.5  # half of the episodes stop controllers directly before their calls
+        self.stops = (
+            chance.random() < 0.5
+        )  # half of the episodes stop controllers directly before their calls
         self.monitor = Monitor(self)
         self.ann = Person(self)
         self.store = self.ann.ports.state
-        documents.begin(self.store, "ranker", lambda number: replace(begun(self.plan, self.world.now()), id=number))
-        self.processes = [Process(self, number) for number in range(chance.choice([2, 3] if self.stops else [1, 2, 3]))]
+        documents.begin(
+            self.store,
+            "ranker",
+            lambda number: replace(begun(self.plan, self.world.now()), id=number),
+        )
+        self.processes = [
+            Process(self, number)
+            for number in range(chance.choice([2, 3] if self.stops else [1, 2, 3]))
+        ]
 
     def play(self):
         """Bad weather for so many looks, then calm until the rollout is over."""
@@ -176,7 +191,9 @@ class Weather:
         if self.chaos:
             self.happen()
         now = self.world.now()
-        ready = [process for process in self.processes if process.until is None and process.next <= now]
+        ready = [
+            process for process in self.processes if process.until is None and process.next <= now
+        ]
         if ready and self.chance.random() < 0.7:
             process = self.chance.choice(ready)
             self.looks += 1
@@ -194,7 +211,13 @@ class Weather:
         process.next = self.world.now() + 10 * SECOND
         try:
             remembered, process.remembered = process.remembered, None
-            result = controller.look(process.ports, "ranker", holder=process.holder, clock=self.world.now, remembered=remembered)
+            result = controller.look(
+                process.ports,
+                "ranker",
+                holder=process.holder,
+                clock=self.world.now,
+                remembered=remembered,
+            )
         except Throttled:
             return  # the document itself could not be read
         process.remembered = result.stored
@@ -206,7 +229,9 @@ class Weather:
         if dice < 0.0006:
             self.wish("abort")
             if chance.random() < 0.5:  # and at once, whoever drives
-                controller.look(self.ann.ports, "ranker", holder="ann", clock=self.world.now, seize=True)
+                controller.look(
+                    self.ann.ports, "ranker", holder="ann", clock=self.world.now, seize=True
+                )
         elif dice < 0.004:
             self.wish(chance.choice(["promote", "pause"]), because=chance.choice(["", "I know"]))
         elif dice < 0.010:
@@ -214,7 +239,11 @@ class Weather:
         elif dice < 0.012:
             self.monitor.outside()
             alone = {"champion": Decimal(100)}
-            self.world.set_split(split(chance.choice([0, 5, 50, 90, 100])) if "challenger" in fleet.variants else alone)
+            self.world.set_split(
+                split(chance.choice([0, 5, 50, 90, 100]))
+                if "challenger" in fleet.variants
+                else alone
+            )
         elif dice < 0.014 and "challenger" in fleet.variants and not fleet.updating:
             self.monitor.outside()
             before = self.monitor.targets()
@@ -228,7 +257,9 @@ class Weather:
         elif dice < 0.023:
             self.world.outage = not self.world.outage
         elif dice < 0.025 and self.sick and "challenger" in fleet.variants:
-            self.world.behave("challenger", chance.choice([HEALTHY, FAILING, Behaviour(error_rate=0.015)]))
+            self.world.behave(
+                "challenger", chance.choice([HEALTHY, FAILING, Behaviour(error_rate=0.015)])
+            )
         elif dice < 0.028:
             self.nobody_looks()
         elif dice < 0.030:
@@ -267,7 +298,11 @@ class Weather:
     def before(self, process):
         def hook(call):
             if self.chaos and self.chance.random() < 0.01:
-                raise Busy("in mid-change") if call.operation in EFFECTS[:2] and self.chance.random() < 0.5 else Throttled("slow down")
+                raise (
+                    Busy("in mid-change")
+                    if call.operation in EFFECTS[:2] and self.chance.random() < 0.5
+                    else Throttled("slow down")
+                )
             if self.stops and (call.operation in EFFECTS or call.resource == "split/ranker"):
                 another = any(other.until for other in self.processes)
                 self.maybe_held(process, 0.1 if another else 0.5, effect=True)
@@ -292,12 +327,18 @@ class Weather:
             raise Killed
         longest = self.chance.choice(SLEEPS)
         if effect and self.chance.random() < 0.4:
-            self.wish("abort")  # what is late now is against what is meant, and comes as late as it can
+            self.wish(
+                "abort"
+            )  # what is late now is against what is meant, and comes as late as it can
             longest = max(SLEEPS)
-        process.hold(self.world.now() + (longest if effect else self.chance.randint(1, longest)) * SECOND)
+        process.hold(
+            self.world.now() + (longest if effect else self.chance.randint(1, longest)) * SECOND
+        )
 
     def broken(self, promise, what):
-        self.violations.append(Violation(promise, f"{self.world.now():%H:%M:%S} {self.traits.name}: {what}"))
+        self.violations.append(
+            Violation(promise, f"{self.world.now():%H:%M:%S} {self.traits.name}: {what}")
+        )
 
 
 def drawn(chance, traits):
@@ -305,9 +346,17 @@ def drawn(chance, traits):
     least = int(traits.metrics_delay / MINUTE) + 2
     shares = [*sorted(chance.sample([25, 40, 50, 75], chance.randint(0, 2))), 100]
     stages = tuple(
-        RolloutStep(traffic=Decimal(share), bake=chance.randint(least, least + 4) * MINUTE, pause=chance.random() < 0.1) for share in shares
+        RolloutStep(
+            traffic=Decimal(share),
+            bake=chance.randint(least, least + 4) * MINUTE,
+            pause=chance.random() < 0.1,
+        )
+        for share in shares
     )
-    limits = (Guardrail(metric="error_rate", max=0.01), Guardrail(metric="error_rate", max_ratio=2, dry_run=chance.random() < 0.2))
+    limits = (
+        Guardrail(metric="error_rate", max=0.01),
+        Guardrail(metric="error_rate", max_ratio=2, dry_run=chance.random() < 0.2),
+    )
     return plan(
         traits,
         stages=stages,

@@ -49,7 +49,9 @@ def test_the_console_fits_a_terminal_of_80_columns(desk, monkeypatch):
         assert too_wide(at_terminal(desk.project.folder, "rollout", *words)[1]) == []
 
 
-def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first_and_why(desk, console, monkeypatch):
+def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first_and_why(
+    desk, console, monkeypatch
+):
     assert "nothing to abort" in console("abort", "ranker").out
     rollout.start(desk.project, "ranker")
     desk.drive(lambda state: state.phase == "baking")
@@ -64,7 +66,10 @@ def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_firs
     controller_look = controller.look
     monkeypatch.setattr(controller, "look", look)
     aborted = console("abort", "ranker", "--timeout", "1s", ok=False)
-    assert (aborted.code, aborted.err.splitlines()[0]) == (5, "ranker   writing rollouts/ranker: the disk is full")
+    assert (aborted.code, aborted.err.splitlines()[0]) == (
+        5,
+        "ranker   writing rollouts/ranker: the disk is full",
+    )
 
 
 def test_the_log_of_a_driver_tells_each_phase_and_each_problem_once(desk, console):
@@ -103,7 +108,9 @@ def prepare(desk, name):
     if name == "resume":
         rollout.pause(desk.project, "ranker")
     if name == "run":  # which goes on until nothing is left to do
-        rollout.wishes.ask(desk.project.target.state, "ranker", "abort", who="ann", at=desk.world.now())
+        rollout.wishes.ask(
+            desk.project.target.state, "ranker", "abort", who="ann", at=desk.world.now()
+        )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -112,13 +119,19 @@ def test_a_command_says_its_result_as_json(desk, console, name):
     assert console(*COMMANDS[name], "--json").json
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("status", "history", "rehearse")])
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if name not in ("status", "history", "rehearse")]
+)
 def test_a_dry_run_changes_nothing(desk, console, name):
     prepare(desk, name)
-    before = {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")}
+    before = {
+        key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")
+    }
     serving = desk.serving()
     console(*COMMANDS[name], "--dry-run")
-    assert {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")} == before
+    assert {
+        key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")
+    } == before
     assert desk.serving() == serving
 
 
@@ -127,7 +140,9 @@ def aborted(desk, monkeypatch):
     """`isthmus ...` on the desk's project, whose rollout was aborted a moment ago."""
     monkeypatch.setattr(Console, "open", lambda _console: desk.project)
     monkeypatch.setattr(type(desk.project), "__exit__", lambda *_: None)
-    desk.project.target.__dict__["inventory"] = SimpleNamespace(list=lambda _name: iter(()), delete=lambda _resource: None)
+    desk.project.target.__dict__["inventory"] = SimpleNamespace(
+        list=lambda _name: iter(()), delete=lambda _resource: None
+    )
     rollout.start(desk.project, "ranker")
     desk.drive(lambda state: state.phase == "baking")
     rollout.abort(desk.project, "ranker", because="odd answers")
@@ -138,13 +153,21 @@ REFUSED = (("traffic", "ranker", "challenger=20", "--yes"), ("destroy", "--yes")
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=lambda words: words[0])
-def test_what_an_aborted_rollout_still_keeps_is_refused_with_the_time_at_which_it_is_free(desk, aborted, words):
+def test_what_an_aborted_rollout_still_keeps_is_refused_with_the_time_at_which_it_is_free(
+    desk, aborted, words
+):
     """The abort that was done is not advised again."""
     until = f"{desk.state.watch_until:%H:%M:%S} UTC"
     refused = aborted(*words, ok=False)
-    assert f"ranker's traffic belongs to rollout ro1 until {until}, in 6 min: it has ended, and looks whether" in refused.err
+    assert (
+        f"ranker's traffic belongs to rollout ro1 until {until}, in 6 min: it has ended, and "
+        "looks whether" in refused.err
+    )
     assert "abort" not in refused.err
-    assert "isthmus rollout run ranker waits until then, and gives it back; deploy, traffic and destroy do so with --wait" in refused.err
+    assert (
+        "isthmus rollout run ranker waits until then, and gives it back; deploy, traffic and "
+        "destroy do so with --wait" in refused.err
+    )
     desk.sleep(500)
     refused = aborted(*words, ok=False)
     assert f"since {until} it may be given back, and nobody has looked" in refused.err
@@ -159,7 +182,9 @@ def test_who_waits_has_the_traffic_once_the_rollout_has_given_it_back(desk, abor
     assert desk.world.now() >= until
     assert desk.state.released
     waited = [
-        (done, total) for what, done, total in progress if what == f"ranker: ro1 gives the traffic back at {until:%H:%M:%S} UTC; seconds"
+        (done, total)
+        for what, done, total in progress
+        if what == f"ranker: ro1 gives the traffic back at {until:%H:%M:%S} UTC; seconds"
     ]
     assert waited[0] == (0, 360)
     assert waited[-1] == (360, 360)
@@ -173,6 +198,13 @@ def test_who_stops_waiting_leaves_all_as_it_was(desk, aborted, monkeypatch):
     before, serving = desk.state, desk.serving()
     stop = aborted("destroy", "--yes", "--wait", ok=False)
     assert stop.code != 0
-    assert f"Nothing was changed: ranker's traffic is ro1's until {before.watch_until:%H:%M:%S} UTC, as it was." in stop.err
-    assert (desk.state.released, desk.state.watch_until, desk.serving()) == (False, before.watch_until, serving)
+    assert (
+        f"Nothing was changed: ranker's traffic is ro1's until {before.watch_until:%H:%M:%S} "
+        "UTC, as it was." in stop.err
+    )
+    assert (desk.state.released, desk.state.watch_until, desk.serving()) == (
+        False,
+        before.watch_until,
+        serving,
+    )
     assert not desk.state.lease.holder

@@ -82,9 +82,14 @@ def test_who_looks_once_gives_the_lease_back_by_the_write_that_says_so(traits):
     scheduled(scene)
     seen, quiet = scheduled(scene)
     assert quiet == ["state.get", "endpoints.observe", "state.get", "state.put"]
-    assert (seen.state.lease.holder, seen.state.lease.until) == ("", scene.world.now() + lease.LENGTH), "when somebody was there last"
+    assert (seen.state.lease.holder, seen.state.lease.until) == (
+        "",
+        scene.world.now() + lease.LENGTH,
+    ), "when somebody was there last"
     judged = ()
-    while not scene.state.checks or "state.put" in judged[:-1]:  # another verdict is an entry of the history, which the next look writes
+    while (
+        not scene.state.checks or "state.put" in judged[:-1]
+    ):  # another verdict is an entry of the history, which the next look writes
         while not is_due(scene.state, scene.world.now()):
             scene.world.advance(timedelta(seconds=10))
         seen, judged = scheduled(scene)
@@ -96,7 +101,9 @@ def test_a_look_that_leaves_something_to_be_told_keeps_the_lease_until_it_is_tol
     scene = Scene(LOCAL, webhook_env="ROLLOUT_WEBHOOK")
     scene.until("baking", 2)
     controller.give_back(scene.ports("a"), "ranker", holder="a")
-    seen = controller.look(scene.ports("s"), "ranker", holder="s", clock=scene.world.now, leaving=True)
+    seen = controller.look(
+        scene.ports("s"), "ranker", holder="s", clock=scene.world.now, leaving=True
+    )
     assert (seen.driver, seen.state.notified < seen.state.seq) == ("s", True)
 
 
@@ -136,27 +143,40 @@ def test_a_look_that_remembers_does_nothing_of_what_another_has_decided_meanwhil
 
 
 def test_who_slept_for_a_day_judges_it_in_several_looks_one_right_after_the_other():
-    scene = Scene(LOCAL, stages=(RolloutStep(traffic=Decimal(25), bake=5 * MINUTE, pause=True), *plan().stages[1:]))
+    scene = Scene(
+        LOCAL,
+        stages=(RolloutStep(traffic=Decimal(25), bake=5 * MINUTE, pause=True), *plan().stages[1:]),
+    )
     begun = scene.until("waiting").bake_from
     scene.world.advance(500 * MINUTE)
     while scene.look().action:
         continue
     behind = [scene.look().again for _ in range(2)]
     assert behind == [True, False]
-    assert {tally.until for tally in scene.state.checks.values()} == {settled_by(scene.plan, scene.world.now())}
+    assert {tally.until for tally in scene.state.checks.values()} == {
+        settled_by(scene.plan, scene.world.now())
+    }
     assert scene.state.bake_from == begun
 
 
 def test_scores_are_asked_for_only_where_they_are_judged():
-    """At 100 %, and in the grace time, there is nothing to compare them with: the warehouse is left alone."""
-    stages = (RolloutStep(traffic=Decimal(50), bake=5 * MINUTE), RolloutStep(traffic=Decimal(100), bake=5 * MINUTE))
+    """At 100 %, and in the grace time, there is nothing to compare them with: the warehouse is left
+    alone.
+    """
+    stages = (
+        RolloutStep(traffic=Decimal(50), bake=5 * MINUTE),
+        RolloutStep(traffic=Decimal(100), bake=5 * MINUTE),
+    )
     scene = Scene(stages=stages, guardrails=(Guardrail(metric="score_mean", max_shift=0.1),))
     places = []
 
     def scores(_endpoint, window):
         places.append((scene.state.phase, scene.state.stage))
         minutes = range((window.end - window.start) // MINUTE)
-        return {name: {window.start + n * MINUTE: (300, 0.5) for n in minutes} for name in ("champion", "challenger")}
+        return {
+            name: {window.start + n * MINUTE: (300, 0.5) for n in minutes}
+            for name in ("champion", "challenger")
+        }
 
     scene.controllers["a"] = (replace(scene.ports(), scores=scores), scene.calls())
     scene.until("handing")
@@ -232,8 +252,17 @@ def test_an_endpoint_that_is_gone_ends_its_rollout(phase, abort):
     scene.world.fleet.name = ""
     state = scene.run(60)
     assert (state.phase, state.released) == ("ended", True)
-    assert state.end == ("aborted" if phase == "ended" or (phase == "starting" and abort) else "refused" if phase == "starting" else "lost")
-    assert owner.read(scene.store, "ranker") is None or owner.read(scene.store, "ranker").owner.owner == "none"
+    assert state.end == (
+        "aborted"
+        if phase == "ended" or (phase == "starting" and abort)
+        else "refused"
+        if phase == "starting"
+        else "lost"
+    )
+    assert (
+        owner.read(scene.store, "ranker") is None
+        or owner.read(scene.store, "ranker").owner.owner == "none"
+    )
 
 
 def test_an_endpoint_that_cannot_be_read_is_not_taken_for_gone():
@@ -280,7 +309,9 @@ def test_the_loop_ends_where_it_is_told_to_and_another_goes_on():
     def sleep(seconds):
         scene.world.advance(timedelta(seconds=seconds))
 
-    controller.drive(scene.ports(), "ranker", holder="a", clock=scene.world.now, until=half, sleep=sleep)
+    controller.drive(
+        scene.ports(), "ranker", holder="a", clock=scene.world.now, until=half, sleep=sleep
+    )
     assert scene.serving == split(50)
     scene.until("promoted", holder="b")
     assert {entry.who for entry in scene.history()} == {"a", "b"}
@@ -300,7 +331,9 @@ def test_a_hand_over_whose_figures_never_come_ends_on_what_served():
 def test_in_a_hand_over_the_two_are_compared_also_where_the_only_step_is_all_of_the_traffic():
     scene = Scene(LOCAL, stages=(RolloutStep(traffic=Decimal(100), bake=8 * MINUTE),))
     scene.until("handing")
-    state = scene.run(60, until=lambda state: state.handover == "small" and "error_rate max_ratio" in state.checks)
+    state = scene.run(
+        60, until=lambda state: state.handover == "small" and "error_rate max_ratio" in state.checks
+    )
     assert state.checks["error_rate max_ratio"].check.verdict != "not judged"
 
 
@@ -313,7 +346,13 @@ def test_whoever_is_stopped_in_the_middle_of_a_look_leaves_the_lease_to_run_out(
 
     scene.calls().after = interrupted
     with pytest.raises(KeyboardInterrupt):
-        controller.drive(scene.ports(), "ranker", holder="a", clock=scene.world.now, sleep=lambda _seconds: scene.world.advance(MINUTE / 6))
+        controller.drive(
+            scene.ports(),
+            "ranker",
+            holder="a",
+            clock=scene.world.now,
+            sleep=lambda _seconds: scene.world.advance(MINUTE / 6),
+        )
     assert scene.state.lease.holder == "a"
 
 
@@ -322,5 +361,14 @@ def test_a_clock_that_stands_still_ends_the_loop_after_seconds():
     scene = Scene(LOCAL)
     scene.until("baking", 1)
     moment = scene.world.now()
-    with pytest.raises(Unavailable, match="the rollout of ranker waits for the target's clock, which stands still at"):
-        controller.drive(scene.ports("a"), "ranker", holder="a", clock=lambda: moment, every=timedelta(seconds=0.1))
+    with pytest.raises(
+        Unavailable,
+        match="the rollout of ranker waits for the target's clock, which stands still at",
+    ):
+        controller.drive(
+            scene.ports("a"),
+            "ranker",
+            holder="a",
+            clock=lambda: moment,
+            every=timedelta(seconds=0.1),
+        )

@@ -22,7 +22,10 @@ WORDS = st.text(max_size=40)
 
 
 def test_the_document_stays_small_after_ten_thousand_looks():
-    """People pause and resume all the while; nobody says yes. Ten thousand looks take three seconds."""
+    """People pause and resume all the while; nobody says yes.
+
+    Ten thousand looks take three seconds.
+    """
     scene = Scene(guardrails=())
     largest = 0
     for number in range(10_000):
@@ -31,7 +34,12 @@ def test_the_document_stays_small_after_ten_thousand_looks():
             store, at = scene.store, scene.world.now()
             stored = documents.read(store, "ranker")
             pause = None if stored.state.wish.pause else Wish(who="ann", at=at, because="x" * 80)
-            changed = moves.note(replace(stored.state, wish=Wishes(pause=pause)), at, "paused" if pause else "resumed", who="ann")
+            changed = moves.note(
+                replace(stored.state, wish=Wishes(pause=pause)),
+                at,
+                "paused" if pause else "resumed",
+                who="ann",
+            )
             documents.write(store, changed, expect=stored.token)
         largest = max(largest, len(scene.world.documents.values["rollouts/ranker"].value))
         scene.world.clock.move(scene.world.now() + timedelta(seconds=1))
@@ -48,11 +56,28 @@ def test_a_document_that_grew_too_large_is_not_written():
 
 
 @settings(deadline=None, max_examples=30)
-@given(WORDS, WORDS, st.integers(0, 10**6), st.datetimes(min_value=START.replace(tzinfo=None)), st.booleans())
+@given(
+    WORDS,
+    WORDS,
+    st.integers(0, 10**6),
+    st.datetimes(min_value=START.replace(tzinfo=None)),
+    st.booleans(),
+)
 def test_what_is_written_is_read_back(who, why, seq, at, wishes):
     at = at.replace(tzinfo=START.tzinfo)
     wish = Wishes(abort=Wish(who=who, at=at, because=why)) if wishes else Wishes()
-    state = moves.note(replace(begun(plan(SAGEMAKER)), seq=seq, wish=wish, hold_until=at, intent={"a": Decimal("33.33")}), at, "held", why)
+    state = moves.note(
+        replace(
+            begun(plan(SAGEMAKER)),
+            seq=seq,
+            wish=wish,
+            hold_until=at,
+            intent={"a": Decimal("33.33")},
+        ),
+        at,
+        "held",
+        why,
+    )
     assert decode(msgspec.json.encode(state), State, what="it") == state
 
 
@@ -91,9 +116,16 @@ def test_an_entry_that_is_in_the_history_stands():
 @given(st.sampled_from(TARGETS), st.integers(0, 10_000), st.integers(0, 10_000))
 def test_every_split_of_a_plan_sums_to_100_and_is_representable(traits, had, wanted):
     """Also where the two variants share what a third one leaves them."""
-    had, wanted = ((Decimal(hundredths) / 100 // traits.resolution) * traits.resolution for hundredths in (had, wanted))
+    had, wanted = (
+        (Decimal(hundredths) / 100 // traits.resolution) * traits.resolution
+        for hundredths in (had, wanted)
+    )
     for third in (Decimal(0), Decimal(7)):
-        initial = {"champion": 100 - third - min(had, 100 - third), "challenger": min(had, 100 - third), "other": third}
+        initial = {
+            "champion": 100 - third - min(had, 100 - third),
+            "challenger": min(had, 100 - third),
+            "other": third,
+        }
         split = moves.split_at(plan(traits, initial=initial), min(wanted, 100 - third))
         assert check(split, variants=initial, resolution=traits.resolution, where="it") == split
 
@@ -117,10 +149,17 @@ def test_a_minute_whose_latency_is_none_is_read_again_as_such():
     bucket = documents.kept_minutes(blobs, state)["1-0"].minutes["challenger"][0]
     latencies = ("mean_ms", "p50_ms", "p90_ms", "p99_ms")
     unreached = replace(bucket, **dict.fromkeys(latencies, math.nan))
-    documents.keep_minutes(blobs, state, Observation(settled=state.bake_from + MINUTE, minutes={"challenger": (unreached, bucket)}))
+    documents.keep_minutes(
+        blobs,
+        state,
+        Observation(settled=state.bake_from + MINUTE, minutes={"challenger": (unreached, bucket)}),
+    )
     first, second = documents.kept_minutes(blobs, state)["2-0"].minutes["challenger"]
     assert all(math.isnan(getattr(first, name)) for name in latencies)
     assert replace(first, **{name: getattr(bucket, name) for name in latencies}) == second == bucket
-    blobs.put(documents.minutes_uri(blobs, state), blobs.get(documents.minutes_uri(blobs, state)).replace(b'"requests":', b'"r":'))
+    blobs.put(
+        documents.minutes_uri(blobs, state),
+        blobs.get(documents.minutes_uri(blobs, state)).replace(b'"requests":', b'"r":'),
+    )
     with pytest.raises(Invalid, match=r"2-0.json is damaged"):
         documents.kept_minutes(blobs, state)

@@ -1,6 +1,9 @@
-"""kill -9 of the processes that drive a rollout. The endpoint goes on serving; the next process goes on with the rollout.
+"""kill -9 of the processes that drive a rollout.
 
-ISTHMUS_EVERY_KILL=1, which `make test-often` sets, kills at every kind of point of two rollouts: one is aborted, one hands over.
+The endpoint goes on serving; the next process goes on with the rollout.
+
+ISTHMUS_EVERY_KILL=1, which `make test-often` sets, kills at every kind of point of two rollouts:
+one is aborted, one hands over.
 On Vertex AI's stack both run only then.
 """
 
@@ -13,7 +16,8 @@ from isthmus.tests.rollouts.genuine import PLACES, deployed
 from isthmus.tests.rollouts.killed import Rollouts, judged
 
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_KILL"))
-# where a process is, in which phase, how many percent the endpoint was told to give the new variant: the first such point is its last
+# where a process is, in which phase, how many percent the endpoint was told to give the new
+# variant: the first such point is its last
 DEATHS = (
     ("before endpoints.shift", "shifting", 10),  # the intent is durable, nothing more
     ("after endpoints.shift", "shifting", 25),
@@ -34,7 +38,9 @@ def rollouts(request, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rollouts", PLACES if EVERY else PLACES[:2], ids=lambda kind: kind.__name__, indirect=True)
+@pytest.mark.parametrize(
+    "rollouts", PLACES if EVERY else PLACES[:2], ids=lambda kind: kind.__name__, indirect=True
+)
 def test_whoever_goes_on_after_a_kill_ends_the_rollout_as_if_nobody_had_died(rollouts):
     """Seven processes, each of which starts where the one before it was killed."""
     rollouts.begin(fails=True)
@@ -48,7 +54,10 @@ def test_whoever_goes_on_after_a_kill_ends_the_rollout_as_if_nobody_had_died(rol
 @pytest.mark.skipif(not EVERY, reason="minutes: ISTHMUS_EVERY_KILL=1, or make test-often")
 @pytest.mark.parametrize("rollouts", PLACES, ids=lambda kind: kind.__name__, indirect=True)
 def test_a_process_may_be_killed_at_every_kind_of_point(rollouts):
-    """A kind: before or after which change, in which phase. Each process dies at the first point of a kind at which nobody has died."""
+    """A kind: before or after which change, in which phase.
+
+    Each process dies at the first point of a kind at which nobody has died.
+    """
     died = set()
 
     def is_new(point):
@@ -59,5 +68,12 @@ def test_a_process_may_be_killed_at_every_kind_of_point(rollouts):
         while (point := rollouts.drive_process(is_new)) is not None:
             died.add(point[:2])
         assert judged(rollouts, fails=fails) == end
-    print(f"\nkilled at {len(died)} kinds of points: {', '.join(sorted(' '.join(kind) for kind in died))}")
-    assert {("before endpoints.shift", "handing"), ("after minutes", "baking"), ("before owner", "starting")} <= died
+    print(
+        f"\nkilled at {len(died)} kinds of points: "
+        f"{', '.join(sorted(' '.join(kind) for kind in died))}"
+    )
+    assert {
+        ("before endpoints.shift", "handing"),
+        ("after minutes", "baking"),
+        ("before owner", "starting"),
+    } <= died

@@ -1,7 +1,10 @@
-"""Controllers that die over a sticky endpoint, through genuine adapters: where a variant is an endpoint of Vertex AI's, and elsewhere.
+"""Controllers that die over a sticky endpoint, through genuine adapters: where a variant is an
+endpoint of Vertex AI's, and elsewhere.
 
-ISTHMUS_EVERY_CRASH=1: on every target, an abort and a hand-over, before and after each kind of call in each phase, and asleep. Otherwise
-the scripted world (test_crash_matrix.py) and one hand-over on Vertex AI's stack (tests/experiments/test_closing_sticky.py) stand for it.
+ISTHMUS_EVERY_CRASH=1: on every target, an abort and a hand-over, before and after each kind of call
+in each phase, and asleep. Otherwise
+the scripted world (test_crash_matrix.py) and one hand-over on Vertex AI's stack
+(tests/experiments/test_closing_sticky.py) stand for it.
 """
 
 import os
@@ -16,7 +19,9 @@ from isthmus.tests.rollouts.scenario_files import ENDPOINT
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes: ISTHMUS_EVERY_CRASH=1"),
+    pytest.mark.skipif(
+        not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes: ISTHMUS_EVERY_CRASH=1"
+    ),
 ]
 
 
@@ -31,8 +36,13 @@ def rollouts(request, tmp_path):
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("rollouts", PLACES, ids=lambda kind: kind.__name__, indirect=True)
-def test_a_sticky_rollout_whose_controllers_die_at_every_kind_of_point_ends_as_if_nobody_had(rollouts, capsys):
-    """A kind: before or after which call, in which phase. Each dies at the first point of a kind at which nobody has died."""
+def test_a_sticky_rollout_whose_controllers_die_at_every_kind_of_point_ends_as_if_nobody_had(
+    rollouts, capsys
+):
+    """A kind: before or after which call, in which phase.
+
+    Each dies at the first point of a kind at which nobody has died.
+    """
     died = set()
 
     def is_new(point):
@@ -45,5 +55,12 @@ def test_a_sticky_rollout_whose_controllers_die_at_every_kind_of_point_ends_as_i
             died.add(point[:2])
         assert judged(rollouts, fails=fails) == end
     with capsys.disabled():
-        print(f"\n{rollouts.target.name}, sticky: a controller died at each of {len(died)} kinds of points")
-    assert {("before endpoints.shift", "handing"), ("after minutes", "baking"), ("before owner", "starting")} <= died
+        print(
+            f"\n{rollouts.target.name}, sticky: a controller died at each of {len(died)} "
+            "kinds of points"
+        )
+    assert {
+        ("before endpoints.shift", "handing"),
+        ("after minutes", "baking"),
+        ("before owner", "starting"),
+    } <= died

@@ -1,4 +1,8 @@
-"""What went wrong elsewhere. Numbers are issues of github.com/argoproj/argo-rollouts, and of github.com/fluxcd/flagger where it says so."""
+"""What went wrong elsewhere.
+
+Numbers are issues of github.com/argoproj/argo-rollouts, and of github.com/fluxcd/flagger where it
+says so.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +17,19 @@ from isthmus.rollouts import controller, documents
 from isthmus.rollouts.world import START, World
 from isthmus.target import CallLog
 
-from .scene import FAILING, HEALTHY, LOCAL, MINUTE, SAGEMAKER, TARGETS, VERTEX, Scene, begun, plan, split
+from .scene import (
+    FAILING,
+    HEALTHY,
+    LOCAL,
+    MINUTE,
+    SAGEMAKER,
+    TARGETS,
+    VERTEX,
+    Scene,
+    begun,
+    plan,
+    split,
+)
 
 every_target = pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
 
@@ -105,10 +121,21 @@ def test_an_abort_after_full_promotion_brings_traffic_and_alias_back_2982(traits
 def test_an_abort_with_no_rollout_changes_nothing_1292():
     scene = Scene(behaviours={"challenger": FAILING})
     ended = scene.run(120)
-    calls = len([call for call in scene.calls().calls if call.mutating and call.operation != "state.put"])
+    calls = len(
+        [call for call in scene.calls().calls if call.mutating and call.operation != "state.put"]
+    )
     scene.wish("abort")
     scene.run(10)
-    assert len([call for call in scene.calls().calls if call.mutating and call.operation != "state.put"]) == calls
+    assert (
+        len(
+            [
+                call
+                for call in scene.calls().calls
+                if call.mutating and call.operation != "state.put"
+            ]
+        )
+        == calls
+    )
     assert (scene.state.phase, scene.state.end) == ("ended", ended.end)
     nothing, log = World(LOCAL, scene.plan.spec), CallLog()
     assert controller.look(nothing.ports(log), "ranker", holder="a", clock=nothing.now).over
@@ -184,14 +211,19 @@ def test_roles_are_not_handed_to_a_variant_that_is_not_ready_flagger_1600_1202(t
 
 @every_target
 def test_roles_are_not_handed_to_a_variant_that_is_too_small_flagger_1600_1202(traits):
-    """The share of a name never exceeds what its instances are for; one answers 400 a minute, of 600."""
+    """The share of a name never exceeds what its instances are for; one answers 400 a minute, of
+    600.
+    """
     scene = Scene(replace(traits, room=400), per_minute=600)
     sizes = []
     calls = scene.calls()
 
     def shifted(call):
         if call.operation == "endpoints.shift":
-            sizes.extend((variant.target, variant.instances) for variant in scene.world.fleet.variants.values())
+            sizes.extend(
+                (variant.target, variant.instances)
+                for variant in scene.world.fleet.variants.values()
+            )
 
     calls.after = shifted
     state = scene.until("ended")
@@ -205,7 +237,10 @@ def test_the_old_variant_keeps_its_size_until_no_abort_can_need_it_3888(traits):
     scene = Scene(traits)
     while scene.run(1).phase in ("starting", "sizing", "shifting", "baking", "promoted"):
         assert scene.world.fleet.variants["champion"].instances == 2
-        if scene.state.phase == "promoted" and scene.world.now() > scene.state.grace_until - 2 * MINUTE:
+        if (
+            scene.state.phase == "promoted"
+            and scene.world.now() > scene.state.grace_until - 2 * MINUTE
+        ):
             break
     scene.wish("abort")
     scene.until("ended")
@@ -267,7 +302,9 @@ def test_of_two_leaders_the_older_ones_call_has_no_effect_where_the_target_can_f
     stopped_before(scene, "endpoints.shift", another_takes_over_and_a_person_aborts)
     scene.run(20, until=lambda state: state.phase == "ended")
     assert scene.serving == split(0)
-    assert [entry.epoch for entry in scene.history()] == sorted(entry.epoch for entry in scene.history())
+    assert [entry.epoch for entry in scene.history()] == sorted(
+        entry.epoch for entry in scene.history()
+    )
 
 
 def test_of_two_leaders_the_older_ones_late_raise_is_seen_and_undone_where_it_cannot():
@@ -297,7 +334,11 @@ def test_a_transition_is_told_once_however_often_controllers_die_flagger_1515_49
         if scene.look(f"c{number // 7}").over:
             break
         scene.world.advance(timedelta(seconds=20))
-    told = [(entry.what, entry.stage, entry.attempt) for entry in scene.history() if entry.what not in ("check", "shifted")]
+    told = [
+        (entry.what, entry.stage, entry.attempt)
+        for entry in scene.history()
+        if entry.what not in ("check", "shifted")
+    ]
     assert len(told) == len(set(told))
     assert [entry.seq for entry in scene.history()] == list(range(1, scene.state.seq + 1))
     assert told[-1][0] == "ended"
@@ -326,7 +367,9 @@ def test_a_late_call_that_made_the_new_variant_small_is_undone_before_the_next_b
 
 
 def without_the_old_one(scene, monkeypatch, *, looks):
-    """As on Vertex AI: the old variant is gone, the promoted version under its name did not come up, and is seen so for so many looks."""
+    """As on Vertex AI: the old variant is gone, the promoted version under its name did not come
+    up, and is seen so for so many looks.
+    """
     state, left = scene.world.fleet.state, [looks]
 
     def seen():
@@ -335,9 +378,18 @@ def without_the_old_one(scene, monkeypatch, *, looks):
         if old.spec.version != 2 or scene.world.fleet.updating or not left[0]:
             return whole
         left[0] -= 1
-        failed = [replace(v, phase="failed", instances=0) if v.name == "champion" else v for v in whole.variants]
+        failed = [
+            replace(v, phase="failed", instances=0) if v.name == "champion" else v
+            for v in whole.variants
+        ]
         rest = [v.spec for name, v in scene.world.fleet.variants.items() if name != "champion"]
-        return replace(whole, phase="failed", failure="no machine", variants=tuple(failed), revision=revision_of_variants(rest))
+        return replace(
+            whole,
+            phase="failed",
+            failure="no machine",
+            variants=tuple(failed),
+            revision=revision_of_variants(rest),
+        )
 
     monkeypatch.setattr(type(scene.world.fleet), "state", lambda _fleet: seen())
 

@@ -1,6 +1,7 @@
 """A model monitoring job that somebody else makes over a rollout's endpoint of Vertex AI.
 
-It changes the endpoint's etag and update_time (recorded: localstack/gcp/endpoints/monitoring_jobs.py), and nobody's traffic.
+It changes the endpoint's etag and update_time (recorded:
+localstack/gcp/endpoints/monitoring_jobs.py), and nobody's traffic.
 """
 
 import pytest
@@ -24,12 +25,17 @@ def rollouts(tmp_path):
 
 
 def test_a_foreign_monitoring_job_neither_aborts_nor_restarts_a_bake(rollouts):
-    """Made while the driver sleeps in each bake, and directly before a call that moves traffic: the etag that it has is stale then."""
+    """Made while the driver sleeps in each bake, and directly before a call that moves traffic: the
+    etag that it has is stale then.
+    """
     made = set()
 
     def watch(point):
         what, phase, _told = point
-        if point not in made and (what, phase) in (("sleep", "baking"), ("before endpoints.shift", "shifting")):
+        if point not in made and (what, phase) in (
+            ("sleep", "baking"),
+            ("before endpoints.shift", "shifting"),
+        ):
             made.add(point)
             monitor(rollouts.target)
         return False

@@ -22,16 +22,22 @@ VARIABLE = "ROLLOUT_WEBHOOK"
 
 @pytest.fixture
 def webhook(monkeypatch):
-    """A server that keeps what it is sent; `answers` are the statuses that it gives, the last one again and again.
+    """A server that keeps what it is sent; `answers` are the statuses that it gives, the last one
+    again and again.
 
-    It is waited for as long as it takes: a machine that stands still for 5 s is no webhook that is down.
+    It is waited for as long as it takes: a machine that stands still for 5 s is no webhook that is
+    down.
     """
     monkeypatch.setattr(notices, "TIMEOUT", 120.0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+            status = (
+                self.server.answers.pop(0)
+                if len(self.server.answers) > 1
+                else self.server.answers[0]
+            )
             self.server.seen.append((status, self.headers["Idempotency-Key"], json.loads(body)))
             self.send_response(status)
             if status == 302:
@@ -55,7 +61,9 @@ def webhook(monkeypatch):
 def ended(name="second_controller", **fields):
     """A rollout that was played to its end: its state as it is stored, and the ports of its world."""
     scenario = read(next(path for path in FILES if path.stem == name), {"ranker": ROLLOUT})
-    planned = msgspec.structs.replace(plan_of(ROLLOUT, ENDPOINT, LOCAL), **{"webhook_env": VARIABLE} | fields)
+    planned = msgspec.structs.replace(
+        plan_of(ROLLOUT, ENDPOINT, LOCAL), **{"webhook_env": VARIABLE} | fields
+    )
     place = setting(scenario, planned, LOCAL)
     result = play(scenario, planned, "ranker", place)
     return result, place.ports(), place.now()
@@ -70,9 +78,15 @@ def test_each_transition_is_posted_once_in_its_order_with_an_id(webhook):
     for _ in range(3):
         assert not notices.deliver(ports.state, stored(ports), now).problems
     expected = [entry for entry in result.entries if entry.what in notices.NOTABLE]
-    assert [body["what"] for _, _, body in webhook.seen] == [entry.what for entry in expected] == ["started", "aborted"]
     assert (
-        [name for _, name, _ in webhook.seen] == [f"ro1/{entry.seq}" for entry in expected] == [body["id"] for _, _, body in webhook.seen]
+        [body["what"] for _, _, body in webhook.seen]
+        == [entry.what for entry in expected]
+        == ["started", "aborted"]
+    )
+    assert (
+        [name for _, name, _ in webhook.seen]
+        == [f"ro1/{entry.seq}" for entry in expected]
+        == [body["id"] for _, _, body in webhook.seen]
     )
     assert webhook.seen[0][2]["endpoint"] == "ranker"
 
@@ -177,15 +191,21 @@ def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeyp
 
     delivery = telling.tell(ports, stored(ports), now, post=down)
     assert delivery.owing
-    uris = [blob.uri for blob in ports.blobs.list(ports.blobs.root) if blob.uri.endswith("report.html")]
+    uris = [
+        blob.uri for blob in ports.blobs.list(ports.blobs.root) if blob.uri.endswith("report.html")
+    ]
     assert uris == ["world://blobs/rollouts/ranker/ro1/report.html"]
-    assert telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()
+    assert (
+        telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()
+    )
     assert result.end == "aborted"
 
 
 def test_a_page_that_cannot_be_drawn_holds_up_no_notice_and_is_tried_for_an_hour(webhook):
     _, ports, now = ended()
-    uri = documents.minutes_uri(ports.blobs, msgspec.structs.replace(stored(ports), phase="baking", stage=9))
+    uri = documents.minutes_uri(
+        ports.blobs, msgspec.structs.replace(stored(ports), phase="baking", stage=9)
+    )
     ports.blobs.put(uri, b"{}")
     tried = telling.tell(ports, stored(ports), now)
     assert (tried.owing, "damaged" in tried.problems[0]) == (True, True)
@@ -198,7 +218,9 @@ def test_a_webhook_that_does_not_answer_is_asked_once_a_minute_by_who_drives(web
     """The looks go on as they would without it, and it hears of everything in the end."""
     webhook.answers = [503, 503, 204]
     first, *rest = plan().stages
-    scene = Scene(LOCAL, webhook_env=VARIABLE, stages=(msgspec.structs.replace(first, pause=True), *rest))
+    scene = Scene(
+        LOCAL, webhook_env=VARIABLE, stages=(msgspec.structs.replace(first, pause=True), *rest)
+    )
     tries = []
 
     def sleep(seconds):
@@ -214,5 +236,11 @@ def test_a_webhook_that_does_not_answer_is_asked_once_a_minute_by_who_drives(web
         until=lambda _result: len(webhook.seen) == 3 or len(tries) > 500,
         sleep=sleep,
     )
-    assert [(status, body["what"]) for status, _, body in webhook.seen] == [(503, "waiting"), (503, "waiting"), (204, "waiting")]
-    assert tries.count(1) == tries.count(2) == 6, "six looks, ten seconds apart, lie between two tries"
+    assert [(status, body["what"]) for status, _, body in webhook.seen] == [
+        (503, "waiting"),
+        (503, "waiting"),
+        (204, "waiting"),
+    ]
+    assert tries.count(1) == tries.count(2) == 6, (
+        "six looks, ten seconds apart, lie between two tries"
+    )

@@ -1,6 +1,8 @@
-"""Four callers use an endpoint through whole rollouts, an abort and a hand-over among them: no request fails, and the split is seen.
+"""Four callers use an endpoint through whole rollouts, an abort and a hand-over among them: no
+request fails, and the split is seen.
 
-The endpoints, their routers and their model servers are real; the rollout's clock is moved, and its guardrails are shown scripted minutes.
+The endpoints, their routers and their model servers are real; the rollout's clock is moved, and its
+guardrails are shown scripted minutes.
 On the stack the callers' requests are among them.
 """
 
@@ -28,15 +30,24 @@ from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 
 CALLERS = 4
 ENOUGH, FEW = 15, 4  # requests between two movements of the clock, in a bake and elsewhere
-PAUSE, DEADLINE = 0.2, 120  # seconds: of a caller between two requests that nobody waits for; for those that somebody does
+PAUSE, DEADLINE = (
+    0.2,
+    120,
+)  # seconds: of a caller between two requests that nobody waits for; for those that somebody does
 UNLIKELY = 1e-9  # a count that a fair split shows less often than that is not one
 SHORT = replace(
     ROLLOUT,
-    steps=tuple(RolloutStep(traffic=Decimal(percent), bake=5 * MINUTE) for percent in (25, 50, 100)),
+    steps=tuple(
+        RolloutStep(traffic=Decimal(percent), bake=5 * MINUTE) for percent in (25, 50, 100)
+    ),
     guardrails=(Guardrail(metric="error_rate", max=0.01),),
     after=AfterRollout(remove_old=2 * MINUTE),
 )
-BREAKS = Event(at=At(stage=2, after=MINUTE), text="it fails", happens=Answers(variant="challenger", changes={"error_rate": 0.8}))
+BREAKS = Event(
+    at=At(stage=2, after=MINUTE),
+    text="it fails",
+    happens=Answers(variant="challenger", changes={"error_rate": 0.8}),
+)
 
 
 class Callers:
@@ -46,9 +57,15 @@ class Callers:
         self.changed = threading.Condition()  # guards all the rest
         self.ending = self.sampling = False
         self.failures = []
-        self.round, self.begun, self.ended = 0, Counter(), {0: Counter()}  # requests by the round in which they began; ended: by variant
+        self.round, self.begun, self.ended = (
+            0,
+            Counter(),
+            {0: Counter()},
+        )  # requests by the round in which they began; ended: by variant
         self.targets = [open_target() for _ in range(CALLERS)]
-        self.threads = [threading.Thread(target=self.call, args=(target,)) for target in self.targets]
+        self.threads = [
+            threading.Thread(target=self.call, args=(target,)) for target in self.targets
+        ]
 
     def call(self, target):
         while True:
@@ -59,7 +76,12 @@ class Callers:
                 began = self.round
                 self.begun[began] += 1
             try:
-                variant, failures = target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id=f"request-{began}").variant, []
+                variant, failures = (
+                    target.endpoints.invoke(
+                        "ranker", [{"x": 1}], variant=None, request_id=f"request-{began}"
+                    ).variant,
+                    [],
+                )
             except IsthmusError as error:
                 variant, failures = "failed", [repr(error)]
             with self.changed:
@@ -71,9 +93,13 @@ class Callers:
         """By variant, all that began between now and when enough are answered."""
         with self.changed:
             sampled = self.next_round(sampling=True)
-            assert self.changed.wait_for(lambda: self.ended[sampled].total() >= enough, timeout=DEADLINE)
+            assert self.changed.wait_for(
+                lambda: self.ended[sampled].total() >= enough, timeout=DEADLINE
+            )
             self.next_round(sampling=False)
-            assert self.changed.wait_for(lambda: self.ended[sampled].total() == self.begun[sampled], timeout=DEADLINE)
+            assert self.changed.wait_for(
+                lambda: self.ended[sampled].total() == self.begun[sampled], timeout=DEADLINE
+            )
             return self.ended[sampled]
 
     def next_round(self, *, sampling):
@@ -99,7 +125,9 @@ class Callers:
 
 
 class BusyEndpoint:
-    """A setting in which, whenever time has passed, requests are answered before the controller looks again."""
+    """A setting in which, whenever time has passed, requests are answered before the controller
+    looks again.
+    """
 
     def __init__(self, setting, callers, target):
         self.setting, self.callers, self.target = setting, callers, target
@@ -112,7 +140,9 @@ class BusyEndpoint:
         self.setting.advance(span)
         state = documents.read(self.target.state, "ranker").state
         split = serving_split(self.target.endpoints.observe("ranker"))
-        counts = self.seen.setdefault((state.id, state.phase, state.stage, split.get("challenger", Decimal(0))), Counter())
+        counts = self.seen.setdefault(
+            (state.id, state.phase, state.stage, split.get("challenger", Decimal(0))), Counter()
+        )
         counts.update(self.callers.sample(ENOUGH if state.phase == "baking" else FEW))
 
 
@@ -128,21 +158,36 @@ def place(request, tmp_path):
 
 
 def scenario(end, *events):
-    return Scenario(name=end, rollout="ranker", per_minute=240, events=events, expect=Expect(end=end))
+    return Scenario(
+        name=end, rollout="ranker", per_minute=240, events=events, expect=Expect(end=end)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=lambda kind: kind.__name__, indirect=True)
-def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place):
-    """Two whole rollouts with real model servers: some ten seconds on the stack, where a change takes virtual minutes."""
+def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(
+    place,
+):
+    """Two whole rollouts with real model servers: some ten seconds on the stack, where a change
+    takes virtual minutes.
+    """
     target = deployed(place)
     planned = plan_of(SHORT, ENDPOINT, traits_of(target))
-    again = replace(planned, stages=planned.stages[1:], initial={"champion": Decimal(100), "challenger": Decimal(0)})
+    again = replace(
+        planned,
+        stages=planned.stages[1:],
+        initial={"champion": Decimal(100), "challenger": Decimal(0)},
+    )
     start, seen, ends = place.start(planned.advance), {}, []
     try:
         with Callers(place.open).calling() as callers:
-            for plan, played in ((planned, scenario("aborted", BREAKS)), (again, scenario("promoted"))):
-                genuine = TargetSetting(played, "ranker", place.open, start=start, rollback=place.rollback)
+            for plan, played in (
+                (planned, scenario("aborted", BREAKS)),
+                (again, scenario("promoted")),
+            ):
+                genuine = TargetSetting(
+                    played, "ranker", place.open, start=start, rollback=place.rollback
+                )
                 busy = BusyEndpoint(genuine, callers, target)
                 try:
                     result = play(played, plan, "ranker", busy)
@@ -160,6 +205,8 @@ def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and
     bakes = {key: counts for key, counts in seen.items() if key[1] == "baking"}
     stages = {(rollout, stage): percent for rollout, _, stage, percent in bakes}
     assert stages == {("ro1", 1): 25, ("ro1", 2): 50, ("ro2", 1): 50, ("ro2", 2): 100}
-    assert {percent for _, phase, _, percent in seen if phase == "handing"} >= {100, 90, 0}, "the old name is tried with 10 % first"
+    assert {percent for _, phase, _, percent in seen if phase == "handing"} >= {100, 90, 0}, (
+        "the old name is tried with 10 % first"
+    )
     for key, counts in seen.items():
         assert chance(counts["challenger"], counts.total(), key[-1]) >= UNLIKELY, (key, counts)

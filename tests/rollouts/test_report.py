@@ -1,4 +1,6 @@
-"""A rollout's page is whole in itself, shows what was decided on what, and is drawn by a real browser as it should be."""
+"""A rollout's page is whole in itself, shows what was decided on what, and is drawn by a real
+browser as it should be.
+"""
 
 import json
 import re
@@ -14,7 +16,8 @@ from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER
 from isthmus.tests.ui.chromium import MISSING, PROGRAM
 
 BY_NAME = {path.stem: path for path in FILES}
-# Asks the page itself: what it fetched, whether anything stands out of a phone's screen, and what was drawn how large
+# Asks the page itself: what it fetched, whether anything stands out of a phone's screen, and what
+# was drawn how large
 PROBE = """<script>addEventListener("load", () => { const boxes = selector => [...document.querySelectorAll(selector)].map(
   e => e.getBoundingClientRect()); document.title = JSON.stringify({ fetched: performance.getEntriesByType("resource").length,
   width: document.documentElement.scrollWidth, screen: innerWidth, pictures: boxes("svg").map(b => [b.width, b.height]),
@@ -27,7 +30,9 @@ def page_of(name, traits=LOCAL):
     return result, ports, ports.blobs.get(report.write(ports, result.state)).decode()
 
 
-@pytest.mark.parametrize("name", ["errors", "drift", "no_data", "person_aborts", "aborted_in_the_grace_time", "recovery"])
+@pytest.mark.parametrize(
+    "name", ["errors", "drift", "no_data", "person_aborts", "aborted_in_the_grace_time", "recovery"]
+)
 def test_a_page_is_self_contained_and_tells_the_whole_history(name):
     result, _, text = page_of(name, SAGEMAKER)
     Whole(text)
@@ -49,14 +54,20 @@ def test_what_is_drawn_is_what_was_decided_on():
 
 
 def test_the_minutes_of_every_bake_are_kept_however_it_ended():
-    for name, bakes in (("person_aborts", ["1-0"]), ("drift", ["1-0", "1-1", "2-0", "3-0", "handing", "promoted"]), ("recovery", [])):
+    for name, bakes in (
+        ("person_aborts", ["1-0"]),
+        ("drift", ["1-0", "1-1", "2-0", "3-0", "handing", "promoted"]),
+        ("recovery", []),
+    ):
         result, ports, _ = page_of(name)
         assert set(bakes) <= set(documents.kept_minutes(ports.blobs, result.state))
 
 
 def test_what_people_write_is_text_on_the_page(tmp_path):
     path = tmp_path / "odd.yaml"
-    path.write_text(BY_NAME["person_aborts"].read_text().replace("looks odd", '"<script>alert(1)</script>"'))
+    path.write_text(
+        BY_NAME["person_aborts"].read_text().replace("looks odd", '"<script>alert(1)</script>"')
+    )
     result, world = rehearsal(path, LOCAL)
     ports = world.ports()
     text = ports.blobs.get(report.write(ports, result.state)).decode()
@@ -70,7 +81,9 @@ def test_a_browser_draws_the_page_on_a_phones_screen_and_fetches_nothing(tmp_pat
     """Starts Chromium, which takes seconds."""
     _, _, text = page_of("errors_in_step_2")
     path = tmp_path / "report.html"
-    path.write_text(text.replace("</body>", f"{PROBE}</body>").replace("<details>", "<details open>"))
+    path.write_text(
+        text.replace("</body>", f"{PROBE}</body>").replace("<details>", "<details open>")
+    )
     flags = [
         "--headless",
         "--no-sandbox",
@@ -79,10 +92,18 @@ def test_a_browser_draws_the_page_on_a_phones_screen_and_fetches_nothing(tmp_pat
         "--virtual-time-budget=2000",
         f"--user-data-dir={tmp_path}/c",
     ]
-    drawn = subprocess.run([PROGRAM, *flags, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
+    drawn = subprocess.run(
+        [PROGRAM, *flags, "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
     seen = json.loads(re.search(r"<title>(.*?)</title>", drawn)[1])
     assert seen["fetched"] == 0
     assert seen["width"] <= seen["screen"]
-    assert len(seen["pictures"]) == 1 + 2 * 3, "the traffic, and of each guardrail its value and its evidence"
+    assert len(seen["pictures"]) == 1 + 2 * 3, (
+        "the traffic, and of each guardrail its value and its evidence"
+    )
     assert all(width > 200 and height > 100 for width, height in seen["pictures"])
     assert seen["sections"] == 1 + 3 + 2

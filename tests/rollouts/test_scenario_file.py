@@ -9,7 +9,17 @@ import pytest
 
 from isthmus.errors import ProjectError
 from isthmus.project.specs import Rollout, RolloutStep
-from isthmus.rollouts.scenario import Answers, At, Killed, Outage, Person, Provider, Second, Somebody, Stopped
+from isthmus.rollouts.scenario import (
+    Answers,
+    At,
+    Killed,
+    Outage,
+    Person,
+    Provider,
+    Second,
+    Somebody,
+    Stopped,
+)
 from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.world import Behaviour
 
@@ -58,7 +68,11 @@ def test_a_file_says_what_happens_when_and_how_it_ends(tmp_path):
         Second(),
         Person(verb="abort", because="looks odd"),
     ]
-    assert [event.at for event in scenario.events][:3] == [At(stage=1, after=3 * MINUTE), At(stage=2), At(after=12 * MINUTE)]
+    assert [event.at for event in scenario.events][:3] == [
+        At(stage=1, after=3 * MINUTE),
+        At(stage=2),
+        At(after=12 * MINUTE),
+    ]
     assert scenario.events[0].lasts == 20 * MINUTE
     assert scenario.events[0].text == "challenger error_rate 3% latency_ms 9, for 20m"
 
@@ -72,14 +86,34 @@ def test_a_file_says_what_happens_when_and_how_it_ends(tmp_path):
         ("room:", "rom:", 3, "rom is not a key of a world"),
         ("step 1 + 3m", "step 1 and 3m", 5, "'step 1 and 3m' is not a time of a scenario"),
         ("step 2", "step 4", 6, "there is no step 4"),
-        ("challenger: {error_rate", "chalenger: {error_rate", 5, "chalenger is not a key of an event"),
+        (
+            "challenger: {error_rate",
+            "chalenger: {error_rate",
+            5,
+            "chalenger is not a key of an event",
+        ),
         ("metrics: outage", "metrics: late", 6, "'late' is not known here"),
         ("provider: throttled", "provider: slow", 7, "'slow' is nothing that a provider does"),
         ("provider: lost reply", "because: why", 8, "nothing happens"),
-        ("provider: lost reply", "provider: lost reply, metrics: outage", 8, "provider and metrics happen at once"),
-        ("provider: lost reply", "provider: lost reply, for: 3m", 8, "for says nothing about provider"),
+        (
+            "provider: lost reply",
+            "provider: lost reply, metrics: outage",
+            8,
+            "provider and metrics happen at once",
+        ),
+        (
+            "provider: lost reply",
+            "provider: lost reply, for: 3m",
+            8,
+            "for says nothing about provider",
+        ),
         ("sets challenger=90", "sets third=90", 10, "the rollout has no variant third"),
-        ("killed after shift", "killed in shift", 11, "'killed in shift' is nothing that happens to a controller"),
+        (
+            "killed after shift",
+            "killed in shift",
+            11,
+            "'killed in shift' is nothing that happens to a controller",
+        ),
         ("person: abort", "person: stop", 14, "'stop' is not known here"),
         ("stage: 1", "stage: 7", 15, "there is no step 7"),
         ("end: aborted, ", "", 15, "end is missing"),
@@ -90,7 +124,9 @@ def test_a_mistake_is_told_with_its_line(tmp_path, old, new, line, words):
     assert old in WHOLE
     with pytest.raises(ProjectError) as error:
         written(tmp_path, WHOLE.replace(old, new, 1))
-    assert any(problem.line == line and words in problem.message for problem in error.value.problems), error.value
+    assert any(
+        problem.line == line and words in problem.message for problem in error.value.problems
+    ), error.value
 
 
 def test_a_file_that_is_not_there_is_told_with_its_neighbour(tmp_path):
@@ -101,7 +137,11 @@ def test_a_file_that_is_not_there_is_told_with_its_neighbour(tmp_path):
 
 def test_the_scenario_of_the_manual_is_one(tmp_path):
     manual = (Path(__file__).parents[2] / "docs" / "rollouts.md").read_text()
-    block = next(block for block in re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL) if block.startswith("rollout: "))
+    block = next(
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+        if block.startswith("rollout: ")
+    )
     scenario = written(tmp_path, block.replace("rollout: home", "rollout: ranker"))
     assert len(scenario.events) == 6
     assert scenario.expect.within == 8 * MINUTE

@@ -1,4 +1,6 @@
-"""Every scenario file, in the scripted world as fast and as fenced as this machine, and as slow and unfenced as SageMaker."""
+"""Every scenario file, in the scripted world as fast and as fenced as this machine, and as slow and
+unfenced as SageMaker.
+"""
 
 import shutil
 from importlib.util import find_spec
@@ -37,7 +39,9 @@ def test_a_scenario_ends_as_it_says_it_must(path, traits):
         assert served == {"champion": 100}
         assert world.fleet.variants["champion"].spec.version == champion == 2
         assert ("ranker", "challenger") not in world.models.aliases
-    assert [entry.seq for entry in result.entries] == list(range(1, len(result.entries) + 1)), "history has no gap and nothing twice"
+    assert [entry.seq for entry in result.entries] == list(range(1, len(result.entries) + 1)), (
+        "history has no gap and nothing twice"
+    )
 
 
 def test_a_scenario_gives_the_same_history_each_time():
@@ -54,26 +58,35 @@ def test_what_a_scenario_must_show_is_in_its_history():
     assert [entry.stage for entry in entries(by_name["data_come"], "held")] == [2]
     assert entries(by_name["data_come"], "data")
     assert [entry.who for entry in entries(by_name["person_pauses"], "paused")] == ["somebody"]
-    assert {entry.who for entry in by_name["stopped_before_shift"].entries} >= {"controller 1", "controller 2"}
+    assert {entry.who for entry in by_name["stopped_before_shift"].entries} >= {
+        "controller 1",
+        "controller 2",
+    }
     assert by_name["broken_outright"].seen is not None
 
 
 def test_what_differs_from_a_scenario_is_told(tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text(
-        (FILES[0].parent / "errors.yaml").read_text().replace("stage: 1, within: 12m, by: error_rate", "stage: 2, within: 2m, by: latency")
+        (FILES[0].parent / "errors.yaml")
+        .read_text()
+        .replace("stage: 1, within: 12m, by: error_rate", "stage: 2, within: 2m, by: latency")
     )
     told = str(rehearsal(path, LOCAL)[0])
     assert "not as expected: in step 1, not in step 2" in told
     assert "not within 2m" in told
     assert "not by latency" in told
     path.write_text(
-        "rollout: ranker\nevents:\n  - {at: step 3 + 5m, metrics: outage}\n  - {at: 3m, person: abort}\nexpect: {end: promoted}\n"
+        "rollout: ranker\nevents:\n  - {at: step 3 + 5m, metrics: outage}\n  - {at: 3m, "
+        "person: abort}\nexpect: {end: promoted}\n"
     )
     told = str(rehearsal(path, LOCAL)[0])
     assert "it ended aborted, not promoted: somebody" in told
     assert "never happened, it was over before: metrics outage" in told
-    path.write_text("rollout: ranker\nevents:\n  - {at: 3m, person: abort}\n  - {at: 5h, metrics: outage}\nexpect: {end: aborted}\n")
+    path.write_text(
+        "rollout: ranker\nevents:\n  - {at: 3m, person: abort}\n  - {at: 5h, metrics: "
+        "outage}\nexpect: {end: aborted}\n"
+    )
     assert "never happened, it was over before: metrics outage" in str(rehearsal(path, LOCAL)[0])
 
 
@@ -100,7 +113,9 @@ sagemaker = pytest.mark.skipif(not find_spec("boto3"), reason="needs SageMaker's
 def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name(tmp_path):
     with isthmus.open(copied(tmp_path), target="sagemaker") as project:
         project.target.adapter = replace(project.target.adapter, ports={})
-        with pytest.raises(Unsupported, match="a rehearsal by SageMaker's own adapter is not supported yet"):
+        with pytest.raises(
+            Unsupported, match="a rehearsal by SageMaker's own adapter is not supported yet"
+        ):
             rehearse_offline(project, EXAMPLES / "openbandit" / "scenarios" / "errors.yaml")
 
 
@@ -110,8 +125,24 @@ def test_the_command_needs_no_account_and_fails_when_it_is_not_as_expected(tmp_p
     project = copied(tmp_path / "openbandit")
     errors = EXAMPLES / "openbandit" / "scenarios" / "errors.yaml"
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(errors.read_text().replace("end: aborted, stage: 1, within: 15m, by: error_rate", "end: promoted"))
-    command = ["rollout", "rehearse", "ranker", "--project", project, "--target", "sagemaker", "--scenario"]
+    wrong.write_text(
+        errors.read_text().replace(
+            "end: aborted, stage: 1, within: 15m, by: error_rate", "end: promoted"
+        )
+    )
+    command = [
+        "rollout",
+        "rehearse",
+        "ranker",
+        "--project",
+        project,
+        "--target",
+        "sagemaker",
+        "--scenario",
+    ]
     assert command_line(tmp_path, *command, errors).out.splitlines()[-1] == "  as expected"
     differs = command_line(tmp_path, *command, wrong, ok=False)
-    assert (differs.code, "not as expected: it ended aborted, not promoted" in differs.out) == (1, True)
+    assert (differs.code, "not as expected: it ended aborted, not promoted" in differs.out) == (
+        1,
+        True,
+    )

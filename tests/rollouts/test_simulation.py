@@ -1,4 +1,7 @@
-"""Random weather keeps every promise, and shows each missing precaution. More of it: benchmarks/rollouts.py."""
+"""Random weather keeps every promise, and shows each missing precaution.
+
+More of it: benchmarks/rollouts.py.
+"""
 
 import pytest
 
@@ -9,7 +12,12 @@ from .simulation import episode
 
 EPISODES = 60 if EVERY else 30  # of 100 looks
 MOST = 1_000  # until a missing precaution is seen
-HURTS = {"without touch": 10, "without watch": 58, "no data as good": 12, "judging to the bake's end only": 36}  # seeds to begin with
+HURTS = {
+    "without touch": 10,
+    "without watch": 58,
+    "no data as good": 12,
+    "judging to the bake's end only": 36,
+}  # seeds to begin with
 
 
 def test_no_weather_breaks_a_promise():
@@ -23,7 +31,9 @@ def test_no_weather_breaks_a_promise_of_a_sticky_endpoint():
 
 
 def seeds(name):
-    """All, from the one at which it was seen when this was written: where the engine has changed since, the others follow."""
+    """All, from the one at which it was seen when this was written: where the engine has changed
+    since, the others follow.
+    """
     first = HURTS.get(name, 0)
     return [*range(first, MOST), *range(first)]
 

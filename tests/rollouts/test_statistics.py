@@ -1,4 +1,6 @@
-"""The evidence: at most 1 on average while the limit holds, by counting every outcome; safe for millions; higher for what is worse."""
+"""The evidence: at most 1 on average while the limit holds, by counting every outcome; safe for
+millions; higher for what is worse.
+"""
 
 import math
 from itertools import product
@@ -8,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.rollouts.statistics import Counts, limit_dispersion, limit_evidence, ratio_dispersion, ratio_evidence, sign_evidence
+from isthmus.rollouts.statistics import (
+    Counts,
+    limit_dispersion,
+    limit_evidence,
+    ratio_dispersion,
+    ratio_evidence,
+    sign_evidence,
+)
 
 
 def chance(errors, requests, rate):
@@ -18,19 +27,26 @@ def chance(errors, requests, rate):
 def outcomes(sizes, rates):
     """(probability, errors of each) of every outcome."""
     for errors in product(*(range(size + 1) for size in sizes)):
-        yield math.prod(chance(e, n, p) for e, n, p in zip(errors, sizes, rates, strict=True)), errors
+        yield (
+            math.prod(chance(e, n, p) for e, n, p in zip(errors, sizes, rates, strict=True)),
+            errors,
+        )
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 3])
 @pytest.mark.parametrize("rates", [(0.1, 0.3), (0.01, 0.01), (0.3, 0.02)], ids=str)
 @pytest.mark.parametrize("sizes", [((3, 5), (4, 2)), ((1, 9), (8, 1)), ((5, 5), (2, 3))], ids=str)
-def test_the_mean_of_a_ratios_evidence_is_at_most_1_whatever_the_old_variants_rates(sizes, rates, ratio):
+def test_the_mean_of_a_ratios_evidence_is_at_most_1_whatever_the_old_variants_rates(
+    sizes, rates, ratio
+):
     flat = [n for pair in sizes for n in pair]
     chances = [p for rate in rates for p in (ratio * rate, rate)]
     mean = 0.0
     for probability, errors in outcomes(flat, chances):
         counts = [Counts(n, e) for n, e in zip(flat, errors, strict=True)]
-        mean += probability * math.exp(ratio_evidence([(counts[0], counts[1]), (counts[2], counts[3])], ratio))
+        mean += probability * math.exp(
+            ratio_evidence([(counts[0], counts[1]), (counts[2], counts[3])], ratio)
+        )
     assert mean <= 1 + 1e-12
 
 
@@ -38,7 +54,10 @@ def test_the_mean_of_a_ratios_evidence_is_at_most_1_whatever_the_old_variants_ra
 @pytest.mark.parametrize("limit", [0.01, 0.1, 0.5, 0.9])
 def test_the_mean_of_a_limits_evidence_is_at_most_1_and_at_the_limit_1(limit, part):
     mean = sum(
-        probability * math.exp(limit_evidence([Counts(n, e) for n, e in zip((6, 11), errors, strict=True)], limit))
+        probability
+        * math.exp(
+            limit_evidence([Counts(n, e) for n, e in zip((6, 11), errors, strict=True)], limit)
+        )
         for probability, errors in outcomes((6, 11), (part * limit, part * limit))
     )
     assert mean <= 1 + 1e-12
@@ -52,7 +71,9 @@ def test_the_mean_of_a_sign_tests_evidence_is_at_most_1(above):
 
 
 def test_the_chance_to_ever_reach_20_is_at_most_1_in_20_by_every_path():
-    """Ville's inequality where it is attained nearly: each of 30 minutes is above with probability 1/2, and one looks after each."""
+    """Ville's inequality where it is attained nearly: each of 30 minutes is above with probability
+    1/2, and one looks after each.
+    """
     never, crossed = {0: 1.0}, 0.0
     for minutes in range(1, 31):
         later: dict[int, float] = {}
@@ -70,7 +91,11 @@ def test_evidence_of_millions_of_requests_is_a_number():
     day = [(Counts(3_000_000, 2_000_000), Counts(7_000_000, 10_000))] * 60
     assert 1e6 < ratio_evidence(day, 2) < math.inf
     assert 1e6 < limit_evidence([new for new, _ in day], 0.01) < math.inf
-    assert -math.inf < ratio_evidence([(Counts(7_000_000, 0), Counts(7_000_000, 7_000_000))] * 60, 2) < -1e6
+    assert (
+        -math.inf
+        < ratio_evidence([(Counts(7_000_000, 0), Counts(7_000_000, 7_000_000))] * 60, 2)
+        < -1e6
+    )
     assert sign_evidence(100_000, 100_000) == pytest.approx(100_000 * math.log(1.94) - math.log(5))
 
 
@@ -84,7 +109,9 @@ PAIRS = st.lists(st.tuples(COUNTS, COUNTS), min_size=1, max_size=8)
 
 
 @given(PAIRS, st.floats(1, 5), st.integers(0, 7))
-def test_one_more_error_of_the_new_variant_is_more_evidence_and_one_of_the_old_less(pairs, ratio, place):
+def test_one_more_error_of_the_new_variant_is_more_evidence_and_one_of_the_old_less(
+    pairs, ratio, place
+):
     place %= len(pairs)
     new, old = pairs[place]
     before = ratio_evidence(pairs, ratio)
@@ -110,7 +137,9 @@ def test_a_minute_above_adds_at_most_ln_2_and_a_minute_below_takes_away(above, b
 
 @given(PAIRS, st.floats(1, 5), st.floats(1, 20))
 def test_dispersion_never_makes_a_proof(pairs, ratio, dispersion):
-    """The power mean: where the divided evidence reaches a threshold above 1, the undivided one does too."""
+    """The power mean: where the divided evidence reaches a threshold above 1, the undivided one
+    does too.
+    """
     divided = ratio_evidence(pairs, ratio, dispersion)
     assert divided <= max(ratio_evidence(pairs, ratio), 0) + 1e-9
 

@@ -1,4 +1,6 @@
-"""A sticky endpoint through the one endpoint host that everybody knows: its split is a document, and gateways serve it after 15 s."""
+"""A sticky endpoint through the one endpoint host that everybody knows: its split is a document,
+and gateways serve it after 15 s.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -22,7 +24,9 @@ def endpoint(traits=STICKY):
 
 
 def percents(state):
-    return {v.name: v.percent for v in state.variants}, {v.name: v.target_percent for v in state.variants}
+    return {v.name: v.percent for v in state.variants}, {
+        v.name: v.target_percent for v in state.variants
+    }
 
 
 def test_what_is_written_is_asked_at_once_and_serves_after_15_s():
@@ -35,7 +39,9 @@ def test_what_is_written_is_asked_at_once_and_serves_after_15_s():
     assert percents(host.observe("ranker")) == (split(10), split(25))
     world.advance(timedelta(seconds=1))
     assert percents(host.observe("ranker")) == (split(25), split(25))
-    assert world.fleet.shares() == split(0), "calls that no gateway aims go to the first variant, as ever"
+    assert world.fleet.shares() == split(0), (
+        "calls that no gateway aims go to the first variant, as ever"
+    )
 
 
 def test_a_document_is_the_first_when_the_split_is_moved_for_the_first_time():
@@ -94,7 +100,11 @@ def test_what_cannot_be_is_refused_and_changes_nothing():
     world, host = endpoint()
     state = host.observe("ranker")
     before = dict(world.documents.values)
-    for wrong, error in ((split("0.005"), Unsupported), ({"champion": Decimal(100), "x": Decimal(0)}, Invalid), (split(101), Invalid)):
+    for wrong, error in (
+        (split("0.005"), Unsupported),
+        ({"champion": Decimal(100), "x": Decimal(0)}, Invalid),
+        (split(101), Invalid),
+    ):
         with pytest.raises(error):
             host.shift("ranker", wrong, expect=state.token)
     world.fleet.variants["challenger"].phase = "updating"
@@ -128,7 +138,12 @@ def test_a_variant_that_the_split_names_is_neither_removed_nor_changed():
 def test_a_rollout_moves_units_step_by_step_and_brings_the_role_home():
     scene = Scene(STICKY, remove_old=2 * MINUTE)
     scene.until("ended")
-    assert (scene.state.end, scene.state.handover, scene.serving, scene.aliases["champion"]) == ("promoted", "done", {"champion": 100}, 2)
+    assert (scene.state.end, scene.state.handover, scene.serving, scene.aliases["champion"]) == (
+        "promoted",
+        "done",
+        {"champion": 100},
+        2,
+    )
     assert "late" not in scene.words()
 
 

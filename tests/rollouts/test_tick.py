@@ -1,4 +1,6 @@
-"""The table of phases, row by row, to the end of a bake, and the lease: what a look decides on what it sees. No world, no clock."""
+"""The table of phases, row by row, to the end of a bake, and the lease: what a look decides on what
+it sees. No world, no clock.
+"""
 
 from datetime import timedelta
 
@@ -21,7 +23,9 @@ from .ticks import BAKE, NOW, OVER, YES, bake, decide, endpoint, minutes, scaled
 
 
 def test_starting_takes_the_traffic_and_waits_until_it_is_seen_to_be_ours():
-    after, action = decide(state("starting", taken=False, intent=split(10)), seen(endpoint(10), owner="free"))
+    after, action = decide(
+        state("starting", taken=False, intent=split(10)), seen(endpoint(10), owner="free")
+    )
     assert (after.phase, action) == ("starting", Take())
 
 
@@ -33,7 +37,10 @@ def test_starting_goes_on_to_the_first_step_when_the_traffic_is_ours():
 
 
 def test_anothers_traffic_refuses_the_rollout_and_touches_nothing():
-    after, action = decide(state("starting", taken=False), seen(endpoint(10), owner="other", owner_text="experiment e7"))
+    after, action = decide(
+        state("starting", taken=False),
+        seen(endpoint(10), owner="other", owner_text="experiment e7"),
+    )
     assert (after.phase, after.end, action) == ("ended", "refused", None)
     assert "experiment e7" in after.cause
 
@@ -41,27 +48,38 @@ def test_anothers_traffic_refuses_the_rollout_and_touches_nothing():
 def test_other_variants_than_were_planned_refuse_it():
     foreign = replace(endpoint(10), revision="foreign:cfg")
     after = decide(state("starting", taken=False), seen(foreign, owner="free"))[0]
-    assert (after.end, after.released, after.watch_until) == ("refused", True, NOW), "nothing can come late of what moved nothing"
+    assert (after.end, after.released, after.watch_until) == ("refused", True, NOW), (
+        "nothing can come late of what moved nothing"
+    )
 
 
 @pytest.mark.parametrize("unknown", [{"endpoint": None}, {"owner": None}])
 def test_what_could_not_be_read_decides_nothing(unknown):
     before = state("starting", taken=False, intent=split(10))
-    assert decide(before, Observation(**({"endpoint": endpoint(10), "owner": "ours"} | unknown))) == (before, None)
+    assert decide(
+        before, Observation(**({"endpoint": endpoint(10), "owner": "ours"} | unknown))
+    ) == (before, None)
 
 
 # sizing
 
 
 def test_sizing_asks_for_the_instances_of_its_step_before_the_traffic_comes():
-    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent=split(10)), seen(endpoint(10)))
+    after, action = decide(
+        state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent=split(10)), seen(endpoint(10))
+    )
     assert after.phase == "sizing"
     assert action == Apply(spec=capacity.sized_spec(scaled(), 1))
-    assert {v.name: v.instances for v in action.spec.variants} == {"champion": (2, 2), "challenger": (2, 2)}
+    assert {v.name: v.instances for v in action.spec.variants} == {
+        "champion": (2, 2),
+        "challenger": (2, 2),
+    }
 
 
 def test_sizing_goes_on_when_the_instances_run():
-    after, action = decide(state("sizing", of=scaled(), sent=1, shift_by=NOW + MINUTE), seen(endpoint(10, instances=2)))
+    after, action = decide(
+        state("sizing", of=scaled(), sent=1, shift_by=NOW + MINUTE), seen(endpoint(10, instances=2))
+    )
     assert after.phase == "shifting"
     assert isinstance(action, Shift)
     assert "sized" in words(after)
@@ -75,7 +93,9 @@ def test_sizing_waits_while_the_target_is_updating_and_is_taken_back_when_its_ti
 
 
 def test_capacity_that_is_to_be_kept_needs_no_sizing():
-    after, action = decide(state("sizing", of=replace(scaled(), capacity="keep")), seen(endpoint(10)))
+    after, action = decide(
+        state("sizing", of=replace(scaled(), capacity="keep")), seen(endpoint(10))
+    )
     assert (after.phase, type(action)) == ("shifting", Shift)
 
 
@@ -88,7 +108,10 @@ def test_shifting_sends_again_what_a_silent_rollback_undid():
 
 
 def test_shifting_waits_while_the_target_follows():
-    after, action = decide(state("shifting", sent=1, shift_by=NOW + MINUTE), seen(endpoint(10, asked=25, phase="updating")))
+    after, action = decide(
+        state("shifting", sent=1, shift_by=NOW + MINUTE),
+        seen(endpoint(10, asked=25, phase="updating")),
+    )
     assert (after.phase, action) == ("shifting", None)
 
 
@@ -107,13 +130,18 @@ def test_only_what_serves_and_is_ready_has_converged(at):
 def test_a_bake_starts_at_the_next_whole_minute_with_an_absolute_end():
     after, action = decide(state("shifting", sent=1, shift_by=NOW + MINUTE), seen())
     assert (after.phase, action) == ("baking", None)
-    assert (after.bake_from, after.bake_until) == (NOW + timedelta(seconds=30), NOW + timedelta(seconds=30) + 5 * MINUTE)
+    assert (after.bake_from, after.bake_until) == (
+        NOW + timedelta(seconds=30),
+        NOW + timedelta(seconds=30) + 5 * MINUTE,
+    )
     assert after.bake_token == "t1"
 
 
 @pytest.mark.parametrize(("sent", "minutes_left"), [(6, 1), (1, 0)])
 def test_six_calls_or_thirty_minutes_without_convergence_abort(sent, minutes_left):
-    after, action = decide(state("shifting", sent=sent, shift_by=NOW + minutes_left * MINUTE), seen(endpoint(10)))
+    after, action = decide(
+        state("shifting", sent=sent, shift_by=NOW + minutes_left * MINUTE), seen(endpoint(10))
+    )
     assert (after.phase, after.intent) == ("aborting", split(0))
     assert action == Shift(split=split(0), expect="t1")
 
@@ -132,7 +160,11 @@ def test_while_machines_start_the_minutes_are_judged_on():
     late = {"stage": 2, "bake_from": BAKE, "shift_by": NOW + 30 * MINUTE}
     for phase in ("sizing", "shifting"):
         before = state(phase, of=scaled(), **late)
-        after, action = decide(before, seen(endpoint(60, phase="updating"), **minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE)
+        after, action = decide(
+            before,
+            seen(endpoint(60, phase="updating"), **minutes(BAKE, 9, new_errors=30)),
+            BAKE + 9 * MINUTE,
+        )
         assert (after.phase, action) == ("aborting", Shift(split=split(0), expect="t1")), phase
         assert after.outbox[-2].window == (BAKE, BAKE + 6 * MINUTE)
 
@@ -164,7 +196,14 @@ def test_a_bake_that_is_not_over_stays():
         ({"wish": Wishes(pause=YES)}, endpoint()),
         ({"of": replace(plan(), advance=OfficeHours(days=(5, 6)))}, endpoint()),
         ({"of": replace(plan(), advance=OfficeHours(start=10 * 60, end=17 * 60))}, endpoint()),
-        ({"of": replace(plan(), advance=OfficeHours(start=9 * 60, end=17 * 60, zone="Asia/Tokyo"))}, endpoint()),
+        (
+            {
+                "of": replace(
+                    plan(), advance=OfficeHours(start=9 * 60, end=17 * 60, zone="Asia/Tokyo")
+                )
+            },
+            endpoint(),
+        ),
         ({}, endpoint(25, new_phase="updating")),
     ],
 )
@@ -174,7 +213,11 @@ def test_a_pause_the_hours_or_a_target_that_is_not_ready_hold_a_step(hindered, a
 
 def test_a_step_that_asks_for_a_person_waits():
     paused = replace(plan().stages[0], pause=True)
-    after, action = decide(bake(of=replace(plan(), stages=(paused, *plan().stages[1:]))), seen(**minutes(BAKE, 5)), OVER)
+    after, action = decide(
+        bake(of=replace(plan(), stages=(paused, *plan().stages[1:]))),
+        seen(**minutes(BAKE, 5)),
+        OVER,
+    )
     assert (after.phase, action) == ("waiting", None)
 
 
@@ -196,16 +239,26 @@ def test_who_slept_judges_every_minute_in_its_order():
     asleep = decide(bake(), seen(**minutes(BAKE, 40, new_errors=30)), BAKE + 40 * MINUTE)[0]
     assert asleep.phase == "aborting"
     abort = next(entry for entry in asleep.outbox if entry.what == "abort")
-    assert abort.window == (BAKE, BAKE + 6 * MINUTE)  # the sixth minute decided it, as it would have for who was awake
+    assert abort.window == (
+        BAKE,
+        BAKE + 6 * MINUTE,
+    )  # the sixth minute decided it, as it would have for who was awake
 
 
 def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
     """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
     buckets = minutes(BAKE, 600)
-    some = {name: tuple(b for n, b in enumerate(listed) if n % 15 < 8) for name, listed in buckets["minutes"].items()}
+    some = {
+        name: tuple(b for n, b in enumerate(listed) if n % 15 < 8)
+        for name, listed in buckets["minutes"].items()
+    }
     after = bake(stage=1)
     for so_far in (240, 480, 600):
-        after, _ = decide(replace(after, outbox=()), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
+        after, _ = decide(
+            replace(after, outbox=()),
+            seen(settled=buckets["settled"], minutes=some),
+            BAKE + 600 * MINUTE,
+        )
         assert len(after.outbox) < 12
         assert after.outbox[-1].seq == after.seq
         assert {tally.until for tally in after.checks.values()} == {BAKE + so_far * MINUTE}
@@ -213,9 +266,16 @@ def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
 
 @pytest.mark.parametrize("phase", ["baking", "promoted", "shifting"])
 def test_nothing_is_decided_before_every_minute_that_was_read_is_judged(phase):
-    """Nobody looked for a day, the last hour of which is bad: the first look must not go on with the good ones."""
+    """Nobody looked for a day, the last hour of which is bad: the first look must not go on with
+    the good ones.
+    """
     good, bad = minutes(BAKE, 300), minutes(BAKE + 300 * MINUTE, 60, new_errors=30)
-    data = {"settled": bad["settled"], "minutes": {name: (*good["minutes"][name], *bad["minutes"][name]) for name in good["minutes"]}}
+    data = {
+        "settled": bad["settled"],
+        "minutes": {
+            name: (*good["minutes"][name], *bad["minutes"][name]) for name in good["minutes"]
+        },
+    }
     stage = {"baking": 1, "promoted": 3, "shifting": 2}[phase]
     at, late = endpoint({1: 25, 2: 50, 3: 100}[stage], instances=2), BAKE + 360 * MINUTE
     before = bake(stage, phase, grace_until=NOW, alias="moved", shift_by=late + 30 * MINUTE)
@@ -228,7 +288,11 @@ def test_nothing_is_decided_before_every_minute_that_was_read_is_judged(phase):
 
 def test_a_dry_run_is_judged_and_decides_nothing():
     dry = (Guardrail(metric="error_rate", max=0.01, dry_run=True),)
-    after = decide(bake(of=replace(plan(), guardrails=dry)), seen(**minutes(BAKE, 7, new_errors=100)), BAKE + 7 * MINUTE)[0]
+    after = decide(
+        bake(of=replace(plan(), guardrails=dry)),
+        seen(**minutes(BAKE, 7, new_errors=100)),
+        BAKE + 7 * MINUTE,
+    )[0]
     assert (after.phase, after.stage) == ("shifting", 2)
     assert "fail" in {check.verdict for entry in after.outbox for check in entry.checks}
 
@@ -238,16 +302,23 @@ def test_no_data_at_the_end_holds_once_and_then_aborts():
     assert (held.phase, held.hold_until) == ("baking", OVER + 30 * MINUTE)
     later = decide(held, seen(settled=OVER + MINUTE), OVER + MINUTE)[0]
     assert later.hold_until == held.hold_until
-    assert decide(later, seen(settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    assert (
+        decide(later, seen(settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    )
 
 
 def test_without_a_request_nothing_is_promoted_also_where_nothing_can_be_compared():
     """Blue-green, and the only guardrail compares."""
-    relative = replace(plan(), stages=plan().stages[2:], guardrails=(Guardrail(metric="error_rate", max_ratio=2),))
+    relative = replace(
+        plan(), stages=plan().stages[2:], guardrails=(Guardrail(metric="error_rate", max_ratio=2),)
+    )
     before, at = bake(of=relative), endpoint(100, instances=2)
     over = decide(before, seen(at, settled=OVER), OVER)[0]
     assert (over.phase, over.held_for) == ("baking", "no data")
-    assert decide(over, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    assert (
+        decide(over, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase
+        == "aborting"
+    )
     assert decide(before, seen(at, **minutes(BAKE, 5)), OVER)[0].phase == "promoted"
 
 
@@ -274,7 +345,10 @@ def test_what_is_inconclusive_grows_for_one_more_bake_and_then_asks():
 def test_on_inconclusive_may_abort():
     above = {"new_errors": 4, "old_errors": 4}
     strict = replace(plan(), on_inconclusive=Hold(hold=2 * MINUTE, then="abort"))
-    assert decide(bake(of=strict), seen(**minutes(BAKE, 7, **above)), BAKE + 7 * MINUTE)[0].phase == "aborting"
+    assert (
+        decide(bake(of=strict), seen(**minutes(BAKE, 7, **above)), BAKE + 7 * MINUTE)[0].phase
+        == "aborting"
+    )
 
 
 @pytest.mark.parametrize(("share", "token"), [(90, "t1"), (10, "t1"), (25, "t2")])
@@ -283,14 +357,26 @@ def test_another_split_or_another_token_is_drift_and_begins_a_whole_new_bake(sha
     assert after.corrected == 1
     assert words(after)[0] == "drift"
     if share == 25:  # only somebody was there and went
-        assert (after.phase, after.attempt, after.bake_from, action) == ("baking", 1, NOW + timedelta(seconds=30), None)
+        assert (after.phase, after.attempt, after.bake_from, action) == (
+            "baking",
+            1,
+            NOW + timedelta(seconds=30),
+            None,
+        )
     else:
-        assert (after.phase, after.attempt, action) == ("shifting", 1, Shift(split=split(25), expect=token))
+        assert (after.phase, after.attempt, action) == (
+            "shifting",
+            1,
+            Shift(split=split(25), expect=token),
+        )
 
 
 def test_the_fourth_drift_aborts_and_on_drift_abort_the_first():
     assert decide(bake(corrected=3), seen(endpoint(90)))[0].phase == "aborting"
-    assert decide(bake(of=replace(plan(), on_drift="abort")), seen(endpoint(90)))[0].phase == "aborting"
+    assert (
+        decide(bake(of=replace(plan(), on_drift="abort")), seen(endpoint(90)))[0].phase
+        == "aborting"
+    )
 
 
 def test_on_drift_pause_puts_the_traffic_right_and_waits_for_a_person():
@@ -337,17 +423,27 @@ def test_a_yes_without_data_needs_a_reason_and_the_history_says_what_it_override
 
 
 def test_a_yes_does_not_outlive_the_bake_that_it_was_said_of():
-    """Said of one bake, it would override the next one's missing data, and skip the pause that its step asks for."""
-    waits = bake(phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because="few people at night")))
+    """Said of one bake, it would override the next one's missing data, and skip the pause that its
+    step asks for.
+    """
+    waits = bake(
+        phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because="few people at night"))
+    )
     after, action = decide(waits, seen(endpoint(90)))
-    assert (after.phase, after.wish.promote, action) == ("shifting", None, Shift(split=split(25), expect="t1"))
+    assert (after.phase, after.wish.promote, action) == (
+        "shifting",
+        None,
+        Shift(split=split(25), expect="t1"),
+    )
     later = replace(after, phase="baking", bake_from=BAKE, bake_until=OVER, bake_token="t1")
     over = decide(later, seen(settled=OVER), OVER)[0]
     assert (over.stage, over.held_for) == (1, "no data")
 
 
 def test_the_limit_is_watched_while_a_person_is_asked():
-    after, _ = decide(bake(phase="waiting"), seen(**minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE)
+    after, _ = decide(
+        bake(phase="waiting"), seen(**minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE
+    )
     assert after.phase == "aborting"
 
 
@@ -363,8 +459,15 @@ def test_who_takes_over_from_a_silent_holder_touches_before_it_decides():
     dead = bake(lease=Lease(holder="b", epoch=3, until=NOW), wish=Wishes(abort=YES))
     after, action = decide(dead, seen())
     assert action == Touch(split=split(25), expect="t1")
-    assert (after.lease.epoch, after.lease.touched, after.phase, after.bake_token) == (4, False, "baking", None)
-    assert decide(outcome(after, action, None), seen(endpoint(25, token="t2")))[0].phase == "aborting"
+    assert (after.lease.epoch, after.lease.touched, after.phase, after.bake_token) == (
+        4,
+        False,
+        "baking",
+        None,
+    )
+    assert (
+        decide(outcome(after, action, None), seen(endpoint(25, token="t2")))[0].phase == "aborting"
+    )
 
 
 def test_a_touch_compares_the_bakes_token_first():

@@ -1,6 +1,8 @@
-"""Two processes that drive one rollout through a cloud's genuine adapter, killed and held at random points.
+"""Two processes that drive one rollout through a cloud's genuine adapter, killed and held at random
+points.
 
-ISTHMUS_EVERY_KILL=1, which `make test-often` sets: many rollouts. ISTHMUS_DUELS says how many of each cloud.
+ISTHMUS_EVERY_KILL=1, which `make test-often` sets: many rollouts. ISTHMUS_DUELS says how many of
+each cloud.
 """
 
 import os
@@ -18,9 +20,13 @@ CLOUDS = [place for place in PLACES if place.__name__ != "laptop"]
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(2, DUELS + 2))  # of even numbers the rollout fails in its second step, which is cheaper
+@pytest.mark.parametrize(
+    "seed", range(2, DUELS + 2)
+)  # of even numbers the rollout fails in its second step, which is cheaper
 @pytest.mark.parametrize("kind", CLOUDS, ids=lambda kind: kind.__name__)
-def test_two_drivers_of_a_rollout_that_are_killed_at_random_leave_nothing_in_between(kind, seed, tmp_path, capsys):
+def test_two_drivers_of_a_rollout_that_are_killed_at_random_leave_nothing_in_between(
+    kind, seed, tmp_path, capsys
+):
     place = kind(tmp_path)
     target = deployed(place)
     rollouts = Rollouts(place, target)

@@ -1,4 +1,6 @@
-"""start, status, pause, resume, promote, abort, wait: what people may ask, on the example's project in the scripted world."""
+"""start, status, pause, resume, promote, abort, wait: what people may ask, on the example's project
+in the scripted world.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -22,7 +24,10 @@ ALIKE = replace(SPEC, variants=(SPEC.variants[0], replace(SPEC.variants[1], vers
 
 def test_start_shows_the_whole_plan_and_moves_nothing_by_itself(desk):
     begun = rollout.start(desk.project, "ranker", because="r7 is better")
-    assert "champion ranker@1 -> challenger ranker@2   10 % -> 25 % 15m -> 50 % 30m, then a person -> 100 % 30m" in str(begun)
+    assert (
+        "champion ranker@1 -> challenger ranker@2   10 % -> 25 % 15m -> 50 % 30m, then a "
+        "person -> 100 % 30m" in str(begun)
+    )
     assert begun.id == "ro1"
     assert desk.serving() == {"champion": 90, "challenger": 10}
     assert [entry.what for entry in rollout.history(desk.project, "ranker")] == ["started"]
@@ -37,7 +42,14 @@ def test_a_second_start_is_refused_and_names_the_command_that_ends_the_first(des
 
 def test_start_is_refused_while_a_hand_moves_the_traffic(desk):
     state = desk.project.target.state
-    owner.intend(state, "ranker", {"champion": Decimal(80), "challenger": Decimal(20)}, by="traffic", claim=None, now=desk.world.now())
+    owner.intend(
+        state,
+        "ranker",
+        {"champion": Decimal(80), "challenger": Decimal(20)},
+        by="traffic",
+        claim=None,
+        now=desk.world.now(),
+    )
     with pytest.raises(Refused, match="moved by isthmus traffic"):
         rollout.start(desk.project, "ranker")
     assert documents.read(state, "ranker") is None
@@ -51,7 +63,9 @@ def test_start_is_refused_while_a_hand_moves_the_traffic(desk):
         ({"spec": ALIKE, "aliases": (1, 1)}, Refused, "serves already"),
     ],
 )  # fmt: skip
-def test_what_cannot_start_is_refused_before_anything_is_written(monkeypatch, tmp_path, change, error, says):
+def test_what_cannot_start_is_refused_before_anything_is_written(
+    monkeypatch, tmp_path, change, error, says
+):
     desk = Desk(monkeypatch, tmp_path, **change)
     with pytest.raises(error, match=says):
         rollout.start(desk.project, "ranker")
@@ -69,7 +83,9 @@ def test_a_rollout_of_another_name_is_not_there(desk):
         rollout.start(desk.project, "rnker")
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "promote", "abort", "status", "history", "wait", "run"])
+@pytest.mark.parametrize(
+    "verb", ["pause", "resume", "promote", "abort", "status", "history", "wait", "run"]
+)
 def test_nothing_can_be_asked_of_a_rollout_that_never_was(desk, verb):
     with pytest.raises(NotFound, match="has had no rollout"):
         getattr(rollout, verb)(desk.project, "ranker")
@@ -112,7 +128,9 @@ def test_promoting_against_the_data_needs_a_reason_which_is_kept(desk):
         rollout.promote(desk.project, "ranker")
     rollout.promote(desk.project, "ranker", because="the metrics are down, the logs are fine")
     desk.drive(lambda state: state.stage == 3)
-    assert any("the metrics are down" in entry.why for entry in rollout.history(desk.project, "ranker"))
+    assert any(
+        "the metrics are down" in entry.why for entry in rollout.history(desk.project, "ranker")
+    )
 
 
 def test_an_abort_takes_the_lease_of_whoever_drives_and_brings_everything_back(desk):
@@ -153,7 +171,10 @@ def test_status_of_an_aborted_one_says_until_when_its_traffic_is_its_own(desk):
     rollout.abort(desk.project, "ranker", because="odd answers")
     until = f"{desk.state.watch_until:%H:%M:%S} UTC"
     assert str(rollout.status(desk.project, "ranker")).splitlines()[1:] == [
-        f"the traffic stays its own until {until}: it looks whether a late call changes what it left",
+        (
+            f"the traffic stays its own until {until}: it looks whether a late call changes what "
+            "it left"
+        ),
         f"next   mend it, then isthmus rollout start ranker: a new rollout, after {until}",
     ]
     rollout.run_to_end(desk.project, "ranker")
@@ -224,7 +245,9 @@ def test_a_document_of_a_newer_version_is_refused_and_stays_as_it_is(desk):
     assert state.get("rollouts/ranker").value == b'{"schema": 99}'
 
 
-def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is_over(desk, monkeypatch):
+def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is_over(
+    desk, monkeypatch
+):
     rollout.start(desk.project, "ranker")
     problems, read = [], documents.read
     looks = iter([True])  # the first reading is the verb's own
@@ -236,7 +259,13 @@ def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is
 
     monkeypatch.setattr(documents, "read", unreadable)
     with pytest.raises(Unavailable):
-        rollout._drive(desk.project, "ranker", lambda _state: False, timedelta(0), watch=lambda result: problems.extend(result.problems))
+        rollout._drive(
+            desk.project,
+            "ranker",
+            lambda _state: False,
+            timedelta(0),
+            watch=lambda result: problems.extend(result.problems),
+        )
     assert problems == ["no answer from the store"]
 
 
@@ -247,15 +276,25 @@ def test_a_wish_survives_a_look_that_was_faster(desk):
     def check(_state):
         if not tries:
             tries.append(True)
-            controller.look(rollout.ports_of(desk.project), "ranker", holder="faster", clock=desk.world.now)
+            controller.look(
+                rollout.ports_of(desk.project), "ranker", holder="faster", clock=desk.world.now
+            )
 
     rollout.wishes.ask(store, "ranker", "pause", who="ann", at=desk.world.now(), check=check)
     assert desk.state.wish.pause == Wish(who="ann", at=desk.world.now())
     assert desk.state.lease.holder == "faster"
 
 
-@pytest.mark.parametrize("traits", [Traits(name="local"), Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE)])
+@pytest.mark.parametrize(
+    "traits",
+    [
+        Traits(name="local"),
+        Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE),
+    ],
+)
 def test_what_only_watches_does_not_hold_the_hand_over(desk, traits):
     scenario = read(desk.project.folder / "scenarios" / "errors.yaml", desk.project.spec.rollouts)
-    plan = plan_of(blind(desk.project.spec.rollouts["ranker"]), desk.project.spec.endpoints["ranker"], traits)
+    plan = plan_of(
+        blind(desk.project.spec.rollouts["ranker"]), desk.project.spec.endpoints["ranker"], traits
+    )
     assert play(scenario, plan, "ranker", setting(scenario, plan, traits)).end == "promoted"

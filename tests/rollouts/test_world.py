@@ -1,4 +1,6 @@
-"""The scripted world keeps the ports' rules: what the conformance suite says of endpoints and state, and how its clock moves."""
+"""The scripted world keeps the ports' rules: what the conformance suite says of endpoints and
+state, and how its clock moves.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -34,9 +36,14 @@ from isthmus.tests.conformance.test_state import (  # noqa: F401
 
 SPEC = EndpointSpec(
     name="ranker",
-    variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
+    variants=(
+        VariantSpec(name="champion", model="ranker", version=1),
+        VariantSpec(name="challenger", model="ranker", version=2),
+    ),
 )
-SAGEMAKER = Traits(name="sagemaker", fenced=False, metrics_delay=timedelta(minutes=3), takes=timedelta(minutes=1))
+SAGEMAKER = Traits(
+    name="sagemaker", fenced=False, metrics_delay=timedelta(minutes=3), takes=timedelta(minutes=1)
+)
 MINUTE = timedelta(minutes=1)
 
 
@@ -52,8 +59,14 @@ def world(traits=None, **fields):
 def target():
     calls = CallLog()
     ports = world().ports(calls)
-    rows = {"traffic.resolution": Capability(name="traffic.resolution", level="native", value=Decimal("0.01"))}
-    return SimpleNamespace(state=ports.state, endpoints=ports.endpoints, calls=calls, capabilities=rows)
+    rows = {
+        "traffic.resolution": Capability(
+            name="traffic.resolution", level="native", value=Decimal("0.01")
+        )
+    }
+    return SimpleNamespace(
+        state=ports.state, endpoints=ports.endpoints, calls=calls, capabilities=rows
+    )
 
 
 @pytest.fixture
@@ -97,7 +110,9 @@ def test_a_silent_rollback_ends_ready_with_the_old_split():
 
 
 @pytest.mark.parametrize(("traits", "moved"), [(Traits(), False), (Traits(fenced=False), True)])
-def test_a_call_that_was_stopped_on_its_way_is_refused_only_where_the_target_can_fence(traits, moved):
+def test_a_call_that_was_stopped_on_its_way_is_refused_only_where_the_target_can_fence(
+    traits, moved
+):
     """Another moves the traffic between this controller's check and its effect."""
     place = world(traits)
     calls = CallLog()
@@ -129,7 +144,11 @@ def test_instances_follow_a_spec_when_the_change_has_ended():
     place = world(SAGEMAKER)
     host = place.ports().endpoints
     larger = EndpointSpec(
-        name="ranker", variants=(SPEC.variants[0], VariantSpec(name="challenger", model="ranker", version=2, instances=(3, 3)))
+        name="ranker",
+        variants=(
+            SPEC.variants[0],
+            VariantSpec(name="challenger", model="ranker", version=2, instances=(3, 3)),
+        ),
     )
     host.apply(larger)
     assert [v.instances for v in host.observe("ranker").variants] == [1, 1]
@@ -140,7 +159,12 @@ def test_instances_follow_a_spec_when_the_change_has_ended():
 
 
 def test_minutes_are_settled_late_and_may_be_unreadable():
-    place = world(SAGEMAKER, per_minute=600, split=split(25), behaviours={"challenger": Behaviour(error_rate=0.03)})
+    place = world(
+        SAGEMAKER,
+        per_minute=600,
+        split=split(25),
+        behaviours={"challenger": Behaviour(error_rate=0.03)},
+    )
     metrics = place.ports().metrics
     window = Window(start=START, end=START + MINUTE)
     place.advance(3 * MINUTE)
@@ -149,7 +173,9 @@ def test_minutes_are_settled_late_and_may_be_unreadable():
     place.advance(MINUTE)
     buckets = metrics.read("ranker", window)
     assert [(b.requests, b.server_errors) for b in buckets["challenger"]] == [(150, 4)]
-    assert [(b.requests, b.server_errors) for b in buckets["champion"]] == [(450, 0)], "0.9 expected: the tenth minute has the ninth error"
+    assert [(b.requests, b.server_errors) for b in buckets["champion"]] == [(450, 0)], (
+        "0.9 expected: the tenth minute has the ninth error"
+    )
     place.outage = True
     with pytest.raises(Unavailable):
         metrics.read("ranker", window)
@@ -161,8 +187,12 @@ def test_minutes_are_settled_late_and_may_be_unreadable():
     error_rate=st.sampled_from([0, 0.002, 0.5, 1]),
 )
 def test_no_request_is_lost_or_made_up_however_the_clock_is_moved(per_minute, changes, error_rate):
-    """Counts differ from the expected ones by less than one request a variant, whole minutes being closed."""
-    place = world(per_minute=per_minute, behaviours={"challenger": Behaviour(error_rate=error_rate)})
+    """Counts differ from the expected ones by less than one request a variant, whole minutes being
+    closed.
+    """
+    place = world(
+        per_minute=per_minute, behaviours={"challenger": Behaviour(error_rate=error_rate)}
+    )
     expected = dict.fromkeys(("champion", "challenger"), Fraction(0))
     for seconds, share in changes:
         place.fleet.set_split(split(share))

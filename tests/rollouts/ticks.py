@@ -35,7 +35,9 @@ def variant(name, percent, *, asked=None, phase="ready", instances=None, version
     )
 
 
-def endpoint(new=25, *, asked=None, phase="ready", token="t1", spec=SPEC, new_phase="ready", instances=None):
+def endpoint(
+    new=25, *, asked=None, phase="ready", token="t1", spec=SPEC, new_phase="ready", instances=None
+):
     return EndpointState(
         name="ranker",
         phase=phase,
@@ -49,7 +51,9 @@ def endpoint(new=25, *, asked=None, phase="ready", token="t1", spec=SPEC, new_ph
 
 
 def seen(at=None, **fields):
-    return Observation(**({"endpoint": at or endpoint(), "owner": "ours", "alias_version": 1} | fields))
+    return Observation(
+        **({"endpoint": at or endpoint(), "owner": "ours", "alias_version": 1} | fields)
+    )
 
 
 def minutes(start, count, *, new_errors=0, old_errors=0, requests=300):
@@ -68,17 +72,28 @@ def minutes(start, count, *, new_errors=0, old_errors=0, requests=300):
             for n in range(count)
         )
 
-    return {"settled": start + count * MINUTE, "minutes": {"challenger": buckets(new_errors), "champion": buckets(old_errors)}}
+    return {
+        "settled": start + count * MINUTE,
+        "minutes": {"challenger": buckets(new_errors), "champion": buckets(old_errors)},
+    }
 
 
 def state(phase, *, stage=1, of=None, **fields):
     of = of or plan()
     share = of.stages[stage - 1].traffic
-    return begun(of, **{"phase": phase, "stage": stage, "intent": split(share), "lease": OURS, "taken": True} | fields)
+    return begun(
+        of,
+        **{"phase": phase, "stage": stage, "intent": split(share), "lease": OURS, "taken": True}
+        | fields,
+    )
 
 
 def bake(stage=1, phase="baking", **fields):
-    return state(phase, stage=stage, **{"bake_from": BAKE, "bake_until": BAKE + 5 * MINUTE, "bake_token": "t1"} | fields)
+    return state(
+        phase,
+        stage=stage,
+        **{"bake_from": BAKE, "bake_until": BAKE + 5 * MINUTE, "bake_token": "t1"} | fields,
+    )
 
 
 def decide(before, observation, now=NOW, holder="a"):
@@ -91,4 +106,6 @@ def words(after):
 
 
 def scaled():
-    return replace(plan(), stages=(RolloutStep(traffic=Decimal(60), bake=5 * MINUTE), *plan().stages[2:]))
+    return replace(
+        plan(), stages=(RolloutStep(traffic=Decimal(60), bake=5 * MINUTE), *plan().stages[2:])
+    )

@@ -1,6 +1,9 @@
-"""Two processes that drive one rollout at once. At random points one is killed, or both, or one is held still while the other goes on.
+"""Two processes that drive one rollout at once.
 
-A process of another name takes the place of one that was killed. `Duel(rollouts, seed, kills).play()` judges at each point, and at the end.
+At random points one is killed, or both, or one is held still while the other goes on.
+
+A process of another name takes the place of one that was killed. `Duel(rollouts, seed,
+kills).play()` judges at each point, and at the end.
 """
 
 import random
@@ -15,7 +18,11 @@ from isthmus.tests.conformance.toy_models import settled
 from isthmus.tests.rollouts.crashes import without_late
 from isthmus.tests.rollouts.killed import FIRST, decisions, judged
 
-HOLDS = (20, 100, 290)  # seconds: within a lease, after it, and nearly as long as an ended rollout watches for late calls
+HOLDS = (
+    20,
+    100,
+    290,
+)  # seconds: within a lease, after it, and nearly as long as an ended rollout watches for late calls
 SECOND = timedelta(seconds=1)
 KINDS = 50  # of points (what, in which phase) that a rollout passes
 
@@ -38,17 +45,31 @@ class Driver:
 
 
 class Duel:
-    """`kills`: how many processes are killed, and how many held, at the most; `shares`: what the new variant may be told to have."""
+    """`kills`: how many processes are killed, and how many held, at the most; `shares`: what the
+    new variant may be told to have.
+    """
 
     def __init__(self, rollouts, seed, *, kills, fails):
-        self.rollouts, self.chance, self.kills, self.fails = rollouts, random.Random(seed), kills, fails
+        self.rollouts, self.chance, self.kills, self.fails = (
+            rollouts,
+            random.Random(seed),
+            kills,
+            fails,
+        )
         self.killed, self.held, self.passed, self.history = [], [], set(), {}
         stages = {stage.traffic for stage in rollouts.plan.stages}
-        self.shares = {Decimal(0), Decimal(90), FIRST["challenger"], *stages}  # 90: while the promoted version is handed over
+        self.shares = {
+            Decimal(0),
+            Decimal(90),
+            FIRST["challenger"],
+            *stages,
+        }  # 90: while the promoted version is handed over
         self.drivers, self.phase = [], "starting"
 
     def play(self):
-        """The rollout's end; where processes were killed and held stays in `killed` and `held`, as (what, phase)."""
+        """The rollout's end; where processes were killed and held stays in `killed` and `held`, as
+        (what, phase).
+        """
         self.rollouts.begin(fails=self.fails)
         with ExitStack() as stack:
             stack.callback(lambda: [driver.kill() for driver in self.drivers])
@@ -84,7 +105,9 @@ class Duel:
             driver.ready = rollouts.now + self.chance.choice(HOLDS) * SECOND
 
     def falls_on(self, point, before, *, first):
-        """Whether it is this one's turn: by chance when a kind of point is first passed, and if need be when the rollout is nearly over."""
+        """Whether it is this one's turn: by chance when a kind of point is first passed, and if
+        need be when the rollout is nearly over.
+        """
         what, phase = point
         often = 4 if what == "before endpoints.shift" else 1
         late = not before and phase in ("handing", "aborting")
@@ -94,7 +117,9 @@ class Duel:
         driver.kill()
         self.killed.append(point)
         self.drivers.remove(driver)
-        self.drivers.append(Driver(self.rollouts, self.rollouts.now + self.chance.randrange(30) * SECOND))
+        self.drivers.append(
+            Driver(self.rollouts, self.rollouts.now + self.chance.randrange(30) * SECOND)
+        )
         self.check_documents()
 
     def look(self, what):
@@ -107,29 +132,46 @@ class Duel:
         self.rollouts.told, self.phase = told, state.phase
 
     def check_documents(self):
-        """What the history once said it says for ever, each epoch has one driver, and nobody but the rollout owns the traffic."""
+        """What the history once said it says for ever, each epoch has one driver, and nobody but
+        the rollout owns the traffic.
+        """
         store, state = self.rollouts.target.state, self.rollouts.state
         history = {entry.seq: entry for entry in documents.history(store, state)}
         assert self.history.items() <= history.items()
         assert list(history) == list(range(1, len(history) + 1))
-        drivers = {entry.epoch: entry.who for entry in history.values() if entry.who.startswith("driver")}
-        assert all(entry.who in (drivers.get(entry.epoch), "ann") for entry in history.values()), history
+        drivers = {
+            entry.epoch: entry.who for entry in history.values() if entry.who.startswith("driver")
+        }
+        assert all(entry.who in (drivers.get(entry.epoch), "ann") for entry in history.values()), (
+            history
+        )
         claim = owner.read(store, "ranker")
-        assert claim is None or claim.owner.owner == "none" or claim.owner.is_of("rollout", state.id)
+        assert (
+            claim is None or claim.owner.owner == "none" or claim.owner.is_of("rollout", state.id)
+        )
         self.history = history
 
     def judge(self):
-        """It ends as if nobody had died: nothing is half done, the split is the plan's. What came late where nothing fences was undone."""
+        """It ends as if nobody had died: nothing is half done, the split is the plan's.
+
+        What came late where nothing fences was undone.
+        """
         rollouts = self.rollouts
         self.check_documents()
         state, history, served = rollouts.ended()
         endpoint = settled(rollouts.target)
-        told = "\n".join(f"{entry.at:%H:%M:%S} {entry.who} {entry.what} {entry.why}" for entry in history)
+        told = "\n".join(
+            f"{entry.at:%H:%M:%S} {entry.who} {entry.what} {entry.why}" for entry in history
+        )
         assert (state.released, state.outbox, state.lease.holder) == (True, (), ""), told
         assert owner.read(rollouts.target.state, "ranker").owner.owner == "none"
-        assert (served, target_split(endpoint), serving_split(endpoint)) == (state.intent,) * 3, told
+        assert (served, target_split(endpoint), serving_split(endpoint)) == (state.intent,) * 3, (
+            told
+        )
         assert {v.phase for v in endpoint.variants} == {"ready"}
-        assert {v.name for v in endpoint.variants} == ({"champion"} if state.end == "promoted" else {"champion", "challenger"}), told
+        assert {v.name for v in endpoint.variants} == (
+            {"champion"} if state.end == "promoted" else {"champion", "challenger"}
+        ), told
         if not any(entry.what in ("drift", "late") for entry in history):
             return judged(rollouts, fails=self.fails)
         assert not rollouts.traits.fenced, told

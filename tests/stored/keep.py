@@ -62,11 +62,28 @@ json.dump(found, sys.stdout)
 
 
 def main(checkout, name):
-    environment = {**os.environ, "PYTHONPATH": f"{Path(checkout).resolve()}/.alias", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{Path(checkout).resolve()}/.alias",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
     def python(*words, ok=True):
-        done = subprocess.run([sys.executable, *words], cwd=PLACE, env=environment, capture_output=True, text=True, check=False)
-        print("$", *[word.strip().partition("\n")[0] for word in words], "->", done.returncode, flush=True)
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=PLACE,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        print(
+            "$",
+            *[word.strip().partition("\n")[0] for word in words],
+            "->",
+            done.returncode,
+            flush=True,
+        )
         assert not ok or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -77,7 +94,12 @@ def main(checkout, name):
     PLACE.mkdir(parents=True)
     isthmus("init", ".", "--example", "starter")
     configure(PLACE)
-    for words in (("apply",), ("ingest",), ("ingest", "data/bad.csv", "--event", "impression", "--max-bad", "1"), ("materialize",)):
+    for words in (
+        ("apply",),
+        ("ingest",),
+        ("ingest", "data/bad.csv", "--event", "impression", "--max-bad", "1"),
+        ("materialize",),
+    ):
         isthmus(*words)
     python("-c", EMIT)
     for words in (("train", "models/history.yaml"), ("train", "models/flat.yaml")):
@@ -94,7 +116,12 @@ def main(checkout, name):
         isthmus("materialize", "--target", "sagemaker", "--offline")
         isthmus("train", "models/history.yaml", "--target", "sagemaker", "--offline")
         cloud = json.loads(python("-c", FETCH))
-        keep_documents(TESTS / "documents" / name, home, cloud, (PLACE / ".isthmus" / "stack" / "aws.json").read_text())
+        keep_documents(
+            TESTS / "documents" / name,
+            home,
+            cloud,
+            (PLACE / ".isthmus" / "stack" / "aws.json").read_text(),
+        )
     finally:
         isthmus("stack", "down")
 
@@ -109,11 +136,15 @@ def configure(folder):
     (folder / "data" / "items.csv").write_text("item_id,price\n1,2.5\n2,3.5\n")
     text = (folder / "project.yaml").read_text()
     text = text.replace("now: 2026-01-08", f"now: {NOW}", 1)
-    (folder / "project.yaml").write_text(text.replace("\nfeature_views:", "\ntables:\n  items: data/items.csv\n\nfeature_views:", 1))
+    (folder / "project.yaml").write_text(
+        text.replace("\nfeature_views:", "\ntables:\n  items: data/items.csv\n\nfeature_views:", 1)
+    )
     (folder / "ranker.py").write_text((folder / "ranker.py").read_text() + OTHER)
     history = (folder / "models" / "history.yaml").read_text()
     for other in ("flat", "broken"):
-        text = history.replace("ranker.history", f"ranker.{other}").replace("alias: champion", "alias: challenger")
+        text = history.replace("ranker.history", f"ranker.{other}").replace(
+            "alias: champion", "alias: challenger"
+        )
         (folder / "models" / f"{other}.yaml").write_text(text)
 
 
@@ -137,8 +168,20 @@ def keep_store(name):
     connection.close()
     kept = TESTS / "stored" / name
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(PLACE, kept, ignore=shutil.ignore_patterns("__pycache__", ".isthmus", ".gitignore"))
-    ignored = shutil.ignore_patterns("__pycache__", "tmp", "*.db-wal", "*.db-shm", "lock", "*.lock", ".*.lock", "*.log", "report.html")
+    shutil.copytree(
+        PLACE, kept, ignore=shutil.ignore_patterns("__pycache__", ".isthmus", ".gitignore")
+    )
+    ignored = shutil.ignore_patterns(
+        "__pycache__",
+        "tmp",
+        "*.db-wal",
+        "*.db-shm",
+        "lock",
+        "*.lock",
+        ".*.lock",
+        "*.log",
+        "report.html",
+    )
     shutil.copytree(PLACE / ".isthmus", kept / "home", ignore=ignored)
     return kept / "home"
 
@@ -149,7 +192,9 @@ def keep_documents(folder, home, cloud, ready):
     with sqlite3.connect(f"file:{home / 'local.db'}?immutable=1", uri=True) as connection:
         state = dict(connection.execute("SELECT key, value FROM state"))
         online = dict(connection.execute("SELECT name, document FROM online_views"))
-        batch = connection.execute("SELECT contents FROM warehouse_batches ORDER BY name, batch").fetchone()[0]
+        batch = connection.execute(
+            "SELECT contents FROM warehouse_batches ORDER BY name, batch"
+        ).fetchone()[0]
     connection.close()
 
     def on_disk(pattern):

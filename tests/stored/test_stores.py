@@ -21,18 +21,28 @@ def store(request, tmp_path):
 
 def state(folder):
     with closing(sqlite3.connect(folder / ".isthmus" / "local.db")) as database:
-        return {key: json.loads(value) for key, value in database.execute("SELECT key, value FROM state")}
+        return {
+            key: json.loads(value)
+            for key, value in database.execute("SELECT key, value FROM state")
+        }
 
 
 def rows(folder):
     """Every row of local.db, by table."""
     with closing(sqlite3.connect(folder / ".isthmus" / "local.db")) as database:
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: sorted(map(repr, database.execute(f'SELECT * FROM "{name}"'))) for name in names}
+        names = [
+            name
+            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        return {
+            name: sorted(map(repr, database.execute(f'SELECT * FROM "{name}"'))) for name in names
+        }
 
 
 def newer(folder, sql):
-    with closing(sqlite3.connect(folder / ".isthmus" / "local.db", isolation_level=None)) as database:
+    with closing(
+        sqlite3.connect(folder / ".isthmus" / "local.db", isolation_level=None)
+    ) as database:
         database.execute(sql)
 
 
@@ -53,22 +63,35 @@ def test_reading_an_old_store_gives_its_database_a_format_and_changes_nothing_el
 
 def test_the_runs_of_an_old_store_are_listed_shown_and_compared(store):
     listed = isthmus(store, "runs", "list", "--json").json
-    assert [(run["name"], run["status"]) for run in listed] == [("r1", "done"), ("r2", "done"), ("r3", "failed")]
+    assert [(run["name"], run["status"]) for run in listed] == [
+        ("r1", "done"),
+        ("r2", "done"),
+        ("r3", "failed"),
+    ]
     assert "ranker@1" in isthmus(store, "runs", "show", "r1").out
     assert "auc" in isthmus(store, "runs", "compare", "r1", "r2").out
     assert isthmus(store, "runs", "why-rerun", "r2").code == 0
 
 
 def changes(folder):
-    return [line.split() for line in isthmus(folder, "plan").out.splitlines() if line.lstrip()[:2] in ("+ ", "- ", "~ ")]
+    return [
+        line.split()
+        for line in isthmus(folder, "plan").out.splitlines()
+        if line.lstrip()[:2] in ("+ ", "- ", "~ ")
+    ]
 
 
-def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_but_for_the_columns_that_came_since(store):
+def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_but_for_the_columns_that_came_since(
+    store,
+):
     tables, exposures, rankings, endpoint = changes(store)
     added = "(adds correction, stored_timestamp)"
     assert " ".join(tables) == f"~ event table impression {added}, click {added} apply"
     logged = "assignments, parameters, config, credit"
-    assert " ".join(exposures) == f"~ event stream exposures (adds correction, stored_timestamp, {logged}) apply"
+    assert (
+        " ".join(exposures)
+        == f"~ event stream exposures (adds correction, stored_timestamp, {logged}) apply"
+    )
     assert " ".join(rankings) == "+ event stream rankings apply"
     isthmus(store, "apply")
     assert changes(store) == [endpoint]  # its processes do not run
@@ -76,7 +99,9 @@ def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_
 
 def test_an_old_store_takes_new_events_once_apply_gave_it_the_columns_and_publishes_them(store):
     said = isthmus(store, "ingest", ok=False)
-    assert said.err.split("\n")[0] == "error  local has no correction, stored_timestamp in click_raw"
+    assert (
+        said.err.split("\n")[0] == "error  local has no correction, stored_timestamp in click_raw"
+    )
     assert "isthmus apply" in said.err
     isthmus(store, "apply")
     again = isthmus(store, "ingest", "--json").json
@@ -107,7 +132,9 @@ def test_an_old_store_trains_its_next_runs_promotes_and_serves(store):
         assert set(answer["items"]) <= {1, 2, 3}
         assert isthmus(store, "traffic", "home", "champion=100").code == 0
         isthmus(store, "models", "promote", "ranker@2", "--because", "a person says so")
-        promotions = {key: document for key, document in state(store).items() if "/promotions/" in key}
+        promotions = {
+            key: document for key, document in state(store).items() if "/promotions/" in key
+        }
         assert [document.get("schema") for _, document in sorted(promotions.items())] == [None, 1]
     finally:
         isthmus(store, "destroy", "--yes")
@@ -133,10 +160,17 @@ def test_a_newer_database_is_refused_by_every_command_and_left_as_it_is(command,
     before = tree(store / ".isthmus")
     said = isthmus(store, *command, ok=False)
     assert said.code == 1
-    assert f"local.db was written by a newer Isthmus (format {FORMAT + 1}; this one reads up to {FORMAT})" in said.err
+    assert (
+        f"local.db was written by a newer Isthmus (format {FORMAT + 1}; this one reads up to {FORMAT})"
+        in said.err
+    )
     assert "update Isthmus" in said.err
     left_by_locks = {"lock", "local.db-shm", "local.db-wal"}
-    assert {name: digest for name, digest in tree(store / ".isthmus").items() if name not in left_by_locks} == before
+    assert {
+        name: digest
+        for name, digest in tree(store / ".isthmus").items()
+        if name not in left_by_locks
+    } == before
 
 
 @pytest.mark.parametrize(
@@ -156,7 +190,10 @@ def test_a_newer_state_document_is_refused_and_left_as_it_is(key, command, tmp_p
     said = isthmus(store, *command, ok=False)
     assert said.code == 1
     known = 2 if key.startswith("traffic/") else 1
-    assert f"state {key} was written by a newer Isthmus (format 7; this one reads up to {known})" in said.err
+    assert (
+        f"state {key} was written by a newer Isthmus (format 7; this one reads up to {known})"
+        in said.err
+    )
     assert state(store)[key] == {"schema": 7}
 
 

@@ -1,4 +1,7 @@
-"""An adapter of one port, to start from: blobs in a SQLite file, which stands for a cloud. `bucket: toy://NAME` is ~/.toycloud/NAME."""
+"""An adapter of one port, to start from: blobs in a SQLite file, which stands for a cloud.
+
+`bucket: toy://NAME` is ~/.toycloud/NAME.
+"""
 
 import sqlite3
 import time
@@ -13,9 +16,18 @@ from isthmus.storage import BlobInfo
 from isthmus.target import Adapter
 from isthmus.times import utc_milliseconds
 
-OPTIONS = {"bucket": Key(shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker"))}
+OPTIONS = {
+    "bucket": Key(shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker"))
+}
 PORTS = {"blobs": "toycloud:Blobs"}
-ADAPTER = Adapter(name="toycloud", title="Toy Cloud", capabilities=rows(), ports=PORTS, options="toycloud:OPTIONS", scheme="toy")
+ADAPTER = Adapter(
+    name="toycloud",
+    title="Toy Cloud",
+    capabilities=rows(),
+    ports=PORTS,
+    options="toycloud:OPTIONS",
+    scheme="toy",
+)
 
 
 def place(_folder):
@@ -30,7 +42,9 @@ class Blobs:
         file = Path.home() / ".toycloud" / bucket.removeprefix("toy://")
         file.parent.mkdir(exist_ok=True)
         self._db = sqlite3.connect(file, isolation_level=None)
-        self._db.execute("CREATE TABLE IF NOT EXISTS blobs (uri TEXT PRIMARY KEY, data BLOB, modified REAL)")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS blobs (uri TEXT PRIMARY KEY, data BLOB, modified REAL)"
+        )
 
     def get(self, uri):
         self._calls.reading("get", self._checked(uri))
@@ -40,18 +54,27 @@ class Blobs:
 
     def put(self, uri, data):
         with self._calls.mutating("put", self._checked(uri)):
-            self._db.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (uri, data, time.time()))
+            self._db.execute(
+                "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (uri, data, time.time())
+            )
 
     def list(self, prefix):
         self._calls.reading("list", self._checked(prefix + "x"))
-        query = "SELECT uri, length(data), modified FROM blobs WHERE substr(uri, 1, ?) = ? ORDER BY uri"
+        query = (
+            "SELECT uri, length(data), modified FROM blobs WHERE substr(uri, 1, ?) = ? ORDER BY uri"
+        )
         rows = self._db.execute(query, (len(prefix), prefix)).fetchall()
-        return (BlobInfo(uri=uri, size=size, modified=utc_milliseconds(datetime.fromtimestamp(at, UTC))) for uri, size, at in rows)
+        return (
+            BlobInfo(uri=uri, size=size, modified=utc_milliseconds(datetime.fromtimestamp(at, UTC)))
+            for uri, size, at in rows
+        )
 
     def upload(self, folder, prefix):
         files = (file for file in folder.rglob("*") if file.is_file())
         for file in sorted(files, key=lambda file: (file.name == "manifest.json", file)):
-            self.put(f"{prefix.rstrip('/')}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+            self.put(
+                f"{prefix.rstrip('/')}/{file.relative_to(folder).as_posix()}", file.read_bytes()
+            )
 
     def download(self, prefix, folder):
         below = prefix.rstrip("/") + "/"
@@ -67,6 +90,8 @@ class Blobs:
             self._db.execute("DELETE FROM blobs WHERE uri = ?", (uri,))
 
     def _checked(self, uri):
-        if not uri.startswith(self.root + "/") or {"", ".", ".."} & set(uri[len(self.root) + 1 :].split("/")):
+        if not uri.startswith(self.root + "/") or {"", ".", ".."} & set(
+            uri[len(self.root) + 1 :].split("/")
+        ):
             raise Invalid(f"{uri} is not below {self.root}")
         return uri

@@ -1,4 +1,6 @@
-"""Chromium, driven over its pipe by the DevTools protocol: pages as a person's browser has them, without a driver to install."""
+"""Chromium, driven over its pipe by the DevTools protocol: pages as a person's browser has them,
+without a driver to install.
+"""
 
 import base64
 import json
@@ -8,7 +10,9 @@ import shutil
 import subprocess
 import time
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+PROGRAM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
+)
 MISSING = "there is no Chromium here: apt-get install chromium-headless-shell"
 _PATIENCE = 120  # seconds for an answer
 
@@ -19,10 +23,26 @@ class Chromium:
     def __init__(self, folder):
         to_browser, write = os.pipe()
         read, from_browser = os.pipe()
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"]
-        flags.append("--disable-dev-shm-usage")  # a container's has 64 MB, for all browsers that run in it
+        flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={folder}",
+        ]
+        flags.append(
+            "--disable-dev-shm-usage"
+        )  # a container's has 64 MB, for all browsers that run in it
         self._process = subprocess.Popen(
-            ["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags, "about:blank"],
+            [
+                "bash",
+                "-c",
+                f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}',
+                PROGRAM,
+                *flags,
+                "about:blank",
+            ],
             pass_fds=(to_browser, from_browser),
             stderr=subprocess.DEVNULL,
         )
@@ -30,7 +50,9 @@ class Chromium:
         os.close(from_browser)
         self._write, self._read, self._buffer, self._number = write, read, b"", 0
         self.events, self._session = [], None
-        self._session = self.call("Target.attachToTarget", targetId=self._page(), flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=self._page(), flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.call("Page.setLifecycleEventsEnabled", enabled=True)
@@ -48,14 +70,22 @@ class Chromium:
     def _page(self):
         """The one that the browser begins with, once it is there."""
         deadline = time.monotonic() + _PATIENCE
-        while not (pages := [target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page"]):
+        while not (
+            pages := [
+                target
+                for target in self.call("Target.getTargets")["targetInfos"]
+                if target["type"] == "page"
+            ]
+        ):
             assert time.monotonic() < deadline, "the browser has no page"
             time.sleep(0.02)
         return pages[0]["targetId"]
 
     def call(self, method, **parameters):
         self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": self._number, "method": method, "params": parameters} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
             pass
@@ -65,7 +95,9 @@ class Chromium:
     def _next(self):
         deadline = time.monotonic() + _PATIENCE
         while b"\0" not in self._buffer:
-            assert select.select([self._read], [], [], max(0, deadline - time.monotonic()))[0], "the browser does not answer"
+            assert select.select([self._read], [], [], max(0, deadline - time.monotonic()))[0], (
+                "the browser does not answer"
+            )
             chunk = os.read(self._read, 1 << 20)
             assert chunk, "the browser has ended"
             self._buffer += chunk
@@ -76,13 +108,20 @@ class Chromium:
         return message
 
     def _loaded(self, since, loaders):
-        """Until the page of such a loader is there, after the event number `since`. The one before it may be told late."""
+        """Until the page of such a loader is there, after the event number `since`.
+
+        The one before it may be told late.
+        """
         while not (ended := [loader for loader in self._loads(since) if loaders(loader)]):
             self._next()
         self._loader = ended[-1]
 
     def _loads(self, since):
-        return [told["loaderId"] for name, told in self.events[since:] if name == "Page.lifecycleEvent" and told["name"] == "load"]
+        return [
+            told["loaderId"]
+            for name, told in self.events[since:]
+            if name == "Page.lifecycleEvent" and told["name"] == "load"
+        ]
 
     def go(self, url):
         since = len(self.events)
@@ -98,7 +137,9 @@ class Chromium:
 
     def ask(self, script):
         """The value of an expression on the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -106,7 +147,14 @@ class Chromium:
         """Press and release one that has a name; Enter is a character, too."""
         text = {"Enter": "\r"}.get(name, "")
         for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=name,
+                code=name,
+                windowsVirtualKeyCode=code,
+                text=text,
+            )
 
     def until(self, condition):
         """Until an expression is true."""
@@ -116,9 +164,22 @@ class Chromium:
             time.sleep(0.05)
 
     def looks(self, *, width, theme, height=900):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": theme}],
+        )
 
     def picture(self, path):
         """Of the whole page, as a PNG."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        path.write_bytes(
+            base64.b64decode(
+                self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            )
+        )

@@ -1,4 +1,6 @@
-"""A browser without a screen: pages of the shop in which two experiments ran, asked in this process."""
+"""A browser without a screen: pages of the shop in which two experiments ran, asked in this
+process.
+"""
 
 import re
 from html import unescape
@@ -22,7 +24,11 @@ class Browser:
     def __init__(self, project, **access):
         self.project = project
         at = access.pop("door", None) or door(listen="127.0.0.1", bodies=frozenset({FORM}))
-        self.client = TestClient(Application(lambda: project, Access(door=at, **access)), base_url=HOST, follow_redirects=False)
+        self.client = TestClient(
+            Application(lambda: project, Access(door=at, **access)),
+            base_url=HOST,
+            follow_redirects=False,
+        )
 
     def get(self, path, status=200, **headers):
         response = self.client.get(path, headers=headers)
@@ -30,9 +36,20 @@ class Browser:
         return response
 
     def send(self, page, action, fields=None, **headers):
-        """The form of a page that goes to `action`, with its hidden fields, as a browser would send it."""
-        form = re.search(rf'<form method="post" action="{re.escape(action)}".*?</form>', self.get(page).text, re.DOTALL)
-        hidden = {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0])}
+        """The form of a page that goes to `action`, with its hidden fields, as a browser would send
+        it.
+        """
+        form = re.search(
+            rf'<form method="post" action="{re.escape(action)}".*?</form>',
+            self.get(page).text,
+            re.DOTALL,
+        )
+        hidden = {
+            name: unescape(value)
+            for name, value in re.findall(
+                r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0]
+            )
+        }
         headers = {"origin": HOST, "sec-fetch-site": "same-origin"} | headers
         return self.client.post(action, data=hidden | (fields or {}), headers=headers)
 

@@ -1,4 +1,6 @@
-"""Pages as a browser draws them: served by this process, looked at in every way, and judged by axe-core."""
+"""Pages as a browser draws them: served by this process, looked at in every way, and judged by
+axe-core.
+"""
 
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -35,7 +37,9 @@ def serving(read, *, write=False):
 
 
 def drawn(chromium, host, paths):
-    """In both themes and widths nothing stands out of the screen, nothing is told to the console, nothing asked of another host."""
+    """In both themes and widths nothing stands out of the screen, nothing is told to the console,
+    nothing asked of another host.
+    """
     since = len(chromium.events)
     for path in paths:
         for width in (360, 1280):
@@ -46,7 +50,11 @@ def drawn(chromium, host, paths):
                 assert chromium.ask("getComputedStyle(document.body).backgroundColor") == paper
     events = chromium.events[since:]
     assert [parameters for name, parameters in events if name in TOLD] == []
-    asked = {parameters["request"]["url"] for name, parameters in events if name == "Network.requestWillBeSent"}
+    asked = {
+        parameters["request"]["url"]
+        for name, parameters in events
+        if name == "Network.requestWillBeSent"
+    }
     assert {address for address in asked if not address.startswith((f"{host}/", "data:"))} == set()
 
 
@@ -58,7 +66,9 @@ _LOOKS = (
 
 
 def judged(chromium, addresses):
-    """axe-core finds nothing: by all its rules (WCAG, best practice), by those of colour in the dark, of touch and scrolling on a phone."""
+    """axe-core finds nothing: by all its rules (WCAG, best practice), by those of colour in the
+    dark, of touch and scrolling on a phone.
+    """
     spec = find_spec("axe_playwright_python")
     if spec is None:
         pytest.skip(NO_AXE)
@@ -68,12 +78,17 @@ def judged(chromium, addresses):
         chromium.ask(f"{script}; null")
         for width, theme, options in _LOOKS:
             chromium.looks(width=width, theme=theme)
-            findings += [f"{address} {width} {theme}: {text}" for text in violations(chromium, options)]
+            findings += [
+                f"{address} {width} {theme}: {text}" for text in violations(chromium, options)
+            ]
     assert findings == [], "\n".join(findings)
 
 
 def violations(chromium, options):
     """What axe-core finds on the page: the rule, the element, why."""
     run = f"axe.run(document, {dumps({'resultTypes': ['violations'], **options})})"
-    told = "violations.flatMap(rule => rule.nodes.map(node => `${rule.id} ${node.target} ${node.failureSummary}`))"
+    told = (
+        "violations.flatMap(rule => rule.nodes.map(node => `${rule.id} ${node.target} "
+        "${node.failureSummary}`))"
+    )
     return chromium.ask(f"{run}.then(({{violations}}) => {told})")

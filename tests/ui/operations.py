@@ -1,4 +1,7 @@
-"""A project in operation: two runs, versions, an endpoint under rules, a log. Its host and its metrics are objects of this process."""
+"""A project in operation: two runs, versions, an endpoint under rules, a log.
+
+Its host and its metrics are objects of this process.
+"""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -65,7 +68,9 @@ class Host:
             )
             for variant, version, now, then in shares
         ]
-        return EndpointState(name=name, phase="updating", revision="r", token="t", variants=tuple(variants))
+        return EndpointState(
+            name=name, phase="updating", revision="r", token="t", variants=tuple(variants)
+        )
 
 
 class Minutes:
@@ -74,18 +79,35 @@ class Minutes:
     def read(self, _endpoint, window):
         length = (window.end - window.start) // timedelta(minutes=1)
         every = [window.start + timedelta(minutes=number) for number in range(length)]
-        return {"champion": tuple(_bucket(start, 30, 0) for start in every), "challenger": (_bucket(every[-1], 10, 2),)}
+        return {
+            "champion": tuple(_bucket(start, 30, 0) for start in every),
+            "challenger": (_bucket(every[-1], 10, 2),),
+        }
 
 
 def _bucket(start, requests, errors):
-    return Bucket(start=start, requests=requests, client_errors=0, server_errors=errors, mean_ms=5.0, p50_ms=4.0, p90_ms=8.0, p99_ms=9.0)
+    return Bucket(
+        start=start,
+        requests=requests,
+        client_errors=0,
+        server_errors=errors,
+        mean_ms=5.0,
+        p50_ms=4.0,
+        p90_ms=8.0,
+        p99_ms=9.0,
+    )
 
 
 def operating(folder, monkeypatch):
-    """Open; two runs, of which the second is not yet promoted to champion when its alias is given by hand."""
+    """Open; two runs, of which the second is not yet promoted to champion when its alias is given
+    by hand.
+    """
     trained.make_project(folder)
     trained.configure(folder, "other", "parameters: {sign: -0.2}\n")
-    text = trained.PROJECT.replace("impression_id: {type: string}", "impression_id: {type: string}\n      visitor_id: {type: string}")
+    text = trained.PROJECT.replace(
+        "impression_id: {type: string}",
+        "impression_id: {type: string}\n      visitor_id: {type: string}",
+    )
     (folder / "project.yaml").write_text(text + RULES)
     project = trained.open_project(folder)
     isthmus.apply(project)
@@ -104,28 +126,50 @@ def operating(folder, monkeypatch):
 
 
 def _log(project, folder):
-    shown = [{"event_id": f"i{number}", "event_timestamp": f"2020-01-0{2 + number % 3}T10:00:00Z", "item_id": 1} for number in range(30)]
+    shown = [
+        {
+            "event_id": f"i{number}",
+            "event_timestamp": f"2020-01-0{2 + number % 3}T10:00:00Z",
+            "item_id": 1,
+        }
+        for number in range(30)
+    ]
     events = [{**row, "position": 1 if row["event_id"] != "i7" else "first"} for row in shown]
     path = folder / "impressions.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in events))
     ingest(project, event="impression", data=path, max_bad=0.5)
     project.target.events.apply(RANKINGS)  # as the first `deploy` does
-    emit_stream(project, RANKINGS, [_answer(number, LINES[kind]) for number, kind in enumerate(ANSWERS)])
+    emit_stream(
+        project, RANKINGS, [_answer(number, LINES[kind]) for number, kind in enumerate(ANSWERS)]
+    )
 
 
-SATISFIED = {"ranker@1": (200, 200), "ranker@2": (120, 200), "ranker@10": (100, 200)}  # of 1,000 units of each gender: f, m
+SATISFIED = {
+    "ranker@1": (200, 200),
+    "ranker@2": (120, 200),
+    "ranker@10": (100, 200),
+}  # of 1,000 units of each gender: f, m
 
 
 def looked(project, until):
-    """A look: each version serves f worse, the tenth follows on the 7th. Every day has 1,000 of each; on the 6th no f finds anything."""
+    """A look: each version serves f worse, the tenth follows on the 7th.
+
+    Every day has 1,000 of each; on the 6th no f finds anything.
+    """
     monitor = project.spec.monitors["served_alike"]
     days = [until - timedelta(days=back) for back in range(3)]
     cells = [
         *_cells("first", "", "", (0, 0)),
-        *(cell for day in days for cell in _cells("day", f"{day}", "", (0 if day.day == 6 else 300, 300))),
+        *(
+            cell
+            for day in days
+            for cell in _cells("day", f"{day}", "", (0 if day.day == 6 else 300, 300))
+        ),
     ]
     versions = ["ranker@1", "ranker@2"] if until.day < 7 else ["ranker@2", "ranker@10"]
-    cells += [cell for version in versions for cell in _cells("now", "", version, SATISFIED[version])]
+    cells += [
+        cell for version in versions for cell in _cells("now", "", version, SATISFIED[version])
+    ]
     return Snapshot(
         target="local",
         monitor=monitor.name,

@@ -27,7 +27,9 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def opened(tmp_path):
     """A project in a repository, with half of its layer free."""
-    with Shop(tmp_path, PROJECT.replace("share: 60%", "share: 50%").replace("share: 40%", "share: 50%")).project:
+    with Shop(
+        tmp_path, PROJECT.replace("share: 60%", "share: 50%").replace("share: 40%", "share: 50%")
+    ).project:
         pass
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
@@ -37,7 +39,19 @@ def opened(tmp_path):
 
 
 def git(folder, *arguments):
-    subprocess.run(["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments], check=True)
+    subprocess.run(
+        [
+            "git",
+            "-C",
+            str(folder),
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            *arguments,
+        ],
+        check=True,
+    )
 
 
 def commit(folder):
@@ -49,17 +63,24 @@ def fill(chromium, fields):
     """As a person types: each change is told to the page."""
     for name, value in fields.items():
         chromium.ask(
-            f"{{ const field = document.querySelector('main [name={name}]'); field.value = {value!r};"
+            f"{{ const field = document.querySelector('main [name={name}]'); field.value = "
+            f"{value!r};"
             " field.dispatchEvent(new Event('input', {bubbles: true})); }"
         )
 
 
 def press(chromium, text):
-    chromium.follow(f"[...document.querySelectorAll('button')].find(button => button.textContent === {text!r}).click()")
+    chromium.follow(
+        "[...document.querySelectorAll('button')].find(button => button.textContent === "
+        f"{text!r}).click()"
+    )
 
 
 def section(chromium, title):
-    return chromium.ask(f"[...document.querySelectorAll('h2')].find(head => head.textContent === {title!r}).parentElement.innerText")
+    return chromium.ask(
+        "[...document.querySelectorAll('h2')].find(head => head.textContent === "
+        f"{title!r}).parentElement.innerText"
+    )
 
 
 def test_the_keyboard_skips_the_navigation_and_sees_where_it_is(chromium, opened):
@@ -68,7 +89,10 @@ def test_the_keyboard_skips_the_navigation_and_sees_where_it_is(chromium, opened
         chromium.go(f"{host}/new")
         chromium.key("Tab", 9)
         focus = "document.activeElement"
-        assert chromium.ask(f"[{focus}.className, {focus}.getBoundingClientRect().left >= 0, getComputedStyle({focus}).outlineStyle]") == [
+        assert chromium.ask(
+            f"[{focus}.className, {focus}.getBoundingClientRect().left >= 0, "
+            f"getComputedStyle({focus}).outlineStyle]"
+        ) == [
             "skip",
             True,
             "solid",
@@ -79,8 +103,12 @@ def test_the_keyboard_skips_the_navigation_and_sees_where_it_is(chromium, opened
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_a_test_is_set_up_by_a_form_committed_started_ramped_and_stopped(chromium, opened, script, monkeypatch):
-    """With script what the loader says comes as one types, without by a button; the rest is the same."""
+def test_a_test_is_set_up_by_a_form_committed_started_ramped_and_stopped(
+    chromium, opened, script, monkeypatch
+):
+    """With script what the loader says comes as one types, without by a button; the rest is the
+    same.
+    """
     monkeypatch.setenv("ISTHMUS_USER", "ann")
     folder = opened.folder
     chromium.call("Emulation.setScriptExecutionDisabled", value=not script)
@@ -107,9 +135,13 @@ def test_a_test_is_set_up_by_a_form_committed_started_ramped_and_stopped(chromiu
         commit(folder)
         press(chromium, "Start a run")
         fill(chromium, {"share": "25"})
-        chromium.ask("document.querySelector('form[action$=ramp] [name=because]').value = 'it holds'")
+        chromium.ask(
+            "document.querySelector('form[action$=ramp] [name=because]').value = 'it holds'"
+        )
         press(chromium, "Change the share")
-        chromium.ask("document.querySelector('form[action$=stop] [name=because]').value = 'seen enough'")
+        chromium.ask(
+            "document.querySelector('form[action$=stop] [name=because]').value = 'seen enough'"
+        )
         press(chromium, "Stop the run")
         shown = section(chromium, "History")
     assert [change.what for change in history(opened, "bolder")] == ["started", "ramped", "stopped"]

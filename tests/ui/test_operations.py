@@ -1,4 +1,6 @@
-"""Endpoints, runs, models and events: what each page shows is what the console says, and what is away is told."""
+"""Endpoints, runs, models and events: what each page shows is what the console says, and what is
+away is told.
+"""
 
 import re
 
@@ -39,12 +41,24 @@ PATHS = (
     "/events/impression?days=28&quarantine=yes",
 )
 
-QUIET = ("/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/bias", "/bias/served_alike", "/events/impression")
+QUIET = (
+    "/endpoints",
+    "/endpoints/ranker",
+    "/runs",
+    "/models",
+    "/models/ranker@1",
+    "/bias",
+    "/bias/served_alike",
+    "/events/impression",
+)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch, operating(tmp_path_factory.mktemp("operating") / "shop", patch) as project:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        operating(tmp_path_factory.mktemp("operating") / "shop", patch) as project,
+    ):
         yield project
 
 
@@ -62,7 +76,9 @@ def blind(project, monkeypatch):
 def figures(text, title):
     """The cells of the table behind a picture, or of a section."""
     table = re.search(rf"{re.escape(title)}.*?<table>(.*?)</table>", text, re.DOTALL)[1]
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", table)]
+    rows = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", table)
+    ]
     return [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
 
 
@@ -84,22 +100,48 @@ def test_every_page_is_drawn_on_a_phone_and_on_a_desk_in_both_themes(project, tm
 @pytest.mark.slow
 @pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 def test_axe_core_finds_nothing_on_any_page_in_either_theme(project, tmp_path):
-    """Starts Chromium. A run's report is judged, too: the pages that are files are made of the same parts."""
+    """Starts Chromium.
+
+    A run's report is judged, too: the pages that are files are made of the same parts.
+    """
     with Chromium(tmp_path) as chromium, serving(lambda: project) as host:
-        judged(chromium, [*(f"{host}{path}" for path in PATHS), f"{project.target.blobs.root}/runs/r2/report.html"])
+        judged(
+            chromium,
+            [
+                *(f"{host}{path}" for path in PATHS),
+                f"{project.target.blobs.root}/runs/r2/report.html",
+            ],
+        )
 
 
 def test_every_page_of_operations_is_among_them():
     asked = {path.partition("?")[0] for path in PATHS} - {"/bias/not_yet"} | {
         "/endpoints/ranker/rollout"
     }  # below: of an endpoint without one
-    names = {"endpoint": "ranker", "run": "r2", "version": "ranker@2", "monitor": "served_alike", "event": "impression"}
-    assert {page.path.format(**names) for page in PAGES if page.path.startswith(OPERATIONS)} == asked
+    names = {
+        "endpoint": "ranker",
+        "run": "r2",
+        "version": "ranker@2",
+        "monitor": "served_alike",
+        "event": "impression",
+    }
+    assert {
+        page.path.format(**names) for page in PAGES if page.path.startswith(OPERATIONS)
+    } == asked
 
 
 @pytest.mark.usefixtures("blind")
 @pytest.mark.parametrize(
-    "path", ["/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/bias/served_alike", "/events/impression"]
+    "path",
+    [
+        "/endpoints",
+        "/endpoints/ranker",
+        "/runs",
+        "/models",
+        "/models/ranker@1",
+        "/bias/served_alike",
+        "/events/impression",
+    ],
 )
 def test_the_warehouse_is_only_asked_when_somebody_says_so(browser, path):
     assert "could not be read" not in browser.get(path).text
@@ -109,7 +151,12 @@ def test_an_endpoint_shows_its_split_now_and_to_be(browser):
     text = browser.get("/endpoints/ranker").text
     assert figures(text, "Split")[1:] == [["champion", "75", "60"], ["challenger", "25", "40"]]
     bars = re.search("Split.*?</svg>", text, re.DOTALL)[0]
-    assert re.findall("<title>(.*?)</title>", bars) == ["champion 75 %", "challenger 25 %", "champion 60 %", "challenger 40 %"]
+    assert re.findall("<title>(.*?)</title>", bars) == [
+        "champion 75 %",
+        "challenger 25 %",
+        "champion 60 %",
+        "challenger 40 %",
+    ]
     assert "Nobody: deploy and traffic may move it" in text
     assert "There was none. isthmus rollout start ranker" in text
 
@@ -138,7 +185,10 @@ def test_rules_are_counted_by_name_once_for_each_answer(browser, project):
 def test_what_a_unit_was_shown_is_asked_for_by_its_name(browser):
     assert browser.get("/endpoints/ranker.json").json()["unit"] is None
     text = browser.get("/endpoints/ranker?unit=v1").text
-    assert figures(text, "What a unit was shown")[1:] == [["cap item_id 3/24h", "7", "1"], ["cap item_id 3/24h", "8", "1"]]
+    assert figures(text, "What a unit was shown")[1:] == [
+        ["cap item_id 3/24h", "7", "1"],
+        ["cap item_id 3/24h", "8", "1"],
+    ]
     assert "Nothing that counts." in browser.get("/endpoints/ranker?unit=v2").text
 
 
@@ -152,27 +202,45 @@ def test_runs_are_those_of_the_console_and_can_be_compared(browser, project):
     for choice in ("where=tag=cold-start", "newest=1"):
         assert [run["name"] for run in browser.get(f"/runs.json?{choice}").json()["runs"]] == ["r2"]
     pair = browser.get("/runs/compare.json?first=r1&others=r2").json()[0]
-    assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == ("r1", "r2", listed[0].evaluation.rows)
+    assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == (
+        "r1",
+        "r2",
+        listed[0].evaluation.rows,
+    )
 
 
 def test_a_run_that_goes_on_is_named(browser, project, monkeypatch):
-    """Of the numbers given after the newest training run that ended, as other runs have numbers, too."""
+    """Of the numbers given after the newest training run that ended, as other runs have numbers,
+    too.
+    """
     before = project.target.state.get("runs/counter")
     assert [next_name(project) for _ in range(2)] == ["r3", "r4"]
     try:
-        assert browser.get("/runs.json").json()["going_on"] == [], "nothing was submitted under these numbers"
-        monkeypatch.setattr(watch, "observe", lambda _, run: RunState(run_id=run, phase={"r3": "done", "r4": "running"}[run], steps=()))
+        assert browser.get("/runs.json").json()["going_on"] == [], (
+            "nothing was submitted under these numbers"
+        )
+        monkeypatch.setattr(
+            watch,
+            "observe",
+            lambda _, run: RunState(
+                run_id=run, phase={"r3": "done", "r4": "running"}[run], steps=()
+            ),
+        )
         assert '<a href="/runs/r4">r4</a>' in browser.get("/runs").text
         assert "/runs/r3" not in browser.get("/runs").text
         assert "It has not ended: running" in browser.get("/runs/r4").text
     finally:
-        project.target.state.put("runs/counter", before.value, expect=project.target.state.get("runs/counter").token)
+        project.target.state.put(
+            "runs/counter", before.value, expect=project.target.state.get("runs/counter").token
+        )
 
 
 def test_a_version_says_what_it_is_made_of_and_why_it_was_promoted(browser):
     lineage = browser.get("/models/ranker@2.json").json()
     assert lineage["served"] == ["ranker challenger"]
-    made = {(edge["source"]["name"], edge["target"]["name"]) for edge in lineage["lineage"]["made_of"]}
+    made = {
+        (edge["source"]["name"], edge["target"]["name"]) for edge in lineage["lineage"]["made_of"]
+    }
     assert made == {
         ("ctr", "ranker@2"), ("item_history", "ranker@2"), ("ctr", "item_history"), ("click", "ctr"), ("impression", "ctr"),
     }  # fmt: skip
@@ -195,11 +263,15 @@ def test_a_monitor_shows_the_newest_look_each_day_once_and_its_versions(browser)
     assert figures(text, "The last window")[1][:2] == ["f", "50.0 % (48.5 .. 51.5)"]
     days = figures(text, "<figcaption>Satisfied<div>")[1:]
     assert [(day, group, value.partition(" (")[0]) for day, group, value, _ in days] == [
-        (f"2020-01-0{day}", group, "0.0 %" if (day, group) == (6, "f") else "30.0 %") for day in (3, 4, 5, 6, 7) for group in "fm"
+        (f"2020-01-0{day}", group, "0.0 %" if (day, group) == (6, "f") else "30.0 %")
+        for day in (3, 4, 5, 6, 7)
+        for group in "fm"
     ]
     versions = text.partition("<h2>By version</h2>")[2]
     ratio = figures(versions, "Satisfied, lowest / highest")[1:]
-    assert [(version, against, value.partition(" (")[0]) for version, against, value, _ in ratio] == [
+    assert [
+        (version, against, value.partition(" (")[0]) for version, against, value, _ in ratio
+    ] == [
         ("ranker@1", "m / f", "1.00"),
         ("ranker@2", "f / m", "0.60"),
         ("ranker@10", "f / m", "0.50"),
@@ -223,13 +295,19 @@ def test_a_look_is_taken_from_the_page_where_changes_are_allowed(browser, projec
     writer = Browser(project, write=True)
     answer = writer.send("/bias/from_the_page", "/bias/from_the_page/look")
     assert (answer.status_code, answer.headers["location"]) == (303, "/bias/from_the_page")
-    assert writer.get("/bias/from_the_page.json").json()["looks"][-1]["units"] == 1, "the one visitor that the gateway answered"
+    assert writer.get("/bias/from_the_page.json").json()["looks"][-1]["units"] == 1, (
+        "the one visitor that the gateway answered"
+    )
 
 
 def test_an_event_says_who_reads_it_how_much_came_and_what_was_refused(browser):
     assert "ranker@1, ranker@2" in browser.get("/events/impression").text
     text = browser.get("/events/impression?days=28&quarantine=yes").text
-    assert figures(text, "Events by date")[1:] == [["2020-01-02", "10"], ["2020-01-03", "9"], ["2020-01-04", "10"]]
+    assert figures(text, "Events by date")[1:] == [
+        ["2020-01-02", "10"],
+        ["2020-01-03", "9"],
+        ["2020-01-04", "10"],
+    ]
     assert figures(text, "Refused and still open")[1][:2] == ["position", "1"]
 
 
@@ -252,7 +330,15 @@ def test_a_target_that_is_away_is_told_and_not_asked_again(browser, project, mon
         assert "Not everything could be read" in browser.get(path).text
 
 
-ABSENT = ["/endpoints/rankr", "/endpoints/ranker/rollout", "/runs/r9", "/models/ranker@9", "/models/x", "/bias/x", "/events/x"]
+ABSENT = [
+    "/endpoints/rankr",
+    "/endpoints/ranker/rollout",
+    "/runs/r9",
+    "/models/ranker@9",
+    "/models/x",
+    "/bias/x",
+    "/events/x",
+]
 WRONG = [
     "/endpoints/ranker?minutes=0",
     "/endpoints/ranker?minutes=0000000019999999",
@@ -275,5 +361,8 @@ def test_a_question_that_is_wrong_is_400(browser, path):
 
 
 def test_the_queries_are_in_the_neutral_subset(project):
-    rules = (*project.spec.endpoints["ranker"].rules, Block(where=(Condition(attribute="kind", among=("50 % 'off' \\",)),)))
+    rules = (
+        *project.spec.endpoints["ranker"].rules,
+        Block(where=(Condition(attribute="kind", among=("50 % 'off' \\",)),)),
+    )
     assert neutral.check(hits_sql(rules)) == neutral.check(volume_sql("impression_raw")) == ()

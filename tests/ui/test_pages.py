@@ -32,7 +32,11 @@ DRAFT = {
     "rate": "log",
 }
 PATHS = [page.path.format(**NAMES) for page in PAGES if not page.path.startswith(OPERATIONS)]
-PATHS += [f"/new?{urlencode(DRAFT)}", "/experiments/open_end", "/experiments/open_end?despite-split=yes"]
+PATHS += [
+    f"/new?{urlencode(DRAFT)}",
+    "/experiments/open_end",
+    "/experiments/open_end?despite-split=yes",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -66,11 +70,17 @@ def test_axe_core_finds_nothing_on_any_page_in_either_theme(shop, tmp_path):
         judged(chromium, [f"{host}{path}" for path in PATHS])
 
 
-def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(browser, shop, monkeypatch):
+def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(
+    browser, shop, monkeypatch
+):
     with monkeypatch.context() as blind:
         blind.setattr(type(shop.project.target.warehouse), "query", None)
         lines = browser.get("/experiments.json").json()["experiments"]
-    assert [line["run"] for line in lines] == [line.run for line in listing(shop.project)] == ["blend_up.1", "open_end.1"]
+    assert (
+        [line["run"] for line in lines]
+        == [line.run for line in listing(shop.project)]
+        == ["blend_up.1", "open_end.1"]
+    )
     assert [line["verdict"] for line in lines] == ["ship", "invalid: the split"]
     layer = browser.get("/experiments.json").json()["layers"][0]
     assert (layer["layer"], layer["free"]) == ("ranker", 0)
@@ -82,12 +92,22 @@ def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(b
 
 def test_the_page_of_an_experiment_shows_the_newest_look_and_the_history(browser):
     text = browser.get("/experiments/blend_up").text
-    for words in ("Differences", "Over time", "Days since the first exposure", "Segments", "Split", "What it is", "History"):
+    for words in (
+        "Differences",
+        "Over time",
+        "Days since the first exposure",
+        "Segments",
+        "Split",
+        "What it is",
+        "History",
+    ):
         assert f"<h2>{words}</h2>" in text
     assert "<strong>Ship</strong>" in text
 
 
-def test_of_a_broken_split_the_page_shows_what_is_broken_and_no_figure_until_it_is_asked_to(browser):
+def test_of_a_broken_split_the_page_shows_what_is_broken_and_no_figure_until_it_is_asked_to(
+    browser,
+):
     text = browser.get("/experiments/open_end").text
     assert "is not 50 : 50" in text
     assert "<h2>Split</h2>" in text
@@ -99,7 +119,9 @@ def test_of_a_broken_split_the_page_shows_what_is_broken_and_no_figure_until_it_
 def test_an_earlier_look_is_a_link_away(browser):
     text = browser.get("/experiments/blend_up").text
     links = re.findall(r'href="(/experiments/blend_up\.1\?look=[^"]*)"', text)
-    untils = [browser.client.get(link.replace("?", ".json?")).json()["results"]["until"] for link in links]
+    untils = [
+        browser.client.get(link.replace("?", ".json?")).json()["results"]["until"] for link in links
+    ]
     assert untils == ["2026-11-04T20:00:00Z", "2026-11-07T20:00:00Z"]
     assert ["This is an earlier look" in browser.get(link).text for link in links] == [True, False]
     browser.get("/experiments/blend_up?look=20200101T000000000000", status=404)
@@ -129,14 +151,23 @@ def test_the_first_page_is_the_list(browser):
 
 
 def test_what_is_not_there_is_told_as_a_page_and_as_data(browser):
-    assert "project.yaml has no experiment nobody" in browser.get("/experiments/nobody", status=404).text
+    assert (
+        "project.yaml has no experiment nobody"
+        in browser.get("/experiments/nobody", status=404).text
+    )
     assert browser.get("/experiments/nobody.json", status=404).json()["error"]["kind"] == "NotFound"
     assert "there is no page /elsewhere" in browser.get("/elsewhere", status=404).text
 
 
-def test_how_long_a_new_experiment_takes_is_asked_of_the_log_once_and_then_remembered(browser, shop, monkeypatch):
+def test_how_long_a_new_experiment_takes_is_asked_of_the_log_once_and_then_remembered(
+    browser, shop, monkeypatch
+):
     asked, query = [], type(shop.project.target.warehouse).query
-    monkeypatch.setattr(type(shop.project.target.warehouse), "query", lambda *arguments: asked.append(1) or query(*arguments))
+    monkeypatch.setattr(
+        type(shop.project.target.warehouse),
+        "query",
+        lambda *arguments: asked.append(1) or query(*arguments),
+    )
     monkeypatch.setattr(new_experiment, "_of_log", {})
     days = []
     for share in ("10", "20", "40"):

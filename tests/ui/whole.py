@@ -4,7 +4,13 @@ import re
 
 from isthmus.tests.pipelines.test_report import Balanced
 
-OPERATIONS = ("/endpoints", "/runs", "/models", "/bias", "/events")  # pages of another project than the experiments': test_operations.py
+OPERATIONS = (
+    "/endpoints",
+    "/runs",
+    "/models",
+    "/bias",
+    "/events",
+)  # pages of another project than the experiments': test_operations.py
 
 
 def check_whole(browser, path):
@@ -25,7 +31,9 @@ def check_data(browser, path):
 
 
 def check_pictures(browser, path):
-    """Every picture has its table, and every mark says what it is; a line that has no name is a ruler's."""
+    """Every picture has its table, and every mark says what it is; a line that has no name is a
+    ruler's.
+    """
     for figure in re.findall("<figure>.*?</figure>", browser.get(path).text, re.DOTALL):
         assert "<details><summary>as a table</summary>" in figure
         marks = re.findall(r"<(?:circle|rect|path) [^>]*>(<title>)?", figure)

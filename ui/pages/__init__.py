@@ -1,4 +1,7 @@
-"""Which pages there are, and what may be changed from them. Each is drawn by a function of a module here, imported when it is asked for."""
+"""Which pages there are, and what may be changed from them.
+
+Each is drawn by a function of a module here, imported when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import msgspec
 
 
 class Page(msgspec.Struct, frozen=True):
-    """`path`: what stands in braces goes to `draw` among the query. `title`: in the navigation; "": it is reached from another page."""
+    """`path`: what stands in braces goes to `draw` among the query.
+
+    `title`: in the navigation; "": it is reached from another page.
+    """
 
     path: str
     draw: str  # module:function below this package, a view.Draw
@@ -15,7 +21,10 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """A POST to `path`. Of those of one `turn` one goes after the other; "": those to the same URL do."""
+    """A POST to `path`.
+
+    Of those of one `turn` one goes after the other; "": those to the same URL do.
+    """
 
     path: str
     act: str  # module:function below this package, a view.Act

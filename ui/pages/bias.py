@@ -26,7 +26,8 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     lines = reads.of("what monitors saw", lambda: monitor.list(project))
     return View(
         title="Bias",
-        below="Whether groups of items and of people are served alike. These are stored looks: the log is not asked.",
+        below="Whether groups of items and of people are served alike. These are stored looks: the "
+        "log is not asked.",
         parts=(*reads.box(), *([] if isinstance(lines, Unread) else _table(lines))),
         data=BiasData(monitors=lines, unread=tuple(reads.unread)),
     )
@@ -47,4 +48,11 @@ def _row(of: Listed) -> tuple[str, ...]:
     quiet = "none" if of.until else "nobody has looked"
     alarms = ", ".join(of.alarms).replace("_", " ") or quiet
     window = f"{of.window} day{'s' if of.window > 1 else ''}"
-    return (kit.link(of.monitor, path(of.monitor)), of.endpoint, f"{of.kind} by {of.groups}", window, of.until or "", alarms)
+    return (
+        kit.link(of.monitor, path(of.monitor)),
+        of.endpoint,
+        f"{of.kind} by {of.groups}",
+        window,
+        of.until or "",
+        alarms,
+    )

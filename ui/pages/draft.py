@@ -1,4 +1,7 @@
-"""From a form's fields to the file of an experiment: `experiments/<name>.yaml`. Pure; the project's loader says whether it is one."""
+"""From a form's fields to the file of an experiment:
+
+`experiments/<name>.yaml`. Pure; the project's loader says whether it is one.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,13 @@ def text(fields: Mapping[str, str]) -> str:
 def diff(file: str, written: str) -> str:
     """What `git apply` and `patch -p1` make the file of."""
     lines = written.splitlines()
-    head = [f"diff --git a/{file} b/{file}", "new file mode 100644", "--- /dev/null", f"+++ b/{file}", f"@@ -0,0 +1,{len(lines)} @@"]
+    head = [
+        f"diff --git a/{file} b/{file}",
+        "new file mode 100644",
+        "--- /dev/null",
+        f"+++ b/{file}",
+        f"@@ -0,0 +1,{len(lines)} @@",
+    ]
     return "\n".join([*head, *(f"+{line}" for line in lines)]) + "\n"
 
 
@@ -67,7 +76,10 @@ def _lines(of: Mapping[str, str]) -> Iterator[str]:
     yield from _block("targeting", of["targeting"])
     yield from _list("metric", of["metric"], alone=True)
     if of["guardrails"]:
-        yield from ["guardrails:", *(f"  - {_guardrail(line)}" for line in _nonempty_lines(of["guardrails"]))]
+        yield from [
+            "guardrails:",
+            *(f"  - {_guardrail(line)}" for line in _nonempty_lines(of["guardrails"])),
+        ]
     yield from _list("also", of["also"])
     yield from _list("segments", of["segments"])
     if of["effect"]:

@@ -1,4 +1,6 @@
-"""One endpoint: variants and split, owner, rollout, the last minutes, and the rules with how often each had a say."""
+"""One endpoint: variants and split, owner, rollout, the last minutes, and the rules with how often
+each had a say.
+"""
 
 from __future__ import annotations
 
@@ -44,34 +46,62 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Status | Unread | None
     minutes: Mapping[str, tuple[Bucket, ...]] | Unread  # as `isthmus endpoints metrics --json`
     rules: RuleHits | Unread | None  # None: not counted
-    unit: dict[str, dict[str, int]] | Unread | None  # what the unit that was asked for was shown, by cap and value; None: nobody asked
+    unit: (
+        dict[str, dict[str, int]] | Unread | None
+    )  # what the unit that was asked for was shown, by cap and value; None: nobody asked
     unread: tuple[Unread, ...]
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query: `minutes` back; `days` of answers in which the rules are counted; `unit`, whose counts are shown.
+    """Query:
+
+    `minutes` back; `days` of answers in which the rules are counted; `unit`, whose counts are
+    shown.
 
     Without the last two neither the warehouse nor the store of the counts is asked.
     """
     endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
     unit = query.get("unit", "").strip() if counts_units(endpoint) else ""
-    days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query and endpoint.rules else None
+    days = (
+        whole(query, "days", default=_DAYS, most=_MOST_DAYS)
+        if "days" in query and endpoint.rules
+        else None
+    )
     window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
-        endpoint=reads.of(f"endpoint {name}", lambda: routed_endpoints(project.target).observe(name)),
+        endpoint=reads.of(
+            f"endpoint {name}", lambda: routed_endpoints(project.target).observe(name)
+        ),
         owner=reads.of(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
-        layers=reads.of(f"the experiments on {name}", lambda: [layer for layer in layers_now(project) if layer.endpoint == name]),
-        rollout=reads.of(f"the rollout of {name}", lambda: rollout.status(project, name) if rollout.has_any(project, name) else None),
-        minutes=reads.of(f"the minutes of {name}", lambda: project.target.metrics.read(name, window)),
-        rules=None if days is None else reads.of("answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)),
-        unit=reads.of(f"what {unit} was shown", lambda: unit_counts(project, name, unit)) if unit else None,
+        layers=reads.of(
+            f"the experiments on {name}",
+            lambda: [layer for layer in layers_now(project) if layer.endpoint == name],
+        ),
+        rollout=reads.of(
+            f"the rollout of {name}",
+            lambda: rollout.status(project, name) if rollout.has_any(project, name) else None,
+        ),
+        minutes=reads.of(
+            f"the minutes of {name}", lambda: project.target.metrics.read(name, window)
+        ),
+        rules=None
+        if days is None
+        else reads.of("answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)),
+        unit=reads.of(f"what {unit} was shown", lambda: unit_counts(project, name, unit))
+        if unit
+        else None,
         unread=(),
     )
     return View(
         title=name,
-        below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on {project.target.name}.",
-        parts=(*reads.box(), *_parts(project, endpoint, data, window), *unit_parts(endpoint, unit, data.unit)),
+        below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
+        f"{project.target.name}.",
+        parts=(
+            *reads.box(),
+            *_parts(project, endpoint, data, window),
+            *unit_parts(endpoint, unit, data.unit),
+        ),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 
@@ -80,7 +110,10 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
     """NotFound."""
     endpoint = project.spec.endpoints.get(name)
     if endpoint is None:
-        raise NotFound(f"there is no endpoint {name}", remedy=did_you_mean(name, project.spec.endpoints, has="project.yaml has"))
+        raise NotFound(
+            f"there is no endpoint {name}",
+            remedy=did_you_mean(name, project.spec.endpoints, has="project.yaml has"),
+        )
     return endpoint
 
 
@@ -88,9 +121,16 @@ def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Win
     whose = owner_text(data.owner)
     return [
         kit.section("Variants", *_variants(endpoint.name, data.endpoint)),
-        kit.section("Who has the traffic", kit.words(f"{whose[:1].upper()}{whose[1:]}."), *_experiments(data.layers)),
+        kit.section(
+            "Who has the traffic",
+            kit.words(f"{whose[:1].upper()}{whose[1:]}."),
+            *_experiments(data.layers),
+        ),
         kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
-        kit.section(f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC", *_minutes(data.minutes, window)),
+        kit.section(
+            f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC",
+            *_minutes(data.minutes, window),
+        ),
         kit.section("Rules", *rules_parts(endpoint, project.now(), data.rules)),
     ]
 
@@ -101,7 +141,12 @@ def _variants(name: str, state: EndpointState | Unread | None) -> list[str]:
     if state is None:
         return [kit.words(f"It is not there. isthmus deploy {name}", "soft")]
     failure = [kit.verdict([state.failure], "fail")] if state.failure else []
-    return [*failure, kit.words(f"Phase {state.phase}, routing {state.routing}."), kit.charts(_split(state.variants)), _table(state)]
+    return [
+        *failure,
+        kit.words(f"Phase {state.phase}, routing {state.routing}."),
+        kit.charts(_split(state.variants)),
+        _table(state),
+    ]
 
 
 def _table(state: EndpointState) -> str:
@@ -111,17 +156,38 @@ def _table(state: EndpointState) -> str:
 
 def _variant(of: VariantState) -> tuple[str, ...]:
     version = version_link(f"{of.model}@{of.version}")
-    instances = f"{of.instances}" if of.instances == of.target_instances else f"{of.instances} of {of.target_instances}"
-    return (of.name, version, f"{percent_text(of.percent)} %", f"{percent_text(of.target_percent)} %", instances, of.phase)
+    instances = (
+        f"{of.instances}"
+        if of.instances == of.target_instances
+        else f"{of.instances} of {of.target_instances}"
+    )
+    return (
+        of.name,
+        version,
+        f"{percent_text(of.percent)} %",
+        f"{percent_text(of.target_percent)} %",
+        instances,
+        of.phase,
+    )
 
 
 def _split(variants: Sequence[VariantState]) -> str:
     """Now, and where that is to change."""
-    lines = [plots.Strip(name="now", stretches=_stretches([(of.name, float(of.percent)) for of in variants]))]
+    lines = [
+        plots.Strip(
+            name="now", stretches=_stretches([(of.name, float(of.percent)) for of in variants])
+        )
+    ]
     if any(of.percent != of.target_percent for of in variants):
-        lines.append(plots.Strip(name="to be", stretches=_stretches([(of.name, float(of.target_percent)) for of in variants])))
+        lines.append(
+            plots.Strip(
+                name="to be",
+                stretches=_stretches([(of.name, float(of.target_percent)) for of in variants]),
+            )
+        )
     behind = kit.table(
-        ("variant", "serves", "shall serve"), [(v.name, percent_text(v.percent), percent_text(v.target_percent)) for v in variants]
+        ("variant", "serves", "shall serve"),
+        [(v.name, percent_text(v.percent), percent_text(v.target_percent)) for v in variants],
     )
     return plots.strips("Split", plots.axis("% of the traffic", 0, 100), lines, behind=behind)
 
@@ -129,14 +195,30 @@ def _split(variants: Sequence[VariantState]) -> str:
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
     at, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
-        stretches += [plots.Stretch(name=name, style=style, low=at, high=at + percent, title=f"{name} {percent:g} %")] if percent else []
+        stretches += (
+            [
+                plots.Stretch(
+                    name=name, style=style, low=at, high=at + percent, title=f"{name} {percent:g} %"
+                )
+            ]
+            if percent
+            else []
+        )
         at += percent
     return stretches
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
-    holders = [] if isinstance(layers, Unread) else [(holder, layer.layer) for layer in layers for holder in layer.holders]
-    parts = [part for of, layer in holders for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")]
+    holders = (
+        []
+        if isinstance(layers, Unread)
+        else [(holder, layer.layer) for layer in layers for holder in layer.holders]
+    )
+    parts = [
+        part
+        for of, layer in holders
+        for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")
+    ]
     return [kit.line("Experiments", *parts)] if parts else []
 
 
@@ -145,12 +227,19 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
         return [missing(status)]
     if status is None:
         return [kit.words(f"There was none. isthmus rollout start {name}", "soft")]
-    return [kit.code(str(status)), kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")])]
+    return [
+        kit.code(str(status)),
+        kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")]),
+    ]
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):
-        return [kit.words("No request in these whole minutes; one counts when its minute is over.", "soft")]
+        return [
+            kit.words(
+                "No request in these whole minutes; one counts when its minute is over.", "soft"
+            )
+        ]
     return minutes_parts(minutes, window)

@@ -30,7 +30,12 @@ _HEAD = ("variant", "minutes with requests", "requests", "4xx", "5xx", "p50 ms",
 
 
 def _row(of: VariantSummary) -> tuple[str, ...]:
-    counts = (f"{of.minutes:,}", f"{of.requests:,}", f"{of.client_errors:,}", f"{of.server_errors:,}")
+    counts = (
+        f"{of.minutes:,}",
+        f"{of.requests:,}",
+        f"{of.client_errors:,}",
+        f"{of.server_errors:,}",
+    )
     return (of.variant, *counts, f"{of.p50_ms:.2f}", f"{of.p99_ms:.2f}")
 
 
@@ -55,26 +60,46 @@ _FIGURES = (
 
 def _chart(figure: _Figure, minutes: Minutes, window: Window) -> str:
     start, length = window.start, (window.end - window.start) // _MINUTE
-    values = {name: {bucket.start: figure.of(bucket) for bucket in buckets} for name, buckets in minutes.items() if buckets}
+    values = {
+        name: {bucket.start: figure.of(bucket) for bucket in buckets}
+        for name, buckets in minutes.items()
+        if buckets
+    }
     every = [start + number * _MINUTE for number in range(length)]
     series = [
-        _series(name, style, start, of if figure.gaps else {at: of.get(at, 0.0) for at in every}, figure)
+        _series(
+            name, style, start, of if figure.gaps else {at: of.get(at, 0.0) for at in every}, figure
+        )
         for (name, of), style in zip(values.items(), plots.STYLES, strict=False)
     ]
     top = max((value for of in values.values() for value in of.values()), default=0) * 1.1 or 1.0
     behind = kit.table(("minute (UTC)", *values), _rows(values), numbers=True)
-    return plots.chart(figure.title, _across(start, length), plots.axis(figure.unit, 0, top), series, behind=behind)
+    return plots.chart(
+        figure.title, _across(start, length), plots.axis(figure.unit, 0, top), series, behind=behind
+    )
 
 
-def _series(name: str, style: plots.Style, start: datetime, of: Mapping[datetime, float], figure: _Figure) -> plots.Series:
+def _series(
+    name: str, style: plots.Style, start: datetime, of: Mapping[datetime, float], figure: _Figure
+) -> plots.Series:
     titles = [f"{name} {at:%H:%M}: {value:.4g} {figure.unit}" for at, value in of.items()]
     x = [(at - start) / _MINUTE for at in of]
-    return plots.Series(name=name, style=style, x=x, y=list(of.values()), kind="dots" if figure.gaps else "line", titles=titles)
+    return plots.Series(
+        name=name,
+        style=style,
+        x=x,
+        y=list(of.values()),
+        kind="dots" if figure.gaps else "line",
+        titles=titles,
+    )
 
 
 def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...]]:
     every = sorted({at for of in values.values() for at in of})
-    return [(f"{at:%H:%M}", *(f"{of[at]:.4g}" if at in of else "" for of in values.values())) for at in every]
+    return [
+        (f"{at:%H:%M}", *(f"{of[at]:.4g}" if at in of else "" for of in values.values()))
+        for at in every
+    ]
 
 
 def _across(start: datetime, length: int) -> plots.Axis:

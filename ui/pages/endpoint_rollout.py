@@ -1,4 +1,6 @@
-"""The running or last rollout of an endpoint, in full: the same parts as the page that `isthmus rollout report` writes."""
+"""The running or last rollout of an endpoint, in full: the same parts as the page that `isthmus
+rollout report` writes.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=f"Rollout {status.state.id} of {name}",
         below=report.about(status.state),
-        parts=(kit.code(str(status)), *report.parts(status.state, entries, minutes), kit.links([(name, path(name))])),
+        parts=(
+            kit.code(str(status)),
+            *report.parts(status.state, entries, minutes),
+            kit.links([(name, path(name))]),
+        ),
         data=RolloutData(status=status, history=entries),
     )

@@ -1,4 +1,6 @@
-"""Endpoints: every one that project.yaml names, with its variants, its split and who has its traffic."""
+"""Endpoints: every one that project.yaml names, with its variants, its split and who has its
+traffic.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,21 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
     listed = reads.of("endpoints", lambda: listing(project))
     known = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
-    owners = {name: reads.of(f"the owner of {name}", partial(owner_of, project, name)) for name in known.endpoints}
+    owners = {
+        name: reads.of(f"the owner of {name}", partial(owner_of, project, name))
+        for name in known.endpoints
+    }
     rows = [_row(name, state, owners[name]) for name, state in known.endpoints.items()]
-    empty = [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
+    empty = (
+        [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
+    )
     return View(
         title="Endpoints",
         below=f"On {project.target.name}: what answers, and who has its traffic.",
         parts=(*reads.box(), *empty, *([kit.table(_HEAD, rows, wordy=3)] if rows else [])),
-        data=EndpointsData(endpoints=known.endpoints, urls=known.urls, owners=owners, unread=tuple(reads.unread)),
+        data=EndpointsData(
+            endpoints=known.endpoints, urls=known.urls, owners=owners, unread=tuple(reads.unread)
+        ),
     )
 
 
@@ -52,10 +61,14 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
     return None if claim is None else claim.owner
 
 
-def _row(name: str, state: EndpointState | None, of: owner.Owner | Unread | None) -> tuple[str, ...]:
+def _row(
+    name: str, state: EndpointState | None, of: owner.Owner | Unread | None
+) -> tuple[str, ...]:
     if state is None:
         return (kit.link(name, path(name)), "not there", f"isthmus deploy {name}", "")
-    split = ", ".join(f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants)
+    split = ", ".join(
+        f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants
+    )
     return (kit.link(name, path(name)), state.phase, split, owner_text(of))
 
 
@@ -66,4 +79,8 @@ def owner_text(of: owner.Owner | Unread | None) -> str:
     if of is None or of.owner == "none":
         return "nobody: deploy and traffic may move it"
     since = f"since {of.changed:%Y-%m-%d %H:%M} UTC"
-    return f"{of.owner} {of.name} {since}; {of.command} ends it" if of.lasting else f"isthmus {of.owner} {since}"
+    return (
+        f"{of.owner} {of.name} {since}; {of.command} ends it"
+        if of.lasting
+        else f"isthmus {of.owner} {since}"
+    )

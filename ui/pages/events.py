@@ -29,7 +29,8 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     known = [] if isinstance(tables, Unread) else tables
     return View(
         title="Events",
-        below=f"What is logged, whose it is, and who reads it. Stored on {project.target.name}, copies included.",
+        below=f"What is logged, whose it is, and who reads it. Stored on {project.target.name}, "
+        "copies included.",
         parts=(*reads.box(), *_catalogue(entries, known), *_streams(known, tables)),
         data=EventsData(events=entries, tables=tables, unread=tuple(reads.unread)),
     )
@@ -41,7 +42,14 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
     stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
     head = ("event", "", "owner", "attributes", "rows stored", "read by")
     rows = [
-        (kit.link(e.name, path(e.name)), e.description, e.owner, f"{len(e.attributes)}", stored.get(e.name, ""), readers_text(e))
+        (
+            kit.link(e.name, path(e.name)),
+            e.description,
+            e.owner,
+            f"{len(e.attributes)}",
+            stored.get(e.name, ""),
+            readers_text(e),
+        )
         for e in entries
     ]
     return [kit.table(head, rows, wordy=(1, 5))]
@@ -50,8 +58,20 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
 def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
     if isinstance(read, Unread):
         return [missing(read)]
-    rows = [(table.name, _STREAMS.get(table.name, ""), rows_text(table)) for table in tables if table.kind == "event stream"]
-    return [kit.section("What gateways log", kit.table(("stream", "a row is", "rows stored"), rows, wordy=1))] if rows else []
+    rows = [
+        (table.name, _STREAMS.get(table.name, ""), rows_text(table))
+        for table in tables
+        if table.kind == "event stream"
+    ]
+    return (
+        [
+            kit.section(
+                "What gateways log", kit.table(("stream", "a row is", "rows stored"), rows, wordy=1)
+            )
+        ]
+        if rows
+        else []
+    )
 
 
 _STREAMS = {

@@ -1,4 +1,6 @@
-"""One experiment: what it is, how its newest run stands, what a look showed, what may be changed, and its history."""
+"""One experiment: what it is, how its newest run stands, what a look showed, what may be changed,
+and its history.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ import msgspec
 
 from ...endpoints.gateway.live_document import Change
 from ...errors import NotFound
-from ...experiments import answers, buckets, report, run_looks, run_report, run_results, run_store, runs, standing
+from ...experiments import (
+    answers,
+    buckets,
+    report,
+    run_looks,
+    run_report,
+    run_results,
+    run_store,
+    runs,
+    standing,
+)
 from ...experiments import results as of_log
 from ...experiments.answers import RunStatus
 from ...experiments.results import Results
@@ -29,7 +41,9 @@ _AGREED = "yes"  # of the query's `despite-split` and `compare`
 
 
 class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_`: as the run was started, or as project.yaml says it. `results`: of the look that is shown; None: nobody has looked.
+    """`is_`: as the run was started, or as project.yaml says it.
+
+    `results`: of the look that is shown; None: nobody has looked.
 
     `status` is of the newest run; `looks` are names of what was stored, for the query's `look`.
     """
@@ -49,10 +63,15 @@ class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """`look`: the name of an earlier one. `despite-split`: show figures that a broken split may bias. `compare`: ask a log of others."""
+    """`look`: the name of an earlier one.
+
+    `despite-split`: show figures that a broken split may bias. `compare`: ask a log of others.
+    """
     name = query["name"]
     if name in project.spec.analyses:
-        return _analysis(project, project.spec.analyses[name], compare=query.get("compare") == _AGREED)
+        return _analysis(
+            project, project.spec.analyses[name], compare=query.get("compare") == _AGREED
+        )
     try:
         run = run_results.newest_run(project, name)
     except NotFound:
@@ -73,7 +92,9 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         looks=run_store.result_names(project.target.blobs, run.run),
         history=tuple(change for change in history if change.run == run.run),
     )
-    others = [other for other in dict.fromkeys(change.run for change in history) if other != run.run]
+    others = [
+        other for other in dict.fromkeys(change.run for change in history) if other != run.run
+    ]
     startable = experiment.name in project.spec.experiments
     parts = (
         *_verdict(data, run.run),
@@ -82,7 +103,11 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         *_standing(data, run, startable=startable),
         run_report.definition(experiment),
         run_report.history(data.history),
-        *([kit.section("Other runs", kit.links([(other, path(other)) for other in others]))] if others else []),
+        *(
+            [kit.section("Other runs", kit.links([(other, path(other)) for other in others]))]
+            if others
+            else []
+        ),
     )
     return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
 
@@ -113,7 +138,9 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")
         return
-    yield kit.anchor("stands") + kit.section("How it stands", kit.table(["", ""], _status_rows(data.status), wordy=1))
+    yield kit.anchor("stands") + kit.section(
+        "How it stands", kit.table(["", ""], _status_rows(data.status), wordy=1)
+    )
     yield kit.anchor("change") + kit.section("Change it")
     yield from experiment_forms.of_run(data.status, run, startable=startable)
 
@@ -123,8 +150,13 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
     if seen is None:
         return []
     if seen.split.alarm and not agreed:
-        despite = kit.links([("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")])
-        note = "The arms did not get their planned shares of units, so every figure would be biased. Look for what loses or adds units."
+        despite = kit.links(
+            [("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")]
+        )
+        note = (
+            "The arms did not get their planned shares of units, so every figure would be "
+            "biased. Look for what loses or adds units."
+        )
         return [kit.words(note), run_report.split(seen), despite]
     return run_report.sections(seen)
 
@@ -135,11 +167,26 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
         name = run_store.name_of(look.until)
         until = f"{look.until:%Y-%m-%d %H:%M} UTC"
         share = f"{100 * look.units / looks.planned:.0f} %" if looks.planned else ""
-        rows.append([str(number), kit.link(until, f"{path(run)}?look={name}") if name in data.looks else until, f"{look.units:,}", share])
+        rows.append(
+            [
+                str(number),
+                kit.link(until, f"{path(run)}?look={name}") if name in data.looks else until,
+                f"{look.units:,}",
+                share,
+            ]
+        )
     if not rows:
         return []
-    note = "Each look spends a part of the plan's 5 %. The same data again are no new one." if looks.planned else ""
-    return [kit.section("Looks", kit.table(["", "until", "units", "of the plan"], rows), kit.words(note, "soft"))]
+    note = (
+        "Each look spends a part of the plan's 5 %. The same data again are no new one."
+        if looks.planned
+        else ""
+    )
+    return [
+        kit.section(
+            "Looks", kit.table(["", "until", "units", "of the plan"], rows), kit.words(note, "soft")
+        )
+    ]
 
 
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
@@ -147,22 +194,45 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     seen = of_log.results(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
     note = kit.verdict(
-        ["It is assigned elsewhere, and analysed only", "Nothing of it is stored: its arms are compared by one query over the log"]
+        [
+            "It is assigned elsewhere, and analysed only",
+            "Nothing of it is stored: its arms are compared by one query over the log",
+        ]
     )
     shown = (kit.words(report.about(seen), "lead"), *report.sections(seen)) if seen else (note, ask)
     parts = (*shown, run_report.definition(analysis))
-    return View(title=analysis.name, below=analysis.hypothesis, parts=parts, data=OneAnalysis(is_=analysis, results=seen))
+    return View(
+        title=analysis.name,
+        below=analysis.hypothesis,
+        parts=parts,
+        data=OneAnalysis(is_=analysis, results=seen),
+    )
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
     at = place(project.description, f"experiments.{experiment.name}")
-    uncommitted = [f"{at.file} is not committed: a run keeps the revision that it was started from"] if _is_loose(project, at.file) else []
+    uncommitted = (
+        [f"{at.file} is not committed: a run keeps the revision that it was started from"]
+        if _is_loose(project, at.file)
+        else []
+    )
     parts = (
-        kit.verdict([f"It was never started on {project.target.name}", f"It is written in {at.file}:{at.line}", *uncommitted]),
+        kit.verdict(
+            [
+                f"It was never started on {project.target.name}",
+                f"It is written in {at.file}:{at.line}",
+                *uncommitted,
+            ]
+        ),
         experiment_forms.start(experiment.name),
         run_report.definition(experiment),
     )
-    return View(title=experiment.name, below=experiment.hypothesis, parts=parts, data=OneExperiment(is_=experiment))
+    return View(
+        title=experiment.name,
+        below=experiment.hypothesis,
+        parts=parts,
+        data=OneExperiment(is_=experiment),
+    )
 
 
 def _is_loose(project: Project, file: str) -> bool:
@@ -173,19 +243,31 @@ def _is_loose(project: Project, file: str) -> bool:
 
 def _status_rows(status: RunStatus) -> list[list[str]]:
     state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
-    holds = f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}" if status.ranges else ""
+    holds = (
+        f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}"
+        if status.ranges
+        else ""
+    )
     rows = [
         ["state", state],
         ["since", f"{status.started:%Y-%m-%d %H:%M} UTC"],
         ["holds", holds],
         ["traffic", status.owner],
-        ["as committed", f"git {status.git}, digest {status.digest}" if status.git else f"no git revision, digest {status.digest}"],
+        [
+            "as committed",
+            f"git {status.git}, digest {status.digest}"
+            if status.git
+            else f"no git revision, digest {status.digest}",
+        ],
         ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
     ]
     if status.last:
         rows.append(["last change", _change_text(status.last)])
     if status.differs:
-        words = f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as it started; the next one takes it"
+        words = (
+            f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as "
+            "it started; the next one takes it"
+        )
         rows.append(["differs", words])
     return [row for row in rows if row[1]]
 

@@ -17,7 +17,11 @@ _WHY = Field(name="because", label="Why", hint="it stands in the history", requi
 
 
 def start(name: str) -> Form:
-    return Form(action=f"{path(name)}/start", button="Start a run", command=f"isthmus experiment start {name}")
+    return Form(
+        action=f"{path(name)}/start",
+        button="Start a run",
+        command=f"isthmus experiment start {name}",
+    )
 
 
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
@@ -35,7 +39,10 @@ def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Fo
     if status.state in ("running", "shipped"):
         yield _stop(name)
     if status.state == "shipped":
-        note = "To make what has shipped the endpoint's own. It moves traffic for some minutes, so it is not done from here:"
+        note = (
+            "To make what has shipped the endpoint's own. It moves traffic for some minutes, so "
+            "it is not done from here:"
+        )
         yield Form(action="", button="", command=f"isthmus experiment close {name}", note=note)
     if status.state in ("stopped", "closed") and startable:
         yield start(name)
@@ -43,7 +50,12 @@ def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Fo
 
 def _ramp(name: str, status: RunStatus) -> Form:
     share = Field(
-        name="share", label="Share of the layer", hint="percent", kind="number", value=f"{status.share.normalize():f}", required=True
+        name="share",
+        label="Share of the layer",
+        hint="percent",
+        kind="number",
+        value=f"{status.share.normalize():f}",
+        required=True,
     )
     return Form(
         action=f"{path(name)}/ramp",
@@ -67,13 +79,16 @@ def _stop(name: str) -> Form:
 
 def _ship(name: str, run: FrozenRun) -> Form:
     arms = tuple((arm.name, arm.name) for arm in run.shippable)
-    arm = Field(name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True)
+    arm = Field(
+        name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True
+    )
     return Form(
         action=f"{path(name)}/ship",
         button="Ship an arm",
         fields=(arm, _WHY),
         command=f'isthmus experiment stop {name} --ship {arm.value} --because "..."',
-        note="Ends the comparison. Every unit but the holdout has this arm's parameters until the run is closed.",
+        note="Ends the comparison. Every unit but the holdout has this arm's parameters until the "
+        "run is closed.",
         careful=True,
     )
 
@@ -92,7 +107,9 @@ def begin(project: Project, fields: Mapping[str, str]) -> str:
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
     because = fields.get("because", "").strip()
     if not because:
-        raise Invalid("a share is changed for a reason, which the history keeps", remedy="write why")
+        raise Invalid(
+            "a share is changed for a reason, which the history keeps", remedy="write why"
+        )
     experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=because)
     return _stands(fields)
 

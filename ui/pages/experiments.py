@@ -43,7 +43,8 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     layers = layers_now(project)
     return View(
         title="Experiments",
-        below="Units and verdicts are those of the newest look at each run: this page asks the log nothing.",
+        below="Units and verdicts are those of the newest look at each run: this page asks the log "
+        "nothing.",
         parts=(_table(project, lines), *_layer_section(layers)),
         data=Experiments(experiments=lines, layers=layers),
     )
@@ -58,11 +59,19 @@ def _table(project: Project, lines: Iterable[Listed]) -> str:
     rows = [_row(project, line) for line in lines]
     if not rows:
         return kit.words("project.yaml has no experiments yet.")
-    return kit.table(["run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner"], rows, wordy=7)
+    return kit.table(
+        ["run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner"],
+        rows,
+        wordy=7,
+    )
 
 
 def _row(project: Project, line: Listed) -> list[str]:
-    age = "" if line.since is None else f"{line.since:%Y-%m-%d} ({(project.log_time() - line.since).days} days)"
+    age = (
+        ""
+        if line.since is None
+        else f"{line.since:%Y-%m-%d} ({(project.log_time() - line.since).days} days)"
+    )
     return [
         kit.link(line.run, path(line.run)),
         line.layer,
@@ -87,7 +96,13 @@ def layers_now(project: Project) -> list[LayerNow]:
 def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
     members = [run for run in live.runs if run.layer == name and run.ranges]
     declared = project.spec.layers.get(name)
-    holdout = buckets.percent(live.layers[name].holdout) if name in live.layers else declared.holdout if declared else 0
+    holdout = (
+        buckets.percent(live.layers[name].holdout)
+        if name in live.layers
+        else declared.holdout
+        if declared
+        else 0
+    )
     return LayerNow(
         layer=name,
         endpoint=endpoint,
@@ -104,23 +119,58 @@ def _holder(run: LiveRun) -> Holder:
 def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
     if not layers:
         return []
-    rows = [[layer.layer, layer.endpoint, f"{layer.free:g} %", f"{layer.holdout:g} %", _holders_text(layer)] for layer in layers]
+    rows = [
+        [
+            layer.layer,
+            layer.endpoint,
+            f"{layer.free:g} %",
+            f"{layer.holdout:g} %",
+            _holders_text(layer),
+        ]
+        for layer in layers
+    ]
     table = kit.table(["layer", "endpoint", "free", "in no experiment", "held by"], rows, wordy=4)
     ruler = plots.axis("bucket", 0, BUCKETS, digits=0)
-    strips = plots.strips("Who has which of a layer's 10,000 buckets", ruler, [_strip(layer) for layer in layers], behind=table, wide=True)
-    below = "Runs of one layer never share a unit; what is free can be had by a start, or by a larger share."
+    strips = plots.strips(
+        "Who has which of a layer's 10,000 buckets",
+        ruler,
+        [_strip(layer) for layer in layers],
+        behind=table,
+        wide=True,
+    )
+    below = (
+        "Runs of one layer never share a unit; what is free can be had by a start, or by a "
+        "larger share."
+    )
     return [kit.section("Layers", strips, kit.words(below, "soft"))]
 
 
 def _holders_text(layer: LayerNow) -> str:
-    return "; ".join(f"{holder.run} {holder.share:g} %: {buckets.text(tuple(holder.buckets))}" for holder in layer.holders) or "nobody"
+    return (
+        "; ".join(
+            f"{holder.run} {holder.share:g} %: {buckets.text(tuple(holder.buckets))}"
+            for holder in layer.holders
+        )
+        or "nobody"
+    )
 
 
 def _strip(layer: LayerNow) -> plots.Strip:
-    styles = dict(zip((holder.run for holder in layer.holders), plots.STYLES * len(layer.holders), strict=False))
+    styles = dict(
+        zip(
+            (holder.run for holder in layer.holders),
+            plots.STYLES * len(layer.holders),
+            strict=False,
+        )
+    )
     ranges = [(low, high, holder.run) for holder in layer.holders for low, high in holder.buckets]
-    return plots.Strip(name=layer.layer, stretches=[_stretch(low, high, run, styles[run]) for low, high, run in sorted(ranges)])
+    return plots.Strip(
+        name=layer.layer,
+        stretches=[_stretch(low, high, run, styles[run]) for low, high, run in sorted(ranges)],
+    )
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
-    return plots.Stretch(name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}")
+    return plots.Stretch(
+        name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}"
+    )

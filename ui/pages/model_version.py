@@ -25,7 +25,14 @@ class VersionData(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[Unread, ...]
 
 
-_STYLES: dict[str, Style] = {"event": "c", "table": "quiet", "objective": "e", "view": "a", "model": "b", "endpoint": "d"}
+_STYLES: dict[str, Style] = {
+    "event": "c",
+    "table": "quiet",
+    "objective": "e",
+    "view": "a",
+    "model": "b",
+    "endpoint": "d",
+}
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
@@ -38,7 +45,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=f"On {project.target.name}: {aliases}, {lineage.version.approval}.",
-        parts=(*reads.box(), *_about(lineage, serving), *_made_of(name, lineage.made_of, serving), *_promotions(lineage)),
+        parts=(
+            *reads.box(),
+            *_about(lineage, serving),
+            *_made_of(name, lineage.made_of, serving),
+            *_promotions(lineage),
+        ),
         data=VersionData(lineage=lineage, served=serving, unread=tuple(reads.unread)),
     )
 
@@ -57,14 +69,30 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
 
 
 def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
-    ends = [Edge(Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]) for place in serving]
+    ends = [
+        Edge(
+            Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]
+        )
+        for place in serving
+    ]
     every = (*edges, *ends)
     if not edges:
         return []
-    behind = kit.table(("this", "is made of", "of which"), [(str(edge.target), str(edge.source), edge.what) for edge in every], wordy=2)
-    links = [flow.Link(source=str(edge.source), target=str(edge.target), title=_edge_text(edge)) for edge in every]
+    behind = kit.table(
+        ("this", "is made of", "of which"),
+        [(str(edge.target), str(edge.source), edge.what) for edge in every],
+        wordy=2,
+    )
+    links = [
+        flow.Link(source=str(edge.source), target=str(edge.target), title=_edge_text(edge))
+        for edge in every
+    ]
     drawn = flow.flow("From events to who serves it", _boxes(every), links, behind=behind)
-    words = kit.words("Objective and features are the run's; what lies before them is as project.yaml says it now.", "soft")
+    words = kit.words(
+        "Objective and features are the run's; what lies before them is as project.yaml says "
+        "it now.",
+        "soft",
+    )
     return [kit.section("Made of", drawn, words)]
 
 
@@ -81,9 +109,19 @@ def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
     before: dict[Node, int] = {}  # columns before the last
     for node in TopologicalSorter(targets).static_order():
         before[node] = max((before[target] + 1 for target in targets[node]), default=0)
-    columns = [[node for node in sorted(before) if before[node] == number] for number in reversed(range(max(before.values()) + 1))]
-    return [[flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column] for column in columns]
+    columns = [
+        [node for node in sorted(before) if before[node] == number]
+        for number in reversed(range(max(before.values()) + 1))
+    ]
+    return [
+        [flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column]
+        for column in columns
+    ]
 
 
 def _promotions(lineage: VersionLineage) -> list[str]:
-    return [kit.section("Promotions", promotion_table(lineage.promotions))] if lineage.promotions else []
+    return (
+        [kit.section("Promotions", promotion_table(lineage.promotions))]
+        if lineage.promotions
+        else []
+    )

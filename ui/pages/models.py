@@ -1,4 +1,6 @@
-"""Registered versions: who has which alias, which run made it, who serves it; and every promotion with its reason."""
+"""Registered versions: who has which alias, which run made it, who serves it; and every promotion
+with its reason.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
     versions = reads.of("versions", lambda: promotion.versions(project))
     trained = reads.of("runs", lambda: runs.list_runs(project, newest=_RUNS))
-    promotions = reads.of("promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions))
+    promotions = reads.of(
+        "promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions)
+    )
     data = ModelsData(
         versions=versions,
         runs={} if isinstance(trained, Unread) else makers(trained),
@@ -60,14 +64,20 @@ def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
     if isinstance(listed, Listing):
         for name, state in listed.endpoints.items():
             for variant in state.variants if state else ():
-                where.setdefault(f"{variant.model}@{variant.version}", []).append(f"{name} {variant.name}")
+                where.setdefault(f"{variant.model}@{variant.version}", []).append(
+                    f"{name} {variant.name}"
+                )
     return where
 
 
 def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
     """Newest first."""
     names = dict.fromkeys(version.model for version in versions)
-    return sorted((entry for name in names for entry in promotion.promotions(project, name)), key=lambda entry: entry.at, reverse=True)
+    return sorted(
+        (entry for name in names for entry in promotion.promotions(project, name)),
+        key=lambda entry: entry.at,
+        reverse=True,
+    )
 
 
 def _versions(data: ModelsData) -> list[str]:
@@ -77,7 +87,11 @@ def _versions(data: ModelsData) -> list[str]:
         return [kit.words("None yet. isthmus train models/...", "soft")]
     newest = sorted(data.versions, key=lambda version: (version.model, -version.version))
     return [
-        kit.table(("version", "aliases", "approval", "run", "serves in", "digest"), [_row(version, data) for version in newest], wordy=4)
+        kit.table(
+            ("version", "aliases", "approval", "run", "serves in", "digest"),
+            [_row(version, data) for version in newest],
+            wordy=4,
+        )
     ]
 
 
@@ -108,4 +122,11 @@ def promotion_table(promotions: Sequence[Promotion]) -> str:
 
 def _promotion(of: Promotion) -> tuple[str, ...]:
     before = "" if of.before is None else f"{of.model}@{of.before}"
-    return (of.at[:16].replace("T", " "), of.alias, version_link(f"{of.model}@{of.version}"), before, of.gate or "none", of.because or "")
+    return (
+        of.at[:16].replace("T", " "),
+        of.alias,
+        version_link(f"{of.model}@{of.version}"),
+        before,
+        of.gate or "none",
+        of.because or "",
+    )

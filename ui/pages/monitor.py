@@ -1,4 +1,7 @@
-"""One monitor: its newest stored look, and its figures over the days and by version. `look` asks the log anew."""
+"""One monitor: its newest stored look, and its figures over the days and by version.
+
+`look` asks the log anew.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,21 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     """Query: of how many `days` looks are read. NotFound: no such monitor."""
     of = monitor.monitor_of(project, query["monitor"])
     days, reads = whole(query, "days", default=_DAYS, most=_MOST_DAYS), Reads()
-    read = reads.of(f"the looks of {of.name}", lambda: list(snapshot.stored_snapshots(project.target.blobs, of.name, days)))
+    read = reads.of(
+        f"the looks of {of.name}",
+        lambda: list(snapshot.stored_snapshots(project.target.blobs, of.name, days)),
+    )
     looks = [] if isinstance(read, Unread) else read
     return View(
         title=of.name,
-        below=f"{of.kind.capitalize()} of {of.endpoint} by {of.groups}, {of.window.days} days at a time.",
-        parts=(*reads.box(), *([] if isinstance(read, Unread) else _looks(looks)), _look(of.name), _more(of.name)),
+        below=f"{of.kind.capitalize()} of {of.endpoint} by {of.groups}, {of.window.days} days at a "
+        "time.",
+        parts=(
+            *reads.box(),
+            *([] if isinstance(read, Unread) else _looks(looks)),
+            _look(of.name),
+            _more(of.name),
+        ),
         data=MonitorData(looks=looks, unread=tuple(reads.unread)),
     )
 
@@ -59,7 +71,9 @@ def _verdict(newest: Snapshot) -> str:
     if not newest.alarms:
         return kit.verdict(["No alarm", seen], "pass")
     number = len(newest.alarms)
-    return kit.verdict([f"{number} alarm{'s' if number > 1 else ''}", *meanings(newest), seen], "fail")
+    return kit.verdict(
+        [f"{number} alarm{'s' if number > 1 else ''}", *meanings(newest), seen], "fail"
+    )
 
 
 def _look(name: str) -> Form:
@@ -67,5 +81,9 @@ def _look(name: str) -> Form:
 
 
 def _more(name: str) -> str:
-    cost = kit.words("A look is one query of the log, and the last one of a day stays. Run it daily.", "soft")
-    return cost + kit.links([(f"looks of {days} days", f"{path(name)}?days={days}") for days in (_DAYS, 92, _MOST_DAYS)])
+    cost = kit.words(
+        "A look is one query of the log, and the last one of a day stays. Run it daily.", "soft"
+    )
+    return cost + kit.links(
+        [(f"looks of {days} days", f"{path(name)}?days={days}") for days in (_DAYS, 92, _MOST_DAYS)]
+    )

@@ -1,4 +1,6 @@
-"""One training run: the parts of the page that it wrote when it ended; of one that has not, its steps."""
+"""One training run: the parts of the page that it wrote when it ended; of one that has not, its
+steps.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +55,19 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
     ours = reads.of(f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name))
     if isinstance(ours, Unread):
         return [kit.code(str(run))]
-    theirs = reads.of(f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion)) if champion else None
+    theirs = (
+        reads.of(f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion))
+        if champion
+        else None
+    )
     return report.parts(run, ours, None if isinstance(theirs, Unread) else theirs)
 
 
 def _failure_parts(run: Run) -> list[str]:
-    return [kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"), kit.code(str(run))]
+    return [
+        kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"),
+        kit.code(str(run)),
+    ]
 
 
 def _links(run: Run) -> str:
@@ -66,12 +75,19 @@ def _links(run: Run) -> str:
     champion: list[str] = []
     if run.champion.run:
         compare = f"/runs/compare?first={run.champion.run}&others={run.name}"
-        champion = [kit.link(f"champion's run {run.champion.run}", run_path(run.champion.run)), kit.link("the two compared", compare)]
+        champion = [
+            kit.link(f"champion's run {run.champion.run}", run_path(run.champion.run)),
+            kit.link("the two compared", compare),
+        ]
     return kit.line(*version, *champion)
 
 
 def _note_parts(remarks: Notes) -> list[str]:
-    return [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())] if remarks.tags or remarks.note else []
+    return (
+        [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())]
+        if remarks.tags or remarks.note
+        else []
+    )
 
 
 def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
@@ -79,10 +95,21 @@ def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
         state: RunState = watch.observe(project, name)
     except NotFound:
         raise missing from None
-    rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in state.steps]
+    rows = [
+        (
+            step.name,
+            step.phase,
+            f"{step.started:%H:%M:%S}" if step.started else "",
+            step.reason or "",
+        )
+        for step in state.steps
+    ]
     return View(
         title=f"Run {name}",
         below=f"It has not ended: {state.phase}. On {project.target.name}.",
-        parts=(kit.table(("step", "phase", "since (UTC)", "why"), rows, wordy=3), kit.links([("log", state.url)] if state.url else [])),
+        parts=(
+            kit.table(("step", "phase", "since (UTC)", "why"), rows, wordy=3),
+            kit.links([("log", state.url)] if state.url else []),
+        ),
         data=state,
     )

@@ -26,7 +26,11 @@ class RunsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query: `sort`, a figure, `where`, FIELD=VALUE with blanks between several, `newest`, how many are read. Invalid: another one."""
+    """Query:
+
+    `sort`, a figure, `where`, FIELD=VALUE with blanks between several, `newest`, how many are read.
+    Invalid: another one.
+    """
     sort, where = query.get("sort") or None, query.get("where", "").split()
     conditions(sort, where)
     newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
@@ -34,10 +38,16 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     listed: Sequence[NotedRun] = () if isinstance(read, Unread) else read
     going_on = reads.of("runs that go on", lambda: watch.going_on(project))
     table = _table(listed, sort, read=not isinstance(read, Unread))
-    parts: tuple[str | Form, ...] = (_choice(sort, where, newest), *table, *_going_on(going_on), *_compare(listed))
+    parts: tuple[str | Form, ...] = (
+        _choice(sort, where, newest),
+        *table,
+        *_going_on(going_on),
+        *_compare(listed),
+    )
     return View(
         title="Runs",
-        below=f"The newest {newest:,} training runs on {project.target.name} that have ended, {_order(sort)}.",
+        below=f"The newest {newest:,} training runs on {project.target.name} that have ended, "
+        f"{_order(sort)}.",
         parts=(*reads.box(), *parts),
         data=RunsData(runs=listed, going_on=going_on, unread=tuple(reads.unread)),
     )
@@ -53,7 +63,13 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
     fields = (
         Field(name="sort", label="Sort", kind="choice", value=sort or "", choices=sorts),
         Field(name="where", label="Only where", value=" ".join(where), hint=hint),
-        Field(name="newest", label="Of the newest", kind="number", value=f"{newest}", hint="two documents are read of each"),
+        Field(
+            name="newest",
+            label="Of the newest",
+            kind="number",
+            value=f"{newest}",
+            hint="two documents are read of each",
+        ),
     )
     return Form(action="/runs", button="Show", fields=fields, get=True)
 
@@ -62,11 +78,36 @@ def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = ["auc", *([sort] if sort and sort != "auc" else [])]
-    head = ("run", "started (UTC)", "configuration", "version", "alias", *figures, "gate", "tags", "note")
-    note = [] if comparable(listed) else [kit.words("Figures are of each run's own rows, which differ: comparing pairs them.", "soft")]
-    columns = [column for column in zip(head, *(_row(run, figures) for run in listed), strict=True) if any(column[1:])]
+    head = (
+        "run",
+        "started (UTC)",
+        "configuration",
+        "version",
+        "alias",
+        *figures,
+        "gate",
+        "tags",
+        "note",
+    )
+    note = (
+        []
+        if comparable(listed)
+        else [
+            kit.words(
+                "Figures are of each run's own rows, which differ: comparing pairs them.", "soft"
+            )
+        ]
+    )
+    columns = [
+        column
+        for column in zip(head, *(_row(run, figures) for run in listed), strict=True)
+        if any(column[1:])
+    ]
     shown, *rows = zip(*columns, strict=True)
-    return [kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]), *note]
+    return [
+        kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]),
+        *note,
+    ]
 
 
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
@@ -80,7 +121,16 @@ def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
     version = version_link(run.version) if run.version else run.status
     started = f"{run.started:%Y-%m-%d %H:%M}"
     notes = (" ".join(run.tags), run.note)
-    return (run_link(run.name), started, run.told(), version, run.alias or "", *shown, run.gate or "", *notes)
+    return (
+        run_link(run.name),
+        started,
+        run.told(),
+        version,
+        run.alias or "",
+        *shown,
+        run.gate or "",
+        *notes,
+    )
 
 
 def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
@@ -90,10 +140,27 @@ def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
         return []
     newest = max(able, key=lambda run: run.started)
     others = newest.name
-    first = next((run.name for run in able if run.name == newest.champion.run), next(run.name for run in able if run != newest))
+    first = next(
+        (run.name for run in able if run.name == newest.champion.run),
+        next(run.name for run in able if run != newest),
+    )
     choices = tuple((run.name, f"{run.name} {run.told()}") for run in able)
     fields = (
         Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
-        Field(name="others", label="these runs", value=others, hint="r3 r4, each against the first", required=True),
+        Field(
+            name="others",
+            label="these runs",
+            value=others,
+            hint="r3 r4, each against the first",
+            required=True,
+        ),
     )
-    return [Form(action="/runs/compare", button="Compare", fields=fields, get=True, command=f"isthmus runs compare {first} {others}")]
+    return [
+        Form(
+            action="/runs/compare",
+            button="Compare",
+            fields=fields,
+            get=True,
+            command=f"isthmus runs compare {first} {others}",
+        )
+    ]

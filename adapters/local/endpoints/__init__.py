@@ -1,1 +1,3 @@
-"""The endpoints of this machine: the port, and the processes behind one (router, balancer, model servers)."""
+"""The endpoints of this machine: the port, and the processes behind one (router, balancer, model
+servers).
+"""

@@ -1,6 +1,8 @@
-"""One request forwarded to a variant, and the process that answers it: one kept connection, one request at a time.
+"""One request forwarded to a variant, and the process that answers it: one kept connection, one
+request at a time.
 
-A model predicts one request at a time. What waits does so here, where it can still go to another process: only the request that a process
+A model predicts one request at a time. What waits does so here, where it can still go to another
+process: only the request that a process
 works at is lost with it.
 """
 
@@ -35,11 +37,15 @@ def failure(status: int, error: str, message: str, *, code: str = "", extra: byt
 
 
 class Exchange:
-    """`done` is called exactly once, unless the request is `gone` (nobody waits any more) before it was sent."""
+    """`done` is called exactly once, unless the request is `gone` (nobody waits any more) before it
+    was sent.
+    """
 
     __slots__ = ("_answered", "begun", "request", "variant")
 
-    def __init__(self, request: Request, variant: str, answered: Callable[[Exchange, Answer], None]) -> None:
+    def __init__(
+        self, request: Request, variant: str, answered: Callable[[Exchange, Answer], None]
+    ) -> None:
         self.request = request
         self.variant = variant
         self.begun = monotonic()
@@ -66,11 +72,16 @@ class Queue(Protocol):
 
 
 class Backend:
-    """One process of a variant. `open` it when the process is ready, `close` it when it is gone or about to go."""
+    """One process of a variant.
+
+    `open` it when the process is ready, `close` it when it is gone or about to go.
+    """
 
     def __init__(self, balancer: Queue, *, hung: Callable[[], None] = lambda: None) -> None:
         self.balancer = balancer
-        self.hung = hung  # called when the process works at one request for longer than the time-out
+        self.hung = (
+            hung  # called when the process works at one request for longer than the time-out
+        )
         self.port: int | None = None  # None: no process is ready
         self.why = "it is starting"
         self.returns = True  # a process will be ready soon: requests may wait for it
@@ -152,10 +163,14 @@ class Backend:
     async def _open(self, port: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(lambda: Upstream(self, self.balancer.max_answer), "127.0.0.1", port)
+            _, connection = await loop.create_connection(
+                lambda: Upstream(self, self.balancer.max_answer), "127.0.0.1", port
+            )
         except OSError:
             self._opening = None
-            loop.call_later(AGAIN, self._connect)  # it is dying, which its owner will say, or has no descriptor left
+            loop.call_later(
+                AGAIN, self._connect
+            )  # it is dying, which its owner will say, or has no descriptor left
             return
         self._opening = None
         if self.port != port:
@@ -186,9 +201,13 @@ class Upstream(asyncio.Protocol):
 
     def send(self, exchange: Exchange) -> None:
         request = exchange.request
-        head = b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (
-            request.headers[b"content-type"],
-            len(request.body),
+        head = (
+            b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: "
+            b"%s\r\ncontent-length: %d\r\n\r\n"
+            % (
+                request.headers[b"content-type"],
+                len(request.body),
+            )
         )
         assert self.transport is not None  # noqa: S101  for the type checker: Backend.send looked
         self.transport.write(head + request.body)
@@ -213,7 +232,10 @@ class Upstream(asyncio.Protocol):
         self._size += len(body)
         if self._size > self._max_answer:
             self._body = []
-            self.backend.refuse(f"variant {self.backend.balancer.variant} answered more than {self._max_answer:,} bytes")
+            self.backend.refuse(
+                f"variant {self.backend.balancer.variant} answered more than "
+                f"{self._max_answer:,} bytes"
+            )
         else:
             self._body.append(body)
 

@@ -1,4 +1,6 @@
-"""The requests of one variant: to a process that is ready and idle, in turn, else they wait in the order in which they came."""
+"""The requests of one variant: to a process that is ready and idle, in turn, else they wait in the
+order in which they came.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,27 @@ MAX_ANSWER = 6_291_456  # bytes, as of a request
 
 
 class Balancer:
-    """A request is sent once. `timeout` is a prediction's; a request waits `return_wait` when no process is ready, and where all are busy
+    """A request is sent once.
+
+    `timeout` is a prediction's; a request waits `return_wait` when no process is ready, and where
+    all are busy
     as long as it takes to end what hangs and to replace its process: the sum of both.
     """
 
     def __init__(
-        self, variant: str, version: int, *, timeout: float = TIMEOUT, return_wait: float = RETURN_WAIT, max_answer: int = MAX_ANSWER
+        self,
+        variant: str,
+        version: int,
+        *,
+        timeout: float = TIMEOUT,
+        return_wait: float = RETURN_WAIT,
+        max_answer: int = MAX_ANSWER,
     ) -> None:
         self.variant = variant
-        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (variant.encode(), version)
+        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (
+            variant.encode(),
+            version,
+        )
         self.timeout = timeout
         self.return_wait = return_wait
         self.max_answer = max_answer
@@ -66,7 +80,10 @@ class Balancer:
             self._idle.remove(backend)
 
     def went(self, backend: Backend) -> None:
-        """Its process ended, or is about to. Where none is left and none returns, whoever waits is told."""
+        """Its process ended, or is about to.
+
+        Where none is left and none returns, whoever waits is told.
+        """
         self.leave(backend)
         if all(other.port is None for other in self.backends):
             self._down_since = monotonic()
@@ -93,14 +110,20 @@ class Balancer:
 
     def _unavailable(self, exchange: Exchange) -> None:
         why = self.backends[0].why if self.backends else "it is being removed"
-        exchange.done(self.failure(503, "Unavailable", f"variant {self.variant} cannot answer: {why}", "unavailable"))
+        exchange.done(
+            self.failure(
+                503, "Unavailable", f"variant {self.variant} cannot answer: {why}", "unavailable"
+            )
+        )
 
     def _arm(self) -> None:
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """One timer for all, as setting one for each request would cost more than the request's own time is worth."""
+        """One timer for all, as setting one for each request would cost more than the request's own
+        time is worth.
+        """
         self._timer = None
         now = monotonic()
         for backend in list(self.backends):
@@ -112,7 +135,10 @@ class Balancer:
                 self._queue.popleft()
             elif (waited := now - first.begun) >= self.timeout + self.return_wait:
                 self._queue.popleft()
-                words = f"variant {self.variant} was busy with other requests for {waited:.0f} s: it needs more instances"
+                words = (
+                    f"variant {self.variant} was busy with other requests for {waited:.0f} s: it "
+                    "needs more instances"
+                )
                 first.done(self.failure(503, "Unavailable", words, "unavailable"))
             elif not up and now - max(first.begun, self._down_since) >= self.return_wait:
                 self._unavailable(self._queue.popleft())

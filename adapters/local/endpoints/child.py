@@ -1,4 +1,6 @@
-"""A model server's process: one that this supervisor started, or one that it took over from a supervisor that has died."""
+"""A model server's process: one that this supervisor started, or one that it took over from a
+supervisor that has died.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,16 @@ class Started:
     async def wait(self) -> str:
         """How it ended."""
         code = await self._process.wait()
-        return f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return (
+            f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        )
 
 
 class TakenOver:
-    """Started by a supervisor before this one. A process id alone may have been given to another, so its start is compared."""
+    """Started by a supervisor before this one.
+
+    A process id alone may have been given to another, so its start is compared.
+    """
 
     def __init__(self, pid: int, started: str) -> None:
         self.pid = pid

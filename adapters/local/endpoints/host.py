@@ -1,4 +1,7 @@
-"""EndpointHost on this machine: a supervisor with a router, and a model server a variant. They outlive the command that made them."""
+"""EndpointHost on this machine: a supervisor with a router, and a model server a variant.
+
+They outlive the command that made them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,16 @@ import msgspec
 from ....durable import sync_folder
 from ....endpoints import hosting
 from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
-from ....errors import Busy, Denied, Invalid, LimitExceeded, ModelError, NotFound, OutcomeUnknown, Unavailable
+from ....errors import (
+    Busy,
+    Denied,
+    Invalid,
+    LimitExceeded,
+    ModelError,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from ....events.port import Row
 from ....storage import Resource, wait
 from ....target import Target
@@ -45,9 +57,12 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Nearer to the spec; returns what it saw before. The models are copied first, so that what cannot be served changes nothing.
+        """Nearer to the spec; returns what it saw before.
 
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be served here.
+        The models are copied first, so that what cannot be served changes nothing.
+
+        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
+        served here.
         """
         hosting.check_spec(spec, self._rules)
         name = spec.name
@@ -65,7 +80,9 @@ class LocalEndpointHost:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Into the endpoint's row, which its router reads at once. NotFound; Unsupported: of a sticky endpoint, or a share that is no step.
+        """Into the endpoint's row, which its router reads at once.
+
+        NotFound; Unsupported: of a sticky endpoint, or a share that is no step.
 
         Conflict: the row is past `expect`. Busy: a variant that would get more is not ready.
         """
@@ -77,13 +94,23 @@ class LocalEndpointHost:
         wanted = hosting.checked_split(endpoint, split, tuple(row.split), self._rules)
         hosting.check_token(endpoint, row.token, expect=expect)
         report = self._follow(endpoint)
-        ready = {v.name for v in report.variants if v.phase == "ready"} if report and report.token == row.token else set()
-        if waiting := [name for name, percent in wanted.items() if percent > row.split[name] and name not in ready]:
+        ready = (
+            {v.name for v in report.variants if v.phase == "ready"}
+            if report and report.token == row.token
+            else set()
+        )
+        if waiting := [
+            name
+            for name, percent in wanted.items()
+            if percent > row.split[name] and name not in ready
+        ]:
             raise Busy(
                 f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic",
                 remedy=f"isthmus endpoints logs {endpoint} --variant {waiting[0]}",
             )
-        self._write(msgspec.structs.replace(row, split=wanted), expect=row, operation="endpoints.shift")
+        self._write(
+            msgspec.structs.replace(row, split=wanted), expect=row, operation="endpoints.shift"
+        )
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
@@ -101,9 +128,11 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """One POST to the router; again only where it was certainly not read, as the router had moved.
+        """One POST to the router; again only where it was certainly not read, as the router had
+        moved.
 
-        NotFound, ModelError, Busy, Invalid; Unavailable: nothing listens; OutcomeUnknown: the answer was lost.
+        NotFound, ModelError, Busy, Invalid; Unavailable: nothing listens; OutcomeUnknown: the
+        answer was lost.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         headers: list[tuple[str, str]] = [("content-type", "application/json")]
@@ -123,7 +152,13 @@ class LocalEndpointHost:
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
-            response = client.request("POST", "/invocations", body, (*headers, ("x-isthmus-instance", address.instance)), what=what)
+            response = client.request(
+                "POST",
+                "/invocations",
+                body,
+                (*headers, ("x-isthmus-instance", address.instance)),
+                what=what,
+            )
         except Unavailable:
             response = None  # nothing was sent: it may listen elsewhere since it was started again
             self._start_again(endpoint)
@@ -131,7 +166,13 @@ class LocalEndpointHost:
             return response
         self._clients.pop(endpoint)[1].close()
         client, address = self._client(endpoint)
-        return client.request("POST", "/invocations", body, (*headers, ("x-isthmus-instance", address.instance)), what=what)
+        return client.request(
+            "POST",
+            "/invocations",
+            body,
+            (*headers, ("x-isthmus-instance", address.instance)),
+            what=what,
+        )
 
     def close(self) -> None:
         for _, client in self._clients.values():
@@ -143,33 +184,61 @@ class LocalEndpointHost:
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
-        """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
+        """The row as it would be after the spec.
+
+        Conflict when that takes something from a variant with traffic.
+        """
         if row is not None and row.spec == spec:
             self._restore(row)
             return row
         if row is not None:
-            hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split, routing=row.spec.routing)
-        folders = {v.name: self._model(spec.name, v).relative_to(self._home).as_posix() for v in spec.variants}
+            hosting.guard_traffic(
+                spec, {v.name: v for v in row.spec.variants}, row.split, routing=row.spec.routing
+            )
+        folders = {
+            v.name: self._model(spec.name, v).relative_to(self._home).as_posix()
+            for v in spec.variants
+        }
         if row is None:
             instance, split = secrets.token_hex(4), hosting.first_split(spec)
-            return EndpointRow(name=spec.name, instance=instance, version=0, port=0, spec=spec, split=split, folders=folders)
+            return EndpointRow(
+                name=spec.name,
+                instance=instance,
+                version=0,
+                port=0,
+                spec=spec,
+                split=split,
+                folders=folders,
+            )
         shares = {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
         return msgspec.structs.replace(
-            row, spec=spec, split=hosting.first_split(spec) if spec.routing == "sticky" else shares, folders=folders
+            row,
+            spec=spec,
+            split=hosting.first_split(spec) if spec.routing == "sticky" else shares,
+            folders=folders,
         )
 
     def _restore(self, row: EndpointRow) -> None:
         """Copy again what is not whole of the models that the row names."""
-        for variant in (variant for variant in row.spec.variants if not _whole(self._home / row.folders[variant.name])):
+        for variant in (
+            variant
+            for variant in row.spec.variants
+            if not _whole(self._home / row.folders[variant.name])
+        ):
             self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """The variant's model folder, copied once for each version, and again when the copy is not whole.
+        """The variant's model folder, copied once for each version, and again when the copy is not
+        whole.
 
         NotFound: no such version, or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
-        folder = endpoint_folder(self._home, endpoint) / "models" / f"{variant.model}-{variant.version}-{version.digest}"
+        folder = (
+            endpoint_folder(self._home, endpoint)
+            / "models"
+            / f"{variant.model}-{variant.version}-{version.digest}"
+        )
         if self._target.calls.dry_run:
             return folder
         if folder.exists() and not _whole(folder):
@@ -185,27 +254,42 @@ class LocalEndpointHost:
         sync_folder(folder.parent)  # the row that will name it may outlive a power cut
         return folder
 
-    def _write(self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply") -> EndpointRow:
+    def _write(
+        self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply"
+    ) -> EndpointRow:
         """Compare-and-swap on the row's version."""
-        with self._target.calls.mutating(operation, wanted.name), self._db.transaction(f"writing endpoint {wanted.name}") as db:
+        with (
+            self._target.calls.mutating(operation, wanted.name),
+            self._db.transaction(f"writing endpoint {wanted.name}") as db,
+        ):
             row = read(db, wanted.name)
-            hosting.check_token(wanted.name, row.token if row else None, expect=expect.token if expect else None)
+            hosting.check_token(
+                wanted.name, row.token if row else None, expect=expect.token if expect else None
+            )
             wanted = msgspec.structs.replace(wanted, version=wanted.version + 1)
             write(db, wanted)
         return wanted
 
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name):
-            limits = arguments(self._target.profile.options, row.name, max_bytes=self._rules.max_bytes)
+            limits = arguments(
+                self._target.profile.options, row.name, max_bytes=self._rules.max_bytes
+            )
             supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
-        """Both supervisor and watcher were killed, or the machine was switched off: whoever looks starts them, where they ran before."""
+        """Both supervisor and watcher were killed, or the machine was switched off: whoever looks
+        starts them, where they ran before.
+        """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
             return False
         address = supervision.address(self._home, name)
-        if address is None or address.instance != row.instance or address.home != str(self._home.resolve()):
+        if (
+            address is None
+            or address.instance != row.instance
+            or address.home != str(self._home.resolve())
+        ):
             return False
         self._start(row)
         return True
@@ -213,9 +297,17 @@ class LocalEndpointHost:
     def _record(self, row: EndpointRow, port: int) -> None:
         """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
         with self._db.transaction(f"recording endpoint {row.name}") as db:
-            db.execute("UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?", (port, row.name, row.instance))
+            db.execute(
+                "UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?",
+                (port, row.name, row.instance),
+            )
             inventory.record(
-                self._target, "endpoint", row.name, native_id=row.instance, console_url=f"http://127.0.0.1:{port}", connection=db
+                self._target,
+                "endpoint",
+                row.name,
+                native_id=row.instance,
+                console_url=f"http://127.0.0.1:{port}",
+                connection=db,
             )
 
     def _client(self, name: str) -> tuple[Client, Address]:
@@ -225,7 +317,10 @@ class LocalEndpointHost:
             if address is None:
                 if self._row(name) is None:
                     raise hosting.not_found(name)
-                raise Unavailable(f"{name}'s processes do not run", remedy=f"isthmus deploy {name} starts them again")
+                raise Unavailable(
+                    f"{name}'s processes do not run",
+                    remedy=f"isthmus deploy {name} starts them again",
+                )
             limits = serving(self._target.profile.options, name)
             timeout = (2 * limits.timeout + limits.return_wait).total_seconds() + GRACE
             connection = self._clients[name] = (address, Client(address.port, timeout=timeout))
@@ -240,32 +335,59 @@ class LocalEndpointHost:
         return supervision.ask(client, address, follow=follow, again=again)
 
     def _replace(self, row: EndpointRow, report: Report) -> None:
-        """Have the installed code serve. The socket stays open, and new model servers are ready before the old ones end.
+        """Have the installed code serve.
 
-        Where the watcher belongs to another installation, whose code it would start again, everything is ended and started from here.
+        The socket stays open, and new model servers are ready before the old ones end.
+
+        Where the watcher belongs to another installation, whose code it would start again,
+        everything is ended and started from here.
         """
         name = row.name
         with self._target.calls.mutating("endpoints.replace", name):
             client, address = self._client(name)
             if report.code != own_code():
                 if supervision.steer(client, address, "replace") is None:
-                    supervision.send(address, signal.SIGKILL)  # it knows no better way; its watcher starts the next
-                report = wait(lambda: self._successor(name, address), bool, deadline=REPLACED, what=f"the next router of {name}") or report
+                    supervision.send(
+                        address, signal.SIGKILL
+                    )  # it knows no better way; its watcher starts the next
+                report = (
+                    wait(
+                        lambda: self._successor(name, address),
+                        bool,
+                        deadline=REPLACED,
+                        what=f"the next router of {name}",
+                    )
+                    or report
+                )
             if report.code != own_code():
                 supervision.send(supervision.address(self._home, name), signal.SIGTERM)
-                wait(lambda: supervision.alive(self._home, name), lambda alive: not alive, deadline=REPLACED, what=f"the end of {name}")
+                wait(
+                    lambda: supervision.alive(self._home, name),
+                    lambda alive: not alive,
+                    deadline=REPLACED,
+                    what=f"the end of {name}",
+                )
                 self._start(self._row(name) or row)
             else:
                 client, address = self._client(name)
                 supervision.steer(client, address, "renew")
 
     def _successor(self, name: str, before: Address) -> Report | None:
-        """Return what the supervisor says that follows the one of `before`; None: there is none yet."""
+        """Return what the supervisor says that follows the one of `before`; None: there is none
+        yet.
+        """
         address = supervision.address(self._home, name)
-        return self._follow(name) if address is not None and address.pid not in (0, before.pid) else None
+        return (
+            self._follow(name)
+            if address is not None and address.pid not in (0, before.pid)
+            else None
+        )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the supervisor read its row now. None when it cannot be asked: it polls, and a dead one reads it when it starts."""
+        """Make the supervisor read its row now.
+
+        None when it cannot be asked: it polls, and a dead one reads it when it starts.
+        """
         try:
             return self._ask(name, follow=True, again=again)
         except (Unavailable, OutcomeUnknown):
@@ -274,7 +396,11 @@ class LocalEndpointHost:
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
-        except (LimitExceeded, Denied, OSError) as error:  # whoever looks is told what there is also where the disk is full
+        except (
+            LimitExceeded,
+            Denied,
+            OSError,
+        ) as error:  # whoever looks is told what there is also where the disk is full
             return dead(row, f"{name}'s processes do not run, and cannot be started: {error}")
         if not runs:
             started = supervision.address(self._home, name) is not None
@@ -288,13 +414,18 @@ class LocalEndpointHost:
         except (Unavailable, OutcomeUnknown) as error:
             words = supervision.last_words(self._home, name)
             return dead(
-                row, f"the router does not answer: {error}{words}", phase="updating" if supervision.alive(self._home, name) else "failed"
+                row,
+                f"the router does not answer: {error}{words}",
+                phase="updating" if supervision.alive(self._home, name) else "failed",
             )
         return state_of(row, report)
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """For the inventory: end the processes, remove the row and the folder. Again, or absent: success."""
+    """For the inventory: end the processes, remove the row and the folder.
+
+    Again, or absent: success.
+    """
     database = Database(target, SCHEMA)
     try:
         with database.transaction(f"deleting endpoint {resource.name}") as db:
@@ -316,13 +447,18 @@ def _failure(endpoint: str, response: Response) -> Exception:
     if code == "no-variant":
         return NotFound(f"{endpoint}: {fields.get('message')}")
     if code in ("unavailable", "not-here"):
-        return Unavailable(f"{endpoint}: {fields.get('message')}", remedy="isthmus status; it may come back by itself")
+        return Unavailable(
+            f"{endpoint}: {fields.get('message')}",
+            remedy="isthmus status; it may come back by itself",
+        )
     if code == "lost":
         return OutcomeUnknown(f"{endpoint}: {fields.get('message')}")
     who = response.headers.get("x-amzn-invoked-production-variant", endpoint)
     version = response.headers.get("x-isthmus-version")
     who += f" (version {version})" if version else ""
-    return ModelError(f"{who} answered {response.status}: {words}", status=response.status, body=body)
+    return ModelError(
+        f"{who} answered {response.status}: {words}", status=response.status, body=body
+    )
 
 
 def _whole(folder: Path) -> bool:

@@ -1,6 +1,8 @@
-"""A blocking HTTP/1.1 client for this machine's own servers, with kept connections. http.client spends longer on headers than a model does.
+"""A blocking HTTP/1.1 client for this machine's own servers, with kept connections. http.client
+spends longer on headers than a model does.
 
-An exchange is sent once: what is lost after sending raises OutcomeUnknown, for the caller to decide.
+An exchange is sent once: what is lost after sending raises OutcomeUnknown, for the caller to
+decide.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import httptools
 
 from ....errors import OutcomeUnknown, Unavailable
 
-KEPT = 240.0  # seconds that an idle connection is used again; the other side closes it after an hour
+KEPT = (
+    240.0  # seconds that an idle connection is used again; the other side closes it after an hour
+)
 
 
 class Response:
@@ -51,10 +55,24 @@ class Client:
         self._timeout = timeout
         self._idle: deque[tuple[socket.socket, float]] = deque()  # and since when
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, what: str) -> Response:
-        """The whole answer, over a connection of the pool. Unavailable: nothing was sent. OutcomeUnknown: it was, the answer was lost."""
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        what: str,
+    ) -> Response:
+        """The whole answer, over a connection of the pool.
+
+        Unavailable: nothing was sent. OutcomeUnknown: it was, the answer was lost.
+        """
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
+        head = (
+            f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: "
+            f"{len(body)}\r\n{lines}\r\n"
+        )
         connection = self._take(what)
         response = Response()
         try:
@@ -88,7 +106,9 @@ class Client:
         try:
             connection = socket.create_connection(("127.0.0.1", self.port), timeout=self._timeout)
         except OSError as error:
-            raise Unavailable(f"{what}: nothing listens on 127.0.0.1:{self.port} ({error})") from error
+            raise Unavailable(
+                f"{what}: nothing listens on 127.0.0.1:{self.port} ({error})"
+            ) from error
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 

@@ -10,7 +10,9 @@ LIMIT = 10_000_000  # bytes; as many of those before them are kept once
 
 
 def limit(log: Path, most: int = LIMIT) -> None:
-    """The end of a log above `most` bytes becomes `<log>.1`, and the log begins anew. Processes may write meanwhile, in append mode: what
+    """The end of a log above `most` bytes becomes `<log>.1`, and the log begins anew.
+
+    Processes may write meanwhile, in append mode: what
     they write between the copy and the cut is lost.
     """
     try:

@@ -1,4 +1,6 @@
-"""One process that serves a model: start it, see that it is ready, start it again when it dies, end it when it is no longer wanted."""
+"""One process that serves a model: start it, see that it is ready, start it again when it dies, end
+it when it is no longer wanted.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,25 @@ from .child import Started, TakenOver, stop
 from .rows import RunningServer, registered_digest
 from .serving_code import code_of, environment, own_code
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles while a process answers nobody and lives less than a minute
+FIRST_PAUSE, LONGEST_PAUSE = (
+    0.2,
+    30.0,
+)  # seconds between restarts; doubles while a process answers nobody and lives less than a minute
 HEALTHY = 60.0
 READY_WITHIN = 120.0
-PING_EVERY, HUNG = 5.0, 60.0  # a process that has nothing to do and does not answer /ping for so long is started again
+PING_EVERY, HUNG = (
+    5.0,
+    60.0,
+)  # a process that has nothing to do and does not answer /ping for so long is started again
 
 
 class ModelServer:
-    """`life`: the read end of a pipe whose other end the supervisor and its watcher hold; the process ends when both are gone. Without it
+    """`life`: the read end of a pipe whose other end the supervisor and its watcher hold; the
+    process ends when both are gone. Without it
     the process ends with this one.
 
-    `take_over`: a process that runs already. `changed` is called when another process runs than before.
+    `take_over`: a process that runs already. `changed` is called when another process runs than
+    before.
     """
 
     def __init__(
@@ -73,7 +83,9 @@ class ModelServer:
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed process now instead of after its pause: what was wrong may have been mended."""
+        """Start a failed process now instead of after its pause: what was wrong may have been
+        mended.
+        """
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
@@ -91,7 +103,9 @@ class ModelServer:
         self._balancer.remove(self.backend)
 
     def _replace(self) -> None:
-        """The process works at one request for longer than the time-out, and nothing else ends that."""
+        """The process works at one request for longer than the time-out, and nothing else ends
+        that.
+        """
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
@@ -107,13 +121,20 @@ class ModelServer:
                 with self._log_file() as log:
                     start = log.tell()
                     self.failure = await self._run(log.fileno(), start)
-            except OSError as error:  # no process or descriptor is left, or no space: perhaps after the pause
-                self.failure = f"{self.spec.name} ({self.spec.model}@{self.spec.version}) was not started: {error}"
+            except (
+                OSError
+            ) as error:  # no process or descriptor is left, or no space: perhaps after the pause
+                self.failure = (
+                    f"{self.spec.name} ({self.spec.model}@{self.spec.version}) was not started: "
+                    f"{error}"
+                )
             self.phase = "failed"
             self.pid = 0
             healthy = self.backend.answered or monotonic() - began > HEALTHY
             pause = FIRST_PAUSE if healthy or not pause else min(pause * 2, LONGEST_PAUSE)
-            self.backend.close(self.failure.partition("\n")[0], returns=pause <= self._balancer.return_wait)
+            self.backend.close(
+                self.failure.partition("\n")[0], returns=pause <= self._balancer.return_wait
+            )
             self._note(f"{self.failure.partition(chr(10))[0]}; starting again in {pause:.1f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), pause)
@@ -137,7 +158,9 @@ class ModelServer:
         ended = asyncio.get_running_loop().create_task(process.wait())
         watch: asyncio.Task[None] | None = None
         try:
-            await asyncio.wait({ready, ended}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {ready, ended}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED
+            )
             if ready.done() and not ended.done() and ready.exception() is None:
                 self.backend.open(port)
                 self.phase, self.failure = "ready", None
@@ -180,13 +203,21 @@ class ModelServer:
                 pass_fds=[listening.fileno()],
                 env=environment(),
             )
-        # our copy of the socket is closed: when the process dies, connections to it fail at once instead of waiting in a queue
-        self.running = RunningServer(identity=identity(self.spec), pid=process.pid, started=start_time(process.pid) or "", port=port)
+        # our copy of the socket is closed: when the process dies, connections to it fail at once
+        # instead of waiting in a queue
+        self.running = RunningServer(
+            identity=identity(self.spec),
+            pid=process.pid,
+            started=start_time(process.pid) or "",
+            port=port,
+        )
         self._changed()
         return Started(process), port
 
     async def _watch(self, port: int) -> None:
-        """See that it answers while it has nothing to do; for how long it may work at a request is the balancer's to see."""
+        """See that it answers while it has nothing to do; for how long it may work at a request is
+        the balancer's to see.
+        """
         while True:
             await asyncio.sleep(PING_EVERY)
             try:
@@ -201,7 +232,10 @@ class ModelServer:
     def _why(self, how: str) -> str:
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
-        return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, {self._killed or how}{when}"
+        return (
+            f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, "
+            f"{self._killed or how}{when}"
+        )
 
     def _log_file(self) -> BinaryIO:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +249,10 @@ class ModelServer:
 
 
 async def _ping(port: int) -> None:
-    """Return once the server answers. Its socket listens already, so one connection waits for it."""
+    """Return once the server answers.
+
+    Its socket listens already, so one connection waits for it.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(b"GET /ping HTTP/1.1\r\nhost: variant\r\nconnection: close\r\n\r\n")

@@ -1,4 +1,5 @@
-"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a file an hour (UTC). Only appended to.
+"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a
+file an hour (UTC). Only appended to.
 
 It is what metrics are read from, and kept for no longer than they need it.
 """
@@ -16,7 +17,8 @@ KEPT = timedelta(hours=48)
 
 
 class RequestLog:
-    """Each line is one write to a file in append mode: readable at once, and whole unless the disk is full.
+    """Each line is one write to a file in append mode: readable at once, and whole unless the disk
+    is full.
 
     `keep`: a file whose hour ended before that is removed when the next one is begun.
     """
@@ -40,7 +42,8 @@ class RequestLog:
             if hour != self._hour:
                 self._open(hour)
             self._torn = os.write(self._file, line) != len(line)
-        except OSError as error:  # a full disk must not stop the answers; the supervisor's log says what is missing
+        except OSError as error:
+            # a full disk must not stop the answers; the supervisor's log says what is missing
             self._torn = True
             print(f"request log: {error}", file=sys.stderr, flush=True)
 
@@ -77,5 +80,8 @@ def remove_before(folder: Path, moment: datetime) -> None:
     """The files whose last request finished before it."""
     for path in folder.glob("*.csv"):
         with suppress(OSError, ValueError):  # somebody else's file, or another removed it
-            if datetime.strptime(path.stem, "%Y%m%d%H").replace(tzinfo=UTC) + timedelta(hours=1) <= moment:
+            if (
+                datetime.strptime(path.stem, "%Y%m%d%H").replace(tzinfo=UTC) + timedelta(hours=1)
+                <= moment
+            ):
                 path.unlink()

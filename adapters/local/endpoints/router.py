@@ -1,4 +1,5 @@
-"""The router in front of an endpoint's variants: splits by weight, honours an explicit variant, forwards bytes.
+"""The router in front of an endpoint's variants: splits by weight, honours an explicit variant,
+forwards bytes.
 
 A request is never sent twice and never to another variant: both would bend the split. HTTP with
 whoever asks is endpoints/connection.py.
@@ -26,14 +27,23 @@ CONTROL = b"/_isthmus/"
 CONNECTIONS = 1000  # clients at once
 HEADERS = frozenset({b"content-type", b"host", b"origin", b"sec-fetch-site", TARGET, INSTANCE, KEY})
 BODIES = frozenset(
-    {b"application/json", b"application/jsonlines", b"application/x-jsonlines", b"application/x-ndjson", b"text/csv"}
+    {
+        b"application/json",
+        b"application/jsonlines",
+        b"application/x-jsonlines",
+        b"application/x-ndjson",
+        b"text/csv",
+    }
 )  # what a model server reads; a page has to ask before it sends them to another site
 
 Control = Callable[[str, str], tuple[int, bytes]]  # method, what follows /_isthmus/ -> status, JSON
 
 
 class Router:
-    """The split and the balancers. The supervisor sets both; a change holds from the next request on."""
+    """The split and the balancers.
+
+    The supervisor sets both; a change holds from the next request on.
+    """
 
     def __init__(
         self,
@@ -76,22 +86,41 @@ class Router:
     def connections(self) -> Connections:
         """In the loop that runs when it is first asked for."""
         return Connections(
-            self.answer, refusal=self.refusal, users=self._door.users, headers=HEADERS, most=self._most, most_body=self._most_body
+            self.answer,
+            refusal=self.refusal,
+            users=self._door.users,
+            headers=HEADERS,
+            most=self._most,
+            most_body=self._most_body,
         )
 
     def protocol(self) -> Connection:
         return Connection(self.connections)
 
-    def refusal(self, method: bytes, path: bytes, headers: Mapping[bytes, bytes], stranger: Callable[[], Refusal | None]) -> Refusal | None:
-        """Return why a request is refused. The control routes have no body, and a key of their own."""
-        return refusal(self._door, b"GET" if path.startswith(CONTROL) else method, path, headers, stranger)
+    def refusal(
+        self,
+        method: bytes,
+        path: bytes,
+        headers: Mapping[bytes, bytes],
+        stranger: Callable[[], Refusal | None],
+    ) -> Refusal | None:
+        """Return why a request is refused.
+
+        The control routes have no body, and a key of their own.
+        """
+        return refusal(
+            self._door, b"GET" if path.startswith(CONTROL) else method, path, headers, stranger
+        )
 
     def answer(self, request: Request) -> None:
         """At once or later."""
         if request.path.startswith(CONTROL):
             _reply(request, self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:
-            _reply(request, failure(421, "NotHere", "another endpoint listens here now", code="not-here"))
+            _reply(
+                request,
+                failure(421, "NotHere", "another endpoint listens here now", code="not-here"),
+            )
         elif request.path == b"/ping":
             request.reply(200, b'{"status": "ready"}')
         elif request.path != b"/invocations":
@@ -105,7 +134,9 @@ class Router:
         if not hmac.compare_digest(request.headers.get(KEY, b""), self.key):
             return failure(403, "Denied", "the control routes are the supervisor's")
         try:
-            status, body = self.control(request.method.decode(), request.path[len(CONTROL) :].decode("latin-1"))
+            status, body = self.control(
+                request.method.decode(), request.path[len(CONTROL) :].decode("latin-1")
+            )
         except Exception as error:  # noqa: BLE001  whatever the row or the disk does, the requests go on; it is told here and in the log
             tell("a control route failed", error)
             return failure(500, type(error).__name__, str(error))
@@ -117,7 +148,15 @@ class Router:
         balancer = self.balancers.get(name)
         if balancer is None:
             have = ", ".join(self.balancers)
-            _reply(request, failure(400, "NoVariant", f"there is no variant {name[:200]}; there is {have}", code="no-variant"))
+            _reply(
+                request,
+                failure(
+                    400,
+                    "NoVariant",
+                    f"there is no variant {name[:200]}; there is {have}",
+                    code="no-variant",
+                ),
+            )
             return
         balancer.send(Exchange(request, name, self._answered))
 

@@ -1,4 +1,7 @@
-"""What an endpoint should be, in SQLite: the spec, the split, and the row version that fences both. The supervisor only reads it."""
+"""What an endpoint should be, in SQLite: the spec, the split, and the row version that fences both.
+
+The supervisor only reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
 
 
 class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`instance` is drawn when the endpoint is made: an endpoint made again under its name is another one, with other tokens."""
+    """`instance` is drawn when the endpoint is made: an endpoint made again under its name is
+    another one, with other tokens.
+    """
 
     name: str
     instance: str
@@ -36,7 +41,10 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A model server's process, for a supervisor that takes it over. `started` as processes.start_time tells it."""
+    """A model server's process, for a supervisor that takes it over.
+
+    `started` as processes.start_time tells it.
+    """
 
     identity: tuple[str, str, int, str, int]  # of its variant
     pid: int
@@ -45,7 +53,9 @@ class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Address(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`supervisor.json`: how to reach the process that holds supervisor.lock. `key` opens its control routes.
+    """`supervisor.json`: how to reach the process that holds supervisor.lock.
+
+    `key` opens its control routes.
 
     An older one has no watcher, and nothing of it can be taken over.
     """
@@ -69,7 +79,9 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     instances: int = 1  # that are ready
     target_instances: int = 1
-    older: bool = False  # a process of it runs another code than is installed where its router was started
+    older: bool = (
+        False  # a process of it runs another code than is installed where its router was started
+    )
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +96,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
     columns = connection.execute(
-        "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?", (name,)
+        "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?",
+        (name,),
     ).fetchone()
     if columns is None:
         return None
@@ -105,7 +118,15 @@ def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
     encode = msgspec.json.encode
     connection.execute(
         "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (row.name, row.instance, row.version, row.port, encode(row.spec), encode(row.split), encode(row.folders)),
+        (
+            row.name,
+            row.instance,
+            row.version,
+            row.port,
+            encode(row.spec),
+            encode(row.split),
+            encode(row.folders),
+        ),
     )
 
 
@@ -119,7 +140,9 @@ def endpoint_folder(home: Path, name: str) -> Path:
 
 
 def registered_digest(folder: Path) -> str | None:
-    """What the registry said that a variant's folder holds when it was deployed; None: a row from before its folders' names said it."""
+    """What the registry said that a variant's folder holds when it was deployed; None: a row from
+    before its folders' names said it.
+    """
     digest = folder.name.rpartition("-")[2]
     return digest if len(digest) == 64 else None  # SHA-256
 

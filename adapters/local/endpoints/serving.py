@@ -31,4 +31,10 @@ def arguments(options: Mapping[str, Any], endpoint: str, *, max_bytes: int) -> l
     """Of its supervisor."""
     chosen = serving(options, endpoint)
     limits = ["--max-bytes", str(max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
-    return [*limits, "--return-wait", str(chosen.return_wait.total_seconds()), "--keep-log", str(chosen.request_log.total_seconds())]
+    return [
+        *limits,
+        "--return-wait",
+        str(chosen.return_wait.total_seconds()),
+        "--keep-log",
+        str(chosen.request_log.total_seconds()),
+    ]

@@ -1,4 +1,6 @@
-"""Which code serves: a digest of the files of router and model server, so that `deploy` knows processes of an earlier version."""
+"""Which code serves: a digest of the files of router and model server, so that `deploy` knows
+processes of an earlier version.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-CODE = "ISTHMUS_SERVING_CODE"  # in a model server's environment: the digest of the code that it was started with
+# in a model server's environment: the digest of the code that it was started with
+CODE = "ISTHMUS_SERVING_CODE"
 _PACKAGE = Path(__file__).parents[3]
 _PARTS = ("endpoints", "adapters/local", "pipelines/models")
 
@@ -16,7 +19,9 @@ def digest_of_files() -> str:
     """Return the digest of the code as it is on the disk now."""
     digest = hashlib.sha256()
     for path in sorted(path for part in _PARTS for path in (_PACKAGE / part).rglob("*.py")):
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(
+            path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
+        )
     return digest.hexdigest()[:16]
 
 
@@ -27,13 +32,18 @@ def own_code() -> str:
 
 
 def code_of(pid: int) -> str | None:
-    """Return the digest that a model server was started with; "": it is from before there was one; None: the system does not say."""
+    """Return the digest that a model server was started with; "": it is from before there was one;
+    None: the system does not say.
+    """
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return None
     prefix = f"{CODE}=".encode()
-    return next((variable[len(prefix) :].decode() for variable in variables if variable.startswith(prefix)), "")
+    return next(
+        (variable[len(prefix) :].decode() for variable in variables if variable.startswith(prefix)),
+        "",
+    )
 
 
 def environment() -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""What a local endpoint looks like from outside: the row that says what should be, and the supervisor's report of what is."""
+"""What a local endpoint looks like from outside: the row that says what should be, and the
+supervisor's report of what is.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
         phase = "updating"
     failures = [v.failure for v in report.variants if v.failure]
     if older(report):
-        failures.append(f"an earlier version of Isthmus serves it: isthmus deploy {row.name} replaces it")
+        failures.append(
+            f"an earlier version of Isthmus serves it: isthmus deploy {row.name} replaces it"
+        )
     return EndpointState(
         name=row.name,
         phase=phase,

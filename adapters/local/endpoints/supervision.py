@@ -24,17 +24,23 @@ from ..processes import kill_now, members
 from .http import Client
 from .rows import Address, EndpointRow, Report, endpoint_folder
 
-BACKLOG = 1024  # connections that wait until they are taken up, also while the supervisor is started again
+# connections that wait until they are taken up, also while the supervisor is started again
+BACKLOG = 1024
 PORTS = range(8801, 8900)  # looked through for a free one; else the system gives any
 _FREED = 2.0  # seconds that a port is waited for, as whoever had it may be ending
 _DYING = 60.0  # seconds that killed processes are waited for: a busy system lets them die late
 _LOOKING = 10.0  # seconds in which a reader lets go of the lock
 
-_started: list[subprocess.Popen[bytes]] = []  # ours to reap while this process lives; they outlive it
+_started: list[
+    subprocess.Popen[bytes]
+] = []  # ours to reap while this process lives; they outlive it
 
 
 def alive(home: Path, name: str) -> bool:
-    """Somebody holds the supervisor's lock. The kernel frees it with its holder, so no pid can mislead."""
+    """Somebody holds the supervisor's lock.
+
+    The kernel frees it with its holder, so no pid can mislead.
+    """
     _reap()
     try:
         with (endpoint_folder(home, name) / "supervisor.lock").open("rb") as file:
@@ -55,7 +61,10 @@ def address(home: Path, name: str) -> Address | None:
 
 
 def listen(preferred: int) -> socket.socket:
-    """A listening socket on the preferred port (0: none), else on a free one. Whoever was killed frees its lock before its socket."""
+    """A listening socket on the preferred port (0: none), else on a free one.
+
+    Whoever was killed frees its lock before its socket.
+    """
     deadline = time.monotonic() + _FREED
     while preferred:
         if listening := _listening(preferred):
@@ -81,30 +90,53 @@ def _listening(port: int) -> socket.socket | None:
     return listening
 
 
-def start(home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Callable[[int], None]) -> bool:
-    """Start watcher and supervisor unless they live. They inherit lock and socket, so there is no moment in which they are neither
+def start(
+    home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Callable[[int], None]
+) -> bool:
+    """Start watcher and supervisor unless they live.
+
+    They inherit lock and socket, so there is no moment in which they are neither
     there nor absent. What is left of earlier ones ends.
 
-    `record` writes down the port, under the lock and before there is anything to find. `arguments`: the supervisor's limits.
+    `record` writes down the port, under the lock and before there is anything to find. `arguments`:
+    the supervisor's limits.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
-    with (folder / "supervisor.lock").open("ab") as lock, (folder / "supervisor.log").open("ab") as log:
+    with (
+        (folder / "supervisor.lock").open("ab") as lock,
+        (folder / "supervisor.log").open("ab") as log,
+    ):
         if not _try_lock(lock.fileno()):
             return False
         end_left(home, row.name)
         with listen(row.port) as listening:
             port: int = listening.getsockname()[1]
             record(port)
-            write_address(folder, Address(port=port, key=secrets.token_hex(16), instance=row.instance, home=str(home.resolve())))
+            write_address(
+                folder,
+                Address(
+                    port=port,
+                    key=secrets.token_hex(16),
+                    instance=row.instance,
+                    home=str(home.resolve()),
+                ),
+            )
             fds = (lock.fileno(), listening.fileno(), -1, -1, -1, -1)
-            process = start_watcher(fds, ["--home", str(home), "--name", row.name, *arguments], session=True, log=log.fileno())
+            process = start_watcher(
+                fds,
+                ["--home", str(home), "--name", row.name, *arguments],
+                session=True,
+                log=log.fileno(),
+            )
         _started.append(process)
     return True
 
 
 def end_left(home: Path, name: str) -> None:
-    """Model servers of a supervisor and watcher that were both killed. They end by themselves unless they hang.
+    """Model servers of a supervisor and watcher that were both killed.
+
+    They end by themselves unless they hang.
 
     A copy of the folder names its original's, which go on.
     """
@@ -120,8 +152,12 @@ def write_address(folder: Path, address: Address) -> None:
         file.write(msgspec.json.encode(address))
 
 
-def start_watcher(fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None) -> subprocess.Popen[bytes]:
-    """`fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its own."""
+def start_watcher(
+    fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
+) -> subprocess.Popen[bytes]:
+    """`fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of
+    its own.
+    """
     return subprocess.Popen(
         watcher_command(fds, arguments),
         stdin=subprocess.DEVNULL,
@@ -138,7 +174,10 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """False: it is another's. Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it."""
+    """False: it is another's.
+
+    Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
+    """
     deadline = time.monotonic() + _LOOKING
     while not _locked(descriptor, fcntl.LOCK_EX):
         if not _locked(descriptor, fcntl.LOCK_SH) or time.monotonic() > deadline:
@@ -164,22 +203,41 @@ def send(to: Address | None, number: signal.Signals) -> None:
 
 
 def steer(client: Client, address: Address, verb: str) -> Report | None:
-    """Ask a supervisor to `replace` itself or to `renew` its model servers. None: it is from before it knew that."""
-    response = client.request("POST", f"/_isthmus/{verb}", headers=(("x-isthmus-key", address.key),), what=f"asking the router to {verb}")
+    """Ask a supervisor to `replace` itself or to `renew` its model servers.
+
+    None: it is from before it knew that.
+    """
+    response = client.request(
+        "POST",
+        f"/_isthmus/{verb}",
+        headers=(("x-isthmus-key", address.key),),
+        what=f"asking the router to {verb}",
+    )
     return decoder(Report).decode(response.body) if response.status == 200 else None
 
 
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
-    """What runs now; with `follow`, after it has read its row; with `again`, failed variants start at once. Unavailable, OutcomeUnknown."""
-    method, path = ("POST", "/_isthmus/again" if again else "/_isthmus/follow") if follow else ("GET", "/_isthmus/state")
-    response = client.request(method, path, headers=(("x-isthmus-key", address.key),), what="asking the router")
+    """What runs now; with `follow`, after it has read its row; with `again`, failed variants start
+    at once. Unavailable, OutcomeUnknown.
+    """
+    method, path = (
+        ("POST", "/_isthmus/again" if again else "/_isthmus/follow")
+        if follow
+        else ("GET", "/_isthmus/state")
+    )
+    response = client.request(
+        method, path, headers=(("x-isthmus-key", address.key),), what="asking the router"
+    )
     if response.status != 200:
         raise Unavailable(f"the router's control route answered {response.status}")
     return decoder(Report).decode(response.body)
 
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
-    """After its row is gone: tell the supervisor, and kill its process group if it does not end. Then nothing of it is left."""
+    """After its row is gone: tell the supervisor, and kill its process group if it does not end.
+
+    Then nothing of it is left.
+    """
     before = address(home, name)
     if before is not None and alive(home, name):
         client = Client(before.port, timeout=2)
@@ -204,7 +262,11 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:
     with suppress(FileNotFoundError):
-        text = (endpoint_folder(home, name) / "supervisor.log").read_bytes()[-8192:].decode("utf-8", "replace")
+        text = (
+            (endpoint_folder(home, name) / "supervisor.log")
+            .read_bytes()[-8192:]
+            .decode("utf-8", "replace")
+        )
         return "".join(f"\n  {line}" for line in text.strip().splitlines()[-lines:])
     return ""
 

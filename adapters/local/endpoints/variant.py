@@ -15,7 +15,10 @@ from .rows import RunningServer, VariantReport, instances
 
 
 class Variant:
-    """`running`: processes of it that an earlier supervisor started; each is taken over. The rest is as ModelServer has it."""
+    """`running`: processes of it that an earlier supervisor started; each is taken over.
+
+    The rest is as ModelServer has it.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,15 @@ class Variant:
         self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
     def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
-        return ModelServer(self.spec, self._model, self._log, self.balancer, life=self._life, take_over=take_over, changed=self._changed)
+        return ModelServer(
+            self.spec,
+            self._model,
+            self._log,
+            self.balancer,
+            life=self._life,
+            take_over=take_over,
+            changed=self._changed,
+        )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
         """Bring the number of processes into the range of its spec; those that are to end."""
@@ -51,7 +62,9 @@ class Variant:
 
     @property
     def phase(self) -> Phase:
-        """Ready when all its processes are; failed when one is, as its instances are not what they should be."""
+        """Ready when all its processes are; failed when one is, as its instances are not what they
+        should be.
+        """
         phases: set[Phase] = {server.phase for server in self.servers}
         if len(phases) == 1:
             return phases.pop()
@@ -81,12 +94,16 @@ class Variant:
         await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
-        """Start failed processes now instead of after their pause: what was wrong may have been mended."""
+        """Start failed processes now instead of after their pause: what was wrong may have been
+        mended.
+        """
         for server in self.servers:
             server.again()
 
     async def end(self) -> None:
-        """Those who wait for it are answered first, and then the requests under way (at most 10 s each)."""
+        """Those who wait for it are answered first, and then the requests under way (at most 10 s
+        each).
+        """
         for _ in range(500):
             if self.balancer.quiet:
                 break

@@ -1,12 +1,18 @@
-"""Starts the supervisor of a local endpoint, and again when it dies. A second process that is small, so that it is the last to be killed.
+"""Starts the supervisor of a local endpoint, and again when it dies.
 
-It is run as a file by an isolated Python, imports nothing of ours, and holds what must not go with a supervisor: the lock, the listening
-socket, in whose queue connections wait meanwhile, and the pipe that the model servers live by, so that the next supervisor takes them over.
+A second process that is small, so that it is the last to be killed.
+
+It is run as a file by an isolated Python, imports nothing of ours, and holds what must not go with
+a supervisor: the lock, the listening
+socket, in whose queue connections wait meanwhile, and the pipe that the model servers live by, so
+that the next supervisor takes them over.
 
     python -I -S watcher.py LOCK LISTEN LIFE_READ LIFE_WRITE UP DOWN ARGUMENT...
 
-The first six are descriptors. UP: a pipe from a supervisor that runs already, DOWN: one to it; -1: start one. The arguments are the
-supervisor's. It writes `u` when it serves and `e` when it ends because it should; when it only ends, it has died.
+The first six are descriptors. UP: a pipe from a supervisor that runs already, DOWN: one to it; -1:
+start one. The arguments are the
+supervisor's. It writes `u` when it serves and `e` when it ends because it should; when it only
+ends, it has died.
 """
 
 from __future__ import annotations
@@ -18,7 +24,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 MODULE = "isthmus.adapters.local.supervisor"
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 30.0  # seconds; doubles, and starts over after one that served for a while
+FIRST_PAUSE, LONGEST_PAUSE = (
+    0.05,
+    30.0,
+)  # seconds; doubles, and starts over after one that served for a while
 GOOD = 5.0
 
 
@@ -42,22 +51,38 @@ def main(arguments: Sequence[str]) -> int:
         up = down = -1
         _reap()
         if word == b"e" or not served:
-            return 0 if word else 1  # what never came up would not come up again: whoever started it reads the log
+            return (
+                0 if word else 1
+            )  # what never came up would not come up again: whoever started it reads the log
         pause = FIRST_PAUSE if time.monotonic() - began > GOOD else min(2 * pause, LONGEST_PAUSE)
         with suppress(OSError):  # a full disk
-            print(f"isthmus: the supervisor has died; starting it again in {pause:g} s", file=sys.stderr, flush=True)
+            print(
+                f"isthmus: the supervisor has died; starting it again in {pause:g} s",
+                file=sys.stderr,
+                flush=True,
+            )
         time.sleep(pause)
 
 
 def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tuple[int, int]:
-    """The read end of the pipe from it, and the write end of the one to it, which is never written: that it ends tells of our death."""
+    """The read end of the pipe from it, and the write end of the one to it, which is never written:
+    that it ends tells of our death.
+    """
     from_it, its_up = os.pipe()
     its_down, to_it = os.pipe()
     if os.fork() == 0:
         descriptors = (*keep, its_up, its_down)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-P", "-m", MODULE, *arguments, "--fds", ",".join(map(str, descriptors))]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            MODULE,
+            *arguments,
+            "--fds",
+            ",".join(map(str, descriptors)),
+        ]
         try:
             os.execv(sys.executable, [*command, *(["--again"] if again else [])])  # noqa: S606  no shell is wanted
         finally:

@@ -1,6 +1,8 @@
-"""EventLog in SQLite: appends of several threads share a commit, and every event is in the stream's table at once.
+"""EventLog in SQLite: appends of several threads share a commit, and every event is in the stream's
+table at once.
 
-Whoever serves only appends: files are made of the events by who reads them (engine.py), so that this process needs no Arrow.
+Whoever serves only appends: files are made of the events by who reads them (engine.py), so that
+this process needs no Arrow.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class LocalEventLog:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
-        self._database = Database(target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
+        self._database = Database(
+            target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA
+        )
         self._queued: list[_Ticket] = []
         self._queue = threading.Lock()
         self._leader = threading.Lock()
@@ -48,7 +52,9 @@ class LocalEventLog:
     def apply(self, stream: StreamSpec) -> None:
         """Its table, and a note that it takes single events. Invalid, as the port says."""
         check_stream(stream)
-        warehouse.of(self._target).apply_stream(TableSpec(name=stream.name, columns=stream.columns, time_column=TIME), stream.key)
+        warehouse.of(self._target).apply_stream(
+            TableSpec(name=stream.name, columns=stream.columns, time_column=TIME), stream.key
+        )
 
     def observe(self, stream: str) -> Phase | None:
         """Ready, or None: the table is not there, or takes no single events."""
@@ -57,19 +63,26 @@ class LocalEventLog:
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Durable in the spool (local.db) when it returns, one commit for all who wait. NotFound: no such stream."""
+        """Durable in the spool (local.db) when it returns, one commit for all who wait.
+
+        NotFound: no such stream.
+        """
         document = self._document(stream)
         if document is None or document.stream_key is None:
             raise _absent(stream)
         rules = rules_of(document)
-        rows, rejected = encode_events(events, lambda event: event_values(rules, event, _stored_value)[0])
+        rows, rejected = encode_events(
+            events, lambda event: event_values(rules, event, _stored_value)[0]
+        )
         if rows:
             with self._calls.mutating("events.append", stream):
                 self._commit(_Ticket(stream, rows))
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Whoever becomes leader commits all that is queued, so that one fsync serves every thread that waits for one."""
+        """Whoever becomes leader commits all that is queued, so that one fsync serves every thread
+        that waits for one.
+        """
         with self._queue:
             self._queued.append(ticket)
         with self._leader:
@@ -89,7 +102,9 @@ class LocalEventLog:
     def _write(self, together: list[_Ticket]) -> None:
         with self._database.transaction("appending events") as db:
             for ticket in together:
-                document = catalogue.read(db, ticket.stream)  # a stream that was deleted since must not swallow events
+                document = catalogue.read(
+                    db, ticket.stream
+                )  # a stream that was deleted since must not swallow events
                 if document is None or document.stream_key is None:
                     ticket.error = _absent(ticket.stream)
                 else:
@@ -109,7 +124,10 @@ def _stored_value(_column: Column, value: object) -> object:
 
 
 def _absent(stream: str) -> NotFound:
-    return NotFound(f"there is no stream {stream}", remedy="`isthmus apply` makes the streams that the project needs")
+    return NotFound(
+        f"there is no stream {stream}",
+        remedy="`isthmus apply` makes the streams that the project needs",
+    )
 
 
 def delete(target: Target, resource: Resource) -> None:

@@ -1,4 +1,6 @@
-"""LocalPipelineEngine: each run has a runner process of its own, which outlives the command that submitted it."""
+"""LocalPipelineEngine: each run has a runner process of its own, which outlives the command that
+submitted it.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,26 @@ class LocalPipelineEngine:
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
-        """The run's row, then one detached runner. The same run_id again starts only what a cut submit did not."""
-        with self._calls.mutating("pipelines.submit", run.run_id), translated(f"submitting {run.pipeline}"):
+        """The run's row, then one detached runner.
+
+        The same run_id again starts only what a cut submit did not.
+        """
+        with (
+            self._calls.mutating("pipelines.submit", run.run_id),
+            translated(f"submitting {run.pipeline}"),
+        ):
             table.insert(self._db, run)
             row = table.row(self._db, run.run_id)
-            if row and row.pid is None and row.phase == "running":  # a submit that was cut before it started the runner is completed
+            if (
+                row and row.pid is None and row.phase == "running"
+            ):  # a submit that was cut before it started the runner is completed
                 self._start(run)
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the run's rows; a run whose runner has died is closed as failed first. None: no such run."""
+        """From the run's rows; a run whose runner has died is closed as failed first.
+
+        None: no such run.
+        """
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
             runner.poll()
@@ -59,15 +72,24 @@ class LocalPipelineEngine:
         if state is None:
             return None
         root = self._home.absolute().as_uri()
-        steps = tuple(msgspec.structs.replace(step, log=step.log and located(root, step.log)) for step in state.steps)
+        steps = tuple(
+            msgspec.structs.replace(step, log=step.log and located(root, step.log))
+            for step in state.steps
+        )
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        """SIGTERM to the runner; without one the run is closed here. Finished or absent is success."""
+        """SIGTERM to the runner; without one the run is closed here.
+
+        Finished or absent is success.
+        """
         row = table.row(self._db, run_id)
         if row is None or row.phase not in ("running", "cancelling"):
             return
-        with self._calls.mutating("pipelines.cancel", run_id), translated(f"cancelling run {run_id}"):
+        with (
+            self._calls.mutating("pipelines.cancel", run_id),
+            translated(f"cancelling run {run_id}"),
+        ):
             table.ask_to_cancel(self._db, run_id)
             row = table.row(self._db, run_id)
             if row and row.pid is not None and row.has_runner():
@@ -80,13 +102,22 @@ class LocalPipelineEngine:
         self._database.close()
 
     def _start(self, run: PipelineRun) -> None:
-        """Two submits at once may both start one: the first to claim the run runs it, the other ends."""
+        """Two submits at once may both start one: the first to claim the run runs it, the other
+        ends.
+        """
         folder = local_path(folder_of(run.run_uri))
         place = folder if folder is not None and folder.is_dir() else self._home
         with (place / "runner.log").open("ab") as log:
             self._runners.append(
                 subprocess.Popen(
-                    [sys.executable, "-P", "-m", "isthmus.adapters.local.pipelines.runner", str(self._home), run.run_id],
+                    [
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        "isthmus.adapters.local.pipelines.runner",
+                        str(self._home),
+                        run.run_id,
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

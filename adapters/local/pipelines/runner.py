@@ -1,7 +1,10 @@
-"""`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`: the steps of one run as processes, in order, one for each CPU at once.
+"""`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`: the steps of one run as
+processes, in order, one for each CPU at once.
 
-States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those that run beside a step that failed, as
-nothing can come of them any more. When this process is killed its steps notice (see pipelines/supervision.py) and stop.
+States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those
+that run beside a step that failed, as
+nothing can come of them any more. When this process is killed its steps notice (see
+pipelines/supervision.py) and stop.
 """
 
 from __future__ import annotations
@@ -42,7 +45,12 @@ class _Running:
     def __init__(self, spec: StepSpec, process: subprocess.Popen[bytes]) -> None:
         self.spec = spec
         self.process = process
-        self.deadline = time.monotonic() + spec.timeout.total_seconds() * spec.attempts + 5 * spec.attempts + _GRACE
+        self.deadline = (
+            time.monotonic()
+            + spec.timeout.total_seconds() * spec.attempts
+            + 5 * spec.attempts
+            + _GRACE
+        )
         self.overran = False
 
     def kill(self, number: int) -> None:
@@ -50,14 +58,20 @@ class _Running:
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """End what the step left: all of its session, so also a command that it was killed before it knew of."""
+        """End what the step left: all of its session, so also a command that it was killed before
+        it knew of.
+        """
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
 
 
 class Runner:
-    """One run. `ended` carries the names of steps whose process ended, or None when this process was told to stop."""
+    """One run.
+
+    `ended` carries the names of steps whose process ended, or None when this process was told to
+    stop.
+    """
 
     def __init__(self, target: Target, run: PipelineRun) -> None:
         self.db = database(home(target))
@@ -67,7 +81,11 @@ class Runner:
         self.phases: dict[str, StepPhase] = {step.name: "waiting" for step in run.steps}
         self.running: dict[str, _Running] = {}
         self.ended: SimpleQueue[str | None] = SimpleQueue()
-        self.slots = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.slots = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         self.cancelling = False
         self.failed: str | None = None  # the step that failed first
         self.kill_at: float | None = None
@@ -85,7 +103,11 @@ class Runner:
             if not self.running and all(phase in _ENDED for phase in self.phases.values()):
                 break
             self._wait()
-        table.finish(self.db, self.run.run_id, "failed" if self.failed else "cancelled" if self.cancelling else "done")
+        table.finish(
+            self.db,
+            self.run.run_id,
+            "failed" if self.failed else "cancelled" if self.cancelling else "done",
+        )
 
     def _start_ready(self) -> None:
         """Skipping one step may decide the next, so look until nothing changes."""
@@ -93,7 +115,9 @@ class Runner:
         while changed:
             changed = False
             for spec in self.run.steps:
-                if self.phases[spec.name] == "waiting" and all(self.phases[name] in _ENDED for name in spec.needs):
+                if self.phases[spec.name] == "waiting" and all(
+                    self.phases[name] in _ENDED for name in spec.needs
+                ):
                     changed |= self._decide(spec)
 
     def _decide(self, spec: StepSpec) -> bool:
@@ -124,8 +148,18 @@ class Runner:
         table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
         self.phases[spec.name] = "running"
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],
-            stdin=subprocess.PIPE,  # never written: it closes when this process ends, however it ends
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "isthmus.pipelines.step",
+                "--run",
+                self.run.run_uri,
+                "--step",
+                spec.name,
+            ],
+            # never written: it closes when this process ends, however it ends
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # what it says is in its log
             env=os.environ | {VARIABLE: "1"},
             start_new_session=True,
@@ -183,7 +217,11 @@ class Runner:
         elif self.failed is not None and code in _TOLD and not running.overran:
             self._end(running.spec, "cancelled", f"{self.failed} failed")
         elif running.overran:
-            self._end(running.spec, "failed", f"it did not end within {running.spec.timeout} and did not react to being told so")
+            self._end(
+                running.spec,
+                "failed",
+                f"it did not end within {running.spec.timeout} and did not react to being told so",
+            )
         else:
             self._end(running.spec, "failed", self._reason(name, code))
 
@@ -205,7 +243,9 @@ class Runner:
             return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _document(self, name: str, kind: type[Kind]) -> Kind:
-        return decode(_path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}")
+        return decode(
+            _path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}"
+        )
 
 
 def _path(uri: str) -> Path:
@@ -216,12 +256,16 @@ def _path(uri: str) -> Path:
 
 
 def _was(phase: StepPhase) -> str:
-    return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(phase, phase)
+    return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(
+        phase, phase
+    )
 
 
 def main(argv: list[str]) -> int:
     folder, run_id = argv
-    target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER)
+    target = Target(
+        Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER
+    )
     db = database(home(target))
     row = table.row(db, run_id)
     if row is None or not table.claim(db, run_id, *me()):

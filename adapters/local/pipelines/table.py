@@ -42,18 +42,23 @@ def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
     """Once: the same run_id again changes nothing."""
     with transaction(db):
         added = db.execute(
-            "INSERT OR IGNORE INTO pipeline_runs (run_id, run, phase, submitted) VALUES (?, ?, 'running', ?)",
+            "INSERT OR IGNORE INTO pipeline_runs (run_id, run, phase, submitted) VALUES (?, "
+            "?, 'running', ?)",
             (run.run_id, msgspec.json.encode(run), now().isoformat()),
         ).rowcount
         if added:
             db.executemany(
-                "INSERT INTO pipeline_steps (run_id, position, name, phase) VALUES (?, ?, ?, 'waiting')",
+                "INSERT INTO pipeline_steps (run_id, position, name, phase) VALUES (?, ?, ?, "
+                "'waiting')",
                 [(run.run_id, position, step.name) for position, step in enumerate(run.steps)],
             )
 
 
 def row(db: sqlite3.Connection, run_id: str) -> Row | None:
-    columns = db.execute("SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
+    columns = db.execute(
+        "SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?",
+        (run_id,),
+    ).fetchone()
     if columns is None:
         return None
     run, phase, submitted, pid, started = columns
@@ -70,7 +75,8 @@ def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
     """The one runner of a run; false for any other."""
     with transaction(db):
         taken = db.execute(
-            "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid IS NULL AND phase IN ('running', 'cancelling')",
+            "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid "
+            "IS NULL AND phase IN ('running', 'cancelling')",
             (pid, started, run_id),
         ).rowcount
     return bool(taken)
@@ -78,10 +84,19 @@ def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
 
 def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
     rows = db.execute(
-        "SELECT name, phase, started, ended, reason, log FROM pipeline_steps WHERE run_id = ? ORDER BY position", (run_id,)
+        "SELECT name, phase, started, ended, reason, log FROM pipeline_steps WHERE run_id = "
+        "? ORDER BY position",
+        (run_id,),
     ).fetchall()
     return tuple(
-        StepState(name=name, phase=phase, started=_moment(started), ended=_moment(ended), reason=reason, log=log)
+        StepState(
+            name=name,
+            phase=phase,
+            started=_moment(started),
+            ended=_moment(ended),
+            reason=reason,
+            log=log,
+        )
         for name, phase, started, ended, reason, log in rows
     )
 
@@ -91,19 +106,26 @@ def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
     db.execute("BEGIN")
     try:
         phase = db.execute("SELECT phase FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
-        return None if phase is None else RunState(run_id=run_id, phase=phase[0], steps=states(db, run_id))
+        return (
+            None
+            if phase is None
+            else RunState(run_id=run_id, phase=phase[0], steps=states(db, run_id))
+        )
     finally:
         db.execute("COMMIT")
 
 
 def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) -> None:
     db.execute(
-        "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? AND name = ?",
+        "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? "
+        "AND name = ?",
         (now().isoformat(), log, run_id, name),
     )
 
 
-def end_step(db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, reason: str | None = None) -> None:
+def end_step(
+    db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, reason: str | None = None
+) -> None:
     db.execute(
         "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND name = ?",
         (phase, now().isoformat(), reason, run_id, name),
@@ -111,33 +133,54 @@ def end_step(db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, r
 
 
 def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
-    db.execute("UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'", (run_id,))
+    db.execute(
+        "UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'",
+        (run_id,),
+    )
 
 
 def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
     """A run ends once: a cancelled one does not become done."""
-    db.execute("UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', 'cancelling')", (phase, run_id))
+    db.execute(
+        "UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', "
+        "'cancelling')",
+        (phase, run_id),
+    )
 
 
 def bury(db: sqlite3.Connection, run_id: str) -> None:
-    """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it. Asked for cancelling it is cancelled, else failed."""
+    """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it.
+
+    Asked for cancelling it is cancelled, else failed.
+    """
     with transaction(db):
         current = row(db, run_id)
         if current is None or current.phase not in _OPEN or current.has_runner():
             return
-        if current.pid is None and (now() - current.submitted).total_seconds() < _START and current.phase == "running":
+        if (
+            current.pid is None
+            and (now() - current.submitted).total_seconds() < _START
+            and current.phase == "running"
+        ):
             return
-        who = "its runner never began" if current.pid is None else f"its runner (process {current.pid}) died"
+        who = (
+            "its runner never began"
+            if current.pid is None
+            else f"its runner (process {current.pid}) died"
+        )
         cancelled = current.phase == "cancelling"
         _close(db, run_id, ("running",), "cancelled" if cancelled else "failed", who)
         _close(db, run_id, ("waiting",), "cancelled", who)
         finish(db, run_id, "cancelled" if cancelled else "failed")
 
 
-def _close(db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str) -> None:
+def _close(
+    db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str
+) -> None:
     for before in phases:
         db.execute(
-            "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND phase = ?",
+            "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND "
+            "phase = ?",
             (phase, now().isoformat(), reason, run_id, before),
         )
 

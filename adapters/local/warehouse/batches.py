@@ -1,6 +1,7 @@
 """A table's batches: `warehouse/<table>/<batch>/dt=YYYY-MM-DD/rows.parquet`.
 
-A batch is written aside and takes its place by one rename: readers see all of its dates or none, and a batch that is there is never touched
+A batch is written aside and takes its place by one rename: readers see all of its dates or none,
+and a batch that is there is never touched
 again. So listing is cheap, a repeat changes nothing, and two writers of one batch cannot mix.
 """
 
@@ -35,8 +36,12 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def list_batches(table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn) -> tuple[Batch, ...]:
-    """Every finished batch, by name. One that is in `known` was listed before and cannot have changed.
+def list_batches(
+    table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn
+) -> tuple[Batch, ...]:
+    """Every finished batch, by name.
+
+    One that is in `known` was listed before and cannot have changed.
 
     What somebody else put there is told to `stray` (by default as a warning) and passed over.
     """
@@ -88,9 +93,15 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
                 if date != current:
                     _finish(writer)
                     current, folder = date, aside / f"{PARTITION}={date}"
-                    folder.mkdir()  # a date that comes back would be a mistake of the caller: rows are in time's order
+                    # a date that comes back would be a mistake of the caller: rows are in time's
+                    # order
+                    folder.mkdir()
                     writer = pq.ParquetWriter(
-                        folder / "rows.parquet", part.schema, compression="zstd", version="2.6", write_page_checksum=True
+                        folder / "rows.parquet",
+                        part.schema,
+                        compression="zstd",
+                        version="2.6",
+                        write_page_checksum=True,
                     )
                 assert writer is not None  # noqa: S101  for the type checker
                 writer.write_batch(part)
@@ -103,7 +114,9 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
-            shutil.rmtree(aside, ignore_errors=True)  # another process published the same batch first
+            shutil.rmtree(
+                aside, ignore_errors=True
+            )  # another process published the same batch first
         sync_folder(table)
     except BaseException:
         if writer is not None:

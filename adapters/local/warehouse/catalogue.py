@@ -10,11 +10,17 @@ import msgspec
 from ....formats import decode
 from ...common.tables import Document, existing_table
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS warehouse_tables (name TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;\n"
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS warehouse_tables (name TEXT PRIMARY KEY, document BLOB NOT NULL) "
+    "WITHOUT ROWID;\n"
+)
 
 
 def read_all(db: sqlite3.Connection) -> dict[str, Document]:
-    return {name: _decode(name, document) for name, document in db.execute("SELECT name, document FROM warehouse_tables")}
+    return {
+        name: _decode(name, document)
+        for name, document in db.execute("SELECT name, document FROM warehouse_tables")
+    }
 
 
 def read(db: sqlite3.Connection, name: str) -> Document | None:
@@ -28,7 +34,10 @@ def existing(db: sqlite3.Connection, name: str) -> Document:
 
 
 def write(db: sqlite3.Connection, document: Document) -> None:
-    db.execute("INSERT OR REPLACE INTO warehouse_tables VALUES (?, ?)", (document.name, msgspec.json.encode(document)))
+    db.execute(
+        "INSERT OR REPLACE INTO warehouse_tables VALUES (?, ?)",
+        (document.name, msgspec.json.encode(document)),
+    )
 
 
 def remove(db: sqlite3.Connection, name: str) -> None:

@@ -1,8 +1,13 @@
-"""What every batch held when it was written: its rows, and the SHA-256 of each of its files. Readers and `doctor --deep` compare.
+"""What every batch held when it was written: its rows, and the SHA-256 of each of its files.
 
-A batch is published first and noted then: one whose writer was killed between is noted when it is written again, or by the sweep of the
-next command that changes something (upkeep.py). Not the other way round: of two writers of one batch the one whose rename came too late may
-have noted its own files. DuckDB does not verify the checksums of Parquet's pages, so a process compares the whole files before it first
+Readers and `doctor --deep` compare.
+
+A batch is published first and noted then: one whose writer was killed between is noted when it is
+written again, or by the sweep of the
+next command that changes something (upkeep.py). Not the other way round: of two writers of one
+batch the one whose rename came too late may
+have noted its own files. DuckDB does not verify the checksums of Parquet's pages, so a process
+compares the whole files before it first
 queries them.
 """
 
@@ -21,7 +26,8 @@ from .batches import Batch, list_batch
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS warehouse_batches "
-    "(name TEXT NOT NULL, batch TEXT NOT NULL, contents BLOB NOT NULL, PRIMARY KEY (name, batch)) WITHOUT ROWID;\n"
+    "(name TEXT NOT NULL, batch TEXT NOT NULL, contents BLOB NOT NULL, PRIMARY KEY (name, "
+    "batch)) WITHOUT ROWID;\n"
 )
 REMEDY = "restore it from a copy, or remove its batch's folder and run the step that wrote it again"
 
@@ -37,13 +43,21 @@ def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
         return
     contents = _contents(table / batch)
     with database.transaction(f"noting {table.name}/{batch}") as db:
-        db.execute("INSERT OR REPLACE INTO warehouse_batches VALUES (?, ?, ?)", (table.name, batch, msgspec.json.encode(contents)))
+        db.execute(
+            "INSERT OR REPLACE INTO warehouse_batches VALUES (?, ?, ?)",
+            (table.name, batch, msgspec.json.encode(contents)),
+        )
 
 
 def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
     """By batch."""
-    rows = db.execute("SELECT batch, contents FROM warehouse_batches WHERE name = ?", (table,)).fetchall()
-    return {batch: decode(contents, Contents, what=f"the contents of {table}/{batch}") for batch, contents in rows}
+    rows = db.execute(
+        "SELECT batch, contents FROM warehouse_batches WHERE name = ?", (table,)
+    ).fetchall()
+    return {
+        batch: decode(contents, Contents, what=f"the contents of {table}/{batch}")
+        for batch, contents in rows
+    }
 
 
 def forget(db: sqlite3.Connection, table: str) -> None:

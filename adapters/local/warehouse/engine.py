@@ -1,4 +1,6 @@
-"""DuckDB in memory over the warehouse's files: relations are registered when a query names them, and again when their files changed."""
+"""DuckDB in memory over the warehouse's files: relations are registered when a query names them,
+and again when their files changed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MEMORY = "512MiB"  # a query that needs more spills, however long a history is
-_AT_MOST = "33%"  # of the machine's memory (the container's, where one limits it): for what DuckDB cannot spill
+# of the machine's memory (the container's, where one limits it): for what DuckDB cannot spill
+_AT_MOST = "33%"
 _THREADS = 8  # each needs some of the memory
 
 T = TypeVar("T")
@@ -47,22 +50,39 @@ class _Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Engine:
-    """One in-memory database, a cursor a thread. Other processes write the files; so every query lists its tables' batches first."""
+    """One in-memory database, a cursor a thread.
+
+    Other processes write the files; so every query lists its tables' batches first.
+    """
 
     def __init__(self, target: Target, database: Database) -> None:
         self._folder = home(target).absolute() / "warehouse"
-        self._spill = self._folder / files.temporary_name()  # DuckDB makes it when memory runs short
+        self._spill = (
+            self._folder / files.temporary_name()
+        )  # DuckDB makes it when memory runs short
         self._database = database
         self._calls = target.calls
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
-        self._compared: set[tuple[str, str, str]] = set()  # table, its incarnation, batch: found as they were written
+        self._compared: set[tuple[str, str, str]] = (
+            set()
+        )  # table, its incarnation, batch: found as they were written
         self._owner = 0
         self._base: duckdb.DuckDBPyConnection | None = None
         self._local = threading.local()
 
-    def query(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object], *, compare: bool = True) -> pa.Table:
-        """Canonical rows. Invalid with the position, or naming a file that is not what was written (`compare`)."""
+    def query(
+        self,
+        documents: Mapping[str, Document],
+        sql: str,
+        params: Mapping[str, object],
+        *,
+        compare: bool = True,
+    ) -> pa.Table:
+        """Canonical rows.
+
+        Invalid with the position, or naming a file that is not what was written (`compare`).
+        """
 
         def run() -> pa.Table:
             base = self._refresh(documents, relations_in(documents, sql), compare=compare)
@@ -75,21 +95,36 @@ class Engine:
             raise
 
     def stream(
-        self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object], into: Callable[[duckdb.DuckDBPyRelation], None]
+        self,
+        documents: Mapping[str, Document],
+        sql: str,
+        params: Mapping[str, object],
+        into: Callable[[duckdb.DuckDBPyRelation], None],
     ) -> None:
-        """Give `into` a query, bound and not yet run, on a cursor of its own: one with a half-read result takes no other query.
+        """Give `into` a query, bound and not yet run, on a cursor of its own: one with a half-read
+        result takes no other query.
 
         Twice, where the first try ran out of memory.
         """
 
         def run() -> None:
-            with self._refresh(documents, relations_in(documents, sql), compare=True).cursor() as cursor:
+            with self._refresh(
+                documents, relations_in(documents, sql), compare=True
+            ).cursor() as cursor:
                 into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)
 
-    def _run(self, run: Callable[[], T], documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> T:
-        """What runs a query; once more with more memory, for good, as DuckDB cannot spill all (some groups and windows beside a join)."""
+    def _run(
+        self,
+        run: Callable[[], T],
+        documents: Mapping[str, Document],
+        sql: str,
+        params: Mapping[str, object],
+    ) -> T:
+        """What runs a query; once more with more memory, for good, as DuckDB cannot spill all (some
+        groups and windows beside a join).
+        """
         import duckdb
 
         try:
@@ -105,12 +140,16 @@ class Engine:
             raise self.explained(error, documents, sql, params) from error
 
     def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "pair", None)
+        pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(
+            self._local, "pair", None
+        )
         if pair is None or pair[0] is not base:
             pair = self._local.pair = (base, base.cursor())
         return pair[1]
 
-    def _refresh(self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool) -> duckdb.DuckDBPyConnection:
+    def _refresh(
+        self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool
+    ) -> duckdb.DuckDBPyConnection:
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
@@ -135,7 +174,8 @@ class Engine:
                     "threads": min(os.cpu_count() or 1, _THREADS),
                     "preserve_insertion_order": "false",
                     "temp_directory": str(self._spill),
-                    "python_enable_replacements": "false",  # a table name must never find a Python variable
+                    # a table name must never find a Python variable
+                    "python_enable_replacements": "false",
                     "autoinstall_known_extensions": "false",
                     "parquet_metadata_cache": "true",
                     "TimeZone": "UTC",
@@ -143,35 +183,55 @@ class Engine:
             )
             folder = str(self._folder.resolve())
             literal = "'" + folder.replace("'", "''") + "'"
-            base.execute(f"SET allowed_directories = [{literal}, {path_literal(folder)}]")  # a pattern is looked at before what it matches
-            base.execute("SET enable_external_access = false")  # views and queries are a project's own: they see the warehouse
+            base.execute(
+                f"SET allowed_directories = [{literal}, {path_literal(folder)}]"
+            )  # a pattern is looked at before what it matches
+            base.execute(
+                "SET enable_external_access = false"
+            )  # views and queries are a project's own: they see the warehouse
             base.execute("CREATE SCHEMA spool")
             self._base, self._owner = base, os.getpid()
             self._registered = {}
         return base
 
-    def _register(self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]) -> None:
+    def _register(
+        self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]
+    ) -> None:
         before = self._registered.get(document.name)
         if document.view_sql is not None:
-            below = tuple(_shape(self._registered[name]) for name in relations_in(documents, document.view_sql) if name in self._registered)
+            below = tuple(
+                _shape(self._registered[name])
+                for name in relations_in(documents, document.view_sql)
+                if name in self._registered
+            )
             now = _Registered(document=document, below=below)
             if now != before:
-                base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}")
+                base.execute(
+                    f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}"
+                )
         else:
             now, more = self._register_table(base, document, before)
             while more:
                 now, more = self._register_table(base, document, now)
         self._registered[document.name] = now
 
-    def _register_table(self, base: duckdb.DuckDBPyConnection, document: Document, before: _Registered | None) -> tuple[_Registered, bool]:
-        """What is stored now, and whether to look again: there may be more in the spool, or much of it has become a batch."""
+    def _register_table(
+        self, base: duckdb.DuckDBPyConnection, document: Document, before: _Registered | None
+    ) -> tuple[_Registered, bool]:
+        """What is stored now, and whether to look again: there may be more in the spool, or much of
+        it has become a batch.
+        """
         same = before is not None and before.document == document
-        known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
+        known = (
+            {batch.name: batch for batch in before.batches} if before is not None and same else {}
+        )
         last = before.last if before is not None and same else 0
         # the spool before the files: see spool.py
         fresh, more, size = None, False, 0
         if document.stream_key is not None:
-            fresh, more, size = spool.read(self._database.connection, document, after=last, about=spool.COMPACT)
+            fresh, more, size = spool.read(
+                self._database.connection, document, after=last, about=spool.COMPACT
+            )
         listed = batches.list_batches(self._folder / document.name, known)
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
@@ -181,45 +241,79 @@ class Engine:
         now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
         if now != before:
             _replace(base, now, fresh, again=not same)
-        return now, (count > 0 and self._compact(base, document, much=more or size >= spool.COMPACT_BYTES)) or more
+        return now, (
+            count > 0 and self._compact(base, document, much=more or size >= spool.COMPACT_BYTES)
+        ) or more
 
     def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
-        """Make a batch of what waits, when it is much. What cannot be written stays where it is, and is read there."""
+        """Make a batch of what waits, when it is much.
+
+        What cannot be written stays where it is, and is read there.
+        """
         counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
         if counted is None or (counted[0] < spool.COMPACT and not much) or self._calls.dry_run:
             return False
         with suppress(OSError, IsthmusError):
-            return spool.compact(self._database, self._folder / document.name, document, about=spool.COMPACT)
+            return spool.compact(
+                self._database, self._folder / document.name, document, about=spool.COMPACT
+            )
         return False
 
     def _compare(self, name: str) -> None:
-        """The batches that this process has not read before, with what was noted when they were written."""
+        """The batches that this process has not read before, with what was noted when they were
+        written.
+        """
         registered = self._registered[name]
-        new = [batch for batch in registered.batches if (name, registered.document.incarnation, batch.name) not in self._compared]
+        new = [
+            batch
+            for batch in registered.batches
+            if (name, registered.document.incarnation, batch.name) not in self._compared
+        ]
         if not new:
             return
         noted = contents.stored_contents(self._database.connection, name)
         for batch in new:
             if batch.name in noted:  # else its writer is about to, or the next sweep
-                for problem in contents.damage(batch, self._folder / name / batch.name, noted[batch.name]):
+                for problem in contents.damage(
+                    batch, self._folder / name / batch.name, noted[batch.name]
+                ):
                     raise Invalid(problem, remedy=contents.REMEDY)
                 self._compared.add((name, registered.document.incarnation, batch.name))
 
-    def explained(self, error: duckdb.Error, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> IsthmusError:
-        """DuckDB's error as ours: SQL with its position, a broken file by its name, memory, disk."""
+    def explained(
+        self,
+        error: duckdb.Error,
+        documents: Mapping[str, Document],
+        sql: str,
+        params: Mapping[str, object],
+    ) -> IsthmusError:
+        """DuckDB's error as ours:
+
+        SQL with its position, a broken file by its name, memory, disk.
+        """
         import duckdb
 
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-            self._base = None  # DuckDB refuses everything after such an error; a new one starts clean
+            self._base = (
+                None  # DuckDB refuses everything after such an error; a new one starts clean
+            )
         if _is_full_disk(error):
             place = f"{self._folder}: what does not fit into memory waits there"
-            return LimitExceeded(f"running a query: {FULL} ({place})", remedy="free some space and run this again")
+            return LimitExceeded(
+                f"running a query: {FULL} ({place})", remedy="free some space and run this again"
+            )
         if isinstance(error, duckdb.OutOfMemoryException):
             return LimitExceeded(
-                f"running a query: memory is used up: {str(error).splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
+                f"running a query: memory is used up: {str(error).splitlines()[0]}",
+                remedy="ask for fewer rows or columns at a time",
             )
-        if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
-            return sql_error(error if self._base is None else with_position(self._base, error, sql, params), documents)
+        if isinstance(
+            error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException
+        ):
+            return sql_error(
+                error if self._base is None else with_position(self._base, error, sql, params),
+                documents,
+            )
         paths = [
             path
             for name in relations_in(documents, sql)
@@ -229,7 +323,8 @@ class Engine:
         for path, why in relations.broken_files(paths):
             return Invalid(
                 f"{path} is not a readable Parquet file: {why}",
-                remedy="restore the file from a copy, or remove its batch's folder and run the step that wrote it again",
+                remedy="restore the file from a copy, or remove its batch's folder and run the step "
+                "that wrote it again",
             )
         return sql_invalid(str(error))
 
@@ -243,7 +338,9 @@ class Engine:
             self._local = threading.local()
 
 
-def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool) -> None:
+def _replace(
+    base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
+) -> None:
     """Spool and files change together: a query that runs meanwhile sees the one state or the other."""
     document = now.document
     base.execute("BEGIN")
@@ -253,11 +350,20 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
                 base.execute(relations.spool_sql(document))
             if fresh.num_rows:
                 base.register("isthmus_fresh", fresh)
-                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM isthmus_fresh")
+                base.execute(
+                    f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM "
+                    "isthmus_fresh"
+                )
                 base.unregister("isthmus_fresh")
-            base.execute(f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= {now.floor}")
+            base.execute(
+                f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= "
+                f"{now.floor}"
+            )
         paths = [path for batch in now.batches for path in batch.files]
-        base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {relations.table_sql(document, paths)}")
+        base.execute(
+            f"CREATE OR REPLACE VIEW {quoted(document.name)} AS "
+            f"{relations.table_sql(document, paths)}"
+        )
         base.execute("COMMIT")
     except BaseException:
         base.execute("ROLLBACK")

@@ -1,4 +1,6 @@
-"""A table that single events are appended to, as SQL over its files and its spool; and which files cannot be read."""
+"""A table that single events are appended to, as SQL over its files and its spool; and which files
+cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
 
 def spool_sql(document: Document) -> str:
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
-    return f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, {PARTITION} VARCHAR)"
+    return (
+        f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, "
+        f"{PARTITION} VARCHAR)"
+    )
 
 
 def broken_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -42,7 +47,10 @@ def broken_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
             return str(error).split("\n")[0]
         return None
 
-    for read in (pq.read_metadata, lambda path: pq.ParquetFile(path, page_checksum_verification=True).read()):
+    for read in (
+        pq.read_metadata,
+        lambda path: pq.ParquetFile(path, page_checksum_verification=True).read(),
+    ):
         for path in files:
             if Path(path).exists() and (why := failure(read, path)):
                 yield path, why

@@ -35,13 +35,21 @@ class LocalWarehouse:
         self._calls = target.calls
         self._folder = home(target).absolute() / "warehouse"
         if misread := next((part for part in self._folder.parts if "=" in part), None):
-            raise Invalid(f"the folder {misread} above {self._folder} would be read as a partition", remedy="give it a name without =")
-        self._database = Database(target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
+            raise Invalid(
+                f"the folder {misread} above {self._folder} would be read as a partition",
+                remedy="give it a name without =",
+            )
+        self._database = Database(
+            target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA
+        )
         self._engine = Engine(target, self._database)
         self._swept = False
 
     def apply(self, table: TableSpec) -> None:
-        """Its document in local.db; a folder comes with the first batch. Invalid: a column dropped, renamed or narrowed."""
+        """Its document in local.db; a folder comes with the first batch.
+
+        Invalid: a column dropped, renamed or narrowed.
+        """
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
@@ -57,39 +65,62 @@ class LocalWarehouse:
             return
         if spec.view_sql is not None:
             # binds: Invalid now, not at the first read
-            self._engine.query({**documents, spec.name: document}, f"SELECT * FROM {quoted(spec.name)} LIMIT 0", {}, compare=False)
-        with self._calls.mutating("warehouse.apply", spec.name), self._database.transaction(f"applying {spec.name}") as db:
+            self._engine.query(
+                {**documents, spec.name: document},
+                f"SELECT * FROM {quoted(spec.name)} LIMIT 0",
+                {},
+                compare=False,
+            )
+        with (
+            self._calls.mutating("warehouse.apply", spec.name),
+            self._database.transaction(f"applying {spec.name}") as db,
+        ):
             document = evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
             catalogue.write(db, document)
             kind = "table" if spec.view_sql is None else "view"
-            inventory.record(self._target, kind, spec.name, native_id=f"warehouse/{spec.name}", connection=db)
+            inventory.record(
+                self._target, kind, spec.name, native_id=f"warehouse/{spec.name}", connection=db
+            )
             if document.stream_key is not None:
                 inventory.record(self._target, "stream", spec.name, connection=db)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns and rows, these from the files' footers (None of a view); None: there is no such table."""
+        """Columns and rows, these from the files' footers (None of a view); None: there is no such
+        table.
+        """
         self._calls.reading("warehouse.observe", table)
         documents = self._documents()
         document = documents.get(table)
         if document is None:
             return None
         if document.view_sql is not None:
-            empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {}, compare=False)
+            empty = self._engine.query(
+                documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {}, compare=False
+            )
             return TableState(columns=results.columns(empty.schema), rows=None)
-        if document.stream_key is None and not (self._folder / table).exists():  # it comes with the first batch
+        if (
+            document.stream_key is None and not (self._folder / table).exists()
+        ):  # it comes with the first batch
             return TableState(columns=document.columns, rows=0)
-        counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {}, compare=False)  # from the files' footers
+        counted = self._engine.query(
+            documents, f"SELECT count(*) AS n FROM {quoted(table)}", {}, compare=False
+        )  # from the files' footers
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """In order of time, as Parquet files that appear together. NotFound: no such table. Invalid: rows that it cannot hold."""
+        """In order of time, as Parquet files that appear together.
+
+        NotFound: no such table. Invalid: rows that it cannot hold.
+        """
         check_batch_name(batch)
         document = self._existing(table)
         rows = in_time_order(document, conform(document, data))
         self._write("warehouse.append", document, batch, iter(rows.to_batches()))
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory limit on the disk."""
+        """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory
+        limit on the disk.
+        """
         check_batch_name(batch)
         document = self._existing(table)
 
@@ -99,18 +130,24 @@ class LocalWarehouse:
 
         self._engine.stream(self._documents(), sql, params, into)
 
-    def _write(self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
+    def _write(
+        self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]
+    ) -> None:
         if not self._swept:
             files.sweep(self._folder / ".staging")
             files.sweep(self._folder)
             self._swept = True
-        with self._calls.mutating(operation, f"{document.name}/{batch}"), translated(f"writing {document.name}/{batch}"):
+        with (
+            self._calls.mutating(operation, f"{document.name}/{batch}"),
+            translated(f"writing {document.name}/{batch}"),
+        ):
             table = self._folder / document.name
             written = batches.write(table, batch, document, rows)
             contents.note(self._database, table, batch, again=not written)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types (int64, float64, string, bool, timestamp[ms]).
+        """Columns as the SELECT names them, in the ports' types (int64, float64, string, bool,
+        timestamp[ms]).
 
         Invalid, with the position; or naming a file that is not what was written.
         """
@@ -124,7 +161,10 @@ class LocalWarehouse:
         return check(sql)
 
     def remove(self, name: str) -> None:
-        """The Inventory's: rows first (gone for readers by one rename), then the document. Absent is success."""
+        """The Inventory's: rows first (gone for readers by one rename), then the document.
+
+        Absent is success.
+        """
         files.remove_tree(self._folder / name)
         with self._database.transaction(f"deleting {name}") as db:
             catalogue.remove(db, name)
@@ -158,7 +198,9 @@ class LocalWarehouse:
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
-    """A query's rows in the order of their time, so that one file is open at a time whatever the number of dates."""
+    """A query's rows in the order of their time, so that one file is open at a time whatever the
+    number of dates.
+    """
     import pyarrow as pa
 
     for chunk in relation.order(quoted(document.time_column)).to_arrow_reader(_CHUNK):

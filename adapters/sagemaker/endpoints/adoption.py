@@ -1,8 +1,11 @@
 """Endpoints that stood before Isthmus: what they run, and the tags that make them a project's.
 
-What is adopted carries the project's three tags and, for each model behind it, `isthmus:version:<digest of its container>` = `ranker@1`.
-By content, not by name: what others deploy there afterwards is foreign until it is adopted, too, also under the name of an old model.
-SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known without asking anybody.
+What is adopted carries the project's three tags and, for each model behind it,
+`isthmus:version:<digest of its container>` = `ranker@1`.
+By content, not by name: what others deploy there afterwards is foreign until it is adopted, too,
+also under the name of an old model.
+SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known without
+asking anybody.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class SageMakerAdopter:
         )
         shares = {state.name: state for state in variants.state(name, described, ()).variants}
         if not any(state.target_percent for state in shares.values()):
-            raise adoption.unsupported(native, "the weights of all its variants are 0: there is no split to keep")
+            raise adoption.unsupported(
+                native, "the weights of all its variants are 0: there is no split to keep"
+            )
         known = versions(tags) if ours else {}
         return Standing(
             native=native,
@@ -57,38 +62,56 @@ class SageMakerAdopter:
             name=name,
             owner=owner,
             options=self._options(name, native, configured),
-            variants=tuple(self._variant(native, configured[label], shares[neutral(label)], known, owner) for label in configured),
+            variants=tuple(
+                self._variant(native, configured[label], shares[neutral(label)], known, owner)
+                for label in configured
+            ),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """One call, so that it is adopted or not. It has no precondition: who was overtaken in that moment sees it when it looks again."""
+        """One call, so that it is adopted or not.
+
+        It has no precondition: who was overtaken in that moment sees it when it looks again.
+        """
         tags = [{"Key": f"{VERSION_TAG}{content}", "Value": ref} for content, ref in refs.items()]
         with self._aws.mutating("AddTags", standing.native):
-            self._aws.client("sagemaker").add_tags(ResourceArn=standing.native_id, Tags=[*self._aws.tags("endpoint", standing.name), *tags])
+            self._aws.client("sagemaker").add_tags(
+                ResourceArn=standing.native_id,
+                Tags=[*self._aws.tags("endpoint", standing.name), *tags],
+            )
         owner = tags_of(self._aws, standing.native_id).get(names.PROJECT_TAG)
         if owner != self._aws.project:
             raise Conflict(
-                f"project {owner} took {standing.native} over at the same moment", remedy="settle whose it is; then import it again"
+                f"project {owner} took {standing.native} over at the same moment",
+                remedy="settle whose it is; then import it again",
             )
 
     def _describe(self, native: str) -> dict[str, Any]:
         try:
             with self._aws.reading("DescribeEndpoint", native):
-                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=native)
+                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(
+                    EndpointName=native
+                )
         except NotFound as error:
             raise NotFound(
-                f"SageMaker has no endpoint {native} in {self._aws.region}", remedy="its name is SageMaker's: aws sagemaker list-endpoints"
+                f"SageMaker has no endpoint {native} in {self._aws.region}",
+                remedy="its name is SageMaker's: aws sagemaker list-endpoints",
             ) from error
         return described
 
     def _config_variants(self, config: str) -> dict[str, dict[str, Any]]:
         """The config's variants, by SageMaker's names."""
         with self._aws.reading("DescribeEndpointConfig", config):
-            described = self._aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+            described = self._aws.client("sagemaker").describe_endpoint_config(
+                EndpointConfigName=config
+            )
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """What the target of profiles.yaml must say: of names that follow our rules, nothing. Refused: we have an endpoint of the name."""
+        """What the target of profiles.yaml must say: of names that follow our rules, nothing.
+
+        Refused: we have an endpoint of the name.
+        """
         whole = names.dashed(self._aws.project, name)
         if whole == native and all(label == names.variant(neutral(label)) for label in labels):
             return {}
@@ -101,15 +124,26 @@ class SageMakerAdopter:
         raise adoption.name_taken(name, whole)
 
     def _variant(
-        self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], owner: str | None
+        self,
+        native: str,
+        configured: Mapping[str, Any],
+        state: VariantState,
+        known: Mapping[str, tuple[str, int]],
+        owner: str | None,
     ) -> StandingVariant:
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
-            variants.known_variant(configured, container.get("Environment", {}), variants.content_of([container])), known
+            variants.known_variant(
+                configured, container.get("Environment", {}), variants.content_of([container])
+            ),
+            known,
         )
         if variant.ours and owner is None:
-            raise Refused(f"{native}, variant {label}: {model} is a model of an Isthmus project", remedy="deploy it from that project")
+            raise Refused(
+                f"{native}, variant {label}: {model} is a model of an Isthmus project",
+                remedy="deploy it from that project",
+            )
         packaged = self._with_package(container)
         return StandingVariant(
             name=state.name,
@@ -120,7 +154,8 @@ class SageMakerAdopter:
             percent=state.target_percent,
             content=variant.content,
             image=packaged.get("Image", ""),
-            uri=packaged.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") or packaged.get("ModelDataUrl", ""),
+            uri=packaged.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
+            or packaged.get("ModelDataUrl", ""),
             model=variant.spec.model if variant.ours else "",
             version=variant.spec.version,
         )
@@ -128,11 +163,17 @@ class SageMakerAdopter:
     def _container(self, native: str, label: str, model: str) -> dict[str, Any]:
         try:
             with self._aws.reading("DescribeModel", model):
-                containers = variants.containers(self._aws.client("sagemaker").describe_model(ModelName=model))
+                containers = variants.containers(
+                    self._aws.client("sagemaker").describe_model(ModelName=model)
+                )
         except NotFound as error:
-            raise adoption.unsupported(native, f"{label}'s model {model} was deleted: nobody can tell what it serves") from error
+            raise adoption.unsupported(
+                native, f"{label}'s model {model} was deleted: nobody can tell what it serves"
+            ) from error
         if len(containers) != 1:
-            raise adoption.unsupported(native, f"{label} is an inference pipeline of {len(containers)} containers")
+            raise adoption.unsupported(
+                native, f"{label} is an inference pipeline of {len(containers)} containers"
+            )
         if containers[0].get("Mode") == "MultiModel":
             raise adoption.unsupported(native, f"{label} is a multi-model container")
         return containers[0]
@@ -142,8 +183,13 @@ class SageMakerAdopter:
         if not (package := container.get("ModelPackageName")):
             return dict(container)
         with self._aws.reading("DescribeModelPackage", package):
-            described = self._aws.client("sagemaker").describe_model_package(ModelPackageName=package)
-        return {**next(iter(described.get("InferenceSpecification", {}).get("Containers", ())), {}), **container}
+            described = self._aws.client("sagemaker").describe_model_package(
+                ModelPackageName=package
+            )
+        return {
+            **next(iter(described.get("InferenceSpecification", {}).get("Containers", ())), {}),
+            **container,
+        }
 
 
 def tags_of(aws: Aws, arn: str) -> dict[str, str]:
@@ -154,13 +200,29 @@ def tags_of(aws: Aws, arn: str) -> dict[str, str]:
 
 def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     """(model, version) by the content of a container, from an endpoint's tags."""
-    refs = {key.removeprefix(VERSION_TAG): value.partition("@") for key, value in tags.items() if key.startswith(VERSION_TAG)}
-    return {content: (model, int(number)) for content, (model, _, number) in refs.items() if number.isdigit()}
+    refs = {
+        key.removeprefix(VERSION_TAG): value.partition("@")
+        for key, value in tags.items()
+        if key.startswith(VERSION_TAG)
+    }
+    return {
+        content: (model, int(number))
+        for content, (model, _, number) in refs.items()
+        if number.isdigit()
+    }
 
 
-def as_tagged(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]) -> tuple[Known, ...]:
-    """What others made, as the versions that the endpoint's tags say. Refused: profiles.yaml names it, and its tags another project."""
-    if all(variant.ours for variant in configured) and described["EndpointName"] not in aws.adopted.values():
+def as_tagged(
+    aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]
+) -> tuple[Known, ...]:
+    """What others made, as the versions that the endpoint's tags say.
+
+    Refused: profiles.yaml names it, and its tags another project.
+    """
+    if (
+        all(variant.ours for variant in configured)
+        and described["EndpointName"] not in aws.adopted.values()
+    ):
         return tuple(configured)
     tags = tags_of(aws, described["EndpointArn"])
     if (owner := tags.get(names.PROJECT_TAG)) == aws.project:
@@ -172,7 +234,8 @@ def as_tagged(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known
 
 
 def release(aws: Aws, native: str) -> bool:
-    """Take the tags off an endpoint that was adopted, which goes on as it is; True also where they are off: a list may come late.
+    """Take the tags off an endpoint that was adopted, which goes on as it is; True also where they
+    are off: a list may come late.
 
     False: it was not adopted, or it is gone.
     """
@@ -190,23 +253,45 @@ def release(aws: Aws, native: str) -> bool:
     if not versions(tags):
         return False
     ours = (names.PROJECT_TAG, names.KIND_TAG, names.NAME_TAG)
-    client.delete_tags(ResourceArn=arn, TagKeys=[key for key in tags if key in ours or key.startswith(VERSION_TAG)])
+    client.delete_tags(
+        ResourceArn=arn, TagKeys=[key for key in tags if key in ours or key.startswith(VERSION_TAG)]
+    )
     return True
 
 
 def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
-    """Refused: a version that does not run there, for an endpoint whose containers are not ours to make."""
-    if there := {(variant.spec.model, variant.spec.version) for variant in configured if variant.adopted}:
+    """Refused: a version that does not run there, for an endpoint whose containers are not ours to
+    make.
+    """
+    if there := {
+        (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
+    }:
         adoption.guard(spec, there)
 
 
 def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
-    """With the container that stands for its version, whichever variant has it; of what Isthmus deployed, as it is."""
+    """With the container that stands for its version, whichever variant has it; of what Isthmus
+    deployed, as it is.
+    """
     version = (planned.spec.model, planned.spec.version)
-    source = next((variant for variant in configured if variant.adopted and (variant.spec.model, variant.spec.version) == version), None)
+    source = next(
+        (
+            variant
+            for variant in configured
+            if variant.adopted and (variant.spec.model, variant.spec.version) == version
+        ),
+        None,
+    )
     if source is None:
         return planned
-    label = next((variant.told["VariantName"] for variant in configured if variant.name == planned.spec.name), None)
+    label = next(
+        (
+            variant.told["VariantName"]
+            for variant in configured
+            if variant.name == planned.spec.name
+        ),
+        None,
+    )
     return msgspec.structs.replace(
         planned,
         standing={**source.told, "VariantName": label or names.variant(planned.spec.name)},
@@ -217,10 +302,18 @@ def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
 
 
 def settings(aws: Aws, config: str) -> dict[str, Any]:
-    """What a config says of the endpoint as a whole (capture, keys, network): the next one says it, too."""
+    """What a config says of the endpoint as a whole (capture, keys, network): the next one says it,
+    too.
+    """
     with aws.reading("DescribeEndpointConfig", config):
         described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
-    own = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "ProductionVariants", "ResponseMetadata")
+    own = (
+        "EndpointConfigName",
+        "EndpointConfigArn",
+        "CreationTime",
+        "ProductionVariants",
+        "ResponseMetadata",
+    )
     return {key: value for key, value in described.items() if key not in own and value}
 
 
@@ -235,26 +328,38 @@ def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
     return names.variant(variant)
 
 
-_STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # what a variant of an endpoint of somebody else's may be, and ours never is
+_STRANGE: dict[
+    str, Callable[[Mapping[str, Any]], bool]
+] = {  # what a variant of an endpoint of somebody else's may be, and ours never is
     "hosts inference components": lambda variant: not variant.get("ModelName"),
     "is serverless": lambda variant: "ServerlessConfig" in variant,
     "has instance pools": lambda variant: "InstanceType" not in variant,
 }
 
 
-def check_endpoint(native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Busy while it changes; Refused once it failed; Unsupported, by name, for what this adapter does not know how to split."""
+def check_endpoint(
+    native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Busy while it changes; Refused once it failed; Unsupported, by name, for what this adapter
+    does not know how to split.
+    """
     status = described["EndpointStatus"]
     if variants.PHASES.get(status, "updating") in ("creating", "updating", "deleting"):
         raise Busy(f"{native} is {status} at SageMaker", remedy="import it when that has ended")
     if status != "InService":
-        raise Refused(f"{native} is {status} at SageMaker: {described.get('FailureReason', 'it does not say why')}", remedy="mend it first")
+        raise Refused(
+            f"{native} is {status} at SageMaker: "
+            f"{described.get('FailureReason', 'it does not say why')}",
+            remedy="mend it first",
+        )
     if "AsyncInferenceConfig" in described:
         raise adoption.unsupported(native, "it is asynchronous")
     if described.get("ShadowProductionVariants"):
         raise adoption.unsupported(native, "it has a shadow variant")
     if len(configured) > variants.MOST:
-        raise adoption.unsupported(native, f"it has {len(configured)} variants, more than {variants.MOST}")
+        raise adoption.unsupported(
+            native, f"it has {len(configured)} variants, more than {variants.MOST}"
+        )
     for label, variant in configured.items():
         if strange := next((words for words, is_so in _STRANGE.items() if is_so(variant)), None):
             raise adoption.unsupported(native, f"{label} {strange}")

@@ -1,7 +1,12 @@
-"""EndpointHost on SageMaker: `apply` makes models, configs and endpoints named from their content; `shift` sets weights and nothing else.
+"""EndpointHost on SageMaker:
 
-What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint would meet the update that it began. It
-is also sent soon or not at all, as nothing can fence it: at most `_FRESH` after the look that it stands on, and given up after 15 s.
+`apply` makes models, configs and endpoints named from their content; `shift` sets weights and
+nothing else.
+
+What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint
+would meet the update that it began. It
+is also sent soon or not at all, as nothing can fence it: at most `_FRESH` after the look that it
+stands on, and given up after 15 s.
 """
 
 from __future__ import annotations
@@ -35,26 +40,37 @@ class SageMakerEndpoints:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = of(target)
-        self._configs: dict[tuple[str, ...], tuple[Known, ...]] = {}  # by endpoint and name: configs and models never change
-        self._asked: dict[str, tuple[str, object]] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
+        self._configs: dict[
+            tuple[str, ...], tuple[Known, ...]
+        ] = {}  # by endpoint and name: configs and models never change
+        self._asked: dict[
+            str, tuple[str, object]
+        ] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
         self._lock = threading.Lock()
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Nearer to the spec; returns what it saw before.
 
-        While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes on from there.
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be served here.
+        While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes
+        on from there.
+        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
+        served here.
         """
         hosting.check_spec(spec, self._rules)
         name = self._aws.endpoint_name(spec.name)
-        versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
+        versions = {
+            variant.name: self._target.registry.get(variant.model, variant.version)
+            for variant in spec.variants
+        }
         looked = self._target.clock()
         described = self._describe(name)
         if described is None:
             common.guard_absent(spec.name, self._aws.adopted, "SageMaker")
             self._create(name, spec, self._plan(name, spec, versions, hosting.first_split(spec)))
-            return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
+            return EndpointState(
+                name=spec.name, phase="creating", revision="", token="", variants=()
+            )
         saw = self._state(spec.name, name, described)
         configured = self._known_variants(described)
         if saw.revision != variants.planned_revision(spec):
@@ -70,7 +86,11 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Checked, not fenced: SageMaker's call has no precondition. Whoever loses such a race sees it in the next observation."""
+        """Checked, not fenced:
+
+        SageMaker's call has no precondition. Whoever loses such a race sees it in the next
+        observation.
+        """
         name = self._aws.endpoint_name(endpoint)
         looked = self._target.clock()
         described = self._describe(name)
@@ -79,21 +99,34 @@ class SageMakerEndpoints:
         saw = self._state(endpoint, name, described)
         if saw.routing == "sticky":
             raise hosting.sticky(endpoint)
-        wanted = hosting.checked_split(endpoint, split, [variant.name for variant in saw.variants], self._rules)
+        wanted = hosting.checked_split(
+            endpoint, split, [variant.name for variant in saw.variants], self._rules
+        )
         hosting.check_token(endpoint, saw.token, expect=expect)
         if saw.phase != "ready":
-            raise Busy(f"{endpoint} is {described['EndpointStatus']} at SageMaker", remedy="try again when the change has ended")
+            raise Busy(
+                f"{endpoint} is {described['EndpointStatus']} at SageMaker",
+                remedy="try again when the change has ended",
+            )
         if not self._is_fresh(looked):
             raise Unavailable(
-                f"{endpoint}: SageMaker took too long to say how it is; nothing was sent", remedy="look at it, and decide again"
+                f"{endpoint}: SageMaker took too long to say how it is; nothing was sent",
+                remedy="look at it, and decide again",
             )
         running = variants.running(described)
-        weights = [{"VariantName": running[variant]["VariantName"], "DesiredWeight": float(percent)} for variant, percent in wanted.items()]
+        weights = [
+            {"VariantName": running[variant]["VariantName"], "DesiredWeight": float(percent)}
+            for variant, percent in wanted.items()
+        ]
         with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
-            self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=weights)
+            self._control.update_endpoint_weights_and_capacities(
+                EndpointName=name, DesiredWeightsAndCapacities=weights
+            )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """From DescribeEndpoint and its config, one that was adopted, too; None: there is no such endpoint."""
+        """From DescribeEndpoint and its config, one that was adopted, too; None: there is no such
+        endpoint.
+        """
         name = self._aws.endpoint_name(endpoint)
         described = self._describe(name)
         return None if described is None else self._state(endpoint, name, described)
@@ -107,9 +140,12 @@ class SageMakerEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """One InvokeEndpoint, never repeated. NotFound: the endpoint or the variant. ModelError, Busy, Unavailable, OutcomeUnknown.
+        """One InvokeEndpoint, never repeated.
 
-        Invalid, before anything is sent: more bytes than SageMaker takes, or a parameter that JSON does not carry.
+        NotFound: the endpoint or the variant. ModelError, Busy, Unavailable, OutcomeUnknown.
+
+        Invalid, before anything is sent: more bytes than SageMaker takes, or a parameter that JSON
+        does not carry.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return invocations.invoke(
@@ -117,7 +153,9 @@ class SageMakerEndpoints:
             self._aws.endpoint_name(endpoint),
             body,
             endpoint=endpoint,
-            variant=None if variant is None else adoption.variant_name(self._aws, endpoint, variant),
+            variant=None
+            if variant is None
+            else adoption.variant_name(self._aws, endpoint, variant),
             request_id=request_id,
         )
 
@@ -139,7 +177,9 @@ class SageMakerEndpoints:
         asked = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
-                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
+                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(
+                    EndpointName=name
+                )
         except NotFound:
             self._aws.described.pop(name, None)
             return None
@@ -147,7 +187,9 @@ class SageMakerEndpoints:
         return described
 
     def _known_variants(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
-        """A config's variants with what their models or the endpoint's tags say of them; () when it was deleted under the endpoint."""
+        """A config's variants with what their models or the endpoint's tags say of them; () when it
+        was deleted under the endpoint.
+        """
         config = described["EndpointConfigName"]
         key = (described["EndpointName"], str(described["CreationTime"]), config)
         with self._lock:
@@ -156,11 +198,17 @@ class SageMakerEndpoints:
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpointConfig", config):
-                listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+                listed = client.describe_endpoint_config(EndpointConfigName=config)[
+                    "ProductionVariants"
+                ]
         except NotFound:
             listed = []
-        configured = adoption.as_tagged(self._aws, described, [self._known_variant(client, variant) for variant in listed])
-        if configured and all(variant.ours for variant in configured):  # what is foreign may be adopted at any time
+        configured = adoption.as_tagged(
+            self._aws, described, [self._known_variant(client, variant) for variant in listed]
+        )
+        if configured and all(
+            variant.ours for variant in configured
+        ):  # what is foreign may be adopted at any time
             with self._lock:
                 self._configs[key] = configured
         return configured
@@ -171,7 +219,9 @@ class SageMakerEndpoints:
             with suppress(NotFound), self._aws.reading("DescribeModel", model):
                 containers = variants.containers(client.describe_model(ModelName=model))
         environment = containers[0].get("Environment", {}) if containers else {}
-        return variants.known_variant(variant, environment, variants.content_of(containers) if containers else "")
+        return variants.known_variant(
+            variant, environment, variants.content_of(containers) if containers else ""
+        )
 
     def _plan(
         self,
@@ -198,7 +248,9 @@ class SageMakerEndpoints:
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(
-                EndpointName=name, EndpointConfigName=config, Tags=self._aws.tags("endpoint", spec.name)
+                EndpointName=name,
+                EndpointConfigName=config,
+                Tags=self._aws.tags("endpoint", spec.name),
             )
 
     def _update(
@@ -214,14 +266,19 @@ class SageMakerEndpoints:
         sticky = spec.routing == "sticky"
         weights = hosting.first_split(spec) if sticky else variants.current_weights(saw, described)
         planned = self._plan(name, spec, versions, weights, self._known_variants(described))
-        config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
+        config = variants.config_name(
+            name, variants.planned_revision(spec), planned, spec.capture_percent
+        )
         asked, modified = self._asked.get(name, (None, None))
         if asked == config:
             if described.get("LastModifiedTime") == modified:
                 return  # what we see is from before our update: it will come
-            del self._asked[name]  # SageMaker went back to the old config: to ask again by ourselves would go on for ever
+            del self._asked[
+                name
+            ]  # SageMaker went back to the old config: to ask again by ourselves would go on for ever
             raise Unavailable(
-                f"{spec.name}: SageMaker rolled the update to {config} back: {saw.failure or 'it does not say why'}",
+                f"{spec.name}: SageMaker rolled the update to {config} back: "
+                f"{saw.failure or 'it does not say why'}",
                 remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
             )
         self._make_config(name, spec, planned, running=described["EndpointConfigName"])
@@ -232,12 +289,22 @@ class SageMakerEndpoints:
                 EndpointName=name,
                 EndpointConfigName=config,
                 RetainAllVariantProperties=True,
-                **({"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}]} if sticky else {}),
+                **(
+                    {"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}]}
+                    if sticky
+                    else {}
+                ),
             )
         self._asked[name] = config, described.get("LastModifiedTime")
 
-    def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = "") -> str:
-        """The models and the config. Named from their content, so what exists is what is wanted. `running`: the config that it follows."""
+    def _make_config(
+        self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = ""
+    ) -> str:
+        """The models and the config.
+
+        Named from their content, so what exists is what is wanted. `running`: the config that it
+        follows.
+        """
         client, role = self._aws.client("sagemaker"), self._aws.role
         standing = any(variant.standing is not None for variant in planned)
         for variant in planned:
@@ -250,17 +317,32 @@ class SageMakerEndpoints:
                     ExecutionRoleArn=role,
                     Tags=self._aws.tags("endpoint_model", spec.name),
                 )
-        config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
+        config = variants.config_name(
+            name, variants.planned_revision(spec), planned, spec.capture_percent
+        )
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpointConfig", config):
             client.create_endpoint_config(
                 EndpointConfigName=config,
                 ProductionVariants=[variants.production_variant(variant) for variant in planned],
-                **(adoption.settings(self._aws, running) if standing else {"Tags": self._aws.tags("endpoint_config", spec.name)}),
+                **(
+                    adoption.settings(self._aws, running)
+                    if standing
+                    else {"Tags": self._aws.tags("endpoint_config", spec.name)}
+                ),
             )
         return config
 
-    def _rescale(self, name: str, spec: EndpointSpec, described: Mapping[str, Any], configured: Sequence[Known]) -> None:
-        """Bring each variant's instances into its range; the weights stay. Of an adopted one that has no range the count stays, too."""
+    def _rescale(
+        self,
+        name: str,
+        spec: EndpointSpec,
+        described: Mapping[str, Any],
+        configured: Sequence[Known],
+    ) -> None:
+        """Bring each variant's instances into its range; the weights stay.
+
+        Of an adopted one that has no range the count stays, too.
+        """
         running = variants.running(described)
         adopted = {variant.name for variant in configured if variant.adopted}
         changes = []
@@ -270,13 +352,22 @@ class SageMakerEndpoints:
             now = int(running[variant.name].get("DesiredInstanceCount", 1))
             fewest, most = serving_counts(self._target.profile, variant)
             if (count := min(max(now, fewest), most)) != now:
-                changes.append({"VariantName": running[variant.name]["VariantName"], "DesiredInstanceCount": count})
+                changes.append(
+                    {
+                        "VariantName": running[variant.name]["VariantName"],
+                        "DesiredInstanceCount": count,
+                    }
+                )
         if changes:
             with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
-                self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=changes)
+                self._control.update_endpoint_weights_and_capacities(
+                    EndpointName=name, DesiredWeightsAndCapacities=changes
+                )
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:
     """SageMaker takes nothing but a deletion of a failed endpoint: say so."""
     why = saw.failure or "SageMaker does not say why"
-    return msgspec.structs.replace(saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)")
+    return msgspec.structs.replace(
+        saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)"
+    )

@@ -10,16 +10,24 @@ from ....errors import Invalid, NotFound
 from ....project.names import neutral
 from ..errors import translated
 
-VERSION = "isthmus-version="  # in the custom attributes, which a container's answer carries through SageMaker
+# in the custom attributes, which a container's answer carries through SageMaker
+VERSION = "isthmus-version="
 
 
-def invoke(client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str) -> Reply:
+def invoke(
+    client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str
+) -> Reply:
     """Sent once: a repeat would count twice in the split and in the metrics."""
     more = {"TargetVariant": variant} if variant is not None else {}
     try:
         with translated(f"invoking {endpoint}", effect=True):
             answer = client.invoke_endpoint(
-                EndpointName=name, Body=body, ContentType="application/json", Accept="application/json", InferenceId=request_id, **more
+                EndpointName=name,
+                Body=body,
+                ContentType="application/json",
+                Accept="application/json",
+                InferenceId=request_id,
+                **more,
             )
             data: bytes = answer["Body"].read()
     except NotFound as error:

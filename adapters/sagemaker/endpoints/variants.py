@@ -1,6 +1,7 @@
 """A production variant of SageMaker as a variant of ours, and back. Pure.
 
-What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment: models never change, so what runs can be
+What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment:
+models never change, so what runs can be
 read back from the cloud. Weights are float32 and relative; ours are percents in steps of 0.01.
 """
 
@@ -24,7 +25,9 @@ from .. import names
 MOST = 10  # production variants of an endpoint config
 _LONGEST = 63  # characters of a name
 _NAME_LONGEST = 45  # of one of our endpoints, project and all; what was adopted may have more
-_MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING"))
+_MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (
+    f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING")
+)
 _DIGEST = "ISTHMUS_DIGEST"  # what the model server compares with what it is given
 _HUNDREDTH, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
 PHASES: Mapping[str, Phase] = {
@@ -39,10 +42,21 @@ PHASES: Mapping[str, Phase] = {
     "UpdateRollbackFailed": "failed",
 }
 _SERVED = (  # what a container is made of, whatever it is called
-    *("Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "AdditionalModelDataSources", "Environment"),
+    *(
+        "Image",
+        "ImageConfig",
+        "Mode",
+        "ModelDataUrl",
+        "ModelDataSource",
+        "AdditionalModelDataSources",
+        "Environment",
+    ),
     *("ModelPackageName", "InferenceSpecificationName"),
 )
-_VARIANT: Mapping[str, Phase] = {"Creating": "creating", "Deleting": "deleting"}  # Updating, ActivatingTraffic, Baking: it serves
+_VARIANT: Mapping[str, Phase] = {
+    "Creating": "creating",
+    "Deleting": "deleting",
+}  # Updating, ActivatingTraffic, Baking: it serves
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +68,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     count: int
     weight: Decimal
-    standing: Mapping[str, Any] | None = None  # of what was adopted: the production variant that is repeated; its model is there
+    standing: Mapping[str, Any] | None = (
+        None  # of what was adopted: the production variant that is repeated; its model is there
+    )
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +84,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     content: str = ""  # digest of its model's container
     told: Mapping[str, Any] = {}  # all that the config says
-    adopted: bool = False  # its container is somebody else's; the endpoint's tags say which version of ours it is
+    # its container is somebody else's; the endpoint's tags say which version of ours it is
+    adopted: bool = False
 
     @property
     def ours(self) -> bool:
@@ -98,20 +115,31 @@ def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routi
     return f"{endpoint}-{_digest([identity(variant), routing, version.image, version.uri])[:12]}"
 
 
-def config_name(endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int) -> str:
-    """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may be."""
+def config_name(
+    endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int
+) -> str:
+    """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may
+    be.
+    """
     head = f"{endpoint[:_NAME_LONGEST].rstrip('-')}-{revision}-"
-    content = [(v.spec.name, v.model_name, v.machine, v.count, str(v.weight.normalize())) for v in variants]
+    content = [
+        (v.spec.name, v.model_name, v.machine, v.count, str(v.weight.normalize())) for v in variants
+    ]
     return head + _digest([content, capture_percent])[: min(8, _LONGEST - len(head))]
 
 
 def container(planned: Planned, routing: str) -> dict[str, Any]:
     """The model folder as it is: uncompressed, at /opt/ml/model."""
-    source = {"S3Uri": f"{planned.version.uri.rstrip('/')}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    source = {
+        "S3Uri": f"{planned.version.uri.rstrip('/')}/",
+        "S3DataType": "S3Prefix",
+        "CompressionType": "None",
+    }
     return {
         "Image": planned.version.image,
         "ModelDataSource": {"S3DataSource": source},
-        "Environment": environment(planned.spec, routing) | ({_DIGEST: digest} if (digest := planned.version.digest) else {}),
+        "Environment": environment(planned.spec, routing)
+        | ({_DIGEST: digest} if (digest := planned.version.digest) else {}),
     }
 
 
@@ -126,7 +154,9 @@ def production_variant(planned: Planned) -> dict[str, Any]:
     }
 
 
-def known_variant(variant: Mapping[str, Any], environment: Mapping[str, str], content: str = "") -> Known:
+def known_variant(
+    variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
+) -> Known:
     return Known(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -141,36 +171,56 @@ def known_variant(variant: Mapping[str, Any], environment: Mapping[str, str], co
 
 def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of DescribeModel's answer: one, or those of an inference pipeline."""
-    return [model["PrimaryContainer"]] if model.get("PrimaryContainer") else list(model.get("Containers", ()))
+    return (
+        [model["PrimaryContainer"]]
+        if model.get("PrimaryContainer")
+        else list(model.get("Containers", ()))
+    )
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
     """A digest of what containers serve, whatever their model is called."""
-    return _digest([sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers])[:32]
+    return _digest(
+        [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
+    )[:32]
 
 
 def as_registered(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
-    """As the version that its container was registered as; `versions`: (model, version) by content. Foreign when there is none."""
+    """As the version that its container was registered as; `versions`:
+
+    (model, version) by content. Foreign when there is none.
+    """
     if variant.ours or variant.content not in versions:
         return variant
     model, number = versions[variant.content]
-    return msgspec.structs.replace(variant, environment={_MODEL: model, _VERSION: str(number)}, adopted=True)
+    return msgspec.structs.replace(
+        variant, environment={_MODEL: model, _VERSION: str(number)}, adopted=True
+    )
 
 
 def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What DescribeEndpoint says of each variant, by our name. Unsupported: two of them would have one name here."""
+    """What DescribeEndpoint says of each variant, by our name.
+
+    Unsupported: two of them would have one name here.
+    """
     summaries = described.get("ProductionVariants", ())
-    by_name: dict[str, Mapping[str, Any]] = {neutral(each["VariantName"]): each for each in summaries}
+    by_name: dict[str, Mapping[str, Any]] = {
+        neutral(each["VariantName"]): each for each in summaries
+    }
     if len(by_name) < len(summaries):
         listed = ", ".join(each["VariantName"] for each in summaries)
         raise Unsupported(
-            f"endpoint {described['EndpointName']}: of its variants {listed} two would have one name here", capability="endpoints.variants"
+            f"endpoint {described['EndpointName']}: of its variants {listed} two would have "
+            "one name here",
+            capability="endpoints.variants",
         )
     return by_name
 
 
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Weights as percents: rounded to 0.01 where float32 is all that keeps them from it, else to a millionth (foreign weights)."""
+    """Weights as percents: rounded to 0.01 where float32 is all that keeps them from it, else to a
+    millionth (foreign weights).
+    """
     total = sum(weights.values(), Decimal(0))
     if not total:
         return dict.fromkeys(weights, Decimal(0))
@@ -178,7 +228,9 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     for name, weight in weights.items():
         exact = weight * 100 / total
         rounded = exact.quantize(_HUNDREDTH)
-        percents[name] = (rounded if abs(exact - rounded) < Decimal("0.0001") else exact.quantize(_MILLIONTH)).normalize() + 0
+        percents[name] = (
+            rounded if abs(exact - rounded) < Decimal("0.0001") else exact.quantize(_MILLIONTH)
+        ).normalize() + 0
     return percents
 
 
@@ -190,14 +242,27 @@ def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) 
     listed = tuple(now or by_name)
     desired = shares({each: weight_of(now.get(each), by_name.get(each)) for each in listed})
     serving = phase in ("ready", "updating") and bool(now)
-    current = shares({each: _decimal(now[each].get("CurrentWeight", 0)) if serving else Decimal(0) for each in listed})
+    current = shares(
+        {
+            each: _decimal(now[each].get("CurrentWeight", 0)) if serving else Decimal(0)
+            for each in listed
+        }
+    )
     return EndpointState(
         name=name,
         phase=phase,
         revision=revision(described["EndpointConfigName"], configured),
         token=token(described),
         variants=tuple(
-            _variant(name, by_name.get(name), now.get(name), phase=phase, percent=current[name], target=desired[name]) for name in listed
+            _variant(
+                name,
+                by_name.get(name),
+                now.get(name),
+                phase=phase,
+                percent=current[name],
+                target=desired[name],
+            )
+            for name in listed
         ),
         failure=described.get("FailureReason") or None,
         routing=routing(configured),
@@ -212,15 +277,24 @@ def revision(config: str, configured: Sequence[Known]) -> str:
 
 def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
     """What was adopted is weighted."""
-    return "sticky" if configured and configured[0].environment.get(_ROUTING) == "sticky" else "weighted"
+    return (
+        "sticky"
+        if configured and configured[0].environment.get(_ROUTING) == "sticky"
+        else "weighted"
+    )
 
 
 def token(described: Mapping[str, Any]) -> str:
-    """Return a digest of the endpoint's config and weights; another endpoint of the same name has another.
+    """Return a digest of the endpoint's config and weights; another endpoint of the same name has
+    another.
 
-    Neither LastModifiedTime nor the counts: autoscaling and maintenance (SystemUpdating) move them, and change nobody's split.
+    Neither LastModifiedTime nor the counts: autoscaling and maintenance (SystemUpdating) move them,
+    and change nobody's split.
     """
-    weights = sorted((each["VariantName"], each.get("DesiredWeight", 0.0)) for each in described.get("ProductionVariants", ()))
+    weights = sorted(
+        (each["VariantName"], each.get("DesiredWeight", 0.0))
+        for each in described.get("ProductionVariants", ())
+    )
     identity = [str(described.get(key)) for key in ("EndpointArn", "CreationTime")]
     return _digest([identity, described["EndpointConfigName"], weights])[:16]
 
@@ -239,12 +313,25 @@ def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> di
 
 
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Percent by variant, served or asked for, whichever is more. A variant that failed serves nobody."""
-    return {each.name: max(each.percent, each.target_percent) for each in endpoint.variants if each.phase != "failed"}
+    """Percent by variant, served or asked for, whichever is more.
+
+    A variant that failed serves nobody.
+    """
+    return {
+        each.name: max(each.percent, each.target_percent)
+        for each in endpoint.variants
+        if each.phase != "failed"
+    }
 
 
 def _variant(
-    name: str, configured: Known | None, running: Mapping[str, Any] | None, *, phase: Phase, percent: Decimal, target: Decimal
+    name: str,
+    configured: Known | None,
+    running: Mapping[str, Any] | None,
+    *,
+    phase: Phase,
+    percent: Decimal,
+    target: Decimal,
 ) -> VariantState:
     spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
     statuses = [status.get("Status") for status in (running or {}).get("VariantStatus", ())]
@@ -257,7 +344,9 @@ def _variant(
         percent=percent,
         target_percent=target,
         instances=int((running or {}).get("CurrentInstanceCount", 0)),
-        target_instances=int((running or {}).get("DesiredInstanceCount", configured.count if configured else 0)),
+        target_instances=int(
+            (running or {}).get("DesiredInstanceCount", configured.count if configured else 0)
+        ),
         phase=phases[0] if phases else own,
     )
 

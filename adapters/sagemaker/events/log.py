@@ -1,6 +1,10 @@
-"""EventLog: Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once: producers and Firehose repeat.
+"""EventLog:
 
-The table is the warehouse's own: batches and single events are read together. Its Glue columns are Firehose's schema, so a column more is
+Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once: producers and
+Firehose repeat.
+
+The table is the warehouse's own: batches and single events are read together. Its Glue columns are
+Firehose's schema, so a column more is
 seen by Firehose too.
 """
 
@@ -32,7 +36,10 @@ KIND = "stream"
 _ATTEMPTS = 8
 _PAUSE = 0.1  # seconds, doubled each time
 _PATIENCE = timedelta(minutes=5)
-_BUFFER = {"IntervalInSeconds": 60, "SizeInMBs": 64}  # 64 MiB is the least with dynamic partitioning
+_BUFFER = {
+    "IntervalInSeconds": 60,
+    "SizeInMBs": 64,
+}  # 64 MiB is the least with dynamic partitioning
 
 
 class _Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +56,9 @@ class KinesisEventLog:
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Its Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet by `dt`. Does not wait.
+        """Its Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet by `dt`.
+
+        Does not wait.
 
         Busy: one of them is being deleted. Invalid: another table's Firehose, or as the port says.
         """
@@ -66,17 +75,25 @@ class KinesisEventLog:
                     Tags=names.tag_map(self._aws.project, KIND, stream.name),
                 )
         delivery = _delivery(self._aws, name)
-        if "DELETING" in {(source or {}).get("StreamStatus"), (delivery or {}).get("DeliveryStreamStatus")}:
+        if "DELETING" in {
+            (source or {}).get("StreamStatus"),
+            (delivery or {}).get("DeliveryStreamStatus"),
+        }:
             raise Busy(f"stream {name} is being deleted", remedy="run this again when it is gone")
         stored = catalogue.existing(self._aws, stream.name)
         wanted = f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/"
         if delivery is None:
             self._deliver(stream.name, name, wanted)
         elif (prefix := _prefix(delivery)) not in {"", wanted}:
-            raise Invalid(f"Firehose {name} writes below {prefix}: another table's folder", remedy="destroy the stream, then apply again")
+            raise Invalid(
+                f"Firehose {name} writes below {prefix}: another table's folder",
+                remedy="destroy the stream, then apply again",
+            )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Firehose takes a source that is active only; and it begins with what comes after it, so `append` waits for it in turn."""
+        """Firehose takes a source that is active only; and it begins with what comes after it, so
+        `append` waits for it in turn.
+        """
         source = wait(
             lambda: _stream(self._aws, name),
             lambda seen: seen is not None and seen["StreamStatus"] in {"ACTIVE", "UPDATING"},
@@ -86,10 +103,14 @@ class KinesisEventLog:
         assert source is not None  # noqa: S101  the predicate says so
         self._aws.s3()  # the bucket has to be there
         with self._aws.mutating("CreateDeliveryStream", name), _there_is_fine():
-            self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream, name, source["StreamARN"], prefix))
+            self._aws.client("firehose").create_delivery_stream(
+                **_firehose(self._aws, stream, name, source["StreamARN"], prefix)
+            )
 
     def observe(self, stream: str) -> Phase | None:
-        """Ready when Kinesis and Firehose both are; creating also while one of them lacks; None: neither is there."""
+        """Ready when Kinesis and Firehose both are; creating also while one of them lacks; None:
+        neither is there.
+        """
         name = names.underscored(self._aws.project, stream)
         source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
         if source is None and delivery is None:
@@ -100,12 +121,18 @@ class KinesisEventLog:
             return "failed"
         if "DELETING" in {source["StreamStatus"], delivery["DeliveryStreamStatus"]}:
             return "deleting"
-        return "ready" if source["StreamStatus"] in {"ACTIVE", "UPDATING"} and delivery["DeliveryStreamStatus"] == "ACTIVE" else "creating"
+        return (
+            "ready"
+            if source["StreamStatus"] in {"ACTIVE", "UPDATING"}
+            and delivery["DeliveryStreamStatus"] == "ACTIVE"
+            else "creating"
+        )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
         """PutRecords, and again for what it did not take. Waits for a stream that is being made.
 
-        NotFound: no such stream. Busy: it is not ready after some minutes. Throttled, OutcomeUnknown: some may be durable, so all may be
+        NotFound: no such stream. Busy: it is not ready after some minutes. Throttled,
+        OutcomeUnknown: some may be durable, so all may be
         sent again.
         """
         known = self._ready.get(stream)
@@ -129,13 +156,19 @@ class KinesisEventLog:
         for attempt in range(_ATTEMPTS):
             try:
                 with translated(f"appending to {stream}", effect=True):
-                    reply = self._aws.client("kinesis").put_records(StreamName=name, Records=records)
+                    reply = self._aws.client("kinesis").put_records(
+                        StreamName=name, Records=records
+                    )
             except NotFound:
                 self._ready.pop(stream, None)
                 raise
             if not reply.get("FailedRecordCount"):
                 return
-            failed = [(record, said) for record, said in zip(records, reply["Records"], strict=True) if said.get("ErrorCode")]
+            failed = [
+                (record, said)
+                for record, said in zip(records, reply["Records"], strict=True)
+                if said.get("ErrorCode")
+            ]
             if not failed:
                 return
             records = [record for record, _ in failed]
@@ -143,7 +176,8 @@ class KinesisEventLog:
                 time.sleep(_PAUSE * 2**attempt)
         first = failed[0][1]
         raise Throttled(
-            f"stream {stream}: {len(records):,} events were not taken: {first['ErrorCode']}: {first.get('ErrorMessage', '')}",
+            f"stream {stream}: {len(records):,} events were not taken: {first['ErrorCode']}: "
+            f"{first.get('ErrorMessage', '')}",
             remedy="append the same events again: what is there twice is read once",
         )
 
@@ -152,16 +186,28 @@ class KinesisEventLog:
         stored = catalogue.read(self._aws, stream)
         phase = self.observe(stream)
         if stored is None or phase is None or stored.document.stream_key is None:
-            raise NotFound(f"there is no stream {stream}", remedy="`isthmus apply` makes the streams that the project needs")
+            raise NotFound(
+                f"there is no stream {stream}",
+                remedy="`isthmus apply` makes the streams that the project needs",
+            )
         if phase == "creating":
-            phase = wait(lambda: self.observe(stream), lambda seen: seen != "creating", deadline=_PATIENCE, what=f"stream {stream}")
+            phase = wait(
+                lambda: self.observe(stream),
+                lambda seen: seen != "creating",
+                deadline=_PATIENCE,
+                what=f"stream {stream}",
+            )
         if phase != "ready":
             raise Busy(f"stream {stream} is {phase}", remedy="run `isthmus apply` again")
-        ready = self._ready[stream] = _Ready(stored=stored, name=names.underscored(self._aws.project, stream))
+        ready = self._ready[stream] = _Ready(
+            stored=stored, name=names.underscored(self._aws.project, stream)
+        )
         return ready
 
 
-def _encode(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
+def _encode(
+    ready: _Ready, events: Sequence[Row]
+) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
     """Records with their dates, and what does not fit."""
     return encode_events(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
@@ -174,7 +220,9 @@ def _there_is_fine() -> Iterator[None]:
             yield
     except AlreadyExists:
         return
-    except Busy as busy:  # ResourceInUseException is Kinesis' and Firehose's word for "there is one", too
+    except (
+        Busy
+    ) as busy:  # ResourceInUseException is Kinesis' and Firehose's word for "there is one", too
         if "use" not in str(busy).lower() and "exist" not in str(busy).lower():
             raise
 
@@ -183,7 +231,9 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeStreamSummary", name):
         try:
             with translated(f"looking at stream {name}"):
-                description: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+                description: dict[str, Any] = aws.client("kinesis").describe_stream_summary(
+                    StreamName=name
+                )["StreamDescriptionSummary"]
         except NotFound:
             return None
     return description
@@ -193,9 +243,9 @@ def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeDeliveryStream", name):
         try:
             with translated(f"looking at Firehose {name}"):
-                description: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
-                    "DeliveryStreamDescription"
-                ]
+                description: dict[str, Any] = aws.client("firehose").describe_delivery_stream(
+                    DeliveryStreamName=name
+                )["DeliveryStreamDescription"]
         except NotFound:
             return None
     return description
@@ -219,17 +269,30 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
             "ErrorOutputPrefix": f"{aws.key('rejected', stream)}/!{{firehose:error-output-type}}/",
             "BufferingHints": _BUFFER,
             "CompressionFormat": "UNCOMPRESSED",  # Parquet compresses inside
-            "DynamicPartitioningConfiguration": {"Enabled": True, "RetryOptions": {"DurationInSeconds": 300}},
+            "DynamicPartitioningConfiguration": {
+                "Enabled": True,
+                "RetryOptions": {"DurationInSeconds": 300},
+            },
             "ProcessingConfiguration": {
                 "Enabled": True,
                 "Processors": [
-                    {"Type": "MetadataExtraction", "Parameters": [jq, {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"}]}
+                    {
+                        "Type": "MetadataExtraction",
+                        "Parameters": [
+                            jq,
+                            {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"},
+                        ],
+                    }
                 ],
             },
             "DataFormatConversionConfiguration": {
                 "Enabled": True,
-                "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {"CaseInsensitive": True}}},
-                "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {"Compression": "SNAPPY"}}},
+                "InputFormatConfiguration": {
+                    "Deserializer": {"OpenXJsonSerDe": {"CaseInsensitive": True}}
+                },
+                "OutputFormatConfiguration": {
+                    "Serializer": {"ParquetSerDe": {"Compression": "SNAPPY"}}
+                },
                 "SchemaConfiguration": {
                     "RoleARN": aws.role,
                     "DatabaseName": aws.database,
@@ -244,7 +307,10 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
 
 
 def remove(aws: Aws, stream: str) -> None:
-    """The Inventory's: Firehose first. The table stays, with what was delivered. Absent is success."""
+    """The Inventory's:
+
+    Firehose first. The table stays, with what was delivered. Absent is success.
+    """
     name = names.underscored(aws.project, stream)
     for service, operation, key in (
         ("firehose", "delete_delivery_stream", "DeliveryStreamName"),
@@ -272,7 +338,9 @@ def _close(aws: Aws, stream: str) -> None:
 
 
 def streams(aws: Aws) -> list[tuple[str, str]]:
-    """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own list may lag."""
+    """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own
+    list may lag.
+    """
     streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"
     kinesis = aws.client("kinesis")
@@ -282,10 +350,18 @@ def streams(aws: Aws) -> list[tuple[str, str]]:
                 if name.startswith(start):
                     try:
                         with translated(f"looking at stream {name}"):
-                            tags = {tag["Key"]: tag["Value"] for tag in kinesis.list_tags_for_stream(StreamName=name)["Tags"]}
-                            arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+                            tags = {
+                                tag["Key"]: tag["Value"]
+                                for tag in kinesis.list_tags_for_stream(StreamName=name)["Tags"]
+                            }
+                            arn = kinesis.describe_stream_summary(StreamName=name)[
+                                "StreamDescriptionSummary"
+                            ]["StreamARN"]
                     except NotFound:
                         continue
-                    if tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.KIND_TAG) == KIND:
+                    if (
+                        tags.get(names.PROJECT_TAG) == aws.project
+                        and tags.get(names.KIND_TAG) == KIND
+                    ):
                         streams.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
     return streams

@@ -23,18 +23,32 @@ _LONGEST = 1 << 20  # bytes of one record
 def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
     """One event as Firehose's JSON, and its date. Invalid: it does not fit the stream."""
     values, date = event_values(rules, event, _json_value)
-    present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
+    present = {
+        column.name: value
+        for column, value in zip(rules.columns, values, strict=True)
+        if value is not None
+    }
     body = msgspec.json.encode(present | {PARTITION: date})
     if len(body) > _LONGEST:
         raise Invalid(f"{len(body):,} bytes are more than the {_LONGEST:,} that an event may have")
     # a key may be longer than the 256 characters of a partition key
-    return {"Data": body, "PartitionKey": hashlib.blake2b(str(values[rules.key_place]).encode(), digest_size=16).hexdigest()}, date
+    return {
+        "Data": body,
+        "PartitionKey": hashlib.blake2b(
+            str(values[rules.key_place]).encode(), digest_size=16
+        ).hexdigest(),
+    }, date
 
 
 def _json_value(column: Column, value: object) -> object:
-    """A timestamp becomes the text that Hive reads, in UTC milliseconds. Invalid: a float that JSON has not."""
+    """A timestamp becomes the text that Hive reads, in UTC milliseconds.
+
+    Invalid: a float that JSON has not.
+    """
     if isinstance(value, datetime):
-        return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+        return (
+            utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise Invalid(f"{column.name} is {value}: JSON has no such number")
     return value

@@ -1,4 +1,6 @@
-"""Reading and writing Feature Store's records in batches: again for what was left out, side by side."""
+"""Reading and writing Feature Store's records in batches: again for what was left out, side by
+side.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _GROUPS = 10  # feature groups of a read
 _THREADS = 8
 _ATTEMPTS = 8
 _PAUSE = 0.1  # seconds, doubled each time
-_FINAL = frozenset({"ValidationError", "AccessForbidden", "AccessDeniedException", "ResourceNotFound"})
+_FINAL = frozenset(
+    {"ValidationError", "AccessForbidden", "AccessDeniedException", "ResourceNotFound"}
+)
 
 
 def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], stamp: str) -> None:
@@ -29,7 +33,10 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
         _send(
             aws,
             name,
-            [{"FeatureGroupName": name, "Record": records.encode(row, features, stamp)} for row in rows.to_pylist()],
+            [
+                {"FeatureGroupName": name, "Record": records.encode(row, features, stamp)}
+                for row in rows.to_pylist()
+            ],
         )
 
     chunks = [latest.slice(start, _WRITE) for start in range(0, latest.num_rows, _WRITE)]
@@ -39,7 +46,9 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
-    """Again for what was not processed or failed; a record that is written twice with one EventTime is the same record."""
+    """Again for what was not processed or failed; a record that is written twice with one EventTime
+    is the same record.
+    """
     failed: list[dict[str, Any]] = []
     for attempt in range(_ATTEMPTS):
         with translated(f"writing records of {name}", effect=True):
@@ -55,10 +64,17 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(aws: Aws, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """By feature group, the records of those keys that have one. Up to a hundred keys, of whatever groups, are one call."""
+def read(
+    aws: Aws, wanted: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """By feature group, the records of those keys that have one.
+
+    Up to a hundred keys, of whatever groups, are one call.
+    """
     records: dict[str, dict[str, Any]] = {name: {} for name in wanted}
-    chunks = list(_calls(list(dict.fromkeys((name, key) for name, keys in wanted.items() for key in keys))))
+    chunks = list(
+        _calls(list(dict.fromkeys((name, key) for name, keys in wanted.items() for key in keys)))
+    )
     if len(chunks) < 2:
         answers = [_fetch(aws, chunk) for chunk in chunks]
     else:
@@ -93,10 +109,19 @@ def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], 
             if (keys := [key for group, key in pairs if group == name])
         ]
         with translated(f"reading records of {', '.join(names)}"):
-            reply = aws.client("sagemaker-featurestore-runtime").batch_get_record(Identifiers=identifiers)
-        records |= {(_group(item), item["RecordIdentifierValueAsString"]): item["Record"] for item in reply["Records"]}
+            reply = aws.client("sagemaker-featurestore-runtime").batch_get_record(
+                Identifiers=identifiers
+            )
+        records |= {
+            (_group(item), item["RecordIdentifierValueAsString"]): item["Record"]
+            for item in reply["Records"]
+        }
         failed = reply.get("Errors", [])
-        pairs = [(_group(part), key) for part in reply.get("UnprocessedIdentifiers", ()) for key in part["RecordIdentifiersValueAsString"]]
+        pairs = [
+            (_group(part), key)
+            for part in reply.get("UnprocessedIdentifiers", ())
+            for key in part["RecordIdentifiersValueAsString"]
+        ]
         pairs += [(_group(error), error["RecordIdentifierValueAsString"]) for error in failed]
         if not pairs:
             return records
@@ -114,9 +139,22 @@ def _group(entry: Mapping[str, Any]) -> str:
 
 def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusError:
     if not failed:
-        return Throttled(f"feature group {name}: {count:,} records were left unprocessed", remedy="run this again")
+        return Throttled(
+            f"feature group {name}: {count:,} records were left unprocessed",
+            remedy="run this again",
+        )
     first = failed[0]
     if first["ErrorCode"] == "ResourceNotFound":
-        return NotFound(f"there is no feature group {name}", remedy="`isthmus apply` makes the views that the project declares")
-    text = f"feature group {name}: {count:,} records failed: {first['ErrorCode']}: {first.get('ErrorMessage', '')}"
-    return Invalid(text) if first["ErrorCode"] == "ValidationError" else OutcomeUnknown(text, remedy="run this again")
+        return NotFound(
+            f"there is no feature group {name}",
+            remedy="`isthmus apply` makes the views that the project declares",
+        )
+    text = (
+        f"feature group {name}: {count:,} records failed: {first['ErrorCode']}: "
+        f"{first.get('ErrorMessage', '')}"
+    )
+    return (
+        Invalid(text)
+        if first["ErrorCode"] == "ValidationError"
+        else OutcomeUnknown(text, remedy="run this again")
+    )

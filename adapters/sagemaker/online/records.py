@@ -1,7 +1,9 @@
 """Rows of features as Feature Store's records and back. Pure.
 
-Its values are strings, and a null is a feature that is left out. What its String and Fractional may not take as it is (floats that are no
-number, empty texts, control characters) travels in one feature more, as JSON, so that every value comes back bit by bit.
+Its values are strings, and a null is a feature that is left out. What its String and Fractional may
+not take as it is (floats that are no
+number, empty texts, control characters) travels in one feature more, as JSON, so that every value
+comes back bit by bit.
 """
 
 from __future__ import annotations
@@ -30,14 +32,21 @@ _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
-    """The feature group's features, ours included. Invalid for a name that Feature Store has not."""
+    """The feature group's features, ours included.
+
+    Invalid for a name that Feature Store has not.
+    """
     ours = [(KEY, "String"), (SYNCED, "String"), (FEATURE_TIME, "Integral"), (_SPECIAL, "String")]
     for feature in features:
         if not _NAME.fullmatch(feature.name) or feature.name.lower() in {*_RESERVED, *_OURS}:
             raise Invalid(
-                f"{feature.name!r} cannot be a feature in Feature Store", remedy="letters, digits, - and _; not one of its own names"
+                f"{feature.name!r} cannot be a feature in Feature Store",
+                remedy="letters, digits, - and _; not one of its own names",
             )
-    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, FEATURE_STORE[f.type]) for f in features))]
+    return [
+        {"FeatureName": name, "FeatureType": kind}
+        for name, kind in (*ours, *((f.name, FEATURE_STORE[f.type]) for f in features))
+    ]
 
 
 def event_time(stamp: int) -> str:
@@ -47,7 +56,11 @@ def event_time(stamp: int) -> str:
 
 def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
     """`row`: entity_key, event_timestamp and the features."""
-    values = {KEY: str(row[KEY]), SYNCED: stamp, FEATURE_TIME: str(epoch_milliseconds(row["event_timestamp"]))}
+    values = {
+        KEY: str(row[KEY]),
+        SYNCED: stamp,
+        FEATURE_TIME: str(epoch_milliseconds(row["event_timestamp"])),
+    }
     special: dict[str, str] = {}
     for feature in features:
         value = row[feature.name]
@@ -79,14 +92,20 @@ def _text(value: object) -> tuple[str, bool]:
 
 
 def decode(
-    records: Mapping[str, Sequence[Mapping[str, str]]], keys: Sequence[str], features: Sequence[Column]
+    records: Mapping[str, Sequence[Mapping[str, str]]],
+    keys: Sequence[str],
+    features: Sequence[Column],
 ) -> list[dict[str, object] | None]:
     """One row a key, in their order; None for a key without a record."""
     return [_values(records[key], features) if key in records else None for key in keys]
 
 
 def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
-    texts = {item["FeatureName"]: item["ValueAsString"] for item in record if item.get("ValueAsString") is not None}
+    texts = {
+        item["FeatureName"]: item["ValueAsString"]
+        for item in record
+        if item.get("ValueAsString") is not None
+    }
     if _SPECIAL in texts:
         texts |= msgspec.json.decode(texts[_SPECIAL], type=dict[str, str])
     values: dict[str, object] = {FEATURE_TIME: from_epoch(int(texts[FEATURE_TIME]))}

@@ -1,8 +1,11 @@
 """OnlineStore in SageMaker Feature Store: one online-only feature group a view.
 
-Feature Store serves a record only when its EventTime is greater than the one that is there. So the EventTime is the sync's `until`, made to
-grow with every sync: a correction with the same feature time is served, and so is a new feature of an old row. What a group cannot say (the
-columns' types, up to which time it serves everything) is a document beside it, void when the group was made again.
+Feature Store serves a record only when its EventTime is greater than the one that is there. So the
+EventTime is the sync's `until`, made to
+grow with every sync: a correction with the same feature time is served, and so is a new feature of
+an old row. What a group cannot say (the
+columns' types, up to which time it serves everything) is a document beside it, void when the group
+was made again.
 """
 
 from __future__ import annotations
@@ -49,9 +52,13 @@ class _View(StoredDocument, frozen=True, kw_only=True):
     """The document beside a feature group."""
 
     features: tuple[Column, ...]
-    created: str = msgspec.field(name="made")  # the group's creation time: another group of the name has another document
+    created: str = msgspec.field(
+        name="made"
+    )  # the group's creation time: another group of the name has another document
     stamp: int = 0  # ms; the greatest EventTime that a sync has used
-    synced: int | None = None  # ms; everything created up to then is served. None: it must be rebuilt
+    synced: int | None = (
+        None  # ms; everything created up to then is served. None: it must be rebuilt
+    )
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,19 +80,37 @@ class FeatureStoreOnline:
         name = self._name(view.name)
         group = self._group(name)
         stored = self._stored_view(view.name, group)
-        features = view.features if stored is None else merged(view.name, stored.view.features, view.features)
+        features = (
+            view.features
+            if stored is None
+            else merged(view.name, stored.view.features, view.features)
+        )
         wanted = records.definitions(features)
         if group is None:
             group = self._create(view.name, name, wanted)
-        elif group.get("RecordIdentifierFeatureName") != records.KEY or group.get("EventTimeFeatureName") != records.SYNCED:
-            raise AlreadyExists(f"feature group {name} exists and is not this project's", remedy="rename the view or the project")
-        elif stored is not None and stored.view.features == features and not _missing(group, wanted):
+        elif (
+            group.get("RecordIdentifierFeatureName") != records.KEY
+            or group.get("EventTimeFeatureName") != records.SYNCED
+        ):
+            raise AlreadyExists(
+                f"feature group {name} exists and is not this project's",
+                remedy="rename the view or the project",
+            )
+        elif (
+            stored is not None and stored.view.features == features and not _missing(group, wanted)
+        ):
             return
         else:
             self._add(name, group, wanted)
         # a new feature may be in history already: the next sync reads everything
         created, stamp = _creation_time(group), stored.view.stamp if stored is not None else 0
-        self._keep(view.name, lambda old: _View(features=features, created=created, stamp=max(stamp, old.stamp if old else 0)), created)
+        self._keep(
+            view.name,
+            lambda old: _View(
+                features=features, created=created, stamp=max(stamp, old.stamp if old else 0)
+            ),
+            created,
+        )
         self._readers.pop(view.name, None)
 
     def _create(self, view: str, name: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
@@ -106,7 +131,9 @@ class FeatureStoreOnline:
         group = self._group(name)
         if group is None or group["FeatureGroupStatus"] == "Deleting":
             raise Busy(
-                f"feature group {name} is {'not to be seen yet' if group is None else 'being deleted'}", remedy="run this again later"
+                f"feature group {name} is "
+                f"{'not to be seen yet' if group is None else 'being deleted'}",
+                remedy="run this again later",
             )
         return group
 
@@ -115,18 +142,27 @@ class FeatureStoreOnline:
         for start in range(0, len(missing), _ADD):
             self._settled_group(name)
             with self._aws.mutating("UpdateFeatureGroup", name):
-                self._aws.client("sagemaker").update_feature_group(FeatureGroupName=name, FeatureAdditions=missing[start : start + _ADD])
+                self._aws.client("sagemaker").update_feature_group(
+                    FeatureGroupName=name, FeatureAdditions=missing[start : start + _ADD]
+                )
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """As SageMaker says of the group; creating also without the document beside it; None: no such group."""
+        """As SageMaker says of the group; creating also without the document beside it; None: no
+        such group.
+        """
         group = self._group(self._name(view))
         if group is None:
             return None
         stored = self._stored_view(view, group)
         phase = _PHASES[group["FeatureGroupStatus"]]
         if stored is None:
-            return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())  # half-made: `apply` makes the rest
-        return OnlineViewState(phase="updating" if phase == "ready" and _updating(group) else phase, columns=stored.view.features)
+            return OnlineViewState(
+                phase="creating" if phase == "ready" else phase, columns=()
+            )  # half-made: `apply` makes the rest
+        return OnlineViewState(
+            phase="updating" if phase == "ready" and _updating(group) else phase,
+            columns=stored.view.features,
+        )
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """`since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
@@ -137,8 +173,14 @@ class FeatureStoreOnline:
             raise not_found(view.name)
         group = self._settled_group(name)
         known = stored.view
-        start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
-        end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
+        start = (
+            None
+            if since is None or known.synced is None
+            else min(epoch_milliseconds(since), known.synced)
+        )
+        end = max(
+            epoch_milliseconds(until), known.synced or 0
+        )  # must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
         if latest.num_rows:
             stamp = max(end, known.stamp + 1)
@@ -146,40 +188,66 @@ class FeatureStoreOnline:
                 taken = msgspec.json.encode(msgspec.structs.replace(known, stamp=stamp))
                 self._documents.put(view.name, taken, expect=stored.token)
             except Conflict as error:
-                raise Busy(f"online view {view.name}: another sync began while this one was reading", remedy="run it again") from error
+                raise Busy(
+                    f"online view {view.name}: another sync began while this one was reading",
+                    remedy="run it again",
+                ) from error
             with self._aws.mutating("BatchWriteRecord", name):
-                record_batches.write(self._aws, name, latest, known.features, records.event_time(stamp))
+                record_batches.write(
+                    self._aws, name, latest, known.features, records.event_time(stamp)
+                )
 
         def done(old: _View | None) -> _View:
             if old is None or old.features != known.features:
-                raise Busy(f"online view {view.name} was changed while it was synced", remedy="run it again")
+                raise Busy(
+                    f"online view {view.name} was changed while it was synced",
+                    remedy="run it again",
+                )
             return msgspec.structs.replace(old, synced=max(end, old.synced or 0))
 
         self._keep(view.name, done, _creation_time(group))
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
-        """The latest row of every entity that has one created in (start, end], older ones of its history counted."""
+        """The latest row of every entity that has one created in (start, end], older ones of its
+        history counted.
+        """
         params: dict[str, object] = {"until": from_epoch(end)}
         changed = ""
         if start is not None:
             params["since"] = from_epoch(start)
-            changed = f"entity_key IN (SELECT entity_key FROM {view.history} WHERE created_timestamp > $since) AND "
-        sql = latest_sql(view.history, ("entity_key", "event_timestamp"), known.features, f"{changed}created_timestamp <= $until")
+            changed = (
+                f"entity_key IN (SELECT entity_key FROM {view.history} WHERE created_timestamp > "
+                "$since) AND "
+            )
+        sql = latest_sql(
+            view.history,
+            ("entity_key", "event_timestamp"),
+            known.features,
+            f"{changed}created_timestamp <= $until",
+        )
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None: BatchGetRecord, 100 keys of whatever views a call. NotFound: no such view."""
+        """By view a row for each key, in order, or None:
+
+        BatchGetRecord, 100 keys of whatever views a call. NotFound: no such view.
+        """
         asked = {view: keys for view, keys in wanted.items() if keys}
         features = {view: self._reader(view) for view in asked}
         try:
-            stored = record_batches.read(self._aws, {self._name(view): keys for view, keys in asked.items()})
+            stored = record_batches.read(
+                self._aws, {self._name(view): keys for view, keys in asked.items()}
+            )
         except NotFound:
             for view in asked:  # whichever was deleted since
                 self._readers.pop(view, None)
                 self._reader(view)
             raise
-        return {view: records.decode(stored[self._name(view)], keys, features[view]) if keys else [] for view, keys in wanted.items()}
+        return {
+            view: records.decode(stored[self._name(view)], keys, features[view]) if keys else []
+            for view, keys in wanted.items()
+        }
 
     def _reader(self, view: str) -> tuple[Column, ...]:
         expires, features = self._readers.get(view, (0.0, ()))
@@ -196,20 +264,31 @@ class FeatureStoreOnline:
         """The group when it takes records: both its creation and its growing take a while."""
         group = wait(
             lambda: self._group(name),
-            lambda seen: seen is None or (seen["FeatureGroupStatus"] != "Creating" and not _updating(seen)),
+            lambda seen: (
+                seen is None or (seen["FeatureGroupStatus"] != "Creating" and not _updating(seen))
+            ),
             deadline=_PATIENCE,
             what=f"feature group {name}",
         )
         if group is None or group["FeatureGroupStatus"] != "Created":
-            state = "absent" if group is None else f"{group['FeatureGroupStatus']}: {group.get('FailureReason', '')}"
-            raise Busy(f"feature group {name} is {state}", remedy="destroy it and run `isthmus apply` again")
+            state = (
+                "absent"
+                if group is None
+                else f"{group['FeatureGroupStatus']}: {group.get('FailureReason', '')}"
+            )
+            raise Busy(
+                f"feature group {name} is {state}",
+                remedy="destroy it and run `isthmus apply` again",
+            )
         return group
 
     def _group(self, name: str) -> dict[str, Any] | None:
         with self._aws.reading("DescribeFeatureGroup", name):
             try:
                 with translated(f"looking at feature group {name}"):
-                    group: dict[str, Any] = self._aws.client("sagemaker").describe_feature_group(FeatureGroupName=name)
+                    group: dict[str, Any] = self._aws.client("sagemaker").describe_feature_group(
+                        FeatureGroupName=name
+                    )
             except NotFound:
                 return None
         return group
@@ -219,10 +298,17 @@ class FeatureStoreOnline:
         if document is None or group is None:
             return None
         decoded = _decode(view, document.value)
-        return _Stored(view=decoded, token=document.token) if decoded.created == _creation_time(group) else None
+        return (
+            _Stored(view=decoded, token=document.token)
+            if decoded.created == _creation_time(group)
+            else None
+        )
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
-        """Change the document; again when somebody else was quicker. One of an earlier group counts as none."""
+        """Change the document; again when somebody else was quicker.
+
+        One of an earlier group counts as none.
+        """
         for _ in range(_ATTEMPTS):
             document = self._documents.get(view)
             old = _decode(view, document.value) if document is not None else None
@@ -230,7 +316,11 @@ class FeatureStoreOnline:
             if wanted == old:
                 return
             try:
-                self._documents.put(view, msgspec.json.encode(wanted), expect=document.token if document is not None else None)
+                self._documents.put(
+                    view,
+                    msgspec.json.encode(wanted),
+                    expect=document.token if document is not None else None,
+                )
             except Conflict:
                 continue
             return
@@ -259,7 +349,10 @@ def _creation_time(group: dict[str, Any]) -> str:
 
 
 def remove(aws: Aws, view: str) -> None:
-    """The Inventory's. The group first: its document means nothing without it. Absent is success."""
+    """The Inventory's.
+
+    The group first: its document means nothing without it. Absent is success.
+    """
     name = names.underscored(aws.project, view)
     try:
         with translated(f"deleting feature group {name}", effect=True):
@@ -271,15 +364,30 @@ def remove(aws: Aws, view: str) -> None:
 
 
 def feature_groups(aws: Aws) -> list[tuple[str, str]]:
-    """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own list may lag."""
+    """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own
+    list may lag.
+    """
     views: list[tuple[str, str]] = []
     start = f"{aws.project}-"
     sagemaker = aws.client("sagemaker")
     with aws.reading("ListFeatureGroups", start):
         for page in sagemaker.get_paginator("list_feature_groups").paginate(NameContains=start):
             for group in page["FeatureGroupSummaries"]:
-                if group["FeatureGroupName"].startswith(start) and group["FeatureGroupStatus"] != "Deleting":
-                    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=group["FeatureGroupArn"])["Tags"]}
+                if (
+                    group["FeatureGroupName"].startswith(start)
+                    and group["FeatureGroupStatus"] != "Deleting"
+                ):
+                    tags = {
+                        tag["Key"]: tag["Value"]
+                        for tag in sagemaker.list_tags(ResourceArn=group["FeatureGroupArn"])["Tags"]
+                    }
                     if tags.get(names.PROJECT_TAG) == aws.project:
-                        views.append((tags.get(names.NAME_TAG, group["FeatureGroupName"].removeprefix(start)), group["FeatureGroupArn"]))
+                        views.append(
+                            (
+                                tags.get(
+                                    names.NAME_TAG, group["FeatureGroupName"].removeprefix(start)
+                                ),
+                                group["FeatureGroupArn"],
+                            )
+                        )
     return views

@@ -1,7 +1,11 @@
-"""A run's graph as SageMaker's pipeline definition (schema 2020-12-01). Pure: the same graph and settings give the same text.
+"""A run's graph as SageMaker's pipeline definition (schema 2020-12-01).
 
-Values travel in run.json; the definition knows commands, order and conditions only. SageMaker forbids a condition step inside another's
-branch, so conditions are flattened: a step inherits those of what it needs, and steps with the same conditions share one condition step.
+Pure: the same graph and settings give the same text.
+
+Values travel in run.json; the definition knows commands, order and conditions only. SageMaker
+forbids a condition step inside another's
+branch, so conditions are flattened: a step inherits those of what it needs, and steps with the same
+conditions share one condition step.
 """
 
 from __future__ import annotations
@@ -17,17 +21,36 @@ from ....pipelines.conditions import all_conditions
 from ....pipelines.port import Condition, PipelineRun, StepSpec
 
 VERSION = "2020-12-01"
-RUN_URI, RUN_FOLDER = "RunUri", "RunFolder"  # the parameters: run.json, and the folder that it is in
+RUN_URI, RUN_FOLDER = (
+    "RunUri",
+    "RunFolder",
+)  # the parameters: run.json, and the folder that it is in
 _OUTPUT, _OUTPUT_PATH = "values", "/opt/ml/processing/output/values"
 _COMMAND = ("python", "-m", "isthmus.pipelines.step")
 _MARGIN = 300  # seconds for a step's own uploads, beyond what its attempts may take
 _LONGEST = 5 * 86_400  # seconds: what a processing job may take
-_TYPES = {"==": "Equals", ">": "GreaterThan", ">=": "GreaterThanOrEqualTo", "<": "LessThan", "<=": "LessThanOrEqualTo"}
-# The step's command is tried again by the step itself; these are the service's own failures, before or around it
+_TYPES = {
+    "==": "Equals",
+    ">": "GreaterThan",
+    ">=": "GreaterThanOrEqualTo",
+    "<": "LessThan",
+    "<=": "LessThanOrEqualTo",
+}
+# The step's command is tried again by the step itself; these are the service's own failures, before
+# or around it
 _RETRIES = [
-    {"ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"], "IntervalSeconds": 10, "BackoffRate": 2.0, "MaxAttempts": 5},
     {
-        "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"],
+        "ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"],
+        "IntervalSeconds": 10,
+        "BackoffRate": 2.0,
+        "MaxAttempts": 5,
+    },
+    {
+        "ExceptionType": [
+            "SageMaker.JOB_INTERNAL_ERROR",
+            "SageMaker.CAPACITY_ERROR",
+            "SageMaker.RESOURCE_LIMIT",
+        ],
         "IntervalSeconds": 60,
         "BackoffRate": 2.0,
         "MaxAttempts": 5,
@@ -55,13 +78,18 @@ def definition(run: PipelineRun, settings: Settings) -> str:
     branches: dict[tuple[Condition, ...], list[dict[str, Any]]] = {}
     for spec in run.steps:
         step = _step(spec, settings, watched=spec.name in watched)
-        (branches.setdefault(conditions[spec.name], []) if conditions[spec.name] else steps).append(step)
+        (branches.setdefault(conditions[spec.name], []) if conditions[spec.name] else steps).append(
+            step
+        )
     steps += [_branch(when, inside) for when, inside in branches.items()]
     return json.dumps(
         {
             "Version": VERSION,
             "Metadata": {},
-            "Parameters": [{"Name": RUN_URI, "Type": "String"}, {"Name": RUN_FOLDER, "Type": "String"}],
+            "Parameters": [
+                {"Name": RUN_URI, "Type": "String"},
+                {"Name": RUN_FOLDER, "Type": "String"},
+            ],
             "Steps": steps,
         },
         separators=(",", ":"),
@@ -69,7 +97,9 @@ def definition(run: PipelineRun, settings: Settings) -> str:
 
 
 def branch_name(conditions: tuple[Condition, ...]) -> str:
-    """The condition step's name: a hyphen, which no neutral name has, keeps it apart from the steps'."""
+    """The condition step's name: a hyphen, which no neutral name has, keeps it apart from the
+    steps'.
+    """
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
 
 
@@ -78,14 +108,18 @@ def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any
     step: dict[str, Any] = {
         "Name": spec.name,
         "Type": "Training" if training else "Processing",
-        "Arguments": _training(spec, settings) if training else _processing(spec, settings, watched=watched),
+        "Arguments": _training(spec, settings)
+        if training
+        else _processing(spec, settings, watched=watched),
         "CacheConfig": {"Enabled": False},
         "RetryPolicies": _RETRIES,
     }
     if spec.needs:
         step["DependsOn"] = list(spec.needs)
     if watched and not training:
-        step["PropertyFiles"] = [{"PropertyFileName": _OUTPUT, "OutputName": _OUTPUT, "FilePath": "outputs.json"}]
+        step["PropertyFiles"] = [
+            {"PropertyFileName": _OUTPUT, "OutputName": _OUTPUT, "FilePath": "outputs.json"}
+        ]
     return step
 
 
@@ -108,16 +142,31 @@ def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[st
     arguments = _arguments(spec)
     request: dict[str, Any] = _common(settings) | {
         "ProcessingResources": {
-            "ClusterConfig": {"InstanceCount": 1, "InstanceType": spec.machine or settings.machine, "VolumeSizeInGB": settings.disk_gb}
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": spec.machine or settings.machine,
+                "VolumeSizeInGB": settings.disk_gb,
+            }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": _seconds(spec)},
     }
     if watched:
         arguments += ["--output-dir", _OUTPUT_PATH]
-        place = {"Std:Join": {"On": "/", "Values": [{"Get": f"Parameters.{RUN_FOLDER}"}, spec.name, "provider"]}}
+        place = {
+            "Std:Join": {
+                "On": "/",
+                "Values": [{"Get": f"Parameters.{RUN_FOLDER}"}, spec.name, "provider"],
+            }
+        }
         output = {"S3Uri": place, "LocalPath": _OUTPUT_PATH, "S3UploadMode": "EndOfJob"}
-        request["ProcessingOutputConfig"] = {"Outputs": [{"OutputName": _OUTPUT, "S3Output": output}]}
-    request["AppSpecification"] = {"ImageUri": settings.image, "ContainerEntrypoint": list(_COMMAND), "ContainerArguments": arguments}
+        request["ProcessingOutputConfig"] = {
+            "Outputs": [{"OutputName": _OUTPUT, "S3Output": output}]
+        }
+    request["AppSpecification"] = {
+        "ImageUri": settings.image,
+        "ContainerEntrypoint": list(_COMMAND),
+        "ContainerArguments": arguments,
+    }
     return request
 
 
@@ -131,13 +180,20 @@ def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
         },
         # SageMaker asks for a place; the model itself is the step's artifact
         "OutputDataConfig": {"S3OutputPath": f"{settings.root}/provider"},
-        "ResourceConfig": {"InstanceCount": 1, "InstanceType": spec.machine or settings.machine, "VolumeSizeInGB": settings.disk_gb},
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": spec.machine or settings.machine,
+            "VolumeSizeInGB": settings.disk_gb,
+        },
         "StoppingCondition": {"MaxRuntimeInSeconds": _seconds(spec)},
     }
 
 
 def _branch(conditions: tuple[Condition, ...], inside: list[dict[str, Any]]) -> dict[str, Any]:
-    """All of `Conditions` must hold. It waits for the steps whose values it reads, also when they are in another branch."""
+    """All of `Conditions` must hold.
+
+    It waits for the steps whose values it reads, also when they are in another branch.
+    """
     return {
         "Name": branch_name(conditions),
         "Type": "Condition",
@@ -148,7 +204,9 @@ def _branch(conditions: tuple[Condition, ...], inside: list[dict[str, Any]]) -> 
                     "Type": _TYPES[condition.op],
                     "LeftValue": {
                         "Std:JsonGet": {
-                            "PropertyFile": {"Get": f"Steps.{condition.step}.PropertyFiles.{_OUTPUT}"},
+                            "PropertyFile": {
+                                "Get": f"Steps.{condition.step}.PropertyFiles.{_OUTPUT}"
+                            },
                             "Path": condition.output,
                         }
                     },

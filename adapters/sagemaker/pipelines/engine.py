@@ -1,4 +1,6 @@
-"""PipelineEngine on SageMaker Pipelines: one pipeline a project's pipeline, one version a submit, one execution a run."""
+"""PipelineEngine on SageMaker Pipelines: one pipeline a project's pipeline, one version a submit,
+one execution a run.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,15 @@ class SageMakerPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Each stage is written down before the next, so that a repeat goes on where a crash left it, and starts nothing twice."""
+        """Each stage is written down before the next, so that a repeat goes on where a crash left
+        it, and starts nothing twice.
+        """
         known = read(self._blobs, run.run_id)
-        if known is not None and known.arn is None and (arn := executions.execution_arn(self._aws, known)):
+        if (
+            known is not None
+            and known.arn is None
+            and (arn := executions.execution_arn(self._aws, known))
+        ):
             known = msgspec.structs.replace(known, arn=arn)
             write(self._blobs, known)
         if known is not None and known.arn:
@@ -41,7 +49,8 @@ class SageMakerPipelines:
         write(self._blobs, msgspec.structs.replace(known, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the execution that carries the run's name, and its steps; a failed step's reason is what it wrote down itself.
+        """From the execution that carries the run's name, and its steps; a failed step's reason is
+        what it wrote down itself.
 
         None: it was not started, or went with its pipeline.
         """
@@ -59,7 +68,12 @@ class SageMakerPipelines:
             return failure.reason if failure else None
 
         return run_states.run_state(
-            known.run, status, executions.steps(self._aws, arn), why=why, log=lambda step: f"{folder}/{step}/log.txt", url=self._page
+            known.run,
+            status,
+            executions.steps(self._aws, arn),
+            why=why,
+            log=lambda step: f"{folder}/{step}/log.txt",
+            url=self._page,
         )
 
     def cancel(self, run_id: str) -> None:
@@ -72,7 +86,9 @@ class SageMakerPipelines:
             return
         try:
             with self._aws.mutating("StopPipelineExecution", run_id):
-                self._aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=f"stop-{run_id}")
+                self._aws.client("sagemaker").stop_pipeline_execution(
+                    PipelineExecutionArn=arn, ClientRequestToken=f"stop-{run_id}"
+                )
         except (Conflict, NotFound):  # it ended meanwhile
             return
 
@@ -80,13 +96,18 @@ class SageMakerPipelines:
         """None: the execution went with its pipeline."""
         try:
             with self._aws.reading("DescribePipelineExecution", run_id):
-                execution = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+                execution = self._aws.client("sagemaker").describe_pipeline_execution(
+                    PipelineExecutionArn=arn
+                )
         except NotFound:
             return None
         return str(execution["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
-        """Write the definition and return the version to pin. Only UpdatePipeline tells it, so a new pipeline is updated at once too."""
+        """Write the definition and return the version to pin.
+
+        Only UpdatePipeline tells it, so a new pipeline is updated at once too.
+        """
         client = self._aws.client("sagemaker")
         text = definition(run, self._settings(run.pipeline))
         parameters = {"PipelineName": name, "PipelineDefinition": text, "RoleArn": self._aws.role}
@@ -97,7 +118,11 @@ class SageMakerPipelines:
             pass
         try:
             with self._aws.mutating("CreatePipeline", name):
-                client.create_pipeline(**parameters, ClientRequestToken=run.run_id, Tags=self._aws.tags("pipeline", run.pipeline))
+                client.create_pipeline(
+                    **parameters,
+                    ClientRequestToken=run.run_id,
+                    Tags=self._aws.tags("pipeline", run.pipeline),
+                )
         except AlreadyExists:  # somebody else's submit was a little faster
             pass
         with self._aws.mutating("UpdatePipeline", name):

@@ -9,12 +9,18 @@ from ..session import Aws
 
 
 def execution_arn(aws: Aws, execution: Execution) -> str | None:
-    """The ARN of the execution that carries the run_id as its display name; None when there is none."""
+    """The ARN of the execution that carries the run_id as its display name; None when there is
+    none.
+    """
     if execution.arn is not None:
         return execution.arn
     with aws.reading("ListPipelineExecutions", execution.pipeline):
         try:
-            pages = aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=execution.pipeline)
+            pages = (
+                aws.client("sagemaker")
+                .get_paginator("list_pipeline_executions")
+                .paginate(PipelineName=execution.pipeline)
+            )
             for page in pages:
                 for summary in page["PipelineExecutionSummaries"]:
                     if summary.get("PipelineExecutionDisplayName") == execution.run.run_id:
@@ -25,10 +31,16 @@ def execution_arn(aws: Aws, execution: Execution) -> str | None:
 
 
 def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
-    """The steps that SageMaker has started, oldest first; of a step that it tried again, the last try."""
+    """The steps that SageMaker has started, oldest first; of a step that it tried again, the last
+    try.
+    """
     with aws.reading("ListPipelineExecutionSteps", arn):
         pages = (
-            aws.client("sagemaker").get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
+            aws.client("sagemaker")
+            .get_paginator("list_pipeline_execution_steps")
+            .paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
         )
-        last_tries = {step["StepName"]: step for page in pages for step in page["PipelineExecutionSteps"]}
+        last_tries = {
+            step["StepName"]: step for page in pages for step in page["PipelineExecutionSteps"]
+        }
     return list(last_tries.values())

@@ -37,8 +37,18 @@ def phase_of(status: str) -> RunPhase:
     return _RUN.get(status, "running")
 
 
-def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]], *, why: Why, log: Link, url: Link) -> RunState:
-    """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is, `url` a job's page by its ARN."""
+def run_state(
+    run: PipelineRun,
+    status: str,
+    started: Iterable[Mapping[str, Any]],
+    *,
+    why: Why,
+    log: Link,
+    url: Link,
+) -> RunState:
+    """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is,
+    `url` a job's page by its ARN.
+    """
     seen = {step["StepName"]: step for step in started}
     conditions = all_conditions(run.steps)
     names = {spec.name for spec in run.steps}
@@ -47,14 +57,21 @@ def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]
         branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
         return _judgement(branch) if branch is not None else None
 
-    begun = {name: _step_state(step, why=why, log=log, url=url) for name, step in seen.items() if name in names}
+    begun = {
+        name: _step_state(step, why=why, log=log, url=url)
+        for name, step in seen.items()
+        if name in names
+    }
     return common_state(run, phase_of(status), begun, judged)
 
 
 def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")
-    job = next((step["Metadata"][kind].get("Arn") for kind in _JOBS if kind in step.get("Metadata", {})), None)
+    job = next(
+        (step["Metadata"][kind].get("Arn") for kind in _JOBS if kind in step.get("Metadata", {})),
+        None,
+    )
     return StepState(
         name=name,
         phase=phase,
@@ -69,7 +86,9 @@ def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> S
 def _judgement(branch: Mapping[str, Any]) -> Judgement:
     if branch.get("StepStatus") == "Failed":
         return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
-    return Judgement(untrue=branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False")
+    return Judgement(
+        untrue=branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False"
+    )
 
 
 def _moment(value: datetime | None) -> datetime | None:

@@ -48,15 +48,23 @@ def scratch(aws: Aws) -> Iterator[str]:
     try:
         yield prefix
     finally:
-        with suppress(IsthmusError), translated("removing scratch files"):  # a lifecycle rule on scratch/ takes what is left
+        with (
+            suppress(IsthmusError),
+            translated("removing scratch files"),
+        ):  # a lifecycle rule on scratch/ takes what is left
             delete_below(aws, prefix)
 
 
 def run(aws: Aws, statement: str, prefix: str) -> None:
-    """Run it and wait for its end; Athena's own notes go below the scratch prefix. Invalid with Athena's reason."""
+    """Run it and wait for its end; Athena's own notes go below the scratch prefix.
+
+    Invalid with Athena's reason.
+    """
     athena = aws.client("athena")
     aws.s3()
-    with translated("starting a query"):  # the SDK adds a token: a start that is sent twice starts once
+    with translated(
+        "starting a query"
+    ):  # the SDK adds a token: a start that is sent twice starts once
         started = athena.start_query_execution(
             QueryString=statement,
             QueryExecutionContext={"Database": aws.database},
@@ -67,13 +75,23 @@ def run(aws: Aws, statement: str, prefix: str) -> None:
 
     def observe() -> dict[str, Any]:
         with translated("watching a query"):
-            execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=name)["QueryExecution"]
+            execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=name)[
+                "QueryExecution"
+            ]
         return execution
 
     try:
-        ended = wait(observe, lambda seen: _state(seen) not in {"QUEUED", "RUNNING"}, deadline=_LONGEST, what=f"query {name}")
+        ended = wait(
+            observe,
+            lambda seen: _state(seen) not in {"QUEUED", "RUNNING"},
+            deadline=_LONGEST,
+            what=f"query {name}",
+        )
     except BaseException:
-        with suppress(IsthmusError), translated("stopping a query"):  # nobody reads its result any more
+        with (
+            suppress(IsthmusError),
+            translated("stopping a query"),
+        ):  # nobody reads its result any more
             athena.stop_query_execution(QueryExecutionId=name)
         raise
     if _state(ended) != "SUCCEEDED":
@@ -86,13 +104,19 @@ def _state(execution: dict[str, Any]) -> str:
 
 def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
     status = execution["Status"]
-    reason = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage") or "no reason given"
+    reason = (
+        status.get("StateChangeReason")
+        or status.get("AthenaError", {}).get("ErrorMessage")
+        or "no reason given"
+    )
     text = f"SQL: Athena: {reason} (query {name})"
     for word, kind in _REASONS:
         if word.lower() in reason.lower():
             return kind(text)
     category = status.get("AthenaError", {}).get("ErrorCategory")
-    if _state(execution) == "CANCELLED" or category == 1:  # 1: the service's own; 2: the statement's
+    if (
+        _state(execution) == "CANCELLED" or category == 1
+    ):  # 1: the service's own; 2: the statement's
         return Unavailable(text, remedy="run this again")
     return Invalid(text)
 
@@ -101,13 +125,21 @@ def objects(aws: Aws, prefix: str) -> list[Object]:
     """What is below a prefix with bytes in it, in the order of keys."""
     nonempty = []
     with translated(f"listing s3://{aws.bucket}/{prefix}"):
-        for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix):
-            nonempty += [Object(key=item["Key"], size=item["Size"]) for item in page.get("Contents", ()) if item["Size"]]
+        for page in (
+            aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix)
+        ):
+            nonempty += [
+                Object(key=item["Key"], size=item["Size"])
+                for item in page.get("Contents", ())
+                if item["Size"]
+            ]
     return nonempty
 
 
 def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
-    """The rows of Parquet files by the columns' places (Athena writes names in small letters), as `schema` says."""
+    """The rows of Parquet files by the columns' places (Athena writes names in small letters), as
+    `schema` says.
+    """
     import pyarrow as pa
 
     def table_of(item: Object) -> pa.Table:
@@ -117,7 +149,9 @@ def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
             data = aws.s3().get_object(Bucket=aws.bucket, Key=item.key)["Body"].read()
         table = pq.ParquetFile(pa.BufferReader(data), coerce_int96_timestamp_unit="ms").read()
         if table.num_columns != len(schema):
-            raise Invalid(f"s3://{aws.bucket}/{item.key} has {table.num_columns} columns, not {len(schema)}")
+            raise Invalid(
+                f"s3://{aws.bucket}/{item.key} has {table.num_columns} columns, not {len(schema)}"
+            )
         return table.rename_columns(schema.names).cast(schema, safe=False)
 
     if not files:
@@ -148,6 +182,12 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
 def _end(aws: Aws, item: Object, size: int) -> bytes:
     with translated(f"reading s3://{aws.bucket}/{item.key}"):
         body: bytes = (
-            aws.s3().get_object(Bucket=aws.bucket, Key=item.key, Range=f"bytes={max(item.size - size, 0)}-{item.size - 1}")["Body"].read()
+            aws.s3()
+            .get_object(
+                Bucket=aws.bucket,
+                Key=item.key,
+                Range=f"bytes={max(item.size - size, 0)}-{item.size - 1}",
+            )["Body"]
+            .read()
         )
     return body

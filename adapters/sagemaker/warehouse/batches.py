@@ -1,7 +1,12 @@
-"""A batch in S3: `warehouse/<table>/<made>/dt=D/<batch>.parquet`, names that a repeat writes again and no other batch does.
+"""A batch in S3:
 
-A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects are the batch and where they go, so that
-a repeat copies the same ones; it stays, and is what makes the second `save` of a batch change nothing.
+`warehouse/<table>/<made>/dt=D/<batch>.parquet`, names that a repeat writes again and no other batch
+does.
+
+A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects
+are the batch and where they go, so that
+a repeat copies the same ones; it stays, and is what makes the second `save` of a batch change
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +19,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ....errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ....errors import (
+    Conflict,
+    Invalid,
+    IsthmusError,
+    LimitExceeded,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
 from ....formats import StoredDocument, decode
 from ...common.conform import by_date
 from ...common.tables import PARTITION, Document
@@ -68,12 +82,24 @@ def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
     if manifest.moves:
         dates = [move.date for move in manifest.moves]
         stored = catalogue.widen(aws, stored, min(dates), max(dates))
-    there = {item.key for name in {move.date for move in manifest.moves} for item in athena.objects(aws, _folder(stored, name))}
-    goals = [(move.source, f"{_folder(stored, move.date)}{batch}-{place}.parquet") for place, move in enumerate(manifest.moves)]
+    there = {
+        item.key
+        for name in {move.date for move in manifest.moves}
+        for item in athena.objects(aws, _folder(stored, name))
+    }
+    goals = [
+        (move.source, f"{_folder(stored, move.date)}{batch}-{place}.parquet")
+        for place, move in enumerate(manifest.moves)
+    ]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(lambda pair: _copy(aws, *pair), [pair for pair in goals if pair[1] not in there]):
+        for _ in pool.map(
+            lambda pair: _copy(aws, *pair), [pair for pair in goals if pair[1] not in there]
+        ):
             pass
-    with suppress(IsthmusError), translated("removing staged files"):  # what is left is below scratch/
+    with (
+        suppress(IsthmusError),
+        translated("removing staged files"),
+    ):  # what is left is below scratch/
         delete_below(aws, manifest.staging)
 
 
@@ -84,11 +110,14 @@ def _folder(stored: Stored, day: str) -> str:
 def _copy(aws: Aws, source: str, goal: str) -> None:
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
-            aws.s3().copy_object(Bucket=aws.bucket, Key=goal, CopySource={"Bucket": aws.bucket, "Key": source})
+            aws.s3().copy_object(
+                Bucket=aws.bucket, Key=goal, CopySource={"Bucket": aws.bucket, "Key": source}
+            )
     except NotFound:
         if not athena.objects(aws, goal):  # else another one copied it and removed the source
             raise Invalid(
-                f"s3://{aws.bucket}/{source} is gone before it was copied", remedy="something removes scratch/ too early: keep it for a day"
+                f"s3://{aws.bucket}/{source} is gone before it was copied",
+                remedy="something removes scratch/ too early: keep it for a day",
             ) from None
 
 
@@ -96,7 +125,11 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
-            athena.run(aws, statements.unload(select, f"s3://{aws.bucket}/{staging}rows/0/", partitioned=True), staging)
+            athena.run(
+                aws,
+                statements.unload(select, f"s3://{aws.bucket}/{staging}rows/0/", partitioned=True),
+                staging,
+            )
         except LimitExceeded:
             delete_below(aws, f"{staging}rows/")
             _in_parts(aws, document, select, staging)
@@ -119,19 +152,37 @@ def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
-    athena.run(aws, statements.unload(dates, f"s3://{aws.bucket}/{staging}dates/", partitioned=False), staging)
-    table = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
+    athena.run(
+        aws,
+        statements.unload(dates, f"s3://{aws.bucket}/{staging}dates/", partitioned=False),
+        staging,
+    )
+    table = athena.rows(
+        aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())])
+    )
     days = sorted(str(day) for day in table.column(0).to_pylist() if day is not None)
     if len(days) <= _DATES:
-        raise LimitExceeded(f"table {document.name}: Athena could not write {len(days)} dates at once", remedy="save fewer rows at a time")
+        raise LimitExceeded(
+            f"table {document.name}: Athena could not write {len(days)} dates at once",
+            remedy="save fewer rows at a time",
+        )
     for place, start in enumerate(range(0, len(days), _DATES)):
         some = days[start : start + _DATES]
-        part = f"SELECT * FROM (\n{select}\n) AS isthmus_part WHERE {PARTITION} BETWEEN '{some[0]}' AND '{some[-1]}'"
-        athena.run(aws, statements.unload(part, f"s3://{aws.bucket}/{staging}rows/{place}/", partitioned=True), staging)
+        part = (
+            f"SELECT * FROM (\n{select}\n) AS isthmus_part WHERE {PARTITION} BETWEEN '{some[0]}' "
+            f"AND '{some[-1]}'"
+        )
+        athena.run(
+            aws,
+            statements.unload(part, f"s3://{aws.bucket}/{staging}rows/{place}/", partitioned=True),
+            staging,
+        )
 
 
 def _date_of(key: str) -> str:
-    return next(part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}="))
+    return next(
+        part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}=")
+    )
 
 
 def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
@@ -145,10 +196,14 @@ def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]
             counts[name] = counts.get(name, 0) + nulls
     for name, nulls in counts.items():
         if nulls:
-            raise Invalid(f"table {document.name}: column {name} is required and null in {nulls:,} rows")
+            raise Invalid(
+                f"table {document.name}: column {name} is required and null in {nulls:,} rows"
+            )
 
 
-def _nulls(aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]) -> dict[str, int]:
+def _nulls(
+    aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]
+) -> dict[str, int]:
     """By the file's own statistics; where it has none, by its values."""
     counts: dict[str, int] = {}
     for group in range(footer.num_row_groups):  # type: ignore[attr-defined]  # a FileMetaData: pyarrow is imported lazily
@@ -160,7 +215,11 @@ def _nulls(aws: Aws, item: athena.Object, footer: object, required: Mapping[str,
                 continue
             if column.statistics is None or not column.statistics.has_null_count:
                 table = athena.rows(aws, [item], footer.schema.to_arrow_schema())  # type: ignore[attr-defined]
-                return {required[c.lower()]: table.column(c).null_count for c in table.column_names if c.lower() in required}
+                return {
+                    required[c.lower()]: table.column(c).null_count
+                    for c in table.column_names
+                    if c.lower() in required
+                }
             counts[name] = counts.get(name, 0) + column.statistics.null_count
     return counts
 
@@ -175,11 +234,16 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
 
 
 def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
-    """Ours, or the one that was there first. Its staging folder is unique, so our own is known again after a lost reply."""
+    """Ours, or the one that was there first.
+
+    Its staging folder is unique, so our own is known again after a lost reply.
+    """
     for attempt in range(_ATTEMPTS):
         try:
             with translated(f"writing s3://{aws.bucket}/{key}", effect=True):
-                aws.s3(retrying=False).put_object(Bucket=aws.bucket, Key=key, Body=msgspec.json.encode(manifest), IfNoneMatch="*")
+                aws.s3(retrying=False).put_object(
+                    Bucket=aws.bucket, Key=key, Body=msgspec.json.encode(manifest), IfNoneMatch="*"
+                )
         except (Conflict, OutcomeUnknown, Throttled, Unavailable):
             if (first := _manifest(aws, key)) is not None:
                 return first

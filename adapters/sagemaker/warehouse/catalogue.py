@@ -1,7 +1,11 @@
-"""The project's tables and views in Glue. A table's document is one of its parameters: what Glue cannot say (required, the time column).
+"""The project's tables and views in Glue.
 
-`dt` is found by partition projection: nobody registers a partition, so Firehose's objects are seen too. The projected range is the range of
-the dates that were written, widened before a write, as Athena looks into every date of it when a query does not name any.
+A table's document is one of its parameters: what Glue cannot say (required, the time column).
+
+`dt` is found by partition projection: nobody registers a partition, so Firehose's objects are seen
+too. The projected range is the range of
+the dates that were written, widened before a write, as Athena looks into every date of it when a
+query does not name any.
 """
 
 from __future__ import annotations
@@ -52,7 +56,11 @@ def read_all(aws: Aws) -> dict[str, Stored]:
     with aws.reading("GetTables", aws.database):
         try:
             with translated("listing tables"):
-                for page in aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=aws.database):
+                for page in (
+                    aws.client("glue")
+                    .get_paginator("get_tables")
+                    .paginate(DatabaseName=aws.database)
+                ):
                     for table in page["TableList"]:
                         if stored := _stored_table(aws, table):
                             tables[table["Name"]] = stored
@@ -67,7 +75,10 @@ def read(aws: Aws, name: str) -> Stored | None:
 
 
 def existing(aws: Aws, name: str) -> Stored:
-    """A table's document and where its files are. NotFound: there is no such table. Invalid: it is a view."""
+    """A table's document and where its files are.
+
+    NotFound: there is no such table. Invalid: it is a view.
+    """
     stored = read(aws, name)
     existing_table(name, stored.document if stored else None)
     assert stored is not None  # noqa: S101  else it was NotFound
@@ -79,7 +90,10 @@ def documents(stored: Mapping[str, Stored]) -> dict[str, Document]:
 
 
 def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) -> Document:
-    """Create the table, or change it, under the version that was read. Again, from the beginning, when somebody else was quicker."""
+    """Create the table, or change it, under the version that was read.
+
+    Again, from the beginning, when somebody else was quicker.
+    """
     glue = aws.client("glue")
     for _ in range(_ATTEMPTS):
         old = read(aws, name)
@@ -89,7 +103,9 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
                 ensure_database(aws)
                 today = datetime.now(UTC).date().isoformat()
                 with translated(f"making table {name}", effect=True):
-                    glue.create_table(DatabaseName=aws.database, TableInput=_input(aws, document, (today, today)))
+                    glue.create_table(
+                        DatabaseName=aws.database, TableInput=_input(aws, document, (today, today))
+                    )
             elif old.document != document:
                 _update(aws, old, _input(aws, document, old.dates))
         except AlreadyExists as error:
@@ -109,7 +125,9 @@ def mark_view(aws: Aws, document: Document) -> None:
     """Write down whose view it is and its neutral SQL, beside what Athena wrote."""
     table = _get(aws, document.name)
     if table is None:
-        raise NotFound(f"view {document.name} was deleted while it was being made", remedy="run this again")
+        raise NotFound(
+            f"view {document.name} was deleted while it was being made", remedy="run this again"
+        )
     changed = {key: table[key] for key in _INPUT if key in table}
     changed["Parameters"] = {**table.get("Parameters", {}), **_ours(aws, document)}
     _update(aws, Stored(document=document, table=table), changed)
@@ -128,7 +146,9 @@ def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
             except Busy:
                 continue
         return msgspec.structs.replace(stored, dates=dates)
-    raise Busy(f"table {stored.document.name} is being changed by somebody else", remedy="run this again")
+    raise Busy(
+        f"table {stored.document.name} is being changed by somebody else", remedy="run this again"
+    )
 
 
 def remove(aws: Aws, name: str) -> None:
@@ -143,7 +163,9 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("GetTable", name):
         try:
             with translated(f"reading table {name}"):
-                table: dict[str, Any] = aws.client("glue").get_table(DatabaseName=aws.database, Name=name)["Table"]
+                table: dict[str, Any] = aws.client("glue").get_table(
+                    DatabaseName=aws.database, Name=name
+                )["Table"]
         except NotFound:
             return None
     return table
@@ -153,18 +175,27 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None
-    document = decode(parameters[_DOCUMENT].encode(), Document, what=f"the document of table {table['Name']}")
+    document = decode(
+        parameters[_DOCUMENT].encode(), Document, what=f"the document of table {table['Name']}"
+    )
     if document.view_sql is not None:
         return Stored(document=document, table=table)
     first, _, last = parameters.get(_RANGE, ",").partition(",")
     location: str = table["StorageDescriptor"]["Location"]
-    return Stored(document=document, prefix=location.removeprefix(f"s3://{aws.bucket}/"), dates=(first, last), table=table)
+    return Stored(
+        document=document,
+        prefix=location.removeprefix(f"s3://{aws.bucket}/"),
+        dates=(first, last),
+        table=table,
+    )
 
 
 def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
-        aws.client("glue").update_table(DatabaseName=aws.database, TableInput=changed, SkipArchive=True, **version)
+        aws.client("glue").update_table(
+            DatabaseName=aws.database, TableInput=changed, SkipArchive=True, **version
+        )
 
 
 def ensure_database(aws: Aws) -> None:
@@ -172,14 +203,20 @@ def ensure_database(aws: Aws) -> None:
     try:
         with translated(f"making database {aws.database}", effect=True):
             aws.client("glue").create_database(
-                DatabaseInput={"Name": aws.database, "Description": f"isthmus: {aws.project}", "Parameters": {_PROJECT: aws.project}}
+                DatabaseInput={
+                    "Name": aws.database,
+                    "Description": f"isthmus: {aws.project}",
+                    "Parameters": {_PROJECT: aws.project},
+                }
             )
     except AlreadyExists:
         return
 
 
 def location(aws: Aws, document: Document) -> str:
-    """A table that was deleted and made again has a folder of its own: what is still on its way to the old one is never seen."""
+    """A table that was deleted and made again has a folder of its own: what is still on its way to
+    the old one is never seen.
+    """
     return f"{aws.root}/warehouse/{document.name}/{document.incarnation[:8]}/"
 
 
@@ -206,10 +243,14 @@ def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, An
             **_ours(aws, document),
         },
         "StorageDescriptor": {
-            "Columns": [{"Name": column.name, "Type": GLUE[column.type]} for column in document.columns],
+            "Columns": [
+                {"Name": column.name, "Type": GLUE[column.type]} for column in document.columns
+            ],
             "Location": where,
             "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
             "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-            "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+            "SerdeInfo": {
+                "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+            },
         },
     }

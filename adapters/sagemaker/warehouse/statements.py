@@ -1,6 +1,8 @@
-"""Neutral queries as the statements that Athena runs: typed, and with the order that UNLOAD would lose. Pure.
+"""Neutral queries as the statements that Athena runs: typed, and with the order that UNLOAD would
+lose. Pure.
 
-UNLOAD writes files side by side, so an ORDER BY means nothing in them: rows are numbered in that order, and sorted by their numbers
+UNLOAD writes files side by side, so an ORDER BY means nothing in them: rows are numbered in that
+order, and sorted by their numbers
 when they are read.
 """
 
@@ -26,17 +28,29 @@ _LONGEST = 262_144  # bytes of a statement
 
 
 def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bool]:
-    """The query's rows, each of its columns cast to the type that is given, then `isthmus_row` when it has an order (and whether)."""
+    """The query's rows, each of its columns cast to the type that is given, then `isthmus_row` when
+    it has an order (and whether).
+    """
     refuse(sql)
     tree = parse(athena.bind(sql, params))
     names = named_outputs(tree, [column.name for column in columns])
     shaped, ordered = _ordered(tree, names)
-    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([quoted(ROW)] if ordered else [])]
-    return _checked(f"SELECT {', '.join(casts)} FROM (\n{_render(shaped)}\n) AS isthmus_rows"), ordered
+    casts = [
+        *(_cast(name, column.type) for name, column in zip(names, columns, strict=True)),
+        *([quoted(ROW)] if ordered else []),
+    ]
+    return _checked(
+        f"SELECT {', '.join(casts)} FROM (\n{_render(shaped)}\n) AS isthmus_rows"
+    ), ordered
 
 
-def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str) -> str:
-    """The query's rows as a table stores them: `columns` of those that it returns, and the date of its time."""
+def select_into(
+    sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str
+) -> str:
+    """The query's rows as a table stores them:
+
+    `columns` of those that it returns, and the date of its time.
+    """
     refuse(sql)
     tree = parse(athena.bind(sql, params))
     named_outputs(tree, returned)
@@ -47,25 +61,40 @@ def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequ
 
 def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
     by = f", partitioned_by = ARRAY['{PARTITION}']" if partitioned else ""
-    return _checked(f"UNLOAD (\n{select_sql}\n) TO '{location}' WITH (format = 'PARQUET', compression = 'SNAPPY'{by})")
+    return _checked(
+        f"UNLOAD (\n{select_sql}\n) TO '{location}' WITH (format = 'PARQUET', compression = "
+        f"'SNAPPY'{by})"
+    )
 
 
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
-    """With its columns written out, so that a column more below a `SELECT *` does not make the view stale."""
+    """With its columns written out, so that a column more below a `SELECT *` does not make the view
+    stale.
+    """
     refuse(sql)
     tree = parse(sql)
-    for inside, column in zip(named_outputs(tree, [column.name for column in columns]), columns, strict=True):
+    for inside, column in zip(
+        named_outputs(tree, [column.name for column in columns]), columns, strict=True
+    ):
         if inside != column.name:
-            raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
+            raise Invalid(
+                f"view {name}: its column {column.name} has no name of its own",
+                remedy="give it one with AS",
+            )
     casts = ", ".join(_cast(column.name, column.type) for column in columns)
-    return _checked(f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM (\n{_render(tree)}\n) AS isthmus_rows")
+    return _checked(
+        f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM "
+        f"(\n{_render(tree)}\n) AS isthmus_rows"
+    )
 
 
 def refuse(sql: str) -> None:
     """Invalid, with the line, for what Athena cannot say."""
     if problems := athena.check(sql):
         first = problems[0]
-        raise Invalid(f"SQL, line {first.line}: {first.what} cannot be said to Athena", remedy=first.why)
+        raise Invalid(
+            f"SQL, line {first.line}: {first.what} cannot be said to Athena", remedy=first.why
+        )
 
 
 def _render(tree: exp.Query) -> str:
@@ -75,7 +104,8 @@ def _render(tree: exp.Query) -> str:
 def _checked(text: str) -> str:
     if len(text.encode()) > _LONGEST:
         raise Invalid(
-            f"SQL: {len(text.encode()):,} bytes are more than the {_LONGEST:,} that Athena takes", remedy="ask in several queries"
+            f"SQL: {len(text.encode()):,} bytes are more than the {_LONGEST:,} that Athena takes",
+            remedy="ask in several queries",
         )
     return text
 
@@ -105,12 +135,18 @@ def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
     return numbered, True
 
 
-def _outer(tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Sequence[str], place: int) -> exp.Expr:
-    """An ORDER BY term as an expression over the query's outputs; what is none of them becomes one that is hidden."""
+def _outer(
+    tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Sequence[str], place: int
+) -> exp.Expr:
+    """An ORDER BY term as an expression over the query's outputs; what is none of them becomes one
+    that is hidden.
+    """
     if isinstance(key, exp.Literal) and key.is_int:
         return exp.column(exp.to_identifier(names[int(key.name) - 1], quoted=True))
     used = list(key.find_all(exp.Column))
-    if not key.find(exp.AggFunc, exp.Window) and all(not column.table and column.name.lower() in outputs for column in used):
+    if not key.find(exp.AggFunc, exp.Window) and all(
+        not column.table and column.name.lower() in outputs for column in used
+    ):
         copy = key.copy()
         for column in copy.find_all(exp.Column):
             column.set("this", exp.to_identifier(outputs[column.name.lower()], quoted=True))
@@ -118,8 +154,15 @@ def _outer(tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Se
     if isinstance(tree, exp.Select):
         for output in tree.expressions:
             if output.unalias() == key and output.output_name:
-                return exp.column(exp.to_identifier(outputs.get(output.output_name.lower(), output.output_name), quoted=True))
+                return exp.column(
+                    exp.to_identifier(
+                        outputs.get(output.output_name.lower(), output.output_name), quoted=True
+                    )
+                )
         if not tree.args.get("distinct"):
             tree.append("expressions", exp.alias_(key.copy(), f"{_KEY}{place}"))
             return exp.column(f"{_KEY}{place}")
-    raise Invalid(f"SQL: ORDER BY {key.sql('duckdb')} is none of the result's columns", remedy="name a column of the SELECT list")
+    raise Invalid(
+        f"SQL: ORDER BY {key.sql('duckdb')} is none of the result's columns",
+        remedy="name a column of the SELECT list",
+    )

@@ -29,17 +29,26 @@ class AthenaWarehouse:
         self._aws = of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """In Glue's catalogue, with the document that says the columns. Invalid: a column dropped, renamed or narrowed."""
+        """In Glue's catalogue, with the document that says the columns.
+
+        Invalid: a column dropped, renamed or narrowed.
+        """
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns, bytes of its Parquet files, and rows where few footers say them (else None); None: there is no such table."""
+        """Columns, bytes of its Parquet files, and rows where few footers say them (else None);
+        None: there is no such table.
+        """
         stored = catalogue.read(self._aws, table)
         if stored is None:
             return None
         if stored.document.view_sql is not None:
             return TableState(columns=stored.document.columns, rows=None)
-        objects = [item for item in athena.objects(self._aws, stored.prefix) if item.key.endswith(".parquet")]
+        objects = [
+            item
+            for item in athena.objects(self._aws, stored.prefix)
+            if item.key.endswith(".parquet")
+        ]
         size = sum(item.size for item in objects)
         return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
 
@@ -50,7 +59,10 @@ class AthenaWarehouse:
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Parquet files by `dt` in S3, under the batch's name. NotFound: no such table. Invalid: rows that it cannot hold."""
+        """Parquet files by `dt` in S3, under the batch's name.
+
+        NotFound: no such table. Invalid: rows that it cannot hold.
+        """
         check_batch_name(batch)
         stored = catalogue.existing(self._aws, table)
         rows = in_time_order(stored.document, conform(stored.document, data))
@@ -58,7 +70,10 @@ class AthenaWarehouse:
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """One UNLOAD, whose files become the batch's. NotFound: no such table. Invalid: SQL, columns or types that do not fit."""
+        """One UNLOAD, whose files become the batch's.
+
+        NotFound: no such table. Invalid: SQL, columns or types that do not fit.
+        """
         check_batch_name(batch)
         known = catalogue.read_all(self._aws)
         stored = known.get(table) or catalogue.existing(self._aws, table)
@@ -67,13 +82,18 @@ class AthenaWarehouse:
         query = bind(catalogue.documents(known), sql, params)
         check_columns(stored.document, query.schema.names)
         conform(stored.document, query.schema.empty_table())  # the types, too
-        columns = [column for column in stored.document.columns if column.name in query.schema.names]
-        select = statements.select_into(sql, query.params, query.schema.names, columns, stored.document.time_column)
+        columns = [
+            column for column in stored.document.columns if column.name in query.schema.names
+        ]
+        select = statements.select_into(
+            sql, query.params, query.schema.names, columns, stored.document.time_column
+        )
         with self._aws.mutating("StartQueryExecution", f"{table}/{batch}"):
             batches.save(self._aws, stored, select, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types: an UNLOAD into scratch/, read and removed.
+        """Columns as the SELECT names them, in the ports' types: an UNLOAD into scratch/, read and
+        removed.
 
         Invalid, with the position, before Athena is asked where the subset lacks it.
         """
@@ -81,7 +101,13 @@ class AthenaWarehouse:
         select, ordered = statements.select(sql, query.params, columns_of(query.schema))
         self._aws.calls.reading("StartQueryExecution", "")
         with athena.scratch(self._aws) as prefix:
-            athena.run(self._aws, statements.unload(select, f"s3://{self._aws.bucket}/{prefix}rows/", partitioned=False), prefix)
+            athena.run(
+                self._aws,
+                statements.unload(
+                    select, f"s3://{self._aws.bucket}/{prefix}rows/", partitioned=False
+                ),
+                prefix,
+            )
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
@@ -100,7 +126,10 @@ def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Tabl
 
 
 def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The port's, and the EventLog's: a table that single events are appended to as well. Gives the document that is there then."""
+    """The port's, and the EventLog's: a table that single events are appended to as well.
+
+    Gives the document that is there then.
+    """
     check_spec(spec)
     known = catalogue.read_all(aws)
     old = known[spec.name].document if spec.name in known else None
@@ -109,7 +138,11 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
         if wanted == old:
             return wanted
         with aws.mutating("CreateTable" if old is None else "UpdateTable", spec.name):
-            return catalogue.write(aws, spec.name, lambda old_document: evolved(old_document, spec, stream_key=stream_key))
+            return catalogue.write(
+                aws,
+                spec.name,
+                lambda old_document: evolved(old_document, spec, stream_key=stream_key),
+            )
     statements.refuse(spec.view_sql)
     columns = columns_of(bind(catalogue.documents(known), spec.view_sql, {}).schema)
     wanted = msgspec.structs.replace(wanted, columns=columns)

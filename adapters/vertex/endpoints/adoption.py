@@ -1,4 +1,6 @@
-"""Endpoints of Vertex AI that stood before Isthmus: what they run, the labels that make them a project's, and giving them back."""
+"""Endpoints of Vertex AI that stood before Isthmus: what they run, the labels that make them a
+project's, and giving them back.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class VertexAdopter:
         session = self._session
         endpoint = self._endpoint(native)
         number = endpoint.name.rpartition("/")[2]
-        check_endpoint(number, endpoint, operations.of_resource(session, session.endpoints, endpoint.name))
+        check_endpoint(
+            number, endpoint, operations.of_resource(session, session.endpoints, endpoint.name)
+        )
         owner = endpoint.labels.get(PROJECT_LABEL)
         ours = owner == session.name
         name = adoption.name_here(
@@ -40,7 +44,10 @@ class VertexAdopter:
         )
         known = deployed.specs(endpoint) if ours else {}
         if ours and not labels.is_adopted(endpoint.labels) and not all(known.values()):
-            raise Refused(f"{number} is endpoint {name} of this project, to which others deployed", remedy=f"isthmus deploy {name}")
+            raise Refused(
+                f"{number} is endpoint {name} of this project, to which others deployed",
+                remedy=f"isthmus deploy {name}",
+            )
         called = variant_names(endpoint.deployed_models, known)
         return Standing(
             native=number,
@@ -49,24 +56,34 @@ class VertexAdopter:
             owner=owner,
             options=self._options(name, number),
             variants=tuple(
-                self._variant(number, endpoint, model, called[model.id], known.get(model.id)) for model in endpoint.deployed_models
+                self._variant(number, endpoint, model, called[model.id], known.get(model.id))
+                for model in endpoint.deployed_models
             ),
             token=_token(endpoint),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """One call, under the etag of a look that is as the first one was: it is adopted, or not, or has changed since. Conflict."""
+        """One call, under the etag of a look that is as the first one was: it is adopted, or not,
+        or has changed since. Conflict.
+        """
         endpoint = self._endpoint(standing.native)
         if _token(endpoint) != standing.token:
-            raise Conflict(f"{standing.native} was changed since it was looked at", remedy="import it again")
+            raise Conflict(
+                f"{standing.native} was changed since it was looked at", remedy="import it again"
+            )
         variants = {}
         for variant in standing.variants:
             model, _, version = refs[variant.content].partition("@")
-            variants[variant.native] = VariantSpec(name=variant.name, model=model, version=int(version))
+            variants[variant.native] = VariantSpec(
+                name=variant.name, model=model, version=int(version)
+            )
         marked = {**endpoint.labels, **self._session.labels("endpoint", standing.name)}
         there = {model.id: model for model in endpoint.deployed_models}
         _update(
-            self._session, endpoint, labels=labels.with_variants(marked, variants, there), description=deployed.intention(endpoint).theirs
+            self._session,
+            endpoint,
+            labels=labels.with_variants(marked, variants, there),
+            description=deployed.intention(endpoint).theirs,
         )
 
     def _endpoint(self, native: str) -> Any:
@@ -76,18 +93,28 @@ class VertexAdopter:
         try:
             with session.reading("GetEndpoint", path):
                 endpoint = session.endpoints.get_endpoint(name=path)
-                here = session.endpoints.get_endpoint(name=standing.whole(session, native)) if "/" in native else endpoint
+                here = (
+                    session.endpoints.get_endpoint(name=standing.whole(session, native))
+                    if "/" in native
+                    else endpoint
+                )
         except NotFound as error:
             raise NotFound(
                 f"Vertex AI has no endpoint {native} in {session.parent}",
                 remedy=f"its id is Vertex AI's: gcloud ai endpoints list --region={session.location}",
             ) from error
         if endpoint.name != here.name:
-            raise Refused(f"{native} is not in {session.parent}", remedy="name its project and location in profiles.yaml")
+            raise Refused(
+                f"{native} is not in {session.parent}",
+                remedy="name its project and location in profiles.yaml",
+            )
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """What the target of profiles.yaml must say: of an id that follows our rules, nothing. Refused: we have an endpoint of the name."""
+        """What the target of profiles.yaml must say: of an id that follows our rules, nothing.
+
+        Refused: we have an endpoint of the name.
+        """
         session = self._session
         whole = endpoint_id(session.name, name)
         if whole == number:
@@ -99,11 +126,14 @@ class VertexAdopter:
             return {"adopted": {**session.adopted, name: number}}
         raise adoption.name_taken(name, whole)
 
-    def _variant(self, number: str, endpoint: Any, model: Any, name: str, known: VariantSpec | None) -> StandingVariant:
+    def _variant(
+        self, number: str, endpoint: Any, model: Any, name: str, known: VariantSpec | None
+    ) -> StandingVariant:
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
-                f"{number}, {name}: {version.display_name} is a model of an Isthmus project", remedy="deploy it from that project"
+                f"{number}, {name}: {version.display_name} is a model of an Isthmus project",
+                remedy="deploy it from that project",
             )
         resources = model.dedicated_resources
         return StandingVariant(
@@ -113,7 +143,11 @@ class VertexAdopter:
             machine=resources.machine_spec.machine_type,
             instances=model.status.available_replica_count or resources.min_replica_count,
             percent=deployed.percent_of(endpoint, model.id),
-            content=labels.digest(model.model.partition("@")[0], version.version_id, version.version_create_time.rfc3339()),
+            content=labels.digest(
+                model.model.partition("@")[0],
+                version.version_id,
+                version.version_create_time.rfc3339(),
+            ),
             image=version.container_spec.image_uri,
             uri=version.artifact_uri,
             model=known.model if known else "",
@@ -121,32 +155,51 @@ class VertexAdopter:
         )
 
     def _version(self, number: str, model: Any) -> Any:
-        """Of the registry, which never changes. Unsupported: it is gone, or no container serves it."""
+        """Of the registry, which never changes.
+
+        Unsupported: it is gone, or no container serves it.
+        """
         name = f"{model.model.partition('@')[0]}@{model.model_version_id}"
         try:
             with self._session.reading("GetModel", name):
                 version = self._session.models.get_model(name=name)
         except NotFound as error:
-            raise adoption.unsupported(number, f"{model.id}'s model {name} was deleted: nobody can tell what it serves") from error
+            raise adoption.unsupported(
+                number, f"{model.id}'s model {name} was deleted: nobody can tell what it serves"
+            ) from error
         if not version.container_spec.image_uri:
-            raise adoption.unsupported(number, f"{model.id}'s model {version.display_name} has no container")
+            raise adoption.unsupported(
+                number, f"{model.id}'s model {version.display_name} has no container"
+            )
         return version
 
 
 def variant_names(models: Sequence[Any], known: Mapping[str, VariantSpec | None]) -> dict[str, str]:
-    """By DeployedModel's id: as it is `known`, else by its display name; where several have one, with their version or place behind it."""
+    """By DeployedModel's id: as it is `known`, else by its display name; where several have one,
+    with their version or place behind it.
+    """
     names = {key: spec.name for key, spec in known.items() if spec is not None}
     plain = [_own_name(model) for model in models]
     for place, model in enumerate(models):
         if model.id not in names:
             version = f"_{model.model_version_id}"
-            endings = (version, f"{version}_{place + 1}") if plain.count(plain[place]) > 1 else ("", version, f"{version}_{place + 1}")
-            names[model.id] = next(name for end in endings if (name := _cut(plain[place], end)) not in names.values() or end == endings[-1])
+            endings = (
+                (version, f"{version}_{place + 1}")
+                if plain.count(plain[place]) > 1
+                else ("", version, f"{version}_{place + 1}")
+            )
+            names[model.id] = next(
+                name
+                for end in endings
+                if (name := _cut(plain[place], end)) not in names.values() or end == endings[-1]
+            )
     return names
 
 
 def _own_name(model: Any) -> str:
-    """Of a display name; of one that Isthmus gave, before it gave the endpoint back, the variant in it."""
+    """Of a display name; of one that Isthmus gave, before it gave the endpoint back, the variant in
+    it.
+    """
     spec = deployed.spec_of(model.display_name)
     return spec.name if spec is not None else _cut(neutral(model.display_name), "")
 
@@ -156,15 +209,22 @@ def _cut(name: str, ending: str) -> str:
 
 
 def release(session: Session, name: str) -> bool:
-    """Take the labels off an endpoint that was adopted, which goes on as it is; True also where they are off: a list may come late.
+    """Take the labels off an endpoint that was adopted, which goes on as it is; True also where
+    they are off: a list may come late.
 
     False: none was adopted, or it is gone.
     """
     if standing.is_given_back(session, name):
         return True
-    request = {"parent": session.parent, "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}"}
+    request = {
+        "parent": session.parent,
+        "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}",
+    }
     with session.reading("ListEndpoints", name):
-        listed = {endpoint.name: endpoint for endpoint in session.endpoints.list_endpoints(request=request)}
+        listed = {
+            endpoint.name: endpoint
+            for endpoint in session.endpoints.list_endpoints(request=request)
+        }
     if (there := standing.find(session, name)) is not None:
         listed[there.name] = there  # a list may come late
     adopted = [endpoint for endpoint in listed.values() if labels.is_adopted(endpoint.labels)]
@@ -175,9 +235,14 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to split."""
+    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to
+    split.
+    """
     if any(not operation.done for operation in under_way):
-        raise Busy(f"{native}: an operation runs on it at Vertex AI", remedy="import it when that has ended")
+        raise Busy(
+            f"{native}: an operation runs on it at Vertex AI",
+            remedy="import it when that has ended",
+        )
     if endpoint.network:
         raise adoption.unsupported(native, "it is a private endpoint, which splits no traffic")
     if not endpoint.deployed_models:
@@ -186,13 +251,19 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
         raise adoption.unsupported(native, "it takes no traffic: there is no split to keep")
     for model in endpoint.deployed_models:
         if "dedicated_resources" not in model:
-            raise adoption.unsupported(native, f"{model.display_name or model.id} has no machines of its own")
+            raise adoption.unsupported(
+                native, f"{model.display_name or model.id} has no machines of its own"
+            )
 
 
 def _token(endpoint: Any) -> str:
-    """Return a digest of what was looked at and is written anew: the labels, among them another project's, and the description."""
+    """Return a digest of what was looked at and is written anew: the labels, among them another
+    project's, and the description.
+    """
     return labels.digest(
-        deployed.token(endpoint), endpoint.description, *(f"{key}={value}" for key, value in sorted(endpoint.labels.items()))
+        deployed.token(endpoint),
+        endpoint.description,
+        *(f"{key}={value}" for key, value in sorted(endpoint.labels.items())),
     )
 
 

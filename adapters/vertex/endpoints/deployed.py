@@ -1,7 +1,9 @@
 """Vertex AI's endpoint and its DeployedModels as an endpoint of ours with variants. Pure.
 
-What a variant is stands in its DeployedModel's display name, which never changes: `challenger: ranker@3, attempt 1`; of one that others
-deployed, and the project adopted, in a label of the endpoint (labels.py). What is wanted stands in the endpoint's description, as a
+What a variant is stands in its DeployedModel's display name, which never changes: `challenger:
+ranker@3, attempt 1`; of one that others
+deployed, and the project adopted, in a label of the endpoint (labels.py). What is wanted stands in
+the endpoint's description, as a
 deployment in progress, and one that failed, are seen in operations alone, which name no model.
 """
 
@@ -22,7 +24,10 @@ from ....storage import Phase
 from ..names import PROJECT_LABEL
 from .labels import TOUCH, adopted_as, moment
 
-_NAME = re.compile(r"(?P<name>[^:@,]+): (?P<model>[^:@,]+)@(?P<version>\d+)(, on (?P<machine>[^,]+))?(, attempt (?P<attempt>\d+))?")
+_NAME = re.compile(
+    r"(?P<name>[^:@,]+): (?P<model>[^:@,]+)@(?P<version>\d+)(, on (?P<machine>[^,]+))?(, "
+    r"attempt (?P<attempt>\d+))?"
+)
 _DEPLOYING = "DeployModelOperationMetadata"
 _FORGIVEN = 20  # failed deployments that a description names
 
@@ -31,8 +36,12 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True):
     """What `apply` wanted last, as JSON in the endpoint's description."""
 
     isthmus: tuple[str, ...]  # the display names of the variants, in their order
-    failed: tuple[str, ...] = ()  # operations that had failed before: they say nothing of what is wanted now
-    apart: tuple[str, ...] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
+    failed: tuple[
+        str, ...
+    ] = ()  # operations that had failed before: they say nothing of what is wanted now
+    apart: tuple[
+        str, ...
+    ] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
     theirs: str = ""  # of one that was adopted: the description that it had
 
 
@@ -50,12 +59,18 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     def failures(self) -> list[Any]:
         """The deployments that failed for what is wanted now."""
         forgiven = intention(self.endpoint).failed
-        return [operation for operation in failed_deployments(self.operations) if number_of(operation) not in forgiven]
+        return [
+            operation
+            for operation in failed_deployments(self.operations)
+            if number_of(operation) not in forgiven
+        ]
 
 
 def display_name(variant: VariantSpec) -> str:
     machine = f", on {variant.machine}" if variant.machine else ""
-    return f"{variant.name}: {variant.model}@{variant.version}{machine}" + (f", attempt {variant.attempt}" if variant.attempt else "")
+    return f"{variant.name}: {variant.model}@{variant.version}{machine}" + (
+        f", attempt {variant.attempt}" if variant.attempt else ""
+    )
 
 
 def spec_of(name: str) -> VariantSpec | None:
@@ -75,30 +90,50 @@ def spec_of(name: str) -> VariantSpec | None:
 def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
     """What is deployed, by DeployedModel's id; None: it is somebody else's."""
     labels = dict(endpoint.labels)
-    return {model.id: adopted_as(labels, model) or spec_of(model.display_name) for model in endpoint.deployed_models}
+    return {
+        model.id: adopted_as(labels, model) or spec_of(model.display_name)
+        for model in endpoint.deployed_models
+    }
 
 
 def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
-    """Variants by the id of the DeployedModel that each is, or will be: one that was adopted keeps its own."""
+    """Variants by the id of the DeployedModel that each is, or will be: one that was adopted keeps
+    its own.
+    """
     there = {identity(spec): key for key, spec in specs(endpoint).items() if spec is not None}
     return {there.get(identity(variant)) or number(variant): variant for variant in variants}
 
 
 def number(variant: VariantSpec) -> str:
-    """The id that we give a DeployedModel: 10 digits of the variant's hash, so that deploying it twice is refused."""
+    """The id that we give a DeployedModel: 10 digits of the variant's hash, so that deploying it
+    twice is refused.
+    """
     digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
     return str(10**9 + digest % (9 * 10**9))
 
 
-def description(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = (), theirs: str = "") -> str:
-    """The endpoint's description for a spec. `operations`: all that there are; `theirs`: the one that it takes the place of."""
+def description(
+    spec: EndpointSpec,
+    operations: Iterable[Any] = (),
+    *,
+    apart: Iterable[str] = (),
+    theirs: str = "",
+) -> str:
+    """The endpoint's description for a spec.
+
+    `operations`: all that there are; `theirs`: the one that it takes the place of.
+    """
     wanted = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
-    return msgspec.json.encode(Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)).decode()
+    return msgspec.json.encode(
+        Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)
+    ).decode()
 
 
 def intention(endpoint: Any) -> Intention:
-    """What its description says; of one that others wrote that nothing more is wanted than there is."""
+    """What its description says; of one that others wrote that nothing more is wanted than there
+    is.
+    """
     try:
         return decoder(Intention).decode(endpoint.description)
     except msgspec.MsgspecError:
@@ -107,7 +142,11 @@ def intention(endpoint: Any) -> Intention:
 
 
 def failed_deployments(operations: Iterable[Any]) -> list[Any]:
-    return [each for each in operations if each.done and each.HasField("error") and each.metadata.type_url.endswith(_DEPLOYING)]
+    return [
+        each
+        for each in operations
+        if each.done and each.HasField("error") and each.metadata.type_url.endswith(_DEPLOYING)
+    ]
 
 
 def number_of(operation: Any) -> str:
@@ -117,24 +156,37 @@ def number_of(operation: Any) -> str:
 
 def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
     """By DeployedModel's id, in the spec's order."""
-    return numbers(endpoint, [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None])
+    return numbers(
+        endpoint,
+        [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
+    )
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """The deployed variants by name; what is not ours has its own. Of two with one name, while it is replaced: that with traffic."""
+    """The deployed variants by name; what is not ours has its own.
+
+    Of two with one name, while it is replaced: that with traffic.
+    """
     there = variants_by_id(endpoint)
     by_traffic = sorted(there, key=lambda key: endpoint.traffic_split.get(key, 0))
     return {there[key].name: there[key] for key in by_traffic}
 
 
 def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
-    """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has there."""
+    """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has
+    there.
+    """
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
-    return {key: spec or VariantSpec(name=names[key], model="", version=0) for key, spec in specs(endpoint).items()}
+    return {
+        key: spec or VariantSpec(name=names[key], model="", version=0)
+        for key, spec in specs(endpoint).items()
+    }
 
 
 def state(name: str, seen: Seen) -> EndpointState:
-    """Updating only while an operation runs: what an `apply` that was killed half-way left undone waits for the next `apply`."""
+    """Updating only while an operation runs: what an `apply` that was killed half-way left undone
+    waits for the next `apply`.
+    """
     endpoint = seen.endpoint
     there = {model.id: model for model in endpoint.deployed_models}
     missing = [spec for key, spec in intended_variants(endpoint).items() if key not in there]
@@ -158,10 +210,13 @@ def state(name: str, seen: Seen) -> EndpointState:
 
 
 def token(endpoint: Any) -> str:
-    """Return a digest of the endpoint's split, its deployed models with their replicas, and our last shift's label.
+    """Return a digest of the endpoint's split, its deployed models with their replicas, and our
+    last shift's label.
 
-    Each read answers another etag for the same content, a monitoring job changes `update_time`, and a model's `status` moves by itself:
-    all three recorded (localstack/gcp/etags.py). So an etag is good for one call, and is never compared.
+    Each read answers another etag for the same content, a monitoring job changes `update_time`, and
+    a model's `status` moves by itself:
+    all three recorded (localstack/gcp/etags.py). So an etag is good for one call, and is never
+    compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
     models = sorted(_identity(model) for model in endpoint.deployed_models)
@@ -170,9 +225,12 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """Return what stays as it is until somebody changes a deployed model; deployed again under its id it is another one."""
+    """Return what stays as it is until somebody changes a deployed model; deployed again under its
+    id it is another one.
+    """
     bounds = [
-        (resources.min_replica_count, resources.max_replica_count) for resources in (model.dedicated_resources, model.automatic_resources)
+        (resources.min_replica_count, resources.max_replica_count)
+        for resources in (model.dedicated_resources, model.automatic_resources)
     ]
     return [model.id, model.model, model.model_version_id, moment(model.create_time), bounds]
 
@@ -187,11 +245,18 @@ def revision(endpoint: Any) -> str:
 def foreign_revision(endpoint: Any) -> str:
     """Empty: the endpoint and all that is deployed to it are ours."""
     ours = all(specs(endpoint).values())
-    return "" if ours and PROJECT_LABEL in endpoint.labels else f"foreign:{endpoint.name.rpartition('/')[2]}"
+    return (
+        ""
+        if ours and PROJECT_LABEL in endpoint.labels
+        else f"foreign:{endpoint.name.rpartition('/')[2]}"
+    )
 
 
 def effective_variants(endpoint: Any) -> list[VariantSpec]:
-    """The deployed variants. One is replaced only when its old model is gone: until then the new one does not count."""
+    """The deployed variants.
+
+    One is replaced only when its old model is gone: until then the new one does not count.
+    """
     ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
     keys = intended_variants(endpoint)
     going = {spec.name for key, spec in ours.items() if key not in keys}
@@ -204,10 +269,17 @@ def traffic(saw: EndpointState) -> dict[str, Decimal]:
 
 
 def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
-    """A split by variant as Vertex AI's by DeployedModel. A share of what is not deployed is left out: it must be 0."""
+    """A split by variant as Vertex AI's by DeployedModel.
+
+    A share of what is not deployed is left out: it must be 0.
+    """
     keys, there = intended_variants(endpoint), variants_by_id(endpoint)
-    ids = {there[key].name: key for key in sorted(there, key=lambda key: key in keys)}  # of two of one name that which is wanted
-    return {ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0}
+    ids = {
+        there[key].name: key for key in sorted(there, key=lambda key: key in keys)
+    }  # of two of one name that which is wanted
+    return {
+        ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0
+    }
 
 
 def names(endpoint: Any) -> dict[str, str]:
@@ -231,11 +303,21 @@ def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
 def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
     states: dict[str, VariantState] = {}
     for key, spec in intended_variants(endpoint).items():
-        states[spec.name] = _variant_state(endpoint, there[key], spec) if key in there else absent(spec, hopeless=hopeless)
+        states[spec.name] = (
+            _variant_state(endpoint, there[key], spec)
+            if key in there
+            else absent(spec, hopeless=hopeless)
+        )
     for key, spec in variants_by_id(endpoint).items():
         standing = states.get(spec.name)
-        if standing is None or standing.phase != "ready":  # what is to be replaced serves until then
-            states[spec.name] = _variant_state(endpoint, there[key], spec) if standing is None or not hopeless else standing
+        if (
+            standing is None or standing.phase != "ready"
+        ):  # what is to be replaced serves until then
+            states[spec.name] = (
+                _variant_state(endpoint, there[key], spec)
+                if standing is None or not hopeless
+                else standing
+            )
     return list(states.values())
 
 
@@ -246,7 +328,10 @@ def percent_of(endpoint: Any, key: str) -> Decimal:
 def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
     percent = percent_of(endpoint, model.id)
     resources = model.dedicated_resources
-    fewest, most = resources.min_replica_count, max(resources.max_replica_count, resources.min_replica_count)
+    fewest, most = (
+        resources.min_replica_count,
+        max(resources.max_replica_count, resources.min_replica_count),
+    )
     available = model.status.available_replica_count or fewest
     return VariantState(
         name=spec.name,

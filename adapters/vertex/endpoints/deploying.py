@@ -1,6 +1,8 @@
-"""What changes an endpoint of Vertex AI: it is made, models are deployed to it and undeployed, its replicas and fields are changed.
+"""What changes an endpoint of Vertex AI: it is made, models are deployed to it and undeployed, its
+replicas and fields are changed.
 
-DeployModel's id is the variant's hash, so a repeat is refused. What a lost reply may hide is sent once (`retrying=False`).
+DeployModel's id is the variant's hash, so a repeat is refused. What a lost reply may hide is sent
+once (`retrying=False`).
 """
 
 from __future__ import annotations
@@ -52,18 +54,28 @@ class Deployer:
             labels=self._session.labels("endpoint", name),
             dedicated_endpoint_enabled=not self._shared,
         )
-        request = CreateEndpointRequest(parent=self._session.parent, endpoint=endpoint, endpoint_id=endpoint_id)
+        request = CreateEndpointRequest(
+            parent=self._session.parent, endpoint=endpoint, endpoint_id=endpoint_id
+        )
         try:
             with self._session.mutating("CreateEndpoint", endpoint_id):
                 operation = self._control.create_endpoint(request=request)
-            operations.wait_for_success(self._session, self._session.endpoints, operation, what=f"making {endpoint_id}", deadline=_MADE)
+            operations.wait_for_success(
+                self._session,
+                self._session.endpoints,
+                operation,
+                what=f"making {endpoint_id}",
+                deadline=_MADE,
+            )
         except AlreadyExists:  # somebody else was a little faster
             pass
 
     def bring(self, spec: EndpointSpec, seen: Seen, versions: Versions) -> None:
-        """What is wanted is written first, under the etag of the look; then models are deployed and undeployed, else replicas changed.
+        """What is wanted is written first, under the etag of the look; then models are deployed and
+        undeployed, else replicas changed.
 
-        A variant that has the endpoint to itself is replaced without a gap: its old model goes when the new one has the traffic.
+        A variant that has the endpoint to itself is replaced without a gap: its old model goes when
+        the new one has the traffic.
         """
         there = {model.id for model in seen.endpoint.deployed_models}
         numbers = deployed.numbers(seen.endpoint, spec.variants)
@@ -71,13 +83,20 @@ class Deployer:
         if there == wanted and tuple(deployed.intended_variants(seen.endpoint)) == tuple(numbers):
             self._rescale(spec, seen.endpoint, numbers)
             return
-        description = deployed.description(spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs)
+        description = deployed.description(
+            spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs
+        )
         if description != seen.endpoint.description:
             self.update(seen.endpoint, description=description)
         missing = self._missing(spec, seen, versions, numbers)
         split = dict.fromkeys(wanted, 100) if _alone(spec) else {}
         stays = _alone(spec) and bool(missing)
-        self._start([*missing, *self._undeployments(spec, seen.endpoint, () if stays else there - wanted, split)])
+        self._start(
+            [
+                *missing,
+                *self._undeployments(spec, seen.endpoint, () if stays else there - wanted, split),
+            ]
+        )
 
     def remove(self, spec: EndpointSpec, seen: Seen) -> None:
         """The models of an endpoint, or an endpoint without any."""
@@ -88,21 +107,38 @@ class Deployer:
             return
         if endpoint.traffic_split:
             self.update(endpoint, traffic_split={})
-        self._start(self._undeployments(spec, endpoint, [model.id for model in endpoint.deployed_models], {}))
+        self._start(
+            self._undeployments(
+                spec, endpoint, [model.id for model in endpoint.deployed_models], {}
+            )
+        )
 
     def _start(self, changes: Sequence[_Change]) -> None:
-        """All at once. Where an endpoint takes no second operation while the first one runs, the next `apply` goes on from there."""
+        """All at once.
+
+        Where an endpoint takes no second operation while the first one runs, the next `apply` goes
+        on from there.
+        """
         for place, change in enumerate(changes):
             try:
-                with suppress(AlreadyExists), self._session.mutating(change.operation, change.resource):  # it is on its way
+                with (
+                    suppress(AlreadyExists),
+                    self._session.mutating(change.operation, change.resource),
+                ):  # it is on its way
                     change.start()
             except Busy:
                 if place == 0:
                     raise
                 return
 
-    def _missing(self, spec: EndpointSpec, seen: Seen, versions: Versions, numbers: Mapping[str, VariantSpec]) -> list[_Change]:
-        """What is to be deployed. Where nothing has traffic yet the first variant is given everything, as is one that stands alone."""
+    def _missing(
+        self, spec: EndpointSpec, seen: Seen, versions: Versions, numbers: Mapping[str, VariantSpec]
+    ) -> list[_Change]:
+        """What is to be deployed.
+
+        Where nothing has traffic yet the first variant is given everything, as is one that stands
+        alone.
+        """
         there = {model.id for model in seen.endpoint.deployed_models}
         return [
             _Change(
@@ -111,8 +147,12 @@ class Deployer:
                 start=partial(
                     self._control.deploy_model,
                     endpoint=seen.endpoint.name,
-                    deployed_model=self._deployed_model(variant, versions[variant.name], seen.endpoint),
-                    traffic_split={"0": 100} if _alone(spec) or (place == 0 and not seen.endpoint.traffic_split) else {},
+                    deployed_model=self._deployed_model(
+                        variant, versions[variant.name], seen.endpoint
+                    ),
+                    traffic_split={"0": 100}
+                    if _alone(spec) or (place == 0 and not seen.endpoint.traffic_split)
+                    else {},
                 ),
             )
             for place, (number, variant) in enumerate(numbers.items())
@@ -132,11 +172,18 @@ class Deployer:
             model=model,
             display_name=deployed.display_name(variant),
             service_account=self._session.service_account or "",
-            dedicated_resources=DedicatedResources(machine_spec=machine, min_replica_count=fewest, max_replica_count=most),
+            dedicated_resources=DedicatedResources(
+                machine_spec=machine, min_replica_count=fewest, max_replica_count=most
+            ),
         )
 
-    def _rescale(self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]) -> None:
-        """Bring the bounds of each variant's replicas to the spec's. Of an adopted one that has none they stay."""
+    def _rescale(
+        self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]
+    ) -> None:
+        """Bring the bounds of each variant's replicas to the spec's.
+
+        Of an adopted one that has none they stay.
+        """
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
 
         there = {model.id: model for model in endpoint.deployed_models}
@@ -149,29 +196,57 @@ class Deployer:
             resources = model.dedicated_resources
             if (resources.min_replica_count, resources.max_replica_count) == (fewest, most):
                 continue
-            changed = DeployedModel(id=model.id, dedicated_resources=DedicatedResources(min_replica_count=fewest, max_replica_count=most))
+            changed = DeployedModel(
+                id=model.id,
+                dedicated_resources=DedicatedResources(
+                    min_replica_count=fewest, max_replica_count=most
+                ),
+            )
             mask = {"paths": list(_REPLICAS)}
-            start = partial(self._control.mutate_deployed_model, endpoint=endpoint.name, deployed_model=changed, update_mask=mask)
-            changes.append(_Change(operation="MutateDeployedModel", resource=f"{spec.name} {variant.name}", start=start))
+            start = partial(
+                self._control.mutate_deployed_model,
+                endpoint=endpoint.name,
+                deployed_model=changed,
+                update_mask=mask,
+            )
+            changes.append(
+                _Change(
+                    operation="MutateDeployedModel",
+                    resource=f"{spec.name} {variant.name}",
+                    start=start,
+                )
+            )
         self._start(changes)
 
-    def _undeployments(self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]) -> list[_Change]:
+    def _undeployments(
+        self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
+    ) -> list[_Change]:
         return [
             _Change(
                 operation="UndeployModel",
                 resource=f"{spec.name} {number}",
-                start=partial(self._control.undeploy_model, endpoint=endpoint.name, deployed_model_id=number, traffic_split=split),
+                start=partial(
+                    self._control.undeploy_model,
+                    endpoint=endpoint.name,
+                    deployed_model_id=number,
+                    traffic_split=split,
+                ),
             )
             for number in sorted(numbers)
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change these fields alone; the endpoint as it is then. Conflict: it has changed since the look that `endpoint` is."""
+        """Change these fields alone; the endpoint as it is then.
+
+        Conflict: it has changed since the look that `endpoint` is.
+        """
         from google.cloud.aiplatform_v1 import Endpoint
 
         changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)
         with self._session.mutating("UpdateEndpoint", endpoint.name):
-            return self._control.update_endpoint(endpoint=changed, update_mask={"paths": list(fields)})
+            return self._control.update_endpoint(
+                endpoint=changed, update_mask={"paths": list(fields)}
+            )
 
     @property
     def _control(self) -> Any:

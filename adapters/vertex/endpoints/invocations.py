@@ -1,4 +1,6 @@
-"""One call of an endpoint, by plain HTTP: a dedicated endpoint has a host of its own, and the bodies are JSON as they are."""
+"""One call of an endpoint, by plain HTTP: a dedicated endpoint has a host of its own, and the
+bodies are JSON as they are.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,10 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 
 class Invoker:
-    """`answering`: which endpoint of Vertex AI answers for a variant of ours, or for any. It is kept until an answer does not fit it."""
+    """`answering`: which endpoint of Vertex AI answers for a variant of ours, or for any.
+
+    It is kept until an answer does not fit it.
+    """
 
     def __init__(self, session: Session, answering: Callable[[str, str | None], Any]) -> None:
         self._session = session
@@ -54,11 +59,16 @@ class Invoker:
         self._local = threading.local()
 
     def invoke(self, endpoint: str, variant: str | None, body: bytes, *, request_id: str) -> Reply:
-        """Sent once: a repeat would count twice in the split and in the metrics. NotFound, ModelError, Busy."""
+        """Sent once: a repeat would count twice in the split and in the metrics.
+
+        NotFound, ModelError, Busy.
+        """
         key = endpoint, variant
         place = self._places.get(key) or self._place(endpoint, variant)
         answer = self._post(endpoint, place, body, request_id)
-        if _asked_nobody(answer):  # it is gone, or on its way: then it is NotFound, or another one answers
+        if _asked_nobody(
+            answer
+        ):  # it is gone, or on its way: then it is NotFound, or another one answers
             self._places.pop(key, None)
             if (now := self._place(endpoint, variant)).url != place.url:
                 place, answer = now, self._post(endpoint, now, body, request_id)
@@ -69,12 +79,18 @@ class Invoker:
             reply = _answer.decode(answer.content)
         except msgspec.MsgspecError as error:
             text = answer.text
-            raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
+            raise ModelError(
+                f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text
+            ) from error
         name = place.names.get(reply.deployedModelId)
         if name is None:  # deployed since
             name = self._place(endpoint, variant).names.get(reply.deployedModelId, "")
         version = reply.modelVersionId
-        return Reply(predictions=reply.predictions, variant=name, version=int(version) if version.isdigit() else None)
+        return Reply(
+            predictions=reply.predictions,
+            variant=name,
+            version=int(version) if version.isdigit() else None,
+        )
 
     def _post(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
         headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
@@ -100,7 +116,9 @@ class Invoker:
 
 def _asked_nobody(answer: Any) -> bool:
     """There is no such endpoint, or no model that takes traffic is deployed to it."""
-    return answer.status_code == 404 or (answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION")
+    return answer.status_code == 404 or (
+        answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION"
+    )
 
 
 def _error_of(body: bytes) -> _Error:
@@ -123,4 +141,8 @@ def _model_error(endpoint: str, status: int, body: bytes) -> Exception:
         return Throttled(text, remedy="try again in a moment")
     if status == 503:
         return Unavailable(text, remedy="try again in a moment")
-    return ModelError(f"{endpoint}: the model answered {status}: {error.message}", status=status, body=error.message)
+    return ModelError(
+        f"{endpoint}: the model answered {status}: {error.message}",
+        status=status,
+        body=error.message,
+    )

@@ -1,4 +1,6 @@
-"""The endpoints of Vertex AI that stand for one of ours: one, or of a sticky one an empty one and one for each variant."""
+"""The endpoints of Vertex AI that stand for one of ours: one, or of a sticky one an empty one and
+one for each variant.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,16 @@ def whole(session: Session, name: str) -> str:
 
 
 def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
-    """As Vertex AI has it; None: it is absent. Refused: profiles.yaml names one that this project has not adopted."""
+    """As Vertex AI has it; None: it is absent.
+
+    Refused: profiles.yaml names one that this project has not adopted.
+    """
     there = _get(session, path(session, endpoint, variant))
-    if there is not None and endpoint in session.adopted and (owner := there.labels.get(PROJECT_LABEL)) != session.name:
+    if (
+        there is not None
+        and endpoint in session.adopted
+        and (owner := there.labels.get(PROJECT_LABEL)) != session.name
+    ):
         raise adoption.not_ours(session.adopted[endpoint], owner, session.profile)
     return there
 
@@ -60,8 +69,13 @@ def serving(session: Session, endpoint: str) -> list[Any]:
     return [part for part in parts if part is not None] if variants else [head]
 
 
-def answering(session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules) -> Any:
-    """The one that answers a request. NotFound: no such endpoint, or variant. Unsupported: a request is aimed under weighted routing."""
+def answering(
+    session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules
+) -> Any:
+    """The one that answers a request.
+
+    NotFound: no such endpoint, or variant. Unsupported: a request is aimed under weighted routing.
+    """
     head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
@@ -70,7 +84,9 @@ def answering(session: Session, endpoint: str, variant: str | None, rules: hosti
         return head
     wanted = [spec.name for spec in deployed.intended_variants(head).values()]
     name = variant or wanted[0]
-    part = find(session, endpoint, name) if name in wanted else None  # else it is leaving, though its endpoint may be there
+    part = (
+        find(session, endpoint, name) if name in wanted else None
+    )  # else it is leaving, though its endpoint may be there
     if part is None:
         raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
     return part

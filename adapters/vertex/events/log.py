@@ -1,6 +1,9 @@
-"""EventLog: a Pub/Sub topic, and a subscription that writes into the stream's BigQuery table. At least once: both repeat.
+"""EventLog: a Pub/Sub topic, and a subscription that writes into the stream's BigQuery table.
 
-The table is the warehouse's own: batches and single events are read together. What the table does not take goes to a dead letter topic,
+At least once: both repeat.
+
+The table is the warehouse's own: batches and single events are read together. What the table does
+not take goes to a dead letter topic,
 whose subscription keeps it for a week.
 """
 
@@ -28,9 +31,12 @@ KIND = "stream"
 _DEAD = "dead"  # ends the names of what keeps the rejected
 _DELIVERIES = 5  # of a message before it counts as rejected: the fewest that Pub/Sub takes
 _ACTIVE = 1
-_NEVER: dict[str, Any] = {}  # expires a subscription; by itself one goes after 31 days without events, and what comes then is lost
+_NEVER: dict[
+    str, Any
+] = {}  # expires a subscription; by itself one goes after 31 days without events, and what comes then is lost
 _RIGHTS = (
-    "who writes (`service_account:`, else the project's Pub/Sub service agent) needs roles/bigquery.dataEditor on the dataset; "
+    "who writes (`service_account:`, else the project's Pub/Sub service agent) needs "
+    "roles/bigquery.dataEditor on the dataset; "
     "that agent also roles/pubsub.publisher and roles/pubsub.subscriber, for the dead letters"
 )
 
@@ -42,7 +48,8 @@ class PubSubEventLog:
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Its BigQuery table, a topic and one for what BigQuery refuses, and the subscriptions that write both. Does not wait.
+        """Its BigQuery table, a topic and one for what BigQuery refuses, and the subscriptions that
+        write both. Does not wait.
 
         Invalid, as the port says.
         """
@@ -51,7 +58,10 @@ class PubSubEventLog:
         warehouse.apply(self._session, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         session, (topic, dead) = self._session, _topics(self._session, stream.name)
-        for wanted in (_topic_of(session, stream.name, topic), _topic_of(session, stream.name, dead)):  # what is listed first: see `remove`
+        for wanted in (
+            _topic_of(session, stream.name, topic),
+            _topic_of(session, stream.name, dead),
+        ):  # what is listed first: see `remove`
             if _topic(session, wanted["name"]) is None:
                 self._make("CreateTopic", session.publisher.create_topic, wanted)
         for wanted in (_keeping(session, stream.name), _writing(session, stream.name)):
@@ -60,15 +70,25 @@ class PubSubEventLog:
 
     def _make(self, operation: str, create: Callable[..., Any], wanted: dict[str, Any]) -> None:
         try:
-            with suppress(AlreadyExists), self._session.mutating(operation, wanted["name"]):  # another process, or this one before a crash
+            with (
+                suppress(AlreadyExists),
+                self._session.mutating(operation, wanted["name"]),
+            ):  # another process, or this one before a crash
                 create(request=wanted)
         except Denied as error:
-            raise Denied(error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy) from error
+            raise Denied(
+                error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy
+            ) from error
 
     def observe(self, stream: str) -> Phase | None:
-        """Ready while the BigQuery subscription is active, creating while topic or subscription lacks; None: neither is there."""
+        """Ready while the BigQuery subscription is active, creating while topic or subscription
+        lacks; None: neither is there.
+        """
         topic, _ = _topics(self._session, stream)
-        source, delivery = _topic(self._session, topic), _subscription(self._session, _subscription_path(self._session, stream))
+        source, delivery = (
+            _topic(self._session, topic),
+            _subscription(self._session, _subscription_path(self._session, stream)),
+        )
         if source is None and delivery is None:
             return None
         if source is None or delivery is None:
@@ -78,7 +98,8 @@ class PubSubEventLog:
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
         """Publish, which takes all events of a call or none.
 
-        NotFound: no such stream. Busy: BigQuery writes no more of it. OutcomeUnknown: some may be durable, so all may be sent again.
+        NotFound: no such stream. Busy: BigQuery writes no more of it. OutcomeUnknown: some may be
+        durable, so all may be sent again.
         """
         known = self._ready.get(stream)
         bodies, rejected = _encode(known or self._open(stream), events)
@@ -95,7 +116,9 @@ class PubSubEventLog:
         """Whole: Pub/Sub takes all messages of a call or none."""
         try:
             with translated(f"appending to {stream}", effect=True):
-                self._session.publisher.publish(request={"topic": topic, "messages": [{"data": body} for body in bodies]})
+                self._session.publisher.publish(
+                    request={"topic": topic, "messages": [{"data": body} for body in bodies]}
+                )
         except NotFound:
             self._ready.pop(stream, None)
             raise
@@ -106,7 +129,10 @@ class PubSubEventLog:
         document = None if table is None else catalogue.document_of(self._session, table)
         phase = self.observe(stream)
         if document is None or phase is None or document.stream_key is None:
-            raise NotFound(f"there is no stream {stream}", remedy="`isthmus apply` makes the streams that the project needs")
+            raise NotFound(
+                f"there is no stream {stream}",
+                remedy="`isthmus apply` makes the streams that the project needs",
+            )
         if phase != "ready":
             raise Busy(f"stream {stream} is {phase}", remedy="run `isthmus apply` again")
         rules = self._ready[stream] = rules_of(document)
@@ -114,14 +140,22 @@ class PubSubEventLog:
 
 
 def remove(session: Session, stream: str) -> None:
-    """The Inventory's: the topic by which it is listed goes last. The table stays, with what was delivered. Absent is success."""
+    """The Inventory's: the topic by which it is listed goes last.
+
+    The table stays, with what was delivered. Absent is success.
+    """
     topic, dead = _topics(session, stream)
-    for path in (_subscription_path(session, stream), _subscription_path(session, stream, f".{_DEAD}")):
+    for path in (
+        _subscription_path(session, stream),
+        _subscription_path(session, stream, f".{_DEAD}"),
+    ):
         with suppress(NotFound), translated(f"deleting {path}", effect=True):
             session.subscriber.delete_subscription(request={"subscription": path})
     table = catalogue.read(session, stream)
     document = None if table is None else catalogue.document_of(session, table)
-    if document is not None and document.stream_key is not None:  # it takes batches only from now on
+    if (
+        document is not None and document.stream_key is not None
+    ):  # it takes batches only from now on
         catalogue.write(session, stream, lambda old: without_stream(old or document))
     for path in (dead, topic):
         with suppress(NotFound), translated(f"deleting {path}", effect=True):
@@ -131,10 +165,16 @@ def remove(session: Session, stream: str) -> None:
 def topics(session: Session) -> Iterator[tuple[str, str]]:
     """(neutral name, topic) of this project's streams."""
     with session.reading("ListTopics", session.project):
-        for topic in session.publisher.list_topics(request={"project": f"projects/{session.project}"}):
+        for topic in session.publisher.list_topics(
+            request={"project": f"projects/{session.project}"}
+        ):
             labels = dict(topic.labels)
             name = labels.get(names.NAME_LABEL, "")
-            if labels.get(names.PROJECT_LABEL) == session.name and labels.get(names.KIND_LABEL) == KIND and name:
+            if (
+                labels.get(names.PROJECT_LABEL) == session.name
+                and labels.get(names.KIND_LABEL) == KIND
+                and name
+            ):
                 yield name, topic.name
 
 

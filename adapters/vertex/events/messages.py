@@ -1,4 +1,7 @@
-"""Events as Pub/Sub's messages, JSON that a BigQuery subscription writes by the table's own schema. Pure."""
+"""Events as Pub/Sub's messages, JSON that a BigQuery subscription writes by the table's own schema.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,16 @@ _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
 
 
 def message(rules: EventRules, event: Row) -> bytes:
-    """An event as the JSON that the BigQuery subscription takes, its date with it. Invalid: it does not fit the stream."""
+    """An event as the JSON that the BigQuery subscription takes, its date with it.
+
+    Invalid: it does not fit the stream.
+    """
     values, date = event_values(rules, event, _json_value)
-    present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
+    present = {
+        column.name: value
+        for column, value in zip(rules.columns, values, strict=True)
+        if value is not None
+    }
     body = msgspec.json.encode(present | {PARTITION: date})
     if len(body) > _LONGEST:
         raise Invalid(f"{len(body):,} bytes are more than the {_LONGEST:,} that an event may have")
@@ -29,9 +39,15 @@ def message(rules: EventRules, event: Row) -> bytes:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """A timestamp in BigQuery's canonical form, in UTC milliseconds. Invalid: a float that JSON has not."""
+    """A timestamp in BigQuery's canonical form, in UTC milliseconds.
+
+    Invalid: a float that JSON has not.
+    """
     if isinstance(value, datetime):
-        return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds") + "+00"
+        return (
+            utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+            + "+00"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise Invalid(f"{column.name} is {value}: JSON has no such number")
     return value

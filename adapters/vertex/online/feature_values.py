@@ -1,6 +1,8 @@
-"""Rows of an online view as FetchFeatureValues gives them: one key a call, all calls at once on one channel.
+"""Rows of an online view as FetchFeatureValues gives them: one key a call, all calls at once on one
+channel.
 
-A timestamp is served as whole milliseconds: which of its types Vertex AI gives a TIMESTAMP is not documented.
+A timestamp is served as whole milliseconds: which of its types Vertex AI gives a TIMESTAMP is not
+documented.
 """
 
 from __future__ import annotations
@@ -26,25 +28,38 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
     outputs = [KEY, f"UNIX_MILLIS(event_timestamp) AS {TIME}"]
     for feature in features:
         name = f"`{feature.name}`"
-        value = f"UNIX_MILLIS({name})" if feature.type == "timestamp" else f"CAST({name} AS {BIGQUERY[feature.type]})"
+        value = (
+            f"UNIX_MILLIS({name})"
+            if feature.type == "timestamp"
+            else f"CAST({name} AS {BIGQUERY[feature.type]})"
+        )
         outputs.append(f"{value} AS {name}")
     return f"SELECT {', '.join(outputs)}\nFROM (\n{latest}\n) AS isthmus_rows"
 
 
 def empty_sql(features: Sequence[Column]) -> str:
     """The same columns and no row."""
-    kinds = {KEY: "STRING", TIME: "INT64", **{f.name: "INT64" if f.type == "timestamp" else BIGQUERY[f.type] for f in features}}
+    kinds = {
+        KEY: "STRING",
+        TIME: "INT64",
+        **{f.name: "INT64" if f.type == "timestamp" else BIGQUERY[f.type] for f in features},
+    }
     outputs = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in kinds.items())
     return f"SELECT {outputs}\nFROM (SELECT 1) AS isthmus_rows\nWHERE FALSE"
 
 
 def fetch(session: Session, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """The values of (feature view's full name, key) pairs that have some. What is transient is asked again."""
+    """The values of (feature view's full name, key) pairs that have some.
+
+    What is transient is asked again.
+    """
     stub = session.feature_values.transport.fetch_feature_values.future
     rows: dict[tuple[str, str], Any] = {}
     with translated("reading features"):
         for start in range(0, len(wanted), _AT_ONCE):
-            rows |= retry()(lambda some=wanted[start : start + _AT_ONCE]: dict(_answers(stub, some)))()
+            rows |= retry()(
+                lambda some=wanted[start : start + _AT_ONCE]: dict(_answers(stub, some))
+            )()
     return rows
 
 
@@ -53,8 +68,16 @@ def _answers(stub: Any, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[tup
 
     calls = []
     for view, key in wanted:
-        request = FetchFeatureValuesRequest(feature_view=view, data_key=FeatureViewDataKey(key=key), data_format="KEY_VALUE")
-        calls.append(stub(request, timeout=_WITHIN, metadata=[("x-goog-request-params", f"feature_view={view}")]))
+        request = FetchFeatureValuesRequest(
+            feature_view=view, data_key=FeatureViewDataKey(key=key), data_format="KEY_VALUE"
+        )
+        calls.append(
+            stub(
+                request,
+                timeout=_WITHIN,
+                metadata=[("x-goog-request-params", f"feature_view={view}")],
+            )
+        )
     for pair, call in zip(wanted, calls, strict=True):
         try:
             yield pair, call.result()
@@ -64,7 +87,10 @@ def _answers(stub: Any, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[tup
 
 
 def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
-    """A row of feature_timestamp and the features. One that was added since the last sync is None."""
+    """A row of feature_timestamp and the features.
+
+    One that was added since the last sync is None.
+    """
     values = {pair.name: _value(pair.value) for pair in type(answer).pb(answer).key_values.features}
     row: dict[str, object] = {"feature_timestamp": _moment(values[TIME])}
     for feature in features:

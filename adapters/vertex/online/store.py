@@ -1,7 +1,10 @@
-"""OnlineStore in Vertex AI Feature Store: one Bigtable store a project, a feature view over a BigQuery view for each online view.
+"""OnlineStore in Vertex AI Feature Store: one Bigtable store a project, a feature view over a
+BigQuery view for each online view.
 
-The BigQuery view `<view>_latest` holds each entity once, as it was known at a moment that is written in it: a sync moves the moment, then
-copies the whole. What it serves (its features, that moment) is a document in its description, changed with its text under its etag.
+The BigQuery view `<view>_latest` holds each entity once, as it was known at a moment that is
+written in it: a sync moves the moment, then
+copies the whole. What it serves (its features, that moment) is a document in its description,
+changed with its text under its etag.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ _REFUSALS = 60  # of a sync while none is seen to run: half a minute, at the pac
 _CALL = 60  # seconds
 _ATTEMPTS = 6
 _KNOWN = 30.0  # seconds that a reader trusts what it knows of a view
-_SURE = 1.0  # and where a key was not there: Vertex AI has one answer for a key and for a view that is absent
+# and where a key was not there: Vertex AI has one answer for a key and for a view that is absent
+_SURE = 1.0
 _STABLE = 1
 
 
@@ -58,11 +62,17 @@ class VertexFeatures:
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Features may be added. Invalid: dropped, or of another type. Waits for the project's store, the first time for minutes."""
+        """Features may be added.
+
+        Invalid: dropped, or of another type. Waits for the project's store, the first time for
+        minutes.
+        """
         names.check("view", view.name)
 
         def change(old: _View | None) -> _View:
-            features = view.features if old is None else merged(view.name, old.features, view.features)
+            features = (
+                view.features if old is None else merged(view.name, old.features, view.features)
+            )
             return _View(history=view.history, features=features, until=old.until if old else 0)
 
         self._write(view.name, change)
@@ -72,9 +82,16 @@ class VertexFeatures:
             request = {
                 "parent": self._session.parent,
                 "feature_online_store_id": store.rpartition("/")[2],
-                "feature_online_store": {"bigtable": {"auto_scaling": _NODES}, "labels": self._session.labels(STORE, self._session.name)},
+                "feature_online_store": {
+                    "bigtable": {"auto_scaling": _NODES},
+                    "labels": self._session.labels(STORE, self._session.name),
+                },
             }
-            self._make("CreateFeatureOnlineStore", store, lambda: self._session.features.create_feature_online_store(request=request))
+            self._make(
+                "CreateFeatureOnlineStore",
+                store,
+                lambda: self._session.features.create_feature_online_store(request=request),
+            )
         if there is None or there.state != _STABLE:
             self._wait_until_stable()
         if _feature_view(self._session, view.name) is None:
@@ -88,7 +105,11 @@ class VertexFeatures:
                 },
             }
             path = view_path(self._session, view.name)
-            self._make("CreateFeatureView", path, lambda: self._session.features.create_feature_view(request=request))
+            self._make(
+                "CreateFeatureView",
+                path,
+                lambda: self._session.features.create_feature_view(request=request),
+            )
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
         """Blocking."""
@@ -97,7 +118,9 @@ class VertexFeatures:
                 begun = create()
         except AlreadyExists:  # another process, or this one before a crash, was quicker
             return
-        operations.wait_for_success(self._session, self._session.features, begun, what=f"making {path}", deadline=_PATIENCE)
+        operations.wait_for_success(
+            self._session, self._session.features, begun, what=f"making {path}", deadline=_PATIENCE
+        )
 
     def _wait_until_stable(self) -> None:
         wait(
@@ -108,7 +131,10 @@ class VertexFeatures:
         )
 
     def _write(self, view: str, change: Callable[[_View | None], _View]) -> _View:
-        """Make the BigQuery view, or change it under its etag. AlreadyExists: the name is another table's."""
+        """Make the BigQuery view, or change it under its etag.
+
+        AlreadyExists: the name is another table's.
+        """
         from google.cloud.bigquery import Table
 
         session, name = self._session, _source(view)
@@ -121,33 +147,54 @@ class VertexFeatures:
             fresh = table is None
             table = Table(f"{session.project}.{session.dataset}.{name}") if table is None else table
             table.view_query = _source_query(session, document)
-            table.description, table.labels = msgspec.json.encode(document).decode(), session.labels(f"{KIND}_source", view)
+            table.description, table.labels = (
+                msgspec.json.encode(document).decode(),
+                session.labels(f"{KIND}_source", view),
+            )
             try:
                 with session.mutating("tables.insert" if fresh else "tables.patch", name):
                     if fresh:
                         catalogue.ensure_dataset(session)
                         session.bigquery.create_table(table, retry=retry(), timeout=_CALL)
                     else:
-                        session.bigquery.update_table(table, ["view_query", "description", "labels"], retry=retry(), timeout=_CALL)
+                        session.bigquery.update_table(
+                            table,
+                            ["view_query", "description", "labels"],
+                            retry=retry(),
+                            timeout=_CALL,
+                        )
             except (AlreadyExists, Conflict):
                 continue
             return document
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Ready when the view, its source table and the store all are, creating while one lacks; None: neither view nor table."""
+        """Ready when the view, its source table and the store all are, creating while one lacks;
+        None: neither view nor table.
+        """
         there = _feature_view(self._session, view)
         table = catalogue.read(self._session, _source(view))
         if there is None and table is None:
             return None
         columns = () if table is None else _document(self._session, view, table).features
         store = _store(self._session)
-        phase: Phase = "ready" if there is not None and table is not None and store is not None and store.state == _STABLE else "creating"
+        phase: Phase = (
+            "ready"
+            if there is not None
+            and table is not None
+            and store is not None
+            and store.state == _STABLE
+            else "creating"
+        )
         return OnlineViewState(phase=phase, columns=columns)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:  # noqa: ARG002
-        """The whole view, whatever `since` is: what was served up to a later moment is never taken back."""
-        if (there := _feature_view(self._session, view.name)) is None or catalogue.read(self._session, _source(view.name)) is None:
+        """The whole view, whatever `since` is: what was served up to a later moment is never taken
+        back.
+        """
+        if (there := _feature_view(self._session, view.name)) is None or catalogue.read(
+            self._session, _source(view.name)
+        ) is None:
             raise not_found(view.name)
         asked = epoch_milliseconds(until)
 
@@ -159,13 +206,22 @@ class VertexFeatures:
         known = self._write(view.name, move)
         self._wait_until_stable()
         name = self._start_sync(view.name, there.name)
-        ended = wait(lambda: self._sync_of(name), lambda sync: bool(sync.run_time.end_time), deadline=_SYNCED, what=f"sync {name}")
+        ended = wait(
+            lambda: self._sync_of(name),
+            lambda sync: bool(sync.run_time.end_time),
+            deadline=_SYNCED,
+            what=f"sync {name}",
+        )
         if ended.final_status.code:
-            raise Unavailable(f"syncing {view.name}: {ended.final_status.message}", remedy="run it again")
+            raise Unavailable(
+                f"syncing {view.name}: {ended.final_status.message}", remedy="run it again"
+            )
         return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(known.until))
 
     def _start_sync(self, view: str, path: str) -> str:
-        """One at a time: one that runs began before our moment was written, so it is waited for and ours begins after it."""
+        """One at a time: one that runs began before our moment was written, so it is waited for and
+        ours begins after it.
+        """
         refusals = 0
 
         def begun() -> str:
@@ -174,7 +230,11 @@ class VertexFeatures:
                 return ""
             try:
                 with self._session.mutating("SyncFeatureView", view):
-                    return str(self._session.features.sync_feature_view(request={"feature_view": path}).feature_view_sync)
+                    return str(
+                        self._session.features.sync_feature_view(
+                            request={"feature_view": path}
+                        ).feature_view_sync
+                    )
             except Busy:
                 refusals += 1
                 if refusals == _REFUSALS:  # something else than a sync stands against it
@@ -185,23 +245,34 @@ class VertexFeatures:
 
     def _running(self, path: str) -> bool:
         with self._session.reading("ListFeatureViewSyncs", path):
-            return any(not sync.run_time.end_time for sync in self._session.features.list_feature_view_syncs(request={"parent": path}))
+            return any(
+                not sync.run_time.end_time
+                for sync in self._session.features.list_feature_view_syncs(request={"parent": path})
+            )
 
     def _sync_of(self, name: str) -> Any:
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """By view a row for each key, in order, or None: a FetchFeatureValues a key, many at once. NotFound: no such view."""
+        """By view a row for each key, in order, or None: a FetchFeatureValues a key, many at once.
+
+        NotFound: no such view.
+        """
         features = {view: self._reader(view) for view in wanted}
         paths = {view: view_path(self._session, view) for view in wanted}
-        answers = feature_values.fetch(self._session, feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}))
+        answers = feature_values.fetch(
+            self._session,
+            feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}),
+        )
         for view, keys in wanted.items():
             if any((paths[view], key) not in answers for key in keys):
                 self._reader(view, within=_SURE)
         return {
             view: [
-                feature_values.decoded(answer, features[view]) if (answer := answers.get((paths[view], key))) is not None else None
+                feature_values.decoded(answer, features[view])
+                if (answer := answers.get((paths[view], key))) is not None
+                else None
                 for key in keys
             ]
             for view, keys in wanted.items()
@@ -239,7 +310,9 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
     if (store := _store(session)) is None:
         return resources
     with session.reading("ListFeatureViews", store.name):
-        for view in session.features.list_feature_views(request={"parent": store.name, "filter": names.label_filter(session.name)}):
+        for view in session.features.list_feature_views(
+            request={"parent": store.name, "filter": names.label_filter(session.name)}
+        ):
             resources[KIND, view.name.rpartition("/")[2]] = view.name
     return resources | {(STORE, session.name): store.name}
 
@@ -252,16 +325,31 @@ def _source_query(session: Session, document: _View) -> str:
     """Before the first sync no row, of a history that may not be there yet."""
     if not document.until:
         return feature_values.empty_sql(document.features)
-    moment = from_epoch(document.until).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    moment = (
+        from_epoch(document.until).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    )
     own = (feature_values.KEY, "event_timestamp")
-    latest = latest_sql(document.history, own, document.features, f"created_timestamp <= TIMESTAMP '{moment}'")
-    return feature_values.source_sql(bigquery.render(latest, session.dataset).sql, document.features)
+    latest = latest_sql(
+        document.history, own, document.features, f"created_timestamp <= TIMESTAMP '{moment}'"
+    )
+    return feature_values.source_sql(
+        bigquery.render(latest, session.dataset).sql, document.features
+    )
 
 
 def _document(session: Session, view: str, table: Any) -> _View:
-    if table.labels.get(names.KIND_LABEL) != f"{KIND}_source" or table.labels.get(names.PROJECT_LABEL) != session.name:
-        raise AlreadyExists(f"{session.dataset}.{table.table_id} exists and is not the source of online view {view}", remedy="rename one")
-    return decode((table.description or "").encode(), _View, what=f"the document of online view {view}")
+    if (
+        table.labels.get(names.KIND_LABEL) != f"{KIND}_source"
+        or table.labels.get(names.PROJECT_LABEL) != session.name
+    ):
+        raise AlreadyExists(
+            f"{session.dataset}.{table.table_id} exists and is not the source of online view "
+            f"{view}",
+            remedy="rename one",
+        )
+    return decode(
+        (table.description or "").encode(), _View, what=f"the document of online view {view}"
+    )
 
 
 def _store_path(session: Session) -> str:

@@ -15,7 +15,12 @@ from ..names import dashed
 from ..session import Session, of
 from . import run_states
 
-_GOING_ON = ("PIPELINE_STATE_QUEUED", "PIPELINE_STATE_PENDING", "PIPELINE_STATE_RUNNING", "PIPELINE_STATE_PAUSED")
+_GOING_ON = (
+    "PIPELINE_STATE_QUEUED",
+    "PIPELINE_STATE_PENDING",
+    "PIPELINE_STATE_RUNNING",
+    "PIPELINE_STATE_PAUSED",
+)
 
 
 @final
@@ -32,12 +37,17 @@ class VertexPipelines:
         session = self._session
         try:
             with session.mutating("CreatePipelineJob", name):
-                session.pipelines.create_pipeline_job(parent=session.parent, pipeline_job=self._job(run), pipeline_job_id=name)
+                session.pipelines.create_pipeline_job(
+                    parent=session.parent, pipeline_job=self._job(run), pipeline_job_id=name
+                )
         except AlreadyExists:
             return
 
     def observe(self, run_id: str) -> RunState | None:
-        """From the PipelineJob and its tasks; a failed step's reason is what it wrote down itself. None: no such job."""
+        """From the PipelineJob and its tasks; a failed step's reason is what it wrote down itself.
+
+        None: no such job.
+        """
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
         if execution is None or job is None:
@@ -103,7 +113,10 @@ class VertexPipelines:
             name=dashed(session.name, run.pipeline),
             image=image(session.profile),
             environment=job_environment(session.profile, session.project),
-            machines={machine: container_limits(machine or default) for machine in {spec.machine for spec in run.steps}},
+            machines={
+                machine: container_limits(machine or default)
+                for machine in {spec.machine for spec in run.steps}
+            },
         )
 
     def _page(self, job: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Vertex AI's view of a run as ours. What a DAG's tasks are called is ir.task_name's affair. Pure."""
+"""Vertex AI's view of a run as ours.
+
+What a DAG's tasks are called is ir.task_name's affair. Pure.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,14 @@ def phase_of(state: str) -> RunPhase:
     return _RUN.get(state, "running")
 
 
-def run_state(run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, log: Link, url: Link) -> RunState:
-    """`tasks`: PipelineTaskDetails; `why`: what a failed step wrote down itself; `log`: where its log is; `url`: a job's page."""
+def run_state(
+    run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, log: Link, url: Link
+) -> RunState:
+    """`tasks`:
+
+    PipelineTaskDetails; `why`: what a failed step wrote down itself; `log`: where its log is;
+    `url`: a job's page.
+    """
     seen = {task.task_name: task for task in tasks}
     begun = {
         spec.name: _step_state(spec.name, seen[task_name(spec.name)], why=why, log=log, url=url)

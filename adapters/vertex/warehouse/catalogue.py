@@ -1,7 +1,9 @@
 """The project's tables and views in its BigQuery dataset.
 
-A table's document (what BigQuery cannot say: required columns, the time column, a view's neutral SQL) is JSON in its description, changed
-under the table's etag. A label holds the document's digest, so that one listing tells which documents are to be read again.
+A table's document (what BigQuery cannot say: required columns, the time column, a view's neutral
+SQL) is JSON in its description, changed
+under the table's etag. A label holds the document's digest, so that one listing tells which
+documents are to be read again.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDic
 
 
 class Catalogue(Mapping[str, Document]):
-    """The documents of this project's tables and views as of one listing, each read when it is asked for."""
+    """The documents of this project's tables and views as of one listing, each read when it is
+    asked for.
+    """
 
     def __init__(self, session: Session, digests: Mapping[str, str]) -> None:
         self._session = session
@@ -63,7 +67,9 @@ def listing(session: Session) -> Catalogue:
     """Of what is there now; empty when the dataset is not there."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
-        for item in session.bigquery.list_tables(session.dataset, page_size=_PAGE, retry=retry(), timeout=_CALL):
+        for item in session.bigquery.list_tables(
+            session.dataset, page_size=_PAGE, retry=retry(), timeout=_CALL
+        ):
             if item.labels.get(names.PROJECT_LABEL) == session.name and _DIGEST in item.labels:
                 digests[item.table_id] = item.labels[_DIGEST]
         _DATASETS.add(session)
@@ -74,7 +80,9 @@ def read(session: Session, name: str) -> Any:
     """The table as BigQuery has it; None when it is not there."""
     try:
         with session.reading("tables.get", name):
-            return session.bigquery.get_table(f"{session.dataset}.{name}", retry=retry(), timeout=_CALL)
+            return session.bigquery.get_table(
+                f"{session.dataset}.{name}", retry=retry(), timeout=_CALL
+            )
     except NotFound:
         return None
 
@@ -95,7 +103,9 @@ def look(session: Session, name: str) -> Look | None:
     except NotFound:
         return None
     answer: dict[str, Any] = msgspec.json.decode(content)
-    return Look(table_id=name, labels=answer.get("labels", {}), description=answer.get("description", ""))
+    return Look(
+        table_id=name, labels=answer.get("labels", {}), description=answer.get("description", "")
+    )
 
 
 def _get(session: Session, name: str) -> bytes:
@@ -116,7 +126,9 @@ def document_of(session: Session, table: Any) -> Document | None:
     """None: the table is not this project's."""
     if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
         return None
-    return decode((table.description or "").encode(), Document, what=f"the document of table {table.table_id}")
+    return decode(
+        (table.description or "").encode(), Document, what=f"the document of table {table.table_id}"
+    )
 
 
 def existing(session: Session, name: str) -> Document:
@@ -125,24 +137,39 @@ def existing(session: Session, name: str) -> Document:
     return existing_table(name, None if table is None else document_of(session, table))
 
 
-def write(session: Session, name: str, change: Callable[[Document | None], Document], view_query: str | None = None) -> Document:
-    """Create the table or view, or change it, under the etag that was read. Again, from the beginning, when somebody else was quicker."""
+def write(
+    session: Session,
+    name: str,
+    change: Callable[[Document | None], Document],
+    view_query: str | None = None,
+) -> Document:
+    """Create the table or view, or change it, under the etag that was read.
+
+    Again, from the beginning, when somebody else was quicker.
+    """
     for _ in range(_ATTEMPTS):
         table = read(session, name)
         old = None if table is None else document_of(session, table)
         if table is not None and old is None:
             raise AlreadyExists(
-                f"table {session.dataset}.{name} exists and is not this project's", remedy="rename one, or set `dataset:` in profiles.yaml"
+                f"table {session.dataset}.{name} exists and is not this project's",
+                remedy="rename one, or set `dataset:` in profiles.yaml",
             )
         document = change(old)
         try:
             if table is None:
                 ensure_dataset(session)
                 with translated(f"making table {name}", effect=True):
-                    session.bigquery.create_table(_new_table(session, document, view_query), retry=retry(), timeout=_CALL)
+                    session.bigquery.create_table(
+                        _new_table(session, document, view_query), retry=retry(), timeout=_CALL
+                    )
             elif old != document:
                 with translated(f"changing table {name}", effect=True):
-                    session.bigquery.update_table(*_changed_table(session, table, document, view_query), retry=retry(), timeout=_CALL)
+                    session.bigquery.update_table(
+                        *_changed_table(session, table, document, view_query),
+                        retry=retry(),
+                        timeout=_CALL,
+                    )
         except (AlreadyExists, Conflict, NotFound):
             _DATASETS.discard(session)
             continue
@@ -153,7 +180,9 @@ def write(session: Session, name: str, change: Callable[[Document | None], Docum
 def remove(session: Session, name: str) -> None:
     """Absent is success."""
     with translated(f"deleting table {name}", effect=True):
-        session.bigquery.delete_table(f"{session.dataset}.{name}", retry=retry(), timeout=_CALL, not_found_ok=True)
+        session.bigquery.delete_table(
+            f"{session.dataset}.{name}", retry=retry(), timeout=_CALL, not_found_ok=True
+        )
 
 
 def ensure_dataset(session: Session) -> None:
@@ -184,13 +213,18 @@ def _new_table(session: Session, document: Document, view_query: str | None) -> 
     return table
 
 
-def _changed_table(session: Session, table: Any, document: Document, view_query: str | None) -> tuple[Any, list[str]]:
+def _changed_table(
+    session: Session, table: Any, document: Document, view_query: str | None
+) -> tuple[Any, list[str]]:
     table.labels, table.description = _labels(session, document), _description(document)
     if view_query is not None:
         table.view_query = view_query
         return table, ["labels", "description", "view_query"]
     there = {field.name.lower() for field in table.schema}
-    table.schema = [*table.schema, *(field for field in _fields(document) if field.name.lower() not in there)]
+    table.schema = [
+        *table.schema,
+        *(field for field in _fields(document) if field.name.lower() not in there),
+    ]
     return table, ["labels", "description", "schema"]
 
 
@@ -199,7 +233,10 @@ def _fields(document: Document) -> list[Any]:
 
 
 def _field(name: str, kind: str) -> Any:
-    """Never REQUIRED: a column that is added cannot be, and a query's rows are not appended to one. Who writes checks."""
+    """Never REQUIRED: a column that is added cannot be, and a query's rows are not appended to one.
+
+    Who writes checks.
+    """
     from google.cloud.bigquery import SchemaField
 
     return SchemaField(name, kind)
@@ -207,14 +244,18 @@ def _field(name: str, kind: str) -> Any:
 
 def _labels(session: Session, document: Document) -> dict[str, str]:
     digest = hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32]
-    return {**session.labels("table" if document.view_sql is None else "view", document.name), _DIGEST: digest}
+    return {
+        **session.labels("table" if document.view_sql is None else "view", document.name),
+        _DIGEST: digest,
+    }
 
 
 def _description(document: Document) -> str:
     text = msgspec.json.encode(document).decode()
     if len(text) > _LONGEST:
         raise LimitExceeded(
-            f"{document.name}: what is to be known of it takes {len(text):,} characters, and BigQuery keeps {_LONGEST:,}",
+            f"{document.name}: what is to be known of it takes {len(text):,} characters, and "
+            f"BigQuery keeps {_LONGEST:,}",
             remedy="fewer columns, or a shorter view",
         )
     return text

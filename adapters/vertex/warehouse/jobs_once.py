@@ -1,7 +1,9 @@
 """BigQuery jobs that happen once, whoever repeats them.
 
-A job's id is made of what it does and the number of the try. Who starts a try that is there already (409) looks at it: what is done is
-done, what runs is waited for, and what failed is behind us: the next try. BigQuery knows its jobs for six months.
+A job's id is made of what it does and the number of the try. Who starts a try that is there already
+(409) looks at it: what is done is
+done, what runs is waited for, and what failed is behind us: the next try. BigQuery knows its jobs
+for six months.
 """
 
 from __future__ import annotations
@@ -10,7 +12,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ....errors import AlreadyExists, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ....errors import (
+    AlreadyExists,
+    IsthmusError,
+    LimitExceeded,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
 from ..errors import translated
 from ..session import Session, retry
 
@@ -23,7 +33,10 @@ _CALL = 60  # seconds
 
 
 def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
-    """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done. `start`: of a job's id, with no retries but the client's."""
+    """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done.
+
+    `start`: of a job's id, with no retries but the client's.
+    """
     failures = 0
     for attempt in range(_TRIES):
         job, ours = _start(session, f"{stem}-{attempt}", start, what)
@@ -41,7 +54,9 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
             time.sleep(_PAUSE * 2**failures)
         else:
             return
-    raise LimitExceeded(f"{what}: {_TRIES} tries failed", remedy="look at the project's jobs in BigQuery's console")
+    raise LimitExceeded(
+        f"{what}: {_TRIES} tries failed", remedy="look at the project's jobs in BigQuery's console"
+    )
 
 
 def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
@@ -53,7 +68,9 @@ def _start(session: Session, name: str, start: Callable[[str], Any], what: str) 
         except (AlreadyExists, OutcomeUnknown) as error:
             if (job := _job(session, name)) is not None:
                 return job, not isinstance(error, AlreadyExists)
-    raise OutcomeUnknown(f"{what}: job {name} was started and is not to be seen", remedy="run this again")
+    raise OutcomeUnknown(
+        f"{what}: job {name} was started and is not to be seen", remedy="run this again"
+    )
 
 
 def _job(session: Session, name: str) -> Any:

@@ -34,22 +34,37 @@ def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> S
     return Select(text=_render(tree, dataset), names=tuple(names))
 
 
-def select_into(sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str) -> str:
-    """The query's rows as a table stores them: all of its columns, the date of its time, no null where a value is required."""
+def select_into(
+    sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str
+) -> str:
+    """The query's rows as a table stores them: all of its columns, the date of its time, no null
+    where a value is required.
+    """
     tree = _parsed(sql, params)
     inside = dict(zip(returned, named_outputs(tree, returned), strict=True))
-    outputs = [_stored_value(document, column, inside.get(column.name)) for column in document.columns]
+    outputs = [
+        _stored_value(document, column, inside.get(column.name)) for column in document.columns
+    ]
     date = f"FORMAT_TIMESTAMP('%F', {quoted(inside[document.time_column])}) AS {PARTITION}"
-    return _checked(f"SELECT {', '.join([*outputs, date])}\nFROM (\n{_render(tree, dataset)}\n) AS isthmus_rows")
+    return _checked(
+        f"SELECT {', '.join([*outputs, date])}\nFROM (\n{_render(tree, dataset)}\n) AS isthmus_rows"
+    )
 
 
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
     """Its columns written out, so that a column more below a `SELECT *` does not change the view."""
     tree = _parsed(sql, {})
-    for inside, column in zip(named_outputs(tree, [column.name for column in columns]), columns, strict=True):
+    for inside, column in zip(
+        named_outputs(tree, [column.name for column in columns]), columns, strict=True
+    ):
         if inside != column.name:
-            raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
-    casts = ", ".join(f"{_cast(column, column.name)} AS {quoted(column.name)}" for column in columns)
+            raise Invalid(
+                f"view {name}: its column {column.name} has no name of its own",
+                remedy="give it one with AS",
+            )
+    casts = ", ".join(
+        f"{_cast(column, column.name)} AS {quoted(column.name)}" for column in columns
+    )
     return _checked(f"SELECT {casts}\nFROM (\n{_render(tree, dataset)}\n) AS isthmus_rows")
 
 
@@ -57,7 +72,9 @@ def refuse(sql: str) -> None:
     """Invalid, with the line, for what BigQuery cannot say."""
     if problems := bigquery.check(sql):
         first = problems[0]
-        raise Invalid(f"SQL, line {first.line}: {first.what} cannot be said to BigQuery", remedy=first.why)
+        raise Invalid(
+            f"SQL, line {first.line}: {first.what} cannot be said to BigQuery", remedy=first.why
+        )
 
 
 def quoted(name: str) -> str:
@@ -94,5 +111,8 @@ def _cast(column: Column, inside: str) -> str:
 
 def _checked(text: str) -> str:
     if len(text) > _LONGEST:
-        raise Invalid(f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes", remedy="ask in several queries")
+        raise Invalid(
+            f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes",
+            remedy="ask in several queries",
+        )
     return text

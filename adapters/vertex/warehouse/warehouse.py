@@ -1,4 +1,6 @@
-"""Warehouse on BigQuery: tables partitioned by the day of their time, views, and jobs that happen once."""
+"""Warehouse on BigQuery: tables partitioned by the day of their time, views, and jobs that happen
+once.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from .jobs_once import once
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PAGE = 5_000  # rows that come with the answer, as JSON; what is far more is read as Arrow, by the Storage Read API
+# rows that come with the answer, as JSON; what is far more is read as Arrow, by the Storage Read
+# API
+_PAGE = 5_000
 _CALL = 60  # seconds
 _UPLOADS = 3  # retries of an upload that has no answer: 1, 2 and 4 seconds apart
 _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP"}
@@ -37,11 +41,16 @@ class BigQueryWarehouse:
         self._session = of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """In the project's dataset, with the document that says the columns. Invalid: a column dropped, renamed or narrowed."""
+        """In the project's dataset, with the document that says the columns.
+
+        Invalid: a column dropped, renamed or narrowed.
+        """
         apply(self._session, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Columns, bytes and rows as BigQuery has counted them (rows None of a view and while any are streamed); None: no such table."""
+        """Columns, bytes and rows as BigQuery has counted them (rows None of a view and while any
+        are streamed); None: no such table.
+        """
         stored = catalogue.read(self._session, table)
         document = None if stored is None else catalogue.document_of(self._session, stored)
         if stored is None or document is None:
@@ -49,10 +58,17 @@ class BigQueryWarehouse:
         if document.view_sql is not None:
             return TableState(columns=document.columns, rows=None)
         streamed = stored.streaming_buffer is not None  # rows that BigQuery has not counted yet
-        return TableState(columns=document.columns, rows=None if streamed else stored.num_rows, size=stored.num_bytes)
+        return TableState(
+            columns=document.columns,
+            rows=None if streamed else stored.num_rows,
+            size=stored.num_bytes,
+        )
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """One load job whose id is the batch's, so that a repeat finds it. NotFound: no such table. Invalid: rows that it cannot hold."""
+        """One load job whose id is the batch's, so that a repeat finds it.
+
+        NotFound: no such table. Invalid: rows that it cannot hold.
+        """
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
         rows = in_time_order(document, conform(document, data))
@@ -61,19 +77,25 @@ class BigQueryWarehouse:
                 _load(self._session, document, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """One query job whose id is the batch's. NotFound: no such table. Invalid: SQL, columns or types that do not fit."""
+        """One query job whose id is the batch's.
+
+        NotFound: no such table. Invalid: SQL, columns or types that do not fit.
+        """
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
         statements.refuse(sql)
         query = bind(catalogue.listing(self._session), sql, params)
         check_columns(document, query.schema.names)
         conform(document, query.schema.empty_table())  # the types, too
-        select = statements.select_into(sql, query.params, query.schema.names, document, self._session.dataset)
+        select = statements.select_into(
+            sql, query.params, query.schema.names, document, self._session.dataset
+        )
         with self._session.mutating("jobs.insert", f"{table}/{batch}"):
             _query_into(self._session, document, select, query.params, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        """Columns as the SELECT names them, in the ports' types, by the Storage API where rows are many.
+        """Columns as the SELECT names them, in the ports' types, by the Storage API where rows are
+        many.
 
         Invalid, with the position, before BigQuery is asked where the subset lacks it.
         """
@@ -91,7 +113,10 @@ class BigQueryWarehouse:
 
 
 def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The port's, and the EventLog's: a table that single events are appended to as well. Gives the document that is there then."""
+    """The port's, and the EventLog's: a table that single events are appended to as well.
+
+    Gives the document that is there then.
+    """
     check_spec(spec)
     known = catalogue.listing(session)
     old = known.get(spec.name)
@@ -107,7 +132,11 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
 
     def change(there: Document | None) -> Document:
         document = evolved(there, spec, stream_key=stream_key)
-        return document if view_query is None else msgspec.structs.replace(document, columns=wanted.columns)
+        return (
+            document
+            if view_query is None
+            else msgspec.structs.replace(document, columns=wanted.columns)
+        )
 
     with session.mutating("tables.insert" if old is None else "tables.patch", spec.name):
         return catalogue.write(session, spec.name, change, view_query)
@@ -121,7 +150,13 @@ def remove(session: Session, name: str) -> None:
 def resources(session: Session) -> dict[tuple[str, str], str]:
     """(kind, name) of this project's tables and views: their names in BigQuery."""
     known = catalogue.listing(session)
-    return {("table" if known[name].view_sql is None else "view", name): f"{session.project}.{session.dataset}.{name}" for name in known}
+    return {
+        (
+            "table" if known[name].view_sql is None else "view",
+            name,
+        ): f"{session.project}.{session.dataset}.{name}"
+        for name in known
+    }
 
 
 def _stem(session: Session, document: Document, batch: str) -> str:
@@ -134,7 +169,9 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
     from google.cloud.bigquery import LoadJobConfig
 
     body = _parquet(document, rows)
-    settings = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND", create_disposition="CREATE_NEVER")
+    settings = LoadJobConfig(
+        source_format="PARQUET", write_disposition="WRITE_APPEND", create_disposition="CREATE_NEVER"
+    )
 
     def start(name: str) -> Any:
         return session.bigquery.load_table_from_file(
@@ -150,7 +187,9 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
     once(session, _stem(session, document, batch), start, f"appending {document.name}/{batch}")
 
 
-def _query_into(session: Session, document: Document, select: str, params: Mapping[str, object], batch: str) -> None:
+def _query_into(
+    session: Session, document: Document, select: str, params: Mapping[str, object], batch: str
+) -> None:
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(
@@ -161,7 +200,9 @@ def _query_into(session: Session, document: Document, select: str, params: Mappi
     )
 
     def start(name: str) -> Any:
-        return session.bigquery.query(select, job_config=settings, job_id=name, retry=retry(), job_retry=None, timeout=_CALL)
+        return session.bigquery.query(
+            select, job_config=settings, job_id=name, retry=retry(), job_retry=None, timeout=_CALL
+        )
 
     once(session, _stem(session, document, batch), start, f"saving {document.name}/{batch}")
 
@@ -170,14 +211,18 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
-    rows = session.bigquery.query_and_wait(text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL, page_size=_PAGE)
+    rows = session.bigquery.query_and_wait(
+        text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL, page_size=_PAGE
+    )
     storage = session.bigquery_read if rows.total_rows > _PAGE else None
     table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
     return table
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
-    """BigQuery's columns, whose order a table's history decides under a star, as the query's; its times are in microseconds."""
+    """BigQuery's columns, whose order a table's history decides under a star, as the query's; its
+    times are in microseconds.
+    """
     import pyarrow as pa
 
     places = {name.lower(): place for place, name in enumerate(rows.schema.names)}
@@ -212,7 +257,9 @@ def _kind(name: str, value: object) -> str:
 
 
 def _with_zone(value: object) -> object:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+    return (
+        value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+    )
 
 
 def _parquet(document: Document, rows: pa.Table) -> bytes:
@@ -222,7 +269,13 @@ def _parquet(document: Document, rows: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     dates = pc.strftime(rows.column(document.time_column), format="%Y-%m-%d")
-    kinds = [pa.field(field.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(field.type) else field.type) for field in rows.schema]
+    kinds = [
+        pa.field(
+            field.name,
+            pa.timestamp("us", "UTC") if pa.types.is_timestamp(field.type) else field.type,
+        )
+        for field in rows.schema
+    ]
     stored = rows.cast(pa.schema(kinds)).append_column(pa.field(PARTITION, pa.string()), dates)
     sink = pa.BufferOutputStream()
     pq.write_table(stored, sink, compression="snappy")

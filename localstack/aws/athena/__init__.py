@@ -1,1 +1,3 @@
-"""Athena: queries in Trino's SQL over Glue tables in S3, checked against Athena's own language and run by DuckDB."""
+"""Athena: queries in Trino's SQL over Glue tables in S3, checked against Athena's own language and
+run by DuckDB.
+"""

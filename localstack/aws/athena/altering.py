@@ -21,14 +21,19 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
     values = clauses.values(words)
     if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
-            "FAILED", f"SemanticException [Error 10098]: the partition columns of {table.name} are {[c.name for c in table.partitions]}"
+            "FAILED",
+            f"SemanticException [Error 10098]: the partition columns of {table.name} are "
+            f"{[c.name for c in table.partitions]}",
         )
     return tuple(values[column.name] for column in table.partitions)
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
-    return {"Values": [partitions.NULL if value is None else value for value in values], "StorageDescriptor": descriptor}
+    return {
+        "Values": [partitions.NULL if value is None else value for value in values],
+        "StorageDescriptor": descriptor,
+    }
 
 
 def alter(session: Session, words: Words) -> None:
@@ -36,7 +41,8 @@ def alter(session: Session, words: Words) -> None:
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
         raise words.mismatched(
-            "ADD PARTITION, DROP PARTITION, ADD COLUMNS, CHANGE COLUMN, REPLACE COLUMNS, SET LOCATION or SET TBLPROPERTIES"
+            "ADD PARTITION, DROP PARTITION, ADD COLUMNS, CHANGE COLUMN, REPLACE COLUMNS, SET "
+            "LOCATION or SET TBLPROPERTIES"
         )
     change(session, words, table)
 
@@ -65,7 +71,11 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
     new = []
     while words.accept("PARTITION"):
         values = _partition(words, table)
-        location = words.string() if words.accept("LOCATION") else f"{table.location.rstrip('/')}/{_folder(table, values)}"
+        location = (
+            words.string()
+            if words.accept("LOCATION")
+            else f"{table.location.rstrip('/')}/{_folder(table, values)}"
+        )
         new.append(partition_input(table, values, location))
         words.accept(",")
     if not new:
@@ -111,7 +121,10 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 def _place(table: Table, names: list[str], name: str) -> int:
     if name not in names:
-        raise QueryFailed("FAILED", f"SemanticException [Error 10002]: Column {name} not found in table {table.name}")
+        raise QueryFailed(
+            "FAILED",
+            f"SemanticException [Error 10002]: Column {name} not found in table {table.name}",
+        )
     return names.index(name)
 
 
@@ -121,28 +134,45 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
 
 
-def _drop_partition(session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool) -> None:
+def _drop_partition(
+    session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
+) -> None:
     try:
-        session.catalog.glue.delete_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=list(values))
+        session.catalog.glue.delete_partition(
+            DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
+        )
     except ClientError as error:
         if error.response["Error"]["Code"] != "EntityNotFoundException":
             raise
         if not missing_ok:
-            raise QueryFailed("FAILED", f"SemanticException [Error 10006]: Partition not found {values}") from error
+            raise QueryFailed(
+                "FAILED", f"SemanticException [Error 10006]: Partition not found {values}"
+            ) from error
 
 
 def repair(session: Session, words: Words) -> Shown:
     table = table_of(session, words, views=False)
     known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
-    new = [(values, place) for values, place in partitions.from_keys(session.s3, table) if values not in known]
-    session.catalog.add_partitions(table, [partition_input(table, values, place) for values, place in new], exists_ok=True)
+    new = [
+        (values, place)
+        for values, place in partitions.from_keys(session.s3, table)
+        if values not in known
+    ]
+    session.catalog.add_partitions(
+        table, [partition_input(table, values, place) for values, place in new], exists_ok=True
+    )
     names = [f"{table.name}:{_folder(table, values)}" for values, _ in new]
     missing = [("Partitions not in metastore:\t" + "\t".join(names),)] if names else []
-    return Shown(("result",), (*missing, *((f"Repair: Added partition to metastore {name}",) for name in names)))
+    return Shown(
+        ("result",),
+        (*missing, *((f"Repair: Added partition to metastore {name}",) for name in names)),
+    )
 
 
 def _folder(table: Table, values: tuple[str | None, ...]) -> str:
-    return "/".join(f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True))
+    return "/".join(
+        f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True)
+    )
 
 
 _CHANGES: tuple[tuple[tuple[str, ...], Callable[[Session, Words, Table], None]], ...] = (

@@ -51,7 +51,9 @@ def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "GetDataCatalog", executes=False)
 def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if params["Name"].lower() == CATALOG:
-        return {"DataCatalog": {"Name": _OWN, "Type": "GLUE", "Parameters": {"catalog-id": ctx.account}}}
+        return {
+            "DataCatalog": {"Name": _OWN, "Type": "GLUE", "Parameters": {"catalog-id": ctx.account}}
+        }
     data_catalog = _backend(ctx).data_catalogs.get(params["Name"])
     if data_catalog is None:
         raise _missing(params["Name"])
@@ -66,9 +68,14 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    kinds = {_OWN: "GLUE"} | {found.name: found.type for found in list(_backend(ctx).data_catalogs.values())}
+    kinds = {_OWN: "GLUE"} | {
+        found.name: found.type for found in list(_backend(ctx).data_catalogs.values())
+    }
     page, more = paging.page(sorted(kinds), params, 50, refusal("The NextToken is not valid."))
-    return {"DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in page], **more}
+    return {
+        "DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in page],
+        **more,
+    }
 
 
 @handles("athena", "UpdateDataCatalog", executes=False)

@@ -31,9 +31,16 @@ def column(words: Words) -> dict[str, str]:
     name = words.identifier()
     start, depth = words.index, 0
     while (token := words.peek()) is not None:
-        if depth == 0 and (token.text in (",", ")") or token.text.upper() in ("COMMENT", "FIRST", "AFTER")):
+        if depth == 0 and (
+            token.text in (",", ")") or token.text.upper() in ("COMMENT", "FIRST", "AFTER")
+        ):
             break
-        depth += token.text.count("(") + token.text.count("<") - token.text.count(")") - token.text.count(">")
+        depth += (
+            token.text.count("(")
+            + token.text.count("<")
+            - token.text.count(")")
+            - token.text.count(">")
+        )
         words.index += 1
     kind = re.sub(r"\s+", "", words.blanked(start, words.index).strip()).lower()
     read = {"Name": name, "Type": {"integer": "int", "real": "float"}.get(kind, kind)}

@@ -1,4 +1,7 @@
-"""DuckDB's databases for queries: one for each that runs. Making one takes most of a short query's CPU, so it then serves another query."""
+"""DuckDB's databases for queries: one for each that runs.
+
+Making one takes most of a short query's CPU, so it then serves another query.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 _SPILL = 4  # times its memory is what a query may put on the disk
 _IDLE = 4  # databases that wait for a query
-_GROWTH = 32 << 20  # bytes; an allocator that has given out more keeps them until its database is closed
+_GROWTH = (
+    32 << 20
+)  # bytes; an allocator that has given out more keeps them until its database is closed
 _RESIDENT = Path("/proc/self/statm")
 
 
@@ -39,16 +44,26 @@ class Databases:
 
     @contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to a database without tables, which nobody else has. Tables are to be TEMP: they go with the connection."""
+        """A connection to a database without tables, which nobody else has.
+
+        Tables are to be TEMP: they go with the connection.
+        """
         database, before, ended = self._take(), _resident(), False
         try:
-            database.folder.mkdir(parents=True, exist_ok=True)  # what tidies a machine takes a folder that has long been empty
+            database.folder.mkdir(
+                parents=True, exist_ok=True
+            )  # what tidies a machine takes a folder that has long been empty
             with database.connection.cursor() as session:
                 _settle(session)
                 yield session
             ended = True
         finally:
-            reusable = ended and before is not None and (_resident() or 0) - before <= _GROWTH and not any(database.folder.iterdir())
+            reusable = (
+                ended
+                and before is not None
+                and (_resident() or 0) - before <= _GROWTH
+                and not any(database.folder.iterdir())
+            )
             self._leave(database, reusable=reusable)
 
     def _take(self) -> Database:
@@ -97,7 +112,9 @@ def _settle(session: duckdb.DuckDBPyConnection) -> None:
 
 
 def _resident() -> int | None:
-    """Bytes of memory that this process has; None where the system does not say: a database then serves one query."""
+    """Bytes of memory that this process has; None where the system does not say: a database then
+    serves one query.
+    """
     try:
         return int(_RESIDENT.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -16,11 +16,18 @@ from .language.errors import Malformed
 from .language.words import HiveWords, Words
 from .session import Session, Shown
 
-_FORMATS = {"parquet": writes.PARQUET, "orc": writes.ORC, "avro": writes.AVRO, "textfile": writes.TEXT}
+_FORMATS = {
+    "parquet": writes.PARQUET,
+    "orc": writes.ORC,
+    "avro": writes.AVRO,
+    "textfile": writes.TEXT,
+}
 
 
 def run(session: Session, text: str) -> Shown:
-    """Execute a statement of Hive's; what it shows, as rows of text. Malformed: it does not parse. QueryFailed: Glue refuses it, or Athena
+    """Execute a statement of Hive's; what it shows, as rows of text.
+
+    Malformed: it does not parse. QueryFailed: Glue refuses it, or Athena
     would.
     """
     words = Words(text, HiveWords)
@@ -34,7 +41,11 @@ def check(text: str) -> None:
     """Malformed for a start that no statement has, before anything runs."""
     words = Words(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):
-        raise Malformed(f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not supported", at=(1, 1))
+        raise Malformed(
+            f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not "
+            "supported",
+            at=(1, 1),
+        )
 
 
 def _create_database(session: Session, words: Words) -> None:
@@ -55,7 +66,9 @@ def _create_database(session: Session, words: Words) -> None:
         if error.response["Error"]["Code"] != "AlreadyExistsException":
             raise
         if not exists_ok:
-            raise QueryFailed("FAILED", f"Execution Error: Database {database['Name']} already exists") from error
+            raise QueryFailed(
+                "FAILED", f"Execution Error: Database {database['Name']} already exists"
+            ) from error
 
 
 def _alter_database(session: Session, words: Words) -> None:
@@ -66,9 +79,16 @@ def _alter_database(session: Session, words: Words) -> None:
     try:
         database = session.catalog.glue.get_database(Name=name)["Database"]
     except session.catalog.glue.exceptions.EntityNotFoundException as error:
-        raise QueryFailed("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from error
-    update = {key: database[key] for key in ("Name", "Description", "LocationUri") if key in database}
-    session.catalog.glue.update_database(Name=name, DatabaseInput={**update, "Parameters": {**database.get("Parameters", {}), **pairs}})
+        raise QueryFailed(
+            "FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}"
+        ) from error
+    update = {
+        key: database[key] for key in ("Name", "Description", "LocationUri") if key in database
+    }
+    session.catalog.glue.update_database(
+        Name=name,
+        DatabaseInput={**update, "Parameters": {**database.get("Parameters", {}), **pairs}},
+    )
 
 
 def _drop_database(session: Session, words: Words) -> None:
@@ -79,9 +99,17 @@ def _drop_database(session: Session, words: Words) -> None:
     words.done()
     glue = session.catalog.glue
     try:
-        tables = [table["Name"] for page in glue.get_paginator("get_tables").paginate(DatabaseName=name) for table in page["TableList"]]
+        tables = [
+            table["Name"]
+            for page in glue.get_paginator("get_tables").paginate(DatabaseName=name)
+            for table in page["TableList"]
+        ]
         if tables and not cascade:
-            raise QueryFailed("FAILED", f"InvalidOperationException: Database {name} is not empty. One or more tables exist.")
+            raise QueryFailed(
+                "FAILED",
+                f"InvalidOperationException: Database {name} is not empty. One or more "
+                "tables exist.",
+            )
         for table in tables:
             glue.delete_table(DatabaseName=name, Name=table)
         glue.delete_database(Name=name)
@@ -89,7 +117,9 @@ def _drop_database(session: Session, words: Words) -> None:
         if error.response["Error"]["Code"] != "EntityNotFoundException":
             raise
         if not missing_ok:
-            raise QueryFailed("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from error
+            raise QueryFailed(
+                "FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}"
+            ) from error
 
 
 class _External(msgspec.Struct):
@@ -119,7 +149,8 @@ def _files(table: _External, words: Words) -> None:
 def _serde(table: _External, words: Words) -> None:
     table.serde = words.string()
     if "jsonserde" in table.serde.lower():
-        table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
+        # unless STORED AS says another
+        table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"
 
 
 def _clustered_by(table: _External, words: Words) -> None:
@@ -138,12 +169,21 @@ def _stored_as(table: _External, words: Words) -> None:
 
 
 _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
-    (("COMMENT",), lambda table, words: table.properties.update(comment=" ".join(words.string().split()))),
+    (
+        ("COMMENT",),
+        lambda table, words: table.properties.update(comment=" ".join(words.string().split())),
+    ),
     (("PARTITIONED", "BY"), _partitioned_by),
     (("CLUSTERED", "BY"), _clustered_by),
     (("ROW", "FORMAT", "SERDE"), _serde),
-    (("WITH", "SERDEPROPERTIES"), lambda table, words: table.serde_parameters.update(clauses.pairs(words))),
-    (("ROW", "FORMAT", "DELIMITED"), lambda table, words: table.serde_parameters.update(_row_format(words))),
+    (
+        ("WITH", "SERDEPROPERTIES"),
+        lambda table, words: table.serde_parameters.update(clauses.pairs(words)),
+    ),
+    (
+        ("ROW", "FORMAT", "DELIMITED"),
+        lambda table, words: table.serde_parameters.update(_row_format(words)),
+    ),
     (("STORED", "AS", "INPUTFORMAT"), _files),
     (("STORED", "AS"), _stored_as),
     (("LOCATION",), lambda table, words: setattr(table, "location", words.string())),
@@ -159,18 +199,26 @@ def _create_external(session: Session, words: Words) -> None:
     while words.peek() is not None:
         clause = next((read for start, read in _CLAUSES if words.accept(*start)), None)
         if clause is None:
-            raise words.mismatched("LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY, CLUSTERED BY or TBLPROPERTIES")
+            raise words.mismatched(
+                "LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY, CLUSTERED BY or TBLPROPERTIES"
+            )
         clause(external, words)
     check_kind(external.properties, external.reading)
     if not columns:
         raise QueryFailed("FAILED", f"SemanticException: table {name} needs columns")
     if not external.location.startswith("s3://"):
-        raise QueryFailed("FAILED", "SemanticException: a table needs LOCATION 's3://bucket/folder/'")
+        raise QueryFailed(
+            "FAILED", "SemanticException: a table needs LOCATION 's3://bucket/folder/'"
+        )
     if {c["Name"] for c in columns} & {c["Name"] for c in external.keys}:
-        raise QueryFailed("FAILED", "SemanticException [Error 10035]: Column repeated in partitioning columns")
+        raise QueryFailed(
+            "FAILED", "SemanticException [Error 10035]: Column repeated in partitioning columns"
+        )
     for column in (*columns, *external.keys):
         types.arrow(column["Type"])
-    storage = writes.Storage(external.reading, external.writing, external.serde, external.serde_parameters)
+    storage = writes.Storage(
+        external.reading, external.writing, external.serde, external.serde_parameters
+    )
     table: dict[str, Any] = {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -217,7 +265,9 @@ def _drop(session: Session, words: Words, kind: str) -> None:
         raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {name}")
     if (table.view is not None) != (kind == "view"):
         raise QueryFailed(
-            "FAILED", f"SemanticException: Cannot drop a {'view' if table.view is not None else 'table'} with DROP {kind.upper()}"
+            "FAILED",
+            "SemanticException: Cannot drop a "
+            f"{'view' if table.view is not None else 'table'} with DROP {kind.upper()}",
         )
     session.catalog.drop(table)  # the objects stay, as for every external table
 

@@ -22,7 +22,11 @@ from .language.statements import Select
 from .running import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
-_PATIENCE = {"real": 0.0, "instant": 1.0, "manual": 60.0}  # real seconds for which a clock waits for a query's end
+_PATIENCE = {
+    "real": 0.0,
+    "instant": 1.0,
+    "manual": 60.0,
+}  # real seconds for which a clock waits for a query's end
 _ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _finishing = threading.Lock()  # a query's thread and who cancels it may both end it
@@ -59,7 +63,11 @@ class Executions:
 
     def stop(self) -> None:
         """End what runs, and see it end: DuckDB's threads must not meet the interpreter's end."""
-        stopping = [execution.running for execution in list(self.by_id.values()) if execution.state == "RUNNING"]
+        stopping = [
+            execution.running
+            for execution in list(self.by_id.values())
+            if execution.state == "RUNNING"
+        ]
         for running in stopping:
             running.stop(Cancelled())
         deadline = time.monotonic() + _ENDS
@@ -94,35 +102,52 @@ def _run(ctx: Context, execution: Execution) -> None:
             execution.reused = earlier is not None
             done = earlier or outcome.run(ctx, execution.running, execution.asked)
             if execution.asked.output:
-                execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
+                execution.manifest = outcome.store(
+                    ctx.client("s3"), execution.configuration["OutputLocation"], done
+                )
         execution.done = done
         _finish(ctx, execution, "SUCCEEDED")
     except Cancelled:
         _finish(ctx, execution, "CANCELLED", "Query cancelled by user")
     except QueryFailed as error:
-        _finish(ctx, execution, "FAILED", str(error), category=error.category, error_type=error.type)
+        _finish(
+            ctx, execution, "FAILED", str(error), category=error.category, error_type=error.type
+        )
     except Malformed as error:
         _finish(ctx, execution, "FAILED", str(error), category=2, error_type=1001)
     except objects.NoSuchBucket as error:
-        _finish(ctx, execution, "FAILED", f"Unable to verify/create output bucket {error}", category=3)
+        _finish(
+            ctx, execution, "FAILED", f"Unable to verify/create output bucket {error}", category=3
+        )
     except ClientError as error:
         words = error.response["Error"]
-        _finish(ctx, execution, "FAILED", f"{words.get('Code')}: {words.get('Message')}", category=3)
+        _finish(
+            ctx, execution, "FAILED", f"{words.get('Code')}: {words.get('Message')}", category=3
+        )
     except Exception as error:  # noqa: BLE001  a mistake of ours: a query must not stay RUNNING for ever
         traceback.print_exc(file=sys.stderr)
-        reason = f"GENERIC_INTERNAL_ERROR: the local AWS stack failed: {type(error).__name__}: {error}"
+        reason = (
+            f"GENERIC_INTERNAL_ERROR: the local AWS stack failed: {type(error).__name__}: {error}"
+        )
         _finish(ctx, execution, "FAILED", reason, category=1, error_type=200)
     finally:
         limit.cancel()
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """The result of the same SELECT in the same place, if it is young enough and the call takes one (user guide, "Reuse query results")."""
+    """The result of the same SELECT in the same place, if it is young enough and the call takes one
+    (user guide, "Reuse query results").
+    """
     if not execution.reuse.get("Enabled") or not isinstance(execution.asked.statement, Select):
         return None
     oldest = ctx.clock.now() - timedelta(minutes=execution.reuse.get("MaxAgeInMinutes", 60))
     for other in reversed(list(ctx.store(Executions).by_id.values())):
-        if other.state == "SUCCEEDED" and other.completed is not None and other.completed >= oldest and _same(other, execution):
+        if (
+            other.state == "SUCCEEDED"
+            and other.completed is not None
+            and other.completed >= oldest
+            and _same(other, execution)
+        ):
             return other.done and msgspec.structs.replace(other.done, scanned=0)
     return None
 
@@ -153,7 +178,15 @@ def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
     return timer
 
 
-def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, *, category: int = 0, error_type: int = 0) -> None:
+def _finish(
+    ctx: Context,
+    execution: Execution,
+    state: str,
+    reason: str | None = None,
+    *,
+    category: int = 0,
+    error_type: int = 0,
+) -> None:
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated
@@ -163,9 +196,12 @@ def _finish(ctx: Context, execution: Execution, state: str, reason: str | None =
 
 
 def cancel(ctx: Context, execution: Execution) -> None:
-    """One that has finished, or is about to, stays what it is. Returns once its memory and files are gone.
+    """One that has finished, or is about to, stays what it is.
 
-    One that is being translated has neither: it is over at once, and its thread comes to nothing when it is through.
+    Returns once its memory and files are gone.
+
+    One that is being translated has neither: it is over at once, and its thread comes to nothing
+    when it is through.
     """
     running = execution.running
     if not running.stop(Cancelled()):

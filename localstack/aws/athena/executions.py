@@ -50,7 +50,9 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     output, enforced = _output(params, settings)
     try:
         statement = statements.read(text)
-        values = tuple(parameters.as_sql(value) for value in params.get("ExecutionParameters") or ())
+        values = tuple(
+            parameters.as_sql(value) for value in params.get("ExecutionParameters") or ()
+        )
         if isinstance(statement, statements.Execute):
             statement, values = prepared.resolve(ctx, workgroup, statement, values)
         _parse(statement)
@@ -68,7 +70,10 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         output=output,
         enforced=enforced,
     )
-    configuration = {**settings.get("ResultConfiguration", {}), **(params.get("ResultConfiguration") or {})}
+    configuration = {
+        **settings.get("ResultConfiguration", {}),
+        **(params.get("ResultConfiguration") or {}),
+    }
     if output:
         configuration["OutputLocation"] = outcome.location(statement, output, id_)
     return Execution(
@@ -81,7 +86,8 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
         token=params.get("ClientRequestToken"),
-        reuse=((params.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration")) or {"Enabled": False},
+        reuse=((params.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration"))
+        or {"Enabled": False},
         running=Running(memory=ctx.query_memory, folder=ctx.home / "athena"),
     )
 
@@ -113,12 +119,15 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")
     if workgroups.is_managed(settings):
         if of_call:
-            raise refusal("OutputLocation cannot be given in a workgroup with managed query results")
+            raise refusal(
+                "OutputLocation cannot be given in a workgroup with managed query results"
+            )
         return "", True
     chosen = of_group if enforced else of_call or of_group
     if not chosen:
         raise refusal(
-            "No output location provided. An output location is required either through the Workgroup result configuration setting "
+            "No output location provided. An output location is required either through the "
+            "Workgroup result configuration setting "
             "or as an API input."
         )
     try:
@@ -147,7 +156,11 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
     return {
         "QueryExecutions": [_description(by_id[id_]) for id_ in ids if id_ in by_id],
         "UnprocessedQueryExecutionIds": [
-            {"QueryExecutionId": id_, "ErrorCode": "INVALID_INPUT", "ErrorMessage": f"QueryExecution {id_} was not found"}
+            {
+                "QueryExecutionId": id_,
+                "ErrorCode": "INVALID_INPUT",
+                "ErrorMessage": f"QueryExecution {id_} was not found",
+            }
             for id_ in ids
             if id_ not in by_id
         ],
@@ -190,7 +203,9 @@ def _statistics(execution: Execution) -> dict[str, Any]:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0
 
     run = millis(execution.started, execution.completed)
-    queued = max(1, millis(execution.submitted, execution.started)) if execution.started else 0  # nobody is served in no time
+    queued = (
+        max(1, millis(execution.submitted, execution.started)) if execution.started else 0
+    )  # nobody is served in no time
     statistics: dict[str, Any] = {
         "EngineExecutionTimeInMillis": run,
         "DataScannedInBytes": execution.done.scanned if execution.done else 0,
@@ -210,7 +225,12 @@ def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[s
     figures = _statistics(execution)
     timeline = {key: figures[key] for key in figures if key.endswith("InMillis")}
     done = execution.done or outcome.Outcome()
-    rows = {"InputRows": done.read_rows, "InputBytes": done.scanned, "OutputRows": len(done.rows), "OutputBytes": len(done.output or b"")}
+    rows = {
+        "InputRows": done.read_rows,
+        "InputBytes": done.scanned,
+        "OutputRows": len(done.rows),
+        "OutputBytes": len(done.output or b""),
+    }
     return {"QueryRuntimeStatistics": {"Timeline": timeline, "Rows": rows}}
 
 
@@ -218,9 +238,15 @@ def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[s
 def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = find(ctx, params["QueryExecutionId"])
     if execution.state not in FINAL:
-        raise refusal(f"Query has not yet finished. Current state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
+        raise refusal(
+            f"Query has not yet finished. Current state: {execution.state}",
+            "INVALID_QUERY_EXECUTION_STATE",
+        )
     if execution.state != "SUCCEEDED" or execution.done is None:
-        raise refusal(f"Query did not finish successfully. Final query state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
+        raise refusal(
+            f"Query did not finish successfully. Final query state: {execution.state}",
+            "INVALID_QUERY_EXECUTION_STATE",
+        )
     done = execution.done
     size = params.get("MaxResults", 1000)
     if not 1 <= size <= 1000:
@@ -246,6 +272,10 @@ def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 @handles("athena", "ListQueryExecutions")
 def list_query_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     workgroup = params.get("WorkGroup", "primary")
-    ids = [e.asked.id for e in reversed(list(ctx.store(Executions).by_id.values())) if e.workgroup == workgroup]
+    ids = [
+        e.asked.id
+        for e in reversed(list(ctx.store(Executions).by_id.values()))
+        if e.workgroup == workgroup
+    ]
     page, more = paging.page(ids, params, 50, refusal("The NextToken is not valid."))
     return {"QueryExecutionIds": page, **more}

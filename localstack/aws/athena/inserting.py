@@ -30,9 +30,11 @@ def format_of(table: Table) -> writes.Format:
 
 
 def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
-    """The rows in all the table's columns, partition columns last, in its types; what is not in `targets` is null.
+    """The rows in all the table's columns, partition columns last, in its types; what is not in
+    `targets` is null.
 
-    QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce, INVALID_CAST_ARGUMENT for a value that
+    QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce,
+    INVALID_CAST_ARGUMENT for a value that
     does not fit.
     """
     import pyarrow as pa
@@ -40,7 +42,8 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
     if len(targets) != len(result.names):
         raise QueryFailed(
             "TYPE_MISMATCH",
-            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} target column(s). "
+            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} "
+            "target column(s). "
             f"Mismatch at column {min(len(targets), len(result.names)) + 1}",
             at=(1, 1),
         )
@@ -54,12 +57,17 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
         if not _assignable(result.types[index], column):
             raise QueryFailed(
                 "TYPE_MISMATCH",
-                f"Insert query has mismatched column types: Table: [{column.type}], Query: [{types.athena(result.types[index])}]",
+                f"Insert query has mismatched column types: Table: [{column.type}], Query: "
+                f"[{types.athena(result.types[index])}]",
                 at=(1, 1),
             )
         values = _not_cut(result.rows.column(index), result.types[index], column)
         try:
-            arrays.append(_as_double(values).cast(wanted) if pa.types.is_floating(wanted) else values.cast(wanted))
+            arrays.append(
+                _as_double(values).cast(wanted)
+                if pa.types.is_floating(wanted)
+                else values.cast(wanted)
+            )
         except pa.ArrowInvalid as error:
             raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
     return Result(
@@ -77,7 +85,10 @@ def _as_double(values: Any) -> Any:
 
 
 def _not_cut(values: Any, duck: str, column: Column) -> Any:
-    """A text without the spaces at its end that varchar(n) has no room for. INVALID_CAST_ARGUMENT for one that would lose more."""
+    """A text without the spaces at its end that varchar(n) has no room for.
+
+    INVALID_CAST_ARGUMENT for one that would lose more.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -86,8 +97,13 @@ def _not_cut(values: Any, duck: str, column: Column) -> Any:
         return values
     values = values.cast(pa.string())
     cut = pc.utf8_slice_codeunits(values, 0, limit)
-    if not pc.all(pc.equal(pc.utf8_rtrim(cut, " "), pc.utf8_rtrim(values, " ")), min_count=0).as_py():
-        words = f"Cannot truncate non-space characters when casting from {duck.lower()} to {column.type} on INSERT"
+    if not pc.all(
+        pc.equal(pc.utf8_rtrim(cut, " "), pc.utf8_rtrim(values, " ")), min_count=0
+    ).as_py():
+        words = (
+            f"Cannot truncate non-space characters when casting from {duck.lower()} to "
+            f"{column.type} on INSERT"
+        )
         raise QueryFailed("INVALID_CAST_ARGUMENT", words)
     return cut
 
@@ -101,5 +117,7 @@ def _assignable(duck: str, column: Column) -> bool:
     if source in (target, "unknown") or (source, target) == ("char", "varchar"):
         return True
     if source in _WIDENS and target in _WIDENS:
-        return _WIDENS.index(source) <= _WIDENS.index(target) or (source == "double" and target == "float")
+        return _WIDENS.index(source) <= _WIDENS.index(target) or (
+            source == "double" and target == "float"
+        )
     return (source, target) == ("date", "timestamp")

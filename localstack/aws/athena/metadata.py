@@ -17,7 +17,10 @@ from .catalogs import refusal
 def _metadata(error: ClientError) -> AwsError:
     answer = error.response["Error"]
     code = answer["Code"]
-    text = f"An error occurred ({code}): {answer.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {code})"
+    text = (
+        f"An error occurred ({code}): {answer.get('Message')} (Service: AmazonDataCatalog; "
+        f"Status Code: 400; Error Code: {code})"
+    )
     return AwsError("MetadataException", text, 400)
 
 
@@ -27,7 +30,11 @@ def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if params["DatabaseName"].lower() == "default":
         return {"Database": {"Name": "default"}}
     try:
-        return {"Database": _database(ctx.client("glue").get_database(Name=params["DatabaseName"].lower())["Database"])}
+        return {
+            "Database": _database(
+                ctx.client("glue").get_database(Name=params["DatabaseName"].lower())["Database"]
+            )
+        }
     except ClientError as error:
         raise _metadata(error) from error
 
@@ -35,7 +42,11 @@ def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDatabases")
 def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
-    databases = [_database(d) for page in ctx.client("glue").get_paginator("get_databases").paginate() for d in page["DatabaseList"]]
+    databases = [
+        _database(d)
+        for page in ctx.client("glue").get_paginator("get_databases").paginate()
+        for d in page["DatabaseList"]
+    ]
     if not any(d["Name"] == "default" for d in databases):
         databases.append({"Name": "default"})
     return _page("DatabaseList", sorted(databases, key=lambda d: str(d["Name"])), params)
@@ -45,7 +56,9 @@ def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
     try:
-        table = ctx.client("glue").get_table(DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower())["Table"]
+        table = ctx.client("glue").get_table(
+            DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower()
+        )["Table"]
     except ClientError as error:
         raise _metadata(error) from error
     return {"TableMetadata": _table(table)}
@@ -55,12 +68,20 @@ def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
     try:
-        pages = ctx.client("glue").get_paginator("get_tables").paginate(DatabaseName=params["DatabaseName"].lower())
+        pages = (
+            ctx.client("glue")
+            .get_paginator("get_tables")
+            .paginate(DatabaseName=params["DatabaseName"].lower())
+        )
         tables = [_table(table) for page in pages for table in page["TableList"]]
     except ClientError as error:
         raise _metadata(error) from error
     expected = re.compile(params.get("Expression") or ".*")
-    return _page("TableMetadataList", [table for table in tables if expected.fullmatch(table["Name"])], params)
+    return _page(
+        "TableMetadataList",
+        [table for table in tables if expected.fullmatch(table["Name"])],
+        params,
+    )
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
@@ -85,7 +106,9 @@ def _table(table: dict[str, Any]) -> dict[str, Any]:
         parameters["outputformat"] = descriptor.get("OutputFormat", "")
         serde = descriptor.get("SerdeInfo", {})
         parameters["serde.serialization.lib"] = serde.get("SerializationLibrary", "")
-        parameters.update((f"serde.param.{key}", value) for key, value in serde.get("Parameters", {}).items())
+        parameters.update(
+            (f"serde.param.{key}", value) for key, value in serde.get("Parameters", {}).items()
+        )
     metadata: dict[str, Any] = {
         "Name": table["Name"],
         "TableType": table.get("TableType", "EXTERNAL_TABLE"),

@@ -77,7 +77,10 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 
 def run(ctx: Context, running: Running, asked: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
-    """Run a statement, and what came of it. QueryFailed, Malformed: it failed; Cancelled: it was stopped, and has left nothing."""
+    """Run a statement, and what came of it.
+
+    QueryFailed, Malformed: it failed; Cancelled: it was stopped, and has left nothing.
+    """
     Catalog(ctx).check_name(asked.catalog)
     statement = asked.statement
     if isinstance(statement, statements.Select):
@@ -101,7 +104,9 @@ def run(ctx: Context, running: Running, asked: QueryRequest) -> Outcome:  # noqa
     return _of_listing(session.Shown())
 
 
-def _select(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Select) -> Outcome:
+def _select(
+    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Select
+) -> Outcome:
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
@@ -120,7 +125,9 @@ def _of_listing(shown: session.Shown) -> Outcome:
     columns = [{"Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False,
                 "CatalogName": "hive", "SchemaName": "", "TableName": ""} for name in shown.columns]  # fmt: skip
     text = "".join("\t".join(cell or "" for cell in row) + "\n" for row in shown.rows)
-    rows: list[Row] = [["\t".join(cell or "" for cell in row)] if len(row) > 1 else list(row) for row in shown.rows]
+    rows: list[Row] = [
+        ["\t".join(cell or "" for cell in row)] if len(row) > 1 else list(row) for row in shown.rows
+    ]
     return Outcome(columns=columns, rows=rows, output=text.encode())
 
 
@@ -131,11 +138,24 @@ def _count(count: int) -> Outcome:
 
 
 def _wrote(result: Result, written: writes.Written) -> Outcome:
-    return msgspec.structs.replace(_count(written.rows), scanned=result.scanned, read_rows=result.read_rows, manifest=written.files)
+    return msgspec.structs.replace(
+        _count(written.rows),
+        scanned=result.scanned,
+        read_rows=result.read_rows,
+        manifest=written.files,
+    )
 
 
-def _query(asked: QueryRequest, text: str, *, cell: int = 0, describes: bool = False) -> engine.Query:
-    return engine.Query(text=text, database=asked.database, parameters=asked.parameters, cell=cell, describes=describes)
+def _query(
+    asked: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
+) -> engine.Query:
+    return engine.Query(
+        text=text,
+        database=asked.database,
+        parameters=asked.parameters,
+        cell=cell,
+        describes=describes,
+    )
 
 
 def _cell(form: writes.Format) -> int:
@@ -147,7 +167,9 @@ def _commit(running: Running) -> Callable[[bool], None]:
     return lambda last: running.keep() if last else running.check()
 
 
-def _unload(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Unload) -> Outcome:
+def _unload(
+    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Unload
+) -> Outcome:
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
@@ -156,44 +178,77 @@ def _unload(ctx: Context, running: Running, asked: QueryRequest, statement: stat
     writes.check_empty(s3, statement.location, "UNLOAD")
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
     writes.check_columns(result, partitioned_by)
-    written = writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_commit(running))
+    written = writes.write(
+        s3,
+        result,
+        statement.location,
+        form,
+        partitioned_by=partitioned_by,
+        now=ctx.clock.now(),
+        keep=_commit(running),
+    )
     return _wrote(result, written)
 
 
-def _create_table(ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateTableAs) -> Outcome:
+def _create_table(
+    ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateTableAs
+) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
     if catalog.table(database, name) is not None:
         if statement.exists_ok:
             return _count(0)
-        raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: Destination table 'awsdatacatalog.{database}.{name}' already exists")
+        raise QueryFailed(
+            "TABLE_ALREADY_EXISTS",
+            f"line 1:1: Destination table 'awsdatacatalog.{database}.{name}' already exists",
+        )
     if not catalog.has_database(database):
         raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema {database} not found", at=(1, 1))
     external = statement.properties.get("external_location")
     if external is not None and asked.enforced:
         raise QueryFailed(
             "INVALID_TABLE_PROPERTY",
-            "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup "
-            "that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the "
+            "The Create Table As Select query failed because it was submitted with an "
+            "'external_location' property to an Athena Workgroup "
+            "that enforces a centralized output location for all queries. Please remove the "
+            "'external_location' property and resubmit the "
             "query.",
         )
     if external is None and not asked.output:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", "external_location is needed in a workgroup with managed query results", at=(1, 1))
-    place = str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            "external_location is needed in a workgroup with managed query results",
+            at=(1, 1),
+        )
+    place = (
+        str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
+    )
     partitioned_by = writes.partition_columns(statement.properties)
     form = writes.format_of(statement.properties, _CTAS)
     s3 = ctx.client("s3")
     writes.check_empty(s3, place, f"table '{database}.{name}'")
-    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form), describes=not statement.data))
+    result = engine.run(
+        ctx, running, _query(asked, statement.query, cell=_cell(form), describes=not statement.data)
+    )
     writes.check_columns(result, partitioned_by)
     if "bucketed_by" in statement.properties:
         data = result.names[: len(result.names) - len(partitioned_by)]
-        by, count = buckets.columns_of(statement.properties["bucketed_by"], statement.properties.get("bucket_count"), data)
+        by, count = buckets.columns_of(
+            statement.properties["bucketed_by"], statement.properties.get("bucket_count"), data
+        )
         form = msgspec.structs.replace(form, bucketed_by=by, buckets=count)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
-        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_commit(running))
+        written = writes.write(
+            s3,
+            result,
+            place,
+            form,
+            partitioned_by=partitioned_by,
+            now=ctx.clock.now(),
+            keep=_commit(running),
+        )
     else:
         running.keep()
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
@@ -206,7 +261,9 @@ def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> 
     catalog.add_partitions(table, new, exists_ok=True)
 
 
-def _insert(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Insert) -> Outcome:
+def _insert(
+    ctx: Context, running: Running, asked: QueryRequest, statement: statements.Insert
+) -> Outcome:
     database, name = statement.name
     catalog = Catalog(ctx)
     table = catalog.needed(database or asked.database, name, (1, 13))
@@ -215,32 +272,57 @@ def _insert(ctx: Context, running: Running, asked: QueryRequest, statement: stat
     names = [column.name for column in table.every]
     for column in statement.columns:
         if column not in names:
-            raise QueryFailed("COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {column}", at=(1, 1))
+            raise QueryFailed(
+                "COLUMN_NOT_FOUND",
+                f"Insert column name does not exist in target table: {column}",
+                at=(1, 1),
+            )
     form = inserting.format_of(table)
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
     fitted = inserting.fit(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
-    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_commit(running))
+    written = writes.write(
+        ctx.client("s3"),
+        fitted,
+        table.location,
+        form,
+        partitioned_by=keys,
+        now=ctx.clock.now(),
+        keep=_commit(running),
+    )
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
     return _wrote(result, written)
 
 
-def _view(ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateView) -> Outcome:
+def _view(
+    ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateView
+) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
     result = engine.run(ctx, running, _query(asked, statement.query, describes=True))
-    columns = [(column, types.athena(kind_), _view_type(kind_)) for column, kind_ in zip(result.names, result.types, strict=True)]
+    columns = [
+        (column, types.athena(kind_), _view_type(kind_))
+        for column, kind_ in zip(result.names, result.types, strict=True)
+    ]
     for index, (column, _, _) in enumerate(columns):
         if column in [other for other, _, _ in columns[:index]]:
-            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{column}' specified more than once", at=(1, 1))
-    table_input = view_input(name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now())
+            raise QueryFailed(
+                "DUPLICATE_COLUMN_NAME",
+                f"Column name '{column}' specified more than once",
+                at=(1, 1),
+            )
+    table_input = view_input(
+        name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now()
+    )
     old = catalog.table(database, name)
     if old is not None and (not statement.replace or old.view is None):
         raise QueryFailed(
             "ALREADY_EXISTS" if old.view is not None else "TABLE_ALREADY_EXISTS",
-            f"View already exists: {database}.{name}" if old.view is not None else f"Table already exists: {database}.{name}",
+            f"View already exists: {database}.{name}"
+            if old.view is not None
+            else f"Table already exists: {database}.{name}",
         )
     running.keep()
     if old is None:
@@ -264,6 +346,8 @@ def store(s3: Any, place: str, outcome: Outcome) -> str | None:
         objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))
     if outcome.manifest is None:
         return None
-    objects.write(s3, f"{place}-manifest.csv", "".join(f"{uri}\n" for uri in outcome.manifest).encode())
+    objects.write(
+        s3, f"{place}-manifest.csv", "".join(f"{uri}\n" for uri in outcome.manifest).encode()
+    )
     objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))
     return f"{place}-manifest.csv"

@@ -34,12 +34,16 @@ class AllPrepared:
 def resolve(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
-    """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of the call."""
+    """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of
+    the call.
+    """
     prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
     if prepared is None:
         raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
     if execute.parameters and values:
-        raise refusal(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
+        raise refusal(
+            f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too"
+        )
     return statements.read(prepared.query), execute.parameters or values
 
 
@@ -48,8 +52,13 @@ def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None
     store, key = ctx.store(AllPrepared), (workgroup, statement.name)
     with store.lock:
         if key in store.by_name:
-            raise QueryFailed("ALREADY_EXISTS", f"Prepared statement {statement.name} already exists in workgroup {workgroup}")
-        store.by_name[key] = Prepared(statement.name, statement.query, workgroup, "", ctx.clock.now())
+            raise QueryFailed(
+                "ALREADY_EXISTS",
+                f"Prepared statement {statement.name} already exists in workgroup {workgroup}",
+            )
+        store.by_name[key] = Prepared(
+            statement.name, statement.query, workgroup, "", ctx.clock.now()
+        )
 
 
 def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -> None:
@@ -59,7 +68,12 @@ def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -
 
 
 def _missing(name: str) -> AwsError:
-    return AwsError("ResourceNotFoundException", f"Prepared Statement {name} does not exist", 400, ResourceName=name)
+    return AwsError(
+        "ResourceNotFoundException",
+        f"Prepared Statement {name} does not exist",
+        400,
+        ResourceName=name,
+    )
 
 
 @handles("athena", "CreatePreparedStatement")
@@ -68,7 +82,10 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
     with store.lock:
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key in store.by_name:
-            raise refusal(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
+            raise refusal(
+                f"Prepared statement {params['StatementName']} already exists in workgroup "
+                f"{params['WorkGroup']}"
+            )
         store.by_name[key] = _prepared_statement(ctx, params)
     return {}
 
@@ -90,12 +107,20 @@ def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
         check.syntax(statements.preparable(params["QueryStatement"]).query)
     except Malformed as error:
         raise refusal(str(error)) from error
-    return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())
+    return Prepared(
+        params["StatementName"],
+        params["QueryStatement"],
+        params["WorkGroup"],
+        params.get("Description", ""),
+        ctx.clock.now(),
+    )
 
 
 @handles("athena", "GetPreparedStatement")
 def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    prepared = ctx.store(AllPrepared).by_name.get((params["WorkGroup"], params["StatementName"].lower()))
+    prepared = ctx.store(AllPrepared).by_name.get(
+        (params["WorkGroup"], params["StatementName"].lower())
+    )
     if prepared is None:
         raise _missing(params["StatementName"])
     return {"PreparedStatement": _description(prepared)}
@@ -104,11 +129,20 @@ def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, An
 @handles("athena", "BatchGetPreparedStatement")
 def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     store = ctx.store(AllPrepared).by_name
-    by_name = {name: store.get((params["WorkGroup"], name.lower())) for name in params["PreparedStatementNames"]}
+    by_name = {
+        name: store.get((params["WorkGroup"], name.lower()))
+        for name in params["PreparedStatementNames"]
+    }
     return {
-        "PreparedStatements": [_description(prepared) for prepared in by_name.values() if prepared is not None],
+        "PreparedStatements": [
+            _description(prepared) for prepared in by_name.values() if prepared is not None
+        ],
         "UnprocessedPreparedStatementNames": [
-            {"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": f"Prepared Statement {name} does not exist"}
+            {
+                "StatementName": name,
+                "ErrorCode": "STATEMENT_NOT_FOUND",
+                "ErrorMessage": f"Prepared Statement {name} does not exist",
+            }
             for name, prepared in by_name.items()
             if prepared is None
         ],
@@ -118,15 +152,30 @@ def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[s
 @handles("athena", "ListPreparedStatements")
 def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     of_group = sorted(
-        (p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name
+        (
+            p
+            for p in list(ctx.store(AllPrepared).by_name.values())
+            if p.workgroup == params["WorkGroup"]
+        ),
+        key=lambda p: p.name,
     )
     page, more = paging.page(of_group, params, 50, refusal("The NextToken is not valid."))
-    return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in page], **more}
+    return {
+        "PreparedStatements": [
+            {"StatementName": p.name, "LastModifiedTime": p.modified} for p in page
+        ],
+        **more,
+    }
 
 
 @handles("athena", "DeletePreparedStatement")
 def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    if ctx.store(AllPrepared).by_name.pop((params["WorkGroup"], params["StatementName"].lower()), None) is None:
+    if (
+        ctx.store(AllPrepared).by_name.pop(
+            (params["WorkGroup"], params["StatementName"].lower()), None
+        )
+        is None
+    ):
         raise _missing(params["StatementName"])
     return {}
 

@@ -15,15 +15,22 @@ Row = list[str | None]
 
 def texts(result: Result) -> list[Row]:
     """Every row, in the result's order, each cell as Athena writes it; None is NULL."""
-    columns = [[text(value) for value in _values(result, index)] for index in range(len(result.names))]
+    columns = [
+        [text(value) for value in _values(result, index)] for index in range(len(result.names))
+    ]
     return [list(row) for row in zip(*columns, strict=True)] if columns else []
 
 
 def _values(result: Result, index: int) -> list[Any]:
-    """A column's values; a real's as the shortest number that is that real, as Java prints it, a time(n)'s with n digits."""
+    """A column's values; a real's as the shortest number that is that real, as Java prints it, a
+    time(n)'s with n digits.
+    """
     values: list[Any] = result.rows.column(index).to_pylist()
     if result.types[index].startswith("TIME("):
-        return [value if value is None else _time(value, int(result.types[index][5:-1])) for value in values]
+        return [
+            value if value is None else _time(value, int(result.types[index][5:-1]))
+            for value in values
+        ]
     if result.types[index] != "FLOAT":
         return values
     import numpy as np
@@ -69,14 +76,21 @@ def columns(result: Result) -> list[dict[str, Any]]:
 
 
 def metadata(information: list[dict[str, Any]]) -> bytes:
-    """The real file is a binary protocol that AWS does not document; readers look only for its being there."""
+    """The real file is a binary protocol that AWS does not document; readers look only for its
+    being there.
+    """
     return json.dumps({"ColumnInfo": information}).encode()
 
 
-def page(rows: list[Row], header: Row | None, start: int, size: int) -> tuple[list[dict[str, Any]], str | None]:
+def page(
+    rows: list[Row], header: Row | None, start: int, size: int
+) -> tuple[list[dict[str, Any]], str | None]:
     """GetQueryResults' rows from `start` on, the header being the first of all, and the next token."""
     every: Iterator[Row] | list[Row] = [header, *rows] if header is not None else rows
     some = list(every)[start : start + size]
-    result_rows = [{"Data": [{"VarCharValue": cell} if cell is not None else {} for cell in row]} for row in some]
+    result_rows = [
+        {"Data": [{"VarCharValue": cell} if cell is not None else {} for cell in row]}
+        for row in some
+    ]
     total = len(rows) + (header is not None)
     return result_rows, str(start + size) if start + size < total else None

@@ -23,7 +23,9 @@ class Cancelled(Exception):
 
 
 class Exhausted(QueryFailed):
-    """Athena's words when a query needs more than there is (Athena error catalog, error types 0 to 8)."""
+    """Athena's words when a query needs more than there is (Athena error catalog, error types 0 to
+    8).
+    """
 
     def __init__(self) -> None:
         super().__init__("", "Query exhausted resources at this scale factor")
@@ -39,9 +41,12 @@ class TimedOut(QueryFailed):
 
 
 class Running:
-    """One query's limits and its off switch. A database of its own while it runs, so that no query can use up what another one needs.
+    """One query's limits and its off switch.
 
-    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: below it the stack's queries spill.
+    A database of its own while it runs, so that no query can use up what another one needs.
+
+    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: below it the
+    stack's queries spill.
     """
 
     def __init__(self, *, memory: int, folder: Path) -> None:
@@ -57,18 +62,25 @@ class Running:
 
     @contextmanager
     def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to an empty DuckDB. Exhausted when a statement in it needs more than the query may use."""
+        """A connection to an empty DuckDB. Exhausted when a statement in it needs more than the
+        query may use.
+        """
         import duckdb
 
         with self._lock:
             self.check()
             self.loaded = True
         try:
-            with databases.of(self.folder, self.memory).session() as connection, self._interruptible(connection):
+            with (
+                databases.of(self.folder, self.memory).session() as connection,
+                self._interruptible(connection),
+            ):
                 yield connection
         except (duckdb.Error, OSError) as error:  # OSError: of a result that is being streamed
             self.check()
-            if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
+            if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(
+                error
+            ):
                 raise Exhausted from error
             raise
 
@@ -89,7 +101,10 @@ class Running:
             raise self._reason
 
     def keep(self) -> None:
-        """From here on the query's effect is there to stay, and a stop comes too late. Raises as `check` does."""
+        """From here on the query's effect is there to stay, and a stop comes too late.
+
+        Raises as `check` does.
+        """
         with self._lock:
             self.check()
             self._kept = True

@@ -30,7 +30,12 @@ def table(session: Session, words: Words, *, views: bool = True) -> Table:
     database, name = words.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:
-        raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {database or session.database}.{name}", category=2)
+        raise QueryFailed(
+            "FAILED",
+            "SemanticException [Error 10001]: Table not found "
+            f"{database or session.database}.{name}",
+            category=2,
+        )
     if relation.view is not None and not views:
         raise QueryFailed("FAILED", f"{relation.name} is a view")
     return relation

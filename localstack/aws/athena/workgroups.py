@@ -26,8 +26,13 @@ def is_managed(configuration: dict[str, Any]) -> bool:
 
 
 def _check_results(configuration: dict[str, Any]) -> None:
-    if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get("OutputLocation"):
-        raise refusal("A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration is enabled.")
+    if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get(
+        "OutputLocation"
+    ):
+        raise refusal(
+            "A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration "
+            "is enabled."
+        )
 
 
 @handles("athena", "CreateWorkGroup")
@@ -45,12 +50,21 @@ def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     updates = params.get("ConfigurationUpdates", {})
     results = dict(group.configuration.get("ResultConfiguration") or {})
     changes = updates.get("ResultConfigurationUpdates", {})
-    for key in ("OutputLocation", "EncryptionConfiguration", "AclConfiguration", "ExpectedBucketOwner"):
+    for key in (
+        "OutputLocation",
+        "EncryptionConfiguration",
+        "AclConfiguration",
+        "ExpectedBucketOwner",
+    ):
         if changes.get(f"Remove{key}"):
             results.pop(key, None)
         if key in changes:
             results[key] = changes[key]
-    others = {key: value for key, value in updates.items() if not key.endswith("Updates") and not key.startswith("Remove")}
+    others = {
+        key: value
+        for key, value in updates.items()
+        if not key.endswith("Updates") and not key.startswith("Remove")
+    }
     managed = {
         **(group.configuration.get(MANAGED) or {}),
         **updates.get("ManagedQueryResultsConfigurationUpdates", {}),

@@ -1,4 +1,5 @@
-"""Application Auto Scaling of endpoints: alarms of CloudWatch change the DesiredInstanceCount of variants.
+"""Application Auto Scaling of endpoints: alarms of CloudWatch change the DesiredInstanceCount of
+variants.
 
 Its other namespaces are moto's descriptions.
 """

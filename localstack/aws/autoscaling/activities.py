@@ -22,14 +22,22 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         return ctx.forward()
     settle(ctx)
     wanted = params.get("ResourceId")
-    activities = [activity for activity in reversed(ctx.store(Scaling).activities) if wanted in (None, activity.resource)]
+    activities = [
+        activity
+        for activity in reversed(ctx.store(Scaling).activities)
+        if wanted in (None, activity.resource)
+    ]
     return page(activities, params, "ScalingActivities", _description)
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
     """What is scaled; None: it is not there, or is being changed."""
     endpoint = find(ctx, target.endpoint)
-    return endpoint.fleet.variants.get(target.variant) if endpoint is not None and endpoint.status == "InService" else None
+    return (
+        endpoint.fleet.variants.get(target.variant)
+        if endpoint is not None and endpoint.status == "InService"
+        else None
+    )
 
 
 def keep_within(ctx: Context, target: Target) -> None:
@@ -52,14 +60,17 @@ def change(ctx: Context, target: Target, before: int, wanted: int, cause: str) -
         before=before,
         wanted=wanted,
         started=ctx.clock.now(),
-        message=f"Successfully set desired instance count to {wanted}. Waiting for change to be fulfilled by sagemaker.",
+        message=f"Successfully set desired instance count to {wanted}. Waiting for change to be "
+        "fulfilled by sagemaker.",
     )
     capacity = {"VariantName": target.variant, "DesiredInstanceCount": wanted}
     store = ctx.store(Scaling)
     with store.lock:
         store.activities = [*store.activities[-_KEPT:], activity]
     try:
-        ctx.client("sagemaker").update_endpoint_weights_and_capacities(EndpointName=target.endpoint, DesiredWeightsAndCapacities=[capacity])
+        ctx.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=target.endpoint, DesiredWeightsAndCapacities=[capacity]
+        )
     except ClientError as error:
         _ends(ctx, activity, f"Reason: {error.response['Error']['Message']}")
 
@@ -79,7 +90,9 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
         (
             activity
             for activity in reversed(ctx.store(Scaling).activities)
-            if activity.resource == target.resource and activity.status != "Failed" and (activity.wanted > activity.before) == out
+            if activity.resource == target.resource
+            and activity.status != "Failed"
+            and (activity.wanted > activity.before) == out
         ),
         None,
     )
@@ -87,7 +100,9 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
     """Whether the time after a change has not passed yet."""
-    return activity is not None and ctx.clock.now() < (activity.ended or ctx.clock.now()) + timedelta(seconds=seconds)
+    return activity is not None and ctx.clock.now() < (
+        activity.ended or ctx.clock.now()
+    ) + timedelta(seconds=seconds)
 
 
 def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
@@ -98,7 +113,13 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
     elif not endpoint.changing:
         variant = endpoint.fleet.variants.get(target.variant)
         wrong = variant is None or variant.count != activity.wanted
-        _ends(ctx, activity, f"Reason: {endpoint.failure or 'the count was changed by somebody else.'}" if wrong else None)
+        _ends(
+            ctx,
+            activity,
+            f"Reason: {endpoint.failure or 'the count was changed by somebody else.'}"
+            if wrong
+            else None,
+        )
         activity.ended = max(endpoint.modified, activity.started)
 
 
@@ -106,7 +127,10 @@ def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"
-        activity.message = f"Successfully set desired instance count to {activity.wanted}. Change successfully fulfilled by sagemaker."
+        activity.message = (
+            f"Successfully set desired instance count to {activity.wanted}. Change successfully "
+            "fulfilled by sagemaker."
+        )
     else:
         activity.status = "Failed"
         activity.message = f"Failed to set desired instance count to {activity.wanted}. {reason}"

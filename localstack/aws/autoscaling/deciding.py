@@ -1,6 +1,7 @@
 """An alarm that is in ALARM has a policy change a count.
 
-How Application Auto Scaling computes it from a tracked metric is not published. Here a metric of each instance is taken to be
+How Application Auto Scaling computes it from a tracked metric is not published. Here a metric of
+each instance is taken to be
 shared by all: count x metric / target, rounded up.
 """
 
@@ -32,8 +33,18 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
     count = variant.desired_count
     wanted = _desired_count(ctx, policy, target, firing, count)
     within = min(max(wanted, target.least), target.most)
-    if within != count and (within > count) == (wanted > count) and not _is_suspended(target, out=within > count):
-        activities.change(ctx, target, count, within, f"monitor alarm {firing.alarm} in state ALARM triggered policy {policy.name}")
+    if (
+        within != count
+        and (within > count) == (wanted > count)
+        and not _is_suspended(target, out=within > count)
+    ):
+        activities.change(
+            ctx,
+            target,
+            count,
+            within,
+            f"monitor alarm {firing.alarm} in state ALARM triggered policy {policy.name}",
+        )
 
 
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
@@ -48,7 +59,12 @@ def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing,
 def _out(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
     """While the last change cools down, only a larger one is made: from what was before."""
     last = activities.last(ctx, target, out=True)
-    if last is not None and firing.moment is not None and last.ended is not None and firing.moment <= last.ended:
+    if (
+        last is not None
+        and firing.moment is not None
+        and last.ended is not None
+        and firing.moment <= last.ended
+    ):
         return count  # the datapoint is what that change was for
     cooling = activities.cooling(ctx, last, policy.settings.get("ScaleOutCooldown", _COOLDOWN))
     base = last.before if cooling and last is not None else count
@@ -60,10 +76,18 @@ def _in(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
     if policy.settings.get("DisableScaleIn"):
         return count
     known = states(ctx)
-    others = [other for other in ctx.store(Scaling).of(target.resource) if other.alarms and not other.settings.get("DisableScaleIn")]
+    others = [
+        other
+        for other in ctx.store(Scaling).of(target.resource)
+        if other.alarms and not other.settings.get("DisableScaleIn")
+    ]
     if any(known.get(other.alarms[1]) != "ALARM" for other in others):
         return count
-    if activities.cooling(ctx, activities.last(ctx, target, out=False), policy.settings.get("ScaleInCooldown", _COOLDOWN)):
+    if activities.cooling(
+        ctx,
+        activities.last(ctx, target, out=False),
+        policy.settings.get("ScaleInCooldown", _COOLDOWN),
+    ):
         return count
     return min(count, _target_tracking(policy, firing, count))
 
@@ -75,7 +99,9 @@ def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
 
 def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
     settings = policy.settings
-    step = _step(settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below)
+    step = _step(
+        settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below
+    )
     if step is None:
         return count
     wanted = adjusted_count(settings, count, step["ScalingAdjustment"])
@@ -88,29 +114,41 @@ def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, 
 
 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
-    """Whose interval the breach is in: its lower bound belongs to it above the threshold, its upper bound below."""
+    """Whose interval the breach is in: its lower bound belongs to it above the threshold, its upper
+    bound below.
+    """
     for step in steps:
-        lower, upper = step.get("MetricIntervalLowerBound", -math.inf), step.get("MetricIntervalUpperBound", math.inf)
+        lower, upper = (
+            step.get("MetricIntervalLowerBound", -math.inf),
+            step.get("MetricIntervalUpperBound", math.inf),
+        )
         if lower < breach <= upper if below else lower <= breach < upper:
             return step
     return None
 
 
 def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
-    """By AdjustmentType. Percentages are rounded as the user guide says: toward 0, but not to it."""
+    """By AdjustmentType.
+
+    Percentages are rounded as the user guide says: toward 0, but not to it.
+    """
     match settings["AdjustmentType"]:
         case "ExactCapacity":
             return adjustment
         case "ChangeInCapacity":
             return count + adjustment
     change = count * adjustment / 100
-    whole = math.trunc(change) if abs(change) >= 1 else int(math.copysign(1, change)) if change else 0
+    whole = (
+        math.trunc(change) if abs(change) >= 1 else int(math.copysign(1, change)) if change else 0
+    )
     least = int(settings.get("MinAdjustmentMagnitude", 0))
     return count + (int(math.copysign(least, whole)) if whole and abs(whole) < least else whole)
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
-    return target.suspended.get("DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False)
+    return target.suspended.get(
+        "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
+    )
 
 
 on_alarm("arn:aws:autoscaling:", scale)

@@ -14,7 +14,11 @@ from .. import paging
 from ..registry import AwsError, Context
 
 T = TypeVar("T")
-SERVICE, NAMESPACE, DIMENSION = "application-autoscaling", "sagemaker", "sagemaker:variant:DesiredInstanceCount"
+SERVICE, NAMESPACE, DIMENSION = (
+    "application-autoscaling",
+    "sagemaker",
+    "sagemaker:variant:DesiredInstanceCount",
+)
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 _PAGE = 50  # things
 
@@ -89,7 +93,10 @@ def refusal(message: str) -> AwsError:
 
 
 def ours(ctx: Context, params: dict[str, Any]) -> bool:
-    """Whether it is about endpoints; False: moto answers. AwsError for what of SageMaker is not scaled here."""
+    """Whether it is about endpoints; False: moto answers.
+
+    AwsError for what of SageMaker is not scaled here.
+    """
     if params["ServiceNamespace"] != NAMESPACE or ctx.moto_answers:
         return False
     dimension = params.get("ScalableDimension")
@@ -102,7 +109,9 @@ def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, 
     """Moto's canned answer, with --moto-answers; AwsError without."""
     if ctx.moto_answers:
         return ctx.forward()
-    words = f"the AWS stack does not execute {SERVICE}:{operation} for {params['ServiceNamespace']} yet"
+    words = (
+        f"the AWS stack does not execute {SERVICE}:{operation} for {params['ServiceNamespace']} yet"
+    )
     raise AwsError("NotImplemented", f"{words}; --moto-answers gives moto's canned answer", 501)
 
 
@@ -117,13 +126,20 @@ def names(resource: str) -> tuple[str, str]:
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
-    return AwsError("ObjectNotFoundException", f"No {what} for {place}, scalable dimension: {params['ScalableDimension']}{named}")
+    return AwsError(
+        "ObjectNotFoundException",
+        f"No {what} for {place}, scalable dimension: {params['ScalableDimension']}{named}",
+    )
 
 
-def page(things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+def page(
+    things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
+) -> dict[str, Any]:
     """What a Describe answers of them."""
     asked = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
-    part, more = paging.page(things, asked, _PAGE, AwsError("InvalidNextTokenException", "The next token is not valid."))
+    part, more = paging.page(
+        things, asked, _PAGE, AwsError("InvalidNextTokenException", "The next token is not valid.")
+    )
     return {key: [shown(thing) for thing in part], **more}
 
 

@@ -14,7 +14,18 @@ import msgspec
 
 from ..registry import Context, handles
 from . import activities, schedules, targets
-from .records import SERVICE, Scaling, Scheduled, Target, common, missing, not_ours, ours, page, refusal
+from .records import (
+    SERVICE,
+    Scaling,
+    Scheduled,
+    Target,
+    common,
+    missing,
+    not_ours,
+    ours,
+    page,
+    refusal,
+)
 
 
 @handles(SERVICE, "PutScheduledAction")
@@ -43,7 +54,8 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     actions = [
         action
         for action in list(ctx.store(Scaling).scheduled.values())
-        if resource in (None, action.resource) and (wanted is None or action.name in wanted or action.arn in wanted)
+        if resource in (None, action.resource)
+        and (wanted is None or action.name in wanted or action.arn in wanted)
     ]
     return page(actions, params, "ScheduledActions", _description)
 
@@ -52,8 +64,17 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
-    if ctx.store(Scaling).scheduled.pop((params["ResourceId"], params["ScheduledActionName"]), None) is None:
-        raise missing("scheduled action found", params, f"scheduled action name: {params['ScheduledActionName']}")
+    if (
+        ctx.store(Scaling).scheduled.pop(
+            (params["ResourceId"], params["ScheduledActionName"]), None
+        )
+        is None
+    ):
+        raise missing(
+            "scheduled action found",
+            params,
+            f"scheduled action name: {params['ScheduledActionName']}",
+        )
     return {}
 
 
@@ -111,7 +132,9 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 
 def _run(ctx: Context, action: Scheduled) -> None:
-    if ctx.stopping.is_set():  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    if (
+        ctx.stopping.is_set()
+    ):  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
         return
     store = ctx.store(Scaling)
     with store.lock:
@@ -128,7 +151,9 @@ def _run(ctx: Context, action: Scheduled) -> None:
 
 def _with_limits(target: Target, action: Scheduled) -> Target:
     return msgspec.structs.replace(
-        target, least=action.numbers.get("MinCapacity", target.least), most=action.numbers.get("MaxCapacity", target.most)
+        target,
+        least=action.numbers.get("MinCapacity", target.least),
+        most=action.numbers.get("MaxCapacity", target.most),
     )
 
 

@@ -1,6 +1,7 @@
 """Schedules of scheduled actions: at(), rate() and cron(), and when they are due.
 
-Source: Application Auto Scaling user guide, "Scheduled scaling" and "Schedule recurring scaling actions using cron expressions".
+Source: Application Auto Scaling user guide, "Scheduled scaling" and "Schedule recurring scaling
+actions using cron expressions".
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ Due = Callable[[datetime], datetime | None]  # the first moment after one; None:
 
 
 def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
-    """When it is due. `zone`: of the times in at() and cron(). `start`: where a rate begins to count. ValueError says what is wrong."""
+    """When it is due.
+
+    `zone`: of the times in at() and cron(). `start`: where a rate begins to count. ValueError says
+    what is wrong.
+    """
     match = re.fullmatch(r"(at|rate|cron)\((.*)\)", expression.strip())
     if match is None:
-        raise ValueError("it is none of at(yyyy-mm-ddThh:mm:ss), rate(value unit), cron(minutes hours day-of-month month day-of-week year)")
+        raise ValueError(
+            "it is none of at(yyyy-mm-ddThh:mm:ss), rate(value unit), cron(minutes hours "
+            "day-of-month month day-of-week year)"
+        )
     kind, text = match.groups()
     if kind == "at":
         return _once(_moment(text, zone))
@@ -63,10 +71,17 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
         raise ValueError(f"{text!r} has {len(parts)} fields, not {len(_FIELDS)}")
     if [place for place, part in enumerate(parts) if part == "?"] not in ([2], [4]):
         raise ValueError("one of day of month and day of week, and one alone, must be ?")
-    minutes, hours, days, months, weekdays, years = (_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
+    minutes, hours, days, months, weekdays, years = (
+        _values(part, *field) for part, field in zip(parts, _FIELDS, strict=True)
+    )
 
     def fits(day: date) -> bool:
-        return day.year in years and day.month in months and day.day in days and day.isoweekday() % 7 + 1 in weekdays
+        return (
+            day.year in years
+            and day.month in months
+            and day.day in days
+            and day.isoweekday() % 7 + 1 in weekdays
+        )
 
     def first(after: datetime) -> datetime | None:
         span = max(0, max(years) - after.year + 1) if "*" not in parts[5] else cron.YEARS
@@ -76,6 +91,8 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
 
 
 def _values(text: str, name: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
-    if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(names):
+    if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(
+        names
+    ):
         raise ValueError(f"{text!r}: the local stack does not support L, W and # in the {name}")
     return cron.numbers(text.replace("?", "*"), low, high, names, low)

@@ -1,6 +1,7 @@
 """Scalable targets: which variants are scaled, and between which numbers.
 
-Source: SageMaker developer guide, "Automatically scale models"; Application Auto Scaling API reference.
+Source: SageMaker developer guide, "Automatically scale models"; Application Auto Scaling API
+reference.
 """
 
 from __future__ import annotations
@@ -14,15 +15,33 @@ from ..endpoints.checks import arn
 from ..endpoints.records import Endpoint, Fleet, Variant, find
 from ..registry import Context, handles
 from . import activities
-from .records import NAMESPACE, SERVICE, Scaling, Target, common, missing, names, ours, page, refusal
+from .records import (
+    NAMESPACE,
+    SERVICE,
+    Scaling,
+    Target,
+    common,
+    missing,
+    names,
+    ours,
+    page,
+    refusal,
+)
 
 _ROLE = "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-_SUSPENDED = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+_SUSPENDED = (
+    "DynamicScalingInSuspended",
+    "DynamicScalingOutSuspended",
+    "ScheduledScalingSuspended",
+)
 
 
 @handles(SERVICE, "RegisterScalableTarget")
 def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A new one, or new numbers for one that there is. A count beyond the numbers is changed at once."""
+    """A new one, or new numbers for one that there is.
+
+    A count beyond the numbers is changed at once.
+    """
     if not ours(ctx, params):
         return ctx.forward()
     endpoint, _ = _live(ctx, params["ResourceId"])
@@ -45,7 +64,11 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
     wanted = params.get("ResourceIds") or None
-    targets = [target for target in list(ctx.store(Scaling).targets.values()) if wanted is None or target.resource in wanted]
+    targets = [
+        target
+        for target in list(ctx.store(Scaling).targets.values())
+        if wanted is None or target.resource in wanted
+    ]
     role = f"arn:aws:iam::{ctx.account}:{_ROLE}"
     return page(targets, params, "ScalableTargets", lambda target: _description(target, role))
 
@@ -79,18 +102,27 @@ def drop(ctx: Context, resource: str) -> bool:
 
 
 def drop_of(ctx: Context, endpoint: Endpoint) -> None:
-    """The endpoint is deleted: "Application Auto Scaling deregisters those models as scalable targets without notifying you"."""
+    """The endpoint is deleted: "Application Auto Scaling deregisters those models as scalable
+    targets without notifying you".
+    """
     for target in _of(ctx, endpoint):
         drop(ctx, target.resource)
 
 
 def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """AwsError for an update that removes a variant that is scaled, or changes its instance type (guide, "Update endpoints ...")."""
+    """AwsError for an update that removes a variant that is scaled, or changes its instance type
+    (guide, "Update endpoints ...").
+    """
     for target in _of(ctx, endpoint):
         old, new = endpoint.fleet.variants.get(target.variant), fleet.variants.get(target.variant)
-        if new is None or (old is not None and old.config.get("InstanceType") != new.config.get("InstanceType")):
+        if new is None or (
+            old is not None and old.config.get("InstanceType") != new.config.get("InstanceType")
+        ):
             what = "removes it" if new is None else "changes its instance type"
-            raise refusal(f"Variant {target.variant} is registered as a scalable target, and the update {what}: deregister it first.")
+            raise refusal(
+                f"Variant {target.variant} is registered as a scalable target, and the "
+                f"update {what}: deregister it first."
+            )
 
 
 def resume(ctx: Context, store: Scaling) -> None:
@@ -100,7 +132,11 @@ def resume(ctx: Context, store: Scaling) -> None:
 
 
 def _of(ctx: Context, endpoint: Endpoint) -> list[Target]:
-    return [target for target in list(ctx.store(Scaling).targets.values()) if target.endpoint == endpoint.name]
+    return [
+        target
+        for target in list(ctx.store(Scaling).targets.values())
+        if target.endpoint == endpoint.name
+    ]
 
 
 def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
@@ -110,7 +146,10 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
         raise refusal(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
     variant = endpoint.fleet.variants.get(label)
     if variant is None:
-        raise refusal(f'The variant name(s) "{label}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".')
+        raise refusal(
+            f'The variant name(s) "{label}" is/are not present within endpoint configuration '
+            f'"{endpoint.fleet.config.name}".'
+        )
     return endpoint, variant
 
 
@@ -125,7 +164,9 @@ def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Targ
         resource=params["ResourceId"],
         endpoint=endpoint,
         variant=variant,
-        arn=before.arn if before else f"arn:aws:{SERVICE}:{ctx.region}:{ctx.account}:scalable-target/{uuid.uuid4().hex}",
+        arn=before.arn
+        if before
+        else f"arn:aws:{SERVICE}:{ctx.region}:{ctx.account}:scalable-target/{uuid.uuid4().hex}",
         created=before.created if before else ctx.clock.now(),
         least=before.least if before and least is None else least or 0,
         most=before.most if before and most is None else most or 0,
@@ -139,16 +180,25 @@ def check(ctx: Context, target: Target) -> None:
     machine = variant.config.get("InstanceType") or ""
     floor = 0 if backlog.settings(endpoint) is not None else 1
     if variant.serverless:
-        raise refusal("A serverless variant has no instances to scale; the local stack does not scale its provisioned concurrency.")
+        raise refusal(
+            "A serverless variant has no instances to scale; the local stack does not scale "
+            "its provisioned concurrency."
+        )
     if machine.startswith("ml.t2."):
         raise refusal(
-            f"You cannot register a variant with {machine} instance type as a scalable target. This is because the burstable performance "
+            f"You cannot register a variant with {machine} instance type as a scalable "
+            "target. This is because the burstable performance "
             "of these instances can lead to unpredictable behavior with Auto Scaling."
         )
     if target.least < floor:
-        raise refusal(f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, not {target.least}.")
+        raise refusal(
+            f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, "
+            f"not {target.least}."
+        )
     if target.most < max(target.least, 1):
-        raise refusal(f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}.")
+        raise refusal(
+            f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}."
+        )
 
 
 def _description(target: Target, role: str) -> dict[str, Any]:

@@ -1,1 +1,4 @@
-"""CloudFormation is moto's. The resources of SageMaker in its templates are made, changed and removed by SageMaker's own API."""
+"""CloudFormation is moto's.
+
+The resources of SageMaker in its templates are made, changed and removed by SageMaker's own API.
+"""

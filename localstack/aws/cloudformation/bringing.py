@@ -1,4 +1,6 @@
-"""What is there, brought to what a template asks for: the same whether it is new, changed, or goes back to what it was."""
+"""What is there, brought to what a template asks for: the same whether it is new, changed, or goes
+back to what it was.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from .placeholders import CLASSES, Placeholder, physical_name
 from .records import Managed, stack_of
 from .resources import Failure, Properties, Resource
 
-_CUSTOM = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename {name} and update the stack again."
+_CUSTOM = (
+    "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+    "Rename {name} and update the stack again."
+)
 
 
 def reconcile(ctx: Context, managed: Managed) -> bool:
@@ -42,21 +47,36 @@ def wanted_of(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
     from moto.cloudformation.parsing import clean_json
 
-    properties = resources.typed(type(placeholder), logical, clean_json(written, stack.resource_map))
+    properties = resources.typed(
+        type(placeholder), logical, clean_json(written, stack.resource_map)
+    )
     own = {tag["Key"] for tag in properties.get("Tags", ())}
-    more = [{"Key": key, "Value": value} for key, value in stack.tags.items() if key not in own and not key.startswith("aws:")]
+    more = [
+        {"Key": key, "Value": value}
+        for key, value in stack.tags.items()
+        if key not in own and not key.startswith("aws:")
+    ]
     return {**properties, "Tags": [*properties.get("Tags", ()), *more]} if more else properties
 
 
-def _bring(ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties) -> None:
+def _bring(
+    ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
+) -> None:
     """A resource to what the template says of it."""
     current = managed.resources.get(logical)
     name = properties.get(placeholder.name_property())
     if current is not None and current.properties == properties:
         return
     if current is None:
-        _make(ctx, managed, placeholder, _resource(placeholder, logical, name or placeholder.name, properties))
-    elif name in (None, current.name) and _without_tags(current.properties) == _without_tags(properties):
+        _make(
+            ctx,
+            managed,
+            placeholder,
+            _resource(placeholder, logical, name or placeholder.name, properties),
+        )
+    elif name in (None, current.name) and _without_tags(current.properties) == _without_tags(
+        properties
+    ):
         resources.retag(ctx, placeholder.physical_resource_id, current.properties, properties)
         current.properties = properties
     elif name in (None, current.name) and current.is_endpoint:
@@ -76,22 +96,44 @@ def _change(ctx: Context, current: Resource, properties: Properties) -> None:
     current.properties = properties
 
 
-def _replace(ctx: Context, managed: Managed, current: Resource, placeholder: Placeholder, properties: Properties) -> None:
+def _replace(
+    ctx: Context,
+    managed: Managed,
+    current: Resource,
+    placeholder: Placeholder,
+    properties: Properties,
+) -> None:
     name = properties.get(placeholder.name_property())
-    back = next((other for other in managed.replaced if other.logical == current.logical and other.properties == properties), None)
+    back = next(
+        (
+            other
+            for other in managed.replaced
+            if other.logical == current.logical and other.properties == properties
+        ),
+        None,
+    )
     if back is not None:  # an update that is rolled back
         managed.replaced.remove(back)
         managed.resources[current.logical], placeholder.name = back, back.name
     elif name == current.name:
         raise Failure(current.logical, _CUSTOM.format(name=name))
     else:
-        new = _resource(placeholder, current.logical, name or physical_name(current.logical), properties)
+        new = _resource(
+            placeholder, current.logical, name or physical_name(current.logical), properties
+        )
         _make(ctx, managed, placeholder, new)
     managed.replaced.append(current)
 
 
-def _resource(placeholder: Placeholder, logical: str, name: str, properties: Properties) -> Resource:
-    return Resource(resource_type=placeholder.cf_resource_type, logical=logical, name=name, properties=properties)
+def _resource(
+    placeholder: Placeholder, logical: str, name: str, properties: Properties
+) -> Resource:
+    return Resource(
+        resource_type=placeholder.cf_resource_type,
+        logical=logical,
+        name=name,
+        properties=properties,
+    )
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
@@ -100,8 +142,13 @@ def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resourc
 
 
 def clean(ctx: Context, managed: Managed) -> None:
-    """What an update has replaced or dropped, last made first. What cannot be removed is left, as CloudFormation leaves it."""
-    for resource in sorted(managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
+    """What an update has replaced or dropped, last made first.
+
+    What cannot be removed is left, as CloudFormation leaves it.
+    """
+    for resource in sorted(
+        managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)
+    ):
         try:
             if not resources.remove(ctx, resource):
                 return

@@ -60,7 +60,9 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """It goes on until the endpoints are gone; a creation or update that is under way ends first with them."""
+    """It goes on until the endpoints are gone; a creation or update that is under way ends first
+    with them.
+    """
     stack = stack_of(ctx, params["StackName"])
     managed = managing.managed_of(ctx, stack)
     if managed is None:
@@ -87,7 +89,10 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     reasons = {managed.id: managed.reason for managed in ctx.store(Stacks).by_id.values()}
     stacks = [
-        {**stack, "StackStatusReason": reasons[stack["StackId"]]} if reasons.get(stack["StackId"]) else stack for stack in answer["Stacks"]
+        {**stack, "StackStatusReason": reasons[stack["StackId"]]}
+        if reasons.get(stack["StackId"])
+        else stack
+        for stack in answer["Stacks"]
     ]
     return {**answer, "Stacks": stacks}
 
@@ -102,9 +107,16 @@ def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _before(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """What an update goes back to. ValidationError while something is under way. None: moto knows no such stack, and says so."""
+    """What an update goes back to.
+
+    ValidationError while something is under way. None: moto knows no such stack, and says so.
+    """
     if stack is None:
         return None
     if stack.status.endswith(_BUSY):
-        raise AwsError("ValidationError", f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.", 400)
+        raise AwsError(
+            "ValidationError",
+            f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.",
+            400,
+        )
     return stack.template, dict(stack.parameters)

@@ -1,6 +1,8 @@
-"""A stack's way from what its template asks for to what is there: made, changed, rolled back, removed.
+"""A stack's way from what its template asks for to what is there: made, changed, rolled back,
+removed.
 
-moto resolves the template and makes what is not SageMaker's. A stack's status is told from here, also where nothing waits for it: a thread
+moto resolves the template and makes what is not SageMaker's. A stack's status is told from here,
+also where nothing waits for it: a thread
 looks, and so does whoever asks.
 """
 
@@ -31,7 +33,13 @@ def shown_outputs(stack: Any) -> None:
         stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
 
 
-def begin(ctx: Context, stack: Any, verb: str, before: tuple[str, dict[str, str]] | None, params: Properties) -> None:
+def begin(
+    ctx: Context,
+    stack: Any,
+    verb: str,
+    before: tuple[str, dict[str, str]] | None,
+    params: Properties,
+) -> None:
     """Do for a stack what moto, which has just been asked to, did not."""
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
@@ -39,7 +47,9 @@ def begin(ctx: Context, stack: Any, verb: str, before: tuple[str, dict[str, str]
         return
     managed = stacks.by_id.setdefault(stack.stack_id, managed or Managed(stack.stack_id))
     managed.before, managed.on_failure = before, params.get("OnFailure", "")
-    managed.disable_rollback = bool(params.get("DisableRollback")) or managed.on_failure == "DO_NOTHING"
+    managed.disable_rollback = (
+        bool(params.get("DisableRollback")) or managed.on_failure == "DO_NOTHING"
+    )
     with SERIAL:
         if stack.events and stack.events[-1].resource_status == f"{verb}_COMPLETE":
             stack.events.pop()  # moto's, who is through with it
@@ -54,7 +64,11 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
 
 
 def resume(ctx: Context, stacks: Stacks) -> None:
-    """Go on after a restart. What moto tells of a stack may be older than what is known here: it was written with another request."""
+    """Go on after a restart.
+
+    What moto tells of a stack may be older than what is known here: it was written with another
+    request.
+    """
     for managed in list(stacks.by_id.values()):
         stack = stack_of(ctx, managed.id)
         if stack is not None:
@@ -93,7 +107,9 @@ def _watch(ctx: Context, managed: Managed) -> None:
 def settle(ctx: Context, managed: Managed) -> None:
     """Do what can be done now, with the rights of who asked for it."""
     with managed.lock, acting_for(managed.caller):
-        if managed.verb and stack_of(ctx, managed.id) is None:  # a home that moto's stacks could not be kept in
+        if (
+            managed.verb and stack_of(ctx, managed.id) is None
+        ):  # a home that moto's stacks could not be kept in
             ctx.store(Stacks).by_id.pop(managed.id, None)
             managed.verb = ""
         while managed.verb:
@@ -151,7 +167,9 @@ def _go_back(ctx: Context, managed: Managed) -> None:
 def _remove(ctx: Context, managed: Managed) -> str | None:
     """Everything that the stack has, what refers to others first: None while an endpoint goes."""
     there = [*managed.replaced, *managed.resources.values()]
-    for resource in sorted(there, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
+    for resource in sorted(
+        there, key=lambda resource: -list(CLASSES).index(resource.resource_type)
+    ):
         if managed.verb == "DELETE" and resource.logical in managed.retained:
             continue
         try:
@@ -159,7 +177,12 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
                 return None
         except Failure as failure:
             _event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
-            _say(ctx, managed, f"{managed.verb}_FAILED", f"The following resource(s) failed to delete: [{failure.logical}].")
+            _say(
+                ctx,
+                managed,
+                f"{managed.verb}_FAILED",
+                f"The following resource(s) failed to delete: [{failure.logical}].",
+            )
             return ""
         managed.resources.pop(resource.logical, None)
     managed.replaced.clear()

@@ -1,4 +1,6 @@
-"""What stands in moto's stacks for a resource of SageMaker: its name and its ARN, which other resources refer to. It makes nothing."""
+"""What stands in moto's stacks for a resource of SageMaker: its name and its ARN, which other
+resources refer to. It makes nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 
 @contextmanager
 def only_in(stack: str) -> Iterator[None]:
-    """Meanwhile moto makes, in this thread, resources of this stack (name or ARN); those of SageMaker in one nested in it are refused."""
+    """Meanwhile moto makes, in this thread, resources of this stack (name or ARN); those of
+    SageMaker in one nested in it are refused.
+    """
     before = _stack.set(stack)
     try:
         yield
@@ -30,7 +34,8 @@ def only_in(stack: str) -> Iterator[None]:
 
 def refusal(kinds: set[str]) -> AwsError:
     text = (
-        f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; CloudFormation does. Make them by SageMaker's API"
+        f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
+        "CloudFormation does. Make them by SageMaker's API"
     )
     return AwsError("NotImplemented", text, 501)
 
@@ -68,16 +73,31 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str, **more: Any
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **more: Any,
     ) -> Placeholder:
         del resource_name
         if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
             raise refusal({f"{more['ResourceType']} in a nested stack"})
-        return cls(cloudformation_json["Properties"].get(cls.name_property()) or physical_name(more["LogicalId"]), account_id, region_name)
+        return cls(
+            cloudformation_json["Properties"].get(cls.name_property())
+            or physical_name(more["LogicalId"]),
+            account_id,
+            region_name,
+        )
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: Placeholder, new_resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+        cls,
+        original_resource: Placeholder,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
     ) -> Placeholder:
         del new_resource_name, cloudformation_json, account_id, region_name
         return original_resource

@@ -15,13 +15,17 @@ class Managed:
 
     def __init__(self, stack_id: str) -> None:
         self.id = stack_id
-        self.caller: Caller | None = None  # who asked for what is under way: it needs their rights, whoever looks
+        self.caller: Caller | None = (
+            None  # who asked for what is under way: it needs their rights, whoever looks
+        )
         self.verb = ""  # what is under way; "": nothing
         self.status = ""
         self.reason: str | None = None
         self.resources: dict[str, Resource] = {}  # by their logical names
         self.replaced: list[Resource] = []  # to be removed once all is well
-        self.before: tuple[str, dict[str, str]] | None = None  # template and parameters, to go back to
+        self.before: tuple[str, dict[str, str]] | None = (
+            None  # template and parameters, to go back to
+        )
         self.disable_rollback = False
         self.on_failure = ""
         self.retained: frozenset[str] = frozenset()

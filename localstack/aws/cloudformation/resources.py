@@ -15,7 +15,11 @@ from .placeholders import CLASSES, Placeholder
 
 Properties = dict[str, Any]
 _ENDPOINT = "AWS::SageMaker::Endpoint"
-_OF_UPDATES = ("RetainAllVariantProperties", "ExcludeRetainedVariantProperties", "RetainDeploymentConfig")
+_OF_UPDATES = (
+    "RetainAllVariantProperties",
+    "ExcludeRetainedVariantProperties",
+    "RetainDeploymentConfig",
+)
 _SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
 
 
@@ -46,15 +50,24 @@ class Resource(msgspec.Struct):
 
 
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
-    """A template's properties as the API takes them: templates and their parameters have numbers and booleans as text, too."""
+    """A template's properties as the API takes them: templates and their parameters have numbers
+    and booleans as text, too.
+    """
     try:
-        return {name: _typed(_member(kind, name), value, name) for name, value in properties.items()}
+        return {
+            name: _typed(_member(kind, name), value, name) for name, value in properties.items()
+        }
     except (ValueError, TypeError) as error:
-        raise Failure(logical, f"Properties validation failed for resource {logical}: {error}") from error
+        raise Failure(
+            logical, f"Properties validation failed for resource {logical}: {error}"
+        ) from error
 
 
 def _member(kind: type[Placeholder], name: str) -> Any:
-    operations = [f"Create{kind.resource}", *(["UpdateEndpoint"] if kind.resource == "Endpoint" else [])]
+    operations = [
+        f"Create{kind.resource}",
+        *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
+    ]
     for operation in operations:
         if name in (members := _members(operation)):
             return members[name]
@@ -74,11 +87,16 @@ def _typed(shape: Any, value: Any, path: str) -> Any:
         unknown = next((name for name in value if name not in shape.members), None)
         if unknown is not None:
             raise ValueError(f"#/{path}: extraneous key [{unknown}] is not permitted")
-        return {name: _typed(shape.members[name], item, f"{path}/{name}") for name, item in value.items()}
+        return {
+            name: _typed(shape.members[name], item, f"{path}/{name}")
+            for name, item in value.items()
+        }
     if shape.type_name == "list":
         return [_typed(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
     if shape.type_name == "map":
-        return {str(name): _typed(shape.value, item, f"{path}/{name}") for name, item in value.items()}
+        return {
+            str(name): _typed(shape.value, item, f"{path}/{name}") for name, item in value.items()
+        }
     return _scalar(shape.type_name, value, path)
 
 
@@ -96,26 +114,39 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
-    properties = {name: value for name, value in resource.properties.items() if name not in _OF_UPDATES}
+    properties = {
+        name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
+    }
     _call(ctx, resource, "Create", {**properties, **_name_parameter(resource)})
 
 
 def update(ctx: Context, resource: Resource) -> None:
-    """An endpoint's configuration and how it is deployed. Nothing to do for one that has gone back to it."""
+    """An endpoint's configuration and how it is deployed.
+
+    Nothing to do for one that has gone back to it.
+    """
     there = _describe(ctx, resource)
-    if there is not None and there.get("EndpointConfigName") == resource.properties.get("EndpointConfigName"):
+    if there is not None and there.get("EndpointConfigName") == resource.properties.get(
+        "EndpointConfigName"
+    ):
         return
     taken = _members("UpdateEndpoint")
     _call(
         ctx,
         resource,
         "Update",
-        {**{name: value for name, value in resource.properties.items() if name in taken}, **_name_parameter(resource)},
+        {
+            **{name: value for name, value in resource.properties.items() if name in taken},
+            **_name_parameter(resource),
+        },
     )
 
 
 def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None:
-    old, new = ({tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())} for properties in (before, after))
+    old, new = (
+        {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
+        for properties in (before, after)
+    )
     client = ctx.client("sagemaker")
     if gone := sorted(old.keys() - new.keys()):
         client.delete_tags(ResourceArn=arn, TagKeys=gone)
@@ -124,17 +155,26 @@ def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Whether an endpoint serves what its properties say; False while it changes. Failure when it does not come to that."""
+    """Whether an endpoint serves what its properties say; False while it changes.
+
+    Failure when it does not come to that.
+    """
     if not resource.is_endpoint:
         return True
     endpoint = _describe(ctx, resource)
     if endpoint is None:
-        raise Failure(resource.logical, f"Resource of type '{_ENDPOINT}' with identifier '{resource.name}' was not found.")
+        raise Failure(
+            resource.logical,
+            f"Resource of type '{_ENDPOINT}' with identifier '{resource.name}' was not found.",
+        )
     if endpoint["EndpointStatus"] not in _SETTLED:
         return False
     config = resource.properties.get("EndpointConfigName")
     if endpoint["EndpointStatus"] != "InService" or endpoint["EndpointConfigName"] != config:
-        why = endpoint.get("FailureReason") or f"it serves {endpoint['EndpointConfigName']}, not {config}"
+        why = (
+            endpoint.get("FailureReason")
+            or f"it serves {endpoint['EndpointConfigName']}, not {config}"
+        )
         raise Failure(resource.logical, f"Resource {resource.name} did not stabilize: {why}")
     return True
 
@@ -171,7 +211,9 @@ def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> No
         message = error.response["Error"].get("Message", "")
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         raise Failure(
-            resource.logical, f'Resource handler returned message: "{message} (Service: SageMaker, Status Code: {status})"'
+            resource.logical,
+            f'Resource handler returned message: "{message} (Service: SageMaker, Status '
+            f'Code: {status})"',
         ) from error
 
 

@@ -16,7 +16,9 @@ _TYPE = re.compile(r"AWS::SageMaker::\w+")
 
 
 def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """AwsError 501, before anything is made, for a resource of SageMaker that this stack does not make by CloudFormation."""
+    """AwsError 501, before anything is made, for a resource of SageMaker that this stack does not
+    make by CloudFormation.
+    """
     kinds = set(_TYPE.findall(_template(ctx, params)))
     others = kinds if sets else kinds - CLASSES.keys()
     if others and not ctx.moto_answers:
@@ -25,7 +27,10 @@ def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
 
 @cache
 def show_placeholders(*, moto_answers: bool) -> None:
-    """Let moto find our classes. Not at the start: this module of moto's imports all of its services, and one of them asks for the
+    """Let moto find our classes.
+
+    Not at the start: this module of moto's imports all of its services, and one of them asks for
+    the
     profile of AWS_PROFILE.
     """
     from moto.cloudformation import parsing
@@ -35,7 +40,9 @@ def show_placeholders(*, moto_answers: bool) -> None:
     def known(kind: str) -> Any:
         if kind in CLASSES:
             return CLASSES[kind]
-        if _TYPE.fullmatch(kind) and not moto_answers:  # a nested stack's template is only seen when it is made
+        if (
+            _TYPE.fullmatch(kind) and not moto_answers
+        ):  # a nested stack's template is only seen when it is made
             raise refusal({kind})
         return class_of(kind)
 
@@ -49,9 +56,16 @@ def _template(ctx: Context, params: dict[str, Any]) -> str:
         return ""
     bucket, key = _place(params["TemplateURL"])
     try:
-        return str(ctx.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode(errors="replace"))
+        return str(
+            ctx.client("s3")
+            .get_object(Bucket=bucket, Key=key)["Body"]
+            .read()
+            .decode(errors="replace")
+        )
     except ClientError as error:
-        raise AwsError("ValidationError", f"S3 error: {error.response['Error'].get('Message')}", 400) from error
+        raise AwsError(
+            "ValidationError", f"S3 error: {error.response['Error'].get('Message')}", 400
+        ) from error
 
 
 def _place(url: str) -> tuple[str, str]:

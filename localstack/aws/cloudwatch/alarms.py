@@ -1,7 +1,9 @@
 """Alarms: moto keeps them, the stack's clock evaluates them.
 
-An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts until then. Composite alarms are not
-executed. Of alarm actions scaling policies are: when the state becomes ALARM, and at each look while it is. On the instant clock
+An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts
+until then. Composite alarms are not
+executed. Of alarm actions scaling policies are: when the state becomes ALARM, and at each look
+while it is. On the instant clock
 an alarm is looked at as soon as there is a datapoint, and the running period counts.
 """
 
@@ -68,7 +70,11 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     alarm = backend(ctx).alarms[name]
     if before is not None:  # an alarm that is changed keeps its state until it is evaluated
-        alarm.state_value, alarm.state_reason, alarm.history = before.state_value, before.state_reason, before.history
+        alarm.state_value, alarm.state_reason, alarm.history = (
+            before.state_value,
+            before.state_reason,
+            before.history,
+        )
     elif not ctx.moto_answers:
         alarm.state_value = "INSUFFICIENT_DATA"
     _begin(ctx.without_request(), alarm)
@@ -139,31 +145,47 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
     """Whether the state has changed."""
     if verdict is None or verdict.state == alarm.state_value:
         return False
-    alarm.update_state(verdict.reason, json.dumps({"version": "1.0", "queryDate": ctx.clock.now().isoformat()}), verdict.state)
+    alarm.update_state(
+        verdict.reason,
+        json.dumps({"version": "1.0", "queryDate": ctx.clock.now().isoformat()}),
+        verdict.state,
+    )
     alarm.state_updated_timestamp = ctx.clock.now().replace(tzinfo=None)
     return True
 
 
 def _act(ctx: Context, alarm: Alarm) -> None:
-    wanted = [(arn, action) for arn in alarm.alarm_actions or () for prefix, action in _ACTIONS.items() if arn.startswith(prefix)]
+    wanted = [
+        (arn, action)
+        for arn in alarm.alarm_actions or ()
+        for prefix, action in _ACTIONS.items()
+        if arn.startswith(prefix)
+    ]
     if not wanted or not alarm.actions_enabled:
         return
     start, end, period = _window(ctx, alarm)
     moment, value = max(_read(ctx, alarm, period, start, end).items(), default=(None, None))
     below = str(alarm.comparison_operator).startswith("LessThan")
-    firing = Firing(alarm=alarm.name, threshold=float(alarm.threshold), below=below, moment=moment, value=value)
+    firing = Firing(
+        alarm=alarm.name, threshold=float(alarm.threshold), below=below, moment=moment, value=value
+    )
     for arn, action in wanted:
         action(ctx, arn, firing)
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
-    """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers: moto's state stays)."""
+    """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers:
+    moto's state stays).
+    """
     start, end, period = _window(ctx, alarm)
     of = int(alarm.evaluation_periods)
     datapoints = _read(ctx, alarm, period, start, end)
     if not datapoints and (early or ctx.moto_answers):
         return None
-    points = [datapoints.get(start + timedelta(seconds=period * n)) for n in range(round((end - start).total_seconds() / period))]
+    points = [
+        datapoints.get(start + timedelta(seconds=period * n))
+        for n in range(round((end - start).total_seconds() / period))
+    ]
     missing: Missing = alarm.treat_missing_data or "missing"  # type: ignore[assignment]  # checked when it was put
     before: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
     return evaluate(
@@ -180,12 +202,16 @@ def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
 def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
     """What is evaluated: from, until, and its period."""
     period = _period(alarm)
-    end = floor(ctx.clock.now(), period) + (timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta())
+    end = floor(ctx.clock.now(), period) + (
+        timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta()
+    )
     count = int(alarm.evaluation_periods) + max(_RANGE, ceil(variants.delay(ctx) / period) + 1)
     return end - timedelta(seconds=period * count), end, period
 
 
-def _read(ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime) -> Mapping[datetime, float]:
+def _read(
+    ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
+) -> Mapping[datetime, float]:
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
         wanted = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
@@ -214,13 +240,23 @@ def _query(query: Any) -> dict[str, Any]:
         "MetricName": stat.metric.metric_name,
         "Dimensions": [{"Name": d.name, "Value": d.value} for d in stat.metric.dimensions],
     }
-    return {**shaped, "MetricStat": {"Metric": metric, "Period": int(stat.period), "Stat": stat.stat, "Unit": stat.unit}}
+    return {
+        **shaped,
+        "MetricStat": {
+            "Metric": metric,
+            "Period": int(stat.period),
+            "Stat": stat.stat,
+            "Unit": stat.unit,
+        },
+    }
 
 
 def _period(alarm: Alarm) -> int:
     if alarm.period:
         return int(alarm.period)
-    return max((int(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat), default=60)
+    return max(
+        (int(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat), default=60
+    )
 
 
 def _every(alarm: Alarm) -> float:
@@ -231,12 +267,25 @@ def _check(params: Mapping[str, Any]) -> None:
     """What moto takes and CloudWatch does not."""
     comparison, missing = params.get("ComparisonOperator"), params.get("TreatMissingData")
     if comparison not in COMPARE:
-        raise AwsError("ValidationError", f"The value {comparison} for parameter ComparisonOperator is not one of {sorted(COMPARE)}.")
+        raise AwsError(
+            "ValidationError",
+            f"The value {comparison} for parameter ComparisonOperator is not one of "
+            f"{sorted(COMPARE)}.",
+        )
     if missing is not None and missing not in MISSING:
-        raise AwsError("ValidationError", f"The value {missing} for parameter TreatMissingData is not one of {sorted(MISSING)}.")
+        raise AwsError(
+            "ValidationError",
+            f"The value {missing} for parameter TreatMissingData is not one of {sorted(MISSING)}.",
+        )
     needed, of = params.get("DatapointsToAlarm"), params.get("EvaluationPeriods") or 1
     if needed is not None and not 1 <= needed <= of:
-        raise AwsError("ValidationError", f"DatapointsToAlarm must be between 1 and EvaluationPeriods ({of}), not {needed}.")
+        raise AwsError(
+            "ValidationError",
+            f"DatapointsToAlarm must be between 1 and EvaluationPeriods ({of}), not {needed}.",
+        )
     extended = params.get("ExtendedStatistic")
     if extended and statistic(extended) is None:
-        raise AwsError("InvalidParameterValue", f"The value {extended} for parameter ExtendedStatistic is not supported.")
+        raise AwsError(
+            "InvalidParameterValue",
+            f"The value {extended} for parameter ExtendedStatistic is not supported.",
+        )

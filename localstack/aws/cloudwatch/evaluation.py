@@ -1,6 +1,7 @@
 """An alarm's state from its datapoints: M of N, and what a missing one means. Pure.
 
-Source: CloudWatch user guide, "Evaluating an alarm" and "Configuring how CloudWatch alarms treat missing data".
+Source: CloudWatch user guide, "Evaluating an alarm" and "Configuring how CloudWatch alarms treat
+missing data".
 """
 
 from __future__ import annotations
@@ -38,16 +39,26 @@ def evaluate(
     missing: Missing,
     before: State,
 ) -> Verdict:
-    """`points`: the evaluation range, oldest first, None where nothing is; it is longer than `of` (N), so that late data is found.
+    """`points`: the evaluation range, oldest first, None where nothing is; it is longer than `of`
+    (N), so that late data is found.
 
-    With N real datapoints in the range the newest N decide; with fewer, those there are, and the missing ones by `missing`.
+    With N real datapoints in the range the newest N decide; with fewer, those there are, and the
+    missing ones by `missing`.
     """
     compare = COMPARE[comparison]
-    real = [(age, value) for age, value in enumerate(reversed(points), 1) if value is not None][:of]  # the newest first; age counts from 1
+    real = [(age, value) for age, value in enumerate(reversed(points), 1) if value is not None][
+        :of
+    ]  # the newest first; age counts from 1
     breaching = [age for age, value in real if compare(value, threshold)]
     filled = of - len(real)
     reason = _reason(
-        [value for _, value in real], len(breaching), comparison=comparison, threshold=threshold, needed=needed, of=of, filled=filled
+        [value for _, value in real],
+        len(breaching),
+        comparison=comparison,
+        threshold=threshold,
+        needed=needed,
+        of=of,
+        filled=filled,
     )
     if len(breaching) >= needed:
         return Verdict("ALARM", reason)
@@ -58,12 +69,23 @@ def evaluate(
         state = before
     elif missing == "missing" and not real:
         state = "INSUFFICIENT_DATA"
-    elif missing == "missing" and filled and len(breaching) == len(real) and breaching[-1] >= needed:
+    elif (
+        missing == "missing" and filled and len(breaching) == len(real) and breaching[-1] >= needed
+    ):
         state = "ALARM"  # all that is known breaches, and has for as long as it takes
     return Verdict(state, reason)
 
 
-def _reason(values: list[float], breaching: int, *, comparison: str, threshold: float, needed: int, of: int, filled: int) -> str:
+def _reason(
+    values: list[float],
+    breaching: int,
+    *,
+    comparison: str,
+    threshold: float,
+    needed: int,
+    of: int,
+    filled: int,
+) -> str:
     if not values:
         return "Insufficient Data: no datapoints were received."
     words = {"GreaterThan": "greater than", "LessThan": "less than"}
@@ -73,6 +95,8 @@ def _reason(values: list[float], breaching: int, *, comparison: str, threshold: 
     missing = f" and {filled} missing" if filled else ""
     verb = "was" if breaching == 1 else "were"
     return (
-        f"Threshold Crossed: {breaching} out of the last {of} datapoints [{shown}]{missing} {verb} {relation} the threshold "
-        f"({threshold:g}) (minimum {needed} datapoint{'s' if needed > 1 else ''} for the transition OK -> ALARM)."
+        f"Threshold Crossed: {breaching} out of the last {of} datapoints [{shown}]{missing} "
+        f"{verb} {relation} the threshold "
+        f"({threshold:g}) (minimum {needed} datapoint{'s' if needed > 1 else ''} for the "
+        "transition OK -> ALARM)."
     )

@@ -1,4 +1,7 @@
-"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets. Functions are refused by name. Pure."""
+"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets.
+
+Functions are refused by name. Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +33,35 @@ def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datet
         case ast.Name(id=name) if name in series:
             return dict(series[name])
         case ast.Name(id=name):
-            raise Refused(f"the expression '{text}' refers to '{name}', which is the Id of no other query")
+            raise Refused(
+                f"the expression '{text}' refers to '{name}', which is the Id of no other query"
+            )
         case ast.Constant(value=bool()):
             pass
         case ast.Constant(value=int() | float() as value):
             return float(value)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _combine(ast.Mult(), -1.0, _walk(operand, series, text))
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow() as op, right=right):
+        case ast.BinOp(
+            left=left,
+            op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow() as op,
+            right=right,
+        ):
             return _combine(op, _walk(left, series, text), _walk(right, series, text))
-    what = node.func.id + "()" if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ast.unparse(node)
-    raise Refused(f"the local stack computes + - * / ^ of metrics and numbers; '{what}' in '{text}' is not there")
+    what = (
+        node.func.id + "()"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        else ast.unparse(node)
+    )
+    raise Refused(
+        f"the local stack computes + - * / ^ of metrics and numbers; '{what}' in '{text}' is "
+        "not there"
+    )
 
 
-def _combine(op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float) -> dict[datetime, float] | float:
+def _combine(
+    op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float
+) -> dict[datetime, float] | float:
     if not isinstance(left, dict) and not isinstance(right, dict):
         single = _apply(op, left, right)
         if single is None:
@@ -52,7 +70,11 @@ def _combine(op: ast.operator, left: dict[datetime, float] | float, right: dict[
     moments = [set(side) for side in (left, right) if isinstance(side, dict)]
     out: dict[datetime, float] = {}
     for moment in sorted(set.intersection(*moments)):
-        value = _apply(op, left[moment] if isinstance(left, dict) else left, right[moment] if isinstance(right, dict) else right)
+        value = _apply(
+            op,
+            left[moment] if isinstance(left, dict) else left,
+            right[moment] if isinstance(right, dict) else right,
+        )
         if value is not None:
             out[moment] = value
     return out

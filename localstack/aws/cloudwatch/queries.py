@@ -1,4 +1,7 @@
-"""GetMetricData, GetMetricStatistics, ListMetrics and PutMetricData. What moto answers well it answers still."""
+"""GetMetricData, GetMetricStatistics, ListMetrics and PutMetricData.
+
+What moto answers well it answers still.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
     for number, datum in enumerate(data, 1):
         if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
             words = (
-                f"The parameter MetricData.member.{number}.Timestamp must specify a time within the past two weeks and the next two hours."
+                f"The parameter MetricData.member.{number}.Timestamp must specify a time within "
+                "the past two weeks and the next two hours."
             )
             raise AwsError("InvalidParameterValue", words)
 
@@ -47,7 +51,11 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         return ctx.forward()
     start, end = _window(params)
     series = compute(ctx, queries, start, end)
-    partial = any(reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end) for q in queries if "MetricStat" in q)
+    partial = any(
+        reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
+        for q in queries
+        if "MetricStat" in q
+    )
     descending = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = []
     for query in queries:
@@ -63,23 +71,31 @@ def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any
     if _has_moto(params["Namespace"]) and not extended:
         return ctx.forward()
     if bool(plain) == bool(extended):
-        wrong = "Must specify either Statistics or ExtendedStatistics" + (", not both" if plain else "")
+        wrong = "Must specify either Statistics or ExtendedStatistics" + (
+            ", not both" if plain else ""
+        )
         raise AwsError("InvalidParameterCombination", wrong)
     start, end, period = params["StartTime"], params["EndTime"], params["Period"]
     if start >= end:
-        raise AwsError("InvalidParameterValue", "The parameter StartTime must be less than the parameter EndTime.")
+        raise AwsError(
+            "InvalidParameterValue",
+            "The parameter StartTime must be less than the parameter EndTime.",
+        )
     asked = (end - start).total_seconds() / period
     if asked > 1440:
         raise AwsError(
             "InvalidParameterCombination",
-            f"You have requested up to {asked:,.0f} datapoints, which exceeds the limit of 1,440. You may reduce the datapoints requested "
+            f"You have requested up to {asked:,.0f} datapoints, which exceeds the limit of "
+            "1,440. You may reduce the datapoints requested "
             "by increasing Period, or decreasing the time range.",
         )
     unit = reading.unit_of(ctx, params["Namespace"], params["MetricName"])
     datapoints: dict[datetime, dict[str, Any]] = {}
     for stat in (*plain, *extended):
         for moment, value in _statistics(ctx, params, stat, start, end).items():
-            datum = datapoints.setdefault(moment, {"Timestamp": moment, **({"Unit": unit} if unit else {})})
+            datum = datapoints.setdefault(
+                moment, {"Timestamp": moment, **({"Unit": unit} if unit else {})}
+            )
             if stat in extended:
                 datum.setdefault("ExtendedStatistics", {})[stat] = value
             else:
@@ -93,11 +109,17 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
         return answer
     wanted = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
-    ours = [m for m in sagemaker.metrics(ctx) if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)]
+    ours = [
+        m
+        for m in sagemaker.metrics(ctx)
+        if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)
+    ]
     return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
 
 
-def compute(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime) -> dict[str, dict[datetime, float]]:
+def compute(
+    ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime
+) -> dict[str, dict[datetime, float]]:
     """Every query's series by its Id."""
     series: dict[str, dict[datetime, float]] = {}
     for query in queries:
@@ -123,26 +145,37 @@ def try_out(queries: list[dict[str, Any]]) -> None:
     _compute(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
 
 
-def _compute(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]) -> dict[str, dict[datetime, float]]:
+def _compute(
+    queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]
+) -> dict[str, dict[datetime, float]]:
     """The metrics, and the expressions on them."""
     series = dict(metrics)
     for query in queries:
         if "MetricStat" not in query and "Expression" not in query:
-            raise AwsError("ValidationError", f"The query {query['Id']} must have a MetricStat or an Expression.")
+            raise AwsError(
+                "ValidationError",
+                f"The query {query['Id']} must have a MetricStat or an Expression.",
+            )
     left = [query for query in queries if "MetricStat" not in query]
     while left:  # an expression may stand on another one that comes later
         waiting = {query["Id"] for query in left}
-        now = [query for query in left if not waiting & set(_ID.findall(query["Expression"]))] or left[:1]
+        now = [
+            query for query in left if not waiting & set(_ID.findall(query["Expression"]))
+        ] or left[:1]
         for query in now:
             try:
                 series[query["Id"]] = evaluate(query["Expression"], series)
             except Refused as error:
-                raise AwsError("ValidationError", f"Error in expression '{query['Id']}': {error}") from error
+                raise AwsError(
+                    "ValidationError", f"Error in expression '{query['Id']}': {error}"
+                ) from error
         left = [query for query in left if query["Id"] not in series]
     return series
 
 
-def _statistics(ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime) -> dict[datetime, float]:
+def _statistics(
+    ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
+) -> dict[datetime, float]:
     return reading.series(
         ctx,
         namespace=params["Namespace"],
@@ -157,9 +190,14 @@ def _statistics(ctx: Context, params: Mapping[str, Any], stat: str, start: datet
 
 
 def _page(
-    results: list[tuple[dict[str, Any], list[tuple[datetime, float]]]], params: Mapping[str, Any], *, partial: bool
+    results: list[tuple[dict[str, Any], list[tuple[datetime, float]]]],
+    params: Mapping[str, Any],
+    *,
+    partial: bool,
 ) -> dict[str, Any]:
-    """So many datapoints of each query that the page holds MaxDatapoints; the token is where the next page begins in each."""
+    """So many datapoints of each query that the page holds MaxDatapoints; the token is where the
+    next page begins in each.
+    """
     size = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
     begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
     page, more = [], False
@@ -177,7 +215,11 @@ def _page(
                 "StatusCode": "PartialData" if partial or goes_on else "Complete",
             }
         )
-    return {"MetricDataResults": page, "Messages": [], **({"NextToken": str(begin + size)} if more else {})}
+    return {
+        "MetricDataResults": page,
+        "Messages": [],
+        **({"NextToken": str(begin + size)} if more else {}),
+    }
 
 
 def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
@@ -185,7 +227,9 @@ def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
     if start > end:
         raise AwsError("ValidationError", "The parameter EndTime must be greater than StartTime.")
     if start == end:
-        raise AwsError("ValidationError", "The parameter StartTime must not equal parameter EndTime.")
+        raise AwsError(
+            "ValidationError", "The parameter StartTime must not equal parameter EndTime."
+        )
     return start, end
 
 
@@ -199,7 +243,9 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
 
 
 def _has_moto(namespace: str) -> bool:
-    """Namespaces whose metrics moto makes, as S3's; of what was put moto reads other dimensions than those that were asked for."""
+    """Namespaces whose metrics moto makes, as S3's; of what was put moto reads other dimensions
+    than those that were asked for.
+    """
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 
 

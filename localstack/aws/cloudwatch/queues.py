@@ -1,6 +1,8 @@
-"""AWS/SageMaker, of asynchronous endpoints: how their queues stand, and what became of the requests.
+"""AWS/SageMaker, of asynchronous endpoints: how their queues stand, and what became of the
+requests.
 
-Source: SageMaker developer guide, "Monitor asynchronous endpoint" and "Autoscale an asynchronous endpoint". A queue's metrics have a
+Source: SageMaker developer guide, "Monitor asynchronous endpoint" and "Autoscale an asynchronous
+endpoint". A queue's metrics have a
 datapoint for what it was when a minute began, and one for each change within it.
 """
 
@@ -50,13 +52,22 @@ class Queues:
     """The store."""
 
     def __init__(self) -> None:
-        self.levels: dict[str, list[Level]] = defaultdict(list)  # of an endpoint, the earliest first
-        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)  # endpoint, variant, metric: minutes, values
+        self.levels: dict[str, list[Level]] = defaultdict(
+            list
+        )  # of an endpoint, the earliest first
+        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(
+            list
+        )  # endpoint, variant, metric: minutes, values
         self.lock = threading.Lock()
 
 
-def stands(ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None) -> None:
-    store, level = ctx.store(Queues), Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances)
+def stands(
+    ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
+) -> None:
+    store, level = (
+        ctx.store(Queues),
+        Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
+    )
     with store.lock:
         levels = store.levels[endpoint]
         if not levels or msgspec.structs.replace(level, at=levels[-1].at) != levels[-1]:
@@ -71,12 +82,18 @@ def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
             store.values[endpoint, variant, metric].append((minute, value))
 
 
-def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+def points(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
     """The values of a metric in [start, end), at the starts of their minutes."""
     store = ctx.store(Queues)
     if set(dimensions) == {"EndpointName", "VariantName"}:
         with store.lock:
-            values = list(store.values.get((dimensions["EndpointName"], dimensions["VariantName"], metric), ()))
+            values = list(
+                store.values.get(
+                    (dimensions["EndpointName"], dimensions["VariantName"], metric), ()
+                )
+            )
         moments = ((datetime.fromtimestamp(minute * 60, UTC), value) for minute, value in values)
         yield from ((moment, value) for moment, value in moments if start <= moment < end)
     elif set(dimensions) == {"EndpointName"} and metric in _OF_A_LEVEL:
@@ -93,11 +110,18 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
     store = ctx.store(Queues)
     with store.lock:
         endpoints, values = sorted(store.levels), sorted(store.values)
-    yield from ((metric, {"EndpointName": endpoint}) for endpoint in endpoints for metric in _OF_A_LEVEL)
-    yield from ((metric, {"EndpointName": endpoint, "VariantName": variant}) for endpoint, variant, metric in values)
+    yield from (
+        (metric, {"EndpointName": endpoint}) for endpoint in endpoints for metric in _OF_A_LEVEL
+    )
+    yield from (
+        (metric, {"EndpointName": endpoint, "VariantName": variant})
+        for endpoint, variant, metric in values
+    )
 
 
-def _samples(levels: list[Level], start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, Level]]:
+def _samples(
+    levels: list[Level], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, datetime, Level]]:
     """Minute, moment within it, level."""
     if not levels:
         return
@@ -108,12 +132,18 @@ def _samples(levels: list[Level], start: datetime, end: datetime) -> Iterator[tu
         first = bisect_right(times, minute)
         if first:
             yield minute, minute, levels[first - 1]
-        yield from ((minute, level.at, level) for level in levels[first : bisect_right(times, minute + _MINUTE)] if level.at < end)
+        yield from (
+            (minute, level.at, level)
+            for level in levels[first : bisect_right(times, minute + _MINUTE)]
+            if level.at < end
+        )
         minute += _MINUTE
 
 
 def _of_instances(level: Level) -> float | None:
-    """Of none as of one: without instances the endpoint scales out once there are more requests than the target (Troubleshooting)."""
+    """Of none as of one: without instances the endpoint scales out once there are more requests
+    than the target (Troubleshooting).
+    """
     return None if level.instances is None else level.size / max(level.instances, 1)
 
 
@@ -122,8 +152,14 @@ def _age(level: Level, at: datetime) -> float:
 
 
 _OF_A_LEVEL: dict[str, Callable[[Level, datetime], float | None]] = {
-    "ApproximateBacklogSize": lambda level, _at: None if level.instances is None else float(level.size),
+    "ApproximateBacklogSize": lambda level, _at: (
+        None if level.instances is None else float(level.size)
+    ),
     "ApproximateBacklogSizePerInstance": lambda level, _at: _of_instances(level),
-    "ApproximateAgeOfOldestRequest": lambda level, at: None if level.instances is None else _age(level, at),
-    "HasBacklogWithoutCapacity": lambda level, _at: None if level.instances is None else float(level.size > 0 and not level.instances),
+    "ApproximateAgeOfOldestRequest": lambda level, at: (
+        None if level.instances is None else _age(level, at)
+    ),
+    "HasBacklogWithoutCapacity": lambda level, _at: (
+        None if level.instances is None else float(level.size > 0 and not level.instances)
+    ),
 }

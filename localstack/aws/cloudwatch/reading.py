@@ -7,7 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, MetricDatum, cloudwatch_backends
+from moto.cloudwatch.models import (
+    CloudWatchBackend,
+    MetricAggregatedDatum,
+    MetricDatum,
+    cloudwatch_backends,
+)
 
 from ..registry import AwsError, Context
 from . import sagemaker, variants
@@ -31,10 +36,15 @@ def series(
     end: datetime,
     unit: str | None = None,
 ) -> dict[datetime, float]:
-    """A statistic by the starts of its periods, the earliest first. Periods without datapoints are not there."""
+    """A statistic by the starts of its periods, the earliest first.
+
+    Periods without datapoints are not there.
+    """
     function = statistic(stat)
     if function is None:
-        raise AwsError("InvalidParameterValue", f"The value {stat} for parameter Stat is not supported.")
+        raise AwsError(
+            "InvalidParameterValue", f"The value {stat} for parameter Stat is not supported."
+        )
     _check(period)
     wanted = _Wanted(
         namespace=namespace,
@@ -44,7 +54,10 @@ def series(
         start=floor(start, period),
         end=end,
     )
-    statistics = {moment: function(of_period) for moment, of_period in periods(_points(ctx, wanted), period).items()}
+    statistics = {
+        moment: function(of_period)
+        for moment, of_period in periods(_points(ctx, wanted), period).items()
+    }
     return {moment: value for moment, value in statistics.items() if value is not None}
 
 
@@ -57,7 +70,14 @@ def young(ctx: Context, namespace: str, end: datetime) -> bool:
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
     if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
         return sagemaker.UNITS[name]
-    return next((d.unit for d in reversed(backend(ctx).metric_data) if d.namespace == namespace and d.name == name), None)
+    return next(
+        (
+            d.unit
+            for d in reversed(backend(ctx).metric_data)
+            if d.namespace == namespace and d.name == name
+        ),
+        None,
+    )
 
 
 class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,17 +90,29 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _points(ctx: Context, wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
-    if wanted.namespace == sagemaker.NAMESPACE and wanted.unit in (None, sagemaker.UNITS.get(wanted.name)):
+    if wanted.namespace == sagemaker.NAMESPACE and wanted.unit in (
+        None,
+        sagemaker.UNITS.get(wanted.name),
+    ):
         yield from sagemaker.points(ctx, wanted.name, wanted.dimensions, wanted.start, wanted.end)
     yield from _custom_points(backend(ctx).metric_data, wanted)
 
 
-def _custom_points(data: Iterable[Any], wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
+def _custom_points(
+    data: Iterable[Any], wanted: _Wanted
+) -> Iterator[tuple[datetime, float | Summary]]:
     for datum in list(data):
-        if datum.namespace != wanted.namespace or datum.name != wanted.name or (wanted.unit and datum.unit != wanted.unit):
+        if (
+            datum.namespace != wanted.namespace
+            or datum.name != wanted.name
+            or (wanted.unit and datum.unit != wanted.unit)
+        ):
             continue
         moment = datum.timestamp if datum.timestamp.tzinfo else datum.timestamp.replace(tzinfo=UTC)
-        if not wanted.start <= moment < wanted.end or {d.name: d.value for d in datum.dimensions} != wanted.dimensions:
+        if (
+            not wanted.start <= moment < wanted.end
+            or {d.name: d.value for d in datum.dimensions} != wanted.dimensions
+        ):
             continue
         if isinstance(datum, MetricDatum):
             yield moment, datum.value
@@ -91,5 +123,7 @@ def _custom_points(data: Iterable[Any], wanted: _Wanted) -> Iterator[tuple[datet
 def _check(period: int) -> None:
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
-            "InvalidParameterValue", f"The value {period} for parameter Period is invalid: 1, 5, 10, 20, 30 or a multiple of 60."
+            "InvalidParameterValue",
+            f"The value {period} for parameter Period is invalid: 1, 5, 10, 20, 30 or a "
+            "multiple of 60.",
         )

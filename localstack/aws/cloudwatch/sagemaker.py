@@ -1,4 +1,6 @@
-"""The namespace AWS/SageMaker: what is measured at variants, and at the queues of asynchronous endpoints."""
+"""The namespace AWS/SageMaker: what is measured at variants, and at the queues of asynchronous
+endpoints.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ NAMESPACE = "AWS/SageMaker"
 UNITS = {**queues.UNITS, **variants.UNITS}
 
 
-def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+def points(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
     """The values of a metric in [start, end) that are to be seen, at the starts of their minutes."""
     visible = variants.settled_until(ctx)
     for source in (variants.points, queues.points):
@@ -25,7 +29,11 @@ def metrics(ctx: Context) -> list[dict[str, object]]:
     """Every metric with something to be seen, as ListMetrics has it."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return [
-        {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()]}
+        {
+            "Namespace": NAMESPACE,
+            "MetricName": metric,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        }
         for source in (variants.metrics, queues.metrics)
         for metric, dimensions in source(ctx)
         if next(points(ctx, metric, dimensions, first, last), None) is not None

@@ -41,22 +41,31 @@ Statistic = Callable[[Datapoints], float | None]
 
 
 def statistic(name: str) -> Statistic | None:
-    """The function of a statistic's name; None for a name that CloudWatch does not know. It gives None where there is nothing to say."""
+    """The function of a statistic's name; None for a name that CloudWatch does not know.
+
+    It gives None where there is nothing to say.
+    """
     if name in BASIC:
         return lambda points: _basic(name, points)
     if name == "IQM":
-        return lambda points: _of_values(points, lambda values: _trimmed_statistic("TM", values, 25, 75))
+        return lambda points: _of_values(
+            points, lambda values: _trimmed_statistic("TM", values, 25, 75)
+        )
     short = _SHORT.fullmatch(name)
     if short:
         kind, at = short[1].upper(), float(short[2])
         if kind == "P":
             return lambda points: _of_values(points, lambda values: percentile(values, at))
-        return lambda points: _of_values(points, lambda values: _trimmed_statistic(kind, values, 0, at))
+        return lambda points: _of_values(
+            points, lambda values: _trimmed_statistic(kind, values, 0, at)
+        )
     long = _LONG.fullmatch(name)
     if long:
         low, high = float(long[2] or 0), float(long[3] or 100)
         if low < high <= 100:
-            return lambda points: _of_values(points, lambda values: _trimmed_statistic(long[1], values, low, high))
+            return lambda points: _of_values(
+                points, lambda values: _trimmed_statistic(long[1], values, low, high)
+            )
     return None
 
 
@@ -74,8 +83,13 @@ def floor(moment: datetime, period: int) -> datetime:
     return datetime.fromtimestamp(seconds - seconds % period, UTC)
 
 
-def periods(points: Iterable[tuple[datetime, float | Summary]], period: int) -> dict[datetime, Datapoints]:
-    """Datapoints by the start of their period, the earliest first. A period without one is not there."""
+def periods(
+    points: Iterable[tuple[datetime, float | Summary]], period: int
+) -> dict[datetime, Datapoints]:
+    """Datapoints by the start of their period, the earliest first.
+
+    A period without one is not there.
+    """
     by_start: dict[datetime, Datapoints] = {}
     for moment, value in points:
         of_period = by_start.setdefault(floor(moment, period), Datapoints(values=[], summaries=[]))
@@ -101,7 +115,9 @@ def _basic(name: str, points: Datapoints) -> float | None:
 
 
 def _of_values(points: Datapoints, function: Callable[[list[float]], float | None]) -> float | None:
-    """A statistic set has percentiles only when all its values are one value (the user guide says so); else there is no datapoint."""
+    """A statistic set has percentiles only when all its values are one value (the user guide says
+    so); else there is no datapoint.
+    """
     values = list(points.values)
     for summary in points.summaries:
         if summary.least != summary.most:

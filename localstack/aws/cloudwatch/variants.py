@@ -44,7 +44,10 @@ class Source(NamedTuple):
     config: str  # the endpoint configuration that the variant is of
 
     def has(self, dimensions: Mapping[str, str]) -> bool:
-        return all(dimensions.get(name, value) == value for name, value in zip(_DIMENSIONS, self, strict=True))
+        return all(
+            dimensions.get(name, value) == value
+            for name, value in zip(_DIMENSIONS, self, strict=True)
+        )
 
 
 _DIMENSIONS: tuple[str, ...] = ("EndpointName", "VariantName", "EndpointConfigName")
@@ -56,7 +59,9 @@ class Variants:
 
     def __init__(self) -> None:
         self.of: dict[Source, dict[int, Minute]] = {}
-        self.quiet: dict[tuple[str, str], int] = {}  # the first minute from which one without calls counts: they have a 0
+        self.quiet: dict[
+            tuple[str, str], int
+        ] = {}  # the first minute from which one without calls counts: they have a 0
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
@@ -68,7 +73,16 @@ class Variants:
             return self.of.setdefault(source, {}).setdefault(number, Minute([], [], [], []))
 
 
-def record(ctx: Context, source: Source, status: int, *, model: float | None, overhead: float, instances: int, at: datetime) -> None:
+def record(
+    ctx: Context,
+    source: Source,
+    status: int,
+    *,
+    model: float | None,
+    overhead: float,
+    instances: int,
+    at: datetime,
+) -> None:
     """One call: the container's status (0: none came), its and our microseconds."""
     minute = ctx.store(Variants).minute(source, int(at.timestamp()) // 60)
     minute.statuses.append(status)
@@ -86,36 +100,62 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Minutes that end by this moment are to be seen. None: every minute is, the running one too."""
+    """Minutes that end by this moment are to be seen.
+
+    None: every minute is, the running one too.
+    """
     late = delay(ctx)
     return ctx.clock.now() - timedelta(seconds=late) if late else None
 
 
-def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+def points(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
     """The values of a metric in [start, end), at the starts of their minutes."""
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
-    of_sources = [dict(minutes) for source, minutes in list(ctx.store(Variants).of.items()) if source.has(dimensions)]
-    for number in sorted({*_silent(ctx, metric, dimensions, start, end), *(number for minutes in of_sources for number in minutes)}):
+    of_sources = [
+        dict(minutes)
+        for source, minutes in list(ctx.store(Variants).of.items())
+        if source.has(dimensions)
+    ]
+    for number in sorted(
+        {
+            *_silent(ctx, metric, dimensions, start, end),
+            *(number for minutes in of_sources for number in minutes),
+        }
+    ):
         moment = datetime.fromtimestamp(number * 60, UTC)
         if start <= moment < end:
             called = [minutes[number] for minutes in of_sources if number in minutes]
-            values = [value for minute in called for value in _values(minute, metric)] if called else [0.0]
+            values = (
+                [value for minute in called for value in _values(minute, metric)]
+                if called
+                else [0.0]
+            )
             yield from ((moment, value) for value in values)
 
 
-def _silent(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterable[int]:
+def _silent(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterable[int]:
     """The minutes in which a variant that nobody calls has zeros nevertheless, up to now."""
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()
     quiet = ctx.store(Variants).quiet.get((dimensions["EndpointName"], dimensions["VariantName"]))
-    return range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
+    return (
+        range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now())))
+        if quiet is not None
+        else ()
+    )
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
-    """From the next minute on one without calls is a 0, by which a scaled variant is seen to be idle; `until_now`: no longer.
+    """From the next minute on one without calls is a 0, by which a scaled variant is seen to be
+    idle; `until_now`: no longer.
 
-    "If a variant's traffic becomes zero ... SageMaker emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
+    "If a variant's traffic becomes zero ... SageMaker emits metrics with a value of zero" (guide,
+    "Minimum and maximum capacity").
     """
     quiet = ctx.store(Variants).quiet
     if until_now:
@@ -132,8 +172,14 @@ def _number(moment: datetime) -> int:
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
     """Every metric there is, with its dimensions."""
     sources = sorted(ctx.store(Variants).of)
-    of_variants = [dict(zip(_DIMENSIONS, source[:2], strict=False)) for source in dict.fromkeys(source[:2] for source in sources)]
-    for dimensions in (*of_variants, *(dict(zip(_DIMENSIONS, source, strict=True)) for source in sources)):
+    of_variants = [
+        dict(zip(_DIMENSIONS, source[:2], strict=False))
+        for source in dict.fromkeys(source[:2] for source in sources)
+    ]
+    for dimensions in (
+        *of_variants,
+        *(dict(zip(_DIMENSIONS, source, strict=True)) for source in sources),
+    ):
         yield from ((metric, dimensions) for metric in UNITS)
 
 

@@ -1,6 +1,7 @@
 """InvokeEndpointAsync: the answer comes at once, the model's to S3.
 
-Source: SageMaker developer guide, "Asynchronous inference"; what a failure's object holds, and its name, as users of the service show them.
+Source: SageMaker developer guide, "Asynchronous inference"; what a failure's object holds, and its
+name, as users of the service show them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ _UNSAFE = re.compile(r"[^\w.-]")
 def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["EndpointName"]
     endpoint = records.find(ctx, name)
-    if ctx.moto_answers and (endpoint is None or not any(variant.image for variant in endpoint.fleet.all)):
+    if ctx.moto_answers and (
+        endpoint is None or not any(variant.image for variant in endpoint.fleet.all)
+    ):
         return ctx.forward()
     if endpoint is None or endpoint.routing is None:
         raise _not_found(ctx, name)
     config = backlog.settings(endpoint)
     if config is None:
-        raise invalid(f"Endpoint {name} of account {ctx.account} has no AsyncInferenceConfig: use InvokeEndpoint.")
+        raise invalid(
+            f"Endpoint {name} of account {ctx.account} has no AsyncInferenceConfig: use "
+            "InvokeEndpoint."
+        )
     request = _request(ctx, params, config["OutputConfig"])
     _enqueue(ctx.without_request(), endpoint, request)
     located = {"OutputLocation": request.output, "FailureLocation": request.failure}
@@ -70,7 +76,9 @@ def _check_uri(uri: str) -> str:
     try:
         bucket, key = split(uri)
     except TransferError as error:
-        raise invalid(f"InputLocation '{uri}' is neither s3://bucket/key nor S3's https address of it.") from error
+        raise invalid(
+            f"InputLocation '{uri}' is neither s3://bucket/key nor S3's https address of it."
+        ) from error
     if not bucket or not key:
         raise invalid(f"InputLocation '{uri}' names no object.")
     return uri
@@ -79,7 +87,9 @@ def _check_uri(uri: str) -> str:
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
     queue = ctx.store(Backlogs).of(endpoint.name)
     with queue.changed:
-        if endpoint.routing is None:  # it has been deleted meanwhile: nobody would look after the request
+        if (
+            endpoint.routing is None
+        ):  # it has been deleted meanwhile: nobody would look after the request
             raise _not_found(ctx, endpoint.name)
         queue.waiting.append(request)
         begin, queue.watched = not queue.watched, True
@@ -90,14 +100,20 @@ def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
-    """For as long as the queue holds anything: give it to instances that have room, end what has had its time."""
+    """For as long as the queue holds anything: give it to instances that have room, end what has
+    had its time.
+    """
     while not ctx.stopping.is_set():
         for request in backlog.overdue(ctx, queue):
             expire(ctx, endpoint, request)
         while (of := backlog.next_one(ctx, endpoint, queue)) is not None:
             ctx.spawn(process, ctx, endpoint, queue, of)
         with queue.changed:
-            late = [of for of in queue.processed if not of.decided and ctx.clock.now() - of.began > of.request.timeout]
+            late = [
+                of
+                for of in queue.processed
+                if not of.decided and ctx.clock.now() - of.began > of.request.timeout
+            ]
         for of in late:
             time_out(ctx, endpoint, queue, of)
         with queue.changed:
@@ -114,18 +130,31 @@ def check(params: dict[str, Any]) -> None:
         return
     output = config["OutputConfig"]
     if (output.get("NotificationConfig") or {}).keys() & {"SuccessTopic", "ErrorTopic"}:
-        raise _refusal("The local stack sends no notifications of asynchronous invocations: leave NotificationConfig's topics out.")
+        raise _refusal(
+            "The local stack sends no notifications of asynchronous invocations: leave "
+            "NotificationConfig's topics out."
+        )
     if not output.get("S3OutputPath"):
         raise _refusal("AsyncInferenceConfig needs an OutputConfig with an S3OutputPath.")
     for key in ("S3OutputPath", "S3FailurePath"):
         if output.get(key) and not output[key].startswith("s3://"):
-            raise _refusal(f"{key} '{output[key]}' must be an s3:// URI: the local stack writes to no other.")
+            raise _refusal(
+                f"{key} '{output[key]}' must be an s3:// URI: the local stack writes to no other."
+            )
     if any(variant.get("ServerlessConfig") for variant in params["ProductionVariants"]):
-        raise _refusal("A serverless variant cannot be invoked asynchronously: leave AsyncInferenceConfig or ServerlessConfig out.")
+        raise _refusal(
+            "A serverless variant cannot be invoked asynchronously: leave "
+            "AsyncInferenceConfig or ServerlessConfig out."
+        )
     if params.get("ShadowProductionVariants"):
-        raise _refusal("Shadow variants are not supported for endpoints with an AsyncInferenceConfig.")
+        raise _refusal(
+            "Shadow variants are not supported for endpoints with an AsyncInferenceConfig."
+        )
     if (params.get("DataCaptureConfig") or {}).get("EnableCapture"):
-        raise _refusal("The local stack does not capture the data of asynchronous invocations: leave DataCaptureConfig out.")
+        raise _refusal(
+            "The local stack does not capture the data of asynchronous invocations: leave "
+            "DataCaptureConfig out."
+        )
 
 
 def _refusal(message: str) -> AwsError:

@@ -1,4 +1,7 @@
-"""The queue of an asynchronous endpoint: what waits, what is processed, within which limits. It is the stack's memory: it goes with it."""
+"""The queue of an asynchronous endpoint: what waits, what is processed, within which limits.
+
+It is the stack's memory: it goes with it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from ..cloudwatch import queues
 from ..registry import Context
 from .records import Endpoint, Variant
 
-_AT_ONCE = 4  # requests of an instance, where MaxConcurrentInvocationsPerInstance is not given: the service's number is not published
+# requests of an instance, where MaxConcurrentInvocationsPerInstance is not given: the service's
+# number is not published
+_AT_ONCE = 4
 _LOOK = 0.1  # seconds
 _choices = random.choices
 
@@ -58,7 +63,10 @@ class Backlog:
     @property
     def requests(self) -> list[Request]:
         """The oldest first."""
-        return sorted([*(of.request for of in self.processed), *self.waiting], key=lambda request: request.received)
+        return sorted(
+            [*(of.request for of in self.processed), *self.waiting],
+            key=lambda request: request.received,
+        )
 
     def decide(self, of: UnderWay) -> bool:
         """Whether the caller is the one to end it."""
@@ -141,7 +149,9 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
         variant, server = room
         if not server.enter():
             return None
-        of = UnderWay(request=backlog.waiting.popleft(), variant=variant, server=server, began=ctx.clock.now())
+        of = UnderWay(
+            request=backlog.waiting.popleft(), variant=variant, server=server, began=ctx.clock.now()
+        )
         backlog.processed.append(of)
         return of
 
@@ -153,14 +163,25 @@ def look(backlog: Backlog) -> None:
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """By weight, of the variants with an instance that may be asked. One whose process has ended starts again, and takes none meanwhile."""
+    """By weight, of the variants with an instance that may be asked.
+
+    One whose process has ended starts again, and takes none meanwhile.
+    """
     routing = endpoint.routing
-    at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get("MaxConcurrentInvocationsPerInstance", _AT_ONCE)
+    at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get(
+        "MaxConcurrentInvocationsPerInstance", _AT_ONCE
+    )
     targets = routing.by_weight.things if routing is not None else ()
     for target in targets:
         for server in target.variant.healthy:
             server.revive()
-    free = [(target.variant, [server for server in target.variant.healthy if server.ready and server.busy < at_once]) for target in targets]
+    free = [
+        (
+            target.variant,
+            [server for server in target.variant.healthy if server.ready and server.busy < at_once],
+        )
+        for target in targets
+    ]
     free = [(variant, servers) for variant, servers in free if servers]
     if not free:
         return None

@@ -1,6 +1,7 @@
 """Data capture: what went in and came out, as JSON lines in S3, in SageMaker's layout.
 
-`<DestinationS3Uri>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl`. Without a CaptureContentTypeHeader everything is base64,
+`<DestinationS3Uri>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl`. Without a
+CaptureContentTypeHeader everything is base64,
 as the API reference says of it.
 """
 
@@ -30,10 +31,22 @@ _draw = random.random
 _encode = msgspec.json.Encoder().encode
 
 
-def capture(ctx: Context, endpoint: Endpoint, target: Target, *, params: Mapping[str, Any], body: bytes, answer: Answer) -> None:
+def capture(
+    ctx: Context,
+    endpoint: Endpoint,
+    target: Target,
+    *,
+    params: Mapping[str, Any],
+    body: bytes,
+    answer: Answer,
+) -> None:
     """Keep this call, if it is sampled."""
     config = target.fleet.capture
-    if not config or not config.get("EnableCapture") or _draw() * 100 >= config["InitialSamplingPercentage"]:
+    if (
+        not config
+        or not config.get("EnableCapture")
+        or _draw() * 100 >= config["InitialSamplingPercentage"]
+    ):
         return
     at = ctx.clock.now()
     line = record(
@@ -78,10 +91,14 @@ def record(
     return {"captureData": data, "eventMetadata": event, "eventVersion": "0"}
 
 
-def key(config: Mapping[str, Any], endpoint: str, variant: str, at: datetime, unique: str) -> tuple[str, str]:
+def key(
+    config: Mapping[str, Any], endpoint: str, variant: str, at: datetime, unique: str
+) -> tuple[str, str]:
     """(bucket, key) of a file whose first record is of that time."""
     bucket, prefix = split(config["DestinationS3Uri"])
-    folder = "/".join(part for part in (prefix.strip("/"), endpoint, variant, at.strftime("%Y/%m/%d/%H")) if part)
+    folder = "/".join(
+        part for part in (prefix.strip("/"), endpoint, variant, at.strftime("%Y/%m/%d/%H")) if part
+    )
     return bucket, f"{folder}/{at:%M-%S}-{at.microsecond // 1000:03d}-{unique}.jsonl"
 
 
@@ -94,7 +111,14 @@ class Buffer:
         self._lock = threading.Lock()
         self._ticking = False
 
-    def add(self, ctx: Context, config: Mapping[str, Any], of: tuple[str, str], at: datetime, line: dict[str, Any]) -> None:
+    def add(
+        self,
+        ctx: Context,
+        config: Mapping[str, Any],
+        of: tuple[str, str],
+        at: datetime,
+        line: dict[str, Any],
+    ) -> None:
         """`of`: endpoint and variant."""
         place = (*of, at.strftime("%Y%m%d%H"))
         with self._lock:
@@ -109,22 +133,34 @@ class Buffer:
             ctx.spawn(self.flush, ctx.without_request())
 
     def flush(self, ctx: Context) -> None:
-        """Write what waits. What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops it."""
+        """Write what waits.
+
+        What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops
+        it.
+        """
         with self._lock:
             taken, self._waiting = self._waiting, defaultdict(list)
         for place, rows in taken.items():
             endpoint, variant, _ = place
-            bucket, name = key(self._configs[place], endpoint, variant, rows[0][0], str(uuid.uuid4()))
+            bucket, name = key(
+                self._configs[place], endpoint, variant, rows[0][0], str(uuid.uuid4())
+            )
             body = b"".join(line + b"\n" for _, line in rows)
             try:
-                ctx.client("s3").put_object(Bucket=bucket, Key=name, Body=body, ContentType="application/json")
+                ctx.client("s3").put_object(
+                    Bucket=bucket, Key=name, Body=body, ContentType="application/json"
+                )
             except (ClientError, BotoCoreError) as error:
-                sys.stderr.write(f"data capture of {endpoint}/{variant}: {len(rows)} records lost: {error}\n")
+                sys.stderr.write(
+                    f"data capture of {endpoint}/{variant}: {len(rows)} records lost: {error}\n"
+                )
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
     encoding = _encoding(config, content_type)
-    text = base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")
+    text = (
+        base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")
+    )
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
 
 

@@ -26,7 +26,9 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with store.lock:
         if name in store.configs and not ctx.moto_answers:  # moto replaces
             raise checks.refusal(f'Cannot create already existing endpoint configuration "{arn}".')
-        fields = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
+        fields = {
+            key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")
+        }
         store.configs[name] = Config(name=name, created=ctx.clock.now(), params=fields)
     tags.put(ctx, arn, params.get("Tags"))
     return {"EndpointConfigArn": arn}
@@ -57,7 +59,11 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListEndpointConfigs")
 def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     rows = [
-        {"EndpointConfigName": c.name, "EndpointConfigArn": checks.arn(ctx, "endpoint-config", c.name), "CreationTime": c.created}
+        {
+            "EndpointConfigName": c.name,
+            "EndpointConfigArn": checks.arn(ctx, "endpoint-config", c.name),
+            "CreationTime": c.created,
+        }
         for c in list(ctx.store(Endpoints).configs.values())
     ]
     of_page, more = page(ctx, rows, params, "EndpointConfigName")

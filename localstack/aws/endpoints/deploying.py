@@ -1,4 +1,6 @@
-"""A deployment on the clock: traffic to the new fleet by stages, baking under alarms, then the old fleet goes; or all of it back."""
+"""A deployment on the clock: traffic to the new fleet by stages, baking under alarms, then the old
+fleet goes; or all of it back.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from .records import Endpoint, Fleet
 
 
 def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> None:
-    """`doomed`: it will go back without an error, once all traffic is on the new fleet (the fault silent-rollback)."""
+    """`doomed`: it will go back without an error, once all traffic is on the new fleet (the fault
+    silent-rollback).
+    """
     if not fleets.wait(ctx, fleet) or endpoint.pending is not fleet:
         return
     if fleet.failure:
@@ -30,7 +34,9 @@ def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
     known = states(ctx)
     missing = [name for name in alarms if name not in known]
     if missing:
-        raise refusal(f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration.")
+        raise refusal(
+            f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration."
+        )
 
 
 def say(ctx: Context, fleet: Fleet, status: str) -> None:
@@ -39,7 +45,10 @@ def say(ctx: Context, fleet: Fleet, status: str) -> None:
 
 
 def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """All traffic to the old fleet at once; the new one goes. It ends InService, with the old configuration's name."""
+    """All traffic to the old fleet at once; the new one goes.
+
+    It ends InService, with the old configuration's name.
+    """
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return
@@ -78,7 +87,9 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Look at the alarms every few seconds for as long as this stage is the current one: once on the instant clock, where none bakes."""
+    """Look at the alarms every few seconds for as long as this stage is the current one: once on
+    the instant clock, where none bakes.
+    """
     share = endpoint.share
     if _rolled_back_by_alarm(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
         return
@@ -90,7 +101,9 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
     ctx.clock.call_after(timing.ALARMS, again)
 
 
-def _rolled_back_by_alarm(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> bool:
+def _rolled_back_by_alarm(
+    ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
+) -> bool:
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
     known = states(ctx)
@@ -102,7 +115,12 @@ def _rolled_back_by_alarm(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms
 
 def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
     if endpoint.pending is fleet and endpoint.status == "Updating":
-        roll_back(ctx, endpoint, fleet, "The deployment did not end within MaximumExecutionTimeoutInSeconds.")
+        roll_back(
+            ctx,
+            endpoint,
+            fleet,
+            "The deployment did not end within MaximumExecutionTimeoutInSeconds.",
+        )
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:

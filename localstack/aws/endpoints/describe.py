@@ -66,7 +66,9 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there now for as long as the fault says."""
+    """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there
+    now for as long as the fault says.
+    """
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:
         endpoint.stale = (ctx.clock.now() + timedelta(seconds=fault.seconds), description(endpoint))
@@ -80,9 +82,15 @@ def _summary(variant: Variant) -> dict[str, Any]:
         **_what_is_the_same(variant),
     }
     if variant.serverless:
-        summary |= {"CurrentServerlessConfig": variant.serverless, "DesiredServerlessConfig": variant.serverless}
+        summary |= {
+            "CurrentServerlessConfig": variant.serverless,
+            "DesiredServerlessConfig": variant.serverless,
+        }
     else:
-        summary |= {"CurrentInstanceCount": variant.count, "DesiredInstanceCount": variant.desired_count}
+        summary |= {
+            "CurrentInstanceCount": variant.count,
+            "DesiredInstanceCount": variant.desired_count,
+        }
     return summary
 
 
@@ -104,11 +112,19 @@ def _pending_variant(variant: Variant) -> dict[str, Any]:
 
 
 def _what_is_the_same(variant: Variant) -> dict[str, Any]:
-    common: dict[str, Any] = {key: variant.config[key] for key in ("ManagedInstanceScaling", "RoutingConfig") if variant.config.get(key)}
+    common: dict[str, Any] = {
+        key: variant.config[key]
+        for key in ("ManagedInstanceScaling", "RoutingConfig")
+        if variant.config.get(key)
+    }
     if variant.statuses:
         common["VariantStatus"] = list(variant.statuses)
     if variant.image:
-        image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": variant.resolved}
+        image = {
+            "SpecifiedImage": variant.image,
+            "ResolvedImage": variant.image,
+            "ResolutionTime": variant.resolved,
+        }
         common["DeployedImages"] = [image]
     return common
 

@@ -1,4 +1,6 @@
-"""The processes behind a fleet: one for each instance of its variants, up to MOST; more and fewer of them as the counts change."""
+"""The processes behind a fleet: one for each instance of its variants, up to MOST; more and fewer
+of them as the counts change.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ MOST = 4  # processes of one variant; they stand for all of its instances
 
 
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Begin in the background. With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in for it."""
+    """Begin in the background.
+
+    With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
+    for it.
+    """
     ctx.spawn(_start, ctx, endpoint, fleet)
 
 
@@ -38,13 +44,18 @@ def processes(count: int) -> int:
 
 def grows(fleet: Fleet) -> bool:
     """Whether what is desired needs processes that are not there."""
-    return any(variant.image and processes(variant.desired_count) > len(variant.servers) for variant in fleet.all)
+    return any(
+        variant.image and processes(variant.desired_count) > len(variant.servers)
+        for variant in fleet.all
+    )
 
 
 def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
     """Start what the desired counts need, and end what they do not: all of it, or nothing and why."""
     changed = [variant for variant in fleet.all if variant.image and not variant.serverless]
-    wrong = _first(lambda variant: _grow(ctx, endpoint, variant, processes(variant.desired_count)), changed)
+    wrong = _first(
+        lambda variant: _grow(ctx, endpoint, variant, processes(variant.desired_count)), changed
+    )
     for variant in changed:
         shrink(variant, processes(variant.count if wrong else variant.desired_count))
     return wrong
@@ -60,8 +71,13 @@ def shrink(variant: Variant, count: int) -> None:
 
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
     try:
-        wanted = {variant.name: 1 if variant.serverless else processes(variant.desired_count) for variant in fleet.all}
-        fleet.failure = _first(lambda variant: _grow(ctx, endpoint, variant, wanted[variant.name]), fleet.all)
+        wanted = {
+            variant.name: 1 if variant.serverless else processes(variant.desired_count)
+            for variant in fleet.all
+        }
+        fleet.failure = _first(
+            lambda variant: _grow(ctx, endpoint, variant, wanted[variant.name]), fleet.all
+        )
     except BaseException as error:
         fleet.failure = f"the local stack failed: {error!r}"
         raise
@@ -70,7 +86,10 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
-    """Start what is missing of so many processes; they take requests once all of them answer. What went wrong, else None."""
+    """Start what is missing of so many processes; they take requests once all of them answer.
+
+    What went wrong, else None.
+    """
     try:
         source = content(ctx, variant.config["ModelName"])
         command = command_of(ctx.images, source.image)
@@ -78,7 +97,8 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
             return None if ctx.moto_answers else _words(variant, unmapped_message(source.image))
         variant.image, variant.resolved = source.image, ctx.clock.now()
         more = [
-            model_server(ctx, endpoint, variant.name, source, command, remark=_remark(variant)) for _ in range(count - len(variant.servers))
+            model_server(ctx, endpoint, variant.name, source, command, remark=_remark(variant))
+            for _ in range(count - len(variant.servers))
         ]
         variant.servers = (*variant.servers, *more)
         wrong = _first(lambda server: _serve(ctx, variant, source, server), more)
@@ -94,7 +114,8 @@ def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer)
     if wrong is None:
         return None
     return (
-        f"The primary container for production variant {variant.name} did not pass the ping health check. Please check CloudWatch logs for "
+        f"The primary container for production variant {variant.name} did not pass the ping "
+        "health check. Please check CloudWatch logs for "
         f"this endpoint. (local stack: image {source.image}: {wrong})"
     )
 
@@ -110,7 +131,12 @@ def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | No
 
 def _remark(variant: Variant) -> str | None:
     count = variant.desired_count
-    return f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand for them" if count > MOST else None
+    return (
+        f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand "
+        "for them"
+        if count > MOST
+        else None
+    )
 
 
 def _patience(variant: Variant) -> float:

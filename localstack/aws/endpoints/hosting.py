@@ -31,8 +31,19 @@ def contract(region: str) -> Contract:
     )
 
 
-def model_server(ctx: Context, endpoint: str, variant: str, source: Content, command: list[str], *, remark: str | None) -> ModelServer:
-    """The server of an instance, not started yet. Its lines go to CloudWatch Logs, into one stream however often it starts."""
+def model_server(
+    ctx: Context,
+    endpoint: str,
+    variant: str,
+    source: Content,
+    command: list[str],
+    *,
+    remark: str | None,
+) -> ModelServer:
+    """The server of an instance, not started yet.
+
+    Its lines go to CloudWatch Logs, into one stream however often it starts.
+    """
     return server_of(
         ctx,
         source,
@@ -45,13 +56,25 @@ def model_server(ctx: Context, endpoint: str, variant: str, source: Content, com
 
 
 def server_of(
-    ctx: Context, source: Content, command: list[str], *, group: str, stream: str, folder: Path, remark: str | None = None
+    ctx: Context,
+    source: Content,
+    command: list[str],
+    *,
+    group: str,
+    stream: str,
+    folder: Path,
+    remark: str | None = None,
 ) -> ModelServer:
     """`remark`: the first line of its log."""
     return ModelServer(
         ctx.state,
         contract(ctx.region),
-        Program(image=source.image, command=command, variables=source.environment, stack=ctx.env(source.role)),
+        Program(
+            image=source.image,
+            command=command,
+            variables=source.environment,
+            stack=ctx.env(source.role),
+        ),
         folder=folder,
         log=lambda: VariantLog(ctx.client("logs"), group, stream),
         remarks=lambda container: [*([remark] if remark else ()), *remarks(container)],
@@ -61,6 +84,7 @@ def server_of(
 
 def unmapped_message(image: str) -> str:
     return (
-        f"the local stack does not pull images, and no command is mapped to '{image}': start it with --image NAME=COMMAND, or name it "
+        f"the local stack does not pull images, and no command is mapped to '{image}': start "
+        "it with --image NAME=COMMAND, or name it "
         "under `images` in profiles.yaml"
     )

@@ -26,8 +26,13 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         earlier = store.endpoints.get(name)
         if earlier is not None and (not ctx.moto_answers or earlier.changing):  # moto replaces
             raise checks.refusal(f'Cannot create already existing endpoint "{arn}".')
-        alike = next((other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()), None)
-        if alike is not None and not ctx.moto_answers:  # API_CreateEndpoint: a name's case tells no two endpoints apart
+        alike = next(
+            (other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()),
+            None,
+        )
+        if (
+            alike is not None and not ctx.moto_answers
+        ):  # API_CreateEndpoint: a name's case tells no two endpoints apart
             raise checks.refusal(f'Cannot create already existing endpoint "{alike}".')
         store.endpoints[name] = endpoint
     if earlier is not None:

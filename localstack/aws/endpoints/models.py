@@ -38,7 +38,10 @@ def content(ctx: Context, model: str) -> Content:
     primary = description.get("PrimaryContainer")
     containers = [primary] if primary else list(description.get("Containers") or ())
     if len(containers) != 1:
-        raise NoModel(f"Model {model} has {len(containers)} containers: the local stack serves models of one container")
+        raise NoModel(
+            f"Model {model} has {len(containers)} containers: the local stack serves models "
+            "of one container"
+        )
     return _content(ctx, model, containers[0], description.get("ExecutionRoleArn") or "")
 
 
@@ -59,7 +62,8 @@ def _unpack(data: bytes, uri: str, folder: Path) -> None:
         unpack(BytesIO(data), len(data), folder)
     except Refused as error:
         raise NoModel(
-            f'Failed to extract model data archive for container "container_1" from URL "{uri}". Please ensure that the object located at '
+            'Failed to extract model data archive for container "container_1" from URL '
+            f'"{uri}". Please ensure that the object located at '
             f"the URL is a valid tar.gz archive: {error}"
         ) from error
 
@@ -68,7 +72,9 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) 
     package: Mapping[str, Any] = {}
     if container.get("ModelPackageName"):
         package = _package(ctx, model, container["ModelPackageName"])
-    source = (container.get("ModelDataSource") or package.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    source = (container.get("ModelDataSource") or package.get("ModelDataSource") or {}).get(
+        "S3DataSource"
+    ) or {}
     url = container.get("ModelDataUrl") or package.get("ModelDataUrl")
     plain = source.get("CompressionType") == "None"
     image = container.get("Image") or package.get("Image")
@@ -90,6 +96,9 @@ def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
         raise NoModel(f"Model {model}: could not find model package {name}: {error}") from error
     containers = (description.get("InferenceSpecification") or {}).get("Containers") or ()
     if len(containers) != 1:
-        raise NoModel(f"Model package {name} has {len(containers)} containers: the local stack serves packages of one container")
+        raise NoModel(
+            f"Model package {name} has {len(containers)} containers: the local stack serves "
+            "packages of one container"
+        )
     first: Mapping[str, Any] = next(iter(containers))
     return first

@@ -1,6 +1,7 @@
 """A DeploymentConfig, checked and turned into stages. Pure.
 
-Source: SageMaker API reference, DeploymentConfig, BlueGreenUpdatePolicy, RollingUpdatePolicy, CapacitySize; developer guide, "Deployment
+Source: SageMaker API reference, DeploymentConfig, BlueGreenUpdatePolicy, RollingUpdatePolicy,
+CapacitySize; developer guide, "Deployment
 guardrails".
 """
 
@@ -37,13 +38,22 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 
 
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
-    """The stages for a fleet of so many instances. AwsError ValidationException for a config that SageMaker refuses."""
+    """The stages for a fleet of so many instances.
+
+    AwsError ValidationException for a config that SageMaker refuses.
+    """
     if not config:
         return AT_ONCE
     blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
     if blue_green and rolling:
-        raise _refusal("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified in a DeploymentConfig.")
-    alarms = tuple(alarm["AlarmName"] for alarm in (config.get("AutoRollbackConfiguration") or {}).get("Alarms") or ())
+        raise _refusal(
+            "Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified in a "
+            "DeploymentConfig."
+        )
+    alarms = tuple(
+        alarm["AlarmName"]
+        for alarm in (config.get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
+    )
     if len(alarms) > 10:
         raise _refusal("AutoRollbackConfiguration takes at most 10 alarms.")
     if rolling:
@@ -61,11 +71,14 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
     return msgspec.structs.replace(deployment, alarms=alarms)
 
 
-def check_variants(deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool) -> None:
+def check_variants(
+    deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool
+) -> None:
     """A guarded deployment replaces a fleet by its like."""
     if deployment.same_names and set(old) != set(new):
         raise _refusal(
-            f"The new endpoint configuration must have the variants of the old one for this deployment: {sorted(old)}, not {sorted(new)}."
+            "The new endpoint configuration must have the variants of the old one for this "
+            f"deployment: {sorted(old)}, not {sorted(new)}."
         )
     if deployment.rolling and (len(new) > 1 or serverless):
         what = "serverless variants" if serverless else "multiple production variants"
@@ -118,12 +131,15 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
     value = size["Value"]
     if size["Type"] == "CAPACITY_PERCENT":
         if not least <= value <= most:
-            raise _refusal(f"{key} must be between {least} and {most} percent of the capacity, not {value}.")
+            raise _refusal(
+                f"{key} must be between {least} and {most} percent of the capacity, not {value}."
+            )
         return float(value) / 100
     share = value / max(instances, 1)
     if value < 1 or share > most / 100:
         raise _refusal(
-            f"{key} must be at least 1 instance and at most {most} percent of the {instances} instance(s), not {value} instance(s)."
+            f"{key} must be at least 1 instance and at most {most} percent of the "
+            f"{instances} instance(s), not {value} instance(s)."
         )
     return float(share)
 
@@ -140,7 +156,9 @@ def _timeout(policy: Mapping[str, Any]) -> float:
     if value is None:
         return _TIMEOUT
     if not 600 <= value <= 28_800:
-        raise _refusal(f"MaximumExecutionTimeoutInSeconds must be between 600 and 28800, not {value}.")
+        raise _refusal(
+            f"MaximumExecutionTimeoutInSeconds must be between 600 and 28800, not {value}."
+        )
     return float(value)
 
 

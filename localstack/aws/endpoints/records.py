@@ -37,10 +37,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant:
-    """One variant of one fleet: what was configured, what it is now, and the processes that serve it."""
+    """One variant of one fleet: what was configured, what it is now, and the processes that serve
+    it.
+    """
 
     __slots__ = (
-        *("config", "count", "desired_count", "desired_weight", "healthy", "image", "name", "resolved", "servers", "serverless"),
+        *(
+            "config",
+            "count",
+            "desired_count",
+            "desired_weight",
+            "healthy",
+            "image",
+            "name",
+            "resolved",
+            "servers",
+            "serverless",
+        ),
         *("statuses", "weight"),
     )
 
@@ -49,8 +62,12 @@ class Variant:
         self.name: str = config["VariantName"]
         self.weight = self.desired_weight = float(config.get("InitialVariantWeight", 1.0))
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
-        self.count = self.desired_count = 0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
-        self.image = ""  # of its container, and when it was resolved; "": not yet, or nobody mapped it (--moto-answers only)
+        self.count = self.desired_count = (
+            0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
+        )
+        # of its container, and when it was resolved; "": not yet, or nobody mapped it
+        # (--moto-answers only)
+        self.image = ""
         self.resolved: datetime | None = None
         self.servers: tuple[ModelServer, ...] = ()  # a process an instance (fleets.py)
         self.healthy: tuple[ModelServer, ...] = ()  # those of them that take requests
@@ -61,7 +78,9 @@ class Variant:
         healthy = self.healthy
         if len(healthy) < 2:
             return healthy[0] if healthy else None
-        if (self.config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
+        if (self.config.get("RoutingConfig") or {}).get(
+            "RoutingStrategy"
+        ) == "LEAST_OUTSTANDING_REQUESTS":
             return min(healthy, key=lambda server: server.busy)
         return _choice(healthy)
 
@@ -125,7 +144,9 @@ class Endpoint:
         self.plan: Plan | None = None
         self.share = 0.0  # of the traffic, on the pending fleet
         self.routing: Routing | None = None  # None: it takes no requests
-        self.stale: tuple[datetime, dict[str, Any]] | None = None  # what readers see until then (the fault eventual-consistency)
+        self.stale: tuple[datetime, dict[str, Any]] | None = (
+            None  # what readers see until then (the fault eventual-consistency)
+        )
         self.lock = threading.RLock()
 
     def route(self) -> None:
@@ -138,11 +159,19 @@ class Endpoint:
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
-    """Where requests go while `share` (0 to 1) of the traffic is on the fleet `green` that takes the place of `live`."""
+    """Where requests go while `share` (0 to 1) of the traffic is on the fleet `green` that takes
+    the place of `live`.
+    """
     fleets = {False: live, True: green or live}
-    weights = {side: {v.name: v.weight for v in fleet.variants.values()} for side, fleet in fleets.items()}
+    weights = {
+        side: {v.name: v.weight for v in fleet.variants.values()} for side, fleet in fleets.items()
+    }
     chances = two_fleets(weights[False], weights[True], share if green else 0.0)
-    targets = {key: Target(fleets[key[0]].variants[key[1]], fleets[key[0]]) for key in chances if green or not key[0]}
+    targets = {
+        key: Target(fleets[key[0]].variants[key[1]], fleets[key[0]])
+        for key in chances
+        if green or not key[0]
+    }
     shadow = _shadow(green if green and share >= 1 else live)
     production = sum(weights[False].values())
     return Routing(
@@ -154,7 +183,9 @@ def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
 
 
 def _of_name(targets: Mapping[tuple[bool, str], Target], name: str, share: float) -> Choice[Target]:
-    """A variant that both fleets have takes the requests that name it by the fleets' shares; one that a single fleet has, all."""
+    """A variant that both fleets have takes the requests that name it by the fleets' shares; one
+    that a single fleet has, all.
+    """
     old, new = targets.get((False, name)), targets.get((True, name))
     if old and new:
         return choice(((old, 1 - share), (new, share)))
@@ -189,5 +220,7 @@ def must(ctx: Context, name: str) -> Endpoint:
 def config(ctx: Context, name: str) -> Config:
     stored = ctx.store(Endpoints).configs.get(name)
     if stored is None:
-        raise refusal(f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".')
+        raise refusal(
+            f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".'
+        )
     return stored

@@ -37,7 +37,10 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             return ctx.forward()
         raise invalid(f"Endpoint {params['EndpointName']} of account {ctx.account} not found.")
     if backlog.settings(endpoint) is not None:
-        raise invalid(f"Endpoint {endpoint.name} of account {ctx.account} has an AsyncInferenceConfig: use InvokeEndpointAsync.")
+        raise invalid(
+            f"Endpoint {endpoint.name} of account {ctx.account} has an AsyncInferenceConfig: "
+            "use InvokeEndpointAsync."
+        )
     body: bytes = params.get("Body") or b""
     entered = _enter(ctx, endpoint, params.get("TargetVariant"))
     if entered is None:
@@ -83,7 +86,9 @@ def passed_on(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
-    """A target, and its server that counts this request as under way; None: moto answers for it (--moto-answers, its image is unmapped)."""
+    """A target, and its server that counts this request as under way; None: moto answers for it
+    (--moto-answers, its image is unmapped).
+    """
     while True:
         routing = endpoint.routing
         if routing is None:
@@ -100,21 +105,33 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
-            raise invalid(f"Variant {name} of endpoint {endpoint.name} of account {ctx.account} not found.")
+            raise invalid(
+                f"Variant {name} of endpoint {endpoint.name} of account {ctx.account} not found."
+            )
     else:
         choice = routing.by_weight
     target = choice.pick(_draw())
     if target is None:
-        raise invalid(f"All variants of endpoint {endpoint.name} of account {ctx.account} have a weight of 0: name one as TargetVariant.")
+        raise invalid(
+            f"All variants of endpoint {endpoint.name} of account {ctx.account} have a "
+            "weight of 0: name one as TargetVariant."
+        )
     return target
 
 
-def _ask(server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer | None, str]:
+def _ask(
+    server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]
+) -> tuple[Answer | None, str]:
     try:
         return server.predict(body, headers), ""
     except TimedOut:
         wrong = "Your invocation timed out while waiting for a response from container primary. "
-        return None, wrong + "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+        return (
+            None,
+            wrong
+            + "Review the latency metrics for each container in Amazon CloudWatch, resolve the "
+            "issue, and try again.",
+        )
     except NotReached as error:
         server.revive()
         return None, str(error)
@@ -128,7 +145,8 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
     console = f"https://{ctx.region}.console.aws.amazon.com/cloudwatch/home?region={ctx.region}#logEventViewer:group={group}"
     return AwsError(
         "ModelError",
-        f'Received {side} error ({status}) from primary with message "{words[:_SHOWN]}". See {console} in account {ctx.account} for more '
+        f'Received {side} error ({status}) from primary with message "{words[:_SHOWN]}". See '
+        f"{console} in account {ctx.account} for more "
         "information.",
         424,
         OriginalStatusCode=status,

@@ -13,9 +13,19 @@ def add(ctx: Context, scripted: Minutes) -> None:
     endpoint = records.must(ctx, scripted.endpoint)
     counts = {variant.name: variant.count for variant in endpoint.fleet.all}
     if unknown := sorted({minute.variant for minute in scripted.minutes} - set(counts)):
-        raise checks.refusal(f"{endpoint.name} has no variant {', '.join(unknown)}: it has {', '.join(counts)}")
+        raise checks.refusal(
+            f"{endpoint.name} has no variant {', '.join(unknown)}: it has {', '.join(counts)}"
+        )
     for minute in scripted.minutes:
         for status, latency in minute.answers:
             instances = counts[minute.variant]
             source = variants.Source(endpoint.name, minute.variant, endpoint.fleet.config.name)
-            variants.record(ctx, source, status, model=latency * 1000, overhead=0.0, instances=instances, at=minute.start)
+            variants.record(
+                ctx,
+                source,
+                status,
+                model=latency * 1000,
+                overhead=0.0,
+                instances=instances,
+                at=minute.start,
+            )

@@ -1,4 +1,7 @@
-"""Copies of requests for a shadow variant. Their answers go nowhere but into metrics and captured data."""
+"""Copies of requests for a shadow variant.
+
+Their answers go nowhere but into metrics and captured data.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,29 @@ class Copies:
 
     def send(self, function: Callable[..., object], *arguments: object) -> None:
         if self._room.acquire(blocking=False):
-            self._pool.submit(function, *arguments).add_done_callback(lambda _: self._room.release())
+            self._pool.submit(function, *arguments).add_done_callback(
+                lambda _: self._room.release()
+            )
 
 
-def copy(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+def copy(
+    ctx: Context,
+    endpoint: Endpoint,
+    target: Target,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...],
+) -> None:
     if target.variant.healthy:
         ctx.store(Copies).send(_send, ctx.without_request(), endpoint, target, body, headers)
 
 
-def _send(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+def _send(
+    ctx: Context,
+    endpoint: Endpoint,
+    target: Target,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...],
+) -> None:
     server = target.variant.pick()
     if server is None or not server.enter():
         return
@@ -53,5 +70,11 @@ def _send(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers
         server.leave()
     spent = (time.perf_counter() - began) * 1e6
     variants.record(
-        ctx, target.source(endpoint.name), status, model=spent, overhead=0.0, instances=target.variant.count, at=ctx.clock.now()
+        ctx,
+        target.source(endpoint.name),
+        status,
+        model=spent,
+        overhead=0.0,
+        instances=target.variant.count,
+        at=ctx.clock.now(),
     )

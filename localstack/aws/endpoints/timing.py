@@ -21,9 +21,15 @@ def changing(ctx: Context) -> float:
     return 60.0 if ctx.clock.mode == "manual" else 1.0
 
 
-def later(ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False) -> None:
-    """Run it on the clock. What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock that is moved
-    waits for it. With moto's answers there may be no process: its clients expect an endpoint in service.
+def later(
+    ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False
+) -> None:
+    """Run it on the clock.
+
+    What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock
+    that is moved
+    waits for it. With moto's answers there may be no process: its clients expect an endpoint in
+    service.
     """
     inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
     if blocks and not inline:

@@ -19,13 +19,21 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         _may_change(endpoint)
         if config.name == endpoint.fleet.config.name:
-            raise checks.refusal(f'Endpoint "{endpoint.arn}" already uses endpoint configuration {config.name}: an update needs a new one.')
+            raise checks.refusal(
+                f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
+                f"{config.name}: an update needs a new one."
+            )
         fleet = _fleet(endpoint.fleet, config, params)
         targets.check_update(ctx, endpoint, fleet)
-        deployment = params.get("DeploymentConfig") or (endpoint.deployment if params.get("RetainDeploymentConfig") else None)
+        deployment = params.get("DeploymentConfig") or (
+            endpoint.deployment if params.get("RetainDeploymentConfig") else None
+        )
         update_plan = plan(deployment, fleet.instances)
         check_variants(
-            update_plan, list(endpoint.fleet.variants), list(fleet.variants), serverless=any(v.serverless for v in fleet.variants.values())
+            update_plan,
+            list(endpoint.fleet.variants),
+            list(fleet.variants),
+            serverless=any(v.serverless for v in fleet.variants.values()),
         )
         if update_plan.alarms:
             deploying.must_exist(ctx, update_plan.alarms)
@@ -39,13 +47,21 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
     deploying.limit(context, endpoint, fleet, update_plan.timeout)
     fleets.start(context, endpoint.name, fleet)
-    timing.later(context, timing.changing(context), lambda: deploying.begin(context, endpoint, fleet, doomed=silently), blocks=True)
+    timing.later(
+        context,
+        timing.changing(context),
+        lambda: deploying.begin(context, endpoint, fleet, doomed=silently),
+        blocks=True,
+    )
     return {"EndpointArn": endpoint.arn}
 
 
 @handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
 def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """What is desired is seen at once, what is current follows at the end. Counts and weights that are not named stay."""
+    """What is desired is seen at once, what is current follows at the end.
+
+    Counts and weights that are not named stay.
+    """
     endpoint = records.must(ctx, params["EndpointName"])
     wanted: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
     with endpoint.lock:
@@ -55,7 +71,8 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if missing:
             absent = ", ".join(missing)
             raise checks.refusal(
-                f'The variant name(s) "{absent}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
+                f'The variant name(s) "{absent}" is/are not present within endpoint '
+                f'configuration "{endpoint.fleet.config.name}".'
             )
         names = [item["VariantName"] for item in wanted]
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -101,16 +118,24 @@ def _check(item: Mapping[str, Any], least: int) -> None:
     """`least`: only an asynchronous endpoint can do without instances."""
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
-        raise checks.refusal(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
+        raise checks.refusal(
+            f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount."
+        )
     if count is not None and count < least:
-        raise checks.refusal(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, not {count}.")
+        raise checks.refusal(
+            f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, "
+            f"not {count}."
+        )
 
 
 def _may_change(endpoint: Endpoint) -> None:
     if endpoint.changing:
         raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
-        raise checks.refusal(f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can only be deleted.')
+        raise checks.refusal(
+            f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can '
+            "only be deleted."
+        )
 
 
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
@@ -118,14 +143,20 @@ def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
     fleet = Fleet(config)
     if not params.get("RetainAllVariantProperties"):
         return fleet
-    excluded = {item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties") or ()}
+    excluded = {
+        item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties") or ()
+    }
     for name, variant in fleet.variants.items():
         before = old.variants.get(name)
         if before is None:
             continue
         if "DesiredWeight" not in excluded:
             variant.weight = variant.desired_weight = before.desired_weight
-        if "DesiredInstanceCount" not in excluded and not variant.serverless and not before.serverless:
+        if (
+            "DesiredInstanceCount" not in excluded
+            and not variant.serverless
+            and not before.serverless
+        ):
             variant.count = variant.desired_count = before.desired_count
     if "DataCaptureConfig" not in excluded:
         fleet.capture = old.capture

@@ -1,1 +1,3 @@
-"""SageMaker Feature Store: groups, records online by event time, and the offline store in S3 with its Glue table."""
+"""SageMaker Feature Store: groups, records online by event time, and the offline store in S3 with
+its Glue table.
+"""

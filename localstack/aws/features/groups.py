@@ -32,7 +32,10 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     with groups.lock:
         if name in groups.by_name:
             raise AwsError(
-                "ResourceInUse", f"Resource Already Exists: FeatureGroup with name {name} already exists. Choose a different name.", 400
+                "ResourceInUse",
+                f"Resource Already Exists: FeatureGroup with name {name} already exists. "
+                "Choose a different name.",
+                400,
             )
         group = Group(
             name=name,
@@ -44,7 +47,11 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
             event_time=params["EventTimeFeatureName"],
             features={item["FeatureName"]: _feature(item) for item in params["FeatureDefinitions"]},
             definitions=list(params["FeatureDefinitions"]),
-            request={k: params[k] for k in ("OnlineStoreConfig", "RoleArn", "Description", "ThroughputConfig") if k in params},
+            request={
+                k: params[k]
+                for k in ("OnlineStoreConfig", "RoleArn", "Description", "ThroughputConfig")
+                if k in params
+            },
             online={} if online else None,
             offline=offline.config(ctx, params, now),
         )
@@ -103,18 +110,28 @@ def describe_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, An
     if group.update:
         answer["LastUpdateStatus"] = group.update
     if group.online is not None:
-        answer["OnlineStoreTotalSizeBytes"] = sum(len(str(record.values)) for record in list(group.online.values()))
+        answer["OnlineStoreTotalSizeBytes"] = sum(
+            len(str(record.values)) for record in list(group.online.values())
+        )
     return answer
 
 
 @handles("sagemaker", "ListFeatureGroups")
 def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    groups = [group for group in list(ctx.store(Groups).by_name.values()) if _matches(group, params)]
-    key = {"Name": lambda g: g.name, "FeatureGroupStatus": lambda g: g.status, "OfflineStoreStatus": lambda g: g.offline is not None}
+    groups = [
+        group for group in list(ctx.store(Groups).by_name.values()) if _matches(group, params)
+    ]
+    key = {
+        "Name": lambda g: g.name,
+        "FeatureGroupStatus": lambda g: g.status,
+        "OfflineStoreStatus": lambda g: g.offline is not None,
+    }
     groups.sort(key=key.get(params.get("SortBy", "CreationTime"), lambda g: (g.created, g.name)))
     if params.get("SortOrder", "Descending") == "Descending":
         groups.reverse()
-    page, more = paging.page(groups, params, 10, AwsError("ValidationException", "Invalid pagination token."))
+    page, more = paging.page(
+        groups, params, 10, AwsError("ValidationException", "Invalid pagination token.")
+    )
     return {
         "FeatureGroupSummaries": [
             {
@@ -122,7 +139,11 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 "FeatureGroupArn": group.arn,
                 "CreationTime": group.created,
                 "FeatureGroupStatus": group.status,
-                **({"OfflineStoreStatus": {"Status": "Active"}} if group.offline is not None else {}),
+                **(
+                    {"OfflineStoreStatus": {"Status": "Active"}}
+                    if group.offline is not None
+                    else {}
+                ),
             }
             for group in page
         ],
@@ -134,7 +155,10 @@ def _matches(group: Group, params: dict[str, Any]) -> bool:
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
-        and ("OfflineStoreStatusEquals" not in params or (group.offline is not None and params["OfflineStoreStatusEquals"] == "Active"))
+        and (
+            "OfflineStoreStatusEquals" not in params
+            or (group.offline is not None and params["OfflineStoreStatusEquals"] == "Active")
+        )
         and ("CreationTimeAfter" not in params or group.created > params["CreationTimeAfter"])
         and ("CreationTimeBefore" not in params or group.created < params["CreationTimeBefore"])
     )
@@ -145,13 +169,18 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     group = find(ctx, params["FeatureGroupName"])
     with ctx.store(Groups).lock:
         if group.status != "Created":
-            raise invalid(f"FeatureGroup {group.name} is {group.status}; it can be updated when it is Created.")
+            raise invalid(
+                f"FeatureGroup {group.name} is {group.status}; it can be updated when it is "
+                "Created."
+            )
         if (group.update or {}).get("Status") == "InProgress":
             raise invalid(f"An update of FeatureGroup {group.name} is in progress.")
         additions = params.get("FeatureAdditions", [])
         for item in additions:
             if item["FeatureName"] in group.features:
-                raise invalid(f"Feature {item['FeatureName']} already exists in FeatureGroup {group.name}.")
+                raise invalid(
+                    f"Feature {item['FeatureName']} already exists in FeatureGroup {group.name}."
+                )
             _check_name(item["FeatureName"])
         if len(group.features) + len(additions) > _MOST_FEATURES:
             raise invalid(f"A feature group has at most {_MOST_FEATURES} features.")
@@ -162,7 +191,10 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         if "ThroughputConfig" in params:
             group.request["ThroughputConfig"] = params["ThroughputConfig"]
         group.definitions = [*group.definitions, *additions]
-        group.features = {**group.features, **{item["FeatureName"]: _feature(item) for item in additions}}
+        group.features = {
+            **group.features,
+            **{item["FeatureName"]: _feature(item) for item in additions},
+        }
         group.modified = ctx.clock.now()
         group.update = {"Status": "InProgress"}
     context = ctx.without_request()
@@ -220,7 +252,10 @@ def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, A
     group = find(ctx, params["FeatureGroupName"])
     feature = _of(group, params["FeatureName"])
     metadata = group.metadata.get(feature.name, {})
-    parameters = {**metadata.get("Parameters", {}), **{item["Key"]: item["Value"] for item in params.get("ParameterAdditions", [])}}
+    parameters = {
+        **metadata.get("Parameters", {}),
+        **{item["Key"]: item["Value"] for item in params.get("ParameterAdditions", [])},
+    }
     for key in params.get("ParameterRemovals", []):
         parameters.pop(key, None)
     description = params.get("Description", metadata.get("Description", ""))
@@ -233,15 +268,23 @@ def find(ctx: Context, name_or_arn: str) -> Group:
     """The feature group of that name or ARN. ResourceNotFound when there is none."""
     name = name_or_arn.rpartition(":feature-group/")[2]
     by_name = ctx.store(Groups).by_name
-    group = by_name.get(name) or next((g for g in list(by_name.values()) if g.arn == name_or_arn), None)
+    group = by_name.get(name) or next(
+        (g for g in list(by_name.values()) if g.arn == name_or_arn), None
+    )
     if group is None:
-        raise AwsError("ResourceNotFound", f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}", 404)
+        raise AwsError(
+            "ResourceNotFound",
+            f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}",
+            404,
+        )
     return group
 
 
 def _of(group: Group, name: str) -> Feature:
     if name not in group.features:
-        raise AwsError("ResourceNotFound", f"Feature {name} does not exist in FeatureGroup {group.name}.", 404)
+        raise AwsError(
+            "ResourceNotFound", f"Feature {name} does not exist in FeatureGroup {group.name}.", 404
+        )
     return group.features[name]
 
 
@@ -253,20 +296,29 @@ def _check(params: dict[str, Any]) -> None:
     """AwsError ValidationException for a group that CreateFeatureGroup refuses."""
     name, definitions = params["FeatureGroupName"], params["FeatureDefinitions"]
     if not _NAME.fullmatch(name):
-        raise invalid(f"Value '{name}' at 'featureGroupName' failed to satisfy constraint: {_NAME.pattern}")
+        raise invalid(
+            f"Value '{name}' at 'featureGroupName' failed to satisfy constraint: {_NAME.pattern}"
+        )
     online = params.get("OnlineStoreConfig", {}).get("EnableOnlineStore", False)
     if not online and "OfflineStoreConfig" not in params:
-        raise invalid("Validation Error: You must enable at least one of the OnlineStore and the OfflineStore.")
+        raise invalid(
+            "Validation Error: You must enable at least one of the OnlineStore and the "
+            "OfflineStore."
+        )
     _check_names([item["FeatureName"] for item in definitions])
     kinds = {item["FeatureName"]: item["FeatureType"] for item in definitions}
     for key in ("RecordIdentifierFeatureName", "EventTimeFeatureName"):
         if params[key] not in kinds:
             raise invalid(f"Validation Error: {key} {params[key]} is not in FeatureDefinitions.")
     if kinds[params["EventTimeFeatureName"]] not in ("String", "Fractional"):
-        raise invalid("Validation Error: The type of the event time feature has to be String or Fractional.")
+        raise invalid(
+            "Validation Error: The type of the event time feature has to be String or Fractional."
+        )
     memory = params.get("OnlineStoreConfig", {}).get("StorageType") == "InMemory"
     if any(item.get("CollectionType") for item in definitions) and online and not memory:
-        raise invalid("Validation Error: Collection types are only supported with the InMemory online store.")
+        raise invalid(
+            "Validation Error: Collection types are only supported with the InMemory online store."
+        )
 
 
 def _check_names(names: list[str]) -> None:
@@ -282,4 +334,6 @@ def _check_name(name: str) -> None:
     if name.lower() in RESERVED:
         raise invalid(f"Validation Error: {name} is a reserved feature name.")
     if not _NAME.fullmatch(name):
-        raise invalid(f"Value '{name}' at 'featureName' failed to satisfy constraint: {_NAME.pattern}")
+        raise invalid(
+            f"Value '{name}' at 'featureName' failed to satisfy constraint: {_NAME.pattern}"
+        )

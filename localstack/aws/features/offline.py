@@ -1,6 +1,8 @@
 """The offline store: Parquet in S3 in the real layout, and its Glue table.
 
-Layout: <S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/year=/month=/day=/hour=/<time>_<16 characters>.parquet
+Layout:
+<S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/year=/month=/day=/hour=/<time>_<16
+characters>.parquet
 (Amazon SageMaker developer guide, "Feature Store storage configurations").
 """
 
@@ -29,7 +31,11 @@ DATABASE = "sagemaker_featurestore"
 CATALOG = "AwsDataCatalog"
 _TABLE = re.compile("[a-z_][a-z0-9_]*")
 _HIVE = {"String": "string", "Integral": "bigint", "Fractional": "double"}
-_ADDED = (("write_time", "timestamp"), ("api_invocation_time", "timestamp"), ("is_deleted", "boolean"))
+_ADDED = (
+    ("write_time", "timestamp"),
+    ("api_invocation_time", "timestamp"),
+    ("is_deleted", "boolean"),
+)
 _PARTITIONS = ("year", "month", "day", "hour")
 _LETTERS = string.ascii_letters + string.digits
 
@@ -48,9 +54,16 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
     if not uri.startswith("s3://"):
         raise AwsError("ValidationException", f"Validation Error: {uri} is not an S3 URI.", 400)
     resolved = f"{uri}/{ctx.account}/sagemaker/{ctx.region}/offline-store/{name}-{seconds}/data"
-    store = {**request, "S3StorageConfig": {**request["S3StorageConfig"], "ResolvedOutputS3Uri": resolved}}
+    store = {
+        **request,
+        "S3StorageConfig": {**request["S3StorageConfig"], "ResolvedOutputS3Uri": resolved},
+    }
     if request.get("TableFormat", "Glue") == "Iceberg":
-        raise AwsError("ValidationException", "the local AWS stack has no Iceberg tables: TableFormat has to be Glue", 400)
+        raise AwsError(
+            "ValidationException",
+            "the local AWS stack has no Iceberg tables: TableFormat has to be Glue",
+            400,
+        )
     _check_catalog(request.get("DataCatalogConfig"))
     store.setdefault("DisableGlueTableCreation", False)
     if not store["DisableGlueTableCreation"] and "DataCatalogConfig" not in store:
@@ -62,16 +75,29 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
 def _check_catalog(catalog: dict[str, str] | None) -> None:
     """AwsError for a table that Feature Store does not name so.
 
-    Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb, "Important rules".
+    Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb,
+    "Important rules".
     """
     if catalog is None:
         return
     if catalog["Catalog"] != CATALOG:
-        raise AwsError("ValidationException", f"Validation Error: Catalog {catalog['Catalog']} is not supported, only {CATALOG}.", 400)
+        raise AwsError(
+            "ValidationException",
+            f"Validation Error: Catalog {catalog['Catalog']} is not supported, only {CATALOG}.",
+            400,
+        )
     for key, most in (("TableName", 252), ("Database", 255)):
         if not _TABLE.fullmatch(catalog[key]) or len(catalog[key]) > most:
-            rule = f"at most {most} lowercase letters, digits and underscores, with a letter or an underscore first"
-            raise AwsError("ValidationException", f"Validation Error: {key} '{catalog[key]}' is not a name that Athena takes: {rule}.", 400)
+            rule = (
+                f"at most {most} lowercase letters, digits and underscores, with a letter or an "
+                "underscore first"
+            )
+            raise AwsError(
+                "ValidationException",
+                f"Validation Error: {key} '{catalog[key]}' is not a name that Athena takes: "
+                f"{rule}.",
+                400,
+            )
 
 
 def prepare(ctx: Context, group: Group) -> None:
@@ -82,7 +108,9 @@ def prepare(ctx: Context, group: Group) -> None:
     try:
         ctx.client("s3").head_bucket(Bucket=bucket)
     except ClientError as error:
-        raise OfflineFailed(f"The S3 bucket {bucket} of the offline store does not exist or cannot be read.") from error
+        raise OfflineFailed(
+            f"The S3 bucket {bucket} of the offline store does not exist or cannot be read."
+        ) from error
     if group.offline["DisableGlueTableCreation"]:
         return
     database, glue = group.offline["DataCatalogConfig"]["Database"], ctx.client("glue")
@@ -98,28 +126,45 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Whether the table of that name was made for this group, by a stack that ended before the group was Created."""
+    """Whether the table of that name was made for this group, by a stack that ended before the
+    group was Created.
+    """
     table = _table(group)
-    there = glue.get_table(DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"])["Table"]
-    return bool(there.get("StorageDescriptor", {}).get("Location") == table["StorageDescriptor"]["Location"])
+    there = glue.get_table(
+        DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"]
+    )["Table"]
+    return bool(
+        there.get("StorageDescriptor", {}).get("Location") == table["StorageDescriptor"]["Location"]
+    )
 
 
 def widen(ctx: Context, group: Group) -> None:
     """Give the Glue table the columns that the group has now."""
     if group.offline is None or group.offline["DisableGlueTableCreation"]:
         return
-    ctx.client("glue").update_table(DatabaseName=group.offline["DataCatalogConfig"]["Database"], TableInput=_table(group))
+    ctx.client("glue").update_table(
+        DatabaseName=group.offline["DataCatalogConfig"]["Database"], TableInput=_table(group)
+    )
 
 
 def _table(group: Group) -> dict[str, Any]:
     offline = group.offline or {}
-    columns = [(f.name.lower(), f"array<{_HIVE[f.kind]}>" if f.collection else _HIVE[f.kind]) for f in group.features.values()]
+    columns = [
+        (f.name.lower(), f"array<{_HIVE[f.kind]}>" if f.collection else _HIVE[f.kind])
+        for f in group.features.values()
+    ]
     return {
         "Name": offline["DataCatalogConfig"]["TableName"],
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"EXTERNAL": "TRUE", "parquet.compression": "SNAPPY", "classification": "parquet"},
+        "Parameters": {
+            "EXTERNAL": "TRUE",
+            "parquet.compression": "SNAPPY",
+            "classification": "parquet",
+        },
         "PartitionKeys": [{"Name": name, "Type": "string"} for name in _PARTITIONS],
-        "StorageDescriptor": _descriptor(offline["S3StorageConfig"]["ResolvedOutputS3Uri"], [*columns, *_ADDED]),
+        "StorageDescriptor": _descriptor(
+            offline["S3StorageConfig"]["ResolvedOutputS3Uri"], [*columns, *_ADDED]
+        ),
     }
 
 
@@ -184,14 +229,18 @@ def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
                 "Values": list(hour),
                 "StorageDescriptor": {
                     **descriptor,
-                    "Location": f"{location}/" + "/".join(f"{k}={v}" for k, v in zip(_PARTITIONS, hour, strict=True)),
+                    "Location": f"{location}/"
+                    + "/".join(f"{k}={v}" for k, v in zip(_PARTITIONS, hour, strict=True)),
                 },
             }
             for hour in hours[start : start + 100]
         ]
-        # Those that are there already come back as errors of their own, which is what is wanted here.
+        # Those that are there already come back as errors of their own, which is what is wanted
+        # here.
         ctx.client("glue").batch_create_partition(
-            DatabaseName=catalog["Database"], TableName=catalog["TableName"], PartitionInputList=inputs
+            DatabaseName=catalog["Database"],
+            TableName=catalog["TableName"],
+            PartitionInputList=inputs,
         )
 
 
@@ -201,11 +250,15 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 
     time = pa.timestamp("ms")
     columns: dict[str, Any] = {
-        feature.name: pa.array([_column_value(feature, row.values.get(feature.name)) for row in rows], _arrow(feature))
+        feature.name: pa.array(
+            [_column_value(feature, row.values.get(feature.name)) for row in rows], _arrow(feature)
+        )
         for feature in group.features.values()
     }
     columns["write_time"] = pa.array([_naive(now)] * len(rows), time)
-    columns["api_invocation_time"] = pa.array([_naive(row.api_invocation_time) for row in rows], time)
+    columns["api_invocation_time"] = pa.array(
+        [_naive(row.api_invocation_time) for row in rows], time
+    )
     columns["is_deleted"] = pa.array([row.deleted for row in rows], pa.bool_())
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="snappy")
@@ -215,7 +268,11 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 def _arrow(feature: Feature) -> pa.DataType:
     import pyarrow as pa
 
-    kinds: dict[str, pa.DataType] = {"String": pa.string(), "Integral": pa.int64(), "Fractional": pa.float64()}
+    kinds: dict[str, pa.DataType] = {
+        "String": pa.string(),
+        "Integral": pa.int64(),
+        "Fractional": pa.float64(),
+    }
     return pa.list_(kinds[feature.kind]) if feature.collection else kinds[feature.kind]
 
 
@@ -227,4 +284,6 @@ def _column_value(feature: Feature, value: Value | None) -> object:
 
 
 def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=moment.microsecond // 1000 * 1000)
+    return moment.astimezone(UTC).replace(
+        tzinfo=None, microsecond=moment.microsecond // 1000 * 1000
+    )

@@ -1,4 +1,6 @@
-"""The runtime: one record per identifier online, the one with the greatest event time; every write goes to the offline store too."""
+"""The runtime: one record per identifier online, the one with the greatest event time; every write
+goes to the offline store too.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """An entry that is refused is in Errors; the others are written."""
     if not 1 <= len(params["Entries"]) <= _MOST_WRITTEN:
-        raise refusal(f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries.")
+        raise refusal(
+            f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries."
+        )
     errors = []
     for entry in params["Entries"]:
         try:
@@ -42,7 +46,9 @@ def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     if group.online is None or group.storage not in ("Standard_V2", "InMemory"):
-        raise refusal("UpdateRecord is available only for the Standard_V2 and InMemory online store types.")
+        raise refusal(
+            "UpdateRecord is available only for the Standard_V2 and InMemory online store types."
+        )
     if len(params["Features"]) > _MOST_UPDATED:
         raise refusal(f"At most {_MOST_UPDATED} features can be updated in a call.")
     changes = parsed_record(params["Features"], group.features)
@@ -54,11 +60,15 @@ def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with ctx.store(Groups).lock:
         old = _readable(ctx, group, key)
         if old is None:
-            raise AwsError("ResourceNotFound", f"There is no record {key} in FeatureGroup {group.name}.", 404)
+            raise AwsError(
+                "ResourceNotFound", f"There is no record {key} in FeatureGroup {group.name}.", 404
+            )
         values = {**old.values, **changes}
         at = event_time(group.features[group.event_time], _text(values, group.event_time))
         if at < old.event_time:
-            raise AwsError("ConflictException", "The EventTime is older than that of the record.", 409)
+            raise AwsError(
+                "ConflictException", "The EventTime is older than that of the record.", 409
+            )
         ttl = lifetime(params.get("TtlDuration")) or old.ttl
         _write(ctx, group, values, at, stores=_targets(group, params), ttl=ttl, force=True)
     return {}
@@ -80,11 +90,17 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """At most 100 records; what is missing or expired is left out, what is refused is in Errors."""
     asked = sum(len(item["RecordIdentifiersValueAsString"]) for item in params["Identifiers"])
     if not 1 <= asked <= _MOST_READ:
-        raise refusal(f"Value at 'identifiers' failed to satisfy constraint: 1 to {_MOST_READ} record identifiers, not {asked}.")
+        raise refusal(
+            f"Value at 'identifiers' failed to satisfy constraint: 1 to {_MOST_READ} record "
+            f"identifiers, not {asked}."
+        )
     records: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for item in params["Identifiers"]:
-        keys, of_group = item["RecordIdentifiersValueAsString"], {"FeatureGroupName": item["FeatureGroupName"]}
+        keys, of_group = (
+            item["RecordIdentifiersValueAsString"],
+            {"FeatureGroupName": item["FeatureGroupName"]},
+        )
         try:
             group = _ready(ctx, item["FeatureGroupName"])
             _online(group)
@@ -97,7 +113,9 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             row = _readable(ctx, group, key)
             if row is not None:
                 about = {**of_group, "RecordIdentifierValueAsString": key}
-                records.append({**about, "Record": _record(group, row.values, names), **_expiry(row, params)})
+                records.append(
+                    {**about, "Record": _record(group, row.values, names), **_expiry(row, params)}
+                )
     return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
 
 
@@ -106,7 +124,11 @@ def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     online = _online(group)
     soft = params.get("IncludeSoftDeletedRecords", False)
-    keys = [key for key in sorted(online) if (soft and online[key].deleted) or _readable(ctx, group, key) is not None]
+    keys = [
+        key
+        for key in sorted(online)
+        if (soft and online[key].deleted) or _readable(ctx, group, key) is not None
+    ]
     page, more = paging.page(keys, params, 100, refusal("The NextToken is not valid."))
     return {"RecordIdentifiers": page, **more}
 
@@ -124,7 +146,9 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             old = _live(ctx, group, key)
             if old is not None and at <= old.event_time:
                 if hard:
-                    raise refusal("EventTime: it has to be later than the EventTime of the existing record.")
+                    raise refusal(
+                        "EventTime: it has to be later than the EventTime of the existing record."
+                    )
             elif hard:
                 group.online.pop(key, None)
             elif old is not None:
@@ -141,10 +165,27 @@ def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
             raise refusal(f"The record has no value for {name}.")
     at = event_time(group.features[group.event_time], _text(values, group.event_time))
     with ctx.store(Groups).lock:
-        _write(ctx, group, values, at, stores=_targets(group, params), ttl=lifetime(params.get("TtlDuration")), force=False)
+        _write(
+            ctx,
+            group,
+            values,
+            at,
+            stores=_targets(group, params),
+            ttl=lifetime(params.get("TtlDuration")),
+            force=False,
+        )
 
 
-def _write(ctx: Context, group: Group, values: dict[str, Value], at: datetime, *, stores: list[str], ttl: Any, force: bool) -> None:
+def _write(
+    ctx: Context,
+    group: Group,
+    values: dict[str, Value],
+    at: datetime,
+    *,
+    stores: list[str],
+    ttl: Any,
+    force: bool,
+) -> None:
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
@@ -172,18 +213,27 @@ def _readable(ctx: Context, group: Group, key: str) -> Online | None:
 def _ready(ctx: Context, name: str) -> Group:
     group = find(ctx, name)
     if group.status != "Created":
-        raise refusal(f"FeatureGroup {group.name} is {group.status}: it takes records when it is Created.")
+        raise refusal(
+            f"FeatureGroup {group.name} is {group.status}: it takes records when it is Created."
+        )
     return group
 
 
 def _online(group: Group) -> dict[str, Online]:
     if group.online is None:
-        raise refusal(f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an OnlineStore.")
+        raise refusal(
+            f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an "
+            "OnlineStore."
+        )
     return group.online
 
 
 def _targets(group: Group, params: dict[str, Any]) -> list[str]:
-    there = [name for name, store in zip(_STORES, (group.online, group.offline), strict=True) if store is not None]
+    there = [
+        name
+        for name, store in zip(_STORES, (group.online, group.offline), strict=True)
+        if store is not None
+    ]
     wanted: list[str] = params.get("TargetStores") or there
     for name in wanted:
         if name not in there:
@@ -201,7 +251,9 @@ def _names(group: Group, wanted: list[str] | None) -> list[str]:
 def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[dict[str, Any]]:
     """In the order of the group's definitions; a feature without a value is left out."""
     return [
-        {"FeatureName": name, "ValueAsString": value} if isinstance(value, str) else {"FeatureName": name, "ValueAsStringList": list(value)}
+        {"FeatureName": name, "ValueAsString": value}
+        if isinstance(value, str)
+        else {"FeatureName": name, "ValueAsStringList": list(value)}
         for name in group.features
         if name in names and (value := values.get(name)) is not None
     ]

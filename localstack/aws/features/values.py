@@ -31,8 +31,13 @@ def refusal(message: str) -> AwsError:
     return AwsError("ValidationError", message, 400)
 
 
-def parsed_record(record: Sequence[Mapping[str, Any]], features: Mapping[str, Feature]) -> dict[str, Value]:
-    """FeatureValues by name, in the request's order. ValidationError for a name, a type or a size that is not right."""
+def parsed_record(
+    record: Sequence[Mapping[str, Any]], features: Mapping[str, Feature]
+) -> dict[str, Value]:
+    """FeatureValues by name, in the request's order.
+
+    ValidationError for a name, a type or a size that is not right.
+    """
     values: dict[str, Value] = {}
     size = 0
     for item in record:
@@ -46,9 +51,13 @@ def parsed_record(record: Sequence[Mapping[str, Any]], features: Mapping[str, Fe
         if value is None:
             continue  # a feature without a value is one that is left out
         values[name] = value
-        size += len(name) + sum(len(part.encode()) for part in ((value,) if isinstance(value, str) else value))
+        size += len(name) + sum(
+            len(part.encode()) for part in ((value,) if isinstance(value, str) else value)
+        )
     if size > MAX_RECORD:
-        raise refusal(f"The record is {size} bytes; the maximum size of a record is {MAX_RECORD} bytes.")
+        raise refusal(
+            f"The record is {size} bytes; the maximum size of a record is {MAX_RECORD} bytes."
+        )
     return values
 
 
@@ -56,7 +65,9 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
     if feature.collection:
         many = item.get("ValueAsStringList")
         if "ValueAsString" in item:
-            raise refusal(f"Feature {feature.name} is a {feature.collection}: use ValueAsStringList.")
+            raise refusal(
+                f"Feature {feature.name} is a {feature.collection}: use ValueAsStringList."
+            )
         if many is None:
             return None
         for text in many:
@@ -71,26 +82,43 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 
 def _check(feature: Feature, text: str) -> None:
-    if feature.kind == "Integral" and not (_INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63):
-        raise refusal(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Integral.")
+    if feature.kind == "Integral" and not (
+        _INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63
+    ):
+        raise refusal(
+            f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Integral."
+        )
     if feature.kind == "Fractional":
         try:
             float(text)
         except ValueError:
-            raise refusal(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Fractional.") from None
+            raise refusal(
+                f"Failed to parse value '{text}' of feature {feature.name}: it is not of "
+                "type Fractional."
+            ) from None
 
 
 def event_time(feature: Feature, text: str) -> datetime:
-    """Fractional: seconds since the epoch; String: yyyy-MM-dd'T'HH:mm:ss[.SSS]Z. ValidationError otherwise."""
+    """Fractional: seconds since the epoch; String: yyyy-MM-dd'T'HH:mm:ss[.SSS]Z. ValidationError
+    otherwise.
+    """
     try:
         if feature.kind != "String":
-            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=round(float(text), 3))  # ValueError for nan, OverflowError for inf
+            return datetime.fromtimestamp(0, UTC) + timedelta(
+                seconds=round(float(text), 3)
+            )  # ValueError for nan, OverflowError for inf
         if _ISO.fullmatch(text):
             return datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         pass
-    shape = "yyyy-MM-dd'T'HH:mm:ssZ or yyyy-MM-dd'T'HH:mm:ss.SSSZ" if feature.kind == "String" else "seconds since the Unix epoch"
-    raise refusal(f"Failed to parse the event time '{text}' of feature {feature.name}: it has to be {shape}.")
+    shape = (
+        "yyyy-MM-dd'T'HH:mm:ssZ or yyyy-MM-dd'T'HH:mm:ss.SSSZ"
+        if feature.kind == "String"
+        else "seconds since the Unix epoch"
+    )
+    raise refusal(
+        f"Failed to parse the event time '{text}' of feature {feature.name}: it has to be {shape}."
+    )
 
 
 def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
@@ -99,4 +127,8 @@ def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
 
 def stamp(moment: datetime) -> str:
     """ExpiresAt: whole seconds, or milliseconds where there are any."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "") + "Z"
+    return (
+        moment.strftime("%Y-%m-%dT%H:%M:%S")
+        + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")
+        + "Z"
+    )

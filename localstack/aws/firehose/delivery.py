@@ -47,7 +47,9 @@ class Plan(msgspec.Struct, frozen=True):
     delimiter: bytes  # appended to a record
     split: str | None  # JSON or DELIMITED: a record holds several
     compression: str
-    schema: tuple[tuple[str, str, str], ...] | None  # column, Hive's type, JSON key; None: records stay as they are
+    schema: (
+        tuple[tuple[str, str, str], ...] | None
+    )  # column, Hive's type, JSON key; None: records stay as they are
     codec: str = "SNAPPY"
 
 
@@ -69,7 +71,9 @@ def partition_keys(query: str) -> frozenset[str]:
         return frozenset(keys)
     names = query.strip()
     if not names.startswith("{"):
-        raise jq.JqError(f"the metadata extraction query {query!r} has to make an object, such as {{dt: .dt}}")
+        raise jq.JqError(
+            f"the metadata extraction query {query!r} has to make an object, such as {{dt: .dt}}"
+        )
     return frozenset(part.split(":")[0].strip().strip('"') for part in names.strip("{}").split(","))
 
 
@@ -82,13 +86,23 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
         try:
             keys = _keys(extract, record) if extract else {}
         except (ValueError, TypeError, AttributeError) as error:
-            failures.append(Failure(record, "processing-failed", "DynamicPartitioning.MetadataExtractionFailed", str(error)))
+            failures.append(
+                Failure(
+                    record,
+                    "processing-failed",
+                    "DynamicPartitioning.MetadataExtractionFailed",
+                    str(error),
+                )
+            )
             continue
         group = tuple(sorted(keys.items()))
         if group not in groups and len(groups) >= _PARTITIONS:
             failures.append(
                 Failure(
-                    record, "processing-failed", "DynamicPartitioning.ActivePartitionLimitExceeded", f"more than {_PARTITIONS} partitions"
+                    record,
+                    "processing-failed",
+                    "DynamicPartitioning.ActivePartitionLimitExceeded",
+                    f"more than {_PARTITIONS} partitions",
                 )
             )
             continue
@@ -139,7 +153,12 @@ def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tupl
     return (gzip.compress(data) if plan.compression == "GZIP" else data), len(records)
 
 
-def _parquet(schema: tuple[tuple[str, str, str], ...], codec: str, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
+def _parquet(
+    schema: tuple[tuple[str, str, str], ...],
+    codec: str,
+    records: list[Record],
+    failures: list[Failure],
+) -> tuple[bytes, int]:
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)
@@ -159,7 +178,9 @@ def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> boo
         columns.table([record])
     except columns.refusals as error:
         malformed = isinstance(error, (ValueError, AttributeError))
-        code = "DataFormatConversion.MalformedData" if malformed else "DataFormatConversion.ParseError"
+        code = (
+            "DataFormatConversion.MalformedData" if malformed else "DataFormatConversion.ParseError"
+        )
         failures.append(Failure(record, "format-conversion-failed", code, str(error)))
         return False
     return True
@@ -173,16 +194,34 @@ class _Columns:
 
         kinds = {name: types.arrow(kind) for name, kind, _ in schema}
         self._schema = pa.schema(list(kinds.items()))
-        self._reads = [(key.lower(), json_lines.reader(kinds[name], "record")) for name, _, key in schema]
-        self.refusals = (ValueError, AttributeError, QueryFailed, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)
+        self._reads = [
+            (key.lower(), json_lines.reader(kinds[name], "record")) for name, _, key in schema
+        ]
+        self.refusals = (
+            ValueError,
+            AttributeError,
+            QueryFailed,
+            pa.ArrowInvalid,
+            pa.ArrowTypeError,
+            OverflowError,
+        )
 
     def table(self, records: list[Record]) -> pa.Table:
-        """A row a record, with the columns and Arrow types of the schema in Glue. One of `refusals` for a record that does not fit it."""
+        """A row a record, with the columns and Arrow types of the schema in Glue.
+
+        One of `refusals` for a record that does not fit it.
+        """
         import pyarrow as pa
 
         rows = [self._row(record) for record in records]
         values = [[row[place] for row in rows] for place in range(len(self._reads))]
-        return pa.table([pa.array(column, field.type) for column, field in zip(values, self._schema, strict=True)], schema=self._schema)
+        return pa.table(
+            [
+                pa.array(column, field.type)
+                for column, field in zip(values, self._schema, strict=True)
+            ],
+            schema=self._schema,
+        )
 
     def _row(self, record: Record) -> list[object]:
         by_key = {key.lower(): value for key, value in json.loads(record.data).items()}
@@ -190,7 +229,13 @@ class _Columns:
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
-    ending = ".parquet" if plan.schema is not None and not plain else ".gz" if plan.compression == "GZIP" and not plain else ""
+    ending = (
+        ".parquet"
+        if plan.schema is not None and not plain
+        else ".gz"
+        if plan.compression == "GZIP" and not plain
+        else ""
+    )
     return f"{plan.name}-{plan.version}-{now:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}{ending}"
 
 
@@ -203,7 +248,9 @@ def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[O
         lines = "".join(json.dumps(_line(failure, now)) + "\n" for failure in some)
         arrived = min(failure.record.arrived for failure in some)
         folder = prefix.fill(plan.error_prefix, arrived, {}, error=kind)
-        error_objects.append(Object(folder + _name(plan, now, plain=True), lines.encode(), len(some), failed=True))
+        error_objects.append(
+            Object(folder + _name(plan, now, plain=True), lines.encode(), len(some), failed=True)
+        )
     return error_objects
 
 

@@ -17,18 +17,30 @@ def check(destination: dict[str, Any]) -> None:
     dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
     keys = _check_processors(destination)
     if dynamic and keys is None:
-        raise invalid("Processing Configuration is not enabled when Dynamic Partitioning is enabled")
-    if problem := prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"), keys or frozenset(), dynamic=dynamic):
+        raise invalid(
+            "Processing Configuration is not enabled when Dynamic Partitioning is enabled"
+        )
+    if problem := prefix.check(
+        destination.get("Prefix"),
+        destination.get("ErrorOutputPrefix"),
+        keys or frozenset(),
+        dynamic=dynamic,
+    ):
         raise invalid(problem)
     converts = destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False)
     if converts and destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
-        raise invalid("CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled")
+        raise invalid(
+            "CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled"
+        )
     hints = destination.get("BufferingHints", {})
     for wanted, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
         if wanted and hints.get("SizeInMBs", 64) < 64:
             raise invalid(f"BufferingHints.SizeInMBs must be at least 64 when {what} is enabled")
     if dynamic and hints.get("IntervalInSeconds", 300) < 60:
-        raise invalid("BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic Partitioning is enabled")
+        raise invalid(
+            "BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic "
+            "Partitioning is enabled"
+        )
 
 
 def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
@@ -39,7 +51,9 @@ def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
             raise AwsError("NotImplemented", "the local AWS stack runs no Lambda for Firehose", 501)
         if processor["Type"] == "MetadataExtraction":
             try:
-                keys = delivery.partition_keys(_parameter(processor, "MetadataExtractionQuery") or "")
+                keys = delivery.partition_keys(
+                    _parameter(processor, "MetadataExtractionQuery") or ""
+                )
             except jq.JqError as error:
                 raise invalid(f"MetadataExtractionQuery: {error}") from error
     return keys
@@ -47,21 +61,36 @@ def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
 
 def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
     processing = destination.get("ProcessingConfiguration", {})
-    processors: list[dict[str, Any]] = processing.get("Processors", []) if processing.get("Enabled", False) else []
+    processors: list[dict[str, Any]] = (
+        processing.get("Processors", []) if processing.get("Enabled", False) else []
+    )
     return processors
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
-    return next((p["ParameterValue"] for p in processor.get("Parameters", []) if p["ParameterName"] == name), None)
+    return next(
+        (
+            p["ParameterValue"]
+            for p in processor.get("Parameters", [])
+            if p["ParameterName"] == name
+        ),
+        None,
+    )
 
 
 def current(ctx: Context, name: str) -> dict[str, Any] | None:
-    """The destination as it is now: UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush."""
+    """The destination as it is now:
+
+    UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush.
+    """
     of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(name)
     if of_moto is None:
         return None
     first = of_moto.destinations[0]
-    destination: dict[str, Any] = {**(first.get("ExtendedS3") or first["S3"]), "_version": of_moto.version_id}
+    destination: dict[str, Any] = {
+        **(first.get("ExtendedS3") or first["S3"]),
+        "_version": of_moto.version_id,
+    }
     return destination
 
 
@@ -71,11 +100,20 @@ def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
         if processor["Type"] == "MetadataExtraction":
             query = _parameter(processor, "MetadataExtractionQuery")
         elif processor["Type"] == "AppendDelimiterToRecord":
-            delimiter = (_parameter(processor, "Delimiter") or "\\n").encode().decode("unicode_escape").encode()
+            delimiter = (
+                (_parameter(processor, "Delimiter") or "\\n")
+                .encode()
+                .decode("unicode_escape")
+                .encode()
+            )
         elif processor["Type"] == "RecordDeAggregation":
             split = _parameter(processor, "SubRecordType") or "JSON"
     conversion = destination.get("DataFormatConversionConfiguration", {})
-    serializer = conversion.get("OutputFormatConfiguration", {}).get("Serializer", {}).get("ParquetSerDe", {})
+    serializer = (
+        conversion.get("OutputFormatConfiguration", {})
+        .get("Serializer", {})
+        .get("ParquetSerDe", {})
+    )
     return delivery.Plan(
         name=name,
         version=str(destination["_version"]),
@@ -94,11 +132,17 @@ def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, s
     """The columns of the Glue table, without those of its partitions, and the JSON key of each."""
     wanted = conversion["SchemaConfiguration"]
     mapping = (
-        conversion.get("InputFormatConfiguration", {}).get("Deserializer", {}).get("OpenXJsonSerDe", {}).get("ColumnToJsonKeyMappings", {})
+        conversion.get("InputFormatConfiguration", {})
+        .get("Deserializer", {})
+        .get("OpenXJsonSerDe", {})
+        .get("ColumnToJsonKeyMappings", {})
     )
     database, name = wanted["DatabaseName"], wanted["TableName"]
     try:
         table = glue_backends[ctx.account][ctx.region].get_table(database, name).as_dict()
     except JsonRESTError as error:
         raise AwsError(error.error_type, str(error.message), error.code) from error
-    return tuple((c["Name"], c["Type"], mapping.get(c["Name"], c["Name"])) for c in table["StorageDescriptor"]["Columns"])
+    return tuple(
+        (c["Name"], c["Type"], mapping.get(c["Name"], c["Name"]))
+        for c in table["StorageDescriptor"]["Columns"]
+    )

@@ -1,4 +1,5 @@
-r"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \(...), and a few functions.
+r"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \(...),
+and a few functions.
 
 Source: jq 1.6 manual, "Basic filters", "Builtin operators and functions".
 """
@@ -40,7 +41,9 @@ class _Reader:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:
-                raise JqError(f"jq: syntax error at {text[position : position + 10]!r} in {query!r}")
+                raise JqError(
+                    f"jq: syntax error at {text[position : position + 10]!r} in {query!r}"
+                )
             kind = str(match.lastgroup)
             self.tokens.append((kind, match.group(kind)))
             position = match.end()
@@ -129,7 +132,9 @@ class _Reader:
         if start is None:
             raise JqError(f"jq: syntax error at [{word} in {self.query!r}")
         self.expect("]")
-        return lambda value: value[start] if isinstance(value, list) and -len(value) <= start < len(value) else None
+        return lambda value: (
+            value[start] if isinstance(value, list) and -len(value) <= start < len(value) else None
+        )
 
     def _object(self) -> Filter:
         fields: list[tuple[str, Filter]] = []
@@ -150,7 +155,10 @@ class _Reader:
             self.expect(")")
         function = _FUNCTIONS.get((name, len(arguments)))
         if function is None:
-            raise JqError(f"jq: {name}/{len(arguments)} is not defined (the local AWS stack knows a part of jq)")
+            raise JqError(
+                f"jq: {name}/{len(arguments)} is not defined (the local AWS stack knows a "
+                "part of jq)"
+            )
         return lambda value: function(value, *(argument(value) for argument in arguments))
 
 
@@ -193,8 +201,13 @@ def _field(name: str) -> Filter:
 def _text(word: str) -> Filter:
     r"""A text, with \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
-    pieces: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part) for index, part in enumerate(parts)]
-    return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in pieces)
+    pieces: list[str | Filter] = [
+        json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part)
+        for index, part in enumerate(parts)
+    ]
+    return lambda value: "".join(
+        part if isinstance(part, str) else _string(part(value)) for part in pieces
+    )
 
 
 def _string(value: Any) -> str:

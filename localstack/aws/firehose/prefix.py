@@ -20,29 +20,50 @@ _JAVA = {
 _LETTERS = string.ascii_letters + string.digits
 
 
-def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool) -> str | None:  # noqa: PLR0911  one line a kind
+def check(  # noqa: PLR0911
+    prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool
+) -> str | None:
     """What is wrong with a stream's prefixes, in the service's words; None."""
     expressions = _EXPRESSION.findall(prefix or "")
     if not expressions:
         if dynamic:
-            return "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled"
+            return (
+                "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic "
+                "Partitioning is enabled"
+            )
         return None
     for space, _ in expressions:
-        if space not in ("timestamp", "firehose", "partitionKeyFromQuery", "partitionKeyFromLambda"):
+        if space not in (
+            "timestamp",
+            "firehose",
+            "partitionKeyFromQuery",
+            "partitionKeyFromLambda",
+        ):
             return f"Invalid namespace {space} in Prefix"
         if space == "firehose" and "error-output-type" in (prefix or ""):
             return "Prefix cannot contain error-output-type"
     if "!{firehose:error-output-type}" not in (error_prefix or ""):
-        return "ErrorOutputPrefix must contain at least one instance of !{firehose:error-output-type} when Prefix contains expressions"
+        return (
+            "ErrorOutputPrefix must contain at least one instance of "
+            "!{firehose:error-output-type} when Prefix contains expressions"
+        )
     used = {name for space, name in expressions if space == "partitionKeyFromQuery"}
     if used and not dynamic:
-        return "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled"
+        return (
+            "Dynamic Partitioning Namespaces can only be part of a prefix expression when "
+            "Dynamic Partitioning is enabled"
+        )
     if dynamic and used != keys:
-        return f"MetadataExtraction gives the keys {sorted(keys)}, the Prefix uses {sorted(used)}: every key has to be used"
+        return (
+            f"MetadataExtraction gives the keys {sorted(keys)}, the Prefix uses {sorted(used)}: "
+            "every key has to be used"
+        )
     return None
 
 
-def fill(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None) -> str:
+def fill(
+    prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None
+) -> str:
     """The folder and the start of the name. Without an expression, the hour is appended."""
     text = prefix or ""
     if error is not None and "!{" not in text:
@@ -56,7 +77,11 @@ def fill(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: st
             return _time(name, at)
         if space.startswith("partitionKey"):
             return keys[name]
-        return (error or "") if name == "error-output-type" else "".join(secrets.choice(_LETTERS) for _ in range(11))
+        return (
+            (error or "")
+            if name == "error-output-type"
+            else "".join(secrets.choice(_LETTERS) for _ in range(11))
+        )
 
     return _EXPRESSION.sub(value_of, text)
 
@@ -66,6 +91,10 @@ def _time(pattern: str, at: datetime) -> str:
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()
         formatted.append(
-            (match.group(1) or "'") if word.startswith("'") else at.strftime(_JAVA.get(word, word)) if word[0].isalpha() else word
+            (match.group(1) or "'")
+            if word.startswith("'")
+            else at.strftime(_JAVA.get(word, word))
+            if word[0].isalpha()
+            else word
         )
     return "".join(formatted)

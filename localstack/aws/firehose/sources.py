@@ -14,9 +14,16 @@ from .errors import invalid
 
 def shards(ctx: Context, arn: str) -> list[str]:
     try:
-        return [shard["ShardId"] for shard in ctx.client("kinesis").list_shards(StreamName=arn.rpartition("/")[2])["Shards"]]
+        return [
+            shard["ShardId"]
+            for shard in ctx.client("kinesis").list_shards(StreamName=arn.rpartition("/")[2])[
+                "Shards"
+            ]
+        ]
     except ClientError as error:
-        raise invalid(f"Stream {arn.rpartition('/')[2]} under account {ctx.account} not found.") from error
+        raise invalid(
+            f"Stream {arn.rpartition('/')[2]} under account {ctx.account} not found."
+        ) from error
 
 
 def latest(ctx: Context, arn: str) -> dict[str, str]:
@@ -28,7 +35,9 @@ def latest(ctx: Context, arn: str) -> dict[str, str]:
 
 
 def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
-    return [record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)]
+    return [
+        record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)
+    ]
 
 
 def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[Record]:
@@ -36,13 +45,17 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
     client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
     last = positions.get(shard, "")
     start = (
-        {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": last} if last else {"ShardIteratorType": "TRIM_HORIZON"}
+        {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": last}
+        if last
+        else {"ShardIteratorType": "TRIM_HORIZON"}
     )
     iterator = client.get_shard_iterator(StreamName=name, ShardId=shard, **start)["ShardIterator"]
     records: list[Record] = []
     while iterator:
         page = client.get_records(ShardIterator=iterator, Limit=10_000)
-        records += [Record(record["Data"], _arrival(record, ctx.clock.now())) for record in page["Records"]]
+        records += [
+            Record(record["Data"], _arrival(record, ctx.clock.now())) for record in page["Records"]
+        ]
         if not page["Records"]:
             break
         positions[shard] = page["Records"][-1]["SequenceNumber"]

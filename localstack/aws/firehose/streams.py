@@ -28,7 +28,9 @@ class Stream(msgspec.Struct, kw_only=True):
     size: int = 0  # their bytes
     waiting: bool = False  # a flush is on the clock
     twice: bool = False  # the next delivery is repeated (a fault)
-    positions: dict[str, str] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
+    positions: dict[
+        str, str
+    ] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
     delivered: int = 0
     failed: int = 0
     lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
@@ -46,7 +48,10 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
         destinations.check(destination)
     elif not ctx.moto_answers:
         raise AwsError(
-            "NotImplemented", "the local AWS stack's Firehose delivers to S3 alone: give ExtendedS3DestinationConfiguration", 501
+            "NotImplemented",
+            "the local AWS stack's Firehose delivers to S3 alone: give "
+            "ExtendedS3DestinationConfiguration",
+            501,
         )
     source = params.get("KinesisStreamSourceConfiguration", {}).get("KinesisStreamARN")
     if source is not None:
@@ -74,7 +79,9 @@ def _activate(ctx: Context, stream: Stream) -> None:
 
 
 def resume(ctx: Context, stream: Stream) -> None:
-    """Set the timers of a stream again, after the stack's restart: what was put is delivered, though a Kinesis stream comes back empty."""
+    """Set the timers of a stream again, after the stack's restart: what was put is delivered,
+    though a Kinesis stream comes back empty.
+    """
     stream.waiting = False
     stream.positions = {}
     if not stream.active:
@@ -118,16 +125,26 @@ def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if len(records) > _MOST or sum(map(len, records)) > 4 * _MIB:
         raise invalid(f"A batch has at most {_MOST} records and 4 MiB")
     _put(ctx, stream, records)
-    return {"FailedPutCount": 0, "Encrypted": False, "RequestResponses": [{"RecordId": _record_id()} for _ in records]}
+    return {
+        "FailedPutCount": 0,
+        "Encrypted": False,
+        "RequestResponses": [{"RecordId": _record_id()} for _ in records],
+    }
 
 
 def _target(ctx: Context, name: str) -> Stream | None:
     """The stream to put into; None: it is moto's (another destination, or there is none)."""
     stream = ctx.store(Streams).by_name.get(name)
     if stream is not None and stream.source is not None:
-        raise invalid(f"This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}")
+        raise invalid(
+            f"This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"
+        )
     if stream is not None and not stream.active:
-        raise AwsError("ResourceNotFoundException", f"Firehose {name} under account {ctx.account} not found.", 400)
+        raise AwsError(
+            "ResourceNotFoundException",
+            f"Firehose {name} under account {ctx.account} not found.",
+            400,
+        )
     return stream
 
 
@@ -147,7 +164,9 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take a fault that lets what comes now be delivered twice; what came before, on the instant clock, is delivered first, once."""
+    """Take a fault that lets what comes now be delivered twice; what came before, on the instant
+    clock, is delivered first, once.
+    """
     if not stream.twice and ctx.fault("duplicate", name) is not None:
         ctx.clock.settle()
         stream.twice = True
@@ -163,7 +182,11 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """moto's, and the Firehoses that read from the stream get it."""
     answer = kinesis.put(ctx, params)
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
-    taken = [(record["Data"], told["ShardId"], told["SequenceNumber"]) for record, told in put if "SequenceNumber" in told]
+    taken = [
+        (record["Data"], told["ShardId"], told["SequenceNumber"])
+        for record, told in put
+        if "SequenceNumber" in told
+    ]
     kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
     now = ctx.clock.now()
     name = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
@@ -174,14 +197,23 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 if not stream.active:  # it reads for itself, once it is
                     continue
                 read = stream.positions
-                _add(stream, [delivery.Record(data, now) for data, shard, number in taken if int(number) > int(read.get(shard) or 0)])
+                _add(
+                    stream,
+                    [
+                        delivery.Record(data, now)
+                        for data, shard, number in taken
+                        if int(number) > int(read.get(shard) or 0)
+                    ],
+                )
             _schedule(ctx.without_request(), stream)
     return answer
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
     """A flush, when the buffer's interval has passed since its first record, or when it is full."""
-    if stream.waiting and stream.size < _MIB and not stream.twice:  # no buffer is smaller: to ask moto costs more than the put
+    if (
+        stream.waiting and stream.size < _MIB and not stream.twice
+    ):  # no buffer is smaller: to ask moto costs more than the put
         return
     destination = destinations.current(ctx, stream.name)
     if destination is None:
@@ -193,14 +225,21 @@ def _schedule(ctx: Context, stream: Stream) -> None:
             flush(ctx, stream)
         elif not stream.waiting:
             stream.waiting = True
-            if instant:  # the buffer's time is nothing there, and an object a record would be most of a put's cost
+            # the buffer's time is nothing there, and an object a record would be most of a put's
+            # cost
+            if instant:
                 ctx.clock.call_soon(lambda: flush(ctx, stream))
             else:
-                ctx.clock.call_after(hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream))
+                ctx.clock.call_after(
+                    hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream)
+                )
 
 
 def flush(ctx: Context, stream: Stream) -> None:
-    """Deliver what there is. A record is read once it is written: a failure leaves it for the next time."""
+    """Deliver what there is.
+
+    A record is read once it is written: a failure leaves it for the next time.
+    """
     if ctx.stopping.is_set():
         return
     with stream.lock:
@@ -216,7 +255,9 @@ def flush(ctx: Context, stream: Stream) -> None:
         plan = destinations.plan(ctx, stream.name, destination)
         for _ in range(repeats):
             for batch in delivery.objects(plan, records, ctx.clock.now()):
-                with contextlib.suppress(objects.NoSuchBucket):  # a real one tries for a day, then drops the records
+                with contextlib.suppress(
+                    objects.NoSuchBucket
+                ):  # a real one tries for a day, then drops the records
                     objects.write(ctx.client("s3"), f"s3://{bucket}/{batch.key}", batch.data)
                 stream.failed += batch.records if batch.failed else 0
                 stream.delivered += 0 if batch.failed else batch.records

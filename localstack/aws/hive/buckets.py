@@ -1,4 +1,6 @@
-"""Hive's buckets: in which of a table's files a row belongs (Hive's hash of bucketing version 1, which Athena's engine uses too)."""
+"""Hive's buckets: in which of a table's files a row belongs (Hive's hash of bucketing version 1,
+which Athena's engine uses too).
+"""
 
 from __future__ import annotations
 
@@ -13,31 +15,64 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EPOCH = date(1970, 1, 1)
-_HASHED = ("boolean", "tinyint", "smallint", "int", "bigint", "string", "varchar", "double", "float", "date")
+_HASHED = (
+    "boolean",
+    "tinyint",
+    "smallint",
+    "int",
+    "bigint",
+    "string",
+    "varchar",
+    "double",
+    "float",
+    "date",
+)
 _NEVER = ("char", "timestamp", "decimal", "binary", "struct")  # Trino does not hash them either
 
 
 def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """The bucketing columns and the number of buckets that a CREATE TABLE AS asks for. INVALID_TABLE_PROPERTY."""
-    columns = tuple(str(name).lower() for name in (wanted if isinstance(wanted, tuple) else (wanted,)))
+    """The bucketing columns and the number of buckets that a CREATE TABLE AS asks for.
+
+    INVALID_TABLE_PROPERTY.
+    """
+    columns = tuple(
+        str(name).lower() for name in (wanted if isinstance(wanted, tuple) else (wanted,))
+    )
     if count is None:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", "Must specify 'bucket_count' along with 'bucketed_by'", at=(1, 1))
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            "Must specify 'bucket_count' along with 'bucketed_by'",
+            at=(1, 1),
+        )
     if not str(count).isdigit() or int(str(count)) < 1:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", "bucket_count must be greater than zero", at=(1, 1))
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY", "bucket_count must be greater than zero", at=(1, 1)
+        )
     missing = [name for name in columns if name not in [other.lower() for other in names]]
     if missing:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", f"Bucketing columns [{', '.join(missing)}] not present in schema", at=(1, 1))
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            f"Bucketing columns [{', '.join(missing)}] not present in schema",
+            at=(1, 1),
+        )
     return columns, int(str(count))
 
 
-def by_bucket(rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int) -> list[tuple[int, pa.Table]]:
-    """Bucket's number (from 0) and rows, with all columns, of each bucket that has any. `indices`: the columns that are hashed, `kinds`
-    their types in Glue. QueryFailed for a type that Athena does not bucket by, NotRun for one whose hash is not here.
+def by_bucket(
+    rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int
+) -> list[tuple[int, pa.Table]]:
+    """Bucket's number (from 0) and rows, with all columns, of each bucket that has any.
+
+    `indices`: the columns that are hashed, `kinds`
+    their types in Glue. QueryFailed for a type that Athena does not bucket by, NotRun for one whose
+    hash is not here.
     """
     for kind in kinds:
         name = kind.partition("(")[0].partition("<")[0]
         if name in _NEVER:
-            raise QueryFailed("NOT_SUPPORTED", "Cannot create a table bucketed on an unsupported type")
+            raise QueryFailed(
+                "NOT_SUPPORTED", "Cannot create a table bucketed on an unsupported type"
+            )
         if name not in _HASHED:
             raise NotRun(f"bucketed_by a column of type {kind}")
     buckets: dict[int, list[int]] = {}

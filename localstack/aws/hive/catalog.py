@@ -53,7 +53,9 @@ class Catalog:
         key = (database.lower(), name.lower())
         if key not in self._seen:
             try:
-                self._seen[key] = _table(self.glue.get_table(DatabaseName=key[0], Name=key[1])["Table"])
+                self._seen[key] = _table(
+                    self.glue.get_table(DatabaseName=key[0], Name=key[1])["Table"]
+                )
             except ClientError as error:
                 if error.response["Error"]["Code"] != "EntityNotFoundException":
                     raise
@@ -61,15 +63,27 @@ class Catalog:
         return self._seen[key]
 
     def check_name(self, name: str, at: tuple[int, int] | None = None) -> None:
-        """Whether a catalog of this name is this one. CATALOG_NOT_FOUND; NotRun for one that is registered and is somewhere else."""
+        """Whether a catalog of this name is this one.
+
+        CATALOG_NOT_FOUND; NotRun for one that is registered and is somewhere else.
+        """
         if name.lower() == CATALOG:
             return
         try:
             registered = self._ctx.client("athena").get_data_catalog(Name=name)["DataCatalog"]
         except ClientError as error:
-            raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", at=at) from error
-        if registered["Type"] != "GLUE" or registered["Parameters"]["catalog-id"] != self._ctx.account:
-            what = f"catalogs of type {registered['Type']}" if registered["Type"] != "GLUE" else "catalogs of other accounts"
+            raise QueryFailed(
+                "CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", at=at
+            ) from error
+        if (
+            registered["Type"] != "GLUE"
+            or registered["Parameters"]["catalog-id"] != self._ctx.account
+        ):
+            what = (
+                f"catalogs of type {registered['Type']}"
+                if registered["Type"] != "GLUE"
+                else "catalogs of other accounts"
+            )
             raise NotRun(f"{what}, such as {name}", at=at)
 
     def forget(self) -> None:
@@ -85,19 +99,32 @@ class Catalog:
         return True
 
     def needed(self, database: str, name: str, at: tuple[int, int] | None = None) -> Table:
-        """The table or view. QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only its own log
+        """The table or view.
+
+        QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only
+        its own log
         explains.
         """
         table = self.table(database, name)
         if table is None:
             if not self.has_database(database):
-                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist", at=at)
-            raise QueryFailed("TABLE_NOT_FOUND", f"Table '{CATALOG}.{database.lower()}.{name.lower()}' does not exist", at=at)
-        check_kind(table.parameters, table.input.get("StorageDescriptor", {}).get("InputFormat", ""), at)
+                raise QueryFailed(
+                    "SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist", at=at
+                )
+            raise QueryFailed(
+                "TABLE_NOT_FOUND",
+                f"Table '{CATALOG}.{database.lower()}.{name.lower()}' does not exist",
+                at=at,
+            )
+        check_kind(
+            table.parameters, table.input.get("StorageDescriptor", {}).get("InputFormat", ""), at
+        )
         return table
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
-        pages = self.glue.get_paginator("get_partitions").paginate(DatabaseName=table.database, TableName=table.name)
+        pages = self.glue.get_paginator("get_partitions").paginate(
+            DatabaseName=table.database, TableName=table.name
+        )
         return [partition for page in pages for partition in page["Partitions"]]
 
     def create(self, database: str, table: dict[str, Any], *, exists_ok: bool = False) -> bool:
@@ -107,10 +134,15 @@ class Catalog:
             self.glue.create_table(DatabaseName=database.lower(), TableInput=table)
         except ClientError as error:
             if error.response["Error"]["Code"] != "AlreadyExistsException":
-                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist") from error
+                raise QueryFailed(
+                    "SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist"
+                ) from error
             if exists_ok:
                 return False
-            raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table '{CATALOG}.{database.lower()}.{table['Name']}' already exists") from error
+            raise QueryFailed(
+                "TABLE_ALREADY_EXISTS",
+                f"Table '{CATALOG}.{database.lower()}.{table['Name']}' already exists",
+            ) from error
         self.forget()
         return True
 
@@ -125,10 +157,14 @@ class Catalog:
     def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
         for start in range(0, len(new), 100):
             some = new[start : start + 100]
-            done = self.glue.batch_create_partition(DatabaseName=table.database, TableName=table.name, PartitionInputList=some)
+            done = self.glue.batch_create_partition(
+                DatabaseName=table.database, TableName=table.name, PartitionInputList=some
+            )
             if done.get("Errors") and not exists_ok:
                 values = done["Errors"][0]["PartitionValues"]
-                raise QueryFailed("ALREADY_EXISTS", f"Partition already exists: {values}", category=3)
+                raise QueryFailed(
+                    "ALREADY_EXISTS", f"Partition already exists: {values}", category=3
+                )
 
     def _default(self, database: str) -> None:
         """`default` is there in every account, and not in moto's Glue."""
@@ -139,8 +175,13 @@ class Catalog:
                 self.glue.create_database(DatabaseInput={"Name": "default"})
 
 
-def check_kind(parameters: Mapping[str, str], reading: str = "", at: tuple[int, int] | None = None) -> None:
-    """NotRun for a table whose files a log of its own names: read without it they would be wrong. `reading`: its InputFormat."""
+def check_kind(
+    parameters: Mapping[str, str], reading: str = "", at: tuple[int, int] | None = None
+) -> None:
+    """NotRun for a table whose files a log of its own names: read without it they would be wrong.
+
+    `reading`: its InputFormat.
+    """
     told = f"{parameters.get('table_type', '')} {parameters.get('spark.sql.sources.provider', '')} {reading}".lower()
     for word, name in _LAKES.items():
         if word in told:
@@ -153,14 +194,22 @@ def _table(entry: dict[str, Any]) -> Table:
     return Table(
         database=entry["DatabaseName"],
         name=entry["Name"],
-        columns=tuple(Column(c["Name"].lower(), c.get("Type", "string")) for c in descriptor.get("Columns", [])),
-        partitions=tuple(Column(c["Name"].lower(), c.get("Type", "string")) for c in entry.get("PartitionKeys", [])),
+        columns=tuple(
+            Column(c["Name"].lower(), c.get("Type", "string"))
+            for c in descriptor.get("Columns", [])
+        ),
+        partitions=tuple(
+            Column(c["Name"].lower(), c.get("Type", "string"))
+            for c in entry.get("PartitionKeys", [])
+        ),
         location=descriptor.get("Location", ""),
         serde=serde.get("SerializationLibrary", ""),
         serde_parameters=serde.get("Parameters", {}),
         parameters=entry.get("Parameters", {}),
         input=_as_input(entry),
-        view=_view_sql(entry.get("ViewOriginalText", "")) if entry.get("TableType") == "VIRTUAL_VIEW" else None,
+        view=_view_sql(entry.get("ViewOriginalText", ""))
+        if entry.get("TableType") == "VIRTUAL_VIEW"
+        else None,
     )
 
 
@@ -184,12 +233,16 @@ def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _view_sql(text: str) -> str:
     if text.startswith(_VIEW):
-        decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))["originalSql"]
+        decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))[
+            "originalSql"
+        ]
         return decoded
     return text
 
 
-def view_input(name: str, database: str, sql: str, columns: list[tuple[str, str, str]], now: datetime) -> dict[str, Any]:
+def view_input(
+    name: str, database: str, sql: str, columns: list[tuple[str, str, str]], now: datetime
+) -> dict[str, Any]:
     """A view as Athena keeps it in Glue. Columns: name, Athena's type, Hive's type."""
     body = {
         "originalSql": sql,
@@ -201,7 +254,11 @@ def view_input(name: str, database: str, sql: str, columns: list[tuple[str, str,
     return {
         "Name": name.lower(),
         "TableType": "VIRTUAL_VIEW",
-        "Parameters": {"presto_view": "true", "comment": "Presto View", "transient_lastDdlTime": str(int(now.timestamp()))},
+        "Parameters": {
+            "presto_view": "true",
+            "comment": "Presto View",
+            "transient_lastDdlTime": str(int(now.timestamp())),
+        },
         "PartitionKeys": [],
         "ViewOriginalText": f"{_VIEW}{encoded} */",
         "ViewExpandedText": "/* Presto View */",

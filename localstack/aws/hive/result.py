@@ -24,7 +24,9 @@ def text(value: object) -> str | None:
     """A cell as Athena writes it, in GetQueryResults and in the file of the results. None: NULL."""
     if value is None or isinstance(value, str):
         return value
-    write = _TEXTS.get(type(value)) or next((write for kind, write in _TEXTS.items() if isinstance(value, kind)), _other)
+    write = _TEXTS.get(type(value)) or next(
+        (write for kind, write in _TEXTS.items() if isinstance(value, kind)), _other
+    )
     return write(value)
 
 
@@ -44,7 +46,9 @@ def _list(value: list[Any]) -> str:
 
 
 def _other(value: object) -> str:
-    return _interval(value) if hasattr(value, "nanoseconds") else str(value)  # pyarrow's MonthDayNano
+    return (
+        _interval(value) if hasattr(value, "nanoseconds") else str(value)
+    )  # pyarrow's MonthDayNano
 
 
 def _inner(value: object) -> str:
@@ -60,7 +64,10 @@ def _interval(value: Any) -> str:
     total = value.days * 86_400_000 + value.nanoseconds // 1_000_000
     days, rest = divmod(abs(total), 86_400_000)
     hours, minutes, millis = rest // 3_600_000, rest // 60_000 % 60, rest % 60_000
-    return f"{'-' if total < 0 else ''}{days} {hours:02d}:{minutes:02d}:{millis // 1000:02d}.{millis % 1000:03d}"
+    return (
+        f"{'-' if total < 0 else ''}{days} "
+        f"{hours:02d}:{minutes:02d}:{millis // 1000:02d}.{millis % 1000:03d}"
+    )
 
 
 def _field(name: object) -> object:

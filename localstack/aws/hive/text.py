@@ -1,4 +1,8 @@
-"""Cells of text: OpenCSVSerde's quoted ones, LazySimpleSerDe's delimited ones (nested by further delimiters), and their values."""
+"""Cells of text:
+
+OpenCSVSerde's quoted ones, LazySimpleSerDe's delimited ones (nested by further delimiters), and
+their values.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Convert = Callable[[str], object]
-WRONG = (ValueError, InvalidOperation, OverflowError)  # what a Convert raises for a text that is not of its type
+WRONG = (
+    ValueError,
+    InvalidOperation,
+    OverflowError,
+)  # what a Convert raises for a text that is not of its type
 _DIGITS = Context(prec=76)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
 csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
@@ -38,18 +46,33 @@ class Lazy(msgspec.Struct, frozen=True):
 
 
 def lazy(options: Mapping[str, str]) -> Lazy:
-    field = _character(options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0])
-    items = _character(options.get("collection.delim", options.get("colelction.delim")), _DELIMITERS[1])
+    field = _character(
+        options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0]
+    )
+    items = _character(
+        options.get("collection.delim", options.get("colelction.delim")), _DELIMITERS[1]
+    )
     keys = _character(options.get("mapkey.delim"), _DELIMITERS[2])
     escape = _character(options["escape.delim"], "\\") if "escape.delim" in options else None
-    return Lazy((field, items, keys, *_DELIMITERS[3:]), options.get("serialization.null.format", "\\N"), escape)
+    return Lazy(
+        (field, items, keys, *_DELIMITERS[3:]),
+        options.get("serialization.null.format", "\\N"),
+        escape,
+    )
 
 
 def _character(written: str | None, default: str) -> str:
-    """A delimiter is one character: the first, or that whose number is written. Without any it is the default (Hive's LazyUtils)."""
+    """A delimiter is one character: the first, or that whose number is written.
+
+    Without any it is the default (Hive's LazyUtils).
+    """
     if not written:
         return default
-    return chr(int(written)) if re.fullmatch("[0-9]{1,3}", written) and int(written) < 128 else written[0]
+    return (
+        chr(int(written))
+        if re.fullmatch("[0-9]{1,3}", written) and int(written) < 128
+        else written[0]
+    )
 
 
 def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
@@ -75,19 +98,30 @@ def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
         if index >= skip:
-            yield [None if cell == form.null else cell for cell in _split(line.rstrip("\r"), form.delimiters[0], form.escape)]
+            yield [
+                None if cell == form.null else cell
+                for cell in _split(line.rstrip("\r"), form.delimiters[0], form.escape)
+            ]
 
 
 def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
     if not escape:
         return text.split(delimiter)
-    cells = re.findall(f"(?:{re.escape(escape)}.|[^{re.escape(delimiter)}])*(?:{re.escape(delimiter)}|$)", text, re.DOTALL)
+    cells = re.findall(
+        f"(?:{re.escape(escape)}.|[^{re.escape(delimiter)}])*(?:{re.escape(delimiter)}|$)",
+        text,
+        re.DOTALL,
+    )
     whole = [cell.removesuffix(delimiter) for cell in cells[:-1]]
     return whole if whole and not text.endswith(delimiter) else [*whole, ""]
 
 
 def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: int = 1) -> Convert:  # noqa: PLR0911  one line a kind
-    """What reads a cell. OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970. `form`: of nested cells."""
+    """What reads a cell.
+
+    OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970. `form`: of
+    nested cells.
+    """
     import pyarrow.types as t
 
     if t.is_nested(kind):
@@ -95,7 +129,11 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
             raise NotRun(f"columns of type {kind} in tables of this serde")
         return _nested_convert(kind, form, depth)
     if t.is_string(kind):
-        return (lambda text: _unescaped(text, form.escape)) if form is not None and form.escape else str
+        return (
+            (lambda text: _unescaped(text, form.escape))
+            if form is not None and form.escape
+            else str
+        )
     if t.is_integer(kind):
         return lambda text: whole(text, kind.bit_width)
     if t.is_floating(kind):
@@ -105,7 +143,11 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
     if t.is_decimal(kind):
         return lambda text: decimal(text, kind)
     if t.is_date(kind):
-        return lambda text: date.fromisoformat(text) if iso or "-" in text else date(1970, 1, 1) + timedelta(days=int(text))
+        return lambda text: (
+            date.fromisoformat(text)
+            if iso or "-" in text
+            else date(1970, 1, 1) + timedelta(days=int(text))
+        )
     if t.is_timestamp(kind):
         return lambda text: _moment(text, iso=iso)
     return binary
@@ -123,7 +165,10 @@ def whole(text: str, bits: int) -> int:
 
 
 def decimal(text: str, kind: Any) -> Decimal:
-    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does. ValueError or InvalidOperation when it has more digits than that."""
+    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does.
+
+    ValueError or InvalidOperation when it has more digits than that.
+    """
     rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
     if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
         raise ValueError(text)
@@ -158,10 +203,19 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
     outer, inner = form.delimiters[depth], form.delimiters[depth + 1]
     if t.is_list(kind):
         item = _lenient(kind.value_type, form, depth + 1)
-        return lambda text: [item(cell) for cell in _split(text, outer, form.escape)] if text else []
+        return lambda text: (
+            [item(cell) for cell in _split(text, outer, form.escape)] if text else []
+        )
     if t.is_map(kind):
-        key, value = _lenient(kind.key_type, form, depth + 2), _lenient(kind.item_type, form, depth + 2)
-        return lambda text: [_pair(cell.partition(inner), key, value) for cell in _split(text, outer, form.escape) if cell]
+        key, value = (
+            _lenient(kind.key_type, form, depth + 2),
+            _lenient(kind.item_type, form, depth + 2),
+        )
+        return lambda text: [
+            _pair(cell.partition(inner), key, value)
+            for cell in _split(text, outer, form.escape)
+            if cell
+        ]
     fields = [kind.field(index) for index in range(kind.num_fields)]
     members = [(member.name, _lenient(member.type, form, depth + 1)) for member in fields]
     return lambda text: _members(_split(text, outer, form.escape), members)
@@ -185,24 +239,39 @@ def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[ob
 
 
 def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[str, object]:
-    return {name: read(cells[index]) if index < len(cells) else None for index, (name, read) in enumerate(members)}
+    return {
+        name: read(cells[index]) if index < len(cells) else None
+        for index, (name, read) in enumerate(members)
+    }
 
 
-def typed_table(lines: Iterator[list[str | None]], uri: str, table: Table, columns: list[Column], form: Lazy | None) -> pa.Table:
-    """A row a line, the columns in the table's types, each by its place among the table's. A cell that is not of its type: OpenCSVSerde (no
+def typed_table(
+    lines: Iterator[list[str | None]],
+    uri: str,
+    table: Table,
+    columns: list[Column],
+    form: Lazy | None,
+) -> pa.Table:
+    """A row a line, the columns in the table's types, each by its place among the table's.
+
+    A cell that is not of its type: OpenCSVSerde (no
     `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
     """
     import pyarrow as pa
 
     kinds = {column.name: types.arrow(column.type) for column in columns}
     read = {column.name: _cell_reader(column, kinds[column.name], uri, form) for column in columns}
-    places = [(index, column.name) for index, column in enumerate(table.columns) if column.name in read]
+    places = [
+        (index, column.name) for index, column in enumerate(table.columns) if column.name in read
+    ]
     values: dict[str, list[object]] = {column.name: [] for column in columns}
     for line in lines:
         for index, name in places:
             cell = line[index] if index < len(line) else None
             values[name].append(None if cell is None else read[name](cell))
-    return pa.table({column.name: pa.array(values[column.name], kinds[column.name]) for column in columns})
+    return pa.table(
+        {column.name: pa.array(values[column.name], kinds[column.name]) for column in columns}
+    )
 
 
 def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
@@ -216,7 +285,9 @@ def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None)
                 return None
             where = f"Error parsing field value '{cell}' for field {column.name}"
             raise QueryFailed(
-                "HIVE_BAD_DATA", f"{where}: it is not of type {column.type}. This error occurred in {uri}", category=3
+                "HIVE_BAD_DATA",
+                f"{where}: it is not of type {column.type}. This error occurred in {uri}",
+                category=3,
             ) from error
 
     return read

@@ -1,4 +1,6 @@
-"""Joda's patterns for times (format_datetime, parse_datetime; partition projection takes the same), as DuckDB's."""
+"""Joda's patterns for times (format_datetime, parse_datetime; partition projection takes the same),
+as DuckDB's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Types by four names: Hive's in Glue, Arrow's in files, DuckDB's while it runs, Athena's in results."""
+"""Types by four names:
+
+Hive's in Glue, Arrow's in files, DuckDB's while it runs, Athena's in results.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,11 @@ def athena(duck: str) -> str:
 
 def precision(duck: str) -> tuple[int, int]:
     match = re.fullmatch(r"(?:DECIMAL|VARCHAR|CHAR|TIME)\((\d+)(?:,\s*(\d+))?\)", duck)
-    return (int(match.group(1)), int(match.group(2) or 0)) if match else (_PRECISION.get(athena(duck), 0), 0)
+    return (
+        (int(match.group(1)), int(match.group(2) or 0))
+        if match
+        else (_PRECISION.get(athena(duck), 0), 0)
+    )
 
 
 def glue(duck: str) -> str:
@@ -51,7 +58,11 @@ def glue(duck: str) -> str:
         return f"map<{','.join(glue(part) for part in _parts(duck[4:-1]))}>"
     if duck.startswith(("STRUCT(", "TUPLE(")):
         fields = [part.partition(" ") for part in _parts(duck[7:-1])]
-        return "struct<" + ",".join(f"{name.strip(chr(34))}:{glue(kind.strip())}" for name, _, kind in fields) + ">"
+        return (
+            "struct<"
+            + ",".join(f"{name.strip(chr(34))}:{glue(kind.strip())}" for name, _, kind in fields)
+            + ">"
+        )
     if duck.startswith(("DECIMAL", "VARCHAR(", "CHAR(")):
         return duck.lower().replace(" ", "")
     name = athena(duck)

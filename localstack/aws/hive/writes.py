@@ -51,7 +51,9 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
             raise QueryFailed("INVALID_TABLE_PROPERTY", f"table property '{key}' does not exist")
     name = str(properties.get("format", "PARQUET")).upper()
     if name not in _FORMATS:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", f"unable to set table property 'format' to ['{name}']")
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY", f"unable to set table property 'format' to ['{name}']"
+        )
     if name == "AVRO":
         raise NotRun("writing AVRO")
     compression = str(
@@ -74,20 +76,29 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
     lower = [name.lower() for name in result.names]
     for index, name in enumerate(lower):
         if name in lower[:index]:
-            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once", at=(1, 1))
+            raise QueryFailed(
+                "DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once", at=(1, 1)
+            )
         if name == f"_col{index}":
-            raise QueryFailed("MISSING_COLUMN_NAME", f"Column name not specified at position {index + 1}", at=(1, 1))
+            raise QueryFailed(
+                "MISSING_COLUMN_NAME",
+                f"Column name not specified at position {index + 1}",
+                at=(1, 1),
+            )
         try:
             types.glue(result.types[index])
         except ValueError as error:
             if str(error) == "unknown":
-                raise QueryFailed("COLUMN_TYPE_UNKNOWN", f"Column type is unknown: {name}", at=(1, 1)) from error
+                raise QueryFailed(
+                    "COLUMN_TYPE_UNKNOWN", f"Column type is unknown: {name}", at=(1, 1)
+                ) from error
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {error}") from error
     if partitioned_by and tuple(lower[-len(partitioned_by) :]) != partitioned_by:
         wanted = ", ".join(partitioned_by)
         raise QueryFailed(
             "HIVE_COLUMN_ORDER_MISMATCH",
-            f"Partition keys must be the last columns in the table and in the same order as the table properties: [{wanted}]",
+            "Partition keys must be the last columns in the table and in the same order as "
+            f"the table properties: [{wanted}]",
         )
     if len(partitioned_by) == len(lower):
         raise QueryFailed("INVALID_TABLE_PROPERTY", "Table contains only partition columns")
@@ -98,25 +109,39 @@ def check_empty(s3: Any, location: str, what: str) -> None:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
                 "HIVE_PATH_ALREADY_EXISTS",
-                f"Target directory for {what} already exists: {location}. You may need to manually clean the data at location before "
+                f"Target directory for {what} already exists: {location}. You may need to "
+                "manually clean the data at location before "
                 "retrying.",
                 category=3,
             )
     except objects.NoSuchBucket as error:
-        raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
+        raise QueryFailed(
+            "HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3
+        ) from error
 
 
 def write(
-    s3: Any, result: Result, location: str, form: Format, *, partitioned_by: tuple[str, ...], now: datetime, keep: Callable[[bool], None]
+    s3: Any,
+    result: Result,
+    location: str,
+    form: Format,
+    *,
+    partitioned_by: tuple[str, ...],
+    now: datetime,
+    keep: Callable[[bool], None],
 ) -> Written:
-    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions. `keep(False)` is called before each file and `keep(True)` after the last:
+    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions.
+
+    `keep(False)` is called before each file and `keep(True)` after the last:
     what it raises, or what else goes wrong, takes back the files that are written.
     """
     location = location.rstrip("/")
     groups = list(_by_bucket(result, _groups(result, partitioned_by), form))
     if len(groups) > MOST_PARTITIONS:
         raise QueryFailed(
-            "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
+            "HIVE_TOO_MANY_OPEN_PARTITIONS",
+            f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets",
+            category=3,
         )
     suffix = ".gz" if form.name not in COLUMNAR and form.compression == "GZIP" else ""
     files: list[str] = []
@@ -136,27 +161,40 @@ def write(
             size += len(data)
         keep(True)
     except objects.NoSuchBucket as error:
-        raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
+        raise QueryFailed(
+            "HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3
+        ) from error
     except BaseException:
         objects.erase(s3, files)
         raise
-    return Written(files=tuple(files), rows=result.rows.num_rows, size=size, partitions=tuple(places))
+    return Written(
+        files=tuple(files), rows=result.rows.num_rows, size=size, partitions=tuple(places)
+    )
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
-    parts = (f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}" for key, value in zip(keys, values, strict=True))
+    parts = (
+        f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
+        for key, value in zip(keys, values, strict=True)
+    )
     return "/".join([location, *parts])
 
 
-def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple[str | None, ...], pa.Table]]:
-    """The partition columns' values as text (None: null), and the rows without them; in the order in which the partitions appear. The
+def _groups(
+    result: Result, partitioned_by: tuple[str, ...]
+) -> list[tuple[tuple[str | None, ...], pa.Table]]:
+    """The partition columns' values as text (None: null), and the rows without them; in the order
+    in which the partitions appear. The
     result's last columns are the partition columns, as CREATE TABLE AS wants them.
     """
     rows = result.rows
     if not partitioned_by:
         return [((), rows)] if rows.num_rows else []
     count = len(result.names) - len(partitioned_by)
-    keys = [[text(value) for value in rows.column(index).to_pylist()] for index in range(count, len(result.names))]
+    keys = [
+        [text(value) for value in rows.column(index).to_pylist()]
+        for index in range(count, len(result.names))
+    ]
     indices: dict[tuple[str | None, ...], list[int]] = {}
     for index, key in enumerate(zip(*keys, strict=True)):
         indices.setdefault(key, []).append(index)
@@ -167,7 +205,8 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
 def _by_bucket(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
-    """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with the group's columns. QueryFailed,
+    """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with
+    the group's columns. QueryFailed,
     NotRun: see buckets.parted.
     """
     names = [name.lower() for name in result.names]
@@ -175,7 +214,10 @@ def _by_bucket(
     kinds = [types.glue(result.types[index]) for index in indices]
     for values, rows in groups:
         if form.buckets:
-            yield from ((values, number, some) for number, some in buckets.by_bucket(rows, indices, kinds, form.buckets))
+            yield from (
+                (values, number, some)
+                for number, some in buckets.by_bucket(rows, indices, kinds, form.buckets)
+            )
         else:
             yield values, None, rows
 
@@ -186,9 +228,15 @@ def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
     if form.name == "JSON":
         names = result.names[: rows.num_columns]
-        lines = [json.dumps(dict(zip(names, row, strict=True)), default=_cell) for row in zip(*columns, strict=True)]
+        lines = [
+            json.dumps(dict(zip(names, row, strict=True)), default=_cell)
+            for row in zip(*columns, strict=True)
+        ]
     else:
-        lines = [form.delimiter.join("\\N" if v is None else str(_cell(v)) for v in row) for row in zip(*columns, strict=True)]
+        lines = [
+            form.delimiter.join("\\N" if v is None else str(_cell(v)) for v in row)
+            for row in zip(*columns, strict=True)
+        ]
     data = ("\n".join(lines) + "\n").encode()
     if form.compression == "GZIP":
         import gzip
@@ -218,11 +266,15 @@ def _columnar(result: Result, rows: pa.Table, form: Format) -> bytes:
         arrays.append(values.cast(kind))
     sink = io.BytesIO()
     table = pa.table(arrays, schema=pa.schema(fields))
-    codec: Any = {"NONE": "none" if form.name == "PARQUET" else "uncompressed"}.get(form.compression, form.compression.lower())
+    codec: Any = {"NONE": "none" if form.name == "PARQUET" else "uncompressed"}.get(
+        form.compression, form.compression.lower()
+    )
     if form.name == "ORC":
         orc.write_table(table, sink, compression=codec)
         return sink.getvalue()
-    pq.write_table(table, sink, compression=codec, use_deprecated_int96_timestamps=True, store_schema=False)
+    pq.write_table(
+        table, sink, compression=codec, use_deprecated_int96_timestamps=True, store_schema=False
+    )
     return sink.getvalue()
 
 
@@ -254,13 +306,22 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def table_input(name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]) -> dict[str, Any]:
+def table_input(
+    name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
+) -> dict[str, Any]:
     """The Glue table over what CTAS wrote."""
     count = len(result.names) - len(partitioned_by)
-    columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
+    columns = [
+        {"Name": n.lower(), "Type": types.glue(k)}
+        for n, k in zip(result.names, result.types, strict=True)
+    ]
     delimiter = {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
     storage = Storage(*_CLASSES[form.name], delimiter)
-    bucketed = {"NumberOfBuckets": form.buckets, "BucketColumns": list(form.bucketed_by)} if form.buckets else {}
+    bucketed = (
+        {"NumberOfBuckets": form.buckets, "BucketColumns": list(form.bucketed_by)}
+        if form.buckets
+        else {}
+    )
     return {
         "Name": name.lower(),
         "TableType": "EXTERNAL_TABLE",
@@ -287,7 +348,10 @@ def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -
         "OutputFormat": storage.writing,
         "Compressed": False,
         "NumberOfBuckets": -1,
-        "SerdeInfo": {"SerializationLibrary": storage.serde, "Parameters": {"serialization.format": "1", **storage.parameters}},
+        "SerdeInfo": {
+            "SerializationLibrary": storage.serde,
+            "Parameters": {"serialization.format": "1", **storage.parameters},
+        },
         "StoredAsSubDirectories": False,
         "BucketColumns": [],
         "SortColumns": [],

@@ -1,4 +1,6 @@
-"""A stack comes up again: what was under way when it ended is over, endpoints get their servers back, timers are set again."""
+"""A stack comes up again: what was under way when it ended is over, endpoints get their servers
+back, timers are set again.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,12 @@ def begin_alarms(context: Callable[[str, str], Context]) -> None:
 
 
 def _jobs(ctx: Context, store: Jobs) -> None:
-    for job in (*store.training.values(), *store.processing.values(), *store.transform.values(), *store.tuning.values()):
+    for job in (
+        *store.training.values(),
+        *store.processing.values(),
+        *store.transform.values(),
+        *store.tuning.values(),
+    ):
         _end_job(ctx, job)
 
 
@@ -68,7 +75,9 @@ def _end_job(ctx: Context, job: Job) -> None:
     if job.status in ENDED:
         return None
     if job.stop.is_set():
-        return job.ends("Stopped", "Stopped", f"{job.kind.capitalize()} job stopped", ctx.clock.now())
+        return job.ends(
+            "Stopped", "Stopped", f"{job.kind.capitalize()} job stopped", ctx.clock.now()
+        )
     job.failure = ENDED_WITH_IT
     return job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())
 
@@ -82,12 +91,17 @@ def _end_execution(ctx: Context, execution: Execution) -> None:
         if step.ended is None:
             step.status, step.failure = ("Stopped", None) if stopped else ("Failed", ENDED_WITH_IT)
             step.ended = ctx.clock.now()
-    execution.status, execution.failure = ("Stopped", None) if stopped else ("Failed", ENDED_WITH_IT)
+    execution.status, execution.failure = (
+        ("Stopped", None) if stopped else ("Failed", ENDED_WITH_IT)
+    )
     execution.modified = ctx.clock.now()
 
 
 def _serve(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
-    """Creating, then InService with the last configuration that was. A deployment under way is rolled back; new weights are taken."""
+    """Creating, then InService with the last configuration that was.
+
+    A deployment under way is rolled back; new weights are taken.
+    """
     endpoint.routing, endpoint.stale = None, None
     if endpoint.status == "Deleting":
         del store.endpoints[endpoint.name]
@@ -103,7 +117,9 @@ def _serve(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
 
 
 def _begin(ctx: Context, endpoint: Endpoint) -> None:
-    with ctx.clock.request():  # with moto's answers it waits here for the servers, and not in the clock's own thread
+    with (
+        ctx.clock.request()
+    ):  # with moto's answers it waits here for the servers, and not in the clock's own thread
         lifecycle.begin(ctx, endpoint)
 
 

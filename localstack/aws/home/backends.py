@@ -1,4 +1,5 @@
-"""moto's other services in the home: one record a backend, which is an account's service in a region.
+"""moto's other services in the home: one record a backend, which is an account's service in a
+region.
 
 moto/<service>/<account>.<region>
 """
@@ -27,9 +28,16 @@ FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing i
 NOT_NOTED = {  # operations whose effects are not kept
     *(("kinesis", "PutRecord"), ("kinesis", "PutRecords")),
     ("cloudwatch", "PutMetricData"),
-    *(("dynamodb", name) for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")),
+    *(
+        ("dynamodb", name)
+        for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+    ),
 }
-_LEFT: Left = {Shard: {"records": OrderedDict}, CloudWatchBackend: {"metric_data": list}, Table: {"items": partial(defaultdict, dict)}}
+_LEFT: Left = {
+    Shard: {"records": OrderedDict},
+    CloudWatchBackend: {"metric_data": list},
+    Table: {"items": partial(defaultdict, dict)},
+}
 _FOLDER = "moto"
 
 
@@ -63,8 +71,16 @@ class Backends:
 
     def _save(self, name: str, backend: object) -> None:
         try:
-            record = freeze(backend, left=managed_policies.not_kept(backend) if isinstance(backend, IAMBackend) else _LEFT)
-        except (TypeError, AttributeError) as error:  # moto's own state of a service that the stack does not cover
+            record = freeze(
+                backend,
+                left=managed_policies.not_kept(backend)
+                if isinstance(backend, IAMBackend)
+                else _LEFT,
+            )
+        except (
+            TypeError,
+            AttributeError,
+        ) as error:  # moto's own state of a service that the stack does not cover
             if name not in self._not_kept:
                 sys.stderr.write(f"the home does not keep {name}: {error}\n")
                 self._not_kept.add(name)
@@ -78,7 +94,9 @@ class Backends:
             _, service, place = name.split("/")
             account, _, region = place.partition(".")
             self._records[name] = self._home.read(name)
-            dict.__setitem__(get_backend(service)[account], region, thaw(self._records[name], name=name))  # type: ignore[call-overload]  # moto's own dict
+            backends = get_backend(service)  # type: ignore[call-overload]  # moto's own dict
+            record = thaw(self._records[name], name=name)
+            dict.__setitem__(backends[account], region, record)
 
     def clear(self) -> None:
         self._records, self._services = {}, set()
@@ -86,10 +104,16 @@ class Backends:
 
 
 def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
-    """Each backend that is in use: its service's names (botocore's, and moto's module), its record, itself."""
+    """Each backend that is in use: its service's names (botocore's, and moto's module), its record,
+    itself.
+    """
     instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
     for backends in list(instances):
         module = backends.backend.__module__.split(".")[1]
         if module not in FORGOTTEN:
             for account, region, backend in list(backends.iter_backends()):
-                yield (backends.service_name, module), f"{_FOLDER}/{module}/{account}.{region}", backend
+                yield (
+                    (backends.service_name, module),
+                    f"{_FOLDER}/{module}/{account}.{region}",
+                    backend,
+                )

@@ -1,6 +1,8 @@
-"""When what is written: with the request that changed it, before it is answered; the rest once a second, and all of it at a clean end.
+"""When what is written: with the request that changed it, before it is answered; the rest once a
+second, and all of it at a clean end.
 
-What background work alone changed in a large store (stores.py) waits for a request that changes something there, or for that end.
+What background work alone changed in a large store (stores.py) waits for a request that changes
+something there, or for that end.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ _CLOCK = "clock"
 class Keeper:
     """Keeps a stack in its home. `context` makes a handler's context for an account and a region.
 
-    Stores are written after the objects, as they were before: what moves from a store into an object meanwhile, as Firehose's records do,
+    Stores are written after the objects, as they were before: what moves from a store into an
+    object meanwhile, as Firehose's records do,
     is in one of them whenever the stack dies, or in both.
     """
 
@@ -62,7 +65,10 @@ class Keeper:
 
     def note(self, incoming: Incoming) -> None:
         """Moto has done what was asked."""
-        if not is_mutating(incoming.operation) or (incoming.service, incoming.operation) in NOT_NOTED:
+        if (
+            not is_mutating(incoming.operation)
+            or (incoming.service, incoming.operation) in NOT_NOTED
+        ):
             return
         if incoming.service == "s3":
             self._objects.note(incoming)
@@ -70,7 +76,10 @@ class Keeper:
             self._backends.note(incoming.service)
 
     def save(self) -> None:
-        """What the request of this thread has changed so far is on the disk when this returns. OSError when that is impossible."""
+        """What the request of this thread has changed so far is on the disk when this returns.
+
+        OSError when that is impossible.
+        """
         with self._saving:
             self._changed = True
             stores = self._stores.of_request(self._stack.state)

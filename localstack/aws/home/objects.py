@@ -1,4 +1,5 @@
-"""S3 in the home: moto's buckets, and for each key a record beside the bodies of its versions, which are plain files.
+"""S3 in the home: moto's buckets, and for each key a record beside the bodies of its versions,
+which are plain files.
 
 s3/buckets/<account>.<partition>              the buckets, without what is in them
 s3/objects/<bucket>/<key>.<digest>            a key: the metadata of its versions
@@ -26,10 +27,28 @@ from ..wire import parameters
 
 _BUCKETS, _OBJECTS = "s3/buckets", "s3/objects"
 _OF_A_KEY = {
-    *("PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload", "RestoreObject", "RenameObject"),
-    *("PutObjectAcl", "PutObjectTagging", "DeleteObjectTagging", "PutObjectRetention", "PutObjectLegalHold"),
+    *(
+        "PutObject",
+        "CopyObject",
+        "DeleteObject",
+        "CompleteMultipartUpload",
+        "RestoreObject",
+        "RenameObject",
+    ),
+    *(
+        "PutObjectAcl",
+        "PutObjectTagging",
+        "DeleteObjectTagging",
+        "PutObjectRetention",
+        "PutObjectLegalHold",
+    ),
 }
-_OF_AN_UPLOAD = {"CreateMultipartUpload", "UploadPart", "UploadPartCopy", "AbortMultipartUpload"}  # an upload under way is not kept
+_OF_AN_UPLOAD = {
+    "CreateMultipartUpload",
+    "UploadPart",
+    "UploadPartCopy",
+    "AbortMultipartUpload",
+}  # an upload under way is not kept
 _LEFT: Left = {FakeBucket: {"keys": _VersionedKeyStore, "multiparts": MultipartDict}}
 _NOT_OF_THE_BUCKETS = ("tagger", "table_buckets", "_pagination_tokens")
 
@@ -39,7 +58,9 @@ Place = tuple[str, str]  # bucket, key
 
 
 class _File(str):
-    """The name of the file with an object's bytes. moto copies an object with its attributes: a copy has no file yet."""
+    """The name of the file with an object's bytes. moto copies an object with its attributes: a
+    copy has no file yet.
+    """
 
     __slots__ = ()
 
@@ -48,7 +69,10 @@ class _File(str):
 
 
 class Objects:
-    """What of S3 is to be written, and what is. Its caller sees to it that one thread at a time saves."""
+    """What of S3 is to be written, and what is.
+
+    Its caller sees to it that one thread at a time saves.
+    """
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -84,8 +108,16 @@ class Objects:
         try:
             if everything:
                 self._save_buckets()
-                now = {(bucket.name, key): _fingerprint(_versions(bucket, key)) for bucket in _all_buckets() for key in list(bucket.keys)}
-                keys |= {place for place in now.keys() | self._written.keys() if now.get(place) != self._written.get(place)}
+                now = {
+                    (bucket.name, key): _fingerprint(_versions(bucket, key))
+                    for bucket in _all_buckets()
+                    for key in list(bucket.keys)
+                }
+                keys |= {
+                    place
+                    for place in now.keys() | self._written.keys()
+                    if now.get(place) != self._written.get(place)
+                }
             for place in keys:
                 self._save_key(place)
         except BaseException:  # it is not written: the next save tries again
@@ -120,8 +152,14 @@ class Objects:
 
     def _save_buckets(self) -> None:
         for account, partition, backend in _backends():
-            state = {name: value for name, value in backend.__dict__.items() if name not in _NOT_OF_THE_BUCKETS}
-            tags = {arn: of for arn, of in backend.tagger.tags.items() if "/" not in arn}  # an object's are in its record
+            state = {
+                name: value
+                for name, value in backend.__dict__.items()
+                if name not in _NOT_OF_THE_BUCKETS
+            }
+            tags = {
+                arn: of for arn, of in backend.tagger.tags.items() if "/" not in arn
+            }  # an object's are in its record
             name = f"{_BUCKETS}/{account}.{partition}"
             record = freeze((state, tags), left=_LEFT)
             if self._buckets.get(name) != record:
@@ -139,14 +177,25 @@ class Objects:
             self._bodies.pop(place, None)
             after: set[str] = set()
         else:
-            seen, after = _fingerprint(versions), set()  # a version that comes while this is written is one for the next look
+            seen, after = (
+                _fingerprint(versions),
+                set(),
+            )  # a version that comes while this is written is one for the next look
             tagger = _backend(bucket).tagger
-            tags = {v.arn: tagger.tags[v.arn] for v in versions if isinstance(v, FakeKey) and v.arn in tagger.tags}
+            tags = {
+                v.arn: tagger.tags[v.arn]
+                for v in versions
+                if isinstance(v, FakeKey) and v.arn in tagger.tags
+            }
 
             def reduce(obj: object) -> Any:
                 if not isinstance(obj, FakeKey):
                     return NotImplemented
-                state = {key: value for key, value in obj.__dict__.items() if key not in ("_value_buffer", "lock")}
+                state = {
+                    key: value
+                    for key, value in obj.__dict__.items()
+                    if key not in ("_value_buffer", "lock")
+                }
                 if obj.disposed:  # a part of an object that is whole
                     state["value"] = b""
                 else:
@@ -187,7 +236,10 @@ class Objects:
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
-    """The keys that a request changes; none when it is about more than keys. KeyError or AwsError when it is not understood."""
+    """The keys that a request changes; none when it is about more than keys.
+
+    KeyError or AwsError when it is not understood.
+    """
     if incoming.operation in _OF_A_KEY:
         yield incoming.url_params["Bucket"], incoming.url_params["Key"]
     elif incoming.operation == "DeleteObjects":
@@ -202,7 +254,11 @@ def _all_buckets() -> list[FakeBucket]:
 
 def _backends() -> list[tuple[str, str, S3Backend]]:
     """Account, partition and backend."""
-    return [(account, partition, backend) for account, of in list(s3_backends.items()) for partition, backend in list(of.items())]
+    return [
+        (account, partition, backend)
+        for account, of in list(s3_backends.items())
+        for partition, backend in list(of.items())
+    ]
 
 
 def _bucket(name: str) -> FakeBucket | None:
@@ -223,6 +279,12 @@ def _fingerprint(versions: list[Any]) -> tuple[object, ...]:
 
 
 def _name(place: Place) -> str:
-    """The record of a key. Any key becomes a file's name; the digest tells apart what is the same but for its length or its case."""
+    """The record of a key.
+
+    Any key becomes a file's name; the digest tells apart what is the same but for its length or its
+    case.
+    """
     bucket, key = place
-    return f"{_OBJECTS}/{bucket}/{quote(key, safe='')[:120]}.{sha256(key.encode()).hexdigest()[:12]}"
+    return (
+        f"{_OBJECTS}/{bucket}/{quote(key, safe='')[:120]}.{sha256(key.encode()).hexdigest()[:12]}"
+    )

@@ -1,4 +1,5 @@
-"""The stack's own stores in the home: one record a store, which is a class's for an account and a region.
+"""The stack's own stores in the home: one record a store, which is a class's for an account and a
+region.
 
     stores/<module>.<class>/<account>.<region>
 
@@ -54,7 +55,9 @@ class Stores:
         self._touched: set[Key] = set()  # and not written since
 
     def of_request(self, state: State) -> list[Frozen]:
-        """The stores that the request of this thread has asked for, as they are now; large ones wait for the next `changed`."""
+        """The stores that the request of this thread has asked for, as they are now; large ones
+        wait for the next `changed`.
+        """
         touched = state.take_touched_by_request()
         self._touched |= touched
         return [
@@ -64,7 +67,8 @@ class Stores:
         ]
 
     def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
-        """The stores that may differ, as they are now: large ones that were touched, small ones that background work may have changed.
+        """The stores that may differ, as they are now: large ones that were touched, small ones
+        that background work may have changed.
 
         With `last` all.
         """

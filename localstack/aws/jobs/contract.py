@@ -1,6 +1,7 @@
 """SageMaker's container contract: where the files lie, what is in them, and the variables.
 
-Source: SageMaker developer guide, "Use your own training algorithms" and "Build your own processing container".
+Source: SageMaker developer guide, "Use your own training algorithms" and "Build your own processing
+container".
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ def resources(instance_type: str) -> dict[str, Any]:
         "current_instance_type": instance_type,
         "current_group_name": "homogeneousCluster",
         "hosts": [HOST],
-        "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}],
+        "instance_groups": [
+            {
+                "instance_group_name": "homogeneousCluster",
+                "instance_type": instance_type,
+                "hosts": [HOST],
+            }
+        ],
         "network_interface_name": "lo",
     }
 
@@ -32,15 +39,30 @@ def remarks(container: Container) -> list[str]:
     """What differs from SageMaker, for the job's log."""
     if container.mounted:
         return []
-    words = f"Use the SM_* variables; {ROOT}/ in entrypoint, arguments and environment was replaced by {container.root}/"
-    return [f"[local stack] a private mount namespace is not permitted here: there is no {ROOT}. {words}"]
+    words = (
+        f"Use the SM_* variables; {ROOT}/ in entrypoint, arguments and environment was replaced "
+        f"by {container.root}/"
+    )
+    return [
+        (
+            f"[local stack] a private mount namespace is not permitted here: there is no {ROOT}. "
+            f"{words}"
+        )
+    ]
 
 
 def training_variables(
-    container: Container, name: str, arn: str, hyperparameters: Mapping[str, str], channels: Mapping[str, Any]
+    container: Container,
+    name: str,
+    arn: str,
+    hyperparameters: Mapping[str, str],
+    channels: Mapping[str, Any],
 ) -> dict[str, str]:
     """The variables of the training toolkit, as a mapped command stands for an image that has it."""
-    root, config = container.root, json.loads((container.host("input/config/resourceconfig.json")).read_text())
+    root, config = (
+        container.root,
+        json.loads((container.host("input/config/resourceconfig.json")).read_text()),
+    )
     typed = {key: _json_or_text(value) for key, value in hyperparameters.items()}
     return {
         "TRAINING_JOB_NAME": name,
@@ -51,7 +73,10 @@ def training_variables(
         "SM_OUTPUT_DIR": f"{root}/output",
         "SM_OUTPUT_DATA_DIR": f"{root}/output/data",
         "SM_CHANNELS": json.dumps(sorted(channels)),
-        **{f"SM_CHANNEL_{channel.upper().replace('-', '_')}": f"{root}/input/data/{channel}" for channel in channels},
+        **{
+            f"SM_CHANNEL_{channel.upper().replace('-', '_')}": f"{root}/input/data/{channel}"
+            for channel in channels
+        },
         "SM_HPS": json.dumps(typed),
         **{f"SM_HP_{key.upper().replace('-', '_')}": str(value) for key, value in typed.items()},
         "SM_INPUT_DATA_CONFIG": json.dumps(channels),

@@ -20,7 +20,10 @@ _LONGEST = 250_000  # characters of one event
 
 
 class LogStream:
-    """The stream of one host of a job. It is made at once, so that a client which follows it finds it."""
+    """The stream of one host of a job.
+
+    It is made at once, so that a client which follows it finds it.
+    """
 
     def __init__(self, client: Any, group: str, job: str) -> None:
         self._client = client
@@ -31,19 +34,26 @@ class LogStream:
         self._create()
 
     def write(self, line: str) -> None:
-        self._waiting.append({"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "})  # an empty message is refused
+        self._waiting.append(
+            {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
+        )  # an empty message is refused
 
     def tick(self) -> None:
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
-        """Deliver what waits. Lines stay when the service refuses (a fault of the test's): a log never fails its job."""
+        """Deliver what waits.
+
+        Lines stay when the service refuses (a fault of the test's): a log never fails its job.
+        """
         self._next = time.monotonic() + _EVERY
         while self._waiting:
             batch = self._waiting[:_BATCH]
             try:
-                self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=batch)
+                self._client.put_log_events(
+                    logGroupName=self._group, logStreamName=self._stream, logEvents=batch
+                )
             except (ClientError, BotoCoreError):
                 return
             del self._waiting[: len(batch)]
@@ -51,7 +61,10 @@ class LogStream:
     def _create(self) -> None:
         for create, arguments in (
             (self._client.create_log_group, {"logGroupName": self._group}),
-            (self._client.create_log_stream, {"logGroupName": self._group, "logStreamName": self._stream}),
+            (
+                self._client.create_log_stream,
+                {"logGroupName": self._group, "logStreamName": self._stream},
+            ),
         ):
             try:
                 create(**arguments)
@@ -60,7 +73,8 @@ class LogStream:
                     raise
 
 
-# What built-in XGBoost computes (developer guide, "Metrics Computed by the XGBoost Algorithm"), of training and of validation
+# What built-in XGBoost computes (developer guide, "Metrics Computed by the XGBoost Algorithm"), of
+# training and of validation
 _XGBOOST = (
     *("accuracy", "auc", "aucpr", "balanced_accuracy", "error", "f1", "logloss", "mae"),
     *("map", "merror", "mlogloss", "mse", "ndcg", "r2", "rmse"),
@@ -68,21 +82,30 @@ _XGBOOST = (
 _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 
 
-def metric_definitions(specification: Mapping[str, Any], hyperparameters: Mapping[str, str]) -> list[dict[str, str]]:
-    """A training job's MetricDefinitions, with those that SageMaker itself has for XGBoost's images where they run no user's script."""
+def metric_definitions(
+    specification: Mapping[str, Any], hyperparameters: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """A training job's MetricDefinitions, with those that SageMaker itself has for XGBoost's images
+    where they run no user's script.
+    """
     own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]
     if repository not in ("xgboost", "sagemaker-xgboost") or "sagemaker_program" in hyperparameters:
         return own
     names = [(part, name) for part in ("train", "validation") for name in _XGBOOST]
-    return own + [{"Name": f"{part}:{name}", "Regex": rf"\[[0-9]+\].*#011{part}-{name}:{_NUMBER}"} for part, name in names]
+    return own + [
+        {"Name": f"{part}:{name}", "Regex": rf"\[[0-9]+\].*#011{part}-{name}:{_NUMBER}"}
+        for part, name in names
+    ]
 
 
 class Metrics:
     """MetricDefinitions: the first group of each regex is a value; the last one counts."""
 
     def __init__(self, definitions: Sequence[dict[str, str]]) -> None:
-        self._patterns = [(definition["Name"], re.compile(definition["Regex"])) for definition in definitions]
+        self._patterns = [
+            (definition["Name"], re.compile(definition["Regex"])) for definition in definitions
+        ]
 
     def read(self, line: str) -> dict[str, float]:
         values: dict[str, float] = {}
@@ -90,6 +113,9 @@ class Metrics:
             for match in pattern.finditer(line):
                 try:
                     values[name] = float(match.group(1) if pattern.groups else match.group(0))
-                except (TypeError, ValueError):  # it matched something that is no number: SageMaker drops it
+                except (
+                    TypeError,
+                    ValueError,
+                ):  # it matched something that is no number: SageMaker drops it
                     continue
         return values

@@ -16,7 +16,14 @@ from .record import Job, Jobs
 from .runner import JobFailed, argv, contain, program_of, start, verdict
 
 _ECHOED = (
-    *("ProcessingInputs", "ProcessingOutputConfig", "ProcessingResources", "StoppingCondition", "AppSpecification", "Environment"),
+    *(
+        "ProcessingInputs",
+        "ProcessingOutputConfig",
+        "ProcessingResources",
+        "StoppingCondition",
+        "AppSpecification",
+        "Environment",
+    ),
     *("NetworkConfig", "RoleArn", "ExperimentConfig"),
 )
 _MESSAGE = 1024  # characters of an ExitMessage
@@ -27,10 +34,18 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
     name = params["ProcessingJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:processing-job/{name}"
     for item in (*_inputs(params), *_outputs(params)):
-        path = (item.get("S3Input") or item.get("S3Output") or item.get("DatasetDefinition") or {}).get("LocalPath")
-        if path is not None and (not f"{path}/".startswith(f"{ROOT}/processing/") or ".." in path.split("/")):
-            raise AwsError("ValidationException", f"LocalPath '{path}' must be a path below {ROOT}/processing/")
-    as_moto = ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None
+        path = (
+            item.get("S3Input") or item.get("S3Output") or item.get("DatasetDefinition") or {}
+        ).get("LocalPath")
+        if path is not None and (
+            not f"{path}/".startswith(f"{ROOT}/processing/") or ".." in path.split("/")
+        ):
+            raise AwsError(
+                "ValidationException", f"LocalPath '{path}' must be a path below {ROOT}/processing/"
+            )
+    as_moto = (
+        ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None
+    )
     if not as_moto:
         _check(params)
     job = listing.register(ctx, "processing", name, arn, params)
@@ -46,9 +61,17 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 def _check(params: dict[str, Any]) -> None:
     """What would not be done as it was asked for is refused before the name is taken."""
     listing.one_container("processing", params["ProcessingResources"]["ClusterConfig"])
-    piped = [item["InputName"] for item in _inputs(params) if (item.get("S3Input") or {}).get("S3InputMode") == "Pipe"]
+    piped = [
+        item["InputName"]
+        for item in _inputs(params)
+        if (item.get("S3Input") or {}).get("S3InputMode") == "Pipe"
+    ]
     if piped:
-        raise AwsError("ValidationException", f"The local stack's processing jobs do not support Pipe (input '{piped[0]}'): use File.")
+        raise AwsError(
+            "ValidationException",
+            f"The local stack's processing jobs do not support Pipe (input '{piped[0]}'): "
+            "use File.",
+        )
 
 
 def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -60,7 +83,9 @@ def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing,
+    with success.
+    """
     ctx.moto("sagemaker", "CreateProcessingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeProcessingJob", {"ProcessingJobName": job.name})
     job.ends("Completed", "Completed", "Processing job completed", ctx.clock.now())
@@ -82,16 +107,33 @@ def process(ctx: Context, job: Job, container: Container) -> None:
     container.host("output").mkdir(parents=True, exist_ok=True)
     config = {key: params[key] for key in _ECHOED if key in params}
     containers.write_json(
-        container, "config/processingjobconfig.json", {"ProcessingJobArn": job.arn, "ProcessingJobName": job.name, **config}
+        container,
+        "config/processingjobconfig.json",
+        {"ProcessingJobArn": job.arn, "ProcessingJobName": job.name, **config},
     )
-    containers.write_json(container, "config/resourceconfig.json", resources(cluster.get("InstanceType", "ml.m5.large")))
+    containers.write_json(
+        container,
+        "config/resourceconfig.json",
+        resources(cluster.get("InstanceType", "ml.m5.large")),
+    )
     if job.stop.is_set():
         return job.ends("Stopped", "Stopped", "Processing job stopped", now())
     job.started = now()
     job.moves("Processing", "Processing", job.started)
     root = container.root
-    variables = {"PROCESSING_JOB_NAME": job.name, "PROCESSING_JOB_ARN": job.arn, "SM_PROCESSING_DIR": f"{root}/processing"}
-    ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=Metrics(()))
+    variables = {
+        "PROCESSING_JOB_NAME": job.name,
+        "PROCESSING_JOB_ARN": job.arn,
+        "SM_PROCESSING_DIR": f"{root}/processing",
+    }
+    ended = contain(
+        ctx,
+        job,
+        container,
+        command,
+        {**variables, **(params.get("Environment") or {})},
+        metrics=Metrics(()),
+    )
     if ended.why == "reset":
         return None
     job.exit_message = _message(container)
@@ -100,7 +142,12 @@ def process(ctx: Context, job: Job, container: Container) -> None:
         job.moves("Uploading", "Uploading outputs", now())
         _deliver(storage, params, container)
         return job.ends("Completed", "Completed", "Processing job completed", now())
-    return job.ends("Stopped", "Stopped" if ended.why == "stopped" else "MaxRuntimeExceeded", "Processing job stopped", now())
+    return job.ends(
+        "Stopped",
+        "Stopped" if ended.why == "stopped" else "MaxRuntimeExceeded",
+        "Processing job stopped",
+        now(),
+    )
 
 
 def _message(container: Container) -> str | None:
@@ -114,13 +161,20 @@ def _message(container: Container) -> str | None:
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
     source = item.get("S3Input")
     if source is None:
-        raise s3.TransferError(f"ClientError: the local stack reads inputs from S3 only; input '{item['InputName']}' has another source")
+        raise s3.TransferError(
+            "ClientError: the local stack reads inputs from S3 only; input "
+            f"'{item['InputName']}' has another source"
+        )
     if not item.get("AppManaged") and "LocalPath" in source:
-        s3.download(storage, source["S3Uri"], container.host(source["LocalPath"]), kind=source["S3DataType"])
+        s3.download(
+            storage, source["S3Uri"], container.host(source["LocalPath"]), kind=source["S3DataType"]
+        )
 
 
 def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None:
-    """Both upload modes at the end: a reader of Continuous output sees it later than on SageMaker, and whole."""
+    """Both upload modes at the end: a reader of Continuous output sees it later than on SageMaker,
+    and whole.
+    """
     for item in _outputs(params):
         output = item.get("S3Output")
         if output and "LocalPath" in output and not item.get("AppManaged"):
@@ -159,7 +213,10 @@ def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     job = listing.find(ctx, "processing", params["ProcessingJobName"])
     if job.as_moto is not None:
         job.status = "Stopped"
-        job.as_moto = {**job.as_moto, "ProcessingJobStatus": "Stopped"}  # moto stops even what has ended
+        job.as_moto = {
+            **job.as_moto,
+            "ProcessingJobStatus": "Stopped",
+        }  # moto stops even what has ended
         return {}
     listing.stop(ctx, job)
     return {}
@@ -175,8 +232,14 @@ def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
             "LastModifiedTime": job.modified,
             "ProcessingJobStatus": job.status,
         }
-        optional = {"ProcessingEndTime": job.ended, "FailureReason": job.failure, "ExitMessage": job.exit_message}
+        optional = {
+            "ProcessingEndTime": job.ended,
+            "FailureReason": job.failure,
+            "ExitMessage": job.exit_message,
+        }
         return {**required, **{key: value for key, value in optional.items() if value}}
 
-    jobs, token = listing.page(list(ctx.store(Jobs).processing.values()), params, by_status_last=ctx.moto_answers)
+    jobs, token = listing.page(
+        list(ctx.store(Jobs).processing.values()), params, by_status_last=ctx.moto_answers
+    )
     return {"ProcessingJobSummaries": [summary(job) for job in jobs], **token}

@@ -11,9 +11,14 @@ ENDED = ("Completed", "Failed", "Stopped")
 
 
 class Job:
-    """One job. Its thread writes, requests read; every write is a single assignment or happens under `lock`."""
+    """One job.
 
-    def __init__(self, kind: Kind, name: str, arn: str, params: dict[str, Any], now: datetime) -> None:
+    Its thread writes, requests read; every write is a single assignment or happens under `lock`.
+    """
+
+    def __init__(
+        self, kind: Kind, name: str, arn: str, params: dict[str, Any], now: datetime
+    ) -> None:
         self.kind: Kind = kind
         self.name = name
         self.arn = arn
@@ -29,7 +34,9 @@ class Job:
         self.exit_message: str | None = None
         self.tuning: str | None = None  # the ARN of the tuning job that launched this training job
         self.artifacts: str | None = None
-        self.as_moto: dict[str, Any] | None = None  # the Describe answer of a job that nothing runs (--moto-answers)
+        self.as_moto: dict[str, Any] | None = (
+            None  # the Describe answer of a job that nothing runs (--moto-answers)
+        )
         self.stop = threading.Event()  # somebody asked it to stop
         self.done = threading.Event()
         self.lock = threading.RLock()
@@ -39,7 +46,9 @@ class Job:
         with self.lock:
             if self.transitions:
                 self.transitions[-1].setdefault("EndTime", now)
-            self.transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+            self.transitions.append(
+                {"Status": secondary, "StartTime": now, "StatusMessage": message}
+            )
             self.secondary = secondary
             self.modified = now
 

@@ -36,7 +36,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     image: str | None
     entrypoint: list[str]
     arguments: list[str]
-    default: list[str]  # the arguments that SageMaker gives an image of whose arguments the request says nothing
+    default: list[
+        str
+    ]  # the arguments that SageMaker gives an image of whose arguments the request says nothing
 
 
 def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
@@ -53,7 +55,9 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
         _fail(ctx, job, str(error))
     except Refused as error:  # a channel or a path of the request
         _fail(ctx, job, f"ClientError: {error}")
-    except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
+    except (
+        Exception
+    ) as error:  # the stack's own mistake must show as the service's, not as a job that never ends
         if not ctx.stopping.is_set():
             _fail(ctx, job, f"InternalServerError: the local stack failed: {error!r}")
             raise
@@ -63,12 +67,17 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`: what goes wrong at the service's own hosts."""
+    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`: what goes wrong at the
+    service's own hosts.
+    """
     fault = ctx.service_fault("sagemaker", f"{job.kind.capitalize()}Job", (job.name,))
     if fault is None:
         return
     if fault.kind == "throttle":
-        raise JobFailed("CapacityError: Unable to provision requested ML compute capacity. Please retry using a different instance type.")
+        raise JobFailed(
+            "CapacityError: Unable to provision requested ML compute capacity. Please retry "
+            "using a different instance type."
+        )
     raise JobFailed("InternalServerError: We encountered an internal error. Please try again.")
 
 
@@ -78,7 +87,11 @@ def _fail(ctx: Context, job: Job, reason: str) -> None:
 
 
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
-    """The command of a job. The request's entrypoint runs as it is; else the image's mapped command stands for the image's own."""
+    """The command of a job.
+
+    The request's entrypoint runs as it is; else the image's mapped command stands for the image's
+    own.
+    """
     if program.entrypoint:
         return containers.command(container, program.entrypoint, program.arguments)
     mapped = command_of(ctx.images, program.image) if program.image else None
@@ -87,7 +100,15 @@ def argv(ctx: Context, program: Program, container: Container) -> list[str]:
     return containers.command(container, mapped, program.arguments or program.default)
 
 
-def contain(ctx: Context, job: Job, container: Container, command: list[str], variables: dict[str, str], *, metrics: Metrics) -> Ended:
+def contain(
+    ctx: Context,
+    job: Job,
+    container: Container,
+    command: list[str],
+    variables: dict[str, str],
+    *,
+    metrics: Metrics,
+) -> Ended:
     """Run the container; its lines go to CloudWatch, its metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
@@ -95,7 +116,9 @@ def contain(ctx: Context, job: Job, container: Container, command: list[str], va
         log.write(remark)
 
     def line(text: str) -> None:
-        if job.kind == "training":  # SageMaker writes a tab so, and metrics are read from what it writes
+        if (
+            job.kind == "training"
+        ):  # SageMaker writes a tab so, and metrics are read from what it writes
             text = text.replace("\t", "#011")
         log.write(text)
         for name, value in metrics.read(text).items():
@@ -116,7 +139,9 @@ def contain(ctx: Context, job: Job, container: Container, command: list[str], va
             on_stop=ctx.on_stop,
         )
     except OSError as error:
-        raise JobFailed(f"AlgorithmError: the container's command cannot be started: {error}, exit code: 127") from error
+        raise JobFailed(
+            f"AlgorithmError: the container's command cannot be started: {error}, exit code: 127"
+        ) from error
     finally:
         log.flush()
 
@@ -141,6 +166,8 @@ def unmapped_message(image: str | None) -> str:
     """Why a job with this image cannot run."""
     wanted = names_of(image)[-1] if image else "NAME"
     return (
-        f"ClientError: the local stack does not pull images and no command is mapped to '{image}'. Start it with "
-        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a ContainerEntrypoint."
+        "ClientError: the local stack does not pull images and no command is mapped to "
+        f"'{image}'. Start it with "
+        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a "
+        "ContainerEntrypoint."
     )

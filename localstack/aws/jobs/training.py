@@ -15,10 +15,36 @@ from .record import ENDED, Job, Jobs
 from .runner import argv, contain, program_of, start, verdict
 
 _ECHOED = (  # of the request, told again by Describe
-    *("HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "VpcConfig"),
-    *("StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"),
-    *("CheckpointConfig", "DebugHookConfig", "ExperimentConfig", "DebugRuleConfigurations", "TensorBoardOutputConfig"),
-    *("ProfilerConfig", "ProfilerRuleConfigurations", "Environment", "RetryStrategy", "RemoteDebugConfig", "InfraCheckConfig"),
+    *(
+        "HyperParameters",
+        "AlgorithmSpecification",
+        "RoleArn",
+        "InputDataConfig",
+        "OutputDataConfig",
+        "ResourceConfig",
+        "VpcConfig",
+    ),
+    *(
+        "StoppingCondition",
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "EnableManagedSpotTraining",
+    ),
+    *(
+        "CheckpointConfig",
+        "DebugHookConfig",
+        "ExperimentConfig",
+        "DebugRuleConfigurations",
+        "TensorBoardOutputConfig",
+    ),
+    *(
+        "ProfilerConfig",
+        "ProfilerRuleConfigurations",
+        "Environment",
+        "RetryStrategy",
+        "RemoteDebugConfig",
+        "InfraCheckConfig",
+    ),
     *("MlflowConfig", "ModelPackageConfig"),
 )
 
@@ -34,10 +60,15 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:training-job/{name}"
     specification = params.get("AlgorithmSpecification") or {}
     if "TrainingImage" in specification and "AlgorithmName" in specification:
-        raise AwsError("ValidationException", "Only one of TrainingImage and AlgorithmName may be given in AlgorithmSpecification.")
+        raise AwsError(
+            "ValidationException",
+            "Only one of TrainingImage and AlgorithmName may be given in AlgorithmSpecification.",
+        )
     for metric in specification.get("MetricDefinitions") or ():
         listing.check_regex(metric["Regex"])
-    as_moto = ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None
+    as_moto = (
+        ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None
+    )
     if not as_moto:
         check(params)
     job = listing.register(ctx, "training", name, arn, params, tuning=tuning)
@@ -51,13 +82,22 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """What would not be done as it was asked for is refused before the name is taken. Also of a tuning job's definition."""
+    """What would not be done as it was asked for is refused before the name is taken.
+
+    Also of a tuning job's definition.
+    """
     specification = params.get("AlgorithmSpecification") or {}
     listing.one_container("training", params.get("ResourceConfig") or {})
-    piped = [c["ChannelName"] for c in params.get("InputDataConfig") or () if _mode(c, specification) == "Pipe"]
+    piped = [
+        c["ChannelName"]
+        for c in params.get("InputDataConfig") or ()
+        if _mode(c, specification) == "Pipe"
+    ]
     if piped:
         raise AwsError(
-            "ValidationException", f"The local stack's training jobs do not support Pipe (channel '{piped[0]}'): use File or FastFile."
+            "ValidationException",
+            f"The local stack's training jobs do not support Pipe (channel '{piped[0]}'): "
+            "use File or FastFile.",
         )
     if params.get("EnableManagedSpotTraining"):
         _check_spot(params.get("StoppingCondition") or {})
@@ -67,7 +107,10 @@ def _check_spot(condition: dict[str, Any]) -> None:
     """A spot job runs as one that nothing interrupts: there is no spare capacity to lose."""
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:
-        words = f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds ({limit})"
+        words = (
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
+            f"MaxRuntimeInSeconds ({limit})"
+        )
         raise AwsError("ValidationException", words)
 
 
@@ -76,7 +119,9 @@ def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing,
+    with success.
+    """
     ctx.moto("sagemaker", "CreateTrainingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeTrainingJob", {"TrainingJobName": job.name})
     job.ends("Completed", "Completed", "Training job completed", ctx.clock.now())
@@ -86,7 +131,9 @@ def train(ctx: Context, job: Job, container: Container) -> None:
     """The job's life. Raises JobFailed or TransferError where it ends badly."""
     storage, now, params = ctx.client("s3"), ctx.clock.now, job.params
     specification = params.get("AlgorithmSpecification") or {}
-    command = argv(ctx, program_of(specification, specification.get("TrainingImage"), ["train"]), container)
+    command = argv(
+        ctx, program_of(specification, specification.get("TrainingImage"), ["train"]), container
+    )
     job.moves("Downloading", "Downloading input data", now())
     channels = _inputs(storage, params, container)
     checkpoints = _Checkpoints(storage, params.get("CheckpointConfig"), container)
@@ -95,9 +142,18 @@ def train(ctx: Context, job: Job, container: Container) -> None:
         return _end(ctx, job, "stopped")
     job.started = now()
     job.moves("Training", "Training image download completed. Training in progress.", job.started)
-    variables = contract.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, channels)
+    variables = contract.training_variables(
+        container, job.name, job.arn, params.get("HyperParameters") or {}, channels
+    )
     metrics = Metrics(metric_definitions(specification, params.get("HyperParameters") or {}))
-    ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=metrics)
+    ended = contain(
+        ctx,
+        job,
+        container,
+        command,
+        {**variables, **(params.get("Environment") or {})},
+        metrics=metrics,
+    )
     if ended.why == "reset":
         return None
     checkpoints.upload()
@@ -112,7 +168,11 @@ def train(ctx: Context, job: Job, container: Container) -> None:
 _ENDS = {
     "itself": ("Completed", "Completed", "Training job completed"),
     "stopped": ("Stopped", "Stopped", "Training job stopped"),
-    "overdue": ("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
+    "overdue": (
+        "Stopped",
+        "MaxRuntimeExceeded",
+        "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    ),
 }
 
 
@@ -120,24 +180,37 @@ def _end(ctx: Context, job: Job, why: str) -> None:
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
-def _inputs(storage: Any, params: dict[str, Any], container: Container) -> dict[str, dict[str, str]]:
-    """Put the channels' data and input/config where the container looks. The channels, as inputdataconfig.json has them."""
+def _inputs(
+    storage: Any, params: dict[str, Any], container: Container
+) -> dict[str, dict[str, str]]:
+    """Put the channels' data and input/config where the container looks.
+
+    The channels, as inputdataconfig.json has them.
+    """
     specification = params.get("AlgorithmSpecification") or {}
     channels = {channel["ChannelName"]: channel for channel in params.get("InputDataConfig") or ()}
     for name, channel in channels.items():
         _fetch(storage, channel, container, name)
     for folder in ("model", "output/data", "input/data", "checkpoints"):
         container.host(folder).mkdir(parents=True, exist_ok=True)
-    described_channels = {name: _channel_description(channel, specification) for name, channel in channels.items()}
+    described_channels = {
+        name: _channel_description(channel, specification) for name, channel in channels.items()
+    }
     instance = (params.get("ResourceConfig") or {}).get("InstanceType", "ml.m5.large")
-    containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
+    containers.write_json(
+        container, "input/config/hyperparameters.json", params.get("HyperParameters") or {}
+    )
     containers.write_json(container, "input/config/inputdataconfig.json", described_channels)
-    containers.write_json(container, "input/config/resourceconfig.json", contract.resources(instance))
+    containers.write_json(
+        container, "input/config/resourceconfig.json", contract.resources(instance)
+    )
     return described_channels
 
 
 class _Checkpoints:
-    """The folder that is as S3 has it before the container runs, and goes there after it; nothing without a CheckpointConfig."""
+    """The folder that is as S3 has it before the container runs, and goes there after it; nothing
+    without a CheckpointConfig.
+    """
 
     def __init__(self, storage: Any, config: dict[str, Any] | None, container: Container) -> None:
         self._storage, self._config = storage, config
@@ -155,8 +228,13 @@ class _Checkpoints:
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
-        raise s3.TransferError(f"ClientError: the local stack reads channels from S3 only; channel '{name}' has another data source")
-    s3.download(storage, source["S3Uri"], container.host(f"input/data/{name}"), kind=source["S3DataType"])
+        raise s3.TransferError(
+            f"ClientError: the local stack reads channels from S3 only; channel '{name}' has "
+            "another data source"
+        )
+    s3.download(
+        storage, source["S3Uri"], container.host(f"input/data/{name}"), kind=source["S3DataType"]
+    )
 
 
 def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
@@ -167,7 +245,11 @@ def _channel_description(channel: dict[str, Any], specification: dict[str, Any])
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": channel.get("RecordWrapperType", "None"),
     }
-    return {**description, "ContentType": channel["ContentType"]} if "ContentType" in channel else description
+    return (
+        {**description, "ContentType": channel["ContentType"]}
+        if "ContentType" in channel
+        else description
+    )
 
 
 def _deliver(storage: Any, job: Job, container: Container) -> None:
@@ -196,7 +278,12 @@ def _publish(ctx: Context, job: Job) -> None:
         ctx.client("cloudwatch").put_metric_data(
             Namespace="/aws/sagemaker/TrainingJobs",
             MetricData=[
-                {"MetricName": name, "Value": value, "Timestamp": at, "Dimensions": [{"Name": "TrainingJobName", "Value": job.name}]}
+                {
+                    "MetricName": name,
+                    "Value": value,
+                    "Timestamp": at,
+                    "Dimensions": [{"Name": "TrainingJobName", "Value": job.name}],
+                }
                 for name, (value, at) in job.metrics.items()
             ],
         )
@@ -236,7 +323,8 @@ def description(job: Job) -> dict[str, Any]:
             answer["FailureReason"] = job.failure
         if job.metrics:
             answer["FinalMetricDataList"] = [
-                {"MetricName": name, "Value": value, "Timestamp": at} for name, (value, at) in job.metrics.items()
+                {"MetricName": name, "Value": value, "Timestamp": at}
+                for name, (value, at) in job.metrics.items()
             ]
     return answer
 
@@ -251,7 +339,11 @@ def stop_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def delete_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     job = listing.find(ctx, "training", params["TrainingJobName"])
     if job.status not in ENDED:
-        raise AwsError("ResourceInUse", f"The training job {job.arn} is {job.status}: only a job that has ended can be deleted.")
+        raise AwsError(
+            "ResourceInUse",
+            f"The training job {job.arn} is {job.status}: only a job that has ended can be "
+            "deleted.",
+        )
     ctx.store(Jobs).training.pop(job.name, None)
     tags.drop(ctx, job.arn)
     return {}
@@ -270,5 +362,7 @@ def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         }
         return {**required, "TrainingEndTime": job.ended} if job.ended else required
 
-    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params, by_status_last=True)  # API_ListTrainingJobs
+    jobs, token = listing.page(
+        list(ctx.store(Jobs).training.values()), params, by_status_last=True
+    )  # API_ListTrainingJobs
     return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

@@ -1,6 +1,7 @@
 """Step caching: the same arguments as in an earlier execution of the pipeline, the same result.
 
-Source: SageMaker developer guide, "Caching pipeline steps", the table of default cache key attributes.
+Source: SageMaker developer guide, "Caching pipeline steps", the table of default cache key
+attributes.
 """
 
 from __future__ import annotations
@@ -16,14 +17,25 @@ from .store import Pipeline, StepRun
 _KEYS = {
     "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
     "Training": (
-        *("AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations"),
+        *(
+            "AlgorithmSpecification",
+            "CheckpointConfig",
+            "DebugHookConfig",
+            "DebugRuleConfigurations",
+        ),
         *("Environment", "HyperParameters", "InputDataConfig"),
     ),
     "Tuning": ("HyperParameterTuningJobConfig", "TrainingJobDefinition"),
     "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
 }
 # Of a Tuning step's TrainingJobDefinition.
-_OF_THE_DEFINITION = ("AlgorithmSpecification", "HyperParameterRanges", "InputDataConfig", "StaticHyperParameters", "TuningObjective")
+_OF_THE_DEFINITION = (
+    "AlgorithmSpecification",
+    "HyperParameterRanges",
+    "InputDataConfig",
+    "StaticHyperParameters",
+    "TuningObjective",
+)
 
 
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
@@ -34,7 +46,9 @@ def signature(step: Step, arguments: dict[str, Any]) -> str | None:
     chosen = {key: arguments[key] for key in keys if key in arguments}
     if step.type == "Tuning":
         definition = chosen.get("TrainingJobDefinition") or {}
-        chosen["TrainingJobDefinition"] = {key: definition[key] for key in _OF_THE_DEFINITION if key in definition}
+        chosen["TrainingJobDefinition"] = {
+            key: definition[key] for key in _OF_THE_DEFINITION if key in definition
+        }
     text = json.dumps([step.name, step.type, chosen], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -43,7 +57,13 @@ def hit(pipeline: Pipeline, step: Step, wanted: str, now: datetime) -> tuple[str
     """The latest run that did this work and is not too old, with its execution's ARN."""
     for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)
-        if run is None or run.status != "Succeeded" or run.signature != wanted or run.cached_from or run.ended is None:
+        if (
+            run is None
+            or run.status != "Succeeded"
+            or run.signature != wanted
+            or run.cached_from
+            or run.ended is None
+        ):
             continue
         if step.cache_for is None or now - run.ended <= step.cache_for:
             return execution.arn, run

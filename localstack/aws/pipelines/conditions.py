@@ -23,9 +23,14 @@ _PROPERTIES = {
 
 
 def check(condition: object) -> None:
-    """Refuse what CreatePipeline refuses, such as `Expression` in a Not, which older SDKs wrote. Raises ExpressionError."""
+    """Refuse what CreatePipeline refuses, such as `Expression` in a Not, which older SDKs wrote.
+
+    Raises ExpressionError.
+    """
     if not isinstance(condition, dict) or condition.get("Type") not in _PROPERTIES:
-        raise ExpressionError(f"a condition's Type must be one of {', '.join(_PROPERTIES)}: {str(condition)[:200]}")
+        raise ExpressionError(
+            f"a condition's Type must be one of {', '.join(_PROPERTIES)}: {str(condition)[:200]}"
+        )
     wanted = _PROPERTIES[condition["Type"]]
     for name in condition:
         if name not in wanted:
@@ -33,7 +38,10 @@ def check(condition: object) -> None:
     missing = [name for name in wanted if name not in condition]
     if missing:
         raise ExpressionError(f"a condition of Type {condition['Type']} needs {', '.join(missing)}")
-    for inner in (*condition.get("Conditions", ()), *([condition["Condition"]] if "Condition" in condition else [])):
+    for inner in (
+        *condition.get("Conditions", ()),
+        *([condition["Condition"]] if "Condition" in condition else []),
+    ):
         check(inner)
 
 
@@ -51,7 +59,10 @@ def _holds(condition: dict[str, Any], scope: Scope) -> bool:
     if kind == "In":
         value = resolve(condition.get("QueryValue"), scope)
         return any(_equal(value, resolve(item, scope)) for item in condition.get("Values") or [])
-    left, right = resolve(condition.get("LeftValue"), scope), resolve(condition.get("RightValue"), scope)
+    left, right = (
+        resolve(condition.get("LeftValue"), scope),
+        resolve(condition.get("RightValue"), scope),
+    )
     if kind == "Equals":
         return _equal(left, right)
     first, second = _number(left), _number(right)
@@ -63,7 +74,9 @@ def _holds(condition: dict[str, Any], scope: Scope) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Values travel as strings (a parameter, a metric in a file), so a string that reads as a number counts as one."""
+    """Values travel as strings (a parameter, a metric in a file), so a string that reads as a
+    number counts as one.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

@@ -1,6 +1,7 @@
 """A pipeline definition, version 2020-12-01: parsed, and refused where SageMaker would refuse it.
 
-Source: the definition's JSON schema (aws-sagemaker-mlops, "sagemaker-model-building-pipeline-definition-JSON-schema") and what
+Source: the definition's JSON schema (aws-sagemaker-mlops,
+"sagemaker-model-building-pipeline-definition-JSON-schema") and what
 the v3 SDK writes.
 """
 
@@ -17,7 +18,16 @@ from .expressions import ExpressionError
 from .graph import cycle
 from .references import Reference, references
 
-EXECUTED = ("Training", "Processing", "Transform", "Tuning", "Condition", "Fail", "Model", "RegisterModel")
+EXECUTED = (
+    "Training",
+    "Processing",
+    "Transform",
+    "Tuning",
+    "Condition",
+    "Fail",
+    "Model",
+    "RegisterModel",
+)
 KNOWN = (
     *EXECUTED,
     *("AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
@@ -28,9 +38,19 @@ EXECUTION_VARIABLES = (
     *("StartDateTime", "CurrentDateTime", "TrainingJobName", "ProcessingJobName"),
 )
 TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
-PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}
-_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}")  # the SDK's own steps carry `-`; display names are elsewhere
-_DURATION = re.compile(r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.IGNORECASE)
+PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
+    "String": str,
+    "Integer": int,
+    "Float": (int, float),
+    "Boolean": bool,
+}
+_NAME = re.compile(
+    r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}"
+)  # the SDK's own steps carry `-`; display names are elsewhere
+_DURATION = re.compile(
+    r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
+    re.IGNORECASE,
+)
 
 
 class DefinitionError(ValueError):
@@ -73,7 +93,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool
     cache_for: timedelta | None
     retries: tuple[Retry, ...]
-    branch: tuple[str, bool] | None  # the Condition that decides over it, and the outcome that lets it run
+    branch: (
+        tuple[str, bool] | None
+    )  # the Condition that decides over it, and the outcome that lets it run
 
 
 T = TypeVar("T", Step, Parameter)
@@ -85,7 +107,10 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Definition:
-    """Read a definition. Raises DefinitionError for what UpdatePipeline would answer with a ValidationException."""
+    """Read a definition.
+
+    Raises DefinitionError for what UpdatePipeline would answer with a ValidationException.
+    """
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -94,12 +119,20 @@ def parse(text: str) -> Definition:
         raise DefinitionError("it must be a JSON object")
     if document.get("Version") != "2020-12-01":
         raise DefinitionError(f"Version must be '2020-12-01', it is {document.get('Version')!r}")
-    parameters = {p.name: p for p in _unique([_parameter(raw) for raw in _list(document, "Parameters", "the definition")], "parameter")}
+    parameters = {
+        p.name: p
+        for p in _unique(
+            [_parameter(raw) for raw in _list(document, "Parameters", "the definition")],
+            "parameter",
+        )
+    }
     steps: list[Step] = []
     _collect(_list(document, "Steps", "the definition"), None, steps)
     if not steps:
         raise DefinitionError("it has no Steps")
-    definition = Definition(parameters=parameters, steps={step.name: step for step in _unique(steps, "step")})
+    definition = Definition(
+        parameters=parameters, steps={step.name: step for step in _unique(steps, "step")}
+    )
     for step in definition.steps.values():
         _check_references(step, definition)
     circle = cycle({name: before(step) for name, step in definition.steps.items()})
@@ -110,7 +143,9 @@ def parse(text: str) -> Definition:
 
 def before(step: Step) -> set[str]:
     """The steps that must have ended before this one may start."""
-    return {dependency.step for dependency in step.depends} | ({step.branch[0]} if step.branch else set())
+    return {dependency.step for dependency in step.depends} | (
+        {step.branch[0]} if step.branch else set()
+    )
 
 
 def _parameter(raw: object) -> Parameter:
@@ -118,17 +153,23 @@ def _parameter(raw: object) -> Parameter:
         raise DefinitionError(f"a parameter needs a Name: {raw!r}")
     name, kind, default = raw["Name"], raw.get("Type", "String"), raw.get("DefaultValue")
     if kind not in PARAMETER_TYPES:
-        raise DefinitionError(f"parameter '{name}': Type must be one of {', '.join(PARAMETER_TYPES)}, it is {kind!r}")
+        raise DefinitionError(
+            f"parameter '{name}': Type must be one of {', '.join(PARAMETER_TYPES)}, it is {kind!r}"
+        )
     if default is not None and not _fits(default, kind):
         raise DefinitionError(f"parameter '{name}': DefaultValue {default!r} is not of type {kind}")
     allowed = tuple(_list(raw, "EnumValues", f"parameter '{name}'"))
     if allowed and default is not None and default not in allowed:
-        raise DefinitionError(f"parameter '{name}': DefaultValue {default!r} is not among EnumValues")
+        raise DefinitionError(
+            f"parameter '{name}': DefaultValue {default!r} is not among EnumValues"
+        )
     return Parameter(name=name, type=kind, default=default, allowed=allowed)
 
 
 def _fits(value: object, kind: str) -> bool:
-    return isinstance(value, PARAMETER_TYPES[kind]) and (kind == "Boolean" or not isinstance(value, bool))
+    return isinstance(value, PARAMETER_TYPES[kind]) and (
+        kind == "Boolean" or not isinstance(value, bool)
+    )
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
@@ -152,7 +193,9 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
         display_name=raw.get("DisplayName"),
         description=raw.get("Description"),
         depends=_dependencies(raw, _own(kind, arguments), where),
-        property_files=dict(_property_file(entry, where) for entry in _list(raw, "PropertyFiles", where)),
+        property_files=dict(
+            _property_file(entry, where) for entry in _list(raw, "PropertyFiles", where)
+        ),
         cache=bool(cache.get("Enabled")),
         cache_for=duration(cache["ExpireAfter"], where) if cache.get("ExpireAfter") else None,
         retries=tuple(_retry(entry, where) for entry in _list(raw, "RetryPolicies", where)),
@@ -181,14 +224,23 @@ def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
 
 def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments without the steps of a condition's branches: those are steps of their own."""
-    return {key: value for key, value in arguments.items() if kind != "Condition" or key not in ("IfSteps", "ElseSteps")}
+    return {
+        key: value
+        for key, value in arguments.items()
+        if kind != "Condition" or key not in ("IfSteps", "ElseSteps")
+    }
 
 
-def _dependencies(raw: dict[str, Any], arguments: dict[str, Any], where: str) -> tuple[Dependency, ...]:
+def _dependencies(
+    raw: dict[str, Any], arguments: dict[str, Any], where: str
+) -> tuple[Dependency, ...]:
     """What DependsOn names, then the steps whose values the arguments read."""
     explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
     named = {dependency.step for dependency in explicit}
-    read = sorted({reference.name for reference in _references(arguments, where) if reference.kind == "Steps"} - named)
+    read = sorted(
+        {reference.name for reference in _references(arguments, where) if reference.kind == "Steps"}
+        - named
+    )
     return (*explicit, *(Dependency(step=other, trigger="Completed") for other in read))
 
 
@@ -205,24 +257,40 @@ def _check_conditions(conditions: list[Any], where: str) -> None:
 def _dependency(entry: object, where: str) -> Dependency:
     if isinstance(entry, str):
         return Dependency(step=entry, trigger="Completed")
-    if isinstance(entry, dict) and isinstance(entry.get("Step"), str) and entry.get("Trigger", "Completed") in TRIGGERS:
+    if (
+        isinstance(entry, dict)
+        and isinstance(entry.get("Step"), str)
+        and entry.get("Trigger", "Completed") in TRIGGERS
+    ):
         return Dependency(step=entry["Step"], trigger=entry.get("Trigger", "Completed"))
-    raise DefinitionError(f"{where}: DependsOn takes step names or {{Step, Trigger: {'|'.join(TRIGGERS)}}}, not {entry!r}")
+    raise DefinitionError(
+        f"{where}: DependsOn takes step names or {{Step, Trigger: {'|'.join(TRIGGERS)}}}, "
+        f"not {entry!r}"
+    )
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
     try:
-        return entry["PropertyFileName"], PropertyFile(output=entry["OutputName"], path=entry["FilePath"])
+        return entry["PropertyFileName"], PropertyFile(
+            output=entry["OutputName"], path=entry["FilePath"]
+        )
     except (KeyError, TypeError) as error:
-        raise DefinitionError(f"{where}: a property file needs PropertyFileName, OutputName and FilePath") from error
+        raise DefinitionError(
+            f"{where}: a property file needs PropertyFileName, OutputName and FilePath"
+        ) from error
 
 
 def _retry(entry: Any, where: str) -> Retry:
     if not isinstance(entry, dict) or not entry.get("ExceptionType"):
         raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
     if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
-        raise DefinitionError(f"{where}: a retry policy takes MaxAttempts or ExpireAfterMin, not both")
-    attempts, minutes = entry.get("MaxAttempts", 20 if "ExpireAfterMin" in entry else 5), entry.get("ExpireAfterMin")
+        raise DefinitionError(
+            f"{where}: a retry policy takes MaxAttempts or ExpireAfterMin, not both"
+        )
+    attempts, minutes = (
+        entry.get("MaxAttempts", 20 if "ExpireAfterMin" in entry else 5),
+        entry.get("ExpireAfterMin"),
+    )
     if not 1 <= attempts <= 20 or (minutes is not None and not 0 <= minutes <= 14400):
         raise DefinitionError(f"{where}: MaxAttempts is 1 to 20, ExpireAfterMin 0 to 14400")
     return Retry(
@@ -238,17 +306,26 @@ def _check_references(step: Step, definition: Definition) -> None:
     where = f"step '{step.name}'"
     for dependency in step.depends:
         if dependency.step not in definition.steps:
-            raise DefinitionError(f"{where} refers to the step '{dependency.step}', which is not in the definition")
+            raise DefinitionError(
+                f"{where} refers to the step '{dependency.step}', which is not in the definition"
+            )
     for reference in _references(_own(step.type, step.arguments), where):
         if reference.kind == "Parameters" and reference.name not in definition.parameters:
-            raise DefinitionError(f"{where} refers to the parameter '{reference.name}', which is not declared in Parameters")
+            raise DefinitionError(
+                f"{where} refers to the parameter '{reference.name}', which is not declared "
+                "in Parameters"
+            )
         if reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:
-            raise DefinitionError(f"{where}: Execution.{reference.name} is not one of {', '.join(EXECUTION_VARIABLES)}")
+            raise DefinitionError(
+                f"{where}: Execution.{reference.name} is not one of "
+                f"{', '.join(EXECUTION_VARIABLES)}"
+            )
         if reference.kind == "Steps" and reference.path[:1] == ("PropertyFiles",):
             known = definition.steps[reference.name].property_files
             if len(reference.path) != 2 or reference.path[1] not in known:
                 raise DefinitionError(
-                    f"{where}: the step '{reference.name}' declares no property file {'.'.join(map(str, reference.path[1:]))}"
+                    f"{where}: the step '{reference.name}' declares no property file "
+                    f"{'.'.join(map(str, reference.path[1:]))}"
                 )
 
 
@@ -260,12 +337,24 @@ def _references(value: object, where: str) -> list[Reference]:
 
 
 def duration(text: str, where: str) -> timedelta:
-    """An ISO 8601 duration such as P30D or PT12H, also as notebooks of AWS write it (30d, T30m). A year: 365 days, a month: 30."""
+    """An ISO 8601 duration such as P30D or PT12H, also as notebooks of AWS write it (30d, T30m).
+
+    A year: 365 days, a month: 30.
+    """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
-        raise DefinitionError(f"{where}: ExpireAfter must be an ISO 8601 duration such as P30D, it is {text!r}")
-    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)
+        raise DefinitionError(
+            f"{where}: ExpireAfter must be an ISO 8601 duration such as P30D, it is {text!r}"
+        )
+    years, months, weeks, days, hours, minutes, seconds = (
+        int(part or 0) for part in match.groups()
+    )
+    return timedelta(
+        days=365 * years + 30 * months + 7 * weeks + days,
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
+    )
 
 
 def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:

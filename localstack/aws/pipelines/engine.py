@@ -16,13 +16,16 @@ from .store import Execution, StepRun
 
 _RESET = "reset"
 FAILED = "Step failure: One or multiple steps failed."
-_SILENT = frozenset(EXECUTED) - {
-    "Fail"
-}  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
+_SILENT = (
+    frozenset(EXECUTED) - {"Fail"}
+)  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
 
 
 def run(ctx: Context, execution: Execution) -> None:
-    """The execution's life; also of one that is tried again, whose finished steps stay. Writes its final status."""
+    """The execution's life; also of one that is tried again, whose finished steps stay.
+
+    Writes its final status.
+    """
     ctx.on_stop(lambda: execution.events.put(_RESET))
     try:
         definition = execution.version.definition
@@ -30,7 +33,9 @@ def run(ctx: Context, execution: Execution) -> None:
             _end(ctx, execution, "Succeeded", None)
         else:
             _walk(ctx, execution, definition)
-    except Exception as error:  # the stack's own mistake must show, not leave an execution that never ends
+    except (
+        Exception
+    ) as error:  # the stack's own mistake must show, not leave an execution that never ends
         _end(ctx, execution, "Failed", f"InternalServerError: the local stack failed: {error!r}")
         raise
     finally:
@@ -56,11 +61,19 @@ def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
     _conclude(ctx, execution, definition, states)
 
 
-def _start_all(ctx: Context, execution: Execution, definition: Definition, states: dict[str, str], running: set[str]) -> None:
+def _start_all(
+    ctx: Context,
+    execution: Execution,
+    definition: Definition,
+    states: dict[str, str],
+    running: set[str],
+) -> None:
     """Start what may start; mark what never will, which may decide over others."""
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
-        name: run.properties.get("Outcome") == "True" for name, run in execution.steps.items() if definition.steps[name].type == "Condition"
+        name: run.properties.get("Outcome") == "True"
+        for name, run in execution.steps.items()
+        if definition.steps[name].type == "Condition"
     }
     changed = True
     while changed:
@@ -68,14 +81,18 @@ def _start_all(ctx: Context, execution: Execution, definition: Definition, state
         for name, step in definition.steps.items():
             if name in states:
                 continue
-            verdict = readiness(((d.step, d.trigger) for d in step.depends), step.branch, states, outcomes)
+            verdict = readiness(
+                ((d.step, d.trigger) for d in step.depends), step.branch, states, outcomes
+            )
             if verdict == "never":
                 states[name] = "never"
                 changed = True
             elif verdict == "run" and len(running) < limit:
                 states[name] = "Executing"
                 running.add(name)
-                execution.steps[name] = StepRun(name=name, status="Starting", started=ctx.clock.now())
+                execution.steps[name] = StepRun(
+                    name=name, status="Starting", started=ctx.clock.now()
+                )
                 ctx.spawn(_step, ctx, execution, step)
 
 
@@ -95,13 +112,19 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
                 _finish(ctx, run_of_step, "Stopped", None)
             except StepFailed as error:
                 seconds = retries.wait(error, ctx.clock.now())
-                if seconds is not None and not execution.stopping.is_set() and _wait(ctx, execution, seconds):
+                if (
+                    seconds is not None
+                    and not execution.stopping.is_set()
+                    and _wait(ctx, execution, seconds)
+                ):
                     run_of_step.attempt += 1
                     continue
                 _finish(ctx, run_of_step, "Failed", error.reason)
             return
     except Exception as error:
-        _finish(ctx, run_of_step, "Failed", f"InternalServerError: the local stack failed: {error!r}")
+        _finish(
+            ctx, run_of_step, "Failed", f"InternalServerError: the local stack failed: {error!r}"
+        )
         raise
     finally:
         execution.modified = ctx.clock.now()
@@ -114,14 +137,27 @@ def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None
     run_of_step.status = status
 
 
-def _from_cache(ctx: Context, execution: Execution, step: Step, run_of_step: StepRun, job: str) -> bool:
-    """Take an earlier run's result when the step allows it. Its signature is kept either way, for those that come after."""
+def _from_cache(
+    ctx: Context, execution: Execution, step: Step, run_of_step: StepRun, job: str
+) -> bool:
+    """Take an earlier run's result when the step allows it.
+
+    Its signature is kept either way, for those that come after.
+    """
     try:
-        signature = cache.signature(step, resolved_arguments(step, scope(ctx, execution, job))) if step.type != "Condition" else None
+        signature = (
+            cache.signature(step, resolved_arguments(step, scope(ctx, execution, job)))
+            if step.type != "Condition"
+            else None
+        )
     except ExpressionError:  # the attempt will say so
         return False
     run_of_step.signature = signature
-    hit = cache.hit(execution.pipeline, step, signature, ctx.clock.now()) if step.cache and signature else None
+    hit = (
+        cache.hit(execution.pipeline, step, signature, ctx.clock.now())
+        if step.cache and signature
+        else None
+    )
     if hit is None:
         return False
     run_of_step.cached_from, earlier = hit
@@ -155,14 +191,23 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
     """After a failure that no step waits for, nothing new starts; what runs goes on."""
-    return any(state in ("Failed", "Stopped") and not _is_awaited(definition, name, state) for name, state in states.items())
+    return any(
+        state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
+        for name, state in states.items()
+    )
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    return any(d.step == name and d.trigger in (state, "Any") for step in definition.steps.values() for d in step.depends)
+    return any(
+        d.step == name and d.trigger in (state, "Any")
+        for step in definition.steps.values()
+        for d in step.depends
+    )
 
 
-def _conclude(ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]) -> None:
+def _conclude(
+    ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]
+) -> None:
     bad = [name for name, state in states.items() if state in ("Failed", "Stopped")]
     if execution.stopping.is_set():
         return _end(ctx, execution, "Stopped", None)
@@ -170,7 +215,9 @@ def _conclude(ctx: Context, execution: Execution, definition: Definition, states
         return _end(ctx, execution, "Succeeded", None)
     if not _is_halted(definition, states):
         return _end(ctx, execution, "CompletedWithFailures", FAILED)
-    telling = [execution.steps[name].failure for name in bad if definition.steps[name].type not in _SILENT]
+    telling = [
+        execution.steps[name].failure for name in bad if definition.steps[name].type not in _SILENT
+    ]
     return _end(ctx, execution, "Failed", telling[0] if telling else FAILED)
 
 

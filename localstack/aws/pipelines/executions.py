@@ -32,15 +32,23 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
     pipeline = find(ctx, params["PipelineName"])
     token = params.get("ClientRequestToken")
     if params.get("SelectiveExecutionConfig"):
-        raise AwsError("ValidationException", "The local stack does not run selected steps only: leave SelectiveExecutionConfig out.")
+        raise AwsError(
+            "ValidationException",
+            "The local stack does not run selected steps only: leave SelectiveExecutionConfig out.",
+        )
     with ctx.store(Pipelines).lock:
         for earlier in pipeline.executions.values():
             if token is not None and token in earlier.tokens:
                 return {"PipelineExecutionArn": earlier.arn}
         version = pick(pipeline, params)
-        execution = Execution(pipeline, version, "".join(secrets.choice(_ID) for _ in range(12)), ctx.clock.now())
+        execution = Execution(
+            pipeline, version, "".join(secrets.choice(_ID) for _ in range(12)), ctx.clock.now()
+        )
         execution.parameters = _parameters(version, params.get("PipelineParameters") or [])
-        execution.display_name = params.get("PipelineExecutionDisplayName") or f"execution-{int(execution.created.timestamp() * 1000)}"
+        execution.display_name = (
+            params.get("PipelineExecutionDisplayName")
+            or f"execution-{int(execution.created.timestamp() * 1000)}"
+        )
         execution.description = params.get("PipelineExecutionDescription")
         execution.parallelism = params.get("ParallelismConfiguration") or pipeline.parallelism
         if token is not None:
@@ -55,11 +63,20 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
-    """Whether any step starts a command. With --moto-answers the others have ended before the start is answered, as with moto."""
+    """Whether any step starts a command.
+
+    With --moto-answers the others have ended before the start is answered, as with moto.
+    """
     for step in definition.steps.values() if definition else ():
-        specification = step.arguments.get("AlgorithmSpecification") or step.arguments.get("AppSpecification") or {}
+        specification = (
+            step.arguments.get("AlgorithmSpecification")
+            or step.arguments.get("AppSpecification")
+            or {}
+        )
         image = specification.get("TrainingImage") or specification.get("ImageUri")
-        if step.type in ("Training", "Processing") and (not isinstance(image, str) or command_of(ctx.images, image) is not None):
+        if step.type in ("Training", "Processing") and (
+            not isinstance(image, str) or command_of(ctx.images, image) is not None
+        ):
             return True
     return False
 
@@ -72,14 +89,22 @@ def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, 
     declared = version.definition.parameters
     unknown = sorted(set(values) - set(declared))
     if unknown:
-        raise AwsError("ValidationException", f"The pipeline's definition has no parameter named {', '.join(unknown)}.")
+        raise AwsError(
+            "ValidationException",
+            f"The pipeline's definition has no parameter named {', '.join(unknown)}.",
+        )
     typed = {
-        name: _parameter_value(parameter, str(values[name])) if name in values else parameter.default
+        name: _parameter_value(parameter, str(values[name]))
+        if name in values
+        else parameter.default
         for name, parameter in declared.items()
     }
     missing = [name for name, value in typed.items() if value is None]
     if missing:
-        raise AwsError("ValidationException", f"Parameters without a default need a value: {', '.join(missing)}.")
+        raise AwsError(
+            "ValidationException",
+            f"Parameters without a default need a value: {', '.join(missing)}.",
+        )
     return typed
 
 
@@ -87,9 +112,15 @@ def _parameter_value(parameter: Parameter, value: str) -> object:
     try:
         typed = _READ[parameter.type](value)
     except ValueError as error:
-        raise AwsError("ValidationException", f"Parameter '{parameter.name}': '{value}' is not of type {parameter.type}.") from error
+        raise AwsError(
+            "ValidationException",
+            f"Parameter '{parameter.name}': '{value}' is not of type {parameter.type}.",
+        ) from error
     if parameter.allowed and typed not in parameter.allowed:
-        raise AwsError("ValidationException", f"Parameter '{parameter.name}': '{value}' is not among its EnumValues.")
+        raise AwsError(
+            "ValidationException",
+            f"Parameter '{parameter.name}': '{value}' is not among its EnumValues.",
+        )
     return typed
 
 
@@ -99,7 +130,12 @@ def _boolean(value: str) -> bool:
     return value.lower() == "true"
 
 
-_READ: dict[str, Callable[[str], object]] = {"String": str, "Integer": int, "Float": float, "Boolean": _boolean}
+_READ: dict[str, Callable[[str], object]] = {
+    "String": str,
+    "Integer": int,
+    "Float": float,
+    "Boolean": _boolean,
+}
 
 
 @handles("sagemaker", "StopPipelineExecution")
@@ -109,7 +145,10 @@ def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, A
         if _again(execution, params):
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Executing", "Stopping"):
-            words = f"Pipeline execution with ARN {execution.arn} is in status {execution.status}: only an Executing one can be stopped."
+            words = (
+                f"Pipeline execution with ARN {execution.arn} is in status {execution.status}: "
+                "only an Executing one can be stopped."
+            )
             raise AwsError("ConflictException", words)
         execution.status = "Stopping"
         execution.modified = ctx.clock.now()
@@ -127,11 +166,14 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
             return {"PipelineExecutionArn": execution.arn}
         if execution.status not in ("Failed", "Stopped", "CompletedWithFailures"):
             words = (
-                f"Pipeline execution with ARN {execution.arn} is in status {execution.status}: only a failed or stopped one can be retried."
+                f"Pipeline execution with ARN {execution.arn} is in status {execution.status}: "
+                "only a failed or stopped one can be retried."
             )
             raise AwsError("ConflictException", words)
         execution.done.wait(60)  # its engine's last breath
-        execution.steps = {name: run for name, run in execution.steps.items() if run.status == "Succeeded"}
+        execution.steps = {
+            name: run for name, run in execution.steps.items() if run.status == "Succeeded"
+        }
         execution.parallelism = params.get("ParallelismConfiguration") or execution.parallelism
         execution.status, execution.failure = "Executing", None
         execution.stopping.clear()
@@ -185,7 +227,11 @@ def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[st
 def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """The steps that have started; the latest first unless Ascending is asked for."""
     execution = _find(ctx, params["PipelineExecutionArn"])
-    runs = sorted(execution.steps.values(), key=lambda run: run.started, reverse=params.get("SortOrder") != "Ascending")
+    runs = sorted(
+        execution.steps.values(),
+        key=lambda run: run.started,
+        reverse=params.get("SortOrder") != "Ascending",
+    )
     shown, token = page_of(runs, params)
     return {"PipelineExecutionSteps": [_step(execution, run) for run in shown], **token}
 
@@ -205,7 +251,9 @@ def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
         "StepDescription": step.description if step else None,
         "EndTime": run.ended,
         "FailureReason": run.failure,
-        "CacheHitResult": {"SourcePipelineExecutionArn": run.cached_from} if run.cached_from else None,
+        "CacheHitResult": {"SourcePipelineExecutionArn": run.cached_from}
+        if run.cached_from
+        else None,
     }
     return {**answer, **{key: value for key, value in optional.items() if value is not None}}
 
@@ -213,12 +261,19 @@ def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
 @handles("sagemaker", "ListPipelineExecutions")
 def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     pipeline = find(ctx, params["PipelineName"])
-    executions = [execution for execution in list(pipeline.executions.values()) if within(execution.created, params)]
+    executions = [
+        execution
+        for execution in list(pipeline.executions.values())
+        if within(execution.created, params)
+    ]
     if params.get("PipelineVersionAlias"):
         version = pick(pipeline, params)
         executions = [execution for execution in executions if execution.version is version]
     by_arn = params.get("SortBy") == "PipelineExecutionArn"
-    executions.sort(key=lambda e: (e.arn if by_arn else "", e.created), reverse=params.get("SortOrder", "Descending") == "Descending")
+    executions.sort(
+        key=lambda e: (e.arn if by_arn else "", e.created),
+        reverse=params.get("SortOrder", "Descending") == "Descending",
+    )
     shown, token = page_of(executions, params)
     return {"PipelineExecutionSummaries": [_summary(execution) for execution in shown], **token}
 
@@ -239,7 +294,9 @@ def _summary(execution: Execution) -> dict[str, Any]:
 
 
 @handles("sagemaker", "DescribePipelineDefinitionForExecution")
-def describe_pipeline_definition_for_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+def describe_pipeline_definition_for_execution(
+    ctx: Context, params: dict[str, Any]
+) -> dict[str, Any]:
     execution = _find(ctx, params["PipelineExecutionArn"])
     return {"PipelineDefinition": execution.version.text, "CreationTime": execution.created}
 

@@ -10,7 +10,10 @@ from .references import Reference, reference
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Where names get their values from. The functions raise ExpressionError for what is not there."""
+    """Where names get their values from.
+
+    The functions raise ExpressionError for what is not there.
+    """
 
     parameters: Mapping[str, object]
     execution: Callable[[str], object]  # Execution.<name>
@@ -54,7 +57,9 @@ def _get(source: Reference, scope: Scope) -> object:
 def _join(arguments: object, scope: Scope) -> str:
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Values"), list):
         raise ExpressionError(f"Std:Join needs Values: {arguments!r}")
-    return str(arguments.get("On", "")).join(text(resolve(item, scope)) for item in arguments["Values"])
+    return str(arguments.get("On", "")).join(
+        text(resolve(item, scope)) for item in arguments["Values"]
+    )
 
 
 def text(value: object) -> str:

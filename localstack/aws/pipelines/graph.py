@@ -6,7 +6,9 @@ from typing import Literal
 
 
 def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """The names along one circle of the graph, first name repeated at the end; empty when there is none."""
+    """The names along one circle of the graph, first name repeated at the end; empty when there is
+    none.
+    """
     done: set[str] = set()
     for start in edges:
         stack: list[tuple[str, list[str]]] = [(start, sorted(edges[start]))]
@@ -29,15 +31,26 @@ def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
 
 Readiness = Literal["run", "wait", "never"]
 ENDED = ("Succeeded", "Failed", "Stopped", "never")
-_WANTS = {"Completed": ("Succeeded",), "Failed": ("Failed",), "Stopped": ("Stopped",), "Any": ("Succeeded", "Failed", "Stopped")}
+_WANTS = {
+    "Completed": ("Succeeded",),
+    "Failed": ("Failed",),
+    "Stopped": ("Stopped",),
+    "Any": ("Succeeded", "Failed", "Stopped"),
+}
 
 
 def readiness(
-    depends: Iterable[tuple[str, str]], branch: tuple[str, bool] | None, states: Mapping[str, str], outcomes: Mapping[str, bool]
+    depends: Iterable[tuple[str, str]],
+    branch: tuple[str, bool] | None,
+    states: Mapping[str, str],
+    outcomes: Mapping[str, bool],
 ) -> Readiness:
-    """Whether a step may start: `depends` are (step, trigger), `branch` its Condition and the outcome that it needs.
+    """Whether a step may start:
 
-    `states` holds the steps that have started, or that never will ("never"); `outcomes` the Conditions that were decided.
+    `depends` are (step, trigger), `branch` its Condition and the outcome that it needs.
+
+    `states` holds the steps that have started, or that never will ("never"); `outcomes` the
+    Conditions that were decided.
     """
     answer: Readiness = "run"
     if branch is not None:

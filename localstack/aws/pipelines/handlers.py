@@ -26,7 +26,10 @@ def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
     """The version that a call names by number or alias; the latest when it names none."""
     number, alias = params.get("PipelineVersionId"), params.get("PipelineVersionAlias")
     if number is not None and alias is not None:
-        raise AwsError("ValidationException", "You can't specify both PipelineVersionId and PipelineVersionAlias.")
+        raise AwsError(
+            "ValidationException",
+            "You can't specify both PipelineVersionId and PipelineVersionAlias.",
+        )
     if alias is not None:
         number = pipeline.aliases.get(alias, 0)
     if number is None:
@@ -34,7 +37,9 @@ def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
     for version in pipeline.versions:
         if version.number == number:
             return version
-    raise AwsError("ResourceNotFound", f"Pipeline '{pipeline.arn}' has no version {alias or number}.")
+    raise AwsError(
+        "ResourceNotFound", f"Pipeline '{pipeline.arn}' has no version {alias or number}."
+    )
 
 
 def aliases_of(pipeline: Pipeline, version: Version) -> list[str]:
@@ -45,20 +50,31 @@ def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition |
     """The definition of a request, read and judged; None when it has none."""
     text, location = params.get("PipelineDefinition"), params.get("PipelineDefinitionS3Location")
     if text is not None and location is not None:
-        raise AwsError("ValidationException", "Both Pipeline Definition and Pipeline Definition S3 Location shouldn't be present")
+        raise AwsError(
+            "ValidationException",
+            "Both Pipeline Definition and Pipeline Definition S3 Location shouldn't be present",
+        )
     if location is not None:
         try:
-            text = s3.read(ctx.client("s3"), f"s3://{location['Bucket']}/{location['ObjectKey']}").decode()
+            text = s3.read(
+                ctx.client("s3"), f"s3://{location['Bucket']}/{location['ObjectKey']}"
+            ).decode()
         except (s3.TransferError, UnicodeDecodeError) as error:
-            raise AwsError("ValidationException", f"Unable to read the pipeline definition: {error}") from error
+            raise AwsError(
+                "ValidationException", f"Unable to read the pipeline definition: {error}"
+            ) from error
     if text is None:
         return None
     try:
         return text, parse(text)
     except DefinitionError as error:
-        if ctx.moto_answers:  # moto takes anything, and its users' placeholders are rarely definitions
+        if (
+            ctx.moto_answers
+        ):  # moto takes anything, and its users' placeholders are rarely definitions
             return text, None
-        raise AwsError("ValidationException", f"Unable to parse pipeline definition. {error}") from error
+        raise AwsError(
+            "ValidationException", f"Unable to parse pipeline definition. {error}"
+        ) from error
 
 
 @handles("sagemaker", "CreatePipeline")
@@ -66,7 +82,10 @@ def create_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["PipelineName"]
     definition = _definition(ctx, params)
     if definition is None:
-        raise AwsError("ValidationException", "Either Pipeline Definition or Pipeline Definition S3 location should be provided")
+        raise AwsError(
+            "ValidationException",
+            "Either Pipeline Definition or Pipeline Definition S3 location should be provided",
+        )
     store, now = ctx.store(Pipelines), ctx.clock.now()
     with store.lock:
         existing = store.named.get(name)
@@ -74,7 +93,9 @@ def create_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             if existing.token is not None and existing.token == params.get("ClientRequestToken"):
                 return {"PipelineArn": existing.arn}
             words = "Pipeline names must be unique within an AWS account and region."
-            raise AwsError("ValidationException", f"{words} Pipeline with name ({name}) already exists.")
+            raise AwsError(
+                "ValidationException", f"{words} Pipeline with name ({name}) already exists."
+            )
         pipeline = Pipeline(
             name=name,
             arn=f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:pipeline/{name}",
@@ -101,10 +122,21 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         changes = definition is not None and definition[0] != pipeline.latest.text
         aliases = params.get("PipelineVersionAliases") or ()
         if aliases and not changes:
-            raise AwsError("ValidationException", "You can specify PipelineVersionAliases only when the update changes the definition.")
+            raise AwsError(
+                "ValidationException",
+                "You can specify PipelineVersionAliases only when the update changes the "
+                "definition.",
+            )
         if definition is not None and changes:
             number = pipeline.latest.number + 1
-            pipeline.versions.append(Version(number=number, text=definition[0], definition=definition[1], created=ctx.clock.now()))
+            pipeline.versions.append(
+                Version(
+                    number=number,
+                    text=definition[0],
+                    definition=definition[1],
+                    created=ctx.clock.now(),
+                )
+            )
             _add_aliases(pipeline, aliases, number)
         pipeline.role = params.get("RoleArn", pipeline.role)
         pipeline.display_name = params.get("PipelineDisplayName", pipeline.display_name)
@@ -117,7 +149,11 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], number: int) -> None:
     for alias in aliases:
         if pipeline.aliases.get(alias, number) != number:
-            raise AwsError("ConflictException", f"The alias '{alias}' belongs to version {pipeline.aliases[alias]}: remove it there first.")
+            raise AwsError(
+                "ConflictException",
+                f"The alias '{alias}' belongs to version {pipeline.aliases[alias]}: remove "
+                "it there first.",
+            )
     pipeline.aliases.update(dict.fromkeys(aliases, number))
 
 
@@ -139,8 +175,14 @@ def update_pipeline_version(ctx: Context, params: dict[str, Any]) -> dict[str, A
 @handles("sagemaker", "DeletePipeline")
 def delete_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     pipeline = find(ctx, params["PipelineName"])
-    if any(execution.status in ("Executing", "Stopping") for execution in list(pipeline.executions.values())):
-        raise AwsError("ConflictException", f"Pipeline '{pipeline.arn}' has running executions: stop them first.")
+    if any(
+        execution.status in ("Executing", "Stopping")
+        for execution in list(pipeline.executions.values())
+    ):
+        raise AwsError(
+            "ConflictException",
+            f"Pipeline '{pipeline.arn}' has running executions: stop them first.",
+        )
     ctx.store(Pipelines).named.pop(pipeline.name, None)
     tags.drop(ctx, pipeline.arn)
     return {"PipelineArn": pipeline.arn}
@@ -176,10 +218,14 @@ def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     pipelines = [
         pipeline
         for pipeline in list(ctx.store(Pipelines).named.values())
-        if pipeline.name.startswith(params.get("PipelineNamePrefix") or "") and within(pipeline.created, params)
+        if pipeline.name.startswith(params.get("PipelineNamePrefix") or "")
+        and within(pipeline.created, params)
     ]
     by_name = params.get("SortBy") == "Name"
-    pipelines.sort(key=lambda p: (p.name if by_name else "", p.created), reverse=params.get("SortOrder", "Descending") == "Descending")
+    pipelines.sort(
+        key=lambda p: (p.name if by_name else "", p.created),
+        reverse=params.get("SortOrder", "Descending") == "Descending",
+    )
     shown, token = page_of(pipelines, params)
     return {"PipelineSummaries": [_summary(pipeline) for pipeline in shown], **token}
 
@@ -212,7 +258,10 @@ def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, An
     if params.get("SortOrder", "Descending") == "Descending":
         versions.reverse()
     shown, token = page_of(versions, params)
-    return {"PipelineVersionSummaries": [_version_summary(pipeline, version) for version in shown], **token}
+    return {
+        "PipelineVersionSummaries": [_version_summary(pipeline, version) for version in shown],
+        **token,
+    }
 
 
 def _version_summary(pipeline: Pipeline, version: Version) -> dict[str, Any]:

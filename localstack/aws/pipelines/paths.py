@@ -1,9 +1,18 @@
-"""Paths into values: properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet (`metrics.auc[0]`)."""
+"""Paths into values: properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet
+(`metrics.auc[0]`).
+"""
 
 import re
 
 _TOKEN = re.compile(r"\.?([A-Za-z_][\w\-]*|\$)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
-_NAME_KEYS = ("MetricName", "OutputName", "InputName", "ChannelName", "Name", "Key")  # what a list of structures is indexed by
+_NAME_KEYS = (
+    "MetricName",
+    "OutputName",
+    "InputName",
+    "ChannelName",
+    "Name",
+    "Key",
+)  # what a list of structures is indexed by
 
 
 class PathError(ValueError):
@@ -11,7 +20,10 @@ class PathError(ValueError):
 
 
 def parse(path: str) -> tuple[str | int, ...]:
-    """The keys and indexes of a path: `a.b[0]['c d']` is ('a', 'b', 0, 'c d'). A leading `$` is dropped."""
+    """The keys and indexes of a path:
+
+    `a.b[0]['c d']` is ('a', 'b', 0, 'c d'). A leading `$` is dropped.
+    """
     keys: list[str | int] = []
     position = 0
     while position < len(path):
@@ -28,7 +40,10 @@ def parse(path: str) -> tuple[str | int, ...]:
 
 
 def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
-    """The value below the keys. A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc']."""
+    """The value below the keys.
+
+    A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc'].
+    """
     for key in keys:
         value = _child(value, key, path)
     return value

@@ -8,7 +8,9 @@ from . import paths
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """`Steps.Train.FinalMetricDataList['auc'].Value`: kind Steps, name Train, and the path below it."""
+    """`Steps.Train.FinalMetricDataList['auc'].Value`: kind Steps, name Train, and the path below
+    it.
+    """
 
     kind: str
     name: str
@@ -17,7 +19,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference(text: object) -> Reference:
-    """Parse what stands behind "Get". A step's name may hold `-` and spaces, so it ends at the first dot or bracket."""
+    """Parse what stands behind "Get".
+
+    A step's name may hold `-` and spaces, so it ends at the first dot or bracket.
+    """
     if not isinstance(text, str):
         raise paths.PathError(f'"Get" takes a string, not {text!r}')
     kind, _, rest = text.partition(".")

@@ -1,6 +1,7 @@
 """Retry policies: which of the service's own errors a step tries again, when, and how often.
 
-Source: SageMaker developer guide, "Retry Policy for Pipeline Steps". A command that exits non-zero is none of these errors.
+Source: SageMaker developer guide, "Retry Policy for Pipeline Steps". A command that exits non-zero
+is none of these errors.
 """
 
 from __future__ import annotations
@@ -11,14 +12,24 @@ from datetime import datetime
 from .definition import Retry
 
 THROTTLING, SERVICE_FAULT = "Step.THROTTLING", "Step.SERVICE_FAULT"
-INTERNAL, CAPACITY, LIMIT = "SageMaker.JOB_INTERNAL_ERROR", "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT"
+INTERNAL, CAPACITY, LIMIT = (
+    "SageMaker.JOB_INTERNAL_ERROR",
+    "SageMaker.CAPACITY_ERROR",
+    "SageMaker.RESOURCE_LIMIT",
+)
 
-# Throttling and faults of the service are tried again whatever the definition says; how often is not documented.
-_ALWAYS = Retry(exceptions=(THROTTLING, SERVICE_FAULT), interval=1, backoff=2.0, attempts=3, expire_after=None)
+# Throttling and faults of the service are tried again whatever the definition says; how often is
+# not documented.
+_ALWAYS = Retry(
+    exceptions=(THROTTLING, SERVICE_FAULT), interval=1, backoff=2.0, attempts=3, expire_after=None
+)
 
 
 class StepFailed(Exception):
-    """A step did not work. `kind`: the retry policies' name for the error, None for what is not tried again."""
+    """A step did not work.
+
+    `kind`: the retry policies' name for the error, None for what is not tried again.
+    """
 
     def __init__(self, reason: str, kind: str | None = None) -> None:
         super().__init__(reason)
@@ -35,7 +46,10 @@ class Retries:
         self._used: dict[int, int] = {}
 
     def wait(self, error: StepFailed, now: datetime) -> float | None:
-        """Seconds until the next attempt; None: this was the last one. The first policy that names the error decides."""
+        """Seconds until the next attempt; None: this was the last one.
+
+        The first policy that names the error decides.
+        """
         for number, policy in enumerate(self._policies):
             if error.kind not in policy.exceptions:
                 continue

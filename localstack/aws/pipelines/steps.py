@@ -39,7 +39,8 @@ class StepStopped(Exception):
 
 
 def name_of_job(step: Step, execution: Execution) -> str:
-    """`pipelines-<execution>-<step>-<random>`; a name in the arguments takes the place of the first part, as a custom prefix does.
+    """`pipelines-<execution>-<step>-<random>`; a name in the arguments takes the place of the first
+    part, as a custom prefix does.
 
     A tuning job's name has 32 characters: `<execution>-<step>-<random>`.
     """
@@ -84,13 +85,24 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 
     def property_file(name: str, file: str) -> bytes:
         declared = steps[name].property_files[file]
-        outputs = (execution.steps[name].properties.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+        outputs = (execution.steps[name].properties.get("ProcessingOutputConfig") or {}).get(
+            "Outputs"
+        ) or []
         for output in outputs:
             if output["OutputName"] == declared.output and "S3Output" in output:
                 return blob(f"{output['S3Output']['S3Uri'].rstrip('/')}/{declared.path}")
-        raise ExpressionError(f"the property file '{file}' of the step '{name}': it has no output named '{declared.output}'")
+        raise ExpressionError(
+            f"the property file '{file}' of the step '{name}': it has no output named "
+            f"'{declared.output}'"
+        )
 
-    return Scope(parameters=execution.parameters, execution=of_execution, properties=properties, property_file=property_file, blob=blob)
+    return Scope(
+        parameters=execution.parameters,
+        execution=of_execution,
+        properties=properties,
+        property_file=property_file,
+        blob=blob,
+    )
 
 
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
@@ -111,11 +123,16 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
         message = text(arguments["ErrorMessage"])
         run.metadata = {"Fail": {"ErrorMessage": message}}
         raise StepFailed(message)
-    _DO[step.type](Work(ctx=ctx, execution=execution, step=step, run=run, arguments=arguments, name=job))
+    _DO[step.type](
+        Work(ctx=ctx, execution=execution, step=step, run=run, arguments=arguments, name=job)
+    )
 
 
 def refusal(step: Step) -> str:
-    return f"the local stack does not execute steps of type {step.type}, only {', '.join(EXECUTED)}: step '{step.name}'"
+    return (
+        f"the local stack does not execute steps of type {step.type}, only "
+        f"{', '.join(EXECUTED)}: step '{step.name}'"
+    )
 
 
 def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
@@ -134,7 +151,9 @@ def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, An
         raise StepFailed("ClientError: ThrottlingException: Rate exceeded", retries.THROTTLING)
     if fault is not None:
         kind = retries.LIMIT if fault.code == "ResourceLimitExceeded" else retries.SERVICE_FAULT
-        raise StepFailed(f"ClientError: {fault.code or 'InternalFailure'}: a fault that was asked for", kind)
+        raise StepFailed(
+            f"ClientError: {fault.code or 'InternalFailure'}: a fault that was asked for", kind
+        )
     try:
         constraints.check("sagemaker", model, params, as_moto=ctx.moto_answers)
         return OPERATIONS["sagemaker", operation].handler(ctx, params) or {}
@@ -155,16 +174,30 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _training(work: Work) -> None:
-    params = {"RoleArn": work.execution.pipeline.role, **_plain(work.arguments), "TrainingJobName": work.name}
-    work.run.metadata = {"TrainingJob": {"Arn": create(work.ctx, "CreateTrainingJob", params)["TrainingJobArn"]}}
+    params = {
+        "RoleArn": work.execution.pipeline.role,
+        **_plain(work.arguments),
+        "TrainingJobName": work.name,
+    }
+    work.run.metadata = {
+        "TrainingJob": {"Arn": create(work.ctx, "CreateTrainingJob", params)["TrainingJobArn"]}
+    }
     job = work.ctx.store(Jobs).training[work.name]
     _follow(work, job)
     work.run.properties = training.description(job)
 
 
 def _processing(work: Work) -> None:
-    params = {"RoleArn": work.execution.pipeline.role, **_plain(work.arguments), "ProcessingJobName": work.name}
-    work.run.metadata = {"ProcessingJob": {"Arn": create(work.ctx, "CreateProcessingJob", params)["ProcessingJobArn"]}}
+    params = {
+        "RoleArn": work.execution.pipeline.role,
+        **_plain(work.arguments),
+        "ProcessingJobName": work.name,
+    }
+    work.run.metadata = {
+        "ProcessingJob": {
+            "Arn": create(work.ctx, "CreateProcessingJob", params)["ProcessingJobArn"]
+        }
+    }
     job = work.ctx.store(Jobs).processing[work.name]
     _follow(work, job)
     work.run.properties = processing.description(job)
@@ -172,7 +205,9 @@ def _processing(work: Work) -> None:
 
 def _transform(work: Work) -> None:
     params = {**_plain(work.arguments), "TransformJobName": work.name}
-    work.run.metadata = {"TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}}
+    work.run.metadata = {
+        "TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}
+    }
     job = work.ctx.store(Jobs).transform[work.name]
     _follow(work, job)
     work.run.properties = transforming.description(job)
@@ -180,7 +215,13 @@ def _transform(work: Work) -> None:
 
 def _tuning(work: Work) -> None:
     params = {**work.arguments, "HyperParameterTuningJobName": work.name}
-    work.run.metadata = {"TuningJob": {"Arn": create(work.ctx, "CreateHyperParameterTuningJob", params)["HyperParameterTuningJobArn"]}}
+    work.run.metadata = {
+        "TuningJob": {
+            "Arn": create(work.ctx, "CreateHyperParameterTuningJob", params)[
+                "HyperParameterTuningJobArn"
+            ]
+        }
+    }
     job = work.ctx.store(Jobs).tuning[work.name]
     _follow(work, job)
     work.run.properties = tuning.properties(work.ctx, job)
@@ -207,7 +248,11 @@ def _follow(work: Work, job: Job) -> None:
 
 
 def _model(work: Work) -> None:
-    params = {"ExecutionRoleArn": work.execution.pipeline.role, **work.arguments, "ModelName": work.name}
+    params = {
+        "ExecutionRoleArn": work.execution.pipeline.role,
+        **work.arguments,
+        "ModelName": work.name,
+    }
     work.run.metadata = {"Model": {"Arn": create(work.ctx, "CreateModel", params)["ModelArn"]}}
     work.run.properties = models.describe_model(work.ctx, {"ModelName": work.name}) or {}
 
@@ -216,11 +261,15 @@ def _register(work: Work) -> None:
     group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
     if group:
         tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}
-        if not model_packages.has_group(work.ctx, group):  # the step makes the group that it names; its tags are the group's
+        if not model_packages.has_group(
+            work.ctx, group
+        ):  # the step makes the group that it names; its tags are the group's
             create(work.ctx, "CreateModelPackageGroup", {"ModelPackageGroupName": group, **tags})
     arn = create(work.ctx, "CreateModelPackage", request)["ModelPackageArn"]
     work.run.metadata = {"RegisterModel": {"Arn": arn}}
-    work.run.properties = model_packages.describe_model_package(work.ctx, {"ModelPackageName": arn}) or {}
+    work.run.properties = (
+        model_packages.describe_model_package(work.ctx, {"ModelPackageName": arn}) or {}
+    )
 
 
 _DO: dict[str, Callable[[Work], None]] = {

@@ -60,7 +60,9 @@ class StepRun(msgspec.Struct, kw_only=True):
 class Execution:
     """One run of a version. Its engine's thread writes; `events` wakes the engine."""
 
-    def __init__(self, pipeline: Pipeline, version: Version, execution_id: str, now: datetime) -> None:
+    def __init__(
+        self, pipeline: Pipeline, version: Version, execution_id: str, now: datetime
+    ) -> None:
         self.pipeline = pipeline
         self.version = version
         self.id = execution_id

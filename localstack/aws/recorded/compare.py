@@ -1,5 +1,7 @@
-"""Ask recorded calls again, of a server that must answer as the recorded one did: its status, its error code, the shape of its answer
-(names and kinds), and the values that do not change from one time to the next: those of a list in the service's model, truths, and what
+"""Ask recorded calls again, of a server that must answer as the recorded one did: its status, its
+error code, the shape of its answer
+(names and kinds), and the values that do not change from one time to the next: those of a list in
+the service's model, truths, and what
 the caller had named.
 """
 
@@ -34,7 +36,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     here: str
 
     def __str__(self) -> str:
-        return f"{self.call:>4}  {self.operation:<40} {self.where}   recorded {self.recorded}, here {self.here}"
+        return (
+            f"{self.call:>4}  {self.operation:<40} {self.where}   recorded {self.recorded}, here "
+            f"{self.here}"
+        )
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +49,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         verdict = f"{len(self.differences)} differences" if self.differences else "no difference"
-        lines = [*map(str, self.differences), f"{self.compared} calls compared, {self.passing} of something on its way left out: {verdict}"]
+        lines = [
+            *map(str, self.differences),
+            (
+                f"{self.compared} calls compared, {self.passing} of something on its way left "
+                f"out: {verdict}"
+            ),
+        ]
         return "\n".join(lines)
 
 
@@ -55,7 +66,10 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
-    """Ask all of them in their order of the server at `url`. Buckets that were there when they were recorded are made first."""
+    """Ask all of them in their order of the server at `url`.
+
+    Buckets that were there when they were recorded are made first.
+    """
     client = _clients(url, about.region)
     for bucket in _standing(calls):
         client("s3").create_bucket(Bucket=bucket, **_location(about.region))
@@ -69,10 +83,14 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
         if on_its_way(call.answer):
             passing += 1
         else:
-            shape = client(call.service).meta.service_model.operation_model(call.operation).output_shape
+            shape = (
+                client(call.service).meta.service_model.operation_model(call.operation).output_shape
+            )
             differences += _differences(call, here, shape, learnt)
         learnt.use(call.params)
-    return Comparison(compared=len(_last_looks(calls)) - passing, passing=passing, differences=tuple(differences))
+    return Comparison(
+        compared=len(_last_looks(calls)) - passing, passing=passing, differences=tuple(differences)
+    )
 
 
 def _clients(url: str, region: str) -> Callable[[str], Any]:
@@ -81,7 +99,11 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
     keys = {name.lower(): value for name, value in variables(url).items() if "_KEY" in name}
     session = boto3.Session(region_name=region, **keys)
-    return cache(lambda service: session.client(service, endpoint_url=url, config=Config(retries={"max_attempts": 0})))
+    return cache(
+        lambda service: session.client(
+            service, endpoint_url=url, config=Config(retries={"max_attempts": 0})
+        )
+    )
 
 
 def _standing(calls: Sequence[Call]) -> list[str]:
@@ -100,7 +122,11 @@ def _standing(calls: Sequence[Call]) -> list[str]:
 
 
 def _location(region: str) -> dict[str, Any]:
-    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    return (
+        {}
+        if region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    )
 
 
 class Learnt:
@@ -148,20 +174,26 @@ def on_its_way(answer: Any) -> bool:
     """Whether something in an answer says that it is not over: Creating, InProgress, QUEUED."""
     if isinstance(answer, Mapping):
         return any(
-            member.lower().endswith(_ON_ITS_WAY) if isinstance(member, str) and name.endswith(_STATES) else on_its_way(member)
+            member.lower().endswith(_ON_ITS_WAY)
+            if isinstance(member, str) and name.endswith(_STATES)
+            else on_its_way(member)
             for name, member in answer.items()
         )
     return isinstance(answer, list) and any(map(on_its_way, answer))
 
 
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Without looks at what was on its way that came again before anything was changed: who waits looks often."""
+    """Without looks at what was on its way that came again before anything was changed: who waits
+    looks often.
+    """
     later: set[tuple[str, str, bytes]] = set()
     significant: list[Call] = []
     for call in reversed(calls):
         if is_mutating(call.operation):
             later.clear()
-        elif (key := (call.service, call.operation, msgspec.json.encode(call.params, order="sorted"))) in later and on_its_way(call.answer):
+        elif (
+            key := (call.service, call.operation, msgspec.json.encode(call.params, order="sorted"))
+        ) in later and on_its_way(call.answer):
             continue
         else:
             later.add(key)
@@ -170,7 +202,9 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
 
 
 def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
-    """The answer; of a read once what the recording shows as over is over here, too, or after two minutes."""
+    """The answer; of a read once what the recording shows as over is over here, too, or after two
+    minutes.
+    """
     end = time.monotonic() + _PATIENCE
     while True:
         answer = _answer(client, call.operation, plain(params))
@@ -187,7 +221,11 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
     try:
         value = getattr(client, xform_name(operation))(**params)
     except ClientError as error:
-        return _Answer(error.response["ResponseMetadata"]["HTTPStatusCode"], str(error.response["Error"]["Code"]), {})
+        return _Answer(
+            error.response["ResponseMetadata"]["HTTPStatusCode"],
+            str(error.response["Error"]["Code"]),
+            {},
+        )
     except BotoCoreError as error:
         return _Answer(0, type(error).__name__, {})
     status = value.pop("ResponseMetadata")["HTTPStatusCode"]
@@ -205,10 +243,18 @@ def _differences(call: Call, here: _Answer, shape: Any, learnt: Learnt) -> Itera
     else:
         places = list(dict.fromkeys(_otherwise(call.answer, here.value, shape, "", learnt)))
     for where, recorded, now in places:
-        yield Difference(call=call.number, operation=f"{call.service}:{call.operation}", where=where, recorded=recorded, here=now)
+        yield Difference(
+            call=call.number,
+            operation=f"{call.service}:{call.operation}",
+            where=where,
+            recorded=recorded,
+            here=now,
+        )
 
 
-def _otherwise(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
+def _otherwise(
+    recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None
+) -> Iterator[tuple[str, str, str]]:
     """Where, what was recorded, what is here. `learnt` None: of names and kinds alone."""
     if (kinds := (kind(recorded), kind(here)))[0] != kinds[1]:
         yield where, *kinds
@@ -216,16 +262,24 @@ def _otherwise(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt 
         yield from _of_objects(recorded, here, shape, where, learnt)
     elif kinds[0] == "list":
         yield from _of_lists(recorded, here, shape, where, learnt)
-    elif learnt is not None and _is_stable(recorded, shape, learnt) and (wanted := learnt.translated(recorded)) != here:
+    elif (
+        learnt is not None
+        and _is_stable(recorded, shape, learnt)
+        and (wanted := learnt.translated(recorded)) != here
+    ):
         yield where, str(wanted), str(here)
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
     is_text = isinstance(recorded, str)
-    return isinstance(recorded, bool) or (is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded)))
+    return isinstance(recorded, bool) or (
+        is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
+    )
 
 
-def _of_objects(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
+def _of_objects(
+    recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None
+) -> Iterator[tuple[str, str, str]]:
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), here.values(), strict=False):
             yield from _otherwise(first, second, shape.value, f"{where}{{}}", learnt)
@@ -234,16 +288,26 @@ def _of_objects(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt
     for name in [*recorded, *(name for name in here if name not in recorded)]:
         place = f"{where}.{name}" if where else name
         if name not in here or name not in recorded:
-            yield place, kind(recorded[name]) if name in recorded else "absent", kind(here[name]) if name in here else "absent"
+            yield (
+                place,
+                kind(recorded[name]) if name in recorded else "absent",
+                kind(here[name]) if name in here else "absent",
+            )
         else:
             yield from _otherwise(recorded[name], here[name], members.get(name), place, learnt)
 
 
-def _of_lists(recorded: list[Any], here: list[Any], shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
-    """Pair by pair where there are as many, else names and kinds: an account's lists hold what is not the caller's."""
+def _of_lists(
+    recorded: list[Any], here: list[Any], shape: Any, where: str, learnt: Learnt | None
+) -> Iterator[tuple[str, str, str]]:
+    """Pair by pair where there are as many, else names and kinds: an account's lists hold what is
+    not the caller's.
+    """
     if len(recorded) == len(here):
         for first, second in zip(recorded, here, strict=True):
-            yield from _otherwise(first, second, getattr(shape, "member", None), f"{where}[]", learnt)
+            yield from _otherwise(
+                first, second, getattr(shape, "member", None), f"{where}[]", learnt
+            )
     elif recorded and here:
         yield from _otherwise(recorded[0], here[0], None, f"{where}[]", None)
     else:
@@ -253,9 +317,13 @@ def _of_lists(recorded: list[Any], here: list[Any], shape: Any, where: str, lear
 def kind(value: Any) -> str:
     """What a value is, kept or as boto3 gives it."""
     if isinstance(value, Mapping):
-        return {"$time": "time", "$stream": "body", "$size": "bytes", "$bytes": "bytes", "$text": "bytes"}.get(
-            next(iter(value), ""), "object"
-        )
+        return {
+            "$time": "time",
+            "$stream": "body",
+            "$size": "bytes",
+            "$bytes": "bytes",
+            "$text": "bytes",
+        }.get(next(iter(value), ""), "object")
     if isinstance(value, bool) or value is None:
         return "truth" if isinstance(value, bool) else "null"
     if isinstance(value, int | float):

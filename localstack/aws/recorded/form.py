@@ -1,4 +1,6 @@
-"""How a call is kept: a folder with about.json and a line of calls.jsonl for each call, in the order in which they were answered."""
+"""How a call is kept: a folder with about.json and a line of calls.jsonl for each call, in the
+order in which they were answered.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked, as boto3 was given it, and what was answered. Values that JSON has no kind for are objects with one key: `$bytes`
-    (base64), `$text` (bytes that are text), `$size` (bytes that are not kept), `$time`, `$stream` (a body, which is not kept).
+    """What was asked, as boto3 was given it, and what was answered.
+
+    Values that JSON has no kind for are objects with one key: `$bytes`
+    (base64), `$text` (bytes that are text), `$size` (bytes that are not kept), `$time`, `$stream`
+    (a body, which is not kept).
     """
 
     number: int
@@ -43,12 +48,17 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
-    """A recording's head and its calls, in their order. OSError: there is none. NewerRecording. ValueError: damaged."""
+    """A recording's head and its calls, in their order.
+
+    OSError: there is none. NewerRecording. ValueError: damaged.
+    """
     data = (folder / ABOUT).read_bytes()
     written = msgspec.json.decode(data, type=dict[str, Any]).get("schema", 0)
     known = About.__struct_config__.tag
     if written != known:
-        raise NewerRecording(f"{folder / ABOUT} was written in format {written}; this version reads {known}")
+        raise NewerRecording(
+            f"{folder / ABOUT} was written in format {written}; this version reads {known}"
+        )
     return msgspec.json.decode(data, type=About), tuple(_calls(folder / CALLS))
 
 

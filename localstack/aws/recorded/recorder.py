@@ -17,18 +17,32 @@ _ASKED = "isthmus_recorded_params"
 
 
 class Recorder:
-    """Every call since `begin` of the clients that a session makes from now on, as lines of a folder: an SDK's own repeats are one call.
+    """Every call since `begin` of the clients that a session makes from now on, as lines of a
+    folder: an SDK's own repeats are one call.
 
-    A line is written when a call is answered, so a killed process leaves what it had done. A call without an answer leaves none.
+    A line is written when a call is answered, so a killed process leaves what it had done. A call
+    without an answer leaves none.
     """
 
-    def __init__(self, session: Any, folder: Path, *, names: Mapping[str, str], version: str) -> None:
-        """`names`: the caller's own, each with what is kept in its place. FileExistsError: the folder holds something."""
+    def __init__(
+        self, session: Any, folder: Path, *, names: Mapping[str, str], version: str
+    ) -> None:
+        """`names`: the caller's own, each with what is kept in its place.
+
+        FileExistsError: the folder holds something.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty")
-        about = About(cloud="aws", region=str(session.region_name), recorded=datetime.now(UTC), isthmus=version)
-        (folder / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
+        about = About(
+            cloud="aws",
+            region=str(session.region_name),
+            recorded=datetime.now(UTC),
+            isthmus=version,
+        )
+        (folder / ABOUT).write_bytes(
+            msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
+        )
         self._file = folder / CALLS
         self._file.touch()
         self._scrubber = Scrubber(names)
@@ -48,7 +62,14 @@ class Recorder:
         with self._lock:
             context[_ASKED] = self._scrubber.asked(params)
 
-    def _on_answer(self, http_response: Any, parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    def _on_answer(
+        self,
+        http_response: Any,
+        parsed: Mapping[str, Any],
+        model: Any,
+        context: Mapping[str, Any],
+        **_: Any,
+    ) -> None:
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

@@ -1,5 +1,8 @@
-"""What is kept of a call's values. Of a request all, with the account, keys, people and the caller's own names replaced; of a request's
-body with the names alone replaced. Of an answer only words that a request had used before, and those of which the service's model has a
+"""What is kept of a call's values.
+
+Of a request all, with the account, keys, people and the caller's own names replaced; of a request's
+body with the names alone replaced. Of an answer only words that a request had used before, and
+those of which the service's model has a
 list: every other text becomes `text-N`, the same text always the same one.
 """
 
@@ -13,11 +16,15 @@ from typing import Any
 from . import form
 
 ACCOUNT = "123456789012"
-STACK = "http://127.0.0.1:4599"  # what stands for the server that was asked, where that was no account
+STACK = (
+    "http://127.0.0.1:4599"  # what stands for the server that was asked, where that was no account
+)
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 WORD = re.compile(r"text-\d+")
 _UUID = "00000000-0000-4000-8000-a{:011d}"  # no account: those are digits alone
-_PRINCIPAL = re.compile(r"(arn:aws[a-z-]*:(?:iam|sts)::\d{12}:(?:user|role|assumed-role|federated-user)/)([\w+=,.@/-]+)")
+_PRINCIPAL = re.compile(
+    r"(arn:aws[a-z-]*:(?:iam|sts)::\d{12}:(?:user|role|assumed-role|federated-user)/)([\w+=,.@/-]+)"
+)
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])")
 _KEY = re.compile(r"(?<![0-9A-Za-z])(?:AKIA|ASIA|AROA|AIDA|ANPA|AGPA)[A-Z0-9]{12,}")
 _PERSON = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -28,10 +35,16 @@ class Scrubber:
     """`names`: the caller's own, each with what stands for it. One thread at a time."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = [(_whole(name), mask) for name, mask in sorted(names.items(), key=lambda pair: -len(pair[0])) if name]
+        self._names = [
+            (_whole(name), mask)
+            for name, mask in sorted(names.items(), key=lambda pair: -len(pair[0]))
+            if name
+        ]
         self._used: set[str] = {"", ACCOUNT}  # texts of requests, as they are kept
         self._words: dict[str, str] = {}  # a text of an answer -> what stands for it
-        self._numbered: dict[str, str] = {}  # an account, a key, a person, an id -> what stands for it
+        self._numbered: dict[
+            str, str
+        ] = {}  # an account, a key, a person, an id -> what stands for it
 
     def asked(self, value: Any) -> Any:
         """A request's value as it is kept."""
@@ -43,7 +56,11 @@ class Scrubber:
             return self._request_text(value)
         if value is None or isinstance(value, bool | int | float):
             return value
-        return {"$time": value.isoformat()} if isinstance(value, datetime) else self._body(_content(value))
+        return (
+            {"$time": value.isoformat()}
+            if isinstance(value, datetime)
+            else self._body(_content(value))
+        )
 
     def answered(self, value: Any, shape: Any = None) -> Any:
         """An answer's value as it is kept; `shape`: botocore's, where it has one."""
@@ -53,28 +70,42 @@ class Scrubber:
         if isinstance(value, list | tuple):
             return [self.answered(member, getattr(shape, "member", None)) for member in value]
         if isinstance(value, str):
-            return value if kind == "string" and value in getattr(shape, "enum", ()) else self.word(value)
+            return (
+                value
+                if kind == "string" and value in getattr(shape, "enum", ())
+                else self.word(value)
+            )
         if isinstance(value, datetime):
             return {"$time": value.isoformat()}
         if isinstance(value, bytes | bytearray):
             return {"$size": len(value)}
-        return value if value is None or isinstance(value, bool | int | float) else {"$stream": True}
+        return (
+            value if value is None or isinstance(value, bool | int | float) else {"$stream": True}
+        )
 
     def message(self, text: str) -> str:
         """An error's words: they are told, without names."""
-        text = _PERSON.sub(lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text))
+        text = _PERSON.sub(
+            lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text)
+        )
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
         """A text of an answer."""
         masked = self.text(text)
-        return masked if masked in self._used else self._words.setdefault(text, f"text-{len(self._words) + 1}")
+        return (
+            masked
+            if masked in self._used
+            else self._words.setdefault(text, f"text-{len(self._words) + 1}")
+        )
 
     def text(self, text: str) -> str:
         """A text without the caller's names, accounts, keys, people and ids."""
         text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._pseudonym(text))
         text = _PRINCIPAL.sub(lambda hit: f"{hit[1]}{self._stand_in(hit[2], 'person-{}')}", text)
-        text = _NUMBER.sub(lambda hit: hit[0] if hit[0] == ACCOUNT else self._stand_in(hit[0], "{:012d}"), text)
+        text = _NUMBER.sub(
+            lambda hit: hit[0] if hit[0] == ACCOUNT else self._stand_in(hit[0], "{:012d}"), text
+        )
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
@@ -83,7 +114,9 @@ class Scrubber:
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Of what is stored the names alone are replaced: it is the caller's own, and others know it by its digest."""
+        """Of what is stored the names alone are replaced: it is the caller's own, and others know
+        it by its digest.
+        """
         body = form.body(data)
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
@@ -98,7 +131,10 @@ class Scrubber:
         for name, member in value.items():
             if name == "ResponseMetadata":
                 continue
-            yield (self.word(name) if of_map else name), self.answered(member, shape.value if of_map else members.get(name))
+            yield (
+                (self.word(name) if of_map else name),
+                self.answered(member, shape.value if of_map else members.get(name)),
+            )
 
     def _stand_in(self, text: str, pattern: str) -> str:
         """The same for the same text; a stand-in stands for itself."""
@@ -112,7 +148,9 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _content(stream: Any) -> bytes:
-    """What a request's body holds; a file is left where it stands. b"" for what cannot be read twice."""
+    """What a request's body holds; a file is left where it stands. b"" for what cannot be read
+    twice.
+    """
     if isinstance(stream, bytes | bytearray):
         return bytes(stream)
     if not (hasattr(stream, "read") and hasattr(stream, "seek")):

@@ -20,7 +20,10 @@ from ..jobs.runner import JobFailed
 from . import records
 from .records import BadRecord, Filters
 
-STRATEGIES = {"MULTI_RECORD": "MultiRecord", "SINGLE_RECORD": "SingleRecord"}  # as a container says them: as a request does
+STRATEGIES = {
+    "MULTI_RECORD": "MultiRecord",
+    "SINGLE_RECORD": "SingleRecord",
+}  # as a container says them: as a request does
 _TIMEOUT, _RETRIES = 600, 0  # of an invocation, where ModelClientConfig says nothing
 _MB = 1 << 20
 
@@ -41,16 +44,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
-    source, output, client = params["TransformInput"], params["TransformOutput"], params.get("ModelClientConfig") or {}
+    source, output, client = (
+        params["TransformInput"],
+        params["TransformOutput"],
+        params.get("ModelClientConfig") or {},
+    )
     own = _execution_parameters(server)
     megabytes = params.get("MaxPayloadInMB", own.get("MaxPayloadInMB", 6))
-    strategy = params.get("BatchStrategy") or STRATEGIES.get(str(own.get("BatchStrategy")), "MultiRecord")
+    strategy = params.get("BatchStrategy") or STRATEGIES.get(
+        str(own.get("BatchStrategy")), "MultiRecord"
+    )
     headers = {"content-type": source.get("ContentType"), "accept": output.get("Accept")}
     return Settings(
         headers=tuple((name, value) for name, value in headers.items() if value),
         most=int(megabytes * _MB) or None,
         several=strategy == "MultiRecord",
-        at_once=params.get("MaxConcurrentTransforms") or int(own.get("MaxConcurrentTransforms") or 1),
+        at_once=params.get("MaxConcurrentTransforms")
+        or int(own.get("MaxConcurrentTransforms") or 1),
         by_line=source.get("SplitType") == "Line",
         assembled=output.get("AssembleWith") == "Line",
         unpacked=source.get("CompressionType") == "Gzip",
@@ -71,14 +81,19 @@ def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
 
 
 class Asker:
-    """Asks the server about the objects, one after the other; about the mini-batches of one at once."""
+    """Asks the server about the objects, one after the other; about the mini-batches of one at
+    once.
+    """
 
     def __init__(self, job: Job, server: ModelServer, settings: Settings, log: LogStream) -> None:
         self._job, self._settings, self._log = job, settings, log
         self._connections = Connections(server.connections.port, timeout=settings.timeout)
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
-        """Write `<name>.out`; of a bad object nothing is written, the others go on. Why the job fails, or None."""
+        """Write `<name>.out`; of a bad object nothing is written, the others go on.
+
+        Why the job fails, or None.
+        """
         name = path.relative_to(inputs).as_posix()
         try:
             stored = self._transform(path.read_bytes())
@@ -100,7 +115,10 @@ class Asker:
         data = gzip.decompress(data) if of.unpacked else data
         whole = records.lines(data) if of.by_line else [data]
         if of.most is not None and not of.by_line and len(data) > of.most:
-            raise BadRecord(f"the object has {len(data):,} bytes, and MaxPayloadInMB allows {of.most:,}: SplitType: Line would divide it")
+            raise BadRecord(
+                f"the object has {len(data):,} bytes, and MaxPayloadInMB allows {of.most:,}: "
+                "SplitType: Line would divide it"
+            )
         batches = list(records.batches(whole, of.most, several=of.several and of.by_line))
         with ThreadPoolExecutor(of.at_once, thread_name_prefix="transform") as pool:
             parts = list(pool.map(self._part, batches))
@@ -117,17 +135,25 @@ class Asker:
             return answer
         answers = records.lines(answer) if of.by_line else [answer]
         if len(answers) != len(batch):
-            raise BadRecord(f"the model gave {len(answers)} lines for {len(batch)} records: they cannot be told apart")
+            raise BadRecord(
+                f"the model gave {len(answers)} lines for {len(batch)} records: they cannot "
+                "be told apart"
+            )
         return b"\n".join(map(of.filters.answered, batch, answers))
 
     def _answer(self, body: bytes) -> bytes:
-        """The model's answer to one request. JobFailed: the model refuses it, or has failed as often as it may."""
+        """The model's answer to one request.
+
+        JobFailed: the model refuses it, or has failed as often as it may.
+        """
         for last in (*[False] * self._settings.retries, True):
             try:
                 answer = self._connections.ask("POST", "/invocations", body, self._settings.headers)
             except (NotReached, TimedOut) as error:
                 if last:
-                    raise JobFailed(f"AlgorithmError: {error}. See job logs for more information") from error
+                    raise JobFailed(
+                        f"AlgorithmError: {error}. See job logs for more information"
+                    ) from error
                 continue
             if 200 <= answer.status < 300:
                 return answer.body
@@ -139,4 +165,7 @@ class Asker:
 def _failure_reason(answer: Answer) -> str:
     side = "ClientError" if answer.status < 500 else "AlgorithmError"
     words = answer.body.decode("utf-8", "replace")[:200]
-    return f"{side}: Bad HTTP status received from algorithm: {answer.status}: {words}. See job logs for more information"
+    return (
+        f"{side}: Bad HTTP status received from algorithm: {answer.status}: {words}. See job "
+        "logs for more information"
+    )

@@ -1,6 +1,7 @@
 """Transform jobs: create, describe, stop, list, and their life.
 
-Source: SageMaker developer guide, "Batch transform" and "Use your own inference code with batch transform".
+Source: SageMaker developer guide, "Batch transform" and "Use your own inference code with batch
+transform".
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ from .asking import STRATEGIES, Asker, settings_of
 from .records import BadRecord
 
 _ECHOED = (
-    *("ModelName", "MaxConcurrentTransforms", "ModelClientConfig", "MaxPayloadInMB", "BatchStrategy", "Environment", "TransformInput"),
+    *(
+        "ModelName",
+        "MaxConcurrentTransforms",
+        "ModelClientConfig",
+        "MaxPayloadInMB",
+        "BatchStrategy",
+        "Environment",
+        "TransformInput",
+    ),
     *("TransformOutput", "TransformResources", "DataProcessing", "ExperimentConfig"),
 )
 _HEALTHY = 600.0  # seconds that a container has until it answers /ping
@@ -46,7 +55,9 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         _check(ctx, params)
     job = listing.register(ctx, "transform", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if as_moto:  # an image that nobody mapped does what it does under moto alone: nothing, with success
+    if (
+        as_moto
+    ):  # an image that nobody mapped does what it does under moto alone: nothing, with success
         ctx.moto("sagemaker", "CreateTransformJob", params)
         job.as_moto = ctx.moto("sagemaker", "DescribeTransformJob", {"TransformJobName": name})
         job.ends("Completed", "Completed", "Transform job completed", ctx.clock.now())
@@ -65,19 +76,31 @@ def _is_servable(ctx: Context, model: str) -> bool:
 def _check(ctx: Context, params: dict[str, Any]) -> None:
     """AwsError for what the service refuses, and for what is not done here."""
     source = params["TransformInput"]
-    kind, split = source["DataSource"]["S3DataSource"]["S3DataType"], source.get("SplitType", "None")
+    kind, split = (
+        source["DataSource"]["S3DataSource"]["S3DataType"],
+        source.get("SplitType", "None"),
+    )
     most, at_once = params.get("MaxPayloadInMB", 0), params.get("MaxConcurrentTransforms", 0)
     if most > _MOST_MB or most * at_once > _MOST_MB:
         raise AwsError(
-            "ValidationException", f"MaxPayloadInMB, and MaxConcurrentTransforms x MaxPayloadInMB, must not exceed {_MOST_MB} MB."
+            "ValidationException",
+            "MaxPayloadInMB, and MaxConcurrentTransforms x MaxPayloadInMB, must not exceed "
+            f"{_MOST_MB} MB.",
         )
     if params.get("BatchStrategy") == "MultiRecord" and split == "None":
         raise AwsError("ValidationException", "BatchStrategy MultiRecord needs a SplitType: Line.")
     for value, taken in ((kind, ("S3Prefix", "ManifestFile")), (split, ("None", "Line"))):
         if value not in taken:
-            raise AwsError("ValidationException", f"The local stack transforms {' and '.join(taken)}, not {value}.")
+            raise AwsError(
+                "ValidationException",
+                f"The local stack transforms {' and '.join(taken)}, not {value}.",
+            )
     if params.get("DataCaptureConfig"):
-        raise AwsError("ValidationException", "The local stack does not capture the data of transform jobs: leave DataCaptureConfig out.")
+        raise AwsError(
+            "ValidationException",
+            "The local stack does not capture the data of transform jobs: leave "
+            "DataCaptureConfig out.",
+        )
     listing.one_container("transform", params["TransformResources"])
     try:
         records.filters(params.get("DataProcessing") or {}, source.get("ContentType"))
@@ -91,7 +114,9 @@ def transform(ctx: Context, job: Job, container: Container) -> None:
     job.moves("Starting", "Starting the transform job", job.created)
     try:
         model = content(ctx, job.params["ModelName"])
-        with_job = msgspec.structs.replace(model, environment={**model.environment, **_environment(job.params)})
+        with_job = msgspec.structs.replace(
+            model, environment={**model.environment, **_environment(job.params)}
+        )
         server = _server(ctx, job, with_job)
         try:
             _ask(ctx, job, container, server, with_job)
@@ -103,14 +128,18 @@ def transform(ctx: Context, job: Job, container: Container) -> None:
 
 def _environment(params: dict[str, Any]) -> dict[str, str]:
     """What a container can tell a transform job by, and the job's own variables."""
-    strategy = next((word for word, name in STRATEGIES.items() if name == params.get("BatchStrategy")), None)
+    strategy = next(
+        (word for word, name in STRATEGIES.items() if name == params.get("BatchStrategy")), None
+    )
     told = {
         "SAGEMAKER_BATCH": "true",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": params.get("MaxPayloadInMB"),
         "SAGEMAKER_BATCH_STRATEGY": strategy,
         "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": params.get("MaxConcurrentTransforms"),
     }
-    return {name: str(value) for name, value in told.items() if value is not None} | (params.get("Environment") or {})
+    return {name: str(value) for name, value in told.items() if value is not None} | (
+        params.get("Environment") or {}
+    )
 
 
 def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
@@ -139,7 +168,10 @@ def _ask(ctx: Context, job: Job, container: Container, server: ModelServer, mode
     log = LogStream(ctx.client("logs"), GROUPS["transform"], f"{job.name}/data-log")
     asker = Asker(job, server, settings_of(job.params, server), log)
     with _ending_when_stopped(job, server):
-        failures = [asker.object(path, inputs, outputs) for path in sorted(path for path in inputs.rglob("*") if path.is_file())]
+        failures = [
+            asker.object(path, inputs, outputs)
+            for path in sorted(path for path in inputs.rglob("*") if path.is_file())
+        ]
     log.flush()
     if job.stop.is_set():  # what a stopped job has made is not stored
         return job.ends("Stopped", "Stopped", "Transform job stopped", ctx.clock.now())
@@ -194,7 +226,9 @@ def stop_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTransformJobs")
 def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    jobs, token = listing.page(list(ctx.store(Jobs).transform.values()), params, by_status_last=ctx.moto_answers)
+    jobs, token = listing.page(
+        list(ctx.store(Jobs).transform.values()), params, by_status_last=ctx.moto_answers
+    )
     return {"TransformJobSummaries": [_summary(job) for job in jobs], **token}
 
 

@@ -1,6 +1,8 @@
-"""Batch transform between an object and the model's requests: records, mini-batches, filters, the joined output. Pure.
+"""Batch transform between an object and the model's requests: records, mini-batches, filters, the
+joined output. Pure.
 
-Source: SageMaker developer guide, "Batch transform" and "Associate prediction results with input records".
+Source: SageMaker developer guide, "Batch transform" and "Associate prediction results with input
+records".
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import Any, Literal
 import msgspec
 
 Format = Literal["csv", "json"]
-_FORMATS: dict[str, Format] = {"text/csv": "csv", "application/json": "json", "application/jsonlines": "json"}
+_FORMATS: dict[str, Format] = {
+    "text/csv": "csv",
+    "application/json": "json",
+    "application/jsonlines": "json",
+}
 _WHOLE = "$"
 _STEP = re.compile(r"\.?\[(?P<inside>[^\]]*)\]|\.(?P<name>[A-Za-z_][\w-]*|\*)")
 _NAMES = re.compile(r"'([^']*)'")
@@ -33,12 +39,17 @@ def lines(content: bytes) -> list[bytes]:
 
 
 def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
-    """Of at most `most` bytes with their line breaks; None: no limit. BadRecord: one record is larger by itself."""
+    """Of at most `most` bytes with their line breaks; None: no limit.
+
+    BadRecord: one record is larger by itself.
+    """
     batch: list[bytes] = []
     size = 0
     for record in records:
         if most is not None and len(record) > most:
-            raise BadRecord(f"a record has {len(record):,} bytes, and MaxPayloadInMB allows {most:,}")
+            raise BadRecord(
+                f"a record has {len(record):,} bytes, and MaxPayloadInMB allows {most:,}"
+            )
         if batch and (not several or (most is not None and size + len(record) + 1 > most)):
             yield batch
             batch, size = [], 0
@@ -62,26 +73,38 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     def model_input(self, record: bytes) -> bytes:
         """What the model gets of a record."""
-        return record if self.format is None or self.taken == _WHOLE else self._write(select(self._read(record), self.taken))
+        return (
+            record
+            if self.format is None or self.taken == _WHOLE
+            else self._write(select(self._read(record), self.taken))
+        )
 
     def answered(self, record: bytes, answer: bytes) -> bytes:
         """What is stored of a record and its answer."""
         if self.format is None or not self.outputs:
             return answer
         of_model = self._read(answer)
-        return self._write(select(self._join(self._read(record), of_model) if self.joins else of_model, self.told))
+        return self._write(
+            select(self._join(self._read(record), of_model) if self.joins else of_model, self.told)
+        )
 
     def _join(self, record: Any, answer: Any) -> Any:
         if self.format == "csv":
             return [*record, *answer]
-        return {**record, "SageMakerOutput": answer} if isinstance(record, dict) else {"SageMakerInput": record, "SageMakerOutput": answer}
+        return (
+            {**record, "SageMakerOutput": answer}
+            if isinstance(record, dict)
+            else {"SageMakerInput": record, "SageMakerOutput": answer}
+        )
 
     def _read(self, record: bytes) -> Any:
         try:
             text = record.decode()
             return next(csv.reader([text])) if self.format == "csv" else json.loads(text)
         except (ValueError, StopIteration, csv.Error, RecursionError) as error:
-            raise BadRecord(f"a record is no {str(self.format).upper()}: {error}: {record[:100]!r}") from error
+            raise BadRecord(
+                f"a record is no {str(self.format).upper()}: {error}: {record[:100]!r}"
+            ) from error
 
     def _write(self, value: Any) -> bytes:
         if self.format == "json":
@@ -92,7 +115,9 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
-    """A job's InputFilter, JoinSource and OutputFilter. BadRecord: a path that the service does not take, or a content that it cannot
+    """A job's InputFilter, JoinSource and OutputFilter.
+
+    BadRecord: a path that the service does not take, or a content that it cannot
     filter.
     """
     taken, told = processing.get("InputFilter") or _WHOLE, processing.get("OutputFilter") or _WHOLE
@@ -101,7 +126,10 @@ def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
         return Filters(format=None)
     kind = _FORMATS.get((content_type or "").partition(";")[0].strip().lower())
     if kind is None:
-        raise BadRecord(f"DataProcessing reads {', '.join(_FORMATS)}; the content type is {content_type or 'not named'}")
+        raise BadRecord(
+            f"DataProcessing reads {', '.join(_FORMATS)}; the content type is "
+            f"{content_type or 'not named'}"
+        )
     for path in (taken, told):
         steps(path)
     return Filters(format=kind, taken=taken, joins=joins, told=told)
@@ -113,7 +141,9 @@ def select(value: Any, path: str) -> Any:
         try:
             value = step(value)
         except (KeyError, IndexError, TypeError) as error:
-            raise BadRecord(f"{path} is not in a record ({type(error).__name__}: {error})") from error
+            raise BadRecord(
+                f"{path} is not in a record ({type(error).__name__}: {error})"
+            ) from error
     return value
 
 
@@ -155,11 +185,17 @@ def _children(value: Any) -> list[Any]:
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
-    return lambda value: value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
+    return lambda value: (
+        value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
+    )
 
 
 def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
-    return lambda value: _array(value)[numbers[0]] if len(numbers) == 1 else [_array(value)[number] for number in numbers]
+    return lambda value: (
+        _array(value)[numbers[0]]
+        if len(numbers) == 1
+        else [_array(value)[number] for number in numbers]
+    )
 
 
 def _array(value: Any) -> Any:

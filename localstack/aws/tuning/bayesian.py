@@ -1,7 +1,10 @@
-"""Bayesian search: a Gaussian process over what was tried, and the candidate from which it expects the greatest improvement.
+"""Bayesian search: a Gaussian process over what was tried, and the candidate from which it expects
+the greatest improvement.
 
-Ours, not AWS's, which is not published. Sources: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), algorithm
-2.1 and the Matern kernel 5/2 (4.17); Jones, Schonlau and Welch (1998), expected improvement; Ginsbourger, Le Riche and Carraro (2010), the
+Ours, not AWS's, which is not published. Sources: Rasmussen and Williams, "Gaussian Processes for
+Machine Learning" (2006), algorithm
+2.1 and the Matern kernel 5/2 (4.17); Jones, Schonlau and Welch (1998), expected improvement;
+Ginsbourger, Le Riche and Carraro (2010), the
 "kriging believer" for trials that run at the same time.
 """
 
@@ -45,22 +48,35 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
     if len(known) < _FIRST + len(ranges):
         return sample(ranges, random)
     tried = [trial.parameters for trial in trials]
-    candidates = [candidate for candidate in _candidates(ranges, random, known) if candidate not in tried]
+    candidates = [
+        candidate for candidate in _candidates(ranges, random, known) if candidate not in tried
+    ]
     if not candidates:  # every combination has been tried
         return sample(ranges, random)
     places = _places(ranges, candidates)
-    mean, deviation = _believing(ranges, known, [trial for trial in trials if trial.pending]).predict(places)
+    mean, deviation = _believing(
+        ranges, known, [trial for trial in trials if trial.pending]
+    ).predict(places)
     return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(known)))))]
 
 
-def _candidates(ranges: Sequence[Range], random: Random, known: Sequence[Trial]) -> list[dict[str, str]]:
+def _candidates(
+    ranges: Sequence[Range], random: Random, known: Sequence[Trial]
+) -> list[dict[str, str]]:
     best = max(known, key=lambda trial: trial.score or 0.0).parameters
     far = [sample(ranges, random) for _ in range(_FAR)]
-    return far + [{item.name: item.near(best[item.name], random) for item in ranges} for _ in range(_NEAR)]
+    return far + [
+        {item.name: item.near(best[item.name], random) for item in ranges} for _ in range(_NEAR)
+    ]
 
 
 def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
-    return np.array([[part for item in ranges for part in item.place(parameters[item.name])] for parameters in tried])
+    return np.array(
+        [
+            [part for item in ranges for part in item.place(parameters[item.name])]
+            for parameters in tried
+        ]
+    )
 
 
 def _standard(known: Sequence[Trial]) -> Array:
@@ -77,15 +93,23 @@ def _believing(ranges: Sequence[Range], known: Sequence[Trial], pending: Sequenc
     if not pending:
         return model
     more = _places(ranges, [trial.parameters for trial in pending])
-    return _fit(np.vstack([places, more]), np.concatenate([scores, model.predict(more)[0]]), length, noise)[2]
+    return _fit(
+        np.vstack([places, more]), np.concatenate([scores, model.predict(more)[0]]), length, noise
+    )[2]
 
 
 def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[float, float, _Model]:
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
-    likelihood = -0.5 * float(scores @ weights) - float(np.log(np.diag(factor)).sum())  # but for what all models share
-    return length, noise, _Model(places=places, length=length, factor=factor, weights=weights, likelihood=likelihood)
+    likelihood = -0.5 * float(scores @ weights) - float(
+        np.log(np.diag(factor)).sum()
+    )  # but for what all models share
+    return (
+        length,
+        noise,
+        _Model(places=places, length=length, factor=factor, weights=weights, likelihood=likelihood),
+    )
 
 
 def _kernel(left: Array, right: Array, length: float) -> Array:

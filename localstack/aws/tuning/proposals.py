@@ -11,8 +11,13 @@ from .ranges import Range, Trial, grid, sample
 STRATEGIES = ("Random", "Grid", "Bayesian")
 
 
-def propose(strategy: str, ranges: Sequence[Range], *, seed: object, number: int, trials: Sequence[Trial]) -> dict[str, str]:
-    """The hyperparameters of trial `number` (from 0). Of Random and Grid they depend on the seed and the number alone."""
+def propose(
+    strategy: str, ranges: Sequence[Range], *, seed: object, number: int, trials: Sequence[Trial]
+) -> dict[str, str]:
+    """The hyperparameters of trial `number` (from 0).
+
+    Of Random and Grid they depend on the seed and the number alone.
+    """
     if strategy == "Grid":
         return next(itertools.islice(grid(ranges), number, None))
     random = Random(f"{seed}/{number}")  # noqa: S311  a search, not a secret

@@ -1,4 +1,5 @@
-"""Ranges of hyperparameters, and their scales: a share of a range, 0 to 1, is a value, and a value is a place.
+"""Ranges of hyperparameters, and their scales: a share of a range, 0 to 1, is a value, and a value
+is a place.
 
 Source: SageMaker developer guide, "Define hyperparameter ranges" and "Hyperparameter scaling".
 """
@@ -35,7 +36,10 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
     integer: bool
 
     def at(self, share: float) -> str:
-        """The value at this share of the scale. Each integer has the part of the scale up to the next one."""
+        """The value at this share of the scale.
+
+        Each integer has the part of the scale up to the next one.
+        """
         begin, end = self._ends()
         value = _SCALES[self.scaling][1](begin + share * (end - begin))
         within = min(max(math.floor(value) if self.integer else value, self.low), self.high)
@@ -87,7 +91,10 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
     ranges: tuple[Range, ...] = (
         *(_numeric(raw, integer=True) for raw in declared.get("IntegerParameterRanges") or ()),
         *(_numeric(raw, integer=False) for raw in declared.get("ContinuousParameterRanges") or ()),
-        *(Categorical(name=raw["Name"], values=tuple(raw["Values"])) for raw in declared.get("CategoricalParameterRanges") or ()),
+        *(
+            Categorical(name=raw["Name"], values=tuple(raw["Values"]))
+            for raw in declared.get("CategoricalParameterRanges") or ()
+        ),
     )
     if not ranges:
         raise RangeError("ParameterRanges must have at least one hyperparameter.")
@@ -102,14 +109,32 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
     except ValueError as error:
-        raise RangeError(f"The range of the hyperparameter {name} is not of {'integers' if integer else 'numbers'}: {error}.") from error
+        raise RangeError(
+            f"The range of the hyperparameter {name} is not of "
+            f"{'integers' if integer else 'numbers'}: {error}."
+        ) from error
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise RangeError(f"The range of the hyperparameter {name}: MinValue {low} must not be greater than MaxValue {high}.")
+        raise RangeError(
+            f"The range of the hyperparameter {name}: MinValue {low} must not be greater "
+            f"than MaxValue {high}."
+        )
     if scaling == "Logarithmic" and low <= 0:
-        raise RangeError(f"The range of the hyperparameter {name}: Logarithmic scaling needs a MinValue above 0, not {low}.")
+        raise RangeError(
+            f"The range of the hyperparameter {name}: Logarithmic scaling needs a MinValue "
+            f"above 0, not {low}."
+        )
     if scaling == "ReverseLogarithmic" and (integer or low < 0 or high >= 1):
-        raise RangeError(f"The range of the hyperparameter {name}: ReverseLogarithmic scaling needs a continuous range within 0 <= x < 1.")
-    return Numeric(name=name, low=low, high=high, scaling="Linear" if scaling == "Auto" else scaling, integer=integer)
+        raise RangeError(
+            f"The range of the hyperparameter {name}: ReverseLogarithmic scaling needs a "
+            "continuous range within 0 <= x < 1."
+        )
+    return Numeric(
+        name=name,
+        low=low,
+        high=high,
+        scaling="Linear" if scaling == "Auto" else scaling,
+        integer=integer,
+    )
 
 
 def sample(ranges: Sequence[Range], random: Random) -> dict[str, str]:

@@ -16,8 +16,21 @@ from .ranges import Range, size_of_grid
 
 _LOOK = 0.05  # seconds
 _PASSED = (  # of the definition, as CreateTrainingJob takes it
-    *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "VpcConfig", "OutputDataConfig", "StoppingCondition", "Environment"),
-    *("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining", "RetryStrategy"),
+    *(
+        "AlgorithmSpecification",
+        "RoleArn",
+        "InputDataConfig",
+        "VpcConfig",
+        "OutputDataConfig",
+        "StoppingCondition",
+        "Environment",
+    ),
+    *(
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "EnableManagedSpotTraining",
+        "RetryStrategy",
+    ),
 )
 _RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
 
@@ -26,9 +39,13 @@ def tune(ctx: Context, tuning: Job, _container: Container) -> None:
     """Raises JobFailed where no training job gave the objective's value."""
     config, ranges = tuning.params["HyperParameterTuningJobConfig"], trials.ranges_of(tuning.params)
     limits = config["ResourceLimits"]
-    most = size_of_grid(ranges) if config["Strategy"] == "Grid" else limits["MaxNumberOfTrainingJobs"]
+    most = (
+        size_of_grid(ranges) if config["Strategy"] == "Grid" else limits["MaxNumberOfTrainingJobs"]
+    )
     at_once = limits["MaxParallelTrainingJobs"]
-    whole = all(_launch(ctx, tuning, ranges, number, at_once) for number in range(most)) and _room(ctx, tuning, 1)
+    whole = all(_launch(ctx, tuning, ranges, number, at_once) for number in range(most)) and _room(
+        ctx, tuning, 1
+    )
     if not whole:
         _stop(ctx, tuning)
     while _running(ctx, tuning) and not ctx.stopping.wait(_LOOK):
@@ -37,22 +54,40 @@ def tune(ctx: Context, tuning: Job, _container: Container) -> None:
         _conclude(ctx, tuning, whole=whole)
 
 
-def _launch(ctx: Context, tuning: Job, ranges: tuple[Range, ...], number: int, at_once: int) -> bool:
+def _launch(
+    ctx: Context, tuning: Job, ranges: tuple[Range, ...], number: int, at_once: int
+) -> bool:
     """Start the next training job once fewer than `at_once` run; False: none is to start any more."""
     if not _room(ctx, tuning, at_once):
         return False
-    config, earlier = tuning.params["HyperParameterTuningJobConfig"], trials.training_jobs(ctx, tuning)
+    config, earlier = (
+        tuning.params["HyperParameterTuningJobConfig"],
+        trials.training_jobs(ctx, tuning),
+    )
     seed = config.get("RandomSeed", f"{tuning.arn} {tuning.created}")
-    parameters = propose(config["Strategy"], ranges, seed=seed, number=number, trials=trials.trials(tuning, earlier))
-    training.launch(ctx, request(tuning, f"{tuning.name}-{number + 1:03d}-{secrets.token_hex(4)}", parameters), tuning.arn)
+    parameters = propose(
+        config["Strategy"], ranges, seed=seed, number=number, trials=trials.trials(tuning, earlier)
+    )
+    training.launch(
+        ctx,
+        request(tuning, f"{tuning.name}-{number + 1:03d}-{secrets.token_hex(4)}", parameters),
+        tuning.arn,
+    )
     return True
 
 
 def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """What CreateTrainingJob gets. Training jobs carry the tuning job's tags; each has checkpoints of its own."""
+    """What CreateTrainingJob gets.
+
+    Training jobs carry the tuning job's tags; each has checkpoints of its own.
+    """
     definition = tuning.params["TrainingJobDefinition"]
     checkpoints = definition.get("CheckpointConfig")
-    own = {**checkpoints, "S3Uri": f"{checkpoints['S3Uri'].rstrip('/')}/{name}"} if checkpoints else None
+    own = (
+        {**checkpoints, "S3Uri": f"{checkpoints['S3Uri'].rstrip('/')}/{name}"}
+        if checkpoints
+        else None
+    )
     return {
         **{key: definition[key] for key in _PASSED if key in definition},
         **({"CheckpointConfig": own} if own else {}),
@@ -83,7 +118,9 @@ def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
 
 
 def _over(ctx: Context, tuning: Job) -> bool:
-    seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxRuntimeInSeconds")
+    seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
+        "MaxRuntimeInSeconds"
+    )
     overdue = seconds is not None and (ctx.clock.now() - tuning.created).total_seconds() > seconds
     return overdue or tuning.stop.is_set() or ctx.stopping.is_set()
 
@@ -101,8 +138,16 @@ def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())
     if not any(job.status == "Completed" for job in jobs):
-        raise JobFailed("All training jobs failed. Please take a look at the training jobs failures to get more details.")
+        raise JobFailed(
+            "All training jobs failed. Please take a look at the training jobs failures to "
+            "get more details."
+        )
     if not trials.by_objective(tuning, jobs):
-        words = "Please ensure that the custom algorithm is emitting the objective metric as defined by the regular expression provided."
-        raise JobFailed(f"No objective metrics found after running {len(jobs)} training jobs. {words}")
+        words = (
+            "Please ensure that the custom algorithm is emitting the objective metric as defined "
+            "by the regular expression provided."
+        )
+        raise JobFailed(
+            f"No objective metrics found after running {len(jobs)} training jobs. {words}"
+        )
     return tuning.ends("Completed", "Completed", "Tuning job completed", ctx.clock.now())

@@ -16,7 +16,9 @@ _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": 
 def objective(params: dict[str, Any]) -> dict[str, str] | None:
     """Type and MetricName; of the configuration or, for whoever says it there, of the definition."""
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
-    metric: dict[str, str] | None = config.get("HyperParameterTuningJobObjective") or definition.get("TuningObjective")
+    metric: dict[str, str] | None = config.get(
+        "HyperParameterTuningJobObjective"
+    ) or definition.get("TuningObjective")
     return metric
 
 
@@ -28,7 +30,10 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
 
 
 def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
-    """Its training jobs, in the order of their creation. An earlier tuning job of the name, deleted since, had its own."""
+    """Its training jobs, in the order of their creation.
+
+    An earlier tuning job of the name, deleted since, had its own.
+    """
     training = list(ctx.store(Jobs).training.values())
     return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]
 
@@ -51,16 +56,31 @@ def score(tuning: Job, job: Job) -> float | None:
 def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
     """The jobs whose objective is known, the best first."""
     known = [(score(tuning, job), job) for job in jobs]
-    return [job for _, job in sorted(((points, job) for points, job in known if points is not None), key=lambda pair: -pair[0])]
+    return [
+        job
+        for _, job in sorted(
+            ((points, job) for points, job in known if points is not None),
+            key=lambda pair: -pair[0],
+        )
+    ]
 
 
 def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
-    return [Trial(parameters=_hyperparameters(tuning, job), score=score(tuning, job), pending=job.status not in ENDED) for job in jobs]
+    return [
+        Trial(
+            parameters=_hyperparameters(tuning, job),
+            score=score(tuning, job),
+            pending=job.status not in ENDED,
+        )
+        for job in jobs
+    ]
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
-    return {name: text for name, text in job.params["HyperParameters"].items() if name not in static}
+    return {
+        name: text for name, text in job.params["HyperParameters"].items() if name not in static
+    }
 
 
 def _verdict(tuning: Job, job: Job) -> str:
@@ -76,7 +96,9 @@ def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
     return {
         "TrainingJobStatusCounters": {name: by_status.count(name) for name in statuses},
-        "ObjectiveStatusCounters": {name: by_objective.count(name) for name in ("Succeeded", "Pending", "Failed")},
+        "ObjectiveStatusCounters": {
+            name: by_objective.count(name) for name in ("Succeeded", "Pending", "Failed")
+        },
     }
 
 

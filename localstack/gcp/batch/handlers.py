@@ -23,7 +23,11 @@ _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "model_display_name", "state", "create_time", "update_time", "labels")
 _ENDED = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
 _SOURCES = {"jsonl": "gcs_source", "csv": "gcs_source", "bigquery": "bigquery_source"}
-_DESTINATIONS = {"jsonl": "gcs_destination", "csv": "gcs_destination", "bigquery": "bigquery_destination"}
+_DESTINATIONS = {
+    "jsonl": "gcs_destination",
+    "csv": "gcs_destination",
+    "bigquery": "bigquery_destination",
+}
 _OF_GOOGLE = ("tf-record", "tf-record-gzip", "file-list")  # which Vertex AI reads, too
 _PAIRS = {("csv", "bigquery"), ("jsonl", "csv")}  # whose columns nobody documents
 BatchPredictionJobPb = BatchPredictionJob.pb()
@@ -52,9 +56,19 @@ def create_batch_prediction_job(call: Call, request: Any) -> Any:
 
 def _check_formats(job: Any) -> None:
     source, destination = job.input_config, job.output_config
-    _check_format(source.instances_format, source.WhichOneof("source"), _SOURCES, "input_config", "instances_format")
     _check_format(
-        destination.predictions_format, destination.WhichOneof("destination"), _DESTINATIONS, "output_config", "predictions_format"
+        source.instances_format,
+        source.WhichOneof("source"),
+        _SOURCES,
+        "input_config",
+        "instances_format",
+    )
+    _check_format(
+        destination.predictions_format,
+        destination.WhichOneof("destination"),
+        _DESTINATIONS,
+        "output_config",
+        "predictions_format",
     )
     if (pair := (source.instances_format, destination.predictions_format)) in _PAIRS:
         raise _not_yet(f"{pair[0]} in and {pair[1]} out")
@@ -68,11 +82,15 @@ def _check_formats(job: Any) -> None:
             raise invalid(f"batch_prediction_job: {uri!r} is no place in BigQuery (bq://...).")
 
 
-def _check_format(name: str, place: str | None, known: dict[str, str], where: str, field: str) -> None:
+def _check_format(
+    name: str, place: str | None, known: dict[str, str], where: str, field: str
+) -> None:
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
     if name not in known:
-        raise invalid(f"batch_prediction_job.{where}.{field}: {name!r} is none of {', '.join(known)}.")
+        raise invalid(
+            f"batch_prediction_job.{where}.{field}: {name!r} is none of {', '.join(known)}."
+        )
     if place != known[name]:
         raise invalid(f"batch_prediction_job.{where}: the format {name} needs {known[name]}.")
 
@@ -80,35 +98,65 @@ def _check_format(name: str, place: str | None, known: dict[str, str], where: st
 def _check_instances(job: Any) -> None:
     config = job.instance_config
     if job.generate_explanation:
-        raise GcpError("FAILED_PRECONDITION", "generate_explanation: the model has no explanation_spec: the offline GCP explains nothing.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            "generate_explanation: the model has no explanation_spec: the offline GCP "
+            "explains nothing.",
+        )
     if config.instance_type not in ("", "object", "array"):
-        raise invalid(f"instance_config.instance_type: {config.instance_type!r} is neither object nor array.")
+        raise invalid(
+            f"instance_config.instance_type: {config.instance_type!r} is neither object nor array."
+        )
     if config.included_fields and config.excluded_fields:
-        raise invalid("instance_config: only one of included_fields and excluded_fields can be set.")
-    if job.input_config.instances_format == "csv" and (config.included_fields or config.excluded_fields):
-        raise invalid("instance_config: the fields of CSV cannot be chosen: the input must be JSONL with objects, or BigQuery.")
-    if job.input_config.instances_format == "jsonl" and config.instance_type == "array" and chooses(config) and not config.included_fields:
+        raise invalid(
+            "instance_config: only one of included_fields and excluded_fields can be set."
+        )
+    if job.input_config.instances_format == "csv" and (
+        config.included_fields or config.excluded_fields
+    ):
+        raise invalid(
+            "instance_config: the fields of CSV cannot be chosen: the input must be JSONL "
+            "with objects, or BigQuery."
+        )
+    if (
+        job.input_config.instances_format == "jsonl"
+        and config.instance_type == "array"
+        and chooses(config)
+        and not config.included_fields
+    ):
         raise invalid("instance_config: included_fields must say the order of an array's fields.")
     if not job.dedicated_resources.machine_spec.machine_type:
-        raise invalid("batch_prediction_job.dedicated_resources.machine_spec.machine_type is required for a model of a container.")
+        raise invalid(
+            "batch_prediction_job.dedicated_resources.machine_spec.machine_type is required "
+            "for a model of a container."
+        )
 
 
 def _model(call: Call, job: Any) -> Any:
     """Of the registry, or as the job brings it. GcpError."""
     if bool(job.model) == job.HasField("unmanaged_container_model"):
-        raise invalid("batch_prediction_job: exactly one of model and unmanaged_container_model must be set.")
+        raise invalid(
+            "batch_prediction_job: exactly one of model and unmanaged_container_model must be set."
+        )
     if job.model:
         model = models.find(call, job.model)
     else:
         own = job.unmanaged_container_model
         model = Model.pb()(artifact_uri=own.artifact_uri, container_spec=own.container_spec)
     if not model.container_spec.image_uri:
-        raise GcpError("FAILED_PRECONDITION", "The model has no container_spec: the offline GCP serves models of a container.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            "The model has no container_spec: the offline GCP serves models of a container.",
+        )
     return model
 
 
 def _not_yet(what: str) -> GcpError:
-    return GcpError("UNIMPLEMENTED", f"{what}: not supported by the offline GCP's batch prediction yet", reason="notImplemented")
+    return GcpError(
+        "UNIMPLEMENTED",
+        f"{what}: not supported by the offline GCP's batch prediction yet",
+        reason="notImplemented",
+    )
 
 
 @handles(f"{_SERVICE}.GetBatchPredictionJob")
@@ -118,7 +166,9 @@ def get_batch_prediction_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListBatchPredictionJobs")
 def list_batch_prediction_jobs(call: Call, request: Any) -> Any:
-    jobs = call.store(Resources).below(canonical(call, request.parent), "batchPredictionJobs")[::-1]  # the newest first
+    jobs = call.store(Resources).below(canonical(call, request.parent), "batchPredictionJobs")[
+        ::-1
+    ]  # the newest first
     page, token = page_of(jobs, request, fields=_FILTERS)
     return ListBatchPredictionJobsResponse.pb()(batch_prediction_jobs=page, next_page_token=token)
 
@@ -127,7 +177,10 @@ def list_batch_prediction_jobs(call: Call, request: Any) -> Any:
 def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
     job = get_batch_prediction_job(call, request)
     if job.state in _ENDED:
-        raise GcpError("FAILED_PRECONDITION", f"The BatchPredictionJob {job.name} is in state {_state(job)}: it cannot be cancelled.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The BatchPredictionJob {job.name} is in state {_state(job)}: it cannot be cancelled.",
+        )
 
     def cancel(job: Any) -> None:
         if job.state not in _ENDED:
@@ -143,7 +196,9 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
     job = get_batch_prediction_job(call, request)
     if job.state not in _ENDED:
         raise GcpError(
-            "FAILED_PRECONDITION", f"The BatchPredictionJob {job.name} is in state {_state(job)}: only one that has ended can be deleted."
+            "FAILED_PRECONDITION",
+            f"The BatchPredictionJob {job.name} is in state {_state(job)}: only one that has "
+            "ended can be deleted.",
         )
     call.store(Resources).remove(job.name)
     call.store(Batches).works.pop(job.name, None)

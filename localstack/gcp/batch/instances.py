@@ -51,7 +51,11 @@ def _files(call: Call, uris: Any) -> list[str]:
     names: list[str] = []
     for uri in uris:
         present = storage.uris_below(call, uri.partition("*")[0])
-        matching = [name for name in present if name == uri or ("*" in uri and fnmatch.fnmatchcase(name, uri))]
+        matching = [
+            name
+            for name in present
+            if name == uri or ("*" in uri and fnmatch.fnmatchcase(name, uri))
+        ]
         if not matching:
             raise GcpError("INVALID_ARGUMENT", f"No file was found at {uri}.")
         names += matching
@@ -71,7 +75,9 @@ def _of_lines(text: str, config: Any) -> Iterator[Item]:
 def _of_json(value: Any, line: str, config: Any) -> Item:
     columns = {"instance": line}
     if isinstance(value, dict):
-        return _of_object(value, config, array=config.instance_type == "array", columns=columns, shown=value)
+        return _of_object(
+            value, config, array=config.instance_type == "array", columns=columns, shown=value
+        )
     if chooses(config) or config.instance_type == "object":
         raise _UnfitError("the instance is not a JSON object")
     if config.instance_type == "array" and not isinstance(value, list):
@@ -99,14 +105,22 @@ def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
         for values in batch.to_pylist():
             row = {name: plain(value) for name, value in values.items()}
             try:
-                yield _of_object(row, config, array=config.instance_type != "object", columns=row, shown=row)
+                yield _of_object(
+                    row, config, array=config.instance_type != "object", columns=row, shown=row
+                )
             except _UnfitError as error:
                 yield Item(sent=None, shown={"instance": row}, columns=row, wrong=str(error))
 
 
-def _of_object(value: Mapping[str, Any], config: Any, *, array: bool, columns: Mapping[str, Any], shown: Any) -> Item:
+def _of_object(
+    value: Mapping[str, Any], config: Any, *, array: bool, columns: Mapping[str, Any], shown: Any
+) -> Item:
     """With a key the output has it instead of the instance."""
-    if missing := [name for name in (*config.included_fields, *filter(None, [config.key_field])) if name not in value]:
+    if missing := [
+        name
+        for name in (*config.included_fields, *filter(None, [config.key_field]))
+        if name not in value
+    ]:
         raise _UnfitError(f"the instance has no field {missing[0]}")
     left_out = {*config.excluded_fields, config.key_field}
     names = [name for name in (config.included_fields or value) if name not in left_out]
@@ -127,7 +141,9 @@ def _unreadable(line: str, why: str) -> Item:
 
 
 def plain(value: Any) -> Any:
-    """A value of BigQuery's as JSON, as its own exports write it: decimals and times are texts, bytes base64."""
+    """A value of BigQuery's as JSON, as its own exports write it: decimals and times are texts,
+    bytes base64.
+    """
     if isinstance(value, dict):
         return {name: plain(member) for name, member in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,7 @@
 """Where a job's predictions go: files in Cloud Storage, or tables of BigQuery.
 
-Google documents the names of the folder and the tables, and the columns of models with schemata. Of a custom container, it is a guess that
+Google documents the names of the folder and the tables, and the columns of models with schemata. Of
+a custom container, it is a guess that
 `prediction` and the `instance` of a line are texts of JSON in a table.
 """
 
@@ -26,7 +27,11 @@ OutputInfoPb = BatchPredictionJob.OutputInfo.pb()
 _encode = msgspec.json.Encoder().encode
 _FILES = ("prediction.results-00000-of-00001", "prediction.errors_stats-00000-of-00001")
 _PREDICTION = Field(name="prediction", type="STRING")
-_ERRORS = Field(name="errors", type="RECORD", fields=(Field(name="code", type="INTEGER"), Field(name="message", type="STRING")))
+_ERRORS = Field(
+    name="errors",
+    type="RECORD",
+    fields=(Field(name="code", type="INTEGER"), Field(name="message", type="STRING")),
+)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -37,7 +42,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Results(ABC):
-    """Predictions and failures as they come; `close` when all are there. `info`: the job's output_info."""
+    """Predictions and failures as they come; `close` when all are there.
+
+    `info`: the job's output_info.
+    """
 
     info: Any
 
@@ -75,7 +83,10 @@ class _Files(Results):
         self.info = OutputInfoPb(gcs_output_directory=directory)
         self._folder = folder
         folder.mkdir(parents=True)
-        self._results, self._errors = ((folder / f"{name}{self.ending}").open("w", encoding="utf-8", newline="") for name in _FILES)
+        self._results, self._errors = (
+            (folder / f"{name}{self.ending}").open("w", encoding="utf-8", newline="")
+            for name in _FILES
+        )
 
     def close(self) -> None:
         self._results.close()
@@ -106,7 +117,13 @@ class _Csv(_Files):
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
         for item in items:
-            self._row(self._errors, {**{name: _text(value) for name, value in item.shown.items()}, "errors": _text(failure)})
+            self._row(
+                self._errors,
+                {
+                    **{name: _text(value) for name, value in item.shown.items()},
+                    "errors": _text(failure),
+                },
+            )
 
     def _row(self, file: Any, row: Mapping[str, Any]) -> None:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
@@ -119,24 +136,32 @@ class _Csv(_Files):
 class _Tables(Results):
     def __init__(self, call: Call, job: Any, display_name: str, at: str) -> None:
         self._call = call
-        project, dataset, table = _place(job.output_config.bigquery_destination.output_uri, display_name, at)
+        project, dataset, table = _place(
+            job.output_config.bigquery_destination.output_uri, display_name, at
+        )
         self._predictions = f"{project}.{dataset}.{table or f'predictions_{at}'}"
         self._errors = f"{project}.{dataset}.{f'{table}_errors' if table else f'errors_{at}'}"
         columns = _columns(call, job)
         bigquery.create_table(call, self._predictions, [*columns, _PREDICTION])
         bigquery.create_table(call, self._errors, [*columns, _ERRORS])
         self.info = OutputInfoPb(
-            bigquery_output_dataset=f"bq://{project}.{dataset}", bigquery_output_table=self._predictions.rpartition(".")[2]
+            bigquery_output_dataset=f"bq://{project}.{dataset}",
+            bigquery_output_table=self._predictions.rpartition(".")[2],
         )
 
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
-        rows = [{**item.columns, "prediction": _text(prediction)} for item, prediction in zip(items, predictions, strict=True)]
+        rows = [
+            {**item.columns, "prediction": _text(prediction)}
+            for item, prediction in zip(items, predictions, strict=True)
+        ]
         bigquery.append_rows(self._call, self._predictions, rows)
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
         errors = {"code": failure.code, "message": failure.message}
         rows = [{**item.columns, "errors": errors} for item in items]
-        bigquery.append_rows(self._call, self._errors, rows, ignore_unknown=True)  # a line that cannot be read has no key
+        bigquery.append_rows(
+            self._call, self._errors, rows, ignore_unknown=True
+        )  # a line that cannot be read has no key
 
     def close(self) -> None:
         """Each batch was written as it came."""
@@ -154,7 +179,10 @@ def _columns(call: Call, job: Any) -> list[Field]:
     fields = bigquery.table_schema(call, job.input_config.bigquery_source.input_uri)
     key = job.instance_config.key_field
     if not key:
-        return [msgspec.structs.replace(field, mode="REPEATED" if field.repeated else "NULLABLE") for field in fields]
+        return [
+            msgspec.structs.replace(field, mode="REPEATED" if field.repeated else "NULLABLE")
+            for field in fields
+        ]
     return [Field(name="key", type=field.type) for field in fields if field.name == key]
 
 

@@ -1,4 +1,6 @@
-"""A batch prediction's life: a server of the model, its batches one after the other, where the answers go."""
+"""A batch prediction's life: a server of the model, its batches one after the other, where the
+answers go.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import DeployedModel, JobState
 from google.protobuf import json_format
-from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, UNAVAILABLE
+from google.rpc.code_pb2 import (
+    CANCELLED,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    UNAVAILABLE,
+)
 
 from ...serving.connections import Answer, NotReached, TimedOut
 from ...serving.model_server import ModelServer
@@ -24,7 +32,9 @@ from .results import Failure, Results, results
 
 _JSON = (("content-type", "application/json"),)
 _SECONDS = 600.0  # in which a batch must be answered
-_EXIT = 10.0  # seconds in which a process whose connection has broken has ended, if that is why: on a busy machine it is soon, not at once
+# seconds in which a process whose connection has broken has ended, if that is why: on a busy
+# machine it is soon, not at once
+_EXIT = 10.0
 _BATCH = 64  # ManualBatchTuningParameters.batch_size's default
 _encode = msgspec.json.Encoder().encode
 
@@ -62,8 +72,15 @@ class Work:
             self._work()
             self._end(*self._verdict())
         except GcpError as error:
-            self._end(*(_CANCELLED_END if self._stop.is_set() else (JobState.JOB_STATE_FAILED, error.code, error.message)))
-        except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
+            self._end(
+                *(
+                    _CANCELLED_END
+                    if self._stop.is_set()
+                    else (JobState.JOB_STATE_FAILED, error.code, error.message)
+                )
+            )
+        except Exception as error:
+            # the stack's own mistake must show as the service's, not as a job that never ends
             self._end(JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
             raise
         finally:
@@ -95,15 +112,24 @@ class Work:
 
     def _new_server(self) -> ModelServer:
         number = self._job.name.rpartition("/")[2]
-        deployed = DeployedModel.pb()(id=number, disable_container_logging=self._job.disable_container_logging)
-        deployed.dedicated_resources.machine_spec.CopyFrom(self._job.dedicated_resources.machine_spec)
+        deployed = DeployedModel.pb()(
+            id=number, disable_container_logging=self._job.disable_container_logging
+        )
+        deployed.dedicated_resources.machine_spec.CopyFrom(
+            self._job.dedicated_resources.machine_spec
+        )
         place = f"{self._job.name.rpartition('/batchPredictionJobs/')[0]}/endpoints/{number}"
         return serving.model_server(self._call, place, deployed, self._model)
 
     def _start(self, server: ModelServer) -> None:
-        problem = server.start(lambda folder: serving.fill(self._call, self._model, folder), serving.patience(self._model))
+        problem = server.start(
+            lambda folder: serving.fill(self._call, self._model, folder),
+            serving.patience(self._model),
+        )
         if problem is not None:
-            raise GcpError("FAILED_PRECONDITION", f"Model server never became ready. (local stack: {problem})")
+            raise GcpError(
+                "FAILED_PRECONDITION", f"Model server never became ready. (local stack: {problem})"
+            )
 
     def _predict(self, server: ModelServer) -> None:
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
@@ -142,7 +168,9 @@ class Work:
             return _read(server.predict(_encode(body), _JSON, seconds=_SECONDS))
         except (NotReached, TimedOut) as error:
             if (code := _exit_code(server)) is not None:
-                raise GcpError("FAILED_PRECONDITION", f"Model server exited unexpectedly, with code {code}.") from error
+                raise GcpError(
+                    "FAILED_PRECONDITION", f"Model server exited unexpectedly, with code {code}."
+                ) from error
             return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
 
     def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
@@ -154,7 +182,11 @@ class Work:
         if self._stop.is_set():
             return _CANCELLED_END
         if self._last is not None and not self._counts["successful_count"]:
-            return JobState.JOB_STATE_FAILED, FAILED_PRECONDITION, f"No instance was predicted. The last error: {self._last.message}"
+            return (
+                JobState.JOB_STATE_FAILED,
+                FAILED_PRECONDITION,
+                f"No instance was predicted. The last error: {self._last.message}",
+            )
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
@@ -173,7 +205,11 @@ class Work:
         revise(self._call, self._job.name, change)
 
 
-_CANCELLED_END = (JobState.JOB_STATE_CANCELLED, CANCELLED, "The batch prediction job was cancelled.")
+_CANCELLED_END = (
+    JobState.JOB_STATE_CANCELLED,
+    CANCELLED,
+    "The batch prediction job was cancelled.",
+)
 
 
 def _exit_code(server: ModelServer) -> int | None:
@@ -186,8 +222,13 @@ def _exit_code(server: ModelServer) -> int | None:
 
 def _read(answer: Answer) -> list[Any] | Failure:
     if answer.status != 200:
-        return Failure(INVALID_ARGUMENT if answer.status < 500 else INTERNAL, answer.body.decode("utf-8", "replace"))
+        return Failure(
+            INVALID_ARGUMENT if answer.status < 500 else INTERNAL,
+            answer.body.decode("utf-8", "replace"),
+        )
     try:
         return _predictions.decode(answer.body).predictions
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(INTERNAL, f"The model server's answer is not a JSON object with `predictions`: {error}")
+        return Failure(
+            INTERNAL, f"The model server's answer is not a JSON object with `predictions`: {error}"
+        )

@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-    """A query's rows: its columns by their names, in the Arrow types of the Storage Read API. `parameters` are named ones, with Python
+def query(
+    call: Call, project: str, sql: str, parameters: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """A query's rows: its columns by their names, in the Arrow types of the Storage Read API.
+    `parameters` are named ones, with Python
     values. GcpError for what BigQuery refuses, and for a statement that gives no rows.
     """
     here = place(call)
     try:
-        bound = tuple(Parameter(name=name.lower(), field=_field(name, value), value=value) for name, value in (parameters or {}).items())
-        meaning = analysis.analyze(here, analysis.Question(sql=sql, project=project, parameters=bound))
+        bound = tuple(
+            Parameter(name=name.lower(), field=_field(name, value), value=value)
+            for name, value in (parameters or {}).items()
+        )
+        meaning = analysis.analyze(
+            here, analysis.Question(sql=sql, project=project, parameters=bound)
+        )
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in meaning.columns]
@@ -37,12 +45,21 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         raise gcp_error(error) from error
 
 
-def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False) -> None:
-    """Rows of JSON values into `project.dataset.table`, all of them or none. GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field."""
+def append_rows(
+    call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False
+) -> None:
+    """Rows of JSON values into `project.dataset.table`, all of them or none.
+
+    GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field.
+    """
     here = place(call)
     try:
         known = here.catalog.table(_ref(here, table))
-        rows.append(here, known, [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values])
+        rows.append(
+            here,
+            known,
+            [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values],
+        )
     except decode.Wrong as error:
         raise gcp_error(invalid(str(error))) from error
     except BigQueryError as error:
@@ -63,7 +80,9 @@ def version(call: Call) -> int:
     return hash(frozenset((table.ref, table.etag) for table in place(call).catalog.every_table()))
 
 
-def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None) -> None:
+def create_table(
+    call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None
+) -> None:
     """Dataset and table, where they are not there yet. GcpError."""
     here = place(call)
     ref = _ref(here, table)
@@ -72,14 +91,20 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
             if not any(dataset.id == ref.dataset for dataset in here.catalog.datasets(ref.project)):
                 datasets.create(here, ref.project, ref.dataset, {})
             if here.catalog.find(ref) is None:
-                layout = {"timePartitioning": {"type": "DAY", "field": partition_by}} if partition_by else {}
+                layout = (
+                    {"timePartitioning": {"type": "DAY", "field": partition_by}}
+                    if partition_by
+                    else {}
+                )
                 tables.create(here, ref, layout, fields)
     except BigQueryError as error:
         raise gcp_error(error) from error
 
 
 def parts(table: str) -> tuple[str, str, str]:
-    """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError INVALID_ARGUMENT."""
+    """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError
+    INVALID_ARGUMENT.
+    """
     try:
         ref = _table_ref(table)
     except BigQueryError as error:
@@ -95,13 +120,26 @@ def _ref(here: Place, table: str) -> TableRef:
 
 def _table_ref(table: str) -> TableRef:
     """Also bq://project.dataset.table."""
-    parts = table.removeprefix("bq://").replace(":", ".", 1 if table.count(".") == 1 else 0).rsplit(".", 2)
+    parts = (
+        table.removeprefix("bq://")
+        .replace(":", ".", 1 if table.count(".") == 1 else 0)
+        .rsplit(".", 2)
+    )
     if len(parts) != 3 or not all(parts):
         raise invalid(f"Invalid table name: {table!r}; it is project.dataset.table")
     return TableRef(*parts)
 
 
-_TYPES = {bool: "BOOLEAN", int: "INTEGER", float: "FLOAT", str: "STRING", bytes: "BYTES", Decimal: "NUMERIC", date: "DATE", time: "TIME"}
+_TYPES = {
+    bool: "BOOLEAN",
+    int: "INTEGER",
+    float: "FLOAT",
+    str: "STRING",
+    bytes: "BYTES",
+    Decimal: "NUMERIC",
+    date: "DATE",
+    time: "TIME",
+}
 
 
 def _field(name: str, value: Any) -> Field:

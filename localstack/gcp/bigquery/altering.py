@@ -18,10 +18,14 @@ _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
 
 
 def alter(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Do the actions of an ALTER TABLE, all of them or none. notFound, duplicate, invalid, invalidQuery, notImplemented."""
+    """Do the actions of an ALTER TABLE, all of them or none. notFound, duplicate, invalid,
+    invalidQuery, notImplemented.
+    """
     kind = here.catalog.table(ref).kind
     if kind != "TABLE":
-        raise invalid_query(f"{ref} is not allowed for this operation because it is currently a {kind}.")
+        raise invalid_query(
+            f"{ref} is not allowed for this operation because it is currently a {kind}."
+        )
     if any(action.kind == "rename_to_action" for action in actions):
         _rename(here, ref, actions)
         return
@@ -43,11 +47,15 @@ def _rename(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:
-    """The table after the actions; and by its new name in small letters, the old name of each column that is renamed."""
+    """The table after the actions; and by its new name in small letters, the old name of each
+    column that is renamed.
+    """
     origins: dict[str, str] = {}
     for action in actions:
         if action.kind not in _ACTIONS:
-            raise not_run(f"ALTER TABLE: {action.kind.removesuffix('_action').replace('_', ' ').upper()}")
+            raise not_run(
+                f"ALTER TABLE: {action.kind.removesuffix('_action').replace('_', ' ').upper()}"
+            )
         before, table = table, _ACTIONS[action.kind](table, action)
         if action.kind == "rename_column_action" and table is not before:
             origins[action.new_name.lower()] = origins.pop(action.name.lower(), action.name)
@@ -91,7 +99,10 @@ def _check_free(table: Table, name: str) -> None:
     """InvalidQuery, where the table is partitioned or clustered by a column."""
     layout = [*_partitioning(table), *((table.written.get("clustering") or {}).get("fields") or ())]
     if name.lower() in {column.lower() for column in layout}:
-        raise invalid_query(f"ALTER TABLE cannot rename or drop {name}, by which the table is partitioned or clustered")
+        raise invalid_query(
+            f"ALTER TABLE cannot rename or drop {name}, by which the table is partitioned or "
+            "clustered"
+        )
 
 
 def _partitioning(table: Table) -> list[str]:
@@ -105,7 +116,9 @@ def _rename_column(table: Table, action: Node) -> Table:
     if place is None:
         return table
     _check_free(table, action.name)
-    if action.new_name.lower() in {field.name.lower() for field in table.fields} - {action.name.lower()}:
+    if action.new_name.lower() in {field.name.lower() for field in table.fields} - {
+        action.name.lower()
+    }:
         raise invalid_query(f"Column already exists: {action.new_name}")
     fields = list(table.fields)
     fields[place] = msgspec.structs.replace(fields[place], name=action.new_name)
@@ -131,8 +144,13 @@ def _column(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], T
             return table
         fields = list(table.fields)
         fields[place] = change(fields[place], action)
-        if fields[place].type != table.fields[place].type and fields[place].name in _partitioning(table):
-            raise invalid_query(f"ALTER TABLE cannot change the type of {fields[place].name}, by which the table is partitioned")
+        if fields[place].type != table.fields[place].type and fields[place].name in _partitioning(
+            table
+        ):
+            raise invalid_query(
+                f"ALTER TABLE cannot change the type of {fields[place].name}, by which the "
+                "table is partitioned"
+            )
         return _with(table, fields)
 
     return change_table
@@ -140,13 +158,18 @@ def _column(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], T
 
 def _drop_not_null(field: Field, _action: Node) -> Field:
     if field.mode != "REQUIRED":
-        raise invalid_query(f"ALTER TABLE ALTER COLUMN DROP NOT NULL needs a column with NOT NULL, which {field.name} is not")
+        raise invalid_query(
+            "ALTER TABLE ALTER COLUMN DROP NOT NULL needs a column with NOT NULL, which "
+            f"{field.name} is not"
+        )
     return msgspec.structs.replace(field, mode="NULLABLE")
 
 
 def _set_column_options(field: Field, action: Node) -> Field:
     about = {**field.about, **options.column(action.option_list)}
-    return msgspec.structs.replace(field, about={key: value for key, value in about.items() if value is not None})
+    return msgspec.structs.replace(
+        field, about={key: value for key, value in about.items() if value is not None}
+    )
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
@@ -154,7 +177,10 @@ def _set_data_type(old: Field, action: Node) -> Field:
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
     if new.about or not (same or wider):
-        raise not_run(f"ALTER TABLE: SET DATA TYPE of {old.name} from {old.type} to {new.type} with these parameters or fields")
+        raise not_run(
+            f"ALTER TABLE: SET DATA TYPE of {old.name} from {old.type} to {new.type} with "
+            "these parameters or fields"
+        )
     about = {key: value for key, value in old.about.items() if key not in _PARAMETERS}
     return msgspec.structs.replace(old, type=new.type, about=about)
 

@@ -1,4 +1,6 @@
-"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC, INTERVAL, JSON and arrays that are NULL."""
+"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC,
+INTERVAL, JSON and arrays that are NULL.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,16 @@ def arrow_type(field: Field) -> pa.DataType:
 
 
 def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
-    """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py) by column; pyarrow's error for one that
+    """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py)
+    by column; pyarrow's error for one that
     does not fit.
     """
     import pyarrow as pa
 
     arrays = [pa.array(columns[field.name], arrow_type(field)) for field in fields]
-    return pa.Table.from_arrays(arrays, schema=pa.schema([(field.name, arrow_type(field)) for field in fields]))
+    return pa.Table.from_arrays(
+        arrays, schema=pa.schema([(field.name, arrow_type(field)) for field in fields])
+    )
 
 
 def expression(column: str, field: Field) -> str:
@@ -47,17 +52,23 @@ def expression(column: str, field: Field) -> str:
 
 
 def selection(fields: Sequence[Field]) -> str:
-    return ", ".join(f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields)
+    return ", ".join(
+        f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields
+    )
 
 
 def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
-    """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and BigQuery's Arrow types (times in
+    """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and
+    BigQuery's Arrow types (times in
     microseconds).
     """
     import pyarrow as pa
 
     schema = arrow_schema(fields)
-    arrays = [_read_api_column(rows.column(i), field, schema.field(i).type) for i, field in enumerate(fields)]
+    arrays = [
+        _read_api_column(rows.column(i), field, schema.field(i).type)
+        for i, field in enumerate(fields)
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -65,7 +76,9 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
     import pyarrow as pa
 
     if held_otherwise(field):
-        return pa.chunked_array([pa.array([_python(value, field) for value in column.to_pylist()], kind)], kind)
+        return pa.chunked_array(
+            [pa.array([_python(value, field) for value in column.to_pylist()], kind)], kind
+        )
     if isinstance(column.type, pa.ExtensionType):
         storage: Any = column.type.storage_type
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], storage)
@@ -98,7 +111,9 @@ def bignumeric_keys(column: Any) -> Any:
 
     kind: Any = pa.struct([("bignumeric", pa.string())])
     values = [
-        None if value is None else {"bignumeric": key(value if isinstance(value, Decimal | int) else str(value))}
+        None
+        if value is None
+        else {"bignumeric": key(value if isinstance(value, Decimal | int) else str(value))}
         for value in column.to_pylist()
     ]
     return pa.chunked_array([pa.array(values, kind)], kind)

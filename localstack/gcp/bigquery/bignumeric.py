@@ -1,4 +1,5 @@
-"""BIGNUMERIC beside DuckDB, whose decimals end at 38 digits: a text that sorts as the number does, in a struct that no arithmetic takes.
+"""BIGNUMERIC beside DuckDB, whose decimals end at 38 digits: a text that sorts as the number does,
+in a struct that no arithmetic takes.
 
 The text is the number as an integer of 10^-38, moved above zero, in 78 digits.
 """
@@ -16,7 +17,10 @@ _DIGITS = 78
 
 
 def key(value: Decimal | str | int) -> str:
-    """`invalid` for what is no number or does not fit. More than 38 decimals are rounded half away from zero."""
+    """`invalid` for what is no number or does not fit.
+
+    More than 38 decimals are rounded half away from zero.
+    """
     with localcontext() as context:
         context.prec, context.rounding = 120, "ROUND_HALF_UP"
         try:

@@ -1,4 +1,7 @@
-"""Which datasets and tables there are, and what their owners wrote about them. Their rows are in the warehouse."""
+"""Which datasets and tables there are, and what their owners wrote about them.
+
+Their rows are in the warehouse.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ class TableRef(msgspec.Struct, frozen=True):
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     id: str
-    written: Mapping[str, Any]  # by its owner: description, labels, access, defaultTableExpirationMs ...
+    written: Mapping[
+        str, Any
+    ]  # by its owner: description, labels, access, defaultTableExpirationMs ...
     location: str
     created: datetime
     modified: datetime
@@ -67,14 +72,19 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """Guards itself; what it gives are values that do not change. `expired`: called with a table that is gone by its own time."""
+    """Guards itself; what it gives are values that do not change.
+
+    `expired`: called with a table that is gone by its own time.
+    """
 
     def __init__(self) -> None:
         self._datasets: dict[tuple[str, str], Dataset] = {}
         self._tables: dict[TableRef, Table] = {}
         self.routines: dict[TableRef, Function] = {}  # guarded by the lock
         self.lock = threading.RLock()
-        self.sizes: dict[TableRef, tuple[Any, int, Mapping[str, int]]] = {}  # of which content; rows, bytes by column
+        self.sizes: dict[
+            TableRef, tuple[Any, int, Mapping[str, int]]
+        ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
         try:
@@ -87,22 +97,34 @@ class Catalog:
         if not project.isdecimal():
             return project
         with self.lock:
-            return next((owner for owner, _ in self._datasets if number_of(owner) == project), project)
+            return next(
+                (owner for owner, _ in self._datasets if number_of(owner) == project), project
+            )
 
     def datasets(self, project: str) -> list[Dataset]:
         with self.lock:
-            return sorted((d for (owner, _), d in self._datasets.items() if owner == project), key=lambda d: d.id)
+            return sorted(
+                (d for (owner, _), d in self._datasets.items() if owner == project),
+                key=lambda d: d.id,
+            )
 
     def add_dataset(self, dataset: Dataset) -> Dataset:
         if not _DATASET_ID.fullmatch(dataset.id):
-            words = "Dataset IDs must be alphanumeric (plus underscores) and must be at most 1024 characters long."
+            words = (
+                "Dataset IDs must be alphanumeric (plus underscores) and must be at most 1024 "
+                "characters long."
+            )
             raise invalid(f'Invalid dataset ID "{dataset.id}". {words}')
         with self.lock:
             if (dataset.project, dataset.id) in self._datasets:
-                raise BigQueryError("duplicate", f"Already Exists: Dataset {dataset.project}:{dataset.id}")
+                raise BigQueryError(
+                    "duplicate", f"Already Exists: Dataset {dataset.project}:{dataset.id}"
+                )
             return self._put_dataset(dataset)
 
-    def change_dataset(self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None) -> Dataset:
+    def change_dataset(
+        self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
+    ) -> Dataset:
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             match(current.etag, if_match)
@@ -130,13 +152,19 @@ class Catalog:
             dataset = self._datasets.get((ref.project, ref.dataset))
             if dataset is not None and dataset.written.get("isCaseInsensitive"):
                 name = str(ref).lower()
-                return next((other for key, other in self._tables.items() if str(key).lower() == name), None)
+                return next(
+                    (other for key, other in self._tables.items() if str(key).lower() == name), None
+                )
         return table
 
     def tables(self, project: str, dataset: str) -> list[Table]:
         self.dataset(project, dataset)
         with self.lock:
-            within = [t for ref, t in self._tables.items() if (ref.project, ref.dataset) == (project, dataset)]
+            within = [
+                t
+                for ref, t in self._tables.items()
+                if (ref.project, ref.dataset) == (project, dataset)
+            ]
         return sorted(within, key=lambda t: t.ref.table)
 
     def every_table(self) -> Iterator[Table]:
@@ -153,12 +181,17 @@ class Catalog:
 
     def put_table(self, table: Table) -> Table:
         stamped = msgspec.structs.replace(
-            table, etag=_etag(table.written, table.modified, table.version, repr(table.fields), table.expires)
+            table,
+            etag=_etag(
+                table.written, table.modified, table.version, repr(table.fields), table.expires
+            ),
         )
         self._tables[table.ref] = stamped
         return stamped
 
-    def change_table(self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None) -> Table:
+    def change_table(
+        self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
+    ) -> Table:
         with self.lock:
             current = self.table(ref)
             match(current.etag, if_match)
@@ -172,7 +205,10 @@ class Catalog:
 
 def check_table_id(ref: TableRef) -> None:
     if not _TABLE_ID.fullmatch(ref.table):
-        words = "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 characters long."
+        words = (
+            "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 "
+            "characters long."
+        )
         raise invalid(f'Invalid table ID "{ref.table}". {words}')
 
 

@@ -25,7 +25,10 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
     children = annotations.child_list
     if field.repeated and children and field.fields:
         children = children[0].child_list
-    inner = tuple(_annotated(child, children[i] if i < len(children) else None) for i, child in enumerate(field.fields))
+    inner = tuple(
+        _annotated(child, children[i] if i < len(children) else None)
+        for i, child in enumerate(field.fields)
+    )
     return msgspec.structs.replace(field, mode=mode, about=about, fields=inner)
 
 
@@ -38,10 +41,15 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
         return {"maxLength": str(parameters.string_type_parameters.max_length)}
     if parameters.HasField("numeric_type_parameters"):
         numeric = parameters.numeric_type_parameters
-        return {"precision": str(numeric.precision), **({"scale": str(numeric.scale)} if numeric.scale else {})}
+        return {
+            "precision": str(numeric.precision),
+            **({"scale": str(numeric.scale)} if numeric.scale else {}),
+        }
     raise not_run(f"type parameters of the column {field.name}")
 
 
 def column_of(action: Node) -> Field:
     """The column that SET DATA TYPE asks for."""
-    return _annotated(field_of(action.updated_type, action.column), action.part("updated_annotations"))
+    return _annotated(
+        field_of(action.updated_type, action.column), action.part("updated_annotations")
+    )

@@ -17,11 +17,18 @@ from .scripts import label_of, makes_function, statements, text_of
 from .structure import REFUSED
 from .types import Field
 
-_UNCAUGHT = ("notImplemented", "stopped", "internalError")  # reasons that no handler of a script sees
+_UNCAUGHT = (
+    "notImplemented",
+    "stopped",
+    "internalError",
+)  # reasons that no handler of a script sees
 
 
 class _Jump(Exception):
-    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script. `label`: in small letters."""
+    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script.
+
+    `label`: in small letters.
+    """
 
     def __init__(self, *, again: bool = False, label: str = "", ends: bool = False) -> None:
         super().__init__()
@@ -29,7 +36,10 @@ class _Jump(Exception):
 
 
 def execute(script: Script, nodes: Sequence[Node]) -> None:
-    """Run a whole script, which structure.py has checked. BigQueryError of the statement that fails."""
+    """Run a whole script, which structure.py has checked.
+
+    BigQueryError of the statement that fails.
+    """
     with contextlib.suppress(_Jump):  # RETURN
         _run(script, nodes)
 
@@ -48,7 +58,9 @@ def _function(script: Script, node: Node) -> None:
     if not makes_function(node):
         _statement(script, node)
         return
-    function_name, function = function_definition(script.here, script.question(text_of(script.sql, node), node))
+    function_name, function = function_definition(
+        script.here, script.question(text_of(script.sql, node), node)
+    )
     script.functions[function_name] = function
 
 
@@ -59,9 +71,13 @@ def _dynamic(script: Script, node: Node) -> None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
     parts = statements(sql)
     if len(parts) != 1 or parts[0].kind in OF_SCRIPTS:
-        raise invalid_query("EXECUTE IMMEDIATE takes a single statement of SQL, and none of a script")
+        raise invalid_query(
+            "EXECUTE IMMEDIATE takes a single statement of SQL, and none of a script"
+        )
     using = _arguments(script, node.using_clause.arguments) if "using_clause" in node else ()
-    question = msgspec.structs.replace(script.question(sql, node.sql), parameters=using, variables=())
+    question = msgspec.structs.replace(
+        script.question(sql, node.sql), parameters=using, variables=()
+    )
     if "into_clause" not in node:
         script.ran(question)
         return
@@ -76,7 +92,9 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
     arguments = tuple(_argument(script, node) for node in nodes)
     names = {argument.name for argument in arguments}
     if "" in names and len(names) > 1:
-        raise invalid_query("EXECUTE IMMEDIATE USING parameters must be all positional or all named.")
+        raise invalid_query(
+            "EXECUTE IMMEDIATE USING parameters must be all positional or all named."
+        )
     if "" not in names and len(names) < len(arguments):
         raise invalid_query("EXECUTE IMMEDIATE USING parameters must have unique names")
     return arguments
@@ -88,10 +106,15 @@ def _argument(script: Script, node: Node) -> Parameter:
     return Parameter(name=name, field=field, value=value)
 
 
-def _into(script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]) -> None:
+def _into(
+    script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
+) -> None:
     _check_different(names)
     if len(names) != len(fields):
-        raise invalid_query(f"The number of columns ({len(fields)}) is not that of the variables in INTO ({len(names)})")
+        raise invalid_query(
+            f"The number of columns ({len(fields)}) is not that of the variables in INTO "
+            f"({len(names)})"
+        )
     if len(rows) > 1:
         raise invalid_query("EXECUTE IMMEDIATE INTO needs a query of at most one row")
     for name, field in zip(names, fields, strict=True):
@@ -106,10 +129,14 @@ def _check_different(names: Sequence[str]) -> None:
 
 def _declare(script: Script, node: Node) -> None:
     declared = _declared_column(script, node) if "type" in node else None
-    field, value = script.value(node.default_value, declared) if "default_value" in node else (declared, None)
+    field, value = (
+        script.value(node.default_value, declared) if "default_value" in node else (declared, None)
+    )
     for identifier in node.variable_list.identifier_list:
         name = identifier.id_string
-        script.scopes[-1][name.lower()] = variable(name, declared or field or Field(name=name, type="INTEGER"), value)
+        script.scopes[-1][name.lower()] = variable(
+            name, declared or field or Field(name=name, type="INTEGER"), value
+        )
 
 
 def _declared_column(script: Script, node: Node) -> Field:
@@ -130,7 +157,9 @@ def _set_several(script: Script, node: Node) -> None:
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
-    value = script.value(node.struct_expression, Field(name="several", type="RECORD", fields=fields))[1]
+    value = script.value(
+        node.struct_expression, Field(name="several", type="RECORD", fields=fields)
+    )[1]
     for name, field in zip(names, fields, strict=True):
         script.assign(name, field, None if value is None else value[field.name])
 
@@ -142,7 +171,9 @@ def _set_system(script: Script, node: Node) -> None:
     value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
     project, _, dataset = (value or "").rpartition(".")
     script.here.catalog.dataset(project or script.outer.project, dataset)
-    script.outer = msgspec.structs.replace(script.outer, dataset=(project or script.outer.project, dataset))
+    script.outer = msgspec.structs.replace(
+        script.outer, dataset=(project or script.outer.project, dataset)
+    )
 
 
 def _if(script: Script, node: Node) -> None:
@@ -162,7 +193,10 @@ def _case(script: Script, node: Node) -> None:
     if "expression" in node:
         place = _match(script, node.expression, [clause.condition for clause in clauses])
     else:
-        place = next((number for number, clause in enumerate(clauses) if script.is_true(clause.condition)), None)
+        place = next(
+            (number for number, clause in enumerate(clauses) if script.is_true(clause.condition)),
+            None,
+        )
     if place is not None:
         _run(script, clauses[place].body.statement_list)
     elif "else_list" in node:
@@ -285,4 +319,6 @@ _ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
     "execute_immediate_statement": _dynamic,
     "create_function_statement": _function,
 }
-OF_SCRIPTS = frozenset({*_ACTIONS, *REFUSED} - {"create_function_statement"})  # statements that make a script
+OF_SCRIPTS = frozenset(
+    {*_ACTIONS, *REFUSED} - {"create_function_statement"}
+)  # statements that make a script

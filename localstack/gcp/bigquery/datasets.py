@@ -13,7 +13,17 @@ from .errors import BigQueryError, invalid
 from .opening import place
 from .place import Answer, Place, body, flag, merged, milliseconds, page, serves
 
-_COMPUTED = {"kind", "id", "etag", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "location", "type"}
+_COMPUTED = {
+    "kind",
+    "id",
+    "etag",
+    "selfLink",
+    "datasetReference",
+    "creationTime",
+    "lastModifiedTime",
+    "location",
+    "type",
+}
 _MILLISECONDS = ("defaultTableExpirationMs", "defaultPartitionExpirationMs")
 _SHORTEST = 3_600_000  # ms of defaultTableExpirationMs [docs: rest/v2/datasets]
 
@@ -42,13 +52,21 @@ def resource(dataset: Dataset) -> dict[str, Any]:
 @serves("datasets.list", "GET", "/projects/{project}/datasets")
 def list_datasets(call: Call, request: HttpRequest) -> Answer:
     wanted = _label_filter(request.query.get("filter", ""))
-    datasets = [d for d in place(call).catalog.datasets(request.params["project"]) if wanted(d.written.get("labels") or {})]
+    datasets = [
+        d
+        for d in place(call).catalog.datasets(request.params["project"])
+        if wanted(d.written.get("labels") or {})
+    ]
     if not flag(request, "all"):
         datasets = [d for d in datasets if not d.id.startswith("_")]
     shown, token = page(datasets, request)
     keys = ("kind", "id", "datasetReference", "labels", "friendlyName", "location")
     rows = [{k: v for k, v in resource(d).items() if k in keys} for d in shown]
-    return {"kind": "bigquery#datasetList", **({"datasets": rows} if rows else {}), **({"nextPageToken": token} if token else {})}
+    return {
+        "kind": "bigquery#datasetList",
+        **({"datasets": rows} if rows else {}),
+        **({"nextPageToken": token} if token else {}),
+    }
 
 
 def _label_filter(expression: str) -> Any:
@@ -59,7 +77,9 @@ def _label_filter(expression: str) -> Any:
         if not name.startswith("labels."):
             raise invalid(f"Invalid filter: {expression}", "filter")
         conditions.append((name.removeprefix("labels."), value))
-    return lambda labels: all(key in labels and (not value or labels[key] == value) for key, value in conditions)
+    return lambda labels: all(
+        key in labels and (not value or labels[key] == value) for key, value in conditions
+    )
 
 
 @serves("datasets.insert", "POST", "/projects/{project}/datasets")
@@ -76,23 +96,39 @@ def create(here: Place, project: str, name: str, content: dict[str, Any]) -> Dat
     now = here.now()
     location = content.get("location") or "US"
     written = _writable(content)
-    dataset = Dataset(project=project, id=name, written=written, location=location, created=now, modified=now, etag="")
+    dataset = Dataset(
+        project=project,
+        id=name,
+        written=written,
+        location=location,
+        created=now,
+        modified=now,
+        etag="",
+    )
     return here.catalog.add_dataset(dataset)
 
 
 def _writable(content: dict[str, Any]) -> dict[str, Any]:
-    written = {key: value for key, value in content.items() if key not in _COMPUTED and value is not None}
+    written = {
+        key: value for key, value in content.items() if key not in _COMPUTED and value is not None
+    }
     for key in _MILLISECONDS:
         if key in written:
             written[key] = str(written[key])
-            if not written[key].isdigit() or (key == _MILLISECONDS[0] and int(written[key]) < _SHORTEST):
-                raise invalid(f"Invalid value for {key}: {written[key]}. The minimum is {_SHORTEST}.", key)
+            if not written[key].isdigit() or (
+                key == _MILLISECONDS[0] and int(written[key]) < _SHORTEST
+            ):
+                raise invalid(
+                    f"Invalid value for {key}: {written[key]}. The minimum is {_SHORTEST}.", key
+                )
     return written
 
 
 @serves("datasets.get", "GET", "/projects/{project}/datasets/{dataset}")
 def get_dataset(call: Call, request: HttpRequest) -> Answer:
-    answer = resource(place(call).catalog.dataset(request.params["project"], request.params["dataset"]))
+    answer = resource(
+        place(call).catalog.dataset(request.params["project"], request.params["dataset"])
+    )
     if request.headers.get("if-none-match") == answer["etag"]:
         return HttpAnswer(status=304)
     return answer
@@ -115,7 +151,11 @@ def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
         raise invalid("Cannot change location of a dataset.", "location")
 
     def change(dataset: Dataset) -> Dataset:
-        written = merged(dataset.written, {k: v for k, v in content.items() if k not in _COMPUTED}) if patch else content
+        written = (
+            merged(dataset.written, {k: v for k, v in content.items() if k not in _COMPUTED})
+            if patch
+            else content
+        )
         return msgspec.structs.replace(dataset, written=_writable(written), modified=here.now())
 
     return resource(here.catalog.change_dataset(current, change, request.headers.get("if-match")))
@@ -123,7 +163,12 @@ def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
 
 @serves("datasets.delete", "DELETE", "/projects/{project}/datasets/{dataset}")
 def delete_dataset(call: Call, request: HttpRequest) -> Answer:
-    remove(place(call), request.params["project"], request.params["dataset"], contents=flag(request, "deleteContents"))
+    remove(
+        place(call),
+        request.params["project"],
+        request.params["dataset"],
+        contents=flag(request, "deleteContents"),
+    )
     return HttpAnswer(status=204)
 
 

@@ -58,7 +58,17 @@ def _mode(here: Place, node: Node, ref: TableRef) -> str:
 
 def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     node, ref = meaning.statement, _ref(here, meaning)
-    if any(part in node for part in ("like_table", "clone_from", "copy_from", "primary_key", "foreign_key_list", "connection")):
+    if any(
+        part in node
+        for part in (
+            "like_table",
+            "clone_from",
+            "copy_from",
+            "primary_key",
+            "foreign_key_list",
+            "connection",
+        )
+    ):
         raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
     operation = _mode(here, node, ref)
     if operation == "SKIP":
@@ -66,11 +76,15 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     written = options.laid_out(_layout(node), options.table(node.option_list))
     expires = written.pop("expirationTime", None)
     defined = tuple(columns.column(definition) for definition in node.column_definition_list)
-    new = tables.new_table(here, ref, written, defined, expires)  # refused before anything is replaced
+    new = tables.new_table(
+        here, ref, written, defined, expires
+    )  # refused before anything is replaced
     if node.kind == "create_table_stmt":
         if operation == "REPLACE":
             tables.drop(here, ref)
-        tables.create(here, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined)
+        tables.create(
+            here, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined
+        )
         return _outcome(operation, ref)
     fields = [field for _, field in meaning.columns]
 
@@ -81,7 +95,12 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
         tables.drop(here, ref)
     rows = evaluation.select(here, meaning, fields, running, write)
-    here.catalog.change_table(ref, lambda table: msgspec.structs.replace(table, written=written, created=new.created, expires=new.expires))
+    here.catalog.change_table(
+        ref,
+        lambda table: msgspec.structs.replace(
+            table, written=written, created=new.created, expires=new.expires
+        ),
+    )
     return _outcome(operation, ref, rows=rows)
 
 
@@ -100,12 +119,25 @@ def _layout(node: Node) -> dict[str, Any]:
 def _range(node: Node) -> dict[str, Any]:
     """PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(start, end, interval))."""
     name, bounds = node.argument_list
-    if name.kind != "column_ref" or bounds.kind != "function_call" or any(bound.kind != "literal" for bound in bounds.argument_list):
-        raise not_run("PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers")
+    if (
+        name.kind != "column_ref"
+        or bounds.kind != "function_call"
+        or any(bound.kind != "literal" for bound in bounds.argument_list)
+    ):
+        raise not_run(
+            "PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers"
+        )
     numbers = [str(bound.value.value.int64_value) for bound in bounds.argument_list]
     if len(numbers) != 3:
-        raise not_run("PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers")
-    return {"rangePartitioning": {"field": name.column.name, "range": dict(zip(("start", "end", "interval"), numbers, strict=True))}}
+        raise not_run(
+            "PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers"
+        )
+    return {
+        "rangePartitioning": {
+            "field": name.column.name,
+            "range": dict(zip(("start", "end", "interval"), numbers, strict=True)),
+        }
+    }
 
 
 def _partition(node: Node) -> dict[str, Any]:
@@ -137,7 +169,11 @@ def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     names = [column.name for column in node.output_column_list]
     if node.has_explicit_columns:
         raise not_run(f"CREATE VIEW with a list of columns ({', '.join(names)})")
-    tables.create(here, ref, {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}})
+    tables.create(
+        here,
+        ref,
+        {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
+    )
     return _outcome(operation, ref)
 
 
@@ -163,7 +199,9 @@ def _create_function(here: Place, meaning: Analysis, _running: Running) -> Outco
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
     if node.create_scope == _TEMPORARY:
-        raise invalid_query("CREATE TEMPORARY FUNCTION statements must be followed by an actual query.")
+        raise invalid_query(
+            "CREATE TEMPORARY FUNCTION statements must be followed by an actual query."
+        )
     ref = sources.table_of(here, node.name_path, question.project, question.dataset)
     return _routine(routines.keep(here, ref, function, node.create_mode), ref)
 
@@ -188,7 +226,9 @@ def _dataset(here: Place, meaning: Analysis) -> tuple[str, str]:
 
 def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
     project, name = _dataset(here, meaning)
-    if meaning.statement.is_if_exists and not any(dataset.id == name for dataset in here.catalog.datasets(project)):
+    if meaning.statement.is_if_exists and not any(
+        dataset.id == name for dataset in here.catalog.datasets(project)
+    ):
         return _outcome("SKIP")
     datasets.remove(here, project, name, contents=meaning.statement.drop_mode == _CASCADE)
     return _outcome("DROP")
@@ -196,7 +236,9 @@ def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
 
 def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     node, (project, name) = meaning.statement, _dataset(here, meaning)
-    if node.create_mode == _IF_NOT_EXISTS and any(dataset.id == name for dataset in here.catalog.datasets(project)):
+    if node.create_mode == _IF_NOT_EXISTS and any(
+        dataset.id == name for dataset in here.catalog.datasets(project)
+    ):
         return _outcome("SKIP")
     if node.create_mode == _REPLACE:
         raise not_run("CREATE OR REPLACE SCHEMA")
@@ -215,8 +257,12 @@ def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
 def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     ref = _ref(here, meaning)
     changes = options.table(meaning.statement.option_list)
-    content = {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
-    tables.change(here, ref, content, options.laid_out(here.catalog.table(ref).written, changes), None)
+    content = (
+        {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
+    )
+    tables.change(
+        here, ref, content, options.laid_out(here.catalog.table(ref).written, changes), None
+    )
     return _outcome("ALTER", ref)
 
 

@@ -1,4 +1,7 @@
-"""JSON values as clients send them (insertAll, JSON lines, query parameters): Python values of a column, or what is wrong."""
+"""JSON values as clients send them (insertAll, JSON lines, query parameters):
+
+Python values of a column, or what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,19 @@ from .types import Field
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
-_ZONE = re.compile(r"(?:Z|UTC|([+-])(\d{1,2})(?::?(\d{2}))?|([A-Za-z_]+(?:/[A-Za-z_+-]+)*))$", re.IGNORECASE)
+_ZONE = re.compile(
+    r"(?:Z|UTC|([+-])(\d{1,2})(?::?(\d{2}))?|([A-Za-z_]+(?:/[A-Za-z_+-]+)*))$", re.IGNORECASE
+)
 _RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
 _INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
 _PART = r"(?:(-?[\d.]+)%s)?"
-_DURATION = re.compile("P" + "".join(_PART % unit for unit in "YMD") + "(?:T" + "".join(_PART % unit for unit in "HMS") + ")?")
+_DURATION = re.compile(
+    "P"
+    + "".join(_PART % unit for unit in "YMD")
+    + "(?:T"
+    + "".join(_PART % unit for unit in "HMS")
+    + ")?"
+)
 _FRACTION = re.compile(r"\d+\.\d+")
 _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
@@ -39,17 +50,29 @@ class Wrong(ValueError):
 
 
 def record(
-    value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False, place: str = "", defaults: Mapping[str, Any] | None = None
+    value: Any,
+    fields: Sequence[Field],
+    *,
+    ignore_unknown: bool = False,
+    place: str = "",
+    defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """An object as the members of a struct; names match whatever their case. `defaults`: values of what is not there. Wrong."""
+    """An object as the members of a struct; names match whatever their case.
+
+    `defaults`: values of what is not there. Wrong.
+    """
     if not isinstance(value, Mapping):
         raise Wrong(place, "This field is a record.")
     members = {str(name).lower(): member for name, member in value.items()}
     if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
         raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
-    absent = {name: default for name, default in (defaults or {}).items() if name.lower() not in members}
+    absent = {
+        name: default for name, default in (defaults or {}).items() if name.lower() not in members
+    }
     return absent | {
-        field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place)
+        field.name: column(
+            members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place
+        )
         for field in fields
         if field.name not in absent
     }
@@ -63,7 +86,10 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
             return []
         if not isinstance(value, list):
             raise Wrong(
-                here, "Array specified for non-repeated field." if not field.repeated else "This field is repeated: an array is needed."
+                here,
+                "Array specified for non-repeated field."
+                if not field.repeated
+                else "This field is repeated: an array is needed.",
             )
         if any(member is None for member in value):
             raise Wrong(here, "Only optional fields can be set to NULL.")
@@ -91,7 +117,9 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
             raise
         raise Wrong(place, error.message) from error
     except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error) as error:
-        raise Wrong(place, f"Could not convert value to {field.type.lower()}: {value!r}.") from error
+        raise Wrong(
+            place, f"Could not convert value to {field.type.lower()}: {value!r}."
+        ) from error
 
 
 def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
@@ -102,8 +130,13 @@ def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
         ends = match.groups()
     else:
         raise Wrong(place, f"Could not convert value to range: {value!r}.")
-    bounds = [None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends]
-    return {child.name: column(end, child, place=f"{place}.") for child, end in zip(field.fields, bounds, strict=True)}
+    bounds = [
+        None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends
+    ]
+    return {
+        child.name: column(end, child, place=f"{place}.")
+        for child, end in zip(field.fields, bounds, strict=True)
+    }
 
 
 def interval(value: Any) -> dict[str, int]:
@@ -118,15 +151,27 @@ def interval(value: Any) -> dict[str, int]:
     if match is None:
         raise ValueError(value)
     hours, minutes, seconds = map(int, match.group(6, 7, 8))
-    span = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + int((match[9] or "0").ljust(6, "0")[:6])
+    span = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + int(
+        (match[9] or "0").ljust(6, "0")[:6]
+    )
     count = int(match[2]) * 12 + int(match[3])
-    return {"months": -count if match[1] == "-" else count, "days": int(match[4]), "micros": -span if match[5] == "-" else span}
+    return {
+        "months": -count if match[1] == "-" else count,
+        "days": int(match[4]),
+        "micros": -span if match[5] == "-" else span,
+    }
 
 
 def integer(value: Any) -> int:
     if isinstance(value, bool):
         raise TypeError(value)
-    number = value if isinstance(value, int) else int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value) else None
+    number = (
+        value
+        if isinstance(value, int)
+        else int(value)
+        if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value)
+        else None
+    )
     if number is None:
         exact = float(value)
         if not exact.is_integer():
@@ -141,14 +186,27 @@ def floating(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, str):
-        return {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "nan": math.nan}.get(value.strip().lower()) or float(value)
+        return {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "nan": math.nan}.get(
+            value.strip().lower()
+        ) or float(value)
     return float(value)
 
 
 def boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    answer = {"true": True, "t": True, "yes": True, "y": True, "1": True, "false": False, "f": False, "no": False, "n": False, "0": False}
+    answer = {
+        "true": True,
+        "t": True,
+        "yes": True,
+        "y": True,
+        "1": True,
+        "false": False,
+        "f": False,
+        "no": False,
+        "n": False,
+        "0": False,
+    }
     try:
         return answer[str(value).strip().lower()]
     except KeyError:
@@ -176,7 +234,9 @@ def numeric(value: Any) -> Decimal:
     """Rounded half away from zero to nine decimals."""
     with localcontext() as context:
         context.prec = 100
-        number = Decimal(str(value) if isinstance(value, float) else value).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+        number = Decimal(str(value) if isinstance(value, float) else value).quantize(
+            Decimal("1e-9"), ROUND_HALF_UP
+        )
         if not number.is_finite() or abs(number) > _NUMERIC_MOST:
             raise ValueError(value)
     return number
@@ -208,10 +268,14 @@ def instant(value: Any) -> datetime:
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, int | float):
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(Decimal(str(value)) * 1_000_000))
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+            microseconds=round(Decimal(str(value)) * 1_000_000)
+        )
     words = str(value).strip()
     if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", words):
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(Decimal(words) * 1_000_000))
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+            microseconds=int(Decimal(words) * 1_000_000)
+        )
     head, rest = words[:10], words[10:]
     zone = _ZONE.search(rest)
     local = civil(head + (rest[: zone.start()] if zone else rest).rstrip())
@@ -238,10 +302,14 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": floating,
     "BOOLEAN": boolean,
     "STRING": text,
-    "GEOGRAPHY": lambda value: _FRACTION.sub(lambda match: match[0].rstrip("0").rstrip("."), text(value)),
+    "GEOGRAPHY": lambda value: _FRACTION.sub(
+        lambda match: match[0].rstrip("0").rstrip("."), text(value)
+    ),
     "BYTES": octets,
     "NUMERIC": numeric,
-    "BIGNUMERIC": lambda value: {"bignumeric": key(str(value) if isinstance(value, float) else value)},
+    "BIGNUMERIC": lambda value: {
+        "bignumeric": key(str(value) if isinstance(value, float) else value)
+    },
     "DATE": day,
     "DATETIME": civil,
     "TIME": clock,

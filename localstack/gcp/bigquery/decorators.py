@@ -1,4 +1,8 @@
-"""Partition decorators: `t$20240101` names the rows of one partition of `t` [docs: bigquery/docs/managing-partitioned-table-data]."""
+"""Partition decorators:
+
+`t$20240101` names the rows of one partition of `t` [docs:
+bigquery/docs/managing-partitioned-table-data].
+"""
 
 from __future__ import annotations
 
@@ -23,20 +27,36 @@ def split(ref: TableRef) -> tuple[TableRef, str | None]:
     return msgspec.structs.replace(ref, table=name), partition if dollar else None
 
 
-def condition(ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]) -> str:
+def condition(
+    ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]
+) -> str:
     """SQL of DuckDB that is true of the partition's rows. invalid, notImplemented."""
     by_time = layout.get("timePartitioning")
     if layout.get("rangePartitioning"):
-        raise not_run(f"decorators of a table that is partitioned by whole numbers ({ref}${partition})")
+        raise not_run(
+            f"decorators of a table that is partitioned by whole numbers ({ref}${partition})"
+        )
     if not by_time:
-        raise invalid(f"Cannot use a partition decorator for a table that is not partitioned: {ref}${partition}")
+        raise invalid(
+            "Cannot use a partition decorator for a table that is not partitioned: "
+            f"{ref}${partition}"
+        )
     if not by_time.get("field"):
-        raise not_run(f"decorators of a table that is partitioned by ingestion time ({ref}${partition})")
+        raise not_run(
+            f"decorators of a table that is partitioned by ingestion time ({ref}${partition})"
+        )
     field = next(field for field in fields if field.name.lower() == by_time["field"].lower())
     if partition == _NULL:
         return f"{quoted(field.name)} IS NULL"
     granularity = by_time["type"]
     if not re.fullmatch(rf"\d{{{_DIGITS[granularity]}}}", partition):
-        raise invalid(f"Invalid partition {partition}: {ref} is partitioned by {granularity}, so it needs {_DIGITS[granularity]} digits")
-    value = f"make_timestamp(epoch_us({quoted(field.name)}))" if field.type == "TIMESTAMP" else quoted(field.name)
+        raise invalid(
+            f"Invalid partition {partition}: {ref} is partitioned by {granularity}, so it "
+            f"needs {_DIGITS[granularity]} digits"
+        )
+    value = (
+        f"make_timestamp(epoch_us({quoted(field.name)}))"
+        if field.type == "TIMESTAMP"
+        else quoted(field.name)
+    )
     return f"strftime({value}, '{_FORMATS[granularity]}') = '{partition}'"

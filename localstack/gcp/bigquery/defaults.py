@@ -11,7 +11,9 @@ from .running import Running
 
 
 def values(here: Place, table: Table) -> dict[str, Any]:
-    """What a column is now in a row that does not name it, by the column's name, for those that have a default."""
+    """What a column is now in a row that does not name it, by the column's name, for those that
+    have a default.
+    """
     return {
         field.name: _value(here, table, field.about["defaultValueExpression"])
         for field in table.fields
@@ -20,6 +22,8 @@ def values(here: Place, table: Table) -> dict[str, Any]:
 
 
 def _value(here: Place, table: Table, expression: str) -> Any:
-    meaning = analysis.analyze(here, analysis.Question(sql=f"SELECT {expression} AS value", project=table.ref.project))
+    meaning = analysis.analyze(
+        here, analysis.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
+    )
     fields = [field for _, field in meaning.columns]
     return evaluation.table(here, meaning, fields, Running()).column(0)[0].as_py()

@@ -14,7 +14,9 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}(\.\d{1,6})?")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{1,2}:\d{2}:\d{2}(\.\d+)?( ?(Z|UTC|[+-]\d{1,2}(:?\d{2})?))?")
+_MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[ T]\d{1,2}:\d{2}:\d{2}(\.\d+)?( ?(Z|UTC|[+-]\d{1,2}(:?\d{2})?))?"
+)
 
 
 def text_type(text: str) -> str:
@@ -22,7 +24,12 @@ def text_type(text: str) -> str:
     words = text.strip()
     if words.lower() in ("true", "false"):
         return "BOOLEAN"
-    for kind, pattern in (("INTEGER", _INTEGER), ("FLOAT", _FLOAT), ("DATE", _DATE), ("TIME", _TIME)):
+    for kind, pattern in (
+        ("INTEGER", _INTEGER),
+        ("FLOAT", _FLOAT),
+        ("DATE", _DATE),
+        ("TIME", _TIME),
+    ):
         if pattern.fullmatch(words):
             return kind
     match = _MOMENT.fullmatch(words)
@@ -56,7 +63,12 @@ def records(rows: Sequence[Any]) -> tuple[Field, ...]:
 
 def _field(name: str, values: Sequence[Any]) -> Field:
     repeated = any(isinstance(value, list) for value in values)
-    flat = [v for value in values for v in (value if isinstance(value, list) else [value]) if v is not None]
+    flat = [
+        v
+        for value in values
+        for v in (value if isinstance(value, list) else [value])
+        if v is not None
+    ]
     mode = "REPEATED" if repeated else "NULLABLE"
     if any(isinstance(value, Mapping) for value in flat):
         return Field(name=name, type="RECORD", mode=mode, fields=records(flat))

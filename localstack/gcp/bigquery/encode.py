@@ -16,7 +16,11 @@ from .types import Field
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FLOAT, MICROSECONDS, ISO = "FLOAT64", "INT64", "ISO8601_STRING"  # how a timestamp is written (formatOptions)
+FLOAT, MICROSECONDS, ISO = (
+    "FLOAT64",
+    "INT64",
+    "ISO8601_STRING",
+)  # how a timestamp is written (formatOptions)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  a name of its own beside `time`
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -24,7 +28,11 @@ _MICROSECOND = timedelta(microseconds=1)
 def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
     """Each row of a table whose columns are those of `fields`, in order."""
     columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
-    return [{"f": list(cells)} for cells in zip(*columns, strict=True)] if columns else [{"f": []} for _ in range(table.num_rows)]
+    return (
+        [{"f": list(cells)} for cells in zip(*columns, strict=True)]
+        if columns
+        else [{"f": []} for _ in range(table.num_rows)]
+    )
 
 
 def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
@@ -35,7 +43,9 @@ def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[
 def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
     element = _element_writer(field, timestamps)
     if field.repeated:
-        return lambda values: [{"v": None if value is None else element(value)} for value in values or ()]
+        return lambda values: [
+            {"v": None if value is None else element(value)} for value in values or ()
+        ]
     return lambda value: None if value is None else element(value)
 
 
@@ -45,9 +55,17 @@ def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
     if field.type == "RANGE":
         bound = _element_writer(field.fields[0], timestamps)
-        return lambda value: "[" + ", ".join("UNBOUNDED" if value[end] is None else bound(value[end]) for end in ("start", "end")) + ")"
+        return lambda value: (
+            "["
+            + ", ".join(
+                "UNBOUNDED" if value[end] is None else bound(value[end]) for end in ("start", "end")
+            )
+            + ")"
+        )
     if field.type == "TIMESTAMP":
-        return {FLOAT: _seconds, MICROSECONDS: lambda value: str(microseconds(value)), ISO: _iso}[timestamps]
+        return {FLOAT: _seconds, MICROSECONDS: lambda value: str(microseconds(value)), ISO: _iso}[
+            timestamps
+        ]
     return _WRITERS[field.type]
 
 
@@ -101,15 +119,24 @@ def _date_text(value: date) -> str:
 
 
 def _json_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    )
 
 
 def interval_text(value: dict[str, int]) -> str:
     """Y-M D H:M:S."""
     years, months = divmod(abs(value["months"]), 12)
     seconds, fraction = divmod(abs(value["micros"]), 1_000_000)
-    clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (f".{fraction:06d}" if fraction else "")
-    return f"{'-' if value['months'] < 0 else ''}{years}-{months} {value['days']} {'-' if value['micros'] < 0 else ''}{clock}"
+    clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (
+        f".{fraction:06d}" if fraction else ""
+    )
+    return (
+        f"{'-' if value['months'] < 0 else ''}{years}-{months} {value['days']} "
+        f"{'-' if value['micros'] < 0 else ''}{clock}"
+    )
 
 
 _WRITERS: dict[str, Callable[[Any], Any]] = {
@@ -120,7 +147,9 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "GEOGRAPHY": str,
     "BYTES": lambda value: base64.b64encode(value).decode(),
     "NUMERIC": decimal_text,
-    "BIGNUMERIC": lambda value: decimal_text(number(value["bignumeric"]) if isinstance(value, dict) else value),
+    "BIGNUMERIC": lambda value: decimal_text(
+        number(value["bignumeric"]) if isinstance(value, dict) else value
+    ),
     "DATE": _date_text,
     "DATETIME": datetime_text,
     "TIME": _time_text,

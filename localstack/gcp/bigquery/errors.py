@@ -1,4 +1,6 @@
-"""What BigQuery refuses, by its reason; the same words answer a request and stand in a job's status."""
+"""What BigQuery refuses, by its reason; the same words answer a request and stand in a job's
+status.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A query by GoogleSQL's reference implementation: right by definition, and slow; so over small tables only."""
+"""A query by GoogleSQL's reference implementation: right by definition, and slow; so over small
+tables only.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,25 @@ from .sources import Source
 from .types import Field, duckdb_type, quoted
 from .values import proto_value, python_value, type_text
 
-_QUERY = re.compile(rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE)  # where it begins in CREATE TABLE ... AS
+_QUERY = re.compile(
+    rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE
+)  # where it begins in CREATE TABLE ... AS
 _UNKNOWN = re.compile(r"Unsupported built-in function: (\w+)")
 _NOT_IMPLEMENTED = "not implemented"
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
-def select(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running, write: Callable[[writing.Fill], int]) -> int:
-    """Hand a query's rows to `write`: DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
+def select(
+    here: Place,
+    meaning: Analysis,
+    fields: Sequence[Field],
+    running: Running,
+    write: Callable[[writing.Fill], int],
+) -> int:
+    """Hand a query's rows to `write`:
+
+    DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
 
     BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
     """
@@ -64,9 +76,11 @@ def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Runn
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
-    """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow table in the types that DuckDB is given.
+    """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow
+    table in the types that DuckDB is given.
 
-    `reason`: why DuckDB does not run it; raised where the tables are too large for this. BigQueryError for what the query does wrong.
+    `reason`: why DuckDB does not run it; raised where the tables are too large for this.
+    BigQueryError for what the query does wrong.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -79,10 +93,15 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
         raise reason  # the implementation takes neither here
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
-    named = {parameter.name or _place_name(place): parameter for place, parameter in enumerate(parameters, 1)}
+    named = {
+        parameter.name or _place_name(place): parameter
+        for place, parameter in enumerate(parameters, 1)
+    }
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
     request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
-    request.simple_catalog.CopyFrom(catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables)))
+    request.simple_catalog.CopyFrom(
+        catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables))
+    )
     _fill(here, meaning.sources, request, reason)
     for name, parameter in named.items():
         request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
@@ -91,21 +110,32 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     except SqlRejected as error:
         if match := _UNKNOWN.match(error.message):
             raise not_run(f"the function {match[1].upper()}") from error
-        if _NOT_IMPLEMENTED in error.message and reason.reason == "notImplemented":  # its words name its own parts, not the statement's
+        if (
+            _NOT_IMPLEMENTED in error.message and reason.reason == "notImplemented"
+        ):  # its words name its own parts, not the statement's
             raise reason from error
         raise analyzer_error(error.message) from error
     rows = answer.content.table_data.row
-    columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
+    columns = {
+        field.name: [python_value(row.cell[i], field) for row in rows]
+        for i, field in enumerate(fields)
+    }
     for field in fields:
-        if field.repeated and any(element is None for value in columns[field.name] for element in value or ()):
-            raise invalid_query(f"Array cannot have a null element; error in writing field {field.name}")
+        if field.repeated and any(
+            element is None for value in columns[field.name] for element in value or ()
+        ):
+            raise invalid_query(
+                f"Array cannot have a null element; error in writing field {field.name}"
+            )
     return arrow.table(columns, fields)
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """The query with each table under one name and each parameter under a name of its own, and the tables.
+    """The query with each table under one name and each parameter under a name of its own, and the
+    tables.
 
-    The implementation looks for rows below no inner catalog, and takes no parameters by their place.
+    The implementation looks for rows below no inner catalog, and takes no parameters by their
+    place.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -113,7 +143,8 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     from ..googlesql.service import service
 
     request: Any = messages.AnalyzeRequest(
-        sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters))
+        sql_statement=meaning.question.sql,
+        options=analyzer_options(types_of(meaning.question.parameters)),
     )
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
@@ -123,7 +154,11 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     for node in root.walk():
         if node.kind == "table_scan":
             place, source = node.parse_location_range, meaning.sources[node.table.serialization_id]
-            alias = "" if node.alias else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
+            alias = (
+                ""
+                if node.alias
+                else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
+            )
             edits[place.start, place.end] = f"`{source.ref}`{alias}"
             known[str(source.ref),] = analysis.table_of(source)
         elif node.kind == "parameter" and not node.name:
@@ -150,11 +185,15 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
         if left < 0 and reason.reason != "notImplemented":
             raise reason
         if left < 0:
-            raise not_run(f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows") from reason
+            raise not_run(
+                f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows"
+            ) from reason
         content = request.table_content[str(source.ref)].table_data
         content.SetInParent()  # an empty table has content, too
         for row in rows if not content.row else ():
-            content.row.add().cell.extend(proto_value(row[field.name], field) for field in (*source.fields, *source.pseudo))
+            content.row.add().cell.extend(
+                proto_value(row[field.name], field) for field in (*source.fields, *source.pseudo)
+            )
 
 
 def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:

@@ -25,7 +25,11 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
     if form not in _FORMATS:
         raise not_run(f"extracting {form}")
     if len(uris) != 1 or not str(uris[0]).startswith("gs://"):
-        raise BigQueryError("required", "Required parameter is missing: destinationUris (one gs:// address)", "destinationUris")
+        raise BigQueryError(
+            "required",
+            "Required parameter is missing: destinationUris (one gs:// address)",
+            "destinationUris",
+        )
 
     def work() -> Outcome:
         from ..storage import access
@@ -43,7 +47,11 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
             content = gzip.compress(content)
         access.write(call, str(uris[0]).replace("*", "000000000000"), content)
         return Outcome(
-            rows=rows.num_rows, statistics={"destinationUriFileCounts": ["1"], "inputBytes": str(tables.measure(here, table)[1])}
+            rows=rows.num_rows,
+            statistics={
+                "destinationUriFileCounts": ["1"],
+                "inputBytes": str(tables.measure(here, table)[1]),
+            },
         )
 
     return work
@@ -53,7 +61,9 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
     if any(field.repeated or field.fields for field in fields):
         raise invalid("Operation cannot be performed on a nested schema.")
     stream = io.StringIO()
-    writer = csv.writer(stream, delimiter=configuration.get("fieldDelimiter") or ",", lineterminator="\n")
+    writer = csv.writer(
+        stream, delimiter=configuration.get("fieldDelimiter") or ",", lineterminator="\n"
+    )
     if configuration.get("printHeader", True):
         writer.writerow([field.name for field in fields])
     for row in encode.rows(rows, fields, encode.ISO):
@@ -62,7 +72,10 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
 
 
 def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
-    lines = [json.dumps(_object(row, fields), ensure_ascii=False) for row in encode.rows(rows, fields, encode.ISO)]
+    lines = [
+        json.dumps(_object(row, fields), ensure_ascii=False)
+        for row in encode.rows(rows, fields, encode.ISO)
+    ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -82,18 +95,34 @@ def _single(value: Any, field: Field) -> Any:
         return _object(value, field.fields)
     if field.type == "BOOLEAN":
         return value == "true"
-    return float(value) if field.type == "FLOAT" and value not in ("NaN", "Infinity", "-Infinity") else value
+    return (
+        float(value)
+        if field.type == "FLOAT" and value not in ("NaN", "Infinity", "-Infinity")
+        else value
+    )
 
 
 def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes:
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
-    codec: Any = {None: "none", "NONE": "none", "GZIP": "gzip", "SNAPPY": "snappy", "ZSTD": "zstd"}.get(configuration.get("compression"))
+    codec: Any = {
+        None: "none",
+        "NONE": "none",
+        "GZIP": "gzip",
+        "SNAPPY": "snappy",
+        "ZSTD": "zstd",
+    }.get(configuration.get("compression"))
     if codec is None:
-        raise invalid(f"Invalid value for compression: {configuration['compression']}", "compression")
+        raise invalid(
+            f"Invalid value for compression: {configuration['compression']}", "compression"
+        )
     pq.write_table(rows, stream, compression=codec)
     return stream.getvalue()
 
 
-_FORMATS: dict[str, Callable[..., bytes]] = {"CSV": _csv, "NEWLINE_DELIMITED_JSON": _json, "PARQUET": _parquet}
+_FORMATS: dict[str, Callable[..., bytes]] = {
+    "CSV": _csv,
+    "NEWLINE_DELIMITED_JSON": _json,
+    "PARQUET": _parquet,
+}

@@ -1,4 +1,6 @@
-"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS, with the columns that say something here [docs: information-schema-intro]."""
+"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS, with the columns that say something here
+[docs: information-schema-intro].
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,20 @@ def _fields(text: str) -> tuple[Field, ...]:
 
 
 _VIEWS = {
-    "SCHEMATA": _fields("catalog_name schema_name schema_owner creation_time:TIMESTAMP last_modified_time:TIMESTAMP location"),
-    "TABLES": _fields("table_catalog table_schema table_name table_type is_insertable_into is_typed creation_time:TIMESTAMP"),
-    "VIEWS": _fields("table_catalog table_schema table_name view_definition check_option use_standard_sql"),
+    "SCHEMATA": _fields(
+        "catalog_name schema_name schema_owner creation_time:TIMESTAMP "
+        "last_modified_time:TIMESTAMP location"
+    ),
+    "TABLES": _fields(
+        "table_catalog table_schema table_name table_type is_insertable_into is_typed "
+        "creation_time:TIMESTAMP"
+    ),
+    "VIEWS": _fields(
+        "table_catalog table_schema table_name view_definition check_option use_standard_sql"
+    ),
     "COLUMNS": _fields(
-        "table_catalog table_schema table_name column_name ordinal_position:INTEGER is_nullable data_type is_hidden is_system_defined "
+        "table_catalog table_schema table_name column_name ordinal_position:INTEGER "
+        "is_nullable data_type is_hidden is_system_defined "
         "is_partitioning_column clustering_ordinal_position:INTEGER"
     ),
 }
@@ -42,7 +53,11 @@ def rows(here: Place, ref: TableRef) -> list[dict[str, Any]]:
 
 
 def _tables(here: Place, ref: TableRef) -> Iterator[Table]:
-    datasets = [ref.dataset] if ref.dataset else [d.id for d in here.catalog.datasets(ref.project) if not d.id.startswith("_")]
+    datasets = (
+        [ref.dataset]
+        if ref.dataset
+        else [d.id for d in here.catalog.datasets(ref.project) if not d.id.startswith("_")]
+    )
     for dataset in datasets:
         yield from here.catalog.tables(ref.project, dataset)
 
@@ -57,18 +72,35 @@ def _table_rows(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     for table in _tables(here, ref):
         base = table.kind == "TABLE"
         name = "BASE TABLE" if base else table.kind
-        yield ref.project, table.ref.dataset, table.ref.table, name, "YES" if base else "NO", "NO", table.created
+        yield (
+            ref.project,
+            table.ref.dataset,
+            table.ref.table,
+            name,
+            "YES" if base else "NO",
+            "NO",
+            table.created,
+        )
 
 
 def _views(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     for table in _tables(here, ref):
         if table.kind == "VIEW":
-            yield ref.project, table.ref.dataset, table.ref.table, table.written["view"]["query"], None, "YES"
+            yield (
+                ref.project,
+                table.ref.dataset,
+                table.ref.table,
+                table.written["view"]["query"],
+                None,
+                "YES",
+            )
 
 
 def _columns(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
     for table in _tables(here, ref):
-        clustered = [name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()]
+        clustered = [
+            name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()
+        ]
         partitioned = (table.written.get("timePartitioning") or {}).get("field", "").lower()
         for number, field in enumerate(table.fields, 1):
             name = field.name.lower()

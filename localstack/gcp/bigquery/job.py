@@ -21,7 +21,10 @@ USER = "isthmus@example.iam.gserviceaccount.com"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`table`: where the rows of a query are. `statistics`: what the job's kind notes, as the REST API has it."""
+    """`table`: where the rows of a query are.
+
+    `statistics`: what the job's kind notes, as the REST API has it.
+    """
 
     fields: tuple[Field, ...] = ()
     table: TableRef | None = None
@@ -30,7 +33,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     affected: Mapping[str, int] | None = None  # DML: inserted, updated, deleted
     kind: str = ""  # SELECT, INSERT, CREATE_TABLE_AS_SELECT ...
     statistics: Mapping[str, Any] = {}
-    children: tuple[tuple[str, Outcome], ...] = ()  # of a script: each statement and what came of it
+    children: tuple[
+        tuple[str, Outcome], ...
+    ] = ()  # of a script: each statement and what came of it
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -69,14 +74,19 @@ class Jobs:
     def add(self, job: Job, request_id: str | None = None) -> Job:
         """The job; or the one that the same request made before."""
         if not _ID.fullmatch(job.id):
-            raise invalid(f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores and dashes) and at most 1024 long.')
+            raise invalid(
+                f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores '
+                "and dashes) and at most 1024 long."
+            )
         with self._lock:
             if request_id is not None:
                 earlier = self._requests.setdefault((job.project, request_id), job.id)
                 if earlier != job.id and (job.project, earlier) in self._jobs:
                     return self._jobs[job.project, earlier]
             if (job.project, job.id) in self._jobs:
-                raise BigQueryError("duplicate", f"Already Exists: Job {job.project}:{job.location}.{job.id}")
+                raise BigQueryError(
+                    "duplicate", f"Already Exists: Job {job.project}:{job.location}.{job.id}"
+                )
             self._jobs[job.project, job.id] = job
         return job
 
@@ -84,7 +94,9 @@ class Jobs:
         """A job is found in its own location, or when none is named."""
         job = self._jobs.get((project, name))
         if job is None or location not in (None, "", job.location):
-            raise BigQueryError("notFound", f"Not found: Job {project}:{f'{location}.' if location else ''}{name}")
+            raise BigQueryError(
+                "notFound", f"Not found: Job {project}:{f'{location}.' if location else ''}{name}"
+            )
         return job
 
     def remove(self, job: Job) -> None:
@@ -94,7 +106,11 @@ class Jobs:
     def newest(self, project: str, parent: str | None = None) -> list[Job]:
         """Those that were asked for; or a script's."""
         with self._lock:
-            jobs = [job for job in reversed(self._jobs.values()) if (job.project, job.parent) == (project, parent)]
+            jobs = [
+                job
+                for job in reversed(self._jobs.values())
+                if (job.project, job.parent) == (project, parent)
+            ]
         return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def stop(self) -> None:
@@ -151,7 +167,11 @@ def statistics(job: Job) -> dict[str, Any]:
         answer["numChildJobs"] = str(len(job.outcome.children))
     if job.kind != "query":
         return {**answer, job.kind: dict(job.outcome.statistics)}
-    return {**answer, "totalBytesProcessed": str(job.outcome.processed), "query": query_statistics(job.outcome)}
+    return {
+        **answer,
+        "totalBytesProcessed": str(job.outcome.processed),
+        "query": query_statistics(job.outcome),
+    }
 
 
 def query_statistics(outcome: Outcome) -> dict[str, Any]:
@@ -168,6 +188,10 @@ def query_statistics(outcome: Outcome) -> dict[str, Any]:
         answer["schema"] = schema_to_rest(outcome.fields)
     if outcome.affected is not None:
         answer["numDmlAffectedRows"] = str(sum(outcome.affected.values()))
-        names = {"inserted": "insertedRowCount", "updated": "updatedRowCount", "deleted": "deletedRowCount"}
+        names = {
+            "inserted": "insertedRowCount",
+            "updated": "updatedRowCount",
+            "deleted": "deletedRowCount",
+        }
         answer["dmlStats"] = {names[key]: str(count) for key, count in outcome.affected.items()}
     return answer

@@ -20,7 +20,11 @@ from .results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
 from .running import Running
 from .sources import in_location
 
-PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end
+PATIENCE = {
+    "real": 0.0,
+    "instant": 5.0,
+    "manual": 10.0,
+}  # real seconds for which an insert waits for its job's end
 _LONGEST_WAIT = 200.0  # seconds of timeoutMs
 _DEFAULT_WAIT = 10.0
 _KINDS = ("query", "load", "copy", "extract")
@@ -40,16 +44,33 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     configuration.pop("jobType", None)
     kinds = [kind for kind in _KINDS if kind in configuration]
     if len(kinds) != 1:
-        raise BigQueryError("required", "Required parameter is missing: a job configuration must have one of query, load, copy, extract")
+        raise BigQueryError(
+            "required",
+            "Required parameter is missing: a job configuration must have one of query, "
+            "load, copy, extract",
+        )
     check_labels(configuration.get("labels"))
     about = content.get("jobReference") or {}
     if about.get("projectId") not in (None, project):
-        raise invalid("Value of the project in the job reference is not the URL's", "jobReference.projectId")
-    job = _new(here, project, kinds[0], configuration=configuration, name=about.get("jobId"), location=about.get("location"))
+        raise invalid(
+            "Value of the project in the job reference is not the URL's", "jobReference.projectId"
+        )
+    job = _new(
+        here,
+        project,
+        kinds[0],
+        configuration=configuration,
+        name=about.get("jobId"),
+        location=about.get("location"),
+    )
     _check_location(here, job, about.get("location"))
     work = _work(call, here, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
-        job.outcome = query.dry_run(here, query.spec_of(job, about.get("location"))) if job.kind == "query" else Outcome()
+        job.outcome = (
+            query.dry_run(here, query.spec_of(job, about.get("location")))
+            if job.kind == "query"
+            else Outcome()
+        )
         job.running.end()
         return job
     call.store(Jobs).add(job)
@@ -57,7 +78,15 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     return job
 
 
-def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any], name: str | None, location: str | None) -> Job:
+def _new(
+    here: Place,
+    project: str,
+    kind: str,
+    *,
+    configuration: dict[str, Any],
+    name: str | None,
+    location: str | None,
+) -> Job:
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
@@ -84,11 +113,15 @@ def _check_location(here: Place, job: Job, location: str | None) -> None:
     for key in ("destinationTable", "sourceTable"):
         ref = job.configuration[job.kind].get(key) or {}
         project = ref.get("projectId") or job.project
-        if location and any(dataset.id == ref.get("datasetId") for dataset in here.catalog.datasets(project)):
+        if location and any(
+            dataset.id == ref.get("datasetId") for dataset in here.catalog.datasets(project)
+        ):
             in_location(here, project, ref["datasetId"], location)
 
 
-def _work(call: Call, here: Place, job: Job, *, upload: bytes | None, location: str | None) -> Callable[[], Outcome]:
+def _work(
+    call: Call, here: Place, job: Job, *, upload: bytes | None, location: str | None
+) -> Callable[[], Outcome]:
     """What the job does. What is wrong with its configuration is refused at once."""
     if job.kind == "query":
         spec = query.spec_of(job, location)
@@ -113,10 +146,14 @@ def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None
         job.error = error
     except Exception as error:  # noqa: BLE001  a mistake of ours: a job must not stay RUNNING for ever
         if job.running.stopped:
-            job.error = BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
+            job.error = BigQueryError(
+                "stopped", "Job execution was cancelled: User requested cancellation"
+            )
         else:
             traceback.print_exc(file=sys.stderr)
-            job.error = BigQueryError("internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}")
+            job.error = BigQueryError(
+                "internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}"
+            )
     finally:
         job.ended = here.now()
         job.running.end()
@@ -125,9 +162,24 @@ def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None
 def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
     """A job for each statement of a script."""
     for number, (sql, part) in enumerate(outcome.children):
-        name, configuration = f"script_job_{job.id}_{number}", {"query": {"query": sql.strip(), "useLegacySql": False}}
-        child = _new(here, job.project, "query", configuration=configuration, name=name, location=job.location)
-        child.parent, child.outcome, child.started, child.ended = job.id, part, job.started, here.now()
+        name, configuration = (
+            f"script_job_{job.id}_{number}",
+            {"query": {"query": sql.strip(), "useLegacySql": False}},
+        )
+        child = _new(
+            here,
+            job.project,
+            "query",
+            configuration=configuration,
+            name=name,
+            location=job.location,
+        )
+        child.parent, child.outcome, child.started, child.ended = (
+            job.id,
+            part,
+            job.started,
+            here.now(),
+        )
         child.running.end()
         call.store(Jobs).add(child)
 
@@ -139,7 +191,9 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 def _job(call: Call, request: HttpRequest) -> Job:
     place(call)
-    return call.store(Jobs).get(request.params["project"], request.params["job"], request.query.get("location"))
+    return call.store(Jobs).get(
+        request.params["project"], request.params["job"], request.query.get("location")
+    )
 
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
@@ -168,11 +222,21 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
     jobs = [
         job
         for job in call.store(Jobs).newest(request.params["project"], parent)
-        if (not states or job.state in states) and (oldest is None or job.created >= oldest) and (newest is None or job.created <= newest)
+        if (not states or job.state in states)
+        and (oldest is None or job.created >= oldest)
+        and (newest is None or job.created <= newest)
     ]
     shown, token = page(jobs, request)
-    rows = [{**resource(job), "state": job.state} | ({"errorResult": job.error.proto()} if job.error else {}) for job in shown]
-    return {"kind": "bigquery#jobList", **({"jobs": rows} if rows else {}), **({"nextPageToken": token} if token else {})}
+    rows = [
+        {**resource(job), "state": job.state}
+        | ({"errorResult": job.error.proto()} if job.error else {})
+        for job in shown
+    ]
+    return {
+        "kind": "bigquery#jobList",
+        **({"jobs": rows} if rows else {}),
+        **({"nextPageToken": token} if token else {}),
+    }
 
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
@@ -187,24 +251,46 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
     if job.kind != "query":
         raise invalid(f"Cannot retrieve query results of a {job.kind} job")
     await job.running.wait(seconds)
-    form = timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
+    form = timestamps_of(
+        {
+            k.removeprefix("formatOptions."): v
+            for k, v in request.query.items()
+            if k.startswith("formatOptions.")
+        }
+    )
     return await call.in_thread(lambda: results(place(call), job, Page.of(request), form))
 
 
 def _seconds(milliseconds: str | int | None) -> float:
-    return _DEFAULT_WAIT if milliseconds is None else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    return (
+        _DEFAULT_WAIT
+        if milliseconds is None
+        else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    )
 
 
 def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
     """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
-    answer: dict[str, Any] = {"kind": "bigquery#getQueryResultsResponse", "jobReference": reference(job), "jobComplete": job.done}
+    answer: dict[str, Any] = {
+        "kind": "bigquery#getQueryResultsResponse",
+        "jobReference": reference(job),
+        "jobComplete": job.done,
+    }
     if not job.done:
         return answer
     if job.error is not None:
         raise job.error
     assert job.outcome is not None  # noqa: S101  it is done without an error
     about = query_statistics(job.outcome)
-    keys = ("schema", "numDmlAffectedRows", "dmlStats", "totalBytesProcessed", "cacheHit", "totalBytesBilled", "totalSlotMs")
+    keys = (
+        "schema",
+        "numDmlAffectedRows",
+        "dmlStats",
+        "totalBytesProcessed",
+        "cacheHit",
+        "totalBytesBilled",
+        "totalSlotMs",
+    )
     times = {key: value for key, value in statistics(job).items() if key.endswith("Time")}
     session = {"sessionInfo": {"sessionId": job.session}} if job.session else {}
     return {
@@ -233,11 +319,20 @@ async def run_query(call: Call, request: HttpRequest) -> Answer:
 
 
 def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
-    """What is asked, and the job that answers, which may be the one of an earlier request with the same requestId; a dry run has ended."""
+    """What is asked, and the job that answers, which may be the one of an earlier request with the
+    same requestId; a dry run has ended.
+    """
     here, content = place(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
     configuration = query.configuration_of(content)
-    job = _new(here, request.params["project"], "query", configuration=configuration, name=None, location=content.get("location"))
+    job = _new(
+        here,
+        request.params["project"],
+        "query",
+        configuration=configuration,
+        name=None,
+        location=content.get("location"),
+    )
     check_labels(configuration.get("labels"))
     spec = query.spec_of(job, content.get("location"))
     if content.get("dryRun"):

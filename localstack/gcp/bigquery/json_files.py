@@ -20,14 +20,18 @@ def read(
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
     lines = [line for line in unzipped(content).split(b"\n") if line.strip()]
     if schema is None:
-        schema = detect.records([_object(line, number) for number, line in enumerate(lines[:_DETECTED], 1)])
+        schema = detect.records(
+            [_object(line, number) for number, line in enumerate(lines[:_DETECTED], 1)]
+        )
     unknown = bool(configuration.get("ignoreUnknownValues"))
     rows, wrong = [], list[BigQueryError]()
     for number, line in enumerate(lines, 1):
         try:
             rows.append(decode.record(_object(line, number), schema, ignore_unknown=unknown))
         except decode.Wrong as error:
-            wrong.append(invalid(f"JSON parsing error in row starting at position {number}: {error}"))
+            wrong.append(
+                invalid(f"JSON parsing error in row starting at position {number}: {error}")
+            )
         except BigQueryError as error:
             wrong.append(error)
     return schema, table_of(rows, schema), wrong
@@ -42,7 +46,8 @@ def _object(line: bytes, number: int) -> Any:
         return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(
-            f"JSON table encountered too many errors, giving up. Row {number}: Parser terminated before end of string: {error}"
+            f"JSON table encountered too many errors, giving up. Row {number}: Parser "
+            f"terminated before end of string: {error}"
         ) from error
 
 

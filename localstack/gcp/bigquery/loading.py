@@ -13,9 +13,17 @@ from .job import Job, Outcome
 from .place import Place
 from .types import Field, schema_from_rest
 
-# A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB, and rows that were left out.
-Reader = Callable[[bytes, "tuple[Field, ...] | None", Mapping[str, Any]], "tuple[tuple[Field, ...], Any, list[BigQueryError]]"]
-_READERS: dict[str, Reader] = {"PARQUET": parquet_files.read, "NEWLINE_DELIMITED_JSON": json_files.read, "CSV": csv_files.read}
+# A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
+# and rows that were left out.
+Reader = Callable[
+    [bytes, "tuple[Field, ...] | None", Mapping[str, Any]],
+    "tuple[tuple[Field, ...], Any, list[BigQueryError]]",
+]
+_READERS: dict[str, Reader] = {
+    "PARQUET": parquet_files.read,
+    "NEWLINE_DELIMITED_JSON": json_files.read,
+    "CSV": csv_files.read,
+}
 _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 
 
@@ -50,11 +58,17 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
     contents = []
     for uri in uris:
         if not uri.startswith("gs://"):
-            raise invalid(f"Source URI must be a Google Cloud Storage location: {uri}", "sourceUris")
+            raise invalid(
+                f"Source URI must be a Google Cloud Storage location: {uri}", "sourceUris"
+            )
         try:
             names = [uri]
             if "*" in uri:
-                names = [name for name in access.uris_below(call, uri.partition("*")[0]) if fnmatch.fnmatchcase(name, uri)]
+                names = [
+                    name
+                    for name in access.uris_below(call, uri.partition("*")[0])
+                    if fnmatch.fnmatchcase(name, uri)
+                ]
             if not names:
                 raise BigQueryError("notFound", f"Not found: URI {uri}")
             contents += [access.read(call, name) for name in names]
@@ -64,11 +78,22 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
 
 
 def _load(
-    here: Place, job: Job, target: writing.Target, *, schema: tuple[Field, ...] | None, files: Sequence[bytes], reader: Reader
+    here: Place,
+    job: Job,
+    target: writing.Target,
+    *,
+    schema: tuple[Field, ...] | None,
+    files: Sequence[bytes],
+    reader: Reader,
 ) -> Outcome:
     configuration = job.configuration["load"]
     current = here.catalog.find(target.ref)
-    if schema is None and current is not None and current.fields and not configuration.get("autodetect"):
+    if (
+        schema is None
+        and current is not None
+        and current.fields
+        and not configuration.get("autodetect")
+    ):
         appends = target.write != "WRITE_TRUNCATE"
         schema = current.fields if appends or reader is not parquet_files.read else None
     rest = int(configuration.get("maxBadRecords") or 0)
@@ -87,7 +112,9 @@ def _load(
         job.running.watch(cursor)
         for own, rows in parts:
             names = {field.name.lower() for field in own}
-            writing.fill_rows(rows)(cursor, name, [column for column in columns if column.name.lower() in names])
+            writing.fill_rows(rows)(
+                cursor, name, [column for column in columns if column.name.lower() in names]
+            )
         job.running.check()
 
     count = writing.write(here, target, fields, fill)
@@ -107,4 +134,7 @@ def _too_many(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
     words = "Error while reading data, error message: "
     if len(bad) == 1 and not rows.num_rows:
         return invalid(words + bad[0].message)
-    return invalid(f"{words}too many errors encountered. Rows: {rows.num_rows + len(bad)}; errors: {len(bad)}. {bad[0].message}")
+    return invalid(
+        f"{words}too many errors encountered. Rows: {rows.num_rows + len(bad)}; errors: "
+        f"{len(bad)}. {bad[0].message}"
+    )

@@ -1,4 +1,7 @@
-"""What BigQuery's functions are in DuckDB, where one expression would not do. Installed once for a stack."""
+"""What BigQuery's functions are in DuckDB, where one expression would not do.
+
+Installed once for a stack.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ from .errors import invalid_query, not_run
 from .language import literals
 from .types import Field, duckdb_element, quoted
 
-Change = tuple[tuple[int, ...], str]  # the members' places on the way down, and SQL of the new value
+Change = tuple[
+    tuple[int, ...], str
+]  # the members' places on the way down, and SQL of the new value
 
 
 def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
@@ -24,5 +26,7 @@ def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
     for place, child in enumerate(field.fields):
         below = [(path[1:], value) for path, value in changes if path[0] == place]
         current = f"struct_extract({sql}, {literals.text(child.name)})"
-        members.append(f"{quoted(child.name)} := {new_value(current, child, below) if below else current}")
+        members.append(
+            f"{quoted(child.name)} := {new_value(current, child, below) if below else current}"
+        )
     return f"CAST(struct_pack({', '.join(members)}) AS {duckdb_element(field)})"

@@ -42,9 +42,13 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
         elif name == "labels":
             written["labels"] = _labels(value) or None
         elif name == "expiration_timestamp":
-            written["expirationTime"] = str(microseconds(value) // 1000) if value is not None else None
+            written["expirationTime"] = (
+                str(microseconds(value) // 1000) if value is not None else None
+            )
         elif name == "partition_expiration_days":
-            written["timePartitioning"] = {"expirationMs": str(int(value * _DAY)) if value is not None else None}
+            written["timePartitioning"] = {
+                "expirationMs": str(int(value * _DAY)) if value is not None else None
+            }
         else:
             raise invalid_query(f"Unknown option: {name}")
     return written
@@ -64,9 +68,16 @@ def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     if "timePartitioning" not in changes:
         return both
     if not layout.get("timePartitioning"):
-        raise invalid_query("partition_expiration_days can only be set for a table that is partitioned by time")
+        raise invalid_query(
+            "partition_expiration_days can only be set for a table that is partitioned by time"
+        )
     partitioning = {**layout["timePartitioning"], **changes["timePartitioning"]}
-    return {**both, "timePartitioning": {key: value for key, value in partitioning.items() if value is not None}}
+    return {
+        **both,
+        "timePartitioning": {
+            key: value for key, value in partitioning.items() if value is not None
+        },
+    }
 
 
 def _labels(value: Any) -> dict[str, str]:

@@ -38,7 +38,9 @@ def _read(resource: Mapping[str, Any], index: int) -> Parameter:
     try:
         value = _value(resource.get("parameterValue") or {}, field)
     except decode.Wrong as error:
-        raise invalid(f"Invalid value of query parameter {place}: {error.words}", "queryParameters") from error
+        raise invalid(
+            f"Invalid value of query parameter {place}: {error.words}", "queryParameters"
+        ) from error
     return Parameter(name=name.lower(), field=field, value=value)
 
 
@@ -88,6 +90,16 @@ def check_labels(labels: Any) -> None:
         raise invalid(f"At most {_MOST_LABELS} labels are allowed", "labels")
     for key, value in labels.items():
         if not key or not _LABEL.fullmatch(key) or key[0].isdigit() or key != key.lower():
-            raise invalid(f"Label key {key!r} must be lowercase letters, digits, underscores and dashes, at most 63", "labels")
-        if value is not None and (not isinstance(value, str) or not _LABEL.fullmatch(value) or value != value.lower()):
-            raise invalid(f"Label value {value!r} must be lowercase letters, digits, underscores and dashes, at most 63", "labels")
+            raise invalid(
+                f"Label key {key!r} must be lowercase letters, digits, underscores and "
+                "dashes, at most 63",
+                "labels",
+            )
+        if value is not None and (
+            not isinstance(value, str) or not _LABEL.fullmatch(value) or value != value.lower()
+        ):
+            raise invalid(
+                f"Label value {value!r} must be lowercase letters, digits, underscores and "
+                "dashes, at most 63",
+                "labels",
+            )

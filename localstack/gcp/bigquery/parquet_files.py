@@ -23,18 +23,28 @@ def read(
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
-        raise invalid(f"Error while reading data, error message: Input file is not in Parquet format. {error}") from error
+        raise invalid(
+            f"Error while reading data, error message: Input file is not in Parquet format. {error}"
+        ) from error
     options = configuration.get("parquetOptions") or {}
     lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
     if lists and not options.get("enableListInference"):
-        raise not_run(f"a Parquet list without enableListInference (column {lists[0]}), which BigQuery reads as a record of a record")
+        raise not_run(
+            f"a Parquet list without enableListInference (column {lists[0]}), which BigQuery "
+            "reads as a record of a record"
+        )
     fields = _fields(table, schema, configuration.get("decimalTargetTypes") or ("NUMERIC",))
     arrays = [_column(table.column(_index(table, field)), field) for field in fields]
     return fields, pa.Table.from_arrays(arrays, names=[field.name for field in fields]), []
 
 
-def _fields(table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]) -> tuple[Field, ...]:
-    """The file's columns, typed by the schema where there is one. `decimals`: what a decimal may become."""
+def _fields(
+    table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
+) -> tuple[Field, ...]:
+    """The file's columns, typed by the schema where there is one.
+
+    `decimals`: what a decimal may become.
+    """
     if schema is None:
         return tuple(_decimal(from_arrow(field), decimals) for field in table.schema)
     known = {field.name.lower(): field for field in schema}
@@ -45,7 +55,10 @@ def _fields(table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str
     missing = set(known) - {column.name.lower() for column in table.schema}
     for name in sorted(missing):
         if known[name].mode == "REQUIRED":
-            raise invalid(f"Provided schema is not compatible with the file: required field {known[name].name} is not in it")
+            raise invalid(
+                "Provided schema is not compatible with the file: required field "
+                f"{known[name].name} is not in it"
+            )
     return tuple(fields)
 
 
@@ -57,13 +70,16 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
     kind = next((name for name in wide if name in targets), None)
     if kind is None:
         raise invalid(
-            f"{_WORDS} Column '{field.name}' has values that are out of valid NUMERIC range; add BIGNUMERIC to decimalTargetTypes"
+            f"{_WORDS} Column '{field.name}' has values that are out of valid NUMERIC range; "
+            "add BIGNUMERIC to decimalTargetTypes"
         )
     return msgspec.structs.replace(field, type=kind)
 
 
 def _index(table: Any, field: Field) -> int:
-    return next(i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower())
+    return next(
+        i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
+    )
 
 
 def _column(column: Any, field: Field) -> Any:
@@ -79,13 +95,22 @@ def _column(column: Any, field: Field) -> Any:
         column = column.cast(column.type.value_type)
     read_as = from_arrow(pa.field(field.name, column.type))
     if (read_as.type, field.type) not in _FITS and read_as.type != field.type:
-        raise invalid(f"{_WORDS} Parquet column '{field.name}' has type {read_as.type} which does not match the target type {field.type}")
+        raise invalid(
+            f"{_WORDS} Parquet column '{field.name}' has type {read_as.type} which does not "
+            f"match the target type {field.type}"
+        )
     if field.type == "DATETIME" and pa.types.is_timestamp(column.type) and column.type.tz:
         column = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
     try:
-        return column.cast(kind, safe=False) if field.type in ("TIMESTAMP", "DATETIME", "TIME") else column.cast(kind)
+        return (
+            column.cast(kind, safe=False)
+            if field.type in ("TIMESTAMP", "DATETIME", "TIME")
+            else column.cast(kind)
+        )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise invalid(f"Error while reading data, error message: Parquet column '{field.name}': {error}") from error
+        raise invalid(
+            f"Error while reading data, error message: Parquet column '{field.name}': {error}"
+        ) from error
 
 
 # What a file's column may be read as, beside its own type.

@@ -48,7 +48,10 @@ def gcp_error(error: BigQueryError) -> GcpError:
 
 
 def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handler]:
-    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape. A coroutine function runs in the loop."""
+    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape.
+
+    A coroutine function runs in the loop.
+    """
 
     def decorate(function: Handler) -> Handler:
         @functools.wraps(function)
@@ -69,14 +72,21 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
                 raise gcp_error(error) from error
 
         handler = in_loop if inspect.iscoroutinefunction(function) else in_thread
-        route(f"bigquery.{operation}", method, path if path.startswith("/upload") else f"/bigquery/v2{path}")(handler)
+        route(
+            f"bigquery.{operation}",
+            method,
+            path if path.startswith("/upload") else f"/bigquery/v2{path}",
+        )(handler)
         return handler
 
     return decorate
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """The request's JSON, its members of the API's kinds. BigQueryError invalid: a member is of another."""
+    """The request's JSON, its members of the API's kinds.
+
+    BigQueryError invalid: a member is of another.
+    """
     return with_project_id(checked(request.json()), request)
 
 
@@ -122,7 +132,9 @@ def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list
 
 def whole(text: str, name: str) -> int:
     if not text.isdigit():
-        raise BigQueryError("invalid", f"Invalid value at '{name}': {text!r} is not a whole number", name)
+        raise BigQueryError(
+            "invalid", f"Invalid value at '{name}': {text!r} is not a whole number", name
+        )
     return int(text)
 
 
@@ -133,7 +145,11 @@ def flag(request: HttpRequest, name: str) -> bool:
 def merged(current: Any, change: Any) -> Any:
     """As a PATCH changes a resource: null removes, an object is merged, everything else replaces."""
     if not isinstance(change, dict) or not isinstance(current, dict):
-        return {k: v for k, v in change.items() if v is not None} if isinstance(change, dict) else change
+        return (
+            {k: v for k, v in change.items() if v is not None}
+            if isinstance(change, dict)
+            else change
+        )
     result = dict(current)
     for key, value in change.items():
         if value is None:

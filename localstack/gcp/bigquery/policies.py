@@ -24,7 +24,11 @@ class Policies:
         with self._lock:
             current = self.get(name)
             if policy.get("etag") not in (None, "", current["etag"]):
-                raise BigQueryError("conditionNotMet", "There were concurrent policy changes. Please retry the whole read-modify-write.")
+                raise BigQueryError(
+                    "conditionNotMet",
+                    "There were concurrent policy changes. Please retry the whole "
+                    "read-modify-write.",
+                )
             self._policies[name] = _with_etag(policy)
             return self._policies[name]
 

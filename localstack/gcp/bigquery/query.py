@@ -60,7 +60,10 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
         "connectionProperties", "createSession",
     )  # fmt: skip
     outer = ("labels", "dryRun", "jobTimeoutMs")
-    return {"query": {k: content[k] for k in keys if k in content}, **{k: content[k] for k in outer if k in content}}
+    return {
+        "query": {k: content[k] for k in keys if k in content},
+        **{k: content[k] for k in outer if k in content},
+    }
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
@@ -74,10 +77,17 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     if configuration.get("tableDefinitions"):
         raise not_run("external tables")
     if configuration.get("queryParameters"):
-        configuration = {**configuration, "queryParameters": _parameters_as_text(configuration["queryParameters"])}
+        configuration = {
+            **configuration,
+            "queryParameters": _parameters_as_text(configuration["queryParameters"]),
+        }
         job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
-    dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
+    dataset = (
+        (default.get("projectId") or job.project, default["datasetId"])
+        if default.get("datasetId")
+        else None
+    )
     question = Question(
         sql=str(configuration["query"]),
         project=job.project,
@@ -91,7 +101,10 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
-        job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job.project)}}
+        job.configuration = {
+            **job.configuration,
+            "query": {**configuration, **_anonymous(job.project)},
+        }
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
 
@@ -101,7 +114,10 @@ _SESSION = "_session"
 
 def _session(configuration: Mapping[str, Any]) -> str | None:
     """The hidden dataset of a session's temporary tables: of one that the job makes, or names."""
-    properties = {entry.get("key"): entry.get("value") for entry in configuration.get("connectionProperties") or ()}
+    properties = {
+        entry.get("key"): entry.get("value")
+        for entry in configuration.get("connectionProperties") or ()
+    }
     if configuration.get("createSession"):
         return f"{_SESSION}{uuid.uuid4().hex}"
     return f"{_SESSION}{properties['session_id']}" if properties.get("session_id") else None
@@ -110,7 +126,11 @@ def _session(configuration: Mapping[str, Any]) -> str | None:
 def _parameters_as_text(value: Any) -> Any:
     """Parameters as the API gives them back: their values are text."""
     if isinstance(value, dict):
-        texts = {"value": encode.float_text(value["value"])} if isinstance(value.get("value"), float) else {}
+        texts = (
+            {"value": encode.float_text(value["value"])}
+            if isinstance(value.get("value"), float)
+            else {}
+        )
         return {key: _parameters_as_text(member) for key, member in value.items()} | texts
     return [_parameters_as_text(member) for member in value] if isinstance(value, list) else value
 
@@ -119,7 +139,11 @@ def _anonymous(project: str) -> dict[str, Any]:
     """Where a query's result is kept for a day."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
-    return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
+    return {
+        "destinationTable": table,
+        "createDisposition": "CREATE_IF_NEEDED",
+        "writeDisposition": "WRITE_TRUNCATE",
+    }
 
 
 def dry_run(here: Place, spec: Spec) -> Outcome:
@@ -130,18 +154,25 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
     nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
     if nodes and not _is_query(nodes):
         structure.check(question, nodes)
-        return Outcome(kind="SCRIPT")  # of what runs one after the other nothing is known before it ran
+        return Outcome(
+            kind="SCRIPT"
+        )  # of what runs one after the other nothing is known before it ran
     meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in meaning.columns]
     return Outcome(
-        fields=tuple(fields), processed=bytes_processed(here, meaning), kind=kind_of(meaning), statistics=_referenced_tables(meaning)
+        fields=tuple(fields),
+        processed=bytes_processed(here, meaning),
+        kind=kind_of(meaning),
+        statistics=_referenced_tables(meaning),
     )
 
 
 def _question(spec: Spec) -> Question:
-    parameters = read(spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ())
+    parameters = read(
+        spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ()
+    )
     return msgspec.structs.replace(spec.question, parameters=parameters)
 
 
@@ -155,7 +186,12 @@ def _execute_unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
             writing.fill_from(sql)(cursor, name, columns)
 
     target = _target(here, spec)
-    return Outcome(fields=fields, table=target.ref, rows=writing.write(here, target, fields, fill), kind="SELECT")
+    return Outcome(
+        fields=fields,
+        table=target.ref,
+        rows=writing.write(here, target, fields, fill),
+        kind="SELECT",
+    )
 
 
 def _target(here: Place, spec: Spec) -> writing.Target:
@@ -171,7 +207,11 @@ def _target(here: Place, spec: Spec) -> writing.Target:
 
 def _forget_results(here: Place) -> None:
     """Drop the oldest results before their time, where there are many: they are in memory."""
-    results = [table for table in here.catalog.every_table() if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)]
+    results = [
+        table
+        for table in here.catalog.every_table()
+        if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)
+    ]
     for table in results[:-_MOST_RESULTS]:
         with contextlib.suppress(BigQueryError):  # another query was faster
             tables.drop(here, table.ref)
@@ -192,7 +232,9 @@ def run(here: Place, spec: Spec, running: Running) -> Outcome:
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
-    """Whether it is no script for BigQuery: one statement, behind nothing but functions [docs: multi-statement-queries]."""
+    """Whether it is no script for BigQuery: one statement, behind nothing but functions [docs:
+    multi-statement-queries].
+    """
     if len(nodes) == 1:
         return nodes[0].kind not in control.OF_SCRIPTS and not scripts.makes_function(nodes[0])
     return all(map(scripts.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
@@ -202,9 +244,15 @@ def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Qu
     """The last statement, with the functions that those before it make."""
     sql = question.sql
     for node in nodes[:-1]:
-        part = msgspec.structs.replace(question, sql=scripts.text_of(sql, node), parameters=question.parameters if question.named else ())
+        part = msgspec.structs.replace(
+            question,
+            sql=scripts.text_of(sql, node),
+            parameters=question.parameters if question.named else (),
+        )
         name, function = scripting.function_definition(here, part)
-        question = msgspec.structs.replace(question, functions={**question.functions, name: function})
+        question = msgspec.structs.replace(
+            question, functions={**question.functions, name: function}
+        )
     return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
 
 
@@ -214,11 +262,16 @@ def _statement(here: Place, spec: Spec, question: Question, running: Running) ->
     partitions.check_filters(meaning)
     size = bytes_processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
-        words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
+        words = (
+            f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
+        )
         raise BigQueryError("bytesBilledLimitExceeded", words)
     outcome = _execute(here, spec, meaning, running)
     return msgspec.structs.replace(
-        outcome, processed=size, kind=kind_of(meaning), statistics={**_referenced_tables(meaning), **outcome.statistics}
+        outcome,
+        processed=size,
+        kind=kind_of(meaning),
+        statistics={**_referenced_tables(meaning), **outcome.statistics},
     )
 
 
@@ -231,11 +284,15 @@ def _open(here: Place, spec: Spec) -> None:
     try:
         here.catalog.dataset(project, dataset)
     except BigQueryError as error:
-        raise BigQueryError("notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}") from error
+        raise BigQueryError(
+            "notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}"
+        ) from error
 
 
 def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Its result is the last statement's, also of one that gives no rows [docs: bigquery/docs/multi-statement-queries]."""
+    """Its result is the last statement's, also of one that gives no rows [docs:
+    bigquery/docs/multi-statement-queries].
+    """
     question = _question(spec)
     structure.check(question, nodes)
     structure.check_parameters(question, nodes)
@@ -245,9 +302,13 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
 
     def run_part(question: Question) -> Outcome:
         configuration = {**spec.configuration, **_anonymous(question.project)}
-        return _statement(here, msgspec.structs.replace(spec, configuration=configuration), question, running)
+        return _statement(
+            here, msgspec.structs.replace(spec, configuration=configuration), question, running
+        )
 
-    script = scripting.Script(here, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part)
+    script = scripting.Script(
+        here, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
+    )
     try:
         control.execute(script, nodes)
     finally:
@@ -256,7 +317,9 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
     children = script.children
     last = children[-1][1] if children else Outcome()
     size = sum(outcome.processed for _, outcome in children)
-    return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
+    return msgspec.structs.replace(
+        last, kind="SCRIPT", processed=size, children=tuple(children), affected=None
+    )
 
 
 def _execute(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
@@ -273,7 +336,9 @@ def _execute(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Ou
 def _select(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in meaning.columns)
     target = _target(here, spec)
-    rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
+    rows = evaluation.select(
+        here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill)
+    )
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
@@ -295,7 +360,9 @@ def bytes_processed(here: Place, meaning: Analysis) -> int:
             source = meaning.sources[node.table.serialization_id]
             for table in source.parts or (source.table,):
                 if table is not None and table.stored:
-                    read_columns.setdefault(table.ref, set()).update(column.name.lower() for column in node.column_list)
+                    read_columns.setdefault(table.ref, set()).update(
+                        column.name.lower() for column in node.column_list
+                    )
     total = 0
     for ref, names in read_columns.items():
         _, sizes = tables.sizes_of(here, here.catalog.table(ref))
@@ -306,7 +373,11 @@ def bytes_processed(here: Place, meaning: Analysis) -> int:
 def kind_of(meaning: Analysis) -> str:
     """The statementType of a job."""
     kind = meaning.statement.kind.removesuffix("_stmt")
-    known = {"query": "SELECT", "truncate": "TRUNCATE_TABLE", "drop": f"DROP_{meaning.statement.object_type}" if kind == "drop" else ""}
+    known = {
+        "query": "SELECT",
+        "truncate": "TRUNCATE_TABLE",
+        "drop": f"DROP_{meaning.statement.object_type}" if kind == "drop" else "",
+    }
     return known.get(kind) or kind.upper()
 
 

@@ -31,7 +31,9 @@ _ARROW, _AVRO = 2, 1
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: the version of the rows that every stream reads, held by a copy of the table when it is written meanwhile."""
+    """A snapshot: the version of the rows that every stream reads, held by a copy of the table when
+    it is written meanwhile.
+    """
 
     name: str
     ref: TableRef
@@ -54,9 +56,14 @@ def create_read_session(call: Call, request: Any) -> Any:
     if match is None:
         raise GcpError("INVALID_ARGUMENT", f"request failed: Invalid table name: {wanted.table!r}")
     if wanted.data_format == _AVRO:
-        raise GcpError("UNIMPLEMENTED", "not supported by the offline BigQuery yet: Storage Read in Avro; ask for ARROW")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "not supported by the offline BigQuery yet: Storage Read in Avro; ask for ARROW",
+        )
     if wanted.data_format != _ARROW:
-        raise GcpError("INVALID_ARGUMENT", "request failed: the data format of a read session is ARROW or AVRO")
+        raise GcpError(
+            "INVALID_ARGUMENT", "request failed: the data format of a read session is ARROW or AVRO"
+        )
     try:
         table = here.catalog.table(TableRef(here.catalog.id_of(match[1]), match[2], match[3]))
         session = _session(call, here, table, request)
@@ -69,9 +76,17 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
     """The rows as they are now, in a table of their own."""
     options = request.read_session.read_options
     if not table.stored:
-        raise BigQueryError("invalid", f"request failed: table {table.ref} is a {table.kind}, which cannot be read as a stream")
+        raise BigQueryError(
+            "invalid",
+            f"request failed: table {table.ref} is a {table.kind}, which cannot be read as a "
+            "stream",
+        )
     fields = _selected(table.fields, list(options.selected_fields))
-    where = restriction.condition(here, table, options.row_restriction) if options.row_restriction else ""
+    where = (
+        restriction.condition(here, table, options.row_restriction)
+        if options.row_restriction
+        else ""
+    )
     location = table.location.lower()
     name = f"projects/{table.ref.project}/locations/{location}/sessions/{uuid.uuid4().hex}"
     relation = warehouse.relation("", "_read", name.rpartition("/")[2])
@@ -81,7 +96,14 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
         cursor.execute(f"CREATE TABLE {relation} AS {rows}{f' WHERE {where}' if where else ''}")
         count = warehouse.count(cursor, relation)
     streams = _streams(count, request.max_stream_count, request.preferred_min_stream_count)
-    session = Session(name=name, ref=table.ref, fields=fields, relation=relation, streams=streams, expires=here.now() + _LIFETIME)
+    session = Session(
+        name=name,
+        ref=table.ref,
+        fields=fields,
+        relation=relation,
+        streams=streams,
+        expires=here.now() + _LIFETIME,
+    )
     sessions = call.store(Sessions)
     with sessions.lock:
         _forget(here, sessions)
@@ -116,9 +138,16 @@ def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
     wanted = {name.lower() for name in names}
     known = {field.name.lower() for field in fields}
     if any("." in name for name in wanted):
-        raise BigQueryError("notImplemented", "not supported by the offline BigQuery yet: selected fields within a record")
+        raise BigQueryError(
+            "notImplemented",
+            "not supported by the offline BigQuery yet: selected fields within a record",
+        )
     if missing := sorted(wanted - known):
-        raise BigQueryError("invalid", f"request failed: The following selected fields do not exist in the table schema: {missing[0]}")
+        raise BigQueryError(
+            "invalid",
+            "request failed: The following selected fields do not exist in the table "
+            f"schema: {missing[0]}",
+        )
     return tuple(field for field in fields if field.name.lower() in wanted)
 
 
@@ -141,14 +170,19 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
     here = place(call)
     relation, fields, start, size = _stream(call, request.read_stream)
     if not 0 <= request.offset <= size:
-        raise GcpError("OUT_OF_RANGE", f"request failed: offset {request.offset} is beyond the stream's {size} rows")
+        raise GcpError(
+            "OUT_OF_RANGE",
+            f"request failed: offset {request.offset} is beyond the stream's {size} rows",
+        )
     response = ReadRowsResponse.pb()
     schema, codec = arrow_schema(fields), _codec(request)
     place_in_stream = request.offset
     while place_in_stream < size:
         count = min(_BATCH, size - place_in_stream)
         with here.warehouse.session() as cursor:
-            rows = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
+            rows = warehouse.read(
+                cursor, relation, fields, start=start + place_in_stream, limit=count
+            )
         part = arrow.read_api_table(rows, fields)
         for batch in part.combine_chunks().to_batches():
             answer = response(row_count=batch.num_rows)
@@ -172,7 +206,9 @@ def _message(batch: Any, codec: Any) -> bytes:
     import pyarrow as pa
 
     stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+    with pa.ipc.new_stream(
+        stream, batch.schema, options=pa.ipc.IpcWriteOptions(compression=codec)
+    ) as writer:
         writer.write_batch(batch)
     messages = pa.ipc.MessageReader.open_stream(stream.getvalue())
     messages.read_next_message()

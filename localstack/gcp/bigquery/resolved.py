@@ -1,7 +1,9 @@
 """A resolved statement of GoogleSQL, or a parsed script, read from its bytes as it is walked.
 
-protobuf for Python refuses what nests deeper than 100 messages, which `a + a + ...` does after 25 terms. A Node is one node of the
-tree: the fields of what it inherits from are its own, and it is what a union holds, never the union.
+protobuf for Python refuses what nests deeper than 100 messages, which `a + a + ...` does after 25
+terms. A Node is one node of the
+tree: the fields of what it inherits from are its own, and it is what a union holds, never the
+union.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ from typing import Any
 
 from .errors import BigQueryError
 
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # https://protobuf.dev/programming-guides/encoding/#structure
+_VARINT, _EIGHT, _BYTES, _FOUR = (
+    0,
+    1,
+    2,
+    5,
+)  # https://protobuf.dev/programming-guides/encoding/#structure
 _LEAVES = {
     "TypeProto", "ValueWithTypeProto", "TableRefProto", "FunctionRefProto", "FunctionSignatureProto", "AnnotationMapProto",
     "ColumnRefProto", "ResolvedFunctionCallInfoProto", "TypeModifiersProto", "TypeParametersProto",
@@ -20,7 +27,10 @@ _LEAVES = {
 
 
 class Node:
-    """`kind`: the node's name, such as `function_call`. Every field of its message is an attribute: a scalar, a Node, a message, a list."""
+    """`kind`: the node's name, such as `function_call`.
+
+    Every field of its message is an attribute: a scalar, a Node, a message, a list.
+    """
 
     def __init__(self, data: bytes, descriptor: Any) -> None:
         while descriptor.name.startswith(("AnyResolved", "AnyAST")):
@@ -56,7 +66,15 @@ class Node:
         if field is None:
             raise AttributeError(f"{self.kind} has no field {name}")
         values = [value for part in self._raw.get(name, ()) for value in _values(field, *part)]
-        answer = values if field.is_repeated else values[-1] if values else None if field.message_type else _default(field)
+        answer = (
+            values
+            if field.is_repeated
+            else values[-1]
+            if values
+            else None
+            if field.message_type
+            else _default(field)
+        )
         self.__dict__[name] = answer
         return answer
 
@@ -79,7 +97,11 @@ class Node:
     def children(self) -> Iterator[Node]:
         for name in self._raw:
             value = getattr(self, name)
-            yield from (child for child in (value if isinstance(value, list) else (value,)) if isinstance(child, Node))
+            yield from (
+                child
+                for child in (value if isinstance(value, list) else (value,))
+                if isinstance(child, Node)
+            )
 
 
 def statement(answer: bytes) -> Node:
@@ -108,12 +130,19 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 def _kind(name: str) -> str:
     """ResolvedTableScanProto -> table_scan; ASTIfStatementProto -> if_statement."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
-    return "".join(f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower() for i, c in enumerate(words))
+    return "".join(
+        f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower()
+        for i, c in enumerate(words)
+    )
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
     if field.message_type is not None:
-        if field.message_type.name.endswith("Proto") and field.message_type.name not in _LEAVES and _of_tree(field.message_type):
+        if (
+            field.message_type.name.endswith("Proto")
+            and field.message_type.name not in _LEAVES
+            and _of_tree(field.message_type)
+        ):
             yield Node(value, field.message_type)
         else:
             yield _message_class(field.message_type).FromString(value)
@@ -128,7 +157,9 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 def _of_tree(descriptor: Any) -> bool:
     name, file = str(descriptor.name), str(descriptor.file.name)
-    return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(("AnyResolved", "Resolved"))
+    return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(
+        ("AnyResolved", "Resolved")
+    )
 
 
 @cache

@@ -26,7 +26,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, request: HttpRequest) -> Page:
         token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
-        return cls(start=whole(token, "pageToken"), limit=whole_or_none(request.query.get("maxResults"), "maxResults"))
+        return cls(
+            start=whole(token, "pageToken"),
+            limit=whole_or_none(request.query.get("maxResults"), "maxResults"),
+        )
 
 
 def whole_or_none(value: Any, name: str) -> int | None:
@@ -41,7 +44,10 @@ def timestamps_of(options: Mapping[str, Any]) -> str:
     if form in ("TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED", encode.FLOAT):
         return encode.FLOAT
     if form not in (encode.MICROSECONDS, encode.ISO):
-        raise invalid(f"Invalid value for timestampOutputFormat: {form}", "formatOptions.timestampOutputFormat")
+        raise invalid(
+            f"Invalid value for timestampOutputFormat: {form}",
+            "formatOptions.timestampOutputFormat",
+        )
     return str(form)
 
 
@@ -54,16 +60,22 @@ def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> d
     return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
 
 
-def _part(here: Place, table: TableRef, outcome: Outcome, wanted: Page) -> tuple[Any, dict[str, Any]]:
+def _part(
+    here: Place, table: TableRef, outcome: Outcome, wanted: Page
+) -> tuple[Any, dict[str, Any]]:
     limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
     with here.warehouse.session() as cursor:
-        part = warehouse.read(cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit)
+        part = warehouse.read(
+            cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit
+        )
     end = wanted.start + part.num_rows
     more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
     return part, {"pageToken": str(end)} if more else {}
 
 
-def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+def arrow_answer(
+    here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
     """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
     answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
     answer.pop("pageToken", None)
@@ -78,9 +90,17 @@ def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dic
         **rest,
         "kind": "bigquery#queryResponse",
         "pageRowCount": str(part.num_rows),
-        "arrowSchema": {"serializedSchema": base64.b64encode(schema.serialize().to_pybytes()).decode()},
+        "arrowSchema": {
+            "serializedSchema": base64.b64encode(schema.serialize().to_pybytes()).decode()
+        },
         **(
-            {"arrowRecordBatch": {"serializedRecordBatch": base64.b64encode(batches[0].serialize().to_pybytes()).decode()}}
+            {
+                "arrowRecordBatch": {
+                    "serializedRecordBatch": base64.b64encode(
+                        batches[0].serialize().to_pybytes()
+                    ).decode()
+                }
+            }
             if batches
             else {}
         ),

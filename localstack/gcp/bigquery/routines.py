@@ -15,17 +15,31 @@ from .resolved import Node
 def function_of(sql: str, node: Node) -> Function:
     """What a create_function_stmt defines. notImplemented for what is not a scalar function in SQL."""
     if node.language.upper() != "SQL" or node.is_remote:
-        raise not_run(f"functions in {node.language or 'another language'} (CREATE FUNCTION {'.'.join(node.name_path)})")
+        raise not_run(
+            f"functions in {node.language or 'another language'} (CREATE FUNCTION "
+            f"{'.'.join(node.name_path)})"
+        )
     if node.is_aggregate:
         raise not_run(f"CREATE AGGREGATE FUNCTION {'.'.join(node.name_path)}")
     signature = node.signature.SerializeToString(deterministic=True)
-    return Function(arguments=tuple(node.argument_name_list), signature=signature, body=node.code, tables=named_tables(sql))
+    return Function(
+        arguments=tuple(node.argument_name_list),
+        signature=signature,
+        body=node.code,
+        tables=named_tables(sql),
+    )
 
 
 def called_functions(
-    here: Place, sql: str, temporary: Mapping[str, Function], project: str, dataset: tuple[str, str] | None
+    here: Place,
+    sql: str,
+    temporary: Mapping[str, Function],
+    project: str,
+    dataset: tuple[str, str] | None,
 ) -> dict[Path, Function]:
-    """The functions that a statement may call, by the paths that it may call them by; and those that these call."""
+    """The functions that a statement may call, by the paths that it may call them by; and those
+    that these call.
+    """
     known: dict[Path, Function] = {}
     with here.catalog.lock:
         stored = dict(here.catalog.routines)
@@ -36,14 +50,20 @@ def called_functions(
     texts = [sql]
     while texts:
         text = texts.pop()
-        new = {path: function for path, function in known.items() if path not in chosen and _stands(path[-1], text)}
+        new = {
+            path: function
+            for path, function in known.items()
+            if path not in chosen and _stands(path[-1], text)
+        }
         chosen |= new
         texts += [function.body for function in new.values()]
     return chosen
 
 
 def _stands(name: str, text: str) -> bool:
-    """Whether a name is in a text: in its own letters, as functions of users are told apart by capitals."""
+    """Whether a name is in a text: in its own letters, as functions of users are told apart by
+    capitals.
+    """
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
@@ -61,7 +81,9 @@ def keep(here: Place, ref: TableRef, function: Function, mode: int) -> str:
     replace, if_not_exists = 1, 2
     short = [".".join(path) for path in function.tables if len(".".join(path).split(".")) < 2]
     if short:
-        raise invalid_query(f'Table "{short[0]}" must be qualified with a dataset (e.g. dataset.table).')
+        raise invalid_query(
+            f'Table "{short[0]}" must be qualified with a dataset (e.g. dataset.table).'
+        )
     with here.catalog.lock:
         here.catalog.dataset(ref.project, ref.dataset)
         there = ref in here.catalog.routines
@@ -86,4 +108,6 @@ def drop(here: Place, ref: TableRef, *, if_exists: bool) -> str:
 
 def within(here: Place, project: str, dataset: str) -> list[TableRef]:
     with here.catalog.lock:
-        return [ref for ref in here.catalog.routines if (ref.project, ref.dataset) == (project, dataset)]
+        return [
+            ref for ref in here.catalog.routines if (ref.project, ref.dataset) == (project, dataset)
+        ]

@@ -18,7 +18,9 @@ from .types import Field
 
 _TABLE = "/projects/{project}/datasets/{dataset}/tables/{table}"
 _PAGE = 50_000  # rows at most
-_REMEMBERED = timedelta(minutes=1)  # "for at least one minute" [docs: bigquery/docs/streaming-data-into-bigquery]
+_REMEMBERED = timedelta(
+    minutes=1
+)  # "for at least one minute" [docs: bigquery/docs/streaming-data-into-bigquery]
 _MOST = 50_000  # rows of one request [docs: bigquery/quotas#streaming_inserts]
 
 
@@ -37,7 +39,9 @@ class Inserted:
         return seen is None or now - seen > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
-        self._seen = {key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED}
+        self._seen = {
+            key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
+        }
         self._seen.update({(ref, name): now for name in names if name is not None})
 
 
@@ -48,12 +52,20 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
     if not table.stored:
         raise invalid(f"Cannot list a table of type {table.kind}.")
     fields = _selected(table.fields, request.query.get("selectedFields"))
-    start = whole(request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex")
+    start = whole(
+        request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex"
+    )
     limit = min(whole(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
     with here.warehouse.session() as cursor:
         total = warehouse.count(cursor, tables.relation(table.ref))
         part = warehouse.read(cursor, tables.relation(table.ref), fields, start=start, limit=limit)
-    form = results.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
+    form = results.timestamps_of(
+        {
+            k.removeprefix("formatOptions."): v
+            for k, v in request.query.items()
+            if k.startswith("formatOptions.")
+        }
+    )
     written = encode.rows(part, fields, form)
     end = start + part.num_rows
     return {
@@ -88,28 +100,45 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
     if not rows:
         raise invalid("No rows present in the request.")
     if len(rows) > _MOST:
-        raise invalid(f"Too many rows present in the request, limit: {_MOST} row count: {len(rows)}.")
+        raise invalid(
+            f"Too many rows present in the request, limit: {_MOST} row count: {len(rows)}."
+        )
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
     values, wrong = _check_rows(table, rows, content, defaults.values(here, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
-        _append(call, here, table, [(rows[index].get("insertId"), value) for index, value in values])
+        _append(
+            call, here, table, [(rows[index].get("insertId"), value) for index, value in values]
+        )
     else:
         wrong += [{"index": index, "errors": [_error("stopped", "", "")]} for index, _ in values]
     errors = sorted(wrong, key=lambda entry: entry["index"])
-    return {"kind": "bigquery#tableDataInsertAllResponse", **({"insertErrors": errors} if errors else {})}
+    return {
+        "kind": "bigquery#tableDataInsertAllResponse",
+        **({"insertErrors": errors} if errors else {}),
+    }
 
 
 def _check_rows(
-    table: Table, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any], absent: Mapping[str, Any]
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    content: Mapping[str, Any],
+    absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
     """Index and value of the rows that fit, and the errors of the others."""
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
         try:
-            values.append((index, decode.record(row.get("json") or {}, table.fields, ignore_unknown=unknown, defaults=absent)))
+            values.append(
+                (
+                    index,
+                    decode.record(
+                        row.get("json") or {}, table.fields, ignore_unknown=unknown, defaults=absent
+                    ),
+                )
+            )
         except decode.Wrong as error:
             wrong.append({"index": index, "errors": [_error("invalid", error.place, error.words)]})
     return values, wrong
@@ -119,7 +148,9 @@ def _error(reason: str, location: str, message: str) -> dict[str, str]:
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 
-def _append(call: Call, here: Place, table: Table, rows: Sequence[tuple[str | None, Mapping[str, Any]]]) -> None:
+def _append(
+    call: Call, here: Place, table: Table, rows: Sequence[tuple[str | None, Mapping[str, Any]]]
+) -> None:
     inserted, now = call.store(Inserted), here.now()
     with inserted.lock:
         fresh, names = [], set[str]()
@@ -135,4 +166,6 @@ def append(here: Place, table: Table, rows: Sequence[Mapping[str, Any]]) -> None
     """Rows as decode.py reads them, all of them or none."""
     if rows:
         target = writing.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
-        writing.write(here, target, table.fields, writing.fill_rows(json_files.table_of(rows, table.fields)))
+        writing.write(
+            here, target, table.fields, writing.fill_rows(json_files.table_of(rows, table.fields))
+        )

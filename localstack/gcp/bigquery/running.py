@@ -1,4 +1,6 @@
-"""A job's work while it runs: how it is waited for, how it is stopped, and what it is told to stop with."""
+"""A job's work while it runs: how it is waited for, how it is stopped, and what it is told to stop
+with.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from .errors import BigQueryError
 if TYPE_CHECKING:
     import duckdb
 
-_AGAIN = 0.05  # seconds between two interrupts: DuckDB forgets one that comes between two statements
+_AGAIN = (
+    0.05  # seconds between two interrupts: DuckDB forgets one that comes between two statements
+)
 
 
 class Running:
@@ -58,7 +62,9 @@ class Running:
     def check(self) -> None:
         """Raise what the job was stopped with."""
         if self._stopped.is_set():
-            raise BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
+            raise BigQueryError(
+                "stopped", "Job execution was cancelled: User requested cancellation"
+            )
 
     @property
     def stopped(self) -> bool:
@@ -75,5 +81,7 @@ class Running:
         while not self.ended.wait(_AGAIN):
             cursor = self._cursor
             if cursor is not None:
-                with contextlib.suppress(duckdb.ConnectionException):  # it was closed: the next one is interrupted
+                with contextlib.suppress(
+                    duckdb.ConnectionException
+                ):  # it was closed: the next one is interrupted
                     cursor.interrupt()

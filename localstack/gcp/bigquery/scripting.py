@@ -1,6 +1,7 @@
 """What a script holds while it runs: its variables, its functions, what its statements gave.
 
-What an expression means, and whether a value fits a variable, is for GoogleSQL's analyzer to say; a variable is a constant to it.
+What an expression means, and whether a value fits a variable, is for GoogleSQL's analyzer to say; a
+variable is a constant to it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ Run: TypeAlias = Callable[[Question], Outcome]
 
 
 class Script:
-    """`question`: what its names mean when it begins. `children`: each statement that ran, and what came of it."""
+    """`question`: what its names mean when it begins.
 
-    def __init__(self, here: Place, question: Question, nodes: Sequence[Node], running: Running, run: Run) -> None:
+    `children`: each statement that ran, and what came of it.
+    """
+
+    def __init__(
+        self, here: Place, question: Question, nodes: Sequence[Node], running: Running, run: Run
+    ) -> None:
         self.here, self.sql, self.running, self._run = here, question.sql, running, run
         self.outer = question
         self.scopes: list[dict[str, Parameter]] = [{}]
@@ -52,21 +58,42 @@ class Script:
         )
 
     def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-        """The parameters that parts of the script take: those by place in the order in which they stand in it."""
+        """The parameters that parts of the script take: those by place in the order in which they
+        stand in it.
+        """
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
             return parameters
-        return tuple(parameters[self._places.index(place)] for node in nodes for place in sorted(_places(node)))
+        return tuple(
+            parameters[self._places.index(place)]
+            for node in nodes
+            for place in sorted(_places(node))
+        )
 
     def _system(self) -> tuple[Parameter, ...]:
         dataset = self.outer.dataset[1] if self.outer.dataset else None
         message = self.errors[-1].message if self.errors else None
-        texts = {"error.message": message, "project_id": self.outer.project, "dataset_id": dataset, "time_zone": "UTC"}
-        count = Parameter(name="row_count", field=Field(name="row_count", type="INTEGER"), value=self._affected)
-        return (*(Parameter(name=name, field=Field(name=name, type="STRING"), value=value) for name, value in texts.items()), count)
+        texts = {
+            "error.message": message,
+            "project_id": self.outer.project,
+            "dataset_id": dataset,
+            "time_zone": "UTC",
+        }
+        count = Parameter(
+            name="row_count", field=Field(name="row_count", type="INTEGER"), value=self._affected
+        )
+        return (
+            *(
+                Parameter(name=name, field=Field(name=name, type="STRING"), value=value)
+                for name, value in texts.items()
+            ),
+            count,
+        )
 
     def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
-        """An expression's field and value; of the target's type, where it is coerced to it as an assignment does."""
+        """An expression's field and value; of the target's type, where it is coerced to it as an
+        assignment does.
+        """
         kind = type_text(target) if target is not None else None
         fields, rows = self.rows(self.question(query_of(self.sql, node), node, target=kind))
         return fields[0], rows[0][fields[0].name]
@@ -103,18 +130,32 @@ class Script:
 
     def _coerce(self, field: Field, value: Any, target: Field) -> Any:
         own = variable("value_", field, value)
-        question = msgspec.structs.replace(self.outer, sql="SELECT value_", parameters=(), variables=(own,), target=type_text(target))
+        question = msgspec.structs.replace(
+            self.outer,
+            sql="SELECT value_",
+            parameters=(),
+            variables=(own,),
+            target=type_text(target),
+        )
         fields, rows = self.rows(question)
         return rows[0][fields[0].name]
 
 
 def _places(node: Node) -> list[int]:
     """Where it has a parameter by place."""
-    return [part.parse_location_range.start for part in node.walk() if part.kind == "parameter_expr" and "name" not in part]
+    return [
+        part.parse_location_range.start
+        for part in node.walk()
+        if part.kind == "parameter_expr" and "name" not in part
+    ]
 
 
 def variable(name: str, field: Field, value: Any) -> Parameter:
-    return Parameter(name=name.lower(), field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields), value=value)
+    return Parameter(
+        name=name.lower(),
+        field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields),
+        value=value,
+    )
 
 
 def function_definition(here: Place, question: Question) -> tuple[str, Any]:

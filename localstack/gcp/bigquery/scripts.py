@@ -9,14 +9,19 @@ from .analysis import analyzer_error
 from .resolved import Node, script
 
 _COMMENT = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
-_CONTROL = re.compile(r"(DECLARE|SET|IF|LOOP|WHILE|FOR|BEGIN|COMMIT|ROLLBACK|CASE|CALL|EXECUTE|REPEAT|RAISE|RETURN)\b", re.IGNORECASE)
+_CONTROL = re.compile(
+    r"(DECLARE|SET|IF|LOOP|WHILE|FOR|BEGIN|COMMIT|ROLLBACK|CASE|CALL|EXECUTE|REPEAT|RAISE|RETURN)\b",
+    re.IGNORECASE,
+)
 _LEAD = "SELECT "
 _TEMPORARY = 3  # ASTCreateStatementEnums.Scope
 
 
 def is_script(sql: str) -> bool:
     """Whether a text may hold more than one statement, or one that only a script has."""
-    return ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
+    return (
+        ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
+    )
 
 
 def statements(sql: str) -> list[Node]:
@@ -41,17 +46,26 @@ def label_of(node: Node) -> str:
 
 
 def text_of(sql: str, node: Node) -> str:
-    """A node's text behind as much white space as stands before it: so an error's place is the script's."""
+    """A node's text behind as much white space as stands before it: so an error's place is the
+    script's.
+    """
     data, place = sql.encode(), node.parse_location_range
     return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
 
 
 def query_of(sql: str, node: Node) -> str:
-    """An expression as a query, at its own place in the script where there is room for the word SELECT before it."""
+    """An expression as a query, at its own place in the script where there is room for the word
+    SELECT before it.
+    """
     data, place = sql.encode(), node.parse_location_range
-    before, expression = _blank(data[: place.start].decode()), data[place.start : place.end].decode()
+    before, expression = (
+        _blank(data[: place.start].decode()),
+        data[place.start : place.end].decode(),
+    )
     room = before.rpartition("\n")[2]
-    return (before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + before) + expression
+    return (
+        before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + before
+    ) + expression
 
 
 def _blank(text: str) -> str:

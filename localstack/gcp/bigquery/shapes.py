@@ -1,4 +1,7 @@
-"""Which members of a request must be objects, or lists of objects. What is not listed is taken as it comes. Pure."""
+"""Which members of a request must be objects, or lists of objects.
+
+What is not listed is taken as it comes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,21 @@ _OBJECTS = frozenset({
     *("timePartitioning", "rangePartitioning", "clustering", "destinationEncryptionConfiguration", "encryptionConfiguration"),
     *("parameterType", "arrayType", "parameterValue", "structValues", "formatOptions", "policy", "csvOptions", "json"),
 })  # fmt: skip
-_LISTS = frozenset({"fields", "queryParameters", "connectionProperties", "rows", "access", "sourceTables", "structTypes", "bindings"})
-_FREE = frozenset({"json", "labels", "tableDefinitions", "structValues", "clustering"})  # whose members are others
+_LISTS = frozenset(
+    {
+        "fields",
+        "queryParameters",
+        "connectionProperties",
+        "rows",
+        "access",
+        "sourceTables",
+        "structTypes",
+        "bindings",
+    }
+)
+_FREE = frozenset(
+    {"json", "labels", "tableDefinitions", "structValues", "clustering"}
+)  # whose members are others
 
 
 def checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +44,9 @@ def checked(content: dict[str, Any]) -> dict[str, Any]:
                 continue
             if (name in _OBJECTS or place == "configuration.query") and not isinstance(value, dict):
                 raise invalid(f"Invalid value at '{place}': it is no object", place)
-            if name in _LISTS and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+            if name in _LISTS and not (
+                isinstance(value, list) and all(isinstance(item, dict) for item in value)
+            ):
                 raise invalid(f"Invalid value at '{place}': it is no list of objects", place)
             if name in _FREE:
                 continue

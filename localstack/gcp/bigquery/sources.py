@@ -18,9 +18,11 @@ _SUFFIX = "_TABLE_SUFFIX"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about.
+    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that
+    it is about.
 
-    `parts`: the tables of a wildcard table, in the order of their names; `table` is then the newest of them.
+    `parts`: the tables of a wildcard table, in the order of their names; `table` is then the newest
+    of them.
     """
 
     ref: TableRef
@@ -45,16 +47,22 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
         parts = [".".join(parts[:-2]), *parts[-2:]]  # domain-scoped projects: example.com:p
     if len(parts) == 1:
         if dataset is None:
-            raise invalid_query(f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).')
+            raise invalid_query(
+                f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).'
+            )
         return TableRef(*dataset, parts[0])
     if len(parts) == 2:
         return TableRef(project, *parts)
     if len(parts) != 3 or not all(parts):
-        raise invalid_query(f'Invalid table name: "{".".join(path)}"; it needs project.dataset.table')
+        raise invalid_query(
+            f'Invalid table name: "{".".join(path)}"; it needs project.dataset.table'
+        )
     return TableRef(*parts)
 
 
-def table_of(here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
+def table_of(
+    here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None
+) -> TableRef:
     """The same with the project's id, where the statement has its number."""
     ref = ref_of(path, project, dataset)
     return msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
@@ -74,7 +82,11 @@ def source_of(
     upper = [part.upper() for part in parts]
     if _SCHEMA in upper:
         return _information(here, parts, upper.index(_SCHEMA), project)
-    if temporary and len(parts) == 1 and (table := here.catalog.find(TableRef(project, temporary, parts[0]))):
+    if (
+        temporary
+        and len(parts) == 1
+        and (table := here.catalog.find(TableRef(project, temporary, parts[0])))
+    ):
         return Source(ref=table.ref, fields=table.fields, table=table)
     ref = table_of(here, path, project, dataset)
     if ref.table.endswith("*"):
@@ -85,15 +97,23 @@ def source_of(
         in_location(here, ref.project, ref.dataset, location)
         table = here.catalog.table(ref)
     except BigQueryError as error:
-        raise BigQueryError("notFound", f"{error.message} was not found in location {location or 'US'}") from error
+        raise BigQueryError(
+            "notFound", f"{error.message} was not found in location {location or 'US'}"
+        ) from error
     return Source(ref=ref, fields=table.fields, table=table)
 
 
 def _wildcard(here: Place, ref: TableRef, location: str | None) -> Source:
-    """Of `events_*`: its columns are those of the newest table [docs: bigquery/docs/querying-wildcard-tables]. notFound, invalidQuery."""
+    """Of `events_*`: its columns are those of the newest table [docs:
+    bigquery/docs/querying-wildcard-tables]. notFound, invalidQuery.
+    """
     in_location(here, ref.project, ref.dataset, location)
     prefix = ref.table.removesuffix("*")
-    parts = [table for table in here.catalog.tables(ref.project, ref.dataset) if table.ref.table.startswith(prefix)]
+    parts = [
+        table
+        for table in here.catalog.tables(ref.project, ref.dataset)
+        if table.ref.table.startswith(prefix)
+    ]
     if not parts:
         raise BigQueryError("notFound", f"{ref} does not match any table.")
     views = ", ".join(str(table.ref) for table in parts if not table.stored)
@@ -111,11 +131,14 @@ def _check_part(newest: Table, part: Table) -> None:
     for field in newest.fields:
         other = types.get(field.name.lower())
         if other is not None and type_text(other) != type_text(field):
-            words = f"Cannot read field '{field.name}' of type {type_text(other)} as {type_text(field)}"
+            words = (
+                f"Cannot read field '{field.name}' of type {type_text(other)} as {type_text(field)}"
+            )
             raise invalid_query(f"{words} (table {part.ref})")
     if bool(newest.written.get("timePartitioning")) != bool(part.written.get("timePartitioning")):
         raise invalid_query(
-            f"Wildcard matched incompatible partitioning/clustering tables, first table {newest.ref}, first incompatible table {part.ref}."
+            "Wildcard matched incompatible partitioning/clustering tables, first table "
+            f"{newest.ref}, first incompatible table {part.ref}."
         )
 
 

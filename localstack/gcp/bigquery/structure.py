@@ -36,9 +36,14 @@ class _Around(msgspec.Struct, frozen=True):
 
 
 def check(question: Question, nodes: Sequence[Node]) -> None:
-    """InvalidQuery in Google's words; notImplemented, where a statement is of a kind that does not run here."""
+    """InvalidQuery in Google's words; notImplemented, where a statement is of a kind that does not
+    run here.
+    """
     if not question.renames:
-        raise invalid("configuration.query.destinationTable cannot be set for scripts", "query.destinationTable")
+        raise invalid(
+            "configuration.query.destinationTable cannot be set for scripts",
+            "query.destinationTable",
+        )
     _check_list(question.sql, nodes, _Around(), declares=True)
 
 
@@ -51,7 +56,9 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
         raise invalid_query("Cannot mix named and positional parameters in scripts")
     supplied = sum(not parameter.name for parameter in question.parameters)
     if places > supplied:
-        raise invalid_query(f"Script has {places} positional parameters but only {supplied} were supplied")
+        raise invalid_query(
+            f"Script has {places} positional parameters but only {supplied} were supplied"
+        )
     if unknown := sorted(names - set(question.named)):
         raise invalid_query(f"Unknown named query parameter: {unknown[0]}")
 
@@ -60,7 +67,11 @@ def _check_list(sql: str, nodes: Sequence[Node], around: _Around, *, declares: b
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
-                raise _error_at(sql, node, "Variable declarations are allowed only at the start of a block or script")
+                raise _error_at(
+                    sql,
+                    node,
+                    "Variable declarations are allowed only at the start of a block or script",
+                )
             for identifier in node.variable_list.identifier_list:
                 around = _with_name(sql, identifier, around)
         elif node.kind != "system_variable_assignment":
@@ -80,7 +91,9 @@ def _check(sql: str, node: Node, around: _Around) -> None:
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
-        raise _error_at(sql, node, "Cannot re-raise an existing exception outside of an exception handler")
+        raise _error_at(
+            sql, node, "Cannot re-raise an existing exception outside of an exception handler"
+        )
     if node.kind in _JUMPS:
         _check_jump(sql, node, around)
     elif node.kind in (*_LOOPS, "begin_end_block"):
@@ -113,9 +126,15 @@ def _inside(sql: str, node: Node, around: _Around) -> _Around:
 def _check_parts(sql: str, node: Node, around: _Around) -> None:
     for part in node.children():
         if part.kind == "statement_list":
-            _check_list(sql, part.statement_list, around, declares=part.variable_declarations_allowed)
+            _check_list(
+                sql, part.statement_list, around, declares=part.variable_declarations_allowed
+            )
         elif part.kind in _PARTS:
-            inner = msgspec.structs.replace(around, handler=True) if part.kind == "exception_handler" else around
+            inner = (
+                msgspec.structs.replace(around, handler=True)
+                if part.kind == "exception_handler"
+                else around
+            )
             _check_parts(sql, part, inner)
 
 

@@ -86,16 +86,23 @@ def get_table(call: Call, request: HttpRequest) -> Answer:
 @serves("tables.patch", "PATCH", _TABLE)
 def patch_table(call: Call, request: HttpRequest) -> Answer:
     here, content, ref = place(call), body(request), ref_of(request)
-    changed = {k: v for k, v in content.items() if k not in ("schema", "tableReference", "expirationTime")}
+    changed = {
+        k: v for k, v in content.items() if k not in ("schema", "tableReference", "expirationTime")
+    }
     written = merged(dict(here.catalog.table(ref).written), changed)
-    return tables.resource(here, tables.change(here, ref, content, written, request.headers.get("if-match")))
+    return tables.resource(
+        here, tables.change(here, ref, content, written, request.headers.get("if-match"))
+    )
 
 
 @serves("tables.update", "PUT", _TABLE)
 def update_table(call: Call, request: HttpRequest) -> Answer:
     here, content = place(call), body(request)
     content.setdefault("expirationTime", None)
-    return tables.resource(here, tables.change(here, ref_of(request), content, content, request.headers.get("if-match")))
+    return tables.resource(
+        here,
+        tables.change(here, ref_of(request), content, content, request.headers.get("if-match")),
+    )
 
 
 @serves("tables.delete", "DELETE", _TABLE)
@@ -135,4 +142,8 @@ def test_permissions(call: Call, request: HttpRequest) -> Answer:
     """Everybody may do everything here."""
     place(call).catalog.table(ref_of(request))
     named = body(request).get("permissions") or []
-    return {"permissions": [name for part in named for name in (part if isinstance(part, list) else [part])]}
+    return {
+        "permissions": [
+            name for part in named for name in (part if isinstance(part, list) else [part])
+        ]
+    }

@@ -27,16 +27,34 @@ _ABSENT = {
     "biglakeConfiguration": "BigLake tables",
 }
 _PARTITION_TYPES = {"TIMESTAMP", "DATE", "DATETIME"}
-_CLUSTERED = {"DATE", "BOOLEAN", "INTEGER", "NUMERIC", "BIGNUMERIC", "STRING", "TIMESTAMP", "DATETIME"}
+_CLUSTERED = {
+    "DATE",
+    "BOOLEAN",
+    "INTEGER",
+    "NUMERIC",
+    "BIGNUMERIC",
+    "STRING",
+    "TIMESTAMP",
+    "DATETIME",
+}
 _MOST_CLUSTERED = 4
-_RESERVED = ("_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER")  # begin no column's name
+_RESERVED = (
+    "_PARTITION",
+    "_TABLE_",
+    "_FILE_",
+    "_ROW_TIMESTAMP",
+    "__ROOT__",
+    "_COLIDENTIFIER",
+)  # begin no column's name
 
 
 def relation(ref: TableRef) -> str:
     return warehouse.relation(ref.project, ref.dataset, ref.table)
 
 
-def create(here: Place, ref: TableRef, content: Mapping[str, Any], fields: Sequence[Field] | None = None) -> Table:
+def create(
+    here: Place, ref: TableRef, content: Mapping[str, Any], fields: Sequence[Field] | None = None
+) -> Table:
     """From a Table resource. BigQueryError: duplicate, notFound, invalid."""
     here.catalog.dataset(ref.project, ref.dataset)
     if here.catalog.find(ref) is not None:
@@ -55,7 +73,13 @@ def create(here: Place, ref: TableRef, content: Mapping[str, Any], fields: Seque
     return here.catalog.add_table(table)
 
 
-def new_table(here: Place, ref: TableRef, written: Mapping[str, Any], fields: Sequence[Field], expires: Any = None) -> Table:
+def new_table(
+    here: Place,
+    ref: TableRef,
+    written: Mapping[str, Any],
+    fields: Sequence[Field],
+    expires: Any = None,
+) -> Table:
     """A new table, which is in no catalog yet. invalid where its layout does not fit its columns."""
     dataset = here.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
@@ -63,36 +87,65 @@ def new_table(here: Place, ref: TableRef, written: Mapping[str, Any], fields: Se
     _check_layout(written, fields)
     now = here.now()
     lifetime = dataset.written.get("defaultTableExpirationMs")
-    until = moment(expires) if expires else now + timedelta(milliseconds=int(lifetime)) if lifetime else None
-    return Table(ref=ref, fields=tuple(fields), written=written, location=dataset.location, created=now, modified=now, expires=until)
+    until = (
+        moment(expires)
+        if expires
+        else now + timedelta(milliseconds=int(lifetime))
+        if lifetime
+        else None
+    )
+    return Table(
+        ref=ref,
+        fields=tuple(fields),
+        written=written,
+        location=dataset.location,
+        created=now,
+        modified=now,
+        expires=until,
+    )
 
 
-def _view_schema(here: Place, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]) -> tuple[Field, ...]:
+def _view_schema(
+    here: Place, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
+) -> tuple[Field, ...]:
     """The columns of its query, with the descriptions that the schema gives them."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
-    columns = (analysis if analysis.available() else unchecked).describe(here, ref.project, str(view.get("query", "")))
+    columns = (analysis if analysis.available() else unchecked).describe(
+        here, ref.project, str(view.get("query", ""))
+    )
     about = {field.name.lower(): field.about for field in described}
-    return tuple(msgspec.structs.replace(column, about=about.get(column.name.lower(), {})) for column in columns)
+    return tuple(
+        msgspec.structs.replace(column, about=about.get(column.name.lower(), {}))
+        for column in columns
+    )
 
 
 def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
     for key, subject in _ABSENT.items():
         if content.get(key):
             raise not_run(subject)
-    written = {key: value for key, value in content.items() if key not in _COMPUTED and value is not None}
+    written = {
+        key: value for key, value in content.items() if key not in _COMPUTED and value is not None
+    }
     partitioning = written.get("timePartitioning")
     if partitioning and not partitioning.get("type"):
         raise invalid("timePartitioning.type is required", "timePartitioning.type")
     if partitioning and partitioning.get("expirationMs") is not None:
-        written["timePartitioning"] = {**partitioning, "expirationMs": str(partitioning["expirationMs"])}
+        written["timePartitioning"] = {
+            **partitioning,
+            "expirationMs": str(partitioning["expirationMs"]),
+        }
     return written
 
 
 def _check_names(fields: Sequence[Field]) -> None:
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
-            words = f"Field names are not allowed to start with the (case-insensitive) prefixes {', '.join(_RESERVED)}"
+            words = (
+                "Field names are not allowed to start with the (case-insensitive) prefixes "
+                f"{', '.join(_RESERVED)}"
+            )
             raise invalid(f'Invalid field name "{field.name}". {words}')
 
 
@@ -101,21 +154,33 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
     partitioning = written.get("timePartitioning")
     if partitioning:
         if partitioning["type"] not in ("HOUR", "DAY", "MONTH", "YEAR"):
-            raise invalid(f"Invalid value for timePartitioning.type: {partitioning['type']}", "timePartitioning.type")
+            raise invalid(
+                f"Invalid value for timePartitioning.type: {partitioning['type']}",
+                "timePartitioning.type",
+            )
         name = partitioning.get("field")
         if name:
             field = by_name.get(name.lower())
             if field is None:
-                raise invalid(f"The field specified for partitioning cannot be found in the schema: {name}.")
+                raise invalid(
+                    f"The field specified for partitioning cannot be found in the schema: {name}."
+                )
             if field.type not in _PARTITION_TYPES or field.repeated:
-                raise invalid(f"The field specified for partitioning must be of type TIMESTAMP, DATE or DATETIME: {name} is {field.type}.")
+                raise invalid(
+                    "The field specified for partitioning must be of type TIMESTAMP, DATE "
+                    f"or DATETIME: {name} is {field.type}."
+                )
     clustered = (written.get("clustering") or {}).get("fields") or ()
     if len(clustered) > _MOST_CLUSTERED:
-        raise invalid(f"Too many clustering fields: {len(clustered)}. At most {_MOST_CLUSTERED} are allowed.")
+        raise invalid(
+            f"Too many clustering fields: {len(clustered)}. At most {_MOST_CLUSTERED} are allowed."
+        )
     for name in clustered:
         field = by_name.get(name.lower())
         if field is None:
-            raise invalid(f"The field specified for clustering cannot be found in the schema: {name}.")
+            raise invalid(
+                f"The field specified for clustering cannot be found in the schema: {name}."
+            )
         if field.type not in _CLUSTERED or field.repeated:
             raise invalid(f"Clustering is not supported for the field {name} of type {field.type}.")
 
@@ -141,7 +206,12 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
     if table.stored:
         rows, size = measure(here, table)
         sizes = ("numBytes", "numTotalLogicalBytes", "numActiveLogicalBytes")
-        answer |= {"numRows": str(rows), "numLongTermBytes": "0", "numLongTermLogicalBytes": "0", **dict.fromkeys(sizes, str(size))}
+        answer |= {
+            "numRows": str(rows),
+            "numLongTermBytes": "0",
+            "numLongTermLogicalBytes": "0",
+            **dict.fromkeys(sizes, str(size)),
+        }
     return answer
 
 
@@ -167,12 +237,20 @@ def wrote(here: Place, ref: TableRef, fields: Sequence[Field] | None = None) -> 
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
-        return msgspec.structs.replace(table, version=table.version + 1, modified=here.now(), fields=columns)
+        return msgspec.structs.replace(
+            table, version=table.version + 1, modified=here.now(), fields=columns
+        )
 
     return here.catalog.change_table(ref, change)
 
 
-def change(here: Place, ref: TableRef, content: Mapping[str, Any], written: Mapping[str, Any], if_match: str | None) -> Table:
+def change(
+    here: Place,
+    ref: TableRef,
+    content: Mapping[str, Any],
+    written: Mapping[str, Any],
+    if_match: str | None,
+) -> Table:
     """`written`: what its owner's part becomes. A schema may grow and relax, nothing else."""
     current = here.catalog.table(ref)
     match(current.etag, if_match)
@@ -192,11 +270,17 @@ def change(here: Place, ref: TableRef, content: Mapping[str, Any], written: Mapp
         if current.kind == "TABLE" and fields != current.fields:
             reshape(cursor, relation(ref), current.fields, fields)
         return here.catalog.change_table(
-            ref, lambda table: msgspec.structs.replace(table, written=owned, fields=fields, expires=expires, modified=here.now()), if_match
+            ref,
+            lambda table: msgspec.structs.replace(
+                table, written=owned, fields=fields, expires=expires, modified=here.now()
+            ),
+            if_match,
         )
 
 
-def check_change(ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = "") -> None:
+def check_change(
+    ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
+) -> None:
     """What a column may become [docs: bigquery/docs/managing-table-schemas]."""
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}
@@ -206,13 +290,20 @@ def check_change(ref: TableRef, old: Sequence[Field], new: Sequence[Field], plac
         if after is None:
             raise invalid(f"{words} Field {where} is missing in new schema")
         if after.type != field.type:
-            raise invalid(f"{words} Field {where} has changed type from {field.type} to {after.type}")
+            raise invalid(
+                f"{words} Field {where} has changed type from {field.type} to {after.type}"
+            )
         if after.mode != field.mode and (field.mode, after.mode) != ("REQUIRED", "NULLABLE"):
-            raise invalid(f"{words} Field {where} has changed mode from {field.mode} to {after.mode}")
+            raise invalid(
+                f"{words} Field {where} has changed mode from {field.mode} to {after.mode}"
+            )
         check_change(ref, field.fields, after.fields, f"{where}.")
     for field in by_name.values():
         if field.mode == "REQUIRED":
-            raise invalid(f"{words} Cannot add required fields to an existing schema. (field: {place}{field.name})")
+            raise invalid(
+                f"{words} Cannot add required fields to an existing schema. (field: "
+                f"{place}{field.name})"
+            )
 
 
 def alter(here: Place, new: Table) -> Table:
@@ -223,14 +314,21 @@ def alter(here: Place, new: Table) -> Table:
     def change(table: Table) -> Table:
         version = table.version + (new.fields != table.fields)
         return msgspec.structs.replace(
-            table, fields=new.fields, written=new.written, expires=new.expires, version=version, modified=here.now()
+            table,
+            fields=new.fields,
+            written=new.written,
+            expires=new.expires,
+            version=version,
+            modified=here.now(),
         )
 
     return here.catalog.change_table(new.ref, change)
 
 
 def rename(here: Place, ref: TableRef, name: str) -> None:
-    """Give a table another name in its dataset. duplicate, invalid; notImplemented for a temporary one."""
+    """Give a table another name in its dataset. duplicate, invalid; notImplemented for a temporary
+    one.
+    """
     if ref.dataset.startswith("_"):
         raise not_run(f"RENAME TO of a temporary table ({ref.table})")
     new = msgspec.structs.replace(ref, table=name)
@@ -244,8 +342,16 @@ def rename(here: Place, ref: TableRef, name: str) -> None:
         here.catalog.remove_table(ref)
 
 
-def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field], origins: Mapping[str, str] | None = None) -> None:
-    """Give a table new columns; what it lacks is NULL, or an empty array. `origins`: by the new name in small letters, the old name of
+def reshape(
+    cursor: Any,
+    name: str,
+    old: Sequence[Field],
+    new: Sequence[Field],
+    origins: Mapping[str, str] | None = None,
+) -> None:
+    """Give a table new columns; what it lacks is NULL, or an empty array.
+
+    `origins`: by the new name in small letters, the old name of
     a column that is renamed.
     """
     from .types import duckdb_type
@@ -260,7 +366,10 @@ def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field], 
         shared = [field for field in new if field.name.lower() in known]
         if shared:
             into = ", ".join(quoted(field.name) for field in shared)
-            values = ", ".join(f"CAST({quoted(known[field.name.lower()].name)} AS {duckdb_type(field)})" for field in shared)
+            values = ", ".join(
+                f"CAST({quoted(known[field.name.lower()].name)} AS {duckdb_type(field)})"
+                for field in shared
+            )
             cursor.execute(f"INSERT INTO {name} ({into}) SELECT {values} FROM _before")
     finally:
         cursor.execute("DROP TABLE IF EXISTS _before")

@@ -22,16 +22,34 @@ _NOT_RUN = "NOT RUN: "
 
 
 def translator(here: Place, meaning: Analysis) -> Translator:
-    relations = [(_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)]) for source in meaning.sources]
+    relations = [
+        (_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)])
+        for source in meaning.sources
+    ]
     question = meaning.question
     variables = (*question.variables, *question.system)
-    return Translator(relations, question.parameters, here.clock.now(), variables=variables, scans=SCANS, expressions=EXPRESSIONS)
+    return Translator(
+        relations,
+        question.parameters,
+        here.clock.now(),
+        variables=variables,
+        scans=SCANS,
+        expressions=EXPRESSIONS,
+    )
 
 
 def query(here: Place, meaning: Analysis) -> str:
-    """A SELECT whose columns have the names of the statement's output. notImplemented by the name of what DuckDB cannot do truly."""
-    columns = ", ".join(f"{_without_null_elements(number, field)} AS {quoted(field.name)}" for number, field in meaning.columns)
-    return f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS result"
+    """A SELECT whose columns have the names of the statement's output. notImplemented by the name
+    of what DuckDB cannot do truly.
+    """
+    columns = ", ".join(
+        f"{_without_null_elements(number, field)} AS {quoted(field.name)}"
+        for number, field in meaning.columns
+    )
+    return (
+        f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS "
+        "result"
+    )
 
 
 def _without_null_elements(number: int, field: Field) -> str:
@@ -40,7 +58,10 @@ def _without_null_elements(number: int, field: Field) -> str:
     if not field.repeated:
         return name
     words = literals.text(f"Array cannot have a null element; error in writing field {field.name}")
-    return f"CASE WHEN len(list_filter({name}, lambda v: v IS NULL)) > 0 THEN error({words}) ELSE {name} END"
+    return (
+        f"CASE WHEN len(list_filter({name}, lambda v: v IS NULL)) > 0 THEN error({words}) ELSE "
+        f"{name} END"
+    )
 
 
 def condition(here: Place, meaning: Analysis) -> str:
@@ -52,7 +73,11 @@ def condition(here: Place, meaning: Analysis) -> str:
     scan = filters[0].input_scan
     names = dict(zip((c.column_id for c in scan.column_list), scan.column_index_list, strict=True))
     columns = meaning.sources[0].fields
-    return _over_named_columns(t, filters[0].filter_expr, {number: quoted(columns[index].name) for number, index in names.items()})
+    return _over_named_columns(
+        t,
+        filters[0].filter_expr,
+        {number: quoted(columns[index].name) for number, index in names.items()},
+    )
 
 
 def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
@@ -67,7 +92,9 @@ def _relation(here: Place, source: Source) -> str:
     if source.parts:
         return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
-        question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+        question = analysis.Question(
+            sql=source.table.written["view"]["query"], project=source.ref.project
+        )
         return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
     return tables.relation(source.ref)
 
@@ -78,10 +105,14 @@ def wildcard(source: Source) -> str:
     for part in source.parts:
         names = {field.name.lower(): field.name for field in part.fields}
         columns = [
-            f"{quoted(names[field.name.lower()]) if field.name.lower() in names else _absent(field)} AS {quoted(field.name)}"
+            f"{quoted(names[field.name.lower()]) if field.name.lower() in names else _absent(field)} "
+            f"AS {quoted(field.name)}"
             for field in source.fields
         ]
-        suffix = [f"{literals.text(source.suffix(part))} AS {quoted(field.name)}" for field in source.pseudo]
+        suffix = [
+            f"{literals.text(source.suffix(part))} AS {quoted(field.name)}"
+            for field in source.pseudo
+        ]
         selects.append(f"SELECT {', '.join([*columns, *suffix])} FROM {tables.relation(part.ref)}")
     return " UNION ALL ".join(selects)
 
@@ -93,9 +124,14 @@ def _absent(field: Field) -> str:
 def _information(here: Place, source: Source) -> str:
     rows = information.rows(here, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
-    written = [f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})" for row in rows]
+    written = [
+        f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})"
+        for row in rows
+    ]
     if not written:
-        empty = ", ".join(f"{literals.constant(None, field)} AS {quoted(field.name)}" for field in source.fields)
+        empty = ", ".join(
+            f"{literals.constant(None, field)} AS {quoted(field.name)}" for field in source.fields
+        )
         return f"(SELECT {empty} LIMIT 0) AS information"
     return f"(VALUES {', '.join(written)}) AS information({columns})"
 
@@ -112,7 +148,12 @@ def bigquery_errors(running: Running) -> Iterator[None]:
     except duckdb.InterruptException:
         running.check()
         raise
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.NotImplementedException) as error:
+    except (
+        duckdb.BinderException,
+        duckdb.ParserException,
+        duckdb.CatalogException,
+        duckdb.NotImplementedException,
+    ) as error:
         raise not_run(f"this statement in DuckDB ({str(error).splitlines()[0]})") from error
     except duckdb.Error as error:
         running.check()
@@ -126,7 +167,9 @@ def _complaint(words: str) -> BigQueryError:
     if "NOT NULL constraint failed" in words:
         return invalid_query(f"Required field {first.rpartition('.')[2]} cannot be null")
     if "CHECK constraint failed" in words:
-        return invalid_query(f"A value does not fit its column's type parameters: {first.rpartition(': ')[2]}")
+        return invalid_query(
+            f"A value does not fit its column's type parameters: {first.rpartition(': ')[2]}"
+        )
     if "More than one row returned by a subquery" in words:
         return invalid_query("Scalar subquery produced more than one element")
     return invalid_query(first.partition(": ")[2] or first)

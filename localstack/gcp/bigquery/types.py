@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Standard SQL's name -> the name that the REST API answers with.
-_LEGACY = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD", "DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC"}
+_LEGACY = {
+    "INT64": "INTEGER",
+    "FLOAT64": "FLOAT",
+    "BOOL": "BOOLEAN",
+    "STRUCT": "RECORD",
+    "DECIMAL": "NUMERIC",
+    "BIGDECIMAL": "BIGNUMERIC",
+}
 STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 DUCKDB = {
     "INTEGER": "BIGINT",
@@ -22,24 +29,43 @@ DUCKDB = {
     "STRING": "VARCHAR",
     "BYTES": "BLOB",
     "NUMERIC": "DECIMAL(38,9)",
-    "BIGNUMERIC": "STRUCT(bignumeric VARCHAR)",  # 76 digits: more than DuckDB counts with (bignumeric.py)
+    # 76 digits: more than DuckDB counts with (bignumeric.py)
+    "BIGNUMERIC": "STRUCT(bignumeric VARCHAR)",
     "DATE": "DATE",
     "DATETIME": "TIMESTAMP",
     "TIME": "TIME",
     "TIMESTAMP": "TIMESTAMPTZ",
     "JSON": "JSON",
-    "INTERVAL": "STRUCT(months BIGINT, days BIGINT, micros BIGINT)",  # DuckDB's own is too narrow for Arrow
+    # DuckDB's own is too narrow for Arrow
+    "INTERVAL": "STRUCT(months BIGINT, days BIGINT, micros BIGINT)",
     "GEOGRAPHY": "VARCHAR",  # WKT, which is stored and read, and which no function takes
 }
 _ABSENT = {"FOREIGN"}
 _RANGES = ("DATE", "DATETIME", "TIMESTAMP")
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
-_WRITTEN = ("description", "maxLength", "precision", "scale", "defaultValueExpression", "policyTags", "roundingMode", "collation")
-_EXTENSION = {"DATETIME": "google:sqlType:datetime", "JSON": "google:sqlType:json", "GEOGRAPHY": "google:sqlType:geography"}
+_WRITTEN = (
+    "description",
+    "maxLength",
+    "precision",
+    "scale",
+    "defaultValueExpression",
+    "policyTags",
+    "roundingMode",
+    "collation",
+)
+_EXTENSION = {
+    "DATETIME": "google:sqlType:datetime",
+    "JSON": "google:sqlType:json",
+    "GEOGRAPHY": "google:sqlType:geography",
+}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A column. `type` as the REST API answers it (INTEGER, RECORD ...); `about`: what else its owner wrote, such as a description."""
+    """A column.
+
+    `type` as the REST API answers it (INTEGER, RECORD ...); `about`: what else its owner wrote,
+    such as a description.
+    """
 
     name: str
     type: str
@@ -64,25 +90,41 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
     if kind in _ABSENT:
         raise not_run(f"type {kind} (field {place})")
     if kind not in DUCKDB and kind not in ("RECORD", "RANGE"):
-        raise invalid(f"Invalid value for type: {resource.get('type')} is not a valid value (field {place})")
+        raise invalid(
+            f"Invalid value for type: {resource.get('type')} is not a valid value (field {place})"
+        )
     if mode not in _MODES:
-        raise invalid(f"Invalid value for mode: {resource.get('mode')} is not a valid value (field {place})")
+        raise invalid(
+            f"Invalid value for mode: {resource.get('mode')} is not a valid value (field {place})"
+        )
     if kind == "RANGE":
-        return range_field(name, str((resource.get("rangeElementType") or {}).get("type", "")).upper(), mode)
+        return range_field(
+            name, str((resource.get("rangeElementType") or {}).get("type", "")).upper(), mode
+        )
     children = tuple(from_rest(child, f"{place}.") for child in resource.get("fields") or ())
     if (kind == "RECORD") != bool(children):
         raise invalid(f"Field {place} is type {kind} but has {'a' if children else 'no'} schema")
     if resource.get("timestampPrecision") not in (None, 6, "6"):
         raise not_run(f"timestampPrecision {resource['timestampPrecision']} (field {place})")
-    about = {key: resource[key] for key in _WRITTEN if resource.get(key) not in (None, {"names": []}, {})}
+    about = {
+        key: resource[key] for key in _WRITTEN if resource.get(key) not in (None, {"names": []}, {})
+    }
     return Field(name=name, type=kind, mode=mode, fields=children, about=about)
 
 
 def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
     """A RANGE is a pair: `fields` are its start and its end, NULL where it is unbounded."""
     if element not in _RANGES:
-        raise invalid(f"Invalid value for rangeElementType.type: {element} is not a valid value (field {name})")
-    return Field(name=name, type="RANGE", mode=mode, fields=tuple(Field(name=bound, type=element) for bound in ("start", "end")))
+        raise invalid(
+            f"Invalid value for rangeElementType.type: {element} is not a valid value (field "
+            f"{name})"
+        )
+    return Field(
+        name=name,
+        type="RANGE",
+        mode=mode,
+        fields=tuple(Field(name=bound, type=element) for bound in ("start", "end")),
+    )
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
@@ -101,7 +143,12 @@ def check_names(fields: Sequence[Field], place: str = "") -> None:
 
 
 def to_rest(field: Field) -> dict[str, Any]:
-    resource: dict[str, Any] = {"name": field.name, "type": field.type, "mode": field.mode, **field.about}
+    resource: dict[str, Any] = {
+        "name": field.name,
+        "type": field.type,
+        "mode": field.mode,
+        **field.about,
+    }
     if field.type == "RANGE":
         resource["rangeElementType"] = {"type": field.fields[0].type}
     elif field.fields:
@@ -154,15 +201,26 @@ def arrow_element(field: Field) -> pa.DataType:
 
 
 def arrow_field(field: Field) -> pa.Field[Any]:
-    """As the Storage Read API writes it [docs: bigquery/docs/reference/storage#arrow_schema_details]."""
+    """As the Storage Read API writes it [docs:
+    bigquery/docs/reference/storage#arrow_schema_details].
+    """
     import pyarrow as pa
 
-    metadata = {"ARROW:extension:name": _EXTENSION[field.type]} if field.type in _EXTENSION else None
+    metadata = (
+        {"ARROW:extension:name": _EXTENSION[field.type]} if field.type in _EXTENSION else None
+    )
     if field.type == "GEOGRAPHY" and metadata:
         metadata["ARROW:extension:metadata"] = '{"encoding": "WKT"}'
     if field.repeated:
-        return pa.field(field.name, pa.list_(pa.field("item", arrow_element(field))), nullable=False, metadata=metadata)
-    return pa.field(field.name, arrow_element(field), nullable=field.mode != "REQUIRED", metadata=metadata)
+        return pa.field(
+            field.name,
+            pa.list_(pa.field("item", arrow_element(field))),
+            nullable=False,
+            metadata=metadata,
+        )
+    return pa.field(
+        field.name, arrow_element(field), nullable=field.mode != "REQUIRED", metadata=metadata
+    )
 
 
 def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
@@ -181,7 +239,12 @@ def from_arrow(field: pa.Field[Any]) -> Field:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
-        return Field(name=field.name, type="RECORD", mode=mode, fields=tuple(from_arrow(kind.field(i)) for i in range(kind.num_fields)))
+        return Field(
+            name=field.name,
+            type="RECORD",
+            mode=mode,
+            fields=tuple(from_arrow(kind.field(i)) for i in range(kind.num_fields)),
+        )
     return Field(name=field.name, type=_arrow_name(kind, field.name), mode=mode)
 
 
@@ -198,8 +261,12 @@ def _arrow_name(kind: pa.DataType, name: str) -> str:
         "FLOAT": pa.types.is_floating,
         "DATE": pa.types.is_date,
         "TIME": pa.types.is_time,
-        "BYTES": lambda k: pa.types.is_binary(k) or pa.types.is_large_binary(k) or pa.types.is_fixed_size_binary(k),
-        "STRING": lambda k: pa.types.is_string(k) or pa.types.is_large_string(k) or pa.types.is_null(k),
+        "BYTES": lambda k: (
+            pa.types.is_binary(k) or pa.types.is_large_binary(k) or pa.types.is_fixed_size_binary(k)
+        ),
+        "STRING": lambda k: (
+            pa.types.is_string(k) or pa.types.is_large_string(k) or pa.types.is_null(k)
+        ),
     }
     for answer, test in tests.items():
         if test(kind):

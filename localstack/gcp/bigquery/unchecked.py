@@ -1,4 +1,6 @@
-"""Queries where GoogleSQL's analyzer is not installed: sqlglot's translation, unchecked. Names, types and errors are DuckDB's.
+"""Queries where GoogleSQL's analyzer is not installed: sqlglot's translation, unchecked.
+
+Names, types and errors are DuckDB's.
 
 Everything but a query is refused.
 """
@@ -35,10 +37,15 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
     except SqlglotError as error:
         raise invalid_query(f"Syntax error: {error}") from error
     if not isinstance(parsed, exp.Query):
-        raise not_run("statements other than queries, without GoogleSQL's analyzer (pip install zetasql==0.1.5)")
+        raise not_run(
+            "statements other than queries, without GoogleSQL's analyzer (pip install "
+            "zetasql==0.1.5)"
+        )
     known = {cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE)}
     for table in list(parsed.find_all(exp.Table)):
-        if isinstance(table.this, exp.Identifier) and not (table.name.lower() in known and not table.db):
+        if isinstance(table.this, exp.Identifier) and not (
+            table.name.lower() in known and not table.db
+        ):
             _place(here, table, question)
     positions = iter(question.parameters)
     for node in list(parsed.find_all(exp.Parameter, exp.Placeholder)):
@@ -46,7 +53,9 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
         parameter = question.named.get(node.name.lower()) if named else next(positions, None)
         if parameter is None:
             raise invalid_query(f"Query parameter '{node.name}' not found")
-        node.replace(sqlglot.parse_one(literals.constant(parameter.value, parameter.field), read="duckdb"))
+        node.replace(
+            sqlglot.parse_one(literals.constant(parameter.value, parameter.field), read="duckdb")
+        )
     sql = parsed.sql("duckdb")
     return sql, _columns(here, sql)
 
@@ -56,13 +65,17 @@ def _place(here: Place, table: exp.Table, question: Question) -> None:
     from sqlglot import exp
 
     path = tuple(part.name for part in table.parts)
-    source = source_of(here, path, question.project, dataset=question.dataset, location=question.location)
+    source = source_of(
+        here, path, question.project, dataset=question.dataset, location=question.location
+    )
     if source.table is None:
         raise not_run("INFORMATION_SCHEMA, without GoogleSQL's analyzer")
     relation = warehouse.relation(source.ref.project, source.ref.dataset, source.ref.table)
     alias = table.alias or path[-1].rpartition(".")[2]
     if source.table.kind == "VIEW":
-        view, _ = query(here, Question(sql=source.table.written["view"]["query"], project=source.ref.project))
+        view, _ = query(
+            here, Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+        )
         table.replace(exp.alias_(sqlglot.parse_one(f"({view})", read="duckdb"), alias, table=True))
     else:
         table.replace(exp.alias_(exp.to_table(relation, dialect="duckdb"), alias, table=True))
@@ -94,7 +107,11 @@ def _field(name: str, kind: str) -> Field:
         from sqlglot import exp
 
         parsed: Any = exp.DataType.build(kind, dialect="duckdb")
-        return Field(name=name, type="RECORD", fields=tuple(_field(d.name, d.args["kind"].sql("duckdb")) for d in parsed.expressions))
+        return Field(
+            name=name,
+            type="RECORD",
+            fields=tuple(_field(d.name, d.args["kind"].sql("duckdb")) for d in parsed.expressions),
+        )
     if kind.startswith("DECIMAL"):
         return Field(name=name, type="NUMERIC")
     if kind not in _NAMES:

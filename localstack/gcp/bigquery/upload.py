@@ -1,4 +1,6 @@
-"""/upload/bigquery/v2: load jobs with their file, in one request (multipart) or in many (resumable)."""
+"""/upload/bigquery/v2: load jobs with their file, in one request (multipart) or in many
+(resumable).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Uploads:
     def __init__(self) -> None:
         self.started: dict[str, dict[str, Any]] = {}
         self.parts: dict[str, bytearray] = {}
-        self.ended: dict[str, dict[str, Any]] = {}  # what the last part was answered with: it may come again
+        self.ended: dict[
+            str, dict[str, Any]
+        ] = {}  # what the last part was answered with: it may come again
         self.lock = threading.Lock()
 
 
@@ -36,7 +40,17 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split(request)
-        return resource(_wait(call, begin(call, request.params["project"], with_project_id(checked(content), request), file)))
+        return resource(
+            _wait(
+                call,
+                begin(
+                    call,
+                    request.params["project"],
+                    with_project_id(checked(content), request),
+                    file,
+                ),
+            )
+        )
     if kind != "resumable":
         raise BigQueryError("invalid", f"Invalid value for uploadType: {kind}", "uploadType")
     uploads, name = call.store(Uploads), uuid.uuid4().hex
@@ -44,7 +58,11 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
         uploads.started[name] = body(request)
         uploads.parts[name] = bytearray()
     host = request.headers.get("host", "")
-    scheme = "http" if f"http://{host}" == call.url or host.startswith(("127.0.0.1", "localhost")) else "https"
+    scheme = (
+        "http"
+        if f"http://{host}" == call.url or host.startswith(("127.0.0.1", "localhost"))
+        else "https"
+    )
     location = f"{scheme}://{host}{request.path}?uploadType=resumable&upload_id={name}"
     return HttpAnswer(headers=(("Location", location), ("X-GUploader-UploadID", name)))
 
@@ -60,8 +78,20 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
         whole = _add(uploads.parts[name], request)
         if not whole:
             size = len(uploads.parts[name])
-            return HttpAnswer(status=308, headers=(("Range", f"bytes=0-{size - 1}"),) if size else ())
-        answer = resource(_wait(call, begin(call, request.params["project"], uploads.started[name], bytes(uploads.parts[name]))))
+            return HttpAnswer(
+                status=308, headers=(("Range", f"bytes=0-{size - 1}"),) if size else ()
+            )
+        answer = resource(
+            _wait(
+                call,
+                begin(
+                    call,
+                    request.params["project"],
+                    uploads.started[name],
+                    bytes(uploads.parts[name]),
+                ),
+            )
+        )
         uploads.ended[name] = answer
         del uploads.started[name], uploads.parts[name]
         return answer
@@ -74,13 +104,19 @@ def _wait(call: Call, job: Job) -> Job:
 
 def _add(part: bytearray, request: HttpRequest) -> bool:
     """Whether the file is whole now. What was stored before stays, whatever comes again."""
-    match = _RANGE.fullmatch(request.headers.get("content-range", f"bytes 0-{len(request.body) - 1}/{len(request.body)}"))
+    match = _RANGE.fullmatch(
+        request.headers.get("content-range", f"bytes 0-{len(request.body) - 1}/{len(request.body)}")
+    )
     if match is None and request.body:
-        raise BigQueryError("invalid", f"Invalid Content-Range: {request.headers.get('content-range')}")
+        raise BigQueryError(
+            "invalid", f"Invalid Content-Range: {request.headers.get('content-range')}"
+        )
     if match is not None and match.group(1) is not None:
         start = int(match.group(1))
         if start > len(part):
-            raise BigQueryError("invalid", f"Invalid Content-Range: {len(part)} bytes are here, not {start}")
+            raise BigQueryError(
+                "invalid", f"Invalid Content-Range: {len(part)} bytes are here, not {start}"
+            )
         part[start:] = request.body
     total = match.group(3) if match is not None else "0"
     return total != "*" and len(part) >= int(total)
@@ -89,10 +125,15 @@ def _add(part: bytearray, request: HttpRequest) -> bool:
 def _split(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
     """The job and the file of a multipart/related body."""
     header = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
-    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(header, headersonly=True)
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
+        header, headersonly=True
+    )
     boundary = message.get_boundary()
     if not boundary:
-        raise BigQueryError("parseError", "A multipart upload needs the header Content-Type: multipart/related; boundary=...")
+        raise BigQueryError(
+            "parseError",
+            "A multipart upload needs the header Content-Type: multipart/related; boundary=...",
+        )
     pieces = request.body.split(b"--" + boundary.encode())
     parts = [piece.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for piece in pieces[1:3]]
     if len(parts) != 2:

@@ -1,4 +1,7 @@
-"""GoogleSQL's types and values, between its messages and ours: Field, and Python's values as decode.py reads them."""
+"""GoogleSQL's types and values, between its messages and ours:
+
+Field, and Python's values as decode.py reads them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ def field_of(kind: Any, name: str = "") -> Field:
         element = field_of(kind.array_type.element_type, name)
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
     if kind.type_kind == _STRUCT:
-        members = [field_of(f.field_type, f.field_name or f"_field_{i + 1}") for i, f in enumerate(kind.struct_type.field)]
+        members = [
+            field_of(f.field_type, f.field_name or f"_field_{i + 1}")
+            for i, f in enumerate(kind.struct_type.field)
+        ]
         return Field(name=name, type="RECORD", fields=tuple(members))
     if kind.type_kind == _RANGE:
         return range_field(name, field_of(kind.range_type.element_type).type)
@@ -41,7 +47,9 @@ def type_text(field: Field) -> str:
     """A field's type as GoogleSQL writes it."""
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
-        name = f"STRUCT<{', '.join(f'`{child.name}` {type_text(child)}' for child in field.fields)}>"
+        name = (
+            f"STRUCT<{', '.join(f'`{child.name}` {type_text(child)}' for child in field.fields)}>"
+        )
     if field.type == "RANGE":
         name = f"RANGE<{field.fields[0].type}>"
     return f"ARRAY<{name}>" if field.repeated else name
@@ -77,12 +85,16 @@ def proto_value(value: Any, field: Field) -> Any:
     message = ValueProto()
     if field.repeated:
         message.array_value.SetInParent()
-        message.array_value.element.extend(proto_value(element, element_of(field)) for element in value or ())
+        message.array_value.element.extend(
+            proto_value(element, element_of(field)) for element in value or ()
+        )
     elif value is None:
         pass
     elif field.type == "RECORD":
         message.struct_value.SetInParent()
-        message.struct_value.field.extend(proto_value(value[child.name], child) for child in field.fields)
+        message.struct_value.field.extend(
+            proto_value(value[child.name], child) for child in field.fields
+        )
     elif field.type == "RANGE":
         message.range_value.start.CopyFrom(proto_value(value["start"], field.fields[0]))
         message.range_value.end.CopyFrom(proto_value(value["end"], field.fields[1]))
@@ -186,6 +198,8 @@ _WRITE: dict[str, Any] = {
     "TIME": _write_time,
     "DATETIME": _write_datetime,
     "NUMERIC": lambda m, v: setattr(m, "numeric_value", _bytes_of(v, 9)),
-    "BIGNUMERIC": lambda m, v: setattr(m, "bignumeric_value", _bytes_of(number(v["bignumeric"]), SCALE)),
+    "BIGNUMERIC": lambda m, v: setattr(
+        m, "bignumeric_value", _bytes_of(number(v["bignumeric"]), SCALE)
+    ),
     "JSON": lambda m, v: setattr(m, "json_value", v),
 }

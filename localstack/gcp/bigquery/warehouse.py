@@ -1,4 +1,5 @@
-"""The DuckDB that holds the tables: a file in the stack's home, and beside it, in memory that spills, the queries' results.
+"""The DuckDB that holds the tables: a file in the stack's home, and beside it, in memory that
+spills, the queries' results.
 
 Bounded by the stack's `query_memory`; it loads no extension, and reads and writes no other file.
 """
@@ -60,7 +61,10 @@ class Warehouse:
             "autoload_known_extensions": False,
         }
         connection = duckdb.connect(":memory:", config=config)
-        connection.execute(f"ATTACH '{str(self.folder / 'tables.duckdb').replace(chr(39), chr(39) * 2)}' AS {_DATA}")
+        connection.execute(
+            f"ATTACH '{str(self.folder / 'tables.duckdb').replace(chr(39), chr(39) * 2)}' AS "
+            f"{_DATA}"
+        )
         connection.execute(f"CREATE SCHEMA {RESULTS}")
         for statement in MACROS:
             connection.execute(statement)
@@ -69,14 +73,20 @@ class Warehouse:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor, closed at the end. BigQueryError resourcesExceeded where the memory does not suffice."""
+        """A cursor, closed at the end.
+
+        BigQueryError resourcesExceeded where the memory does not suffice.
+        """
         import duckdb
 
         cursor = self.cursor()
         try:
             yield cursor
         except duckdb.OutOfMemoryException as error:
-            words = "Resources exceeded during query execution: The query could not be executed in the allotted memory."
+            words = (
+                "Resources exceeded during query execution: The query could not be executed in "
+                "the allotted memory."
+            )
             raise BigQueryError("resourcesExceeded", words) from error
         finally:
             cursor.close()
@@ -92,7 +102,9 @@ class Warehouse:
                 yield cursor
                 cursor.execute("COMMIT")
             except BaseException:  # an interrupt must not leave half of a write, either
-                with contextlib.suppress(duckdb.Error):  # where DuckDB has ended the transaction itself
+                with contextlib.suppress(
+                    duckdb.Error
+                ):  # where DuckDB has ended the transaction itself
                     cursor.execute("ROLLBACK")
                 raise
 
@@ -121,7 +133,9 @@ def relation(project: str, dataset: str, table: str) -> str:
 def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> None:
     """An empty table; in the place of what was there."""
     make_schema(cursor, name)
-    columns = ", ".join(f"{quoted(field.name)} {column(field)}" for field in fields) or '"_" BOOLEAN'  # DuckDB has no table without columns
+    columns = (
+        ", ".join(f"{quoted(field.name)} {column(field)}" for field in fields) or '"_" BOOLEAN'
+    )  # DuckDB has no table without columns
     cursor.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
 
 
@@ -153,7 +167,9 @@ def column(field: Field) -> str:
     return duckdb_type(field) + rule + _check_constraint(field)
 
 
-def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]) -> None:
+def insert(
+    cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]
+) -> None:
     """Append rows whose columns have the fields' names."""
     if not fields or not rows.num_rows:
         return
@@ -163,12 +179,22 @@ def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields:
     cursor.unregister("_rows")  # not after an error: the transaction is over, and the view with it
 
 
-def read(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field], *, start: int = 0, limit: int | None = None) -> pa.Table:
-    """The fields' columns in the Arrow types of DuckDB's, in the order in which the rows were written; `limit` rows (None: all) from
+def read(
+    cursor: duckdb.DuckDBPyConnection,
+    name: str,
+    fields: Sequence[Field],
+    *,
+    start: int = 0,
+    limit: int | None = None,
+) -> pa.Table:
+    """The fields' columns in the Arrow types of DuckDB's, in the order in which the rows were
+    written; `limit` rows (None: all) from
     `start` on.
     """
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
-    bounds = (f" LIMIT {limit}" if limit is not None else "") + (f" OFFSET {start}" if start else "")
+    bounds = (f" LIMIT {limit}" if limit is not None else "") + (
+        f" OFFSET {start}" if start else ""
+    )
     rows: pa.Table | None = cursor.sql(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
     assert rows is not None  # noqa: S101  a SELECT has rows, if only none
     return rows
@@ -200,15 +226,25 @@ def size_expression(column: str, field: Field) -> str:
         inner = size_expression("v", Field(name="v", type=field.type, fields=field.fields))
         return f"coalesce(list_sum(list_transform({column}, lambda v: {inner})), 0)"
     if field.fields:
-        return "(" + " + ".join(size_expression(f"{column}.{quoted(child.name)}", child) for child in field.fields) + ")"
+        return (
+            "("
+            + " + ".join(
+                size_expression(f"{column}.{quoted(child.name)}", child) for child in field.fields
+            )
+            + ")"
+        )
     if field.type in _SIZES:
         return f"CASE WHEN {column} IS NULL THEN 0 ELSE {_SIZES[field.type]} END"
     width = f"octet_length({column})" if field.type == "BYTES" else f"strlen({column}::VARCHAR)"
     return f"coalesce({width} + 2, 0)"
 
 
-def measure(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> tuple[int, dict[str, int]]:
+def measure(
+    cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
+) -> tuple[int, dict[str, int]]:
     """Rows, and logical bytes by column."""
-    sums = "".join(f", coalesce(sum({size_expression(quoted(field.name), field)}), 0)" for field in fields)
+    sums = "".join(
+        f", coalesce(sum({size_expression(quoted(field.name), field)}), 0)" for field in fields
+    )
     row: Any = cursor.execute(f"SELECT count(*){sums} FROM {name}").fetchall()[0]
     return int(row[0]), {field.name: int(size) for field, size in zip(fields, row[1:], strict=True)}

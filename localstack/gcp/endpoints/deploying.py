@@ -1,4 +1,7 @@
-"""DeployModel: a server is started for a version of a model, and takes traffic once it is healthy. UndeployModel, MutateDeployedModel."""
+"""DeployModel: a server is started for a version of a model, and takes traffic once it is healthy.
+
+UndeployModel, MutateDeployedModel.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,11 @@ DeployedPb = DeployedModel.pb()
 _ID = re.compile(r"[0-9]{1,10}")
 _NEW = "0"  # the model that is being deployed, in a request's split
 _MUTABLE = {
-    *("dedicated_resources.min_replica_count", "dedicated_resources.max_replica_count", "dedicated_resources.required_replica_count"),
+    *(
+        "dedicated_resources.min_replica_count",
+        "dedicated_resources.max_replica_count",
+        "dedicated_resources.required_replica_count",
+    ),
     *("dedicated_resources.autoscaling_metric_specs", "disable_container_logging"),
 }
 LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-deploy) says so
@@ -48,12 +55,20 @@ def deploy_model(call: Call, request: Any) -> Any:
         raise invalid("deployed_model.model is required.")
     model = models.find(call, deployed.model)
     if not model.HasField("container_spec"):
-        raise GcpError("FAILED_PRECONDITION", f"Model {model.name} has no container_spec: the offline GCP serves models of a container.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"Model {model.name} has no container_spec: the offline GCP serves models of a "
+            "container.",
+        )
     version = f"{model.name.partition('@')[0]}@{model.version_id}"
     lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
     with hosted.lock:
         _number(hosted, deployed)
-        check_split(_with_number(request.traffic_split, deployed.id), {*hosted.targets, deployed.id}, endpoint=hosted.name)
+        check_split(
+            _with_number(request.traffic_split, deployed.id),
+            {*hosted.targets, deployed.id},
+            endpoint=hosted.name,
+        )
         models.note_deployed(call, version, hosted.name, deployed.id)
         hosted.pending[deployed.id] = version
     deployed.display_name = deployed.display_name or model.display_name
@@ -86,7 +101,9 @@ def undeploy_model(call: Call, request: Any) -> Any:
     with hosted.lock:
         _check_undeployable(hosted, number, split)
     metadata = UndeployModelOperationMetadata.pb()(generic_metadata=generic(call))
-    draining = timing.seconds(call) if hosted.message.traffic_split else 0.0  # an endpoint that takes no traffic has none to wait for
+    draining = (
+        timing.seconds(call) if hosted.message.traffic_split else 0.0
+    )  # an endpoint that takes no traffic has none to wait for
     return operations.start(call, hosted.name, work, metadata=metadata, delay=draining)
 
 
@@ -96,7 +113,10 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
     hosted = must(call, request.endpoint)
     number = request.deployed_model.id
     if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
-        raise invalid(f"MutateDeployedModel does not take {', '.join(wrong)} in update_mask: it takes {', '.join(sorted(_MUTABLE))}.")
+        raise invalid(
+            f"MutateDeployedModel does not take {', '.join(wrong)} in update_mask: it takes "
+            f"{', '.join(sorted(_MUTABLE))}."
+        )
     if not request.update_mask.paths:
         raise invalid("update_mask is required.")
     context = call.without_request()
@@ -107,7 +127,9 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
             raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
         copy = DeployedPb()
         copy.CopyFrom(deployed)
-        request.update_mask.MergeMessage(request.deployed_model, copy, replace_message_field=True, replace_repeated_field=True)
+        request.update_mask.MergeMessage(
+            request.deployed_model, copy, replace_message_field=True, replace_repeated_field=True
+        )
         _check_replicas(copy)
         return copy
 
@@ -128,9 +150,14 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
 
 
 class _Deployment:
-    """One DeployModel on its way. The endpoint changes at its end alone, and not at all when it fails."""
+    """One DeployModel on its way.
 
-    def __init__(self, call: Call, hosted: Hosted, deployed: Any, model: Any, split: Mapping[str, int]) -> None:
+    The endpoint changes at its end alone, and not at all when it fails.
+    """
+
+    def __init__(
+        self, call: Call, hosted: Hosted, deployed: Any, model: Any, split: Mapping[str, int]
+    ) -> None:
         self._call = call.without_request()
         self._hosted = hosted
         self._deployed = deployed
@@ -140,7 +167,9 @@ class _Deployment:
 
     def stage(self, stage: Stage) -> Any:
         self._generic.update_time.CopyFrom(self._call.now_pb())
-        return DeployModelOperationMetadata.pb()(generic_metadata=self._generic, deployment_stage=stage.value)
+        return DeployModelOperationMetadata.pb()(
+            generic_metadata=self._generic, deployment_stage=stage.value
+        )
 
     def run(self, progress: operations.Progress) -> Any:
         """GcpError: it does not come up, or it was cancelled."""
@@ -148,7 +177,9 @@ class _Deployment:
         over = threading.Event()
         try:
             progress.metadata(self.stage(Stage.PREPARING_MODEL))
-            server = serving.model_server(self._call, self._hosted.name, self._deployed, self._model)
+            server = serving.model_server(
+                self._call, self._hosted.name, self._deployed, self._model
+            )
             self._call.spawn(_give_up, progress, over, server)
             progress.metadata(self.stage(Stage.STARTING_MODEL_SERVER))
             self._start(server, progress)
@@ -166,7 +197,10 @@ class _Deployment:
         return response
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
-        problem = server.start(lambda folder: serving.fill(self._call, self._model, folder), serving.patience(self._model))
+        problem = server.start(
+            lambda folder: serving.fill(self._call, self._model, folder),
+            serving.patience(self._model),
+        )
         if progress.cancelled.is_set():
             raise GcpError("CANCELLED", "The operation was cancelled.")
         if problem is not None:
@@ -201,7 +235,9 @@ class _Deployment:
             model=self._deployed.model,
             version=self._deployed.model_version_id,
             display_name=self._model.display_name,
-            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)["AIP_PREDICT_ROUTE"],
+            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)[
+                "AIP_PREDICT_ROUTE"
+            ],
             server=Server(server),
         )
 
@@ -211,9 +247,16 @@ class _Deployment:
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
 
     def _unhealthy(self, problem: str) -> str:
-        what = "Model server exited unexpectedly." if "exited" in problem else "Model server never became ready."
+        what = (
+            "Model server exited unexpectedly."
+            if "exited" in problem
+            else "Model server never became ready."
+        )
         image = self._model.container_spec.image_uri
-        where = f"Model server logs can be found in Cloud Logging, endpoint {self._hosted.name.rpartition('/')[2]}"
+        where = (
+            "Model server logs can be found in Cloud Logging, endpoint "
+            f"{self._hosted.name.rpartition('/')[2]}"
+        )
         return f"{what} {where}. (local stack: {image}: {problem})"
 
 
@@ -245,10 +288,15 @@ def _check(deployed: Any) -> None:
 def _check_replicas(deployed: Any) -> None:
     resources = deployed.dedicated_resources
     if resources.min_replica_count < 1:
-        raise invalid(f"dedicated_resources.min_replica_count must be at least 1, not {resources.min_replica_count}.")
+        raise invalid(
+            "dedicated_resources.min_replica_count must be at least 1, not "
+            f"{resources.min_replica_count}."
+        )
     fewest, most = resources.min_replica_count, resources.max_replica_count
     if most and most < fewest:
-        raise invalid(f"dedicated_resources.max_replica_count, {most}, is below min_replica_count, {fewest}.")
+        raise invalid(
+            f"dedicated_resources.max_replica_count, {most}, is below min_replica_count, {fewest}."
+        )
 
 
 def _scale(call: Call, deployed: Any) -> None:
@@ -257,7 +305,9 @@ def _scale(call: Call, deployed: Any) -> None:
     if not resources.max_replica_count:
         resources.max_replica_count = resources.min_replica_count
     now = deployed.status.available_replica_count
-    deployed.status.available_replica_count = min(max(now, resources.min_replica_count), resources.max_replica_count)
+    deployed.status.available_replica_count = min(
+        max(now, resources.min_replica_count), resources.max_replica_count
+    )
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
@@ -265,7 +315,9 @@ def _number(hosted: Hosted, deployed: Any) -> None:
     """Its id: the caller's, if it is free, or one of ours."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
-        raise GcpError("ALREADY_EXISTS", f"DeployedModel {deployed.id} already exists in {hosted.name}.")
+        raise GcpError(
+            "ALREADY_EXISTS", f"DeployedModel {deployed.id} already exists in {hosted.name}."
+        )
     while not deployed.id:
         number = str(secrets.randbelow(9 * 10**9) + 10**9)
         deployed.id = number if number not in taken else ""
@@ -291,14 +343,19 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
     if percent:
         raise GcpError(
             "FAILED_PRECONDITION",
-            f"DeployedModel {number} of {hosted.name} has {percent} % of the traffic: it is undeployed once it has none.",
+            f"DeployedModel {number} of {hosted.name} has {percent} % of the traffic: it is "
+            "undeployed once it has none.",
         )
 
 
 def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     """Of the message: the DeployedModel, and its share. The last one leaves an empty split."""
     rest = [deployed for deployed in hosted.message.deployed_models if deployed.id != number]
-    shares = {key: percent for key, percent in (split or hosted.message.traffic_split).items() if key != number}
+    shares = {
+        key: percent
+        for key, percent in (split or hosted.message.traffic_split).items()
+        if key != number
+    }
     del hosted.message.deployed_models[:]
     hosted.message.deployed_models.extend(rest)
     _set(hosted, shares if rest else {})

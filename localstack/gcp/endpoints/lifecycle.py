@@ -18,7 +18,17 @@ from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels, invalid, merge, updated_fields
-from .records import EndpointPb, Endpoints, Hosted, check_split, hide, location_of, must, snapshot, visible
+from .records import (
+    EndpointPb,
+    Endpoints,
+    Hosted,
+    check_split,
+    hide,
+    location_of,
+    must,
+    snapshot,
+    visible,
+)
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
@@ -31,8 +41,19 @@ _OUTPUT_ONLY = (
     "dedicated_endpoint_dns",
     "model_deployment_monitoring_job",
 )
-_UPDATABLE = {"display_name", "description", "labels", "traffic_split", "predict_request_response_logging_config"}
-_NOT_HERE = ("network", "enable_private_service_connect", "private_service_connect_config", "encryption_spec")
+_UPDATABLE = {
+    "display_name",
+    "description",
+    "labels",
+    "traffic_split",
+    "predict_request_response_logging_config",
+}
+_NOT_HERE = (
+    "network",
+    "enable_private_service_connect",
+    "private_service_connect_config",
+    "encryption_spec",
+)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.CreateEndpoint")
@@ -44,7 +65,8 @@ def create_endpoint(call: Call, request: Any) -> Any:
     _check(request.endpoint)
     if request.endpoint_id and not _ID.fullmatch(request.endpoint_id):
         raise invalid(
-            f"Invalid endpoint_id {request.endpoint_id!r}: up to 63 characters of [a-z0-9-] that begin with a letter and do not end in a "
+            f"Invalid endpoint_id {request.endpoint_id!r}: up to 63 characters of [a-z0-9-] "
+            "that begin with a letter and do not end in a "
             "hyphen, or up to 9 digits without a leading zero."
         )
     if request.endpoint.traffic_split:
@@ -56,7 +78,9 @@ def create_endpoint(call: Call, request: Any) -> Any:
         message.ClearField(field)
     message.name = name
     if message.dedicated_endpoint_enabled:
-        message.dedicated_endpoint_dns = f"{name.rpartition('/')[2]}.{location_of(name)}-{match[1]}.prediction.vertexai.goog"
+        message.dedicated_endpoint_dns = (
+            f"{name.rpartition('/')[2]}.{location_of(name)}-{match[1]}.prediction.vertexai.goog"
+        )
     _check_absent(call, name)
     context = call.without_request()
 
@@ -83,7 +107,9 @@ def get_endpoint(call: Call, request: Any) -> Any:
 def list_endpoints(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     messages = [
-        visible(call, hosted) for name, hosted in list(call.store(Endpoints).by_name.items()) if name.startswith(f"{parent}/endpoints/")
+        visible(call, hosted)
+        for name, hosted in list(call.store(Endpoints).by_name.items())
+        if name.startswith(f"{parent}/endpoints/")
     ]
     more = {"endpoint": last_segment, "base_model_name": _nothing, "baseModelName": _nothing}
     rows, token = page_of(messages, request, more=more)
@@ -109,7 +135,10 @@ def update_endpoint(call: Call, request: Any) -> Any:
         merge(request, request.endpoint, hosted.message)
         hosted.changed(call)
         answer = snapshot(call, hosted)
-        if "traffic_split" in paths and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None:
+        if (
+            "traffic_split" in paths
+            and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None
+        ):
             hosted.message.ClearField("traffic_split")
             hosted.message.traffic_split.update(before)
             hosted.changed(call)
@@ -125,7 +154,9 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             etags.check(request.endpoint.etag, hosted.revision, hosted.name)
-            hosted.message.client_connection_config.CopyFrom(request.endpoint.client_connection_config)
+            hosted.message.client_connection_config.CopyFrom(
+                request.endpoint.client_connection_config
+            )
             hosted.changed(context)
             return snapshot(context, hosted)
 
@@ -164,14 +195,25 @@ def _check(endpoint: Any) -> None:
     _check_logging(endpoint)
     for field in _NOT_HERE:
         descriptor = endpoint.DESCRIPTOR.fields_by_name[field]
-        if endpoint.HasField(field) if descriptor.message_type is not None else getattr(endpoint, field):
-            raise GcpError("UNIMPLEMENTED", f"Endpoint.{field} is not supported by the offline GCP yet: its endpoints are public ones.")
+        if (
+            endpoint.HasField(field)
+            if descriptor.message_type is not None
+            else getattr(endpoint, field)
+        ):
+            raise GcpError(
+                "UNIMPLEMENTED",
+                f"Endpoint.{field} is not supported by the offline GCP yet: its endpoints "
+                "are public ones.",
+            )
 
 
 def _check_logging(endpoint: Any) -> None:
     config = endpoint.predict_request_response_logging_config
     if config.enabled and not 0 < config.sampling_rate <= 1:
-        raise invalid(f"predict_request_response_logging_config.sampling_rate is in (0, 1], not {config.sampling_rate:g}.")
+        raise invalid(
+            "predict_request_response_logging_config.sampling_rate is in (0, 1], not "
+            f"{config.sampling_rate:g}."
+        )
 
 
 def _check_absent(call: Call, name: str) -> None:
@@ -181,9 +223,13 @@ def _check_absent(call: Call, name: str) -> None:
 
 def _check_empty(hosted: Hosted) -> None:
     if hosted.message.deployed_models or hosted.pending:
-        numbers = ", ".join([*(deployed.id for deployed in hosted.message.deployed_models), *hosted.pending])
+        numbers = ", ".join(
+            [*(deployed.id for deployed in hosted.message.deployed_models), *hosted.pending]
+        )
         raise GcpError(
-            "FAILED_PRECONDITION", f"The Endpoint {hosted.name} has deployed or being deployed models: {numbers}. Undeploy them first."
+            "FAILED_PRECONDITION",
+            f"The Endpoint {hosted.name} has deployed or being deployed models: {numbers}. "
+            "Undeploy them first.",
         )
 
 

@@ -20,7 +20,11 @@ class EndpointLog(Lines):
         super().__init__()
         self._call = call
         self._project = endpoint.split("/")[1]
-        self._labels = {"endpoint_id": endpoint.rpartition("/")[2], "location": location_of(endpoint), "deployed_model_id": deployed.id}
+        self._labels = {
+            "endpoint_id": endpoint.rpartition("/")[2],
+            "location": location_of(endpoint),
+            "deployed_model_id": deployed.id,
+        }
         self._silent = deployed.disable_container_logging
         self._waiting: list[str] = []
 
@@ -34,4 +38,10 @@ class EndpointLog(Lines):
     def flush(self) -> None:
         lines, self._waiting = self._waiting, []
         if lines:
-            access.write(self._call, f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}", RESOURCE, self._labels, lines)
+            access.write(
+                self._call,
+                f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}",
+                RESOURCE,
+                self._labels,
+                lines,
+            )

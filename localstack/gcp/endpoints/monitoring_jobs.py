@@ -1,6 +1,7 @@
 """JobService's monitoring jobs of an endpoint: kept and shown, and nothing is monitored.
 
-Recorded of the real service (cloud-custodian df800e9e, flights/vertexai-endpoint-monitor): the endpoint's update_time is then the job's
+Recorded of the real service (cloud-custodian df800e9e, flights/vertexai-endpoint-monitor): the
+endpoint's update_time is then the job's
 create_time, and nothing else of it differs but its etag; the job is pending, its schedule offline.
 """
 
@@ -35,7 +36,9 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
     with hosted.lock:
         for config in job.model_deployment_monitoring_objective_configs:
             if config.deployed_model_id not in hosted.targets:
-                raise invalid(f"DeployedModel {config.deployed_model_id} does not exist in {hosted.name}.")
+                raise invalid(
+                    f"DeployedModel {config.deployed_model_id} does not exist in {hosted.name}."
+                )
         job.name = f"{canonical(call, request.parent)}/{_COLLECTION}/{call.new_id()}"
         job.endpoint = hosted.name
         job.state = int(JobState.JOB_STATE_PENDING)
@@ -54,9 +57,13 @@ def get_monitoring_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListModelDeploymentMonitoringJobs", executes=False)
 def list_monitoring_jobs(call: Call, request: Any) -> Any:
-    jobs = call.store(Resources).below(canonical(call, request.parent), _COLLECTION)[::-1]  # the newest first
+    jobs = call.store(Resources).below(canonical(call, request.parent), _COLLECTION)[
+        ::-1
+    ]  # the newest first
     page, token = page_of(jobs, request, fields=_FILTERS)
-    return ListModelDeploymentMonitoringJobsResponse.pb()(model_deployment_monitoring_jobs=page, next_page_token=token)
+    return ListModelDeploymentMonitoringJobsResponse.pb()(
+        model_deployment_monitoring_jobs=page, next_page_token=token
+    )
 
 
 @handles(f"{_SERVICE}.DeleteModelDeploymentMonitoringJob", executes=False)

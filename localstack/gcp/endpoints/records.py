@@ -62,7 +62,9 @@ class Hosted:
         self.pending: dict[str, str] = {}  # being deployed: id -> the version's name
         self.changes = 0
         self.deleted = False
-        self.stale: tuple[datetime, Any, str] | None = None  # what readers see until then (the fault eventual-consistency), its revision
+        self.stale: tuple[datetime, Any, str] | None = (
+            None  # what readers see until then (the fault eventual-consistency), its revision
+        )
         self.lock = threading.RLock()
         self.routing = self._routing()
 
@@ -84,7 +86,9 @@ class Hosted:
 
     def deployed(self, number: str) -> Any | None:
         """The DeployedModel of an id."""
-        return next((deployed for deployed in self.message.deployed_models if deployed.id == number), None)
+        return next(
+            (deployed for deployed in self.message.deployed_models if deployed.id == number), None
+        )
 
     def _routing(self) -> Routing:
         message = self.message
@@ -92,7 +96,10 @@ class Hosted:
         return Routing(
             endpoint=message.name,
             display_name=message.display_name,
-            by_traffic=choice((target, float(message.traffic_split.get(number, 0))) for number, target in self.targets.items()),
+            by_traffic=choice(
+                (target, float(message.traffic_split.get(number, 0)))
+                for number, target in self.targets.items()
+            ),
             max_bytes=_DEDICATED_BYTES if message.dedicated_endpoint_enabled else _SHARED_BYTES,
             logging=config if config.enabled else None,
             dedicated=message.dedicated_endpoint_enabled,
@@ -118,11 +125,15 @@ def location_of(name: str) -> str:
 def must(call: Call, name: str) -> Hosted:
     """The endpoint of that name. GcpError: no name of an endpoint, or no such endpoint."""
     by_name = call.store(Endpoints).by_name
-    if (known := by_name.get(name)) is not None:  # as we wrote it ourselves: what a prediction asks with
+    if (
+        known := by_name.get(name)
+    ) is not None:  # as we wrote it ourselves: what a prediction asks with
         return known
     full = canonical(call, name)
     if not _NAME.fullmatch(full):
-        raise invalid(f"{name!r} is not the name of an endpoint: projects/P/locations/L/endpoints/E.")
+        raise invalid(
+            f"{name!r} is not the name of an endpoint: projects/P/locations/L/endpoints/E."
+        )
     hosted = by_name.get(full)
     if hosted is None:
         raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {full}")
@@ -152,7 +163,8 @@ def snapshot(call: Call, hosted: Hosted) -> Any:
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """Return one read: its etag is new, and each model's status was looked at just now, though nothing has changed.
+    """Return one read: its etag is new, and each model's status was looked at just now, though
+    nothing has changed.
 
     Recorded of the real service: see etags.py.
     """
@@ -170,11 +182,17 @@ def _copy(message: Any) -> Any:
     return copy
 
 
-def check_split(split: Mapping[str, int], known: Mapping[str, Any] | set[str], *, endpoint: str) -> None:
-    """INVALID_ARGUMENT: not of models that are deployed there, or not whole percents that sum to 100. An empty one takes no traffic."""
+def check_split(
+    split: Mapping[str, int], known: Mapping[str, Any] | set[str], *, endpoint: str
+) -> None:
+    """INVALID_ARGUMENT: not of models that are deployed there, or not whole percents that sum to
+    100. An empty one takes no traffic.
+    """
     if unknown := sorted(set(split) - set(known)):
         raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")
     if wrong := {key: percent for key, percent in split.items() if not 0 <= percent <= 100}:
         raise invalid(f"traffic_split: {wrong}: a percentage is between 0 and 100.")
     if split and sum(split.values()) != 100:
-        raise invalid(f"traffic_split: the percentages must add up to 100, not to {sum(split.values())}.")
+        raise invalid(
+            f"traffic_split: the percentages must add up to 100, not to {sum(split.values())}."
+        )

@@ -24,7 +24,10 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
 def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelServer:
-    """The server of a DeployedModel, not started yet. GcpError FAILED_PRECONDITION: no command is known for its image."""
+    """The server of a DeployedModel, not started yet.
+
+    GcpError FAILED_PRECONDITION: no command is known for its image.
+    """
     spec = model.container_spec
     variables = vertex_variables(endpoint, deployed, model)
     own = expanded({variable.name: variable.value for variable in spec.env}, variables)
@@ -50,9 +53,15 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
 
 
 def patience(model: Any) -> float:
-    """Real seconds in which the container must be healthy: the model's deployment_timeout, if that is less than the stack's own."""
+    """Real seconds in which the container must be healthy: the model's deployment_timeout, if that
+    is less than the stack's own.
+    """
     spec = model.container_spec
-    own = spec.deployment_timeout.ToTimedelta().total_seconds() if spec.HasField("deployment_timeout") else HEALTH
+    own = (
+        spec.deployment_timeout.ToTimedelta().total_seconds()
+        if spec.HasField("deployment_timeout")
+        else HEALTH
+    )
     return min(own, HEALTH) or HEALTH
 
 
@@ -62,7 +71,9 @@ def fill(call: Call, model: Any, folder: Path) -> None:
         return
     prefix = f"{model.artifact_uri.rstrip('/')}/"
     if not access.uris_below(call, prefix):
-        raise GcpError("FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.')
+        raise GcpError(
+            "FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.'
+        )
     access.download(call, prefix, folder)
 
 
@@ -92,7 +103,9 @@ def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]
 
 def expand(word: str, known: Mapping[str, str]) -> str:
     """$(NAME) as in Kubernetes: a name that is not known stays as it is, and $$ is a dollar."""
-    return _REFERENCE.sub(lambda match: "$" if match[1] is None else known.get(match[1], match[0]), word)
+    return _REFERENCE.sub(
+        lambda match: "$" if match[1] is None else known.get(match[1], match[0]), word
+    )
 
 
 def expanded(variables: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
@@ -104,12 +117,17 @@ def expanded(variables: Mapping[str, str], known: Mapping[str, str]) -> dict[str
 
 
 def _accelerator(machine: Any) -> str:
-    name: str = machine.DESCRIPTOR.fields_by_name["accelerator_type"].enum_type.values_by_number[machine.accelerator_type].name
+    name: str = (
+        machine.DESCRIPTOR.fields_by_name["accelerator_type"]
+        .enum_type.values_by_number[machine.accelerator_type]
+        .name
+    )
     return name
 
 
 def _unmapped_message(image: str) -> str:
     return (
-        f"Failed to pull image {image}: the local stack does not pull images, and no command is mapped to '{image}': start it with "
+        f"Failed to pull image {image}: the local stack does not pull images, and no command "
+        f"is mapped to '{image}': start it with "
         "--image NAME=COMMAND, or name it under `images` in profiles.yaml"
     )

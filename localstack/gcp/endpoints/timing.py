@@ -7,11 +7,15 @@ import os
 from ..registry import Call
 
 ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
-HEALTH = 60.0  # real seconds for a container's first healthy answer, where the model says no other time
+HEALTH = (
+    60.0  # real seconds for a container's first healthy answer, where the model says no other time
+)
 
 
 def seconds(call: Call) -> float:
-    """What deploying or undeploying a model, or changing its replicas, takes beside the work; nothing on the instant clock."""
+    """What deploying or undeploying a model, or changing its replicas, takes beside the work;
+    nothing on the instant clock.
+    """
     set_to = os.environ.get(ENDPOINT)
     if set_to is not None:
         return float(set_to)

@@ -1,6 +1,8 @@
-"""When a cron schedule is due, as FeatureView.SyncConfig writes it: five fields, with `TZ=Zone` or `CRON_TZ=Zone` before them.
+"""When a cron schedule is due, as FeatureView.SyncConfig writes it: five fields, with `TZ=Zone` or
+`CRON_TZ=Zone` before them.
 
-A day is due where day of month and day of week both fit; where both are restricted, where either does (crontab(5)).
+A day is due where day of month and day of week both fit; where both are restricted, where either
+does (crontab(5)).
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ def parse(text: str) -> Schedule:
         raise ValueError(f"{zone!r} is no time zone of the IANA database") from None
     fields = text[prefix.end() if prefix else 0 :].split()
     if len(fields) != 5:
-        raise ValueError(f"{text!r} has {len(fields)} fields; a schedule has five: minute, hour, day, month, weekday")
+        raise ValueError(
+            f"{text!r} has {len(fields)} fields; a schedule has five: minute, hour, day, "
+            "month, weekday"
+        )
     weekdays = {number % 7 for number in cron.numbers(fields[4], 0, 7, cron.DAYS, 0)}
     return Schedule(
         minutes=cron.numbers(fields[0], 0, 59),
@@ -52,7 +57,9 @@ def parse(text: str) -> Schedule:
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:
     """The first due minute later than `after`, in UTC; None: there is none (30 February)."""
     zone = ZoneInfo(schedule.zone)
-    return cron.first_time(lambda day: _due(schedule, day), schedule.hours, schedule.minutes, zone, after)
+    return cron.first_time(
+        lambda day: _due(schedule, day), schedule.hours, schedule.minutes, zone, after
+    )
 
 
 def _due(schedule: Schedule, day: date) -> bool:

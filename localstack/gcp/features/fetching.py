@@ -33,4 +33,6 @@ def _key(data_key: Any) -> values.Key:
         return (data_key.key,)
     if form == "composite_key" and data_key.composite_key.parts:
         return tuple(data_key.composite_key.parts)
-    raise GcpError("INVALID_ARGUMENT", "data_key is required: a key, or a composite_key with its parts.")
+    raise GcpError(
+        "INVALID_ARGUMENT", "data_key is required: a key, or a composite_key with its parts."
+    )

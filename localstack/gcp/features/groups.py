@@ -29,7 +29,13 @@ def create_feature_group(call: Call, request: Any) -> Any:
         group.big_query.entity_id_columns.append("entity_id")
     group_source(call, group)
     standard.create(call, GROUP, name, group)
-    return standard.operation(call, name, lambda: group, metadata=registry.CreateFeatureGroupOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call,
+        name,
+        lambda: group,
+        metadata=registry.CreateFeatureGroupOperationMetadata.pb()(),
+        seconds=_SECONDS,
+    )
 
 
 @handles(f"{_SERVICE}.GetFeatureGroup")
@@ -54,7 +60,11 @@ def update_feature_group(call: Call, request: Any) -> Any:
         check=lambda _, changed: group_source(call, changed),
     )
     return standard.operation(
-        call, group.name, lambda: group, metadata=registry.UpdateFeatureGroupOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        group.name,
+        lambda: group,
+        metadata=registry.UpdateFeatureGroupOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -66,21 +76,30 @@ def delete_feature_group(call: Call, request: Any) -> Any:
         resources.get(GROUP.word, name)
         children = resources.below(name, FEATURE.collection)
         if children and not request.force:
-            raise GcpError("FAILED_PRECONDITION", f"The FeatureGroup {name} has Features: delete them first, or set force.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"The FeatureGroup {name} has Features: delete them first, or set force.",
+            )
 
     def delete() -> None:
         for feature in resources.below(name, FEATURE.collection):
             resources.remove(feature.name)
         resources.remove(name)
 
-    return standard.operation(call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
+    )
 
 
 @handles(f"{_SERVICE}.CreateFeature")
 def create_feature(call: Call, request: Any) -> Any:
     feature = _new_feature(call, request.parent, request)
     return standard.operation(
-        call, feature.name, lambda: feature, metadata=registry.CreateRegistryFeatureOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        feature.name,
+        lambda: feature,
+        metadata=registry.CreateRegistryFeatureOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -91,10 +110,15 @@ def batch_create_features(call: Call, request: Any) -> Any:
     created: list[Any] = []
     for single in request.requests:
         if single.parent and canonical(call, single.parent) != canonical(call, request.parent):
-            raise GcpError("INVALID_ARGUMENT", f"The parent {single.parent} is not that of the batch, {request.parent}.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The parent {single.parent} is not that of the batch, {request.parent}.",
+            )
     with resources.lock:
         try:
-            created.extend(_new_feature(call, request.parent, single) for single in request.requests)
+            created.extend(
+                _new_feature(call, request.parent, single) for single in request.requests
+            )
         except GcpError:
             for feature in created:
                 resources.remove(feature.name)
@@ -123,9 +147,19 @@ def list_features(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeature")
 def update_feature(call: Call, request: Any) -> Any:
-    feature = standard.update(call, FEATURE, request.feature, request.update_mask, ("description", "labels", "point_of_contact"))
+    feature = standard.update(
+        call,
+        FEATURE,
+        request.feature,
+        request.update_mask,
+        ("description", "labels", "point_of_contact"),
+    )
     return standard.operation(
-        call, feature.name, lambda: feature, metadata=registry.UpdateFeatureOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        feature.name,
+        lambda: feature,
+        metadata=registry.UpdateFeatureOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -135,7 +169,11 @@ def delete_feature(call: Call, request: Any) -> Any:
     resources = call.store(Resources)
     resources.get(FEATURE.word, name)
     return standard.operation(
-        call, name, lambda: resources.remove(name), metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        name,
+        lambda: resources.remove(name),
+        metadata=metadata.DeleteOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -150,8 +188,12 @@ def _new_feature(call: Call, parent: str, request: Any) -> Any:
     if column in group.big_query.entity_id_columns:
         raise GcpError(
             "INVALID_ARGUMENT",
-            f"FeatureView data source {source.uri} has an invalid schema. Feature column {column} is same as entity id column registered.",
+            f"FeatureView data source {source.uri} has an invalid schema. Feature column "
+            f"{column} is same as entity id column registered.",
         )
     if column not in source.columns:
-        raise GcpError("INVALID_ARGUMENT", f"The data source {source.uri} has no column {column}, which the Feature {name} needs.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The data source {source.uri} has no column {column}, which the Feature {name} needs.",
+        )
     return standard.create(call, FEATURE, name, feature)

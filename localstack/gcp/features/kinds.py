@@ -11,6 +11,10 @@ _SHORT = (re.compile(r"[a-z_][a-z0-9_]{0,59}"), "up to 60 of a-z, 0-9 and _, the
 
 GROUP = Kind(word="FeatureGroup", collection="featureGroups", ids=_LONG[0], rule=_LONG[1])
 FEATURE = Kind(word="Feature", collection="features", ids=_LONG[0], rule=_LONG[1])
-STORE = Kind(word="FeatureOnlineStore", collection="featureOnlineStores", ids=_SHORT[0], rule=_SHORT[1])
+STORE = Kind(
+    word="FeatureOnlineStore", collection="featureOnlineStores", ids=_SHORT[0], rule=_SHORT[1]
+)
 VIEW = Kind(word="FeatureView", collection="featureViews", ids=_SHORT[0], rule=_SHORT[1])
-SYNC = Kind(word="FeatureViewSync", collection="featureViewSyncs", ids=re.compile(r"\d+"), rule="digits")
+SYNC = Kind(
+    word="FeatureViewSync", collection="featureViewSyncs", ids=re.compile(r"\d+"), rule="digits"
+)

@@ -1,4 +1,6 @@
-"""Syncs of feature views: by hand, by cron and continuous, one at a time; what the last good one read is what is served."""
+"""Syncs of feature views: by hand, by cron and continuous, one at a time; what the last good one
+read is what is served.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,16 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 class Served:
-    """What every feature view serves, and its syncs on the clock. A snapshot is replaced as a whole, so that readers need no lock."""
+    """What every feature view serves, and its syncs on the clock.
+
+    A snapshot is replaced as a whole, so that readers need no lock.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.snapshots: dict[str, Mapping[Key, bytes]] = {}  # by the view's name with the project's number
+        self.snapshots: dict[
+            str, Mapping[Key, bytes]
+        ] = {}  # by the view's name with the project's number
         self.running: set[str] = set()
         self.timers: dict[str, Timer] = {}
         self.versions: dict[str, int] = {}  # of BigQuery, which a continuous sync has seen last
@@ -41,7 +48,10 @@ class Served:
 def sync_feature_view(call: Call, request: Any) -> Any:
     view = standard.get(call, VIEW, request.feature_view)
     if view.sync_config.continuous:
-        raise GcpError("FAILED_PRECONDITION", f"The FeatureView {view.name} syncs continuously: it cannot be synced by hand.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The FeatureView {view.name} syncs continuously: it cannot be synced by hand.",
+        )
     return admin.SyncFeatureViewResponse.pb()(feature_view_sync=start(call, view))
 
 
@@ -64,7 +74,10 @@ def start(call: Call, view: Any) -> str:
     served = call.store(Served)
     with served.lock:
         if view.name in served.running:
-            raise GcpError("FAILED_PRECONDITION", f"A sync of the FeatureView {view.name} is running: there is one at a time.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"A sync of the FeatureView {view.name} is running: there is one at a time.",
+            )
         served.running.add(view.name)
     name = _new_sync(call, view.name)
     context = call.without_request()
@@ -81,7 +94,9 @@ def schedule(call: Call, view: Any) -> None:
     if view.sync_config.continuous:
         name = _new_sync(call, view.name)
         _run(context, name, view.name)
-        served.timers[view.name] = call.clock.call_every(_CONTINUOUS, lambda: _follow(context, name, view.name))
+        served.timers[view.name] = call.clock.call_every(
+            _CONTINUOUS, lambda: _follow(context, name, view.name)
+        )
     elif view.sync_config.cron:
         _await_next(context, view.name, view.sync_config.cron)
 
@@ -123,7 +138,10 @@ def _new_sync(call: Call, view: str) -> str:
 
 
 def _follow(call: Call, name: str, view: str) -> None:
-    """The next look of a continuous sync. The instant clock's come four times a second, so they pass over what has not changed."""
+    """The next look of a continuous sync.
+
+    The instant clock's come four times a second, so they pass over what has not changed.
+    """
     from ..bigquery import access
 
     versions, version = call.store(Served).versions, access.version(call)
@@ -133,7 +151,9 @@ def _follow(call: Call, name: str, view: str) -> None:
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read the source, and serve what it held; a source that cannot be served leaves what was served."""
+    """Read the source, and serve what it held; a source that cannot be served leaves what was
+    served.
+    """
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -29,7 +29,13 @@ def create_feature_view(call: Call, request: Any) -> Any:
     syncs.schedule(call, view)
     if request.run_sync_immediately:
         syncs.start(call, view)
-    return standard.operation(call, name, lambda: view, metadata=admin.CreateFeatureViewOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call,
+        name,
+        lambda: view,
+        metadata=admin.CreateFeatureViewOperationMetadata.pb()(),
+        seconds=_SECONDS,
+    )
 
 
 @handles(f"{_SERVICE}.GetFeatureView")
@@ -54,11 +60,23 @@ def update_feature_view(call: Call, request: Any) -> Any:
         VIEW,
         request.feature_view,
         request.update_mask,
-        ("labels", "service_agent_type", "big_query_source", "feature_registry_source", "sync_config"),
+        (
+            "labels",
+            "service_agent_type",
+            "big_query_source",
+            "feature_registry_source",
+            "sync_config",
+        ),
         check=lambda _, changed: _check(call, changed, store, name),
     )
     syncs.schedule(call, view)
-    return standard.operation(call, name, lambda: view, metadata=admin.UpdateFeatureViewOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call,
+        name,
+        lambda: view,
+        metadata=admin.UpdateFeatureViewOperationMetadata.pb()(),
+        seconds=_SECONDS,
+    )
 
 
 @handles(f"{_SERVICE}.DeleteFeatureView")
@@ -67,7 +85,11 @@ def delete_feature_view(call: Call, request: Any) -> Any:
     call.store(Resources).get(VIEW.word, name)
     context = call.without_request()
     return standard.operation(
-        call, name, lambda: remove_view(context, name), metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        name,
+        lambda: remove_view(context, name),
+        metadata=metadata.DeleteOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -79,12 +101,22 @@ def remove_view(call: Call, name: str) -> None:
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
     if view.HasField("index_config"):
-        raise GcpError("UNIMPLEMENTED", "a FeatureView with an index_config (vector search) is not supported by the offline GCP yet")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "a FeatureView with an index_config (vector search) is not supported by the "
+            "offline GCP yet",
+        )
     config = view.sync_config
     if config.cron and config.continuous:
-        raise GcpError("INVALID_ARGUMENT", "sync_config has both cron and continuous: only one of them can be set.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "sync_config has both cron and continuous: only one of them can be set.",
+        )
     if config.continuous and not store.HasField("bigtable"):
-        raise GcpError("INVALID_ARGUMENT", "sync_config.continuous is possible in a FeatureOnlineStore of Bigtable only.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "sync_config.continuous is possible in a FeatureOnlineStore of Bigtable only.",
+        )
     if config.cron:
         try:
             cron.parse(config.cron)

@@ -33,10 +33,14 @@ _UNSUPPORTED = ("cmek_config", "source_info")
 def create_database(call: Call, request: Any) -> Any:
     store = call.store(Firestore)
     _check(request)
-    database = _complete(call, request.database, f"{by_id(call, request.parent)}/databases/{request.database_id}")
+    database = _complete(
+        call, request.database, f"{by_id(call, request.parent)}/databases/{request.database_id}"
+    )
     with store.lock:
         if database.name in store.databases or database.name in store.creating:
-            raise GcpError("ALREADY_EXISTS", "Database already exists. Please use another database_id")
+            raise GcpError(
+                "ALREADY_EXISTS", "Database already exists. Please use another database_id"
+            )
         store.creating.add(database.name)
 
     def create() -> Any:
@@ -58,7 +62,11 @@ def list_databases(call: Call, request: Any) -> Any:
     prefix = f"{by_id(call, request.parent)}/databases/"
     store = call.store(Firestore)
     with store.lock:
-        databases = [database.message for name, database in sorted(store.databases.items()) if name.startswith(prefix)]
+        databases = [
+            database.message
+            for name, database in sorted(store.databases.items())
+            if name.startswith(prefix)
+        ]
     return types.ListDatabasesResponse.pb()(databases=databases)
 
 
@@ -69,19 +77,33 @@ def delete_database(call: Call, request: Any) -> Any:
     with store.lock:
         message = store.database(call, request.name).message
         if request.etag and request.etag != message.etag:
-            raise GcpError("FAILED_PRECONDITION", f"The etag does not match the current one of {message.name}.")
-        if message.delete_protection_state == _Shape.DeleteProtectionState.DELETE_PROTECTION_ENABLED:
-            raise GcpError("FAILED_PRECONDITION", f"Delete protection is enabled for {message.name}: disable it first.")
+            raise GcpError(
+                "FAILED_PRECONDITION", f"The etag does not match the current one of {message.name}."
+            )
+        if (
+            message.delete_protection_state
+            == _Shape.DeleteProtectionState.DELETE_PROTECTION_ENABLED
+        ):
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"Delete protection is enabled for {message.name}: disable it first.",
+            )
         del store.databases[message.name]
     message.delete_time.CopyFrom(call.now_pb())
-    return operation(call, message.name, lambda: message, metadata=types.DeleteDatabaseMetadata.pb()())
+    return operation(
+        call, message.name, lambda: message, metadata=types.DeleteDatabaseMetadata.pb()()
+    )
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
     """Over when it is answered on the instant clock."""
     if call.clock.mode == "instant":
-        return operations.completed_operation(call, canonical(call, parent), work(), metadata=metadata)
-    return operations.start(call, canonical(call, parent), lambda _: work(), metadata=metadata, delay=_SECONDS)
+        return operations.completed_operation(
+            call, canonical(call, parent), work(), metadata=metadata
+        )
+    return operations.start(
+        call, canonical(call, parent), lambda _: work(), metadata=metadata, delay=_SECONDS
+    )
 
 
 def _check(request: Any) -> None:
@@ -90,7 +112,8 @@ def _check(request: Any) -> None:
         raise invalid(f'The parent "{request.parent}" is not projects/{{project_id}}.')
     if identifier != _DEFAULT and (not _ID.fullmatch(identifier) or _UUID.fullmatch(identifier)):
         raise invalid(
-            f"Invalid database_id {identifier!r}: 4 to 63 small letters, digits and dashes, a letter first and a letter or digit last,"
+            f"Invalid database_id {identifier!r}: 4 to 63 small letters, digits and dashes, "
+            "a letter first and a letter or digit last,"
             " and not like a UUID."
         )
     if not database.location_id:
@@ -102,10 +125,16 @@ def _check(request: Any) -> None:
 
 def _refuse(database: Any) -> None:
     if database.type_ != _NATIVE or database.database_edition not in (0, _STANDARD):
-        raise GcpError("UNIMPLEMENTED", "databases other than FIRESTORE_NATIVE, STANDARD are not supported by the offline GCP yet")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "databases other than FIRESTORE_NATIVE, STANDARD are not supported by the "
+            "offline GCP yet",
+        )
     for field in _UNSUPPORTED:
         if database.HasField(field):
-            raise GcpError("UNIMPLEMENTED", f"a database with {field} is not supported by the offline GCP yet")
+            raise GcpError(
+                "UNIMPLEMENTED", f"a database with {field} is not supported by the offline GCP yet"
+            )
 
 
 def _complete(call: Call, wanted: Any, name: str) -> Any:
@@ -121,9 +150,11 @@ def _complete(call: Call, wanted: Any, name: str) -> Any:
         concurrency_mode=wanted.concurrency_mode or _Shape.ConcurrencyMode.PESSIMISTIC,
         app_engine_integration_mode=_Shape.AppEngineIntegrationMode.DISABLED,
         point_in_time_recovery_enablement=(
-            wanted.point_in_time_recovery_enablement or _Shape.PointInTimeRecoveryEnablement.POINT_IN_TIME_RECOVERY_DISABLED
+            wanted.point_in_time_recovery_enablement
+            or _Shape.PointInTimeRecoveryEnablement.POINT_IN_TIME_RECOVERY_DISABLED
         ),
-        delete_protection_state=wanted.delete_protection_state or _Shape.DeleteProtectionState.DELETE_PROTECTION_DISABLED,
+        delete_protection_state=wanted.delete_protection_state
+        or _Shape.DeleteProtectionState.DELETE_PROTECTION_DISABLED,
         etag=secrets.token_urlsafe(24),
     )
     database.version_retention_period.FromTimedelta(timedelta(hours=1))

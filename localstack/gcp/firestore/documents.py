@@ -34,7 +34,10 @@ def batch_get_documents(call: Call, request: Any) -> Any:
     _refuse(request, "transaction", "new_transaction", "read_time")
     database = call.store(Firestore).database(call, request.database)
     mask = _mask(request)
-    return [_answer(call, database, name, mask) for name in dict.fromkeys(by_id(call, name) for name in request.documents)]
+    return [
+        _answer(call, database, name, mask)
+        for name in dict.fromkeys(by_id(call, name) for name in request.documents)
+    ]
 
 
 def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[str]] | None) -> Any:
@@ -81,13 +84,19 @@ def _path_in(call: Call, database: Database, name: str) -> str:
 
 
 def _mask(request: Any) -> list[tuple[str, ...]] | None:
-    return [paths.field_path(path) for path in request.mask.field_paths] if request.HasField("mask") else None
+    return (
+        [paths.field_path(path) for path in request.mask.field_paths]
+        if request.HasField("mask")
+        else None
+    )
 
 
 def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
     if mask is None:
         return document
-    part = writes.Document(name=document.name, create_time=document.create_time, update_time=document.update_time)
+    part = writes.Document(
+        name=document.name, create_time=document.create_time, update_time=document.update_time
+    )
     values.copy_masked(document.fields, mask, part.fields)
     return part
 
@@ -96,4 +105,7 @@ def _refuse(request: Any, *fields: str) -> None:
     """What is not done here: transactions, and what documents were."""
     for field, _ in request.ListFields():
         if field.name in fields:
-            raise GcpError("UNIMPLEMENTED", f"{field.name} of a request to Firestore is not supported by the offline GCP yet")
+            raise GcpError(
+                "UNIMPLEMENTED",
+                f"{field.name} of a request to Firestore is not supported by the offline GCP yet",
+            )

@@ -1,4 +1,7 @@
-"""FirestoreAdmin: settings of fields. A time to live acts on documents; indexes are kept and shown, as nothing is queried."""
+"""FirestoreAdmin: settings of fields.
+
+A time to live acts on documents; indexes are kept and shown, as nothing is queried.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ _SETTINGS = ("index_config", "ttl_config")
 
 @handles(f"{_SERVICE}.UpdateField")
 def update_field(call: Call, request: Any) -> Any:
-    """A time to live acts on what is written from now on, and when the operation is over on what there was."""
+    """A time to live acts on what is written from now on, and when the operation is over on what
+    there was.
+    """
     name = field_name(by_id(call, request.field.name))
     store = call.store(Firestore)
     with store.lock:
@@ -37,7 +42,12 @@ def update_field(call: Call, request: Any) -> Any:
             field.ttl_config.state = _State.ACTIVE
         return field
 
-    return operation(call, name.database, settle, metadata=metadata.FieldOperationMetadata.pb()(field=field.name, start_time=call.now_pb()))
+    return operation(
+        call,
+        name.database,
+        settle,
+        metadata=metadata.FieldOperationMetadata.pb()(field=field.name, start_time=call.now_pb()),
+    )
 
 
 @handles(f"{_SERVICE}.GetField")
@@ -50,7 +60,10 @@ def get_field(call: Call, request: Any) -> Any:
 def _mask(request: Any) -> list[str]:
     named = [path.partition(".")[0] for path in request.update_mask.paths]
     if wrong := set(named) - set(_SETTINGS):
-        raise invalid(f"update_mask names {', '.join(sorted(wrong))}, which a field has not, or which cannot be updated.")
+        raise invalid(
+            f"update_mask names {', '.join(sorted(wrong))}, which a field has not, or which "
+            "cannot be updated."
+        )
     return named or [setting for setting in _SETTINGS if request.field.HasField(setting)]
 
 
@@ -72,7 +85,10 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
         raise invalid("ttl_config cannot be set on the field *.")
     for (collection, path), other in database.fields.items():
         if collection == name.collection and path != name.path and other.HasField("ttl_config"):
-            raise invalid(f"The collection group {collection} has a TTL policy already, on the field {'.'.join(path)}: it can have one.")
+            raise invalid(
+                f"The collection group {collection} has a TTL policy already, on the field "
+                f"{'.'.join(path)}: it can have one."
+            )
 
 
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
@@ -88,4 +104,6 @@ def _field(database: Database, name: FieldName, full_name: str) -> Any:
 
 def _inherit(field: Any) -> None:
     field.index_config.uses_ancestor_config = True
-    field.index_config.ancestor_field = f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"
+    field.index_config.ancestor_field = (
+        f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"
+    )

@@ -12,8 +12,11 @@ from ..rules import invalid
 _DATABASE = re.compile(r"projects/[^/]+/databases/[^/]+")
 _FIELD = re.compile(r"(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/(.+)")
 _RESERVED = re.compile(r"__.*__", re.DOTALL)
-_SEGMENT = re.compile(r"(?P<simple>[a-zA-Z_][a-zA-Z_0-9]*)|`(?P<quoted>(?:[^`\\]|\\.)+)`", re.DOTALL)
-_LONGEST_ID = 1500  # bytes, of a collection, a document and a field (firebase.google.com/docs/firestore/quotas)
+_SEGMENT = re.compile(
+    r"(?P<simple>[a-zA-Z_][a-zA-Z_0-9]*)|`(?P<quoted>(?:[^`\\]|\\.)+)`", re.DOTALL
+)
+# bytes, of a collection, a document and a field (firebase.google.com/docs/firestore/quotas)
+_LONGEST_ID = 1500
 _LONGEST_NAME = 6 * 1024  # bytes of a document's whole name
 ANY_FIELD = "*"
 
@@ -28,12 +31,17 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_database(name: str) -> str:
     if not _DATABASE.fullmatch(name):
-        raise invalid(f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.')
+        raise invalid(
+            f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
+        )
     return name
 
 
 def split(name: str) -> tuple[str, str]:
-    """The database of a document's name, and the path below `documents`. GcpError: it is no document's."""
+    """The database of a document's name, and the path below `documents`.
+
+    GcpError: it is no document's.
+    """
     database, _, path = name.partition("/documents/")
     segments = path.split("/")
     if not _DATABASE.fullmatch(database) or len(segments) % 2:
@@ -73,7 +81,9 @@ def field_path(text: str) -> tuple[str, ...]:
     names: list[str] = []
     end = 0
     while (segment := _SEGMENT.match(text, end)) is not None:
-        names.append(segment["simple"] or re.sub(r"\\(.)", r"\1", segment["quoted"], flags=re.DOTALL))
+        names.append(
+            segment["simple"] or re.sub(r"\\(.)", r"\1", segment["quoted"], flags=re.DOTALL)
+        )
         end = segment.end() + 1
         if text[segment.end() : end] != ".":
             break
@@ -86,7 +96,8 @@ def field_path(text: str) -> tuple[str, ...]:
 
 def _no_path(text: str) -> GcpError:
     return invalid(
-        f'Invalid property path "{text}". Unquoted property names must match regex ([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must'
+        f'Invalid property path "{text}". Unquoted property names must match regex '
+        "([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must"
         r" match regex (`(?:[^`\\]|(?:\\.))+`)"
     )
 
@@ -94,6 +105,8 @@ def _no_path(text: str) -> GcpError:
 def field_name(name: str) -> FieldName:
     match = _FIELD.fullmatch(name)
     if match is None:
-        raise invalid(f'Field name "{name}" is not projects/*/databases/*/collectionGroups/*/fields/*.')
+        raise invalid(
+            f'Field name "{name}" is not projects/*/databases/*/collectionGroups/*/fields/*.'
+        )
     path = (ANY_FIELD,) if match[3] == ANY_FIELD else field_path(match[3])
     return FieldName(database=match[1], collection=match[2], path=path)

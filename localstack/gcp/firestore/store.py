@@ -17,11 +17,15 @@ _MOST_TRANSFORMS = 500  # of one document in a commit (firebase.google.com/docs/
 
 
 class Database:
-    """Its documents vanish as soon as the clock has passed what their TTL field says; Google's take up to a day."""
+    """Its documents vanish as soon as the clock has passed what their TTL field says; Google's take
+    up to a day.
+    """
 
     def __init__(self, message: Any) -> None:
         self.message = message  # google.firestore.admin.v1.Database
-        self.fields: dict[tuple[str, tuple[str, ...]], Any] = {}  # (collection group, path) -> google.firestore.admin.v1.Field
+        self.fields: dict[
+            tuple[str, tuple[str, ...]], Any
+        ] = {}  # (collection group, path) -> google.firestore.admin.v1.Field
         self._documents: dict[str, Any] = {}  # by their paths
         self._lock = threading.Lock()
 
@@ -56,7 +60,11 @@ class Database:
         if document is None:
             return None
         collection = paths.collection_of(path)
-        if any(_is_expired(document, field, name, now) for (group, name), field in self.fields.items() if group == collection):
+        if any(
+            _is_expired(document, field, name, now)
+            for (group, name), field in self.fields.items()
+            if group == collection
+        ):
             del self._documents[path]
             return None
         return document
@@ -82,7 +90,10 @@ def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -
     value = values.at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False
-    ends: datetime = value.timestamp_value.ToDatetime(tzinfo=UTC) + field.ttl_config.expiration_offset.ToTimedelta()
+    ends: datetime = (
+        value.timestamp_value.ToDatetime(tzinfo=UTC)
+        + field.ttl_config.expiration_offset.ToTimedelta()
+    )
     return ends <= now
 
 
@@ -91,7 +102,9 @@ def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
     for path, write in by_path:
         counts[path] += len(write.update_transforms) + len(write.transform.field_transforms)
     if any(count > _MOST_TRANSFORMS for count in counts.values()):
-        raise invalid(f"A document takes at most {_MOST_TRANSFORMS} field transformations in a commit.")
+        raise invalid(
+            f"A document takes at most {_MOST_TRANSFORMS} field transformations in a commit."
+        )
 
 
 def _absent(name: str) -> GcpError:
@@ -99,5 +112,6 @@ def _absent(name: str) -> GcpError:
     return GcpError(
         "NOT_FOUND",
         f"The database {database} does not exist for project {project} Please visit"
-        f" https://console.cloud.google.com/datastore/setup?project={project} to add a Cloud Datastore or Cloud Firestore database. ",
+        f" https://console.cloud.google.com/datastore/setup?project={project} to add a Cloud "
+        "Datastore or Cloud Firestore database. ",
     )

@@ -1,4 +1,6 @@
-"""Values and maps of them: what may be stored, how large it is, what stands at a path, numbers. Pure; messages of google.firestore.v1.
+"""Values and maps of them: what may be stored, how large it is, what stands at a path, numbers.
+
+Pure; messages of google.firestore.v1.
 
 Sizes: firebase.google.com/docs/firestore/storage-size.
 """
@@ -18,7 +20,12 @@ Value = types.Value.pb()
 _MOST_BYTES = (1 << 20) - 89  # of a text and of bytes
 _DEEPEST = 20  # maps and arrays within each other
 _MOST, _LEAST = (1 << 63) - 1, -(1 << 63)
-_UNWRITTEN = ("field_reference_value", "variable_reference_value", "function_value", "pipeline_value")
+_UNWRITTEN = (
+    "field_reference_value",
+    "variable_reference_value",
+    "function_value",
+    "pipeline_value",
+)
 _BYTES = {"geo_point_value": 16, "null_value": 1, "boolean_value": 1}
 Fields = MutableMapping[str, Any]
 
@@ -35,8 +42,12 @@ def _check_value(name: str, value: Any, depth: int) -> None:
     if kind is None or kind in _UNWRITTEN:
         raise invalid(f'Property "{name}" has no value that a document can hold.')
     if depth > _DEEPEST:
-        raise invalid(f'Property "{name}" contains an invalid nested entity: at most {_DEEPEST} levels.')
-    if kind in ("string_value", "bytes_value") and _size(value) > _MOST_BYTES + (kind == "string_value"):
+        raise invalid(
+            f'Property "{name}" contains an invalid nested entity: at most {_DEEPEST} levels.'
+        )
+    if kind in ("string_value", "bytes_value") and _size(value) > _MOST_BYTES + (
+        kind == "string_value"
+    ):
         raise invalid(f'The value of property "{name}" is longer than {_MOST_BYTES} bytes.')
     if kind == "map_value":
         check(value.map_value.fields, depth + 1)
@@ -48,7 +59,12 @@ def _check_value(name: str, value: Any, depth: int) -> None:
 
 def size(path: str, fields: Fields) -> int:
     """Bytes of a document: its name's, those of its fields, and 32."""
-    return sum(len(segment.encode()) + 1 for segment in path.split("/")) + 16 + _size_of_map(fields) + 32
+    return (
+        sum(len(segment.encode()) + 1 for segment in path.split("/"))
+        + 16
+        + _size_of_map(fields)
+        + 32
+    )
 
 
 def _size_of_map(fields: Fields) -> int:

@@ -1,4 +1,7 @@
-"""One write to one document: precondition, update by mask, transforms. Pure: a new document comes out, the old one stays as it is."""
+"""One write to one document: precondition, update by mask, transforms.
+
+Pure: a new document comes out, the old one stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,19 @@ _REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 
 def name_of(write: Any) -> str:
     """The document that a write is about."""
-    name: str = {"update": write.update.name, "delete": write.delete, "transform": write.transform.document}.get(
-        write.WhichOneof("operation") or "", ""
-    )
+    name: str = {
+        "update": write.update.name,
+        "delete": write.delete,
+        "transform": write.transform.document,
+    }.get(write.WhichOneof("operation") or "", "")
     return name
 
 
 def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
-    """The document after a write (None: there is none), and the write's result. GcpError: it is refused, and nothing has changed."""
+    """The document after a write (None: there is none), and the write's result.
+
+    GcpError: it is refused, and nothing has changed.
+    """
     _check_condition(before, write)
     if write.WhichOneof("operation") == "delete":
         return None, WriteResult()
@@ -37,7 +45,9 @@ def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | No
     if write.WhichOneof("operation") == "update":
         _update(after, write)
     transforms = [*write.update_transforms, *write.transform.field_transforms]
-    result = WriteResult(transform_results=[_transform(after, transform, now) for transform in transforms])
+    result = WriteResult(
+        transform_results=[_transform(after, transform, now) for transform in transforms]
+    )
     _check(after)
     _stamp(before, after, now)
     result.update_time.CopyFrom(after.update_time)
@@ -55,7 +65,10 @@ def _check_condition(before: Any | None, write: Any) -> None:
         raise GcpError("ALREADY_EXISTS", f"Document already exists: {name_of(write)}")
     if before is not None and kind == "update_time" and condition.update_time != before.update_time:
         stored, base = before.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
-        raise GcpError("FAILED_PRECONDITION", f"the stored version ({stored}) does not match the required base version ({base})")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"the stored version ({stored}) does not match the required base version ({base})",
+        )
 
 
 def _update(document: Any, write: Any) -> None:
@@ -75,7 +88,11 @@ def _transform(document: Any, transform: Any, now: datetime) -> Any:
     if kind in ("append_missing_elements", "remove_all_from_array"):
         values.put(document.fields, path, _array(current, kind, transform))
         return values.Value(null_value=0)
-    value = _moment(transform, now) if kind == "set_to_server_value" else _numeric_transform(current, kind, transform)
+    value = (
+        _moment(transform, now)
+        if kind == "set_to_server_value"
+        else _numeric_transform(current, kind, transform)
+    )
     values.put(document.fields, path, value)
     return value
 
@@ -125,16 +142,21 @@ def _check(document: Any) -> None:
     size = values.size(path, document.fields)
     if size > _MOST_BYTES:
         raise invalid(
-            f"Document '{document.name}' cannot be written because its size ({size:,} bytes) exceeds the maximum allowed size of"
+            f"Document '{document.name}' cannot be written because its size ({size:,} bytes) "
+            "exceeds the maximum allowed size of"
             f" {_MOST_BYTES:,} bytes."
         )
 
 
 def _stamp(before: Any | None, after: Any, now: datetime) -> None:
-    """A document that a write leaves as it was keeps its time; else times grow by a microsecond at least."""
+    """A document that a write leaves as it was keeps its time; else times grow by a microsecond at
+    least.
+    """
     if before is None:
         after.create_time.FromDatetime(now)
         after.update_time.CopyFrom(after.create_time)
     elif before != after:
         after.update_time.FromDatetime(now)
-        after.update_time.FromMicroseconds(max(after.update_time.ToMicroseconds(), before.update_time.ToMicroseconds() + 1))
+        after.update_time.FromMicroseconds(
+            max(after.update_time.ToMicroseconds(), before.update_time.ToMicroseconds() + 1)
+        )

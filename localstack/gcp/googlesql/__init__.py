@@ -1,4 +1,5 @@
 """GoogleSQL by Google's own analyzer and reference implementation.
 
-They are WebAssembly in the wheel `zetasql`, of which we use that and its messages; the calls are ours.
+They are WebAssembly in the wheel `zetasql`, of which we use that and its messages; the calls are
+ours.
 """

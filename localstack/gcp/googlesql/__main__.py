@@ -1,4 +1,6 @@
-"""`python -m isthmus_stack.gcp.googlesql`: compile GoogleSQL into the user's cache, once a version (30 s of CPU, 1 GB)."""
+"""`python -m isthmus_stack.gcp.googlesql`: compile GoogleSQL into the user's cache, once a version
+(30 s of CPU, 1 GB).
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,21 @@ import msgspec
 from .service import SqlRejected, service
 from .types import encoded
 
-__all__ = ["Constant", "Function", "Path", "SqlRejected", "Table", "analyzer_options", "catalog_of", "named_tables", "parsed"]
+__all__ = [
+    "Constant",
+    "Function",
+    "Path",
+    "SqlRejected",
+    "Table",
+    "analyzer_options",
+    "catalog_of",
+    "named_tables",
+    "parsed",
+]
 
-Path: TypeAlias = tuple[str, ...]  # a table's name as the statement writes it: `a.b`.c is ("a.b", "c")
+Path: TypeAlias = tuple[
+    str, ...
+]  # a table's name as the statement writes it: `a.b`.c is ("a.b", "c")
 
 _PRODUCT_EXTERNAL = 1  # what is sold, not what Google runs for itself
 _ONE_LINE = 1  # an error ends in [at LINE:COLUMN]
@@ -32,7 +44,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """A function in SQL. `signature`: a serialized FunctionSignatureProto; `tables`: those that its body names."""
+    """A function in SQL. `signature`: a serialized FunctionSignatureProto; `tables`: those that its
+    body names.
+    """
 
     arguments: tuple[str, ...]
     signature: bytes
@@ -51,24 +65,38 @@ def parsed(sql: str) -> bytes:
     """A serialized ParseResponse of a script. SqlRejected when it is not GoogleSQL's grammar."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
-    return service().call("Parse", messages.ParseRequest(sql_statement=sql, options=_language(), allow_script=True))
+    return service().call(
+        "Parse", messages.ParseRequest(sql_statement=sql, options=_language(), allow_script=True)
+    )
 
 
 def named_tables(sql: str) -> tuple[Path, ...]:
-    """The tables that a statement names, without knowing any. SqlRejected when it is not GoogleSQL's grammar."""
+    """The tables that a statement names, without knowing any.
+
+    SqlRejected when it is not GoogleSQL's grammar.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     request = messages.ExtractTableNamesFromStatementRequest(sql_statement=sql, options=_language())
-    answer = messages.ExtractTableNamesFromStatementResponse.FromString(service().call("ExtractTableNamesFromStatement", request))
+    answer = messages.ExtractTableNamesFromStatementResponse.FromString(
+        service().call("ExtractTableNamesFromStatement", request)
+    )
     return tuple(tuple(name.table_name_segment) for name in answer.table_name)
 
 
-def analyzer_options(parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None) -> Any:
-    """The message of the analyzer's options: everything that was released to Google's customers. `system`: types of @@variables."""
+def analyzer_options(
+    parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None
+) -> Any:
+    """The message of the analyzer's options: everything that was released to Google's customers.
+
+    `system`: types of @@variables.
+    """
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
 
     message: Any = AnalyzerOptionsProto
-    options = message(language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC")
+    options = message(
+        language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC"
+    )
     if isinstance(parameters, Mapping):
         for name, text in parameters.items():
             options.query_parameters.add(name=name.lower(), type=encoded(text))
@@ -88,9 +116,13 @@ def inline_functions(options: Any) -> None:
 
 
 def catalog_of(
-    tables: Mapping[Path, Table], functions: Mapping[Path, Function] | None = None, constants: Mapping[str, Constant] | None = None
+    tables: Mapping[Path, Table],
+    functions: Mapping[Path, Function] | None = None,
+    constants: Mapping[str, Constant] | None = None,
 ) -> Any:
-    """A SimpleCatalogProto of the tables, of every function of GoogleSQL, and of those given; columns go before constants."""
+    """A SimpleCatalogProto of the tables, of every function of GoogleSQL, and of those given;
+    columns go before constants.
+    """
     from zetasql.wasi._pb2.zetasql.proto.simple_catalog_pb2 import SimpleCatalogProto
 
     root = SimpleCatalogProto(name="catalog")
@@ -130,7 +162,9 @@ def _language() -> Any:
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import LanguageOptionsProto
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import LanguageFeature
 
-    options: Any = LanguageOptionsProto.FromString(service().call("GetLanguageOptions", LanguageOptionsRequest(maximum_features=True)))
+    options: Any = LanguageOptionsProto.FromString(
+        service().call("GetLanguageOptions", LanguageOptionsRequest(maximum_features=True))
+    )
     options.product_mode = _PRODUCT_EXTERNAL
     options.enabled_language_features.append(LanguageFeature.Value(_SET_DATA_TYPE))
     options.ClearField("supported_statement_kinds")  # none named: all

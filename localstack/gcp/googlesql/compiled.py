@@ -1,7 +1,11 @@
-"""GoogleSQL's machine code in the user's cache. Compiling its WebAssembly takes 30 s of CPU and 1 GB; loading the result 60 ms.
+"""GoogleSQL's machine code in the user's cache.
 
-So it is compiled once for each version, by a process of its own that gives the memory back, under a lock. Whoever can
-write machine code there runs code as us: its folder is this user's alone, its name holds its digest, and both are
+Compiling its WebAssembly takes 30 s of CPU and 1 GB; loading the result 60 ms.
+
+So it is compiled once for each version, by a process of its own that gives the memory back, under a
+lock. Whoever can
+write machine code there runs code as us: its folder is this user's alone, its name holds its
+digest, and both are
 looked at before it is loaded.
 """
 
@@ -24,7 +28,10 @@ from typing import Any
 
 
 class NotCompiled(RuntimeError):
-    """There is no machine code to load. The message says why: the compiler's last words, or what is wrong with the cache."""
+    """There is no machine code to load.
+
+    The message says why: the compiler's last words, or what is wrong with the cache.
+    """
 
 
 def available() -> bool:
@@ -33,15 +40,19 @@ def available() -> bool:
 
 
 def cache_folder() -> Path:
-    """Return where the machine code lies, one file for each version of the wheel, of the compiler, and kind of machine."""
+    """Return where the machine code lies, one file for each version of the wheel, of the compiler,
+    and kind of machine.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "isthmus" / "googlesql"
 
 
 def load(engine: Any) -> Any:
-    """Return the module, and compile it first where no machine code has the digest that it had when it was compiled.
+    """Return the module, and compile it first where no machine code has the digest that it had when
+    it was compiled.
 
-    What is sound but of another kind of processor (a home that several machines share) is compiled anew, too.
+    What is sound but of another kind of processor (a home that several machines share) is compiled
+    anew, too.
 
     Raises:
         NotCompiled: the compiler failed, or others can write to the folder.
@@ -52,7 +63,8 @@ def load(engine: Any) -> Any:
     for _ in range(2):
         with _private_folder() as folder:
             name = _sound_file(folder) or _compile_elsewhere(folder)
-            # By the descriptors that were looked at: whoever owns a folder above could put another one in this one's place.
+            # By the descriptors that were looked at: whoever owns a folder above could put another
+            # one in this one's place.
             code = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
             try:
                 return Module.deserialize_file(engine, f"/dev/fd/{code}")
@@ -65,7 +77,10 @@ def load(engine: Any) -> Any:
 
 
 def compile_here() -> None:
-    """Compile in this process, which needs 1 GB for it; nothing when it is done already. NotCompiled as `load`."""
+    """Compile in this process, which needs 1 GB for it; nothing when it is done already.
+
+    NotCompiled as `load`.
+    """
     from wasmtime import Module
     from zetasql.wasi import get_wasm_path
 
@@ -74,9 +89,19 @@ def compile_here() -> None:
             return
         code = Module.from_file(wasm_engine(), str(get_wasm_path())).serialize()
         fresh = f"{_kind()}.new"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=folder), "wb") as file:
+        with os.fdopen(
+            os.open(
+                fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=folder
+            ),
+            "wb",
+        ) as file:
             file.write(code)
-        os.rename(fresh, f"{_kind()}-{hashlib.sha256(code).hexdigest()}.cwasm", src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(
+            fresh,
+            f"{_kind()}-{hashlib.sha256(code).hexdigest()}.cwasm",
+            src_dir_fd=folder,
+            dst_dir_fd=folder,
+        )
 
 
 def wasm_engine() -> Any:
@@ -95,28 +120,39 @@ def _kind() -> str:
 
 @contextmanager
 def _private_folder() -> Iterator[int]:
-    """Yield a descriptor of the cache's folder, made if need be. NotCompiled: somebody else can write to it."""
+    """Yield a descriptor of the cache's folder, made if need be.
+
+    NotCompiled: somebody else can write to it.
+    """
     path = cache_folder()
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        raise NotCompiled(f"{path}, where GoogleSQL's machine code is kept, cannot be used: {error.strerror}") from error
+        raise NotCompiled(
+            f"{path}, where GoogleSQL's machine code is kept, cannot be used: {error.strerror}"
+        ) from error
     try:
         about = os.fstat(folder)
         if about.st_uid != os.geteuid():
             raise NotCompiled(
-                f"{path} belongs to another user, who could put machine code there; set XDG_CACHE_HOME to a folder of your own"
+                f"{path} belongs to another user, who could put machine code there; set "
+                "XDG_CACHE_HOME to a folder of your own"
             )
         if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise NotCompiled(f"others can write to {path}, so what lies there may be theirs; remove it: it is compiled anew")
+            raise NotCompiled(
+                f"others can write to {path}, so what lies there may be theirs; remove it: "
+                "it is compiled anew"
+            )
         yield folder
     finally:
         os.close(folder)
 
 
 def _sound_file(folder: int) -> str | None:
-    """Return the name of the machine code whose content has the digest in its name, if there is one. Remove what differs."""
+    """Return the name of the machine code whose content has the digest in its name, if there is
+    one. Remove what differs.
+    """
     for name in os.listdir(folder):
         parts = re.fullmatch(rf"{re.escape(_kind())}-([0-9a-f]{{64}})\.cwasm", name)
         if parts is None:
@@ -129,17 +165,31 @@ def _sound_file(folder: int) -> str | None:
 
 
 def _compile_elsewhere(folder: int) -> str:
-    """Compile in another process, or wait for one who is at it. Return the file's name. NotCompiled when that fails."""
+    """Compile in another process, or wait for one who is at it.
+
+    Return the file's name. NotCompiled when that fails.
+    """
     package = __name__.rpartition(".")[0]
-    run = subprocess.run([sys.executable, "-P", "-m", package], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", package],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     name = _sound_file(folder)
     if run.returncode or name is None:
-        raise NotCompiled(f"compiling GoogleSQL ended with {run.returncode}: {run.stderr.strip()[-500:]}")
+        raise NotCompiled(
+            f"compiling GoogleSQL ended with {run.returncode}: {run.stderr.strip()[-500:]}"
+        )
     return name
 
 
 @contextmanager
 def _exclusive(folder: int) -> Iterator[None]:
-    with os.fdopen(os.open(f"{_kind()}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder), "w") as lock:
+    with os.fdopen(
+        os.open(f"{_kind()}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder),
+        "w",
+    ) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,6 @@
-"""Calls into GoogleSQL's local service: protobuf in, protobuf out, one at a time, in one instance a process."""
+"""Calls into GoogleSQL's local service: protobuf in, protobuf out, one at a time, in one instance a
+process.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from typing import Any
 
 from .compiled import load, wasm_engine
 
-_CATALOGS = 16  # catalogs that stay registered: an analysis on one takes 5 ms, on one that is sent along 25
+_CATALOGS = (
+    16  # catalogs that stay registered: an analysis on one takes 5 ms, on one that is sent along 25
+)
 _ERROR = re.compile(r"Code: (\d+), Message: (.*)", re.DOTALL)
 _POSITION = re.compile(r"\[at (\d+):(\d+)\]\s*$")
 
@@ -32,7 +36,10 @@ class SqlRejected(ValueError):
 
 
 class Service:
-    """The module's one instance. What it is asked at the same time waits; a trap (deep nesting) costs a new instance, 50 ms."""
+    """The module's one instance.
+
+    What it is asked at the same time waits; a trap (deep nesting) costs a new instance, 50 ms.
+    """
 
     def __init__(self) -> None:
         self._engine = wasm_engine()
@@ -46,7 +53,9 @@ class Service:
             return self._bytes(method, request)
 
     def call_with_catalog(self, method: str, request: Any, catalog: bytes) -> bytes:
-        """The same over a serialized SimpleCatalogProto, which stays registered as long as it is among the last that were used."""
+        """The same over a serialized SimpleCatalogProto, which stays registered as long as it is
+        among the last that were used.
+        """
         with self._lock:
             request.registered_catalog_id = self._register(catalog)
             return self._bytes(method, request)
@@ -58,7 +67,9 @@ class Service:
             return self._instance.call(f"ZetaSqlLocalService_{method}", request.SerializeToString())
         except (Trap, WasmtimeError) as error:
             self._instance = _Instance(self._engine, self._module)
-            raise SqlRejected("the query is too complex for GoogleSQL's analyzer: it nests too deeply", 8) from error
+            raise SqlRejected(
+                "the query is too complex for GoogleSQL's analyzer: it nests too deeply", 8
+            ) from error
 
     def _register(self, catalog: bytes) -> int:
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
@@ -69,7 +80,9 @@ class Service:
             return registered[catalog]
         request = messages.RegisterCatalogRequest()
         request.simple_catalog.ParseFromString(catalog)
-        number: int = messages.RegisterResponse.FromString(self._bytes("RegisterCatalog", request)).registered_id
+        number: int = messages.RegisterResponse.FromString(
+            self._bytes("RegisterCatalog", request)
+        ).registered_id
         registered[catalog] = number
         if len(registered) > _CATALOGS:
             _, oldest = registered.popitem(last=False)
@@ -89,8 +102,14 @@ class _Instance:
         linker.define_wasi()
         exports: Any = linker.instantiate(self._store, module).exports(self._store)
         exports["_initialize"](self._store)
-        self._exports, self._allocate, self._free = exports, exports["wasm_malloc"], exports["wasm_free"]
-        self.catalogs: OrderedDict[bytes, int] = OrderedDict()  # serialized: its number in this instance
+        self._exports, self._allocate, self._free = (
+            exports,
+            exports["wasm_malloc"],
+            exports["wasm_free"],
+        )
+        self.catalogs: OrderedDict[bytes, int] = (
+            OrderedDict()
+        )  # serialized: its number in this instance
 
     def call(self, function: str, request: bytes) -> bytes:
         store = self._store
@@ -115,14 +134,18 @@ class _Instance:
 
     def _error(self) -> SqlRejected:
         size = self._exports["wasm_get_last_error_size"](self._store)
-        text = ctypes.string_at(self._address(self._exports["wasm_get_last_error"](self._store)), size).decode()
+        text = ctypes.string_at(
+            self._address(self._exports["wasm_get_last_error"](self._store)), size
+        ).decode()
         parts = _ERROR.fullmatch(text)
         return SqlRejected(parts[2], int(parts[1])) if parts else SqlRejected(text, 2)
 
 
 @cache
 def service() -> Service:
-    """This process's instance, loaded at the first call (60 ms, 150 MB; 30 s more of CPU where `make setup` did not compile it)."""
+    """This process's instance, loaded at the first call (60 ms, 150 MB; 30 s more of CPU where
+    `make setup` did not compile it).
+    """
     atexit.register(service.cache_clear)  # before the interpreter takes apart what frees it
     return Service()
 

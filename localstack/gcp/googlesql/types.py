@@ -23,7 +23,9 @@ _KINDS = {
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _ARRAY, _STRUCT, _RANGE = 16, 17, 29
-_TOKEN = re.compile(r"\s*(<|>|,|`[^`]*`|\w+(?:\s*\([^)]*\))?)")  # a type's parameters, as in NUMERIC(10, 2), are not part of it
+_TOKEN = re.compile(
+    r"\s*(<|>|,|`[^`]*`|\w+(?:\s*\([^)]*\))?)"
+)  # a type's parameters, as in NUMERIC(10, 2), are not part of it
 
 
 def encoded(text: str) -> Any:

@@ -1,4 +1,6 @@
-"""GoogleSQL's values as Python's: int, float, bool, str, bytes, Decimal (NUMERIC), date, aware datetime in UTC (TIMESTAMP), list, dict."""
+"""GoogleSQL's values as Python's: int, float, bool, str, bytes, Decimal (NUMERIC), date, aware
+datetime in UTC (TIMESTAMP), list, dict.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _SCALE = 10**9  # a NUMERIC is a little-endian two's complement integer of 10^-9
 
 
 def encoded_value(value: object, kind: Any) -> Any:
-    """A ValueProto of a TypeProto; None is NULL. ValueError for a type that is not in this module's list."""
+    """A ValueProto of a TypeProto; None is NULL. ValueError for a type that is not in this module's
+    list.
+    """
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 
     message = ValueProto()
@@ -40,10 +44,14 @@ def encoded_value(value: object, kind: Any) -> Any:
         units = int(value * _SCALE)
         message.numeric_value = units.to_bytes(units.bit_length() // 8 + 1, "little", signed=True)
     elif name.startswith("ARRAY<") and isinstance(value, list):
-        message.array_value.element.extend(encoded_value(item, kind.array_type.element_type) for item in value)
+        message.array_value.element.extend(
+            encoded_value(item, kind.array_type.element_type) for item in value
+        )
         message.array_value.SetInParent()
     else:
-        raise ValueError(f"{value!r} of type {name} cannot be handed to the reference implementation")
+        raise ValueError(
+            f"{value!r} of type {name} cannot be handed to the reference implementation"
+        )
     return message
 
 
@@ -73,7 +81,9 @@ def _numeric(message: Any, _: Any) -> Decimal:
 
 
 def _array(message: Any, kind: Any) -> list[object]:
-    return [decoded_value(item, kind.array_type.element_type) for item in message.array_value.element]
+    return [
+        decoded_value(item, kind.array_type.element_type) for item in message.array_value.element
+    ]
 
 
 def _struct(message: Any, kind: Any) -> dict[str, object]:
@@ -81,4 +91,10 @@ def _struct(message: Any, kind: Any) -> dict[str, object]:
     return {field.field_name: decoded_value(value, field.field_type) for field, value in fields}
 
 
-_DECODED = {"TIMESTAMP": _timestamp, "DATE": _date, "NUMERIC": _numeric, "ARRAY": _array, "STRUCT": _struct}
+_DECODED = {
+    "TIMESTAMP": _timestamp,
+    "DATE": _date,
+    "NUMERIC": _numeric,
+    "ARRAY": _array,
+    "STRUCT": _struct,
+}

@@ -1,4 +1,6 @@
-"""A container of Vertex AI as a process of this machine: its folder, /gcs, its Python, its variables and its command."""
+"""A container of Vertex AI as a process of this machine: its folder, /gcs, its Python, its
+variables and its command.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from ...jobs.container import Container
 from ..registry import Call
 from . import gcs, gcs_shim, pip_shim
 
-_OWN_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HOME")
+_OWN_NETWORK = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "HOME",
+)
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +58,16 @@ def remarks(container: Container) -> list[str]:
     """What differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
-    words = f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, where kfp's artifacts are, too"
-    return [f"[local stack] a private mount namespace is not permitted here: there is no {gcs.MOUNT}. {words}"]
+    words = (
+        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
+        "where kfp's artifacts are, too"
+    )
+    return [
+        (
+            "[local stack] a private mount namespace is not permitted here: there is no "
+            f"{gcs.MOUNT}. {words}"
+        )
+    ]
 
 
 def command(container: Container, program: Program) -> list[str]:
@@ -57,8 +75,12 @@ def command(container: Container, program: Program) -> list[str]:
     return containers.command(container, entrypoint, list(program.args))
 
 
-def environment(call: Call, container: Container, program: Program, contract: Mapping[str, str]) -> dict[str, str]:
-    """The stack's doors, the contract's variables, the container's own, and a `pip` that leaves the stack's environment alone."""
+def environment(
+    call: Call, container: Container, program: Program, contract: Mapping[str, str]
+) -> dict[str, str]:
+    """The stack's doors, the contract's variables, the container's own, and a `pip` that leaves the
+    stack's environment alone.
+    """
     env = containers.environment(container, call.env, {**contract, **program.env})
     site = container.folder / "site"
     env["PATH"] = f"{container.folder / 'bin'}:{env['PATH']}"
@@ -72,7 +94,9 @@ def environment(call: Call, container: Container, program: Program, contract: Ma
 
 
 def _put_pip(container: Container) -> None:
-    """`pip` as a module and as a command: an environment made by uv has none, and a container's must not change the stack's."""
+    """`pip` as a module and as a command: an environment made by uv has none, and a container's
+    must not change the stack's.
+    """
     package = container.folder / "site" / "pip"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""The local stack\'s."""\n')
@@ -81,7 +105,11 @@ def _put_pip(container: Container) -> None:
         script = container.folder / "bin" / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
         script.chmod(0o755)
-    own = {k: v for k, v in os.environ.items() if k.upper() in _OWN_NETWORK or k.startswith(("PIP_", "UV_"))}
+    own = {
+        k: v
+        for k, v in os.environ.items()
+        if k.upper() in _OWN_NETWORK or k.startswith(("PIP_", "UV_"))
+    }
     file = container.folder / "network.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(own))
@@ -94,6 +122,8 @@ def _running(path: str) -> str:
 
 
 def _package_cache() -> Path:
-    """Packages that containers asked for, a folder for each set of requirements: in the user's cache, for the next stack, too."""
+    """Packages that containers asked for, a folder for each set of requirements: in the user's
+    cache, for the next stack, too.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "isthmus" / "packages"

@@ -1,6 +1,7 @@
 """What Vertex AI promises a training container: its variables.
 
-Source: Vertex AI, "Code requirements for custom training" and "Distributed training"; CustomJobSpec's docstrings.
+Source: Vertex AI, "Code requirements for custom training" and "Distributed training";
+CustomJobSpec's docstrings.
 """
 
 from __future__ import annotations
@@ -28,9 +29,17 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
         return (self.pool, self.index) == (0, 0)
 
 
-def variables(job: str, base_output: str, replicas: Sequence[Replica], mine: Replica, project: str) -> dict[str, str]:
-    """`job`: the id; `base_output`: its base_output_directory, empty for none; `project`: the number."""
-    contract = {"CLOUD_ML_JOB_ID": job, "CLOUD_ML_PROJECT_ID": project, "CLUSTER_SPEC": json.dumps(_cluster(replicas, mine))}
+def variables(
+    job: str, base_output: str, replicas: Sequence[Replica], mine: Replica, project: str
+) -> dict[str, str]:
+    """`job`: the id; `base_output`: its base_output_directory, empty for none; `project`: the
+    number.
+    """
+    contract = {
+        "CLOUD_ML_JOB_ID": job,
+        "CLOUD_ML_PROJECT_ID": project,
+        "CLUSTER_SPEC": json.dumps(_cluster(replicas, mine)),
+    }
     if base_output:
         base = base_output.rstrip("/")
         contract |= {
@@ -45,4 +54,8 @@ def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")
-    return {"cluster": cluster, "environment": "cloud", "task": {"type": f"workerpool{mine.pool}", "index": mine.index}}
+    return {
+        "cluster": cluster,
+        "environment": "cloud",
+        "task": {"type": f"workerpool{mine.pool}", "index": mine.index},
+    }

@@ -1,10 +1,14 @@
-"""What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it wrote goes up when it has ended.
+"""What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it
+wrote goes up when it has ended.
 
-Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its command, its arguments, its variables or its
+Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its
+command, its arguments, its variables or its
 parameters name, as gs://bucket/... or /gcs/bucket/..., and all of a bucket that is named alone.
 
-A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`, `a/../b`, a segment of more than 255 bytes
-(which FUSE takes and a disk does not), a file beside a folder of its name (which FUSE shows under another name).
+A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`,
+`a/../b`, a segment of more than 255 bytes
+(which FUSE takes and a disk does not), a file beside a folder of its name (which FUSE shows under
+another name).
 """
 
 from __future__ import annotations
@@ -25,8 +29,12 @@ State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its
 
 
 def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Bucket and the beginning of object names, of every place that the words name; the shortest where one holds another."""
-    places = sorted({(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)})
+    """Bucket and the beginning of object names, of every place that the words name; the shortest
+    where one holds another.
+    """
+    places = sorted(
+        {(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)}
+    )
     shortest: list[tuple[str, str]] = []
     for bucket, prefix in places:
         if not any(other == bucket and prefix.startswith(start) for other, start in shortest):
@@ -35,7 +43,10 @@ def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
-    """Bring what the words name into the folder; what no file can be is told. A bucket that is not there stays absent, as under /gcs."""
+    """Bring what the words name into the folder; what no file can be is told.
+
+    A bucket that is not there stays absent, as under /gcs.
+    """
     left_out: list[str] = []
     for bucket, prefix in mounts(words):
         try:

@@ -1,4 +1,5 @@
-"""Where no mount of /gcs is permitted: kfp's artifacts are then where the container has its objects.
+"""Where no mount of /gcs is permitted: kfp's artifacts are then where the container has its
+objects.
 
 It stands alone: it is run by its path, as the `sitecustomize` of a container.
 """
@@ -30,7 +31,9 @@ class _Moved(Loader):
 
 
 class _Finder(MetaPathFinder):
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname != _MODULE:
             return None
         spec = PathFinder.find_spec(fullname, path, target)

@@ -24,7 +24,9 @@ _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "state", "create_time", "update_time", "labels")
 _MOST_VARIABLES = 100
 _MOST_REPLICAS = 32
-_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")  # Kubernetes' C_IDENTIFIER, and what it takes besides
+_VARIABLE = re.compile(
+    r"[-._a-zA-Z][-._a-zA-Z0-9]*"
+)  # Kubernetes' C_IDENTIFIER, and what it takes besides
 CustomJobPb = CustomJob.pb()
 _ENDED = (
     JobState.JOB_STATE_SUCCEEDED,
@@ -61,36 +63,67 @@ def check_spec(spec: Any, where: str) -> None:
         raise GcpError("INVALID_ARGUMENT", f"{where}.worker_pool_specs is required.")
     output = spec.base_output_directory.output_uri_prefix
     if output and not output.startswith("gs://"):
-        raise GcpError("INVALID_ARGUMENT", f"{where}.base_output_directory: {output!r} is no path in Cloud Storage (gs://...).")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{where}.base_output_directory: {output!r} is no path in Cloud Storage (gs://...).",
+        )
     if spec.scheduling.timeout.seconds < 0:
-        raise GcpError("INVALID_ARGUMENT", f"{where}.scheduling.timeout is negative: {spec.scheduling.timeout.seconds}s.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{where}.scheduling.timeout is negative: {spec.scheduling.timeout.seconds}s.",
+        )
     replicas = sum(max(pool.replica_count, 1) for pool in spec.worker_pool_specs)
     if replicas > _MOST_REPLICAS:
-        text = f"{replicas} replicas: each is a process of this machine, and the local stack runs up to {_MOST_REPLICAS}."
+        text = (
+            f"{replicas} replicas: each is a process of this machine, and the local stack runs "
+            f"up to {_MOST_REPLICAS}."
+        )
         raise GcpError("RESOURCE_EXHAUSTED", text)
     for at, pool in enumerate(spec.worker_pool_specs):
-        _check_pool(pool, f"{where}.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id))
+        _check_pool(
+            pool, f"{where}.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id)
+        )
 
 
 def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
     task = pool.WhichOneof("task")
     if task is None:
-        raise GcpError("INVALID_ARGUMENT", f"{where}: one of container_spec and python_package_spec is required.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{where}: one of container_spec and python_package_spec is required.",
+        )
     if not pool.machine_spec.machine_type and not persistent:
         raise GcpError("INVALID_ARGUMENT", f"{where}.machine_spec.machine_type is required.")
     work = getattr(pool, task)
-    required = ("executor_image_uri", "package_uris", "python_module") if task == "python_package_spec" else ("image_uri",)
+    required = (
+        ("executor_image_uri", "package_uris", "python_module")
+        if task == "python_package_spec"
+        else ("image_uri",)
+    )
     for field in required:
         if not getattr(work, field):
             raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.{field} is required.")
     if len(work.env) > _MOST_VARIABLES:
-        raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.env: {len(work.env)} variables are more than {_MOST_VARIABLES}.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{where}.{task}.env: {len(work.env)} variables are more than {_MOST_VARIABLES}.",
+        )
     for variable in work.env:
         if not _VARIABLE.fullmatch(variable.name):
-            raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.env: {variable.name!r} is no name of a variable.")
-    words = [*work.args, *(variable.value for variable in work.env), *(work.command if task == "container_spec" else ())]
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"{where}.{task}.env: {variable.name!r} is no name of a variable.",
+            )
+    words = [
+        *work.args,
+        *(variable.value for variable in work.env),
+        *(work.command if task == "container_spec" else ()),
+    ]
     if any("\0" in word for word in words):
-        raise GcpError("INVALID_ARGUMENT", f"{where}.{task}: no command, argument or variable can have a NUL byte.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{where}.{task}: no command, argument or variable can have a NUL byte.",
+        )
 
 
 @handles(f"{_SERVICE}.GetCustomJob")
@@ -100,7 +133,9 @@ def get_custom_job(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListCustomJobs")
 def list_custom_jobs(call: Call, request: Any) -> Any:
-    jobs = call.store(Resources).below(canonical(call, request.parent), "customJobs")[::-1]  # the newest first
+    jobs = call.store(Resources).below(canonical(call, request.parent), "customJobs")[
+        ::-1
+    ]  # the newest first
     page, token = page_of(jobs, request, fields=_FILTERS)
     return ListCustomJobsResponse.pb()(custom_jobs=page, next_page_token=token)
 
@@ -110,7 +145,10 @@ def cancel_custom_job(call: Call, request: Any) -> Any:
     name = canonical(call, request.name)
     job = call.store(Resources).get("CustomJob", name)
     if job.state in _ENDED:
-        raise GcpError("FAILED_PRECONDITION", f"The CustomJob {name} is in state {JobState(job.state).name}: it cannot be cancelled.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The CustomJob {name} is in state {JobState(job.state).name}: it cannot be cancelled.",
+        )
 
     def cancel(job: Any) -> None:
         if job.state not in _ENDED:
@@ -128,7 +166,9 @@ def delete_custom_job(call: Call, request: Any) -> Any:
     job = call.store(Resources).get("CustomJob", name)
     if job.state not in _ENDED:
         raise GcpError(
-            "FAILED_PRECONDITION", f"The CustomJob {name} is in state {JobState(job.state).name}: only one that has ended can be deleted."
+            "FAILED_PRECONDITION",
+            f"The CustomJob {name} is in state {JobState(job.state).name}: only one that has "
+            "ended can be deleted.",
         )
     call.store(Resources).remove(name)
     call.store(Jobs).running.pop(name, None)

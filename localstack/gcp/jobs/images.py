@@ -1,4 +1,6 @@
-"""What an image is here: a mapped command, or one of those that hold nothing but a shell or a Python. Pure."""
+"""What an image is here: a mapped command, or one of those that hold nothing but a shell or a
+Python. Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,23 @@ _TRAINING = re.compile(
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
-    """What the image starts when it is given no command; None: the local stack has nothing for this image."""
+    """What the image starts when it is given no command; None: the local stack has nothing for this
+    image.
+    """
     mapped = command_of(images, image)
     if mapped is not None:
         return mapped
     if is_training(image):
         return ["python3"]
     names = names_of(image)
-    return next((list(command) for pattern, command in _PLAIN if any(re.fullmatch(pattern, name) for name in names)), None)
+    return next(
+        (
+            list(command)
+            for pattern, command in _PLAIN
+            if any(re.fullmatch(pattern, name) for name in names)
+        ),
+        None,
+    )
 
 
 def is_training(image: str) -> bool:
@@ -39,6 +50,7 @@ def is_training(image: str) -> bool:
 def unmapped_message(image: str) -> str:
     """Why a container of this image cannot run."""
     return (
-        f"the local stack does not pull images, and no command is mapped to '{image}'. Start it with --image {names_of(image)[-1]}=COMMAND "
+        f"the local stack does not pull images, and no command is mapped to '{image}'. Start "
+        f"it with --image {names_of(image)[-1]}=COMMAND "
         f"(or `images:` in profiles.yaml)."
     )

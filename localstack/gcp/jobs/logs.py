@@ -17,7 +17,11 @@ class Lines:
         self._waiting: list[str] = []
         self._next = 0.0
         self._log = f"{'/'.join(by_id(call, job).split('/')[:2])}/logs/{replica}"
-        self._labels = {"job_id": job.rpartition("/")[2], "task_name": replica, "project_id": by_id(call, job).split("/")[1]}
+        self._labels = {
+            "job_id": job.rpartition("/")[2],
+            "task_name": replica,
+            "project_id": by_id(call, job).split("/")[1],
+        }
 
     def write(self, line: str) -> None:
         self._waiting.append(line)

@@ -36,10 +36,15 @@ class JobFailed(Exception):
         self.code = code
 
 
-def start(call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[str, ...] = ()) -> Running:
-    """Keep a CustomJob and run it in the background. Its `done` is set once its final state is kept.
+def start(
+    call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[str, ...] = ()
+) -> Running:
+    """Keep a CustomJob and run it in the background.
 
-    `words`: more text in which objects may be named that are to be under /gcs. `folders`: paths under /gcs that are there from the start.
+    Its `done` is set once its final state is kept.
+
+    `words`: more text in which objects may be named that are to be under /gcs. `folders`: paths
+    under /gcs that are there from the start.
     """
     running = call.store(Jobs).running[job.name] = Running()
     call.store(Resources).add(job.name, job)
@@ -50,7 +55,13 @@ def start(call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[s
 class _Work:
     """One job's life."""
 
-    def __init__(self, call: Call, name: str, running: Running, before: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        name: str,
+        running: Running,
+        before: tuple[tuple[str, ...], tuple[str, ...]],
+    ) -> None:
         self.call = call
         self.name = name
         self.running = running
@@ -71,7 +82,8 @@ class _Work:
             self._end(JobState.JOB_STATE_FAILED, error.code, str(error))
         except GcpError as error:
             self._end(JobState.JOB_STATE_FAILED, error.code, error.message)
-        except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
+        except Exception as error:
+            # the stack's own mistake must show as the service's, not as a job that never ends
             if not self.call.stopping.is_set():
                 self._end(JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
                 raise
@@ -92,7 +104,10 @@ class _Work:
         if self.running.stop.is_set():
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
-        programs = [self._program(pool, self.folder / f"pool{at}") for at, pool in enumerate(self.spec.worker_pool_specs)]
+        programs = [
+            self._program(pool, self.folder / f"pool{at}")
+            for at, pool in enumerate(self.spec.worker_pool_specs)
+        ]
         words = [*self.words, *(word for program in programs for word in program.words)]
         before, self.left_out = gcs.fill(self.call, self.mounted, words)
         for path in self.folders:
@@ -112,7 +127,11 @@ class _Work:
 
     def _program(self, pool: Any, folder: Path) -> Program:
         package = pool.WhichOneof("task") == "python_package_spec"
-        image = pool.python_package_spec.executor_image_uri if package else pool.container_spec.image_uri
+        image = (
+            pool.python_package_spec.executor_image_uri
+            if package
+            else pool.container_spec.image_uri
+        )
         own = own_command(self.call.images, image)
         if own is None:
             raise JobFailed(unmapped_message(image), INVALID_ARGUMENT)
@@ -120,12 +139,21 @@ class _Work:
             return python_program(self.call, pool.python_package_spec, own, folder)
         spec = pool.container_spec
         env = {variable.name: variable.value for variable in spec.env}
-        return Program(image=image, own=own, command=tuple(spec.command), args=tuple(spec.args), env=env)
+        return Program(
+            image=image, own=own, command=tuple(spec.command), args=tuple(spec.args), env=env
+        )
 
     def _replicas(self, programs: list[Program]) -> JobState:
-        """Run all replicas side by side. The job is over with its chief, or with the first that fails."""
+        """Run all replicas side by side.
+
+        The job is over with its chief, or with the first that fails.
+        """
         pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
-        replicas = [Replica(pool=pool, index=index, port=free_port()) for pool, count in enumerate(pools) for index in range(count)]
+        replicas = [
+            Replica(pool=pool, index=index, port=free_port())
+            for pool, count in enumerate(pools)
+            for index in range(count)
+        ]
 
         def work(replica: Replica) -> None:
             try:
@@ -143,21 +171,32 @@ class _Work:
         return self._verdict()
 
     def _verdict(self) -> JobState:
-        if self.running.stop.is_set() and any(ended.why == "stopped" for ended in self.ends.values()):
+        if self.running.stop.is_set() and any(
+            ended.why == "stopped" for ended in self.ends.values()
+        ):
             return JobState.JOB_STATE_CANCELLED
         if any(ended.why == "overdue" for ended in self.ends.values()):
-            raise JobFailed(f"The job {self.name} ran longer than its scheduling.timeout.", DEADLINE_EXCEEDED)
+            raise JobFailed(
+                f"The job {self.name} ran longer than its scheduling.timeout.", DEADLINE_EXCEEDED
+            )
         for replica, ended in sorted(self.ends.items()):
             if ended.why == "itself" and ended.code:
                 lines = "".join(f"\n{line}" for line in self.running.tail)
-                raise JobFailed(f"The replica {replica} exited with a non-zero status of {ended.code}. The end of its log:{lines}")
+                raise JobFailed(
+                    f"The replica {replica} exited with a non-zero status of {ended.code}. "
+                    f"The end of its log:{lines}"
+                )
         return JobState.JOB_STATE_SUCCEEDED
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
         call = self.call
         container = containers.make(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
-        for remark in (*containers.remarks(container), *_on_images(program), *map(_on_name, self.left_out)):
+        for remark in (
+            *containers.remarks(container),
+            *_on_images(program),
+            *map(_on_name, self.left_out),
+        ):
             lines.write(remark)
         base = self.spec.base_output_directory.output_uri_prefix
         variables = contract.variables(self.id, base, replicas, replica, self.name.split("/")[1])
@@ -199,7 +238,12 @@ class _Either(threading.Event):
 def _on_images(program: Program) -> list[str]:
     if not is_training(program.image):
         return []
-    return [f"[local stack] {program.image} is the Python beside the stack: what it has installed is not that image's"]
+    return [
+        (
+            f"[local stack] {program.image} is the Python beside the stack: what it has "
+            "installed is not that image's"
+        )
+    ]
 
 
 def _on_name(uri: str) -> str:

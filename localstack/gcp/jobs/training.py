@@ -1,11 +1,20 @@
-"""TrainingPipelines: a custom job, and the upload of the model that it has written. `CustomTrainingJob.run` and its kin make one."""
+"""TrainingPipelines: a custom job, and the upload of the model that it has written.
+
+`CustomTrainingJob.run` and its kin make one.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from google.cloud.aiplatform_v1.types import CustomJobSpec, JobState, PipelineState, TrainingPipeline, UploadModelRequest
+from google.cloud.aiplatform_v1.types import (
+    CustomJobSpec,
+    JobState,
+    PipelineState,
+    TrainingPipeline,
+    UploadModelRequest,
+)
 from google.cloud.aiplatform_v1.types.pipeline_service import ListTrainingPipelinesResponse
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
@@ -22,9 +31,22 @@ from . import handlers as custom
 from .record import Running, Trainings
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
-_CUSTOM = re.compile(r"gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1\.0\.0\.yaml")
-_FILTERS = ("display_name", "state", "training_task_definition", "create_time", "update_time", "labels")
-_ENDED = (PipelineState.PIPELINE_STATE_SUCCEEDED, PipelineState.PIPELINE_STATE_FAILED, PipelineState.PIPELINE_STATE_CANCELLED)
+_CUSTOM = re.compile(
+    r"gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1\.0\.0\.yaml"
+)
+_FILTERS = (
+    "display_name",
+    "state",
+    "training_task_definition",
+    "create_time",
+    "update_time",
+    "labels",
+)
+_ENDED = (
+    PipelineState.PIPELINE_STATE_SUCCEEDED,
+    PipelineState.PIPELINE_STATE_FAILED,
+    PipelineState.PIPELINE_STATE_CANCELLED,
+)
 _LOOK = 0.05  # seconds between two looks whether the stack stops, or the pipeline is to
 TrainingPipelinePb = TrainingPipeline.pb()
 
@@ -53,10 +75,17 @@ def create_training_pipeline(call: Call, request: Any) -> Any:
 
 def _check_supported(pipeline: Any) -> None:
     if not _CUSTOM.fullmatch(pipeline.training_task_definition):
-        text = f"training_task_definition {pipeline.training_task_definition!r}: the offline GCP trains custom_task_1.0.0 alone"
+        text = (
+            f"training_task_definition {pipeline.training_task_definition!r}: the offline GCP "
+            "trains custom_task_1.0.0 alone"
+        )
         raise GcpError("UNIMPLEMENTED", text, reason="notImplemented")
     if pipeline.HasField("input_data_config"):
-        raise GcpError("UNIMPLEMENTED", "input_data_config: the offline GCP has no managed datasets yet", reason="notImplemented")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "input_data_config: the offline GCP has no managed datasets yet",
+            reason="notImplemented",
+        )
 
 
 def _spec(inputs: Any) -> Any:
@@ -64,7 +93,11 @@ def _spec(inputs: Any) -> Any:
     spec = CustomJobSpec.pb()()
     try:
         json_format.ParseDict(json_format.MessageToDict(inputs), spec)
-    except (json_format.ParseError, AttributeError, TypeError) as error:  # a text or a list has no members
+    except (
+        json_format.ParseError,
+        AttributeError,
+        TypeError,
+    ) as error:  # a text or a list has no members
         raise GcpError("INVALID_ARGUMENT", f"training_task_inputs: {error}") from error
     custom.check_spec(spec, "training_task_inputs")
     return spec
@@ -75,13 +108,19 @@ def _complete(model: Any, spec: Any) -> None:
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
-            raise GcpError("INVALID_ARGUMENT", "training_task_inputs.base_output_directory is required for a model_to_upload.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                "training_task_inputs.base_output_directory is required for a model_to_upload.",
+            )
         model.artifact_uri = f"{base.rstrip('/')}/model"
 
 
 def _upload(parent: str, pipeline: Any) -> Any:
     return UploadModelRequest.pb()(
-        parent=parent, model=pipeline.model_to_upload, model_id=pipeline.model_id, parent_model=pipeline.parent_model
+        parent=parent,
+        model=pipeline.model_to_upload,
+        model_id=pipeline.model_id,
+        parent_model=pipeline.parent_model,
     )
 
 
@@ -101,8 +140,11 @@ class _Training:
             self._end(*self._run())
         except GcpError as error:
             self._end(PipelineState.PIPELINE_STATE_FAILED, error.code, error.message)
-        except Exception as error:  # the stack's own mistake must show as the service's, not as a pipeline that never ends
-            self._end(PipelineState.PIPELINE_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
+        except Exception as error:
+            # the stack's own mistake must show as the service's, not as a pipeline that never ends
+            self._end(
+                PipelineState.PIPELINE_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}"
+            )
             raise
         finally:
             self.training.done.set()
@@ -124,10 +166,16 @@ class _Training:
             return PipelineState.PIPELINE_STATE_SUCCEEDED, 0, ""
         if self.training.stop.is_set():
             return _CANCELLED_END
-        return PipelineState.PIPELINE_STATE_FAILED, job.error.code or INTERNAL, job.error.message or f"{job.name} did not succeed."
+        return (
+            PipelineState.PIPELINE_STATE_FAILED,
+            job.error.code or INTERNAL,
+            job.error.message or f"{job.name} did not succeed.",
+        )
 
     def _job(self) -> Any:
-        job = custom.CustomJobPb(display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec)
+        job = custom.CustomJobPb(
+            display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
+        )
         job.labels.update(self.pipeline.labels)
         return job
 
@@ -135,7 +183,9 @@ class _Training:
         """GcpError: the job has written no model, or its id has been taken meanwhile."""
         if not self.pipeline.HasField("model_to_upload"):
             return
-        model = upload.upload(self.call, _upload(self.parent, self.pipeline), training_pipeline=self.name)
+        model = upload.upload(
+            self.call, _upload(self.parent, self.pipeline), training_pipeline=self.name
+        )
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
@@ -152,7 +202,11 @@ class _Training:
             self._change(ended)
 
 
-_CANCELLED_END = (PipelineState.PIPELINE_STATE_CANCELLED, CANCELLED, "The training pipeline was cancelled.")
+_CANCELLED_END = (
+    PipelineState.PIPELINE_STATE_CANCELLED,
+    CANCELLED,
+    "The training pipeline was cancelled.",
+)
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
@@ -169,7 +223,9 @@ def get_training_pipeline(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListTrainingPipelines")
 def list_training_pipelines(call: Call, request: Any) -> Any:
-    pipelines = call.store(Resources).below(canonical(call, request.parent), "trainingPipelines")[::-1]  # the newest first
+    pipelines = call.store(Resources).below(canonical(call, request.parent), "trainingPipelines")[
+        ::-1
+    ]  # the newest first
     page, token = page_of(pipelines, request, fields=_FILTERS)
     return ListTrainingPipelinesResponse.pb()(training_pipelines=page, next_page_token=token)
 
@@ -181,7 +237,10 @@ def cancel_training_pipeline(call: Call, request: Any) -> Any:
     def cancel(pipeline: Any) -> None:
         if pipeline.state in _ENDED:
             state = PipelineState(pipeline.state).name
-            raise GcpError("FAILED_PRECONDITION", f"The TrainingPipeline {name} is in state {state}: it cannot be cancelled.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"The TrainingPipeline {name} is in state {state}: it cannot be cancelled.",
+            )
         pipeline.state = int(PipelineState.PIPELINE_STATE_CANCELLING)
         pipeline.update_time.CopyFrom(call.now_pb())
 
@@ -196,7 +255,11 @@ def delete_training_pipeline(call: Call, request: Any) -> Any:
     pipeline = call.store(Resources).get("TrainingPipeline", name)
     if pipeline.state not in _ENDED:
         state = PipelineState(pipeline.state).name
-        raise GcpError("FAILED_PRECONDITION", f"The TrainingPipeline {name} is in state {state}: only one that has ended can be deleted.")
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The TrainingPipeline {name} is in state {state}: only one that has ended can "
+            "be deleted.",
+        )
     call.store(Resources).remove(name)
     call.store(Trainings).running.pop(name, None)
     return operations.completed_operation(call, name.rpartition("/trainingPipelines/")[0])

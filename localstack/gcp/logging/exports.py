@@ -1,4 +1,6 @@
-"""ConfigServiceV2 and MetricsServiceV2: sinks and metrics, which are kept and shown; nothing is exported or counted."""
+"""ConfigServiceV2 and MetricsServiceV2: sinks and metrics, which are kept and shown; nothing is
+exported or counted.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from ..registry import Call, GcpError, handles
 from ..resources import page
 
 _SINKS, _METRICS = "google.logging.v2.ConfigServiceV2", "google.logging.v2.MetricsServiceV2"
-_NAME = re.compile(r"(projects|organizations|billingAccounts|folders)/[^/]+/(sinks|metrics)/[\w./%-]{1,100}")
+_NAME = re.compile(
+    r"(projects|organizations|billingAccounts|folders)/[^/]+/(sinks|metrics)/[\w./%-]{1,100}"
+)
 _DESTINATION = re.compile(r"(storage|bigquery|pubsub|logging)\.googleapis\.com/.+")
 
 
@@ -29,11 +33,18 @@ class Exports:
         message = self.messages.get(name)
         if message is None:
             kind, _, identifier = name.rpartition("/")
-            raise GcpError("NOT_FOUND", f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist")
+            raise GcpError(
+                "NOT_FOUND",
+                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
+            )
         return message
 
     def below(self, parent: str, collection: str) -> list[Any]:
-        return [message for name, message in sorted(self.messages.items()) if name.startswith(f"{parent}/{collection}/")]
+        return [
+            message
+            for name, message in sorted(self.messages.items())
+            if name.startswith(f"{parent}/{collection}/")
+        ]
 
 
 @handles(f"{_SINKS}.CreateSink", executes=False)
@@ -70,7 +81,9 @@ def list_log_metrics(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.UpdateSink", executes=False)
 def update_sink(call: Call, request: Any) -> Any:
-    """The fields of the mask; without one destination, filter and include_children, as the API says."""
+    """The fields of the mask; without one destination, filter and include_children, as the API
+    says.
+    """
     exports, name = call.store(Exports), by_id(call, request.sink_name)
     with exports.lock:
         sink = types.LogSink.pb()()
@@ -113,7 +126,9 @@ def delete_log_metric(call: Call, request: Any) -> Any:
 def _create(call: Call, name: str, message: Any) -> Any:
     if not _NAME.fullmatch(name):
         raise GcpError(
-            "INVALID_ARGUMENT", f"{name!r} is not projects/PROJECT/sinks/ID or projects/PROJECT/metrics/ID, with up to 100 letters."
+            "INVALID_ARGUMENT",
+            f"{name!r} is not projects/PROJECT/sinks/ID or projects/PROJECT/metrics/ID, with "
+            "up to 100 letters.",
         )
     exports, name = call.store(Exports), by_id(call, name)
     with exports.lock:
@@ -145,7 +160,11 @@ def _sink(request: Any) -> Any:
 
 def _check_sink(sink: Any) -> None:
     if not _DESTINATION.fullmatch(sink.destination):
-        raise GcpError("INVALID_ARGUMENT", f"The destination {sink.destination!r} is not a bucket, a dataset, a topic or a log bucket.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The destination {sink.destination!r} is not a bucket, a dataset, a topic or a "
+            "log bucket.",
+        )
 
 
 def _metric(metric: Any) -> Any:

@@ -14,19 +14,27 @@ from . import service
 
 @route("LoggingServiceV2.WriteLogEntries", "POST", "/v2/entries:write")
 def write(call: Call, request: HttpRequest) -> Any:
-    return answer_of(service.write_log_entries(call, _message(types.WriteLogEntriesRequest.pb()(), request)), request)
+    return answer_of(
+        service.write_log_entries(call, _message(types.WriteLogEntriesRequest.pb()(), request)),
+        request,
+    )
 
 
 @route("LoggingServiceV2.ListLogEntries", "POST", "/v2/entries:list")
 def list_entries(call: Call, request: HttpRequest) -> Any:
-    return answer_of(service.list_log_entries(call, _message(types.ListLogEntriesRequest.pb()(), request)), request)
+    return answer_of(
+        service.list_log_entries(call, _message(types.ListLogEntriesRequest.pb()(), request)),
+        request,
+    )
 
 
 @route("LoggingServiceV2.ListLogs", "GET", "/v2/{parent=*/*}/logs")
 def list_logs(call: Call, request: HttpRequest) -> Any:
     query = request.query
     asked = types.ListLogsRequest.pb()(
-        parent=request.params["parent"], page_size=int(query.get("pageSize", 0)), page_token=query.get("pageToken", "")
+        parent=request.params["parent"],
+        page_size=int(query.get("pageSize", 0)),
+        page_token=query.get("pageToken", ""),
     )
     return answer_of(service.list_logs(call, asked), request)
 

@@ -1,4 +1,7 @@
-"""Logging's query language: AIP-160 over an entry's fields, with severities by their levels, comments and log_id."""
+"""Logging's query language:
+
+AIP-160 over an entry's fields, with severities by their levels, comments and log_id.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ class Lookup:
 
 def contains(lookup: Any, text: str) -> bool:
     """Whether any field of the entry has the text in it."""
-    return text.lower() in json_format.MessageToJson(lookup.entry, indent=None, ensure_ascii=False).lower()
+    return (
+        text.lower()
+        in json_format.MessageToJson(lookup.entry, indent=None, ensure_ascii=False).lower()
+    )
 
 
 def prepared(text: str) -> str:

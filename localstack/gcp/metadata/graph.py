@@ -38,11 +38,17 @@ def add_context_children(call: Call, request: Any) -> Any:
         children = [standard.get(call, CONTEXT, name) for name in request.child_contexts]
         for child in children:
             if child.name in _ancestors(resources, parent):
-                raise GcpError("INVALID_ARGUMENT", f"The Context {child.name} is an ancestor of {parent.name}: it cannot be its child.")
+                raise GcpError(
+                    "INVALID_ARGUMENT",
+                    f"The Context {child.name} is an ancestor of {parent.name}: it cannot be "
+                    "its child.",
+                )
             if parent.name not in child.parent_contexts:
                 if len(child.parent_contexts) >= _MOST_PARENTS:
                     raise GcpError(
-                        "FAILED_PRECONDITION", f"The Context {child.name} has {_MOST_PARENTS} parents, the most that are possible."
+                        "FAILED_PRECONDITION",
+                        f"The Context {child.name} has {_MOST_PARENTS} parents, the most "
+                        "that are possible.",
                     )
                 child.parent_contexts.append(parent.name)
         for child in children:  # its etag stays: the SDK goes on with the one that it has
@@ -95,7 +101,9 @@ def query_execution_inputs_and_outputs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryArtifactLineageSubgraph")
 def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
-    """All that is reached from the artifact in `max_hops` events; the filter narrows the artifacts that are shown."""
+    """All that is reached from the artifact in `max_hops` events; the filter narrows the artifacts
+    that are shown.
+    """
     lineage = call.store(Lineage)
     start = standard.get(call, ARTIFACT, request.artifact).name
     artifacts, executions = {start}, set[str]()
@@ -122,10 +130,19 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
     """The nodes of these names, and those of the events that are between them."""
     resources = call.store(Resources)
-    nodes = {name: resources.find(name) for name in dict.fromkeys(canonical(call, name) for name in names)}
+    nodes = {
+        name: resources.find(name)
+        for name in dict.fromkeys(canonical(call, name) for name in names)
+    }
     graph = LineageSubgraph.pb()()
     for name, node in nodes.items():
         if node is not None:
-            (graph.artifacts if f"/{ARTIFACT.collection}/" in name else graph.executions).append(node)
-    graph.events.extend(event for event in events if nodes.get(event.artifact) is not None and nodes.get(event.execution) is not None)
+            (graph.artifacts if f"/{ARTIFACT.collection}/" in name else graph.executions).append(
+                node
+            )
+    graph.events.extend(
+        event
+        for event in events
+        if nodes.get(event.artifact) is not None and nodes.get(event.execution) is not None
+    )
     return graph

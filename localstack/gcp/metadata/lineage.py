@@ -1,4 +1,6 @@
-"""What belongs together in ML Metadata: the members of contexts, and the events between executions and artifacts."""
+"""What belongs together in ML Metadata: the members of contexts, and the events between executions
+and artifacts.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Lineage:
         with self.lock:
             self._events.setdefault(execution, []).extend(events)
 
-    def events(self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None) -> list[Any]:
+    def events(
+        self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
+    ) -> list[Any]:
         """The events of these executions, and of these artifacts; None: of all."""
         with self.lock:
             return [

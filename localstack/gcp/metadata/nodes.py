@@ -1,4 +1,6 @@
-"""MetadataService: artifacts, contexts and executions, which have the same five methods and a purge."""
+"""MetadataService: artifacts, contexts and executions, which have the same five methods and a
+purge.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def _answer(node: Node) -> None:
     """Put the kind's methods into the table."""
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
-        f"Create{word}": lambda call, request: create(call, node, request.parent, getattr(request, node.field), _asked_id(node, request)),
+        f"Create{word}": lambda call, request: create(
+            call, node, request.parent, getattr(request, node.field), _asked_id(node, request)
+        ),
         f"Get{word}": lambda call, request: standard.get(call, node.kind, request.name),
         f"List{word}s": lambda call, request: _list(call, node, request),
         f"Update{word}": lambda call, request: _update(call, node, request),
@@ -86,18 +90,27 @@ def _update(call: Call, node: Node, request: Any) -> Any:
     if request.allow_missing and call.store(Resources).find(name) is None:
         parent, _, identifier = name.rpartition(f"/{node.kind.collection}/")
         return create(call, node, parent, message, identifier)
-    # A stale etag is taken: Google's own system test of experiments writes a context with one from before another write.
-    return standard.update(call, node.kind, message, request.update_mask, node.updatable, fenced=False)
+    # A stale etag is taken: Google's own system test of experiments writes a context with one from
+    # before another write.
+    return standard.update(
+        call, node.kind, message, request.update_mask, node.updatable, fenced=False
+    )
 
 
 def _delete(call: Call, node: Node, request: Any) -> Any:
-    """`force` says nothing: "The force deletion semantics is still undefined" [sdk]; an experiment is deleted before its pipeline runs."""
+    """`force` says nothing: "The force deletion semantics is still undefined" [sdk]; an experiment
+    is deleted before its pipeline runs.
+    """
     name = canonical(call, request.name)
     current = standard.get(call, node.kind, name)
     check_etag(request.etag, current.etag, name)
     context = call.without_request()
     return standard.operation(
-        call, name, lambda: remove(context, node, name), metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        name,
+        lambda: remove(context, node, name),
+        metadata=metadata.DeleteOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -114,7 +127,11 @@ def remove(call: Call, node: Node, name: str) -> None:
 
 def _children(call: Call, name: str) -> list[Any]:
     parent = name.rpartition(f"/{CONTEXT.collection}/")[0]
-    return [context for context in call.store(Resources).below(parent, CONTEXT.collection) if name in context.parent_contexts]
+    return [
+        context
+        for context in call.store(Resources).below(parent, CONTEXT.collection)
+        if name in context.parent_contexts
+    ]
 
 
 def _purge(call: Call, node: Node, request: Any) -> Any:
@@ -122,7 +139,12 @@ def _purge(call: Call, node: Node, request: Any) -> Any:
     if not request.filter:
         raise GcpError("INVALID_ARGUMENT", "A purge needs a filter.")
     store = standard.get(call, STORE, request.parent)
-    names = [item.name for item in queries.matching(call, call.store(Resources).below(store.name, node.kind.collection), request.filter)]
+    names = [
+        item.name
+        for item in queries.matching(
+            call, call.store(Resources).below(store.name, node.kind.collection), request.filter
+        )
+    ]
     context = call.without_request()
     response = getattr(service, f"Purge{node.kind.word}sResponse").pb()(purge_count=len(names))
     if not request.force:

@@ -54,7 +54,10 @@ def write_tensorboard_run_data(call: Call, request: Any) -> Any:
 def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
     """All or nothing."""
     experiment = standard.get(call, EXPERIMENT, request.tensorboard_experiment)
-    runs = [standard.get(call, RUN, single.tensorboard_run).name for single in request.write_run_data_requests]
+    runs = [
+        standard.get(call, RUN, single.tensorboard_run).name
+        for single in request.write_run_data_requests
+    ]
     for name, single in zip(runs, request.write_run_data_requests, strict=True):
         if not name.startswith(f"{experiment.name}/"):
             raise GcpError("INVALID_ARGUMENT", f"The run {name} is not of {experiment.name}.")
@@ -67,7 +70,9 @@ def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ReadTensorboardTimeSeriesData")
 def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
     series = standard.get(call, SERIES, request.tensorboard_time_series)
-    return service.ReadTensorboardTimeSeriesDataResponse.pb()(time_series_data=_data(call, series, request.max_data_points))
+    return service.ReadTensorboardTimeSeriesDataResponse.pb()(
+        time_series_data=_data(call, series, request.max_data_points)
+    )
 
 
 @handles(f"{_SERVICE}.BatchReadTensorboardTimeSeriesData")
@@ -76,27 +81,45 @@ def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
     series = [standard.get(call, SERIES, name) for name in request.time_series]
     for member in series:
         if not member.name.startswith(f"{tensorboard.name}/"):
-            raise GcpError("INVALID_ARGUMENT", f"The time series {member.name} is not of {tensorboard.name}.")
-    return service.BatchReadTensorboardTimeSeriesDataResponse.pb()(time_series_data=[_data(call, member, 0) for member in series])
+            raise GcpError(
+                "INVALID_ARGUMENT", f"The time series {member.name} is not of {tensorboard.name}."
+            )
+    return service.BatchReadTensorboardTimeSeriesDataResponse.pb()(
+        time_series_data=[_data(call, member, 0) for member in series]
+    )
 
 
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
 def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
     series = standard.get(call, SERIES, request.tensorboard_time_series)
-    points, token = standard.select(call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000)
-    return service.ExportTensorboardTimeSeriesDataResponse.pb()(time_series_data_points=points, next_page_token=token)
+    points, token = standard.select(
+        call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000
+    )
+    return service.ExportTensorboardTimeSeriesDataResponse.pb()(
+        time_series_data_points=points, next_page_token=token
+    )
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
     for part in data:
-        series = standard.get(call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}")
+        series = standard.get(
+            call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
+        )
         kind = _VALUES.get(series.value_type)
         if kind is None:
-            raise GcpError("UNIMPLEMENTED", "time series of blobs are not supported by the offline GCP yet")
+            raise GcpError(
+                "UNIMPLEMENTED", "time series of blobs are not supported by the offline GCP yet"
+            )
         if part.value_type and part.value_type != series.value_type:
-            raise GcpError("INVALID_ARGUMENT", f"The time series {series.name} has another value_type than the data.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The time series {series.name} has another value_type than the data.",
+            )
         if any(point.WhichOneof("value") != kind for point in part.values):
-            raise GcpError("INVALID_ARGUMENT", f"The time series {series.name} takes points with a {kind} only.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The time series {series.name} takes points with a {kind} only.",
+            )
 
 
 def _write(call: Call, run: str, data: Sequence[Any]) -> None:
@@ -108,7 +131,9 @@ def _write(call: Call, run: str, data: Sequence[Any]) -> None:
         def note(series: Any, points: Sequence[Any] = points) -> None:
             if points:
                 series.metadata.max_step = points[-1].step
-                series.metadata.max_wall_time.CopyFrom(max((p.wall_time for p in points), key=lambda moment: moment.ToNanoseconds()))
+                series.metadata.max_wall_time.CopyFrom(
+                    max((p.wall_time for p in points), key=lambda moment: moment.ToNanoseconds())
+                )
 
         resources.change(SERIES.word, name, note)
 
@@ -118,7 +143,9 @@ def _data(call: Call, series: Any, most: int) -> Any:
     if most != -1:
         points = _thinned(points, most or _MOST_POINTS)
     identifier = series.name.rpartition("/")[2]
-    return TimeSeriesData.pb()(tensorboard_time_series_id=identifier, value_type=series.value_type, values=points)
+    return TimeSeriesData.pb()(
+        tensorboard_time_series_id=identifier, value_type=series.value_type, values=points
+    )
 
 
 def _thinned(points: list[Any], most: int) -> list[Any]:

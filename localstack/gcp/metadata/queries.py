@@ -43,7 +43,14 @@ def _prepared(call: Call, text: str) -> str:
     """Calls of in_context as comparisons, and contexts by the names that are stored."""
     text = _IN_CONTEXT.sub(lambda match: f'in_context:"{canonical(call, match[1])}"', text)
     return _CONTEXTS.sub(
-        lambda match: "(" + " AND ".join(f'{match[1]}:"{canonical(call, name)}"' for name in _QUOTED.findall(match[2])) + ") ", text
+        lambda match: (
+            "("
+            + " AND ".join(
+                f'{match[1]}:"{canonical(call, name)}"' for name in _QUOTED.findall(match[2])
+            )
+            + ") "
+        ),
+        text,
     )
 
 

@@ -1,4 +1,7 @@
-"""TensorboardService: tensorboards, their experiments, runs and time series. The points are in points.py."""
+"""TensorboardService: tensorboards, their experiments, runs and time series.
+
+The points are in points.py.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,14 @@ LEVELS = (
         updatable=(*_WRITTEN, "source"),
         needs_id=True,
     ),
-    Level(kind=RUN, parent=EXPERIMENT, field="tensorboard_run", plural="tensorboard_runs", updatable=_WRITTEN, needs_id=True),
+    Level(
+        kind=RUN,
+        parent=EXPERIMENT,
+        field="tensorboard_run",
+        plural="tensorboard_runs",
+        updatable=_WRITTEN,
+        needs_id=True,
+    ),
     Level(
         kind=SERIES,
         parent=RUN,
@@ -68,7 +78,13 @@ def create_tensorboard(call: Call, request: Any) -> Any:
         if tensorboard.is_default:
             _take_default(call, resources, name)
         standard.create(call, TENSORBOARD, name, tensorboard)
-    return standard.operation(call, name, lambda: tensorboard, metadata=service.CreateTensorboardOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call,
+        name,
+        lambda: tensorboard,
+        metadata=service.CreateTensorboardOperationMetadata.pb()(),
+        seconds=_SECONDS,
+    )
 
 
 @handles(f"{_SERVICE}.GetTensorboard")
@@ -87,11 +103,17 @@ def list_tensorboards(call: Call, request: Any) -> Any:
 def update_tensorboard(call: Call, request: Any) -> Any:
     resources = call.store(Resources)
     with resources.lock:
-        tensorboard = standard.update(call, TENSORBOARD, request.tensorboard, request.update_mask, (*_WRITTEN, "is_default"))
+        tensorboard = standard.update(
+            call, TENSORBOARD, request.tensorboard, request.update_mask, (*_WRITTEN, "is_default")
+        )
         if tensorboard.is_default:
             _take_default(call, resources, tensorboard.name)
     return standard.operation(
-        call, tensorboard.name, lambda: tensorboard, metadata=service.UpdateTensorboardOperationMetadata.pb()(), seconds=_SECONDS
+        call,
+        tensorboard.name,
+        lambda: tensorboard,
+        metadata=service.UpdateTensorboardOperationMetadata.pb()(),
+        seconds=_SECONDS,
     )
 
 
@@ -102,7 +124,10 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 def _answer(level: Level) -> None:
     """Put a level's methods into the table."""
-    word, several = level.kind.word, level.kind.word if level.kind is SERIES else f"{level.kind.word}s"
+    word, several = (
+        level.kind.word,
+        level.kind.word if level.kind is SERIES else f"{level.kind.word}s",
+    )
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: _create(call, level, request.parent, request),
         f"Get{word}": lambda call, request: standard.get(call, level.kind, request.name),
@@ -113,7 +138,9 @@ def _answer(level: Level) -> None:
         f"Delete{word}": lambda call, request: _delete(call, level.kind, request),
     }
     if level.kind is not EXPERIMENT:
-        methods[f"BatchCreate{several}"] = lambda call, request: _create_batch(call, level, several, request)
+        methods[f"BatchCreate{several}"] = lambda call, request: _create_batch(
+            call, level, several, request
+        )
     for name, method in methods.items():
         handles(f"{_SERVICE}.{name}")(method)
 
@@ -129,10 +156,19 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
             raise GcpError("INVALID_ARGUMENT", f"{level.field}.display_name is required.")
         siblings = call.store(Resources).below(above.name, level.kind.collection)
         if any(sibling.display_name == message.display_name for sibling in siblings):
-            raise GcpError("ALREADY_EXISTS", f"There is a {level.kind.word} with the display_name {message.display_name!r} already.")
+            raise GcpError(
+                "ALREADY_EXISTS",
+                f"There is a {level.kind.word} with the display_name "
+                f"{message.display_name!r} already.",
+            )
     if level.kind is SERIES and not message.value_type:
         raise GcpError("INVALID_ARGUMENT", "tensorboard_time_series.value_type is required.")
-    return standard.create(call, level.kind, standard.name_of(call, level.kind, above.name, identifier or call.new_id()), message)
+    return standard.create(
+        call,
+        level.kind,
+        standard.name_of(call, level.kind, above.name, identifier or call.new_id()),
+        message,
+    )
 
 
 def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
@@ -141,7 +177,10 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
     created: list[Any] = []
     with resources.lock:
         try:
-            created.extend(_create(call, level, single.parent or request.parent, single) for single in request.requests)
+            created.extend(
+                _create(call, level, single.parent or request.parent, single)
+                for single in request.requests
+            )
         except GcpError:
             for message in created:
                 resources.remove(message.name)
@@ -150,9 +189,15 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _list(call: Call, level: Level, several: str, request: Any) -> Any:
-    items = [item for parent in _parents(call, level, request.parent) for item in _below(call, parent, level.kind)]
+    items = [
+        item
+        for parent in _parents(call, level, request.parent)
+        for item in _below(call, parent, level.kind)
+    ]
     listed, token = standard.select(items, request)
-    return getattr(service, f"List{several}Response").pb()(**{level.plural: listed}, next_page_token=token)
+    return getattr(service, f"List{several}Response").pb()(
+        **{level.plural: listed}, next_page_token=token
+    )
 
 
 def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
@@ -182,12 +227,16 @@ def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
         points.forget(above)
         resources.remove(above)
 
-    return standard.operation(call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS)
+    return standard.operation(
+        call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
+    )
 
 
 def _with_runs(call: Call, tensorboard: Any) -> Any:
     experiments = _below(call, tensorboard.name, EXPERIMENT)
-    tensorboard.run_count = sum(len(_below(call, experiment.name, RUN)) for experiment in experiments)
+    tensorboard.run_count = sum(
+        len(_below(call, experiment.name, RUN)) for experiment in experiments
+    )
     return tensorboard
 
 

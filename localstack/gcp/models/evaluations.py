@@ -1,4 +1,7 @@
-"""A version's evaluations as somebody imported them: kept, shown, listed. They go with their version."""
+"""A version's evaluations as somebody imported them: kept, shown, listed.
+
+They go with their version.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def import_model_evaluation(call: Call, request: Any) -> Any:
 def get_model_evaluation(call: Call, request: Any) -> Any:
     match = _NAME.fullmatch(request.name)
     if match is None:
-        raise invalid(f"{request.name!r} is not the name of an evaluation: projects/P/locations/L/models/M@V/evaluations/E.")
+        raise invalid(
+            f"{request.name!r} is not the name of an evaluation: "
+            "projects/P/locations/L/models/M@V/evaluations/E."
+        )
     with call.store(Models).lock:
         _, version = _version(call, match[1])
         if match[2] not in version.evaluations:

@@ -17,7 +17,13 @@ from ..rules import invalid
 ModelPb = Model.pb()
 DEFAULT = "default"
 _NAME = re.compile(r"(projects/[^/]+/locations/[^/]+/models/[^/@]+)(?:@([^/@]+))?")
-_MODEL_FIELDS = ("display_name", "description", "labels", "create_time", "update_time")  # the others are a version's
+_MODEL_FIELDS = (
+    "display_name",
+    "description",
+    "labels",
+    "create_time",
+    "update_time",
+)  # the others are a version's
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -48,7 +54,9 @@ class Registered:
 
     @property
     def revision(self) -> str:
-        """The state that its etags are of, in words of the stack: each change of it or of a version makes another one."""
+        """The state that its etags are of, in words of the stack: each change of it or of a version
+        makes another one.
+        """
         return f"{self.name} {self.changes}"
 
 
@@ -64,7 +72,8 @@ def parse(call: Call, name: str) -> Name:
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(
-            f"{name!r} is not the name of a model: projects/P/locations/L/models/M, with @VERSION or @ALIAS behind it or nothing."
+            f"{name!r} is not the name of a model: projects/P/locations/L/models/M, with "
+            "@VERSION or @ALIAS behind it or nothing."
         )
     return Name(match[1], match[2] or "")
 
@@ -86,11 +95,15 @@ def version_of(model: Registered, version: str) -> Version:
 
 
 def find(call: Call, name: str) -> Any:
-    """The version that a name leads to, as GetModel answers it: named with its number if it was asked for by one or by an alias."""
+    """The version that a name leads to, as GetModel answers it: named with its number if it was
+    asked for by one or by an alias.
+    """
     parsed = parse(call, name)
     with call.store(Models).lock:
         model = registered_model(call, parsed)
-        return version_message(model, version_of(model, parsed.version), versioned=bool(parsed.version))
+        return version_message(
+            model, version_of(model, parsed.version), versioned=bool(parsed.version)
+        )
 
 
 def version_message(model: Registered, version: Version, *, versioned: bool = False) -> Any:
@@ -104,10 +117,14 @@ def version_message(model: Registered, version: Version, *, versioned: bool = Fa
         message.labels[key] = value
     message.name = f"{model.name}@{version.number}" if versioned else model.name
     message.version_id = str(version.number)
-    message.version_aliases.extend(alias for alias, number in model.aliases.items() if number == version.number)
+    message.version_aliases.extend(
+        alias for alias, number in model.aliases.items() if number == version.number
+    )
     for (endpoint, deployed), number in model.deployed.items():
         if number == version.number:
-            message.deployed_models.append(DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed))
+            message.deployed_models.append(
+                DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed)
+            )
     message.etag = etags.fresh(model.revision)
     return message
 

@@ -17,7 +17,17 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels, invalid
 from ..storage import access
-from .records import DEFAULT, ModelPb, Models, Registered, Version, parse, registered_model, touch, version_message
+from .records import (
+    DEFAULT,
+    ModelPb,
+    Models,
+    Registered,
+    Version,
+    parse,
+    registered_model,
+    touch,
+    version_message,
+)
 
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 _MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
@@ -26,8 +36,24 @@ _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 _OF_MODEL = ("display_name", "description")
 # What the service says of a version, whatever the caller says of it.
 _OUTPUT_ONLY = (
-    *("name", "version_id", "version_aliases", "version_create_time", "version_update_time", "create_time", "update_time", "etag"),
-    *("deployed_models", "supported_export_formats", "training_pipeline", "pipeline_job", "metadata_artifact", "original_model_info"),
+    *(
+        "name",
+        "version_id",
+        "version_aliases",
+        "version_create_time",
+        "version_update_time",
+        "create_time",
+        "update_time",
+        "etag",
+    ),
+    *(
+        "deployed_models",
+        "supported_export_formats",
+        "training_pipeline",
+        "pipeline_job",
+        "metadata_artifact",
+        "original_model_info",
+    ),
 )
 _DEDICATED = ModelMessage.DeploymentResourcesType.DEDICATED_RESOURCES.value
 
@@ -37,7 +63,9 @@ def upload_model(call: Call, request: Any) -> Any:
     name = check(call, request)
     at = call.now_pb()
     context = call.without_request()
-    metadata = UploadModelOperationMetadata.pb()(generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at))
+    metadata = UploadModelOperationMetadata.pb()(
+        generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at)
+    )
 
     def work(_progress: operations.Progress) -> Any:
         _check_artifacts(context, request.model.artifact_uri)
@@ -57,7 +85,10 @@ def check(call: Call, request: Any) -> str:
 
 
 def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
-    """What UploadModel does, at once, for a pipeline that has trained the model: the Model. GcpError."""
+    """What UploadModel does, at once, for a pipeline that has trained the model: the Model.
+
+    GcpError.
+    """
     name = check(call, request)
     _check_artifacts(call, request.model.artifact_uri)
     with call.store(Models).lock:
@@ -68,7 +99,9 @@ def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
 
 def check_alias(alias: str) -> None:
     if not _ALIAS.fullmatch(alias):
-        raise invalid(f"Invalid version alias {alias!r}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9].")
+        raise invalid(
+            f"Invalid version alias {alias!r}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9]."
+        )
 
 
 def _name(call: Call, request: Any, parent: str) -> str:
@@ -81,11 +114,15 @@ def _name(call: Call, request: Any, parent: str) -> str:
         return parsed.model
     if request.model_id and not _MODEL_ID.fullmatch(request.model_id):
         raise invalid(
-            f"Invalid model_id {request.model_id!r}: up to 63 characters of [a-z0-9_-], the first of which is not a number or a hyphen."
+            f"Invalid model_id {request.model_id!r}: up to 63 characters of [a-z0-9_-], the "
+            "first of which is not a number or a hyphen."
         )
     name = f"{parent}/models/{request.model_id or call.new_id()}"
     if name in call.store(Models).by_name:
-        raise GcpError("ALREADY_EXISTS", f"Model {name} already exists; to add a version to it, set parent_model.")
+        raise GcpError(
+            "ALREADY_EXISTS",
+            f"Model {name} already exists; to add a version to it, set parent_model.",
+        )
     return name
 
 
@@ -97,15 +134,23 @@ def _check(model: Any) -> None:
     if model.HasField("container_spec") and not model.container_spec.image_uri:
         raise invalid("Model.container_spec.image_uri is required.")
     if model.artifact_uri and not re.fullmatch(r"gs://[^/]+(/.*)?", model.artifact_uri):
-        raise invalid(f"Model.artifact_uri {model.artifact_uri!r} is not a Cloud Storage path: gs://BUCKET/FOLDER.")
+        raise invalid(
+            f"Model.artifact_uri {model.artifact_uri!r} is not a Cloud Storage path: "
+            "gs://BUCKET/FOLDER."
+        )
     if not model.HasField("container_spec") and not model.artifact_uri:
         raise invalid("Model.container_spec or Model.artifact_uri is required.")
     for route in (model.container_spec.predict_route, model.container_spec.health_route):
         if route and not route.startswith("/"):
-            raise invalid(f"A route of Model.container_spec begins with a slash: {route!r} does not.")
+            raise invalid(
+                f"A route of Model.container_spec begins with a slash: {route!r} does not."
+            )
     names = [variable.name for variable in model.container_spec.env]
     if reserved := [name for name in names if name.startswith("AIP_")]:
-        raise invalid(f"Model.container_spec.env: {', '.join(reserved)}: names that begin with AIP_ are Vertex AI's own.")
+        raise invalid(
+            f"Model.container_spec.env: {', '.join(reserved)}: names that begin with AIP_ "
+            "are Vertex AI's own."
+        )
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
@@ -120,7 +165,10 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
         if model is None and request.parent_model:
             raise GcpError("NOT_FOUND", f"The Model does not exist: {name}")
         if model is not None and not request.parent_model:
-            raise GcpError("ALREADY_EXISTS", f"Model {name} already exists; to add a version to it, set parent_model.")
+            raise GcpError(
+                "ALREADY_EXISTS",
+                f"Model {name} already exists; to add a version to it, set parent_model.",
+            )
         if model is None:
             model = _new(call, name, request.model)
             store.by_name[name] = model

@@ -37,16 +37,24 @@ class Custom:
 
 def check_type(name: str) -> None:
     if not name.startswith(_OWN):
-        raise invalid(f"metric.type {name!r}: clients write metrics that begin with {', '.join(_OWN)}.")
+        raise invalid(
+            f"metric.type {name!r}: clients write metrics that begin with {', '.join(_OWN)}."
+        )
 
 
 def write(call: Call, project: str, message: Any) -> None:
-    """One TimeSeries of one point. INVALID_ARGUMENT: what it cannot be, or older than what is there."""
+    """One TimeSeries of one point.
+
+    INVALID_ARGUMENT: what it cannot be, or older than what is there.
+    """
     check_type(message.metric.type)
     if len(message.points) != 1:
         raise invalid("Exactly one point must be written to each time series.")
     if message.resource.type not in RESOURCES:
-        raise invalid(f"resource.type {message.resource.type!r} is not supported for time series that clients write.")
+        raise invalid(
+            f"resource.type {message.resource.type!r} is not supported for time series that "
+            "clients write."
+        )
     store = call.store(Custom)
     with store.lock:
         described = store.descriptors.setdefault(project, {})
@@ -60,7 +68,8 @@ def write(call: Call, project: str, message: Any) -> None:
         before = series.get(key)
         if before is not None and before.points[-1].end >= point.end:
             raise invalid(
-                "Points must be written in order. One or more of the points specified had an older end time than the most recent point."
+                "Points must be written in order. One or more of the points specified had an "
+                "older end time than the most recent point."
             )
         series[key] = Series(
             type=message.metric.type,
@@ -83,10 +92,16 @@ def labels_of(message: Any) -> dict[str, str]:
 def _inferred_descriptor(project: str, message: Any) -> Any:
     """The descriptor that a first point makes."""
     kind = message.metric_kind or _KINDS.GAUGE
-    value_type: Any = message.value_type or _TYPES.Value(_OF_VALUE[message.points[0].value.WhichOneof("value")])
+    value_type: Any = message.value_type or _TYPES.Value(
+        _OF_VALUE[message.points[0].value.WhichOneof("value")]
+    )
     name = message.metric.type
     descriptor = metric_pb2.MetricDescriptor(
-        name=f"projects/{project}/metricDescriptors/{name}", type=name, metric_kind=kind, value_type=value_type, unit=message.unit
+        name=f"projects/{project}/metricDescriptors/{name}",
+        type=name,
+        metric_kind=kind,
+        value_type=value_type,
+        unit=message.unit,
     )
     for key in sorted(message.metric.labels):
         descriptor.labels.add(key=key)
@@ -97,14 +112,20 @@ def _point(message: Any, descriptor: Any) -> Point:
     member = message.value.WhichOneof("value")
     expected = _TYPES.Name(descriptor.value_type)
     if member is None or _OF_VALUE[member] != expected:
-        raise invalid(f"Value type for metric {descriptor.type} must be {expected}, but is {_OF_VALUE.get(member or '', 'unset')}.")
+        raise invalid(
+            f"Value type for metric {descriptor.type} must be {expected}, but is "
+            f"{_OF_VALUE.get(member or '', 'unset')}."
+        )
     if not message.interval.HasField("end_time"):
         raise invalid("points[0].interval.end_time is required.")
     end = moment(message.interval.end_time)
     start = moment(message.interval.start_time) if message.interval.HasField("start_time") else end
     gauge = descriptor.metric_kind == _KINDS.GAUGE
     if start > end or (gauge and start != end) or (not gauge and start == end):
-        raise invalid(f"points[0].interval is not one of a {_KINDS.Name(descriptor.metric_kind)} metric: {start} to {end}.")
+        raise invalid(
+            f"points[0].interval is not one of a {_KINDS.Name(descriptor.metric_kind)} "
+            f"metric: {start} to {end}."
+        )
     raw = getattr(message.value, member)
     value: Value = histograms.of_message(raw) if member == "distribution_value" else raw
     return Point(start, end, value)

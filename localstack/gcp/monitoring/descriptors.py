@@ -25,10 +25,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 _DEPLOYED = {"deployed_model_id": "The DeployedModel that was asked."}
 ONLINE: Mapping[str, Metric] = {
     f"{PREFIX}response_count": Metric(
-        value_type="INT64", labels={**_DEPLOYED, "response_code": "The HTTP status of the response."}, description="Responses."
+        value_type="INT64",
+        labels={**_DEPLOYED, "response_code": "The HTTP status of the response."},
+        description="Responses.",
     ),
-    f"{PREFIX}error_count": Metric(value_type="INT64", labels=_DEPLOYED, description="Responses that were errors."),
-    f"{PREFIX}prediction_count": Metric(value_type="INT64", labels=_DEPLOYED, description="Instances that were predicted."),
+    f"{PREFIX}error_count": Metric(
+        value_type="INT64", labels=_DEPLOYED, description="Responses that were errors."
+    ),
+    f"{PREFIX}prediction_count": Metric(
+        value_type="INT64", labels=_DEPLOYED, description="Instances that were predicted."
+    ),
     f"{PREFIX}prediction_latencies": Metric(
         value_type="DISTRIBUTION",
         labels={**_DEPLOYED, "latency_type": "model, or overhead beside it."},
@@ -60,7 +66,10 @@ def descriptor(project: str, name: str, metric: Metric) -> Any:
         unit=metric.unit,
         description=metric.description,
         display_name=metric.description.rstrip("."),
-        labels=[label_pb2.LabelDescriptor(key=key, description=what) for key, what in metric.labels.items()],
+        labels=[
+            label_pb2.LabelDescriptor(key=key, description=what)
+            for key, what in metric.labels.items()
+        ],
     )
     if name in ONLINE:
         result.monitored_resource_types.append(RESOURCE)

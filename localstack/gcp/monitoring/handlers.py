@@ -38,7 +38,9 @@ _FUNCTIONS: Mapping[str, Callable[..., bool]] = {
     "ends_with": lambda value, text: str(value or "").endswith(text),
     "has_substring": lambda value, text: text in str(value or ""),
     "one_of": lambda value, *texts: value in texts,
-    "monitoring.regex.full_match": lambda value, pattern: re.fullmatch(pattern, str(value or "")) is not None,
+    "monitoring.regex.full_match": lambda value, pattern: (
+        re.fullmatch(pattern, str(value or "")) is not None
+    ),
 }
 _METHOD = "google.monitoring.v3.MetricService."
 
@@ -51,16 +53,29 @@ def list_time_series(call: Call, request: Any) -> Any:
     if not request.interval.HasField("end_time"):
         raise invalid("interval.end_time is required.")
     end = custom.moment(request.interval.end_time)
-    start = custom.moment(request.interval.start_time) if request.interval.HasField("start_time") else end
+    start = (
+        custom.moment(request.interval.start_time)
+        if request.interval.HasField("start_time")
+        else end
+    )
     if start > end:
         raise invalid(f"interval: the start, {start}, is after the end, {end}.")
-    series = [one for one in _all(call, project, request.filter) if _fits(request.filter, project, one)]
+    series = [
+        one for one in _all(call, project, request.filter) if _fits(request.filter, project, one)
+    ]
     series = [_within(one, start, end) for one in series]
     aggregated = [one for one in series if one.points]
     for aggregation in (request.aggregation, request.secondary_aggregation):
         aggregated = _aggregate(aggregated, aggregation, end)
-    rows, token = page([_message(one, headers=request.view == _HEADERS) for one in aggregated], request, size=100_000, most=100_000)
-    return ListTimeSeriesResponse.pb()(time_series=rows, next_page_token=token, unit=aggregated[0].unit if aggregated else "")
+    rows, token = page(
+        [_message(one, headers=request.view == _HEADERS) for one in aggregated],
+        request,
+        size=100_000,
+        most=100_000,
+    )
+    return ListTimeSeriesResponse.pb()(
+        time_series=rows, next_page_token=token, unit=aggregated[0].unit if aggregated else ""
+    )
 
 
 @handles(f"{_METHOD}CreateTimeSeries")
@@ -76,15 +91,28 @@ def create_time_series(call: Call, request: Any) -> Any:
         except GcpError as error:
             failures.append(error)
     if failures:
-        raise GcpError("INVALID_ARGUMENT", f"One or more TimeSeries could not be written: {failures[0].message}")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"One or more TimeSeries could not be written: {failures[0].message}",
+        )
     return empty_pb2.Empty()
 
 
 @handles(f"{_METHOD}ListMetricDescriptors")
 def list_metric_descriptors(call: Call, request: Any) -> Any:
     project = _project(request.name)
-    everything = [*descriptors.online(project), *call.store(custom.Custom).descriptors.get(project, {}).values()]
-    rows, token = page([d for d in everything if _matches(request.filter, {"metric.type": d.type, "project": project})], request)
+    everything = [
+        *descriptors.online(project),
+        *call.store(custom.Custom).descriptors.get(project, {}).values(),
+    ]
+    rows, token = page(
+        [
+            d
+            for d in everything
+            if _matches(request.filter, {"metric.type": d.type, "project": project})
+        ],
+        request,
+    )
     return ListMetricDescriptorsResponse.pb()(metric_descriptors=rows, next_page_token=token)
 
 
@@ -127,14 +155,21 @@ def delete_metric_descriptor(call: Call, request: Any) -> Any:
 @handles(f"{_METHOD}ListMonitoredResourceDescriptors")
 def list_monitored_resource_descriptors(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
     project = _project(request.name)
-    wanted = [name for name in descriptors.RESOURCES if _matches(request.filter, {"resource.type": name})]
+    wanted = [
+        name for name in descriptors.RESOURCES if _matches(request.filter, {"resource.type": name})
+    ]
     rows, token = page([descriptors.resource(project, name) for name in wanted], request)
-    return ListMonitoredResourceDescriptorsResponse.pb()(resource_descriptors=rows, next_page_token=token)
+    return ListMonitoredResourceDescriptorsResponse.pb()(
+        resource_descriptors=rows, next_page_token=token
+    )
 
 
 @handles(f"{_METHOD}GetMonitoredResourceDescriptor")
 def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
-    project, name = _project(request.name), request.name.partition("/monitoredResourceDescriptors/")[2]
+    project, name = (
+        _project(request.name),
+        request.name.partition("/monitoredResourceDescriptors/")[2],
+    )
     if name not in descriptors.RESOURCES:
         raise GcpError("NOT_FOUND", f"Could not find descriptor for resource type '{name}'.")
     return descriptors.resource(project, name)
@@ -164,15 +199,26 @@ def _fits(text: str, project: str, series: Series) -> bool:
 
 def _matches(text: str, values: Mapping[str, str]) -> bool:
     try:
-        return matches(text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS)
+        return matches(
+            text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
+        )
     except FilterError as error:
         raise invalid(str(error)) from error
 
 
 def _within(series: Series, start: datetime, end: datetime) -> Series:
     """The points that end in (start, end]; in a moment, those at it."""
-    points = tuple(point for point in series.points if start < point.end <= end or point.end == start == end)
-    return Series(type=series.type, labels=series.labels, kind=series.kind, value_type=series.value_type, points=points, unit=series.unit)
+    points = tuple(
+        point for point in series.points if start < point.end <= end or point.end == start == end
+    )
+    return Series(
+        type=series.type,
+        labels=series.labels,
+        kind=series.kind,
+        value_type=series.value_type,
+        points=points,
+        unit=series.unit,
+    )
 
 
 def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
@@ -184,9 +230,16 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
         return list(series)
     period = aggregation.alignment_period.ToTimedelta()
     if period < _PERIOD:
-        raise invalid(f"aggregation.alignment_period must be at least 60 seconds, not {period.total_seconds():g}.")
+        raise invalid(
+            "aggregation.alignment_period must be at least 60 seconds, not "
+            f"{period.total_seconds():g}."
+        )
     try:
-        return reduce([align(one, aligner, period, end) for one in series], reducer, aggregation.group_by_fields)
+        return reduce(
+            [align(one, aligner, period, end) for one in series],
+            reducer,
+            aggregation.group_by_fields,
+        )
     except (BadAggregation, ValueError) as error:
         raise invalid(str(error)) from error
 
@@ -209,7 +262,9 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return ((key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix))
+    return (
+        (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
+    )
 
 
 def _add(message: Any, series: Series, point: Point) -> None:

@@ -1,4 +1,6 @@
-"""Distributions: counts between bounds, as Cloud Monitoring keeps them, merged, and read by percentile. Pure."""
+"""Distributions: counts between bounds, as Cloud Monitoring keeps them, merged, and read by
+percentile. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,17 @@ from typing import Any
 import msgspec
 from google.api import distribution_pb2
 
-GROWTH, SCALE, FINITE = 1.4, 1.0, 66  # what many of Google's own latencies have; Vertex AI's are not documented
+GROWTH, SCALE, FINITE = (
+    1.4,
+    1.0,
+    66,
+)  # what many of Google's own latencies have; Vertex AI's are not documented
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """`counts` has one entry more than `bounds`: what is below the first, between each two, and from the last on."""
+    """`counts` has one entry more than `bounds`: what is below the first, between each two, and
+    from the last on.
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -25,7 +33,9 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.counts)
 
 
-def exponential(growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE) -> tuple[float, ...]:
+def exponential(
+    growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE
+) -> tuple[float, ...]:
     return tuple(scale * growth**place for place in range(finite + 1))
 
 
@@ -37,7 +47,12 @@ def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) ->
     for value in values:
         counts[bisect_right(bounds, value)] += 1
     mean = sum(values) / len(values) if values else 0.0
-    return Histogram(bounds=bounds, counts=tuple(counts), mean=mean, squares=sum((value - mean) ** 2 for value in values))
+    return Histogram(
+        bounds=bounds,
+        counts=tuple(counts),
+        mean=mean,
+        squares=sum((value - mean) ** 2 for value in values),
+    )
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
@@ -66,7 +81,10 @@ def message(histogram: Histogram) -> Any:
     while counts and not counts[-1]:
         counts.pop()
     result = distribution_pb2.Distribution(
-        count=histogram.count, mean=histogram.mean, sum_of_squared_deviation=histogram.squares, bucket_counts=counts
+        count=histogram.count,
+        mean=histogram.mean,
+        sum_of_squared_deviation=histogram.squares,
+        bucket_counts=counts,
     )
     if histogram.bounds == LATENCIES:
         options = result.bucket_options.exponential_buckets
@@ -84,11 +102,18 @@ def of_message(distribution: Any) -> Histogram:
         bounds = exponential(own.growth_factor, own.scale, own.num_finite_buckets)
     elif kind == "linear_buckets":
         own = options.linear_buckets
-        bounds = tuple(own.offset + own.width * place for place in range(own.num_finite_buckets + 1))
+        bounds = tuple(
+            own.offset + own.width * place for place in range(own.num_finite_buckets + 1)
+        )
     else:
         bounds = tuple(options.explicit_buckets.bounds) or (0.0,)
     counts = [*distribution.bucket_counts, *[0] * (len(bounds) + 1)][: len(bounds) + 1]
-    return Histogram(bounds=bounds, counts=tuple(counts), mean=distribution.mean, squares=distribution.sum_of_squared_deviation)
+    return Histogram(
+        bounds=bounds,
+        counts=tuple(counts),
+        mean=distribution.mean,
+        squares=distribution.sum_of_squared_deviation,
+    )
 
 
 def _merge(left: Histogram, right: Histogram) -> Histogram:

@@ -1,4 +1,6 @@
-"""What happened at each deployed model, minute by minute: what aiplatform.googleapis.com/prediction/online/... is made of."""
+"""What happened at each deployed model, minute by minute: what
+aiplatform.googleapis.com/prediction/online/... is made of.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,24 @@ class Online:
         if minute is not None:
             return minute
         with self._lock:
-            return self.of.setdefault((endpoint, deployed), {}).setdefault(number, Minute([], [], []))
+            return self.of.setdefault((endpoint, deployed), {}).setdefault(
+                number, Minute([], [], [])
+            )
 
 
 def record(
-    call: Call, endpoint: str, deployed: str, *, status: int, milliseconds: float, predictions: int, at: datetime | None = None
+    call: Call,
+    endpoint: str,
+    deployed: str,
+    *,
+    status: int,
+    milliseconds: float,
+    predictions: int,
+    at: datetime | None = None,
 ) -> None:
-    """One request: the HTTP status it was answered with, how long it took, and how many instances were predicted."""
+    """One request: the HTTP status it was answered with, how long it took, and how many instances
+    were predicted.
+    """
     moment = at if at is not None else call.clock.now()
     minute = call.store(Online).minute(endpoint, deployed, int(moment.timestamp()) // 60)
     minute.statuses.append(status)
@@ -62,7 +75,10 @@ def delay(call: Call) -> float:
 
 
 def series(call: Call, project: str, name: str) -> Iterator[Series]:
-    """Every series of a metric that is to be seen, of a project's number. A minute without a request has no point."""
+    """Every series of a metric that is to be seen, of a project's number.
+
+    A minute without a request has no point.
+    """
     late = delay(call)
     visible = call.clock.now() - timedelta(seconds=late) if late else None
     for (endpoint, deployed), minutes in list(call.store(Online).of.items()):

@@ -1,1 +1,4 @@
-"""Vertex AI Pipelines: Kubeflow's intermediate representation, executed as processes of this machine."""
+"""Vertex AI Pipelines:
+
+Kubeflow's intermediate representation, executed as processes of this machine.
+"""

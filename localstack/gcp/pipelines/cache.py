@@ -1,4 +1,6 @@
-"""Results that need not be computed again: the same container, parameters and artifacts in a pipeline of the same name."""
+"""Results that need not be computed again: the same container, parameters and artifacts in a
+pipeline of the same name.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,24 @@ from .spec import Component
 
 
 def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
-    """Of what Vertex AI compares: the task's interface and its container. Artifacts count by their names, not by their contents."""
-    inputs = (arguments.parameters, {key: [artifact.name for artifact in values] for key, values in arguments.artifacts.items()})
-    parts = (run.store, run.pipeline.pipeline_info.name, executor, component.output_definitions, inputs)
+    """Of what Vertex AI compares: the task's interface and its container.
+
+    Artifacts count by their names, not by their contents.
+    """
+    inputs = (
+        arguments.parameters,
+        {
+            key: [artifact.name for artifact in values]
+            for key, values in arguments.artifacts.items()
+        },
+    )
+    parts = (
+        run.store,
+        run.pipeline.pipeline_info.name,
+        executor,
+        component.output_definitions,
+        inputs,
+    )
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 

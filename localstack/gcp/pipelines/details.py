@@ -9,7 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import Artifact as ArtifactType
-from google.cloud.aiplatform_v1.types import Context, Execution, PipelineJob, PipelineJobDetail, PipelineTaskDetail
+from google.cloud.aiplatform_v1.types import (
+    Context,
+    Execution,
+    PipelineJob,
+    PipelineJobDetail,
+    PipelineTaskDetail,
+)
 from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -27,7 +33,10 @@ ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.
 
 
 def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
-    """The job as GetPipelineJob answers it. `contexts`: the pipeline's and the run's, once they are there. A list has no tasks."""
+    """The job as GetPipelineJob answers it.
+
+    `contexts`: the pipeline's and the run's, once they are there. A list has no tasks.
+    """
     job = PipelineJobPb()
     with run.lock:
         job.CopyFrom(run.message)
@@ -38,10 +47,15 @@ def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -
 
 
 def part(job: Any, paths: Sequence[str]) -> Any:
-    """Of a job what a read mask names. Within the spec, a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info."""
+    """Of a job what a read mask names.
+
+    Within the spec, a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info.
+    """
     inside = [path.split(".", 1)[1] for path in paths if path.startswith("pipeline_spec.")]
     result = PipelineJobPb()
-    FieldMask(paths=[path for path in paths if not path.startswith("pipeline_spec.")]).MergeMessage(job, result)
+    FieldMask(paths=[path for path in paths if not path.startswith("pipeline_spec.")]).MergeMessage(
+        job, result
+    )
     for path in inside:
         key = re.sub(r"_([a-z])", lambda match: match[1].upper(), path.partition(".")[0])
         if key in job.pipeline_spec.fields:
@@ -59,7 +73,12 @@ def _detail(run: Run, contexts: Sequence[Any]) -> Any:
 
 
 def context(run: Run, name: str, schema: str) -> Any:
-    message = ContextPb(name=f"{run.store}/contexts/{name}", display_name=name, schema_title=schema, schema_version="0.0.1")
+    message = ContextPb(
+        name=f"{run.store}/contexts/{name}",
+        display_name=name,
+        schema_title=schema,
+        schema_version="0.0.1",
+    )
     message.create_time.CopyFrom(run.message.create_time)
     message.update_time.CopyFrom(run.message.create_time)
     return message
@@ -67,9 +86,17 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 def _task(run: Run, row: TaskRun) -> Any:
     task = TaskPb(
-        task_id=row.id, parent_task_id=row.parent, task_name=row.name, task_unique_name=row.unique_name, state=int(State[row.state])
+        task_id=row.id,
+        parent_task_id=row.parent,
+        task_name=row.name,
+        task_unique_name=row.unique_name,
+        state=int(State[row.state]),
     )
-    for field, moment in (("create_time", row.created), ("start_time", row.started), ("end_time", row.ended)):
+    for field, moment in (
+        ("create_time", row.created),
+        ("start_time", row.started),
+        ("end_time", row.ended),
+    ):
         if moment is not None:
             getattr(task, field).FromDatetime(moment)
     for moment, state in row.statuses:
@@ -84,7 +111,9 @@ def _task(run: Run, row: TaskRun) -> Any:
     for key, artifacts in row.inputs.artifacts.items():
         task.inputs[key].artifacts.extend(artifact_message(run, artifact) for artifact in artifacts)
     for key, artifacts in (row.outcome.artifacts if row.outcome else {}).items():
-        task.outputs[key].artifacts.extend(artifact_message(run, artifact) for artifact in artifacts)
+        task.outputs[key].artifacts.extend(
+            artifact_message(run, artifact) for artifact in artifacts
+        )
     return task
 
 
@@ -97,7 +126,10 @@ def execution(row: TaskRun) -> Any:
         schema_version="0.0.1",
     )
     values = {f"input:{key}": value for key, value in row.inputs.parameters.items()}
-    values |= {f"output:{key}": value for key, value in (row.outcome.parameters if row.outcome else {}).items()}
+    values |= {
+        f"output:{key}": value
+        for key, value in (row.outcome.parameters if row.outcome else {}).items()
+    }
     json_format.ParseDict({key: _plain(value) for key, value in values.items()}, message.metadata)
     message.create_time.FromDatetime(row.created)
     message.update_time.FromDatetime(row.ended or row.created)
@@ -106,7 +138,11 @@ def execution(row: TaskRun) -> Any:
 
 def _plain(value: Any) -> Any:
     """The metadata store keeps numbers and strings; all else is JSON in a string."""
-    return value if isinstance(value, (int, float, str)) and not isinstance(value, bool) else json.dumps(value)
+    return (
+        value
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
+        else json.dumps(value)
+    )
 
 
 def artifact_message(run: Run, artifact: Artifact) -> Any:

@@ -1,4 +1,7 @@
-"""Run a pipeline: every task that may start does, in a thread of its own, until none is left. A task may be a DAG or a loop itself."""
+"""Run a pipeline: every task that may start does, in a thread of its own, until none is left.
+
+A task may be a DAG or a loop itself.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,14 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
 class _Dag:
     """The tasks of one DAG. Their threads tell of their ends through a queue."""
 
-    def __init__(self, call: Call, run: Run, component: Component, arguments: Inputs, place: tuple[TaskRun, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        run: Run,
+        component: Component,
+        arguments: Inputs,
+        place: tuple[TaskRun, tuple[str, ...]],
+    ) -> None:
         assert component.dag is not None  # noqa: S101  who calls has looked
         self.call = call
         self.pipeline_run = run
@@ -89,17 +99,25 @@ class _Dag:
             return "run"
         if self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast:
             return "never"
-        return "run" if all(outcome is not None and outcome.succeeded for outcome in producers) else "never"
+        return (
+            "run"
+            if all(outcome is not None and outcome.succeeded for outcome in producers)
+            else "never"
+        )
 
     def _never(self, task: Task) -> Outcome:
-        if self.pipeline_run.stop.is_set() or (self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast):
+        if self.pipeline_run.stop.is_set() or (
+            self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast
+        ):
             return _UNLISTED
         tasks.finish(self.call, self.pipeline_run, self._row(task), NOT_TRIGGERED)
         return NOT_TRIGGERED
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
         name = (task.task_info.name if task.task_info else task.component) + suffix
-        return tasks.new_task(self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path)
+        return tasks.new_task(
+            self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path
+        )
 
     def _task(self, key: str, task: Task) -> None:
         row = self._row(task)
@@ -115,8 +133,12 @@ class _Dag:
             outcome = Outcome(state="FAILED", code=error.code, message=error.message)
         except Exception as error:  # noqa: BLE001  the stack's own mistake must show, not leave a pipeline that never ends
             traceback.print_exc()
-            outcome = Outcome(state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}")
-        if outcome.state == "FAILED":  # before anybody can see it, or what starts then may still be started
+            outcome = Outcome(
+                state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}"
+            )
+        if (
+            outcome.state == "FAILED"
+        ):  # before anybody can see it, or what starts then may still be started
             self.pipeline_run.failed.set()
         tasks.finish(self.call, self.pipeline_run, row, outcome)
         return outcome
@@ -124,8 +146,15 @@ class _Dag:
     def _outcome(self, key: str, task: Task, row: TaskRun) -> Outcome:
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
-        final = {name: tasks.final_status(self.pipeline_run, name, outcome) for name, outcome in self.outcomes.items()}
-        arguments = inputs.of_task(task, component, Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names))
+        final = {
+            name: tasks.final_status(self.pipeline_run, name, outcome)
+            for name, outcome in self.outcomes.items()
+        }
+        arguments = inputs.of_task(
+            task,
+            component,
+            Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names),
+        )
         if task.trigger_policy.condition:
             scope = {
                 "parameter_values": arguments.parameters,
@@ -142,11 +171,18 @@ class _Dag:
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
             return tasks.Execution(
-                call=self.call, run=self.pipeline_run, task=task, component=component, row=row, arguments=arguments
+                call=self.call,
+                run=self.pipeline_run,
+                task=task,
+                component=component,
+                row=row,
+                arguments=arguments,
             ).outcome()
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, arguments)
-        return _Dag(self.call, self.pipeline_run, component, arguments, (row, (*self.path, key))).run()
+        return _Dag(
+            self.call, self.pipeline_run, component, arguments, (row, (*self.path, key))
+        ).run()
 
     def _loop(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
         """Its iterations side by side, as many at once as its policy says."""
@@ -161,11 +197,18 @@ class _Dag:
             iteration = self._row(task, f"-{at}", row)
 
             def once() -> Outcome:
-                return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, arguments, item))
+                return self._once(
+                    f"{key}-{at}",
+                    task,
+                    iteration,
+                    inputs.with_item(task, component, arguments, item),
+                )
 
             return self._run_guarded(iteration, once)
 
-        outcomes = self._side_by_side(iterate, items, task.iterator_policy.parallelism_limit or len(items))
+        outcomes = self._side_by_side(
+            iterate, items, task.iterator_policy.parallelism_limit or len(items)
+        )
         if outcomes is None:
             return Outcome(state="CANCELLED", code=CANCELLED)
         parameters, artifacts = inputs.collect([outcomes[at] for at in sorted(outcomes)])
@@ -175,8 +218,12 @@ class _Dag:
         artifacts = {**{name: [] for name in declared.artifacts}, **artifacts}
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
 
-    def _side_by_side(self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int) -> dict[int, Outcome] | None:
-        """The outcomes of those that were begun before the run was stopped, by their place; None when the stack stops."""
+    def _side_by_side(
+        self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int
+    ) -> dict[int, Outcome] | None:
+        """The outcomes of those that were begun before the run was stopped, by their place; None
+        when the stack stops.
+        """
         ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
         self.call.on_stop(lambda: ends.put(None))
         waiting = list(enumerate(items))[::-1]
@@ -201,12 +248,23 @@ class _Dag:
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
 
 
-def _verdict(run: Run, failed: list[str], parameters: dict[str, Any], artifacts: dict[str, Any]) -> Outcome:
+def _verdict(
+    run: Run, failed: list[str], parameters: dict[str, Any], artifacts: dict[str, Any]
+) -> Outcome:
     if run.stop.is_set():
         return Outcome(state="CANCELLED", code=CANCELLED, message="The pipeline job was cancelled.")
     if failed:
-        words = f"The DAG failed because some tasks failed. The failed tasks are: [{', '.join(failed)}]."
-        return Outcome(state="FAILED", parameters=parameters, artifacts=artifacts, code=FAILED_PRECONDITION, message=words)
+        words = (
+            "The DAG failed because some tasks failed. The failed tasks are: "
+            f"[{', '.join(failed)}]."
+        )
+        return Outcome(
+            state="FAILED",
+            parameters=parameters,
+            artifacts=artifacts,
+            code=FAILED_PRECONDITION,
+            message=words,
+        )
     return Outcome(state="SUCCEEDED", parameters=parameters, artifacts=artifacts)
 
 

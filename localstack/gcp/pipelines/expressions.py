@@ -1,6 +1,8 @@
-"""Conditions and selectors: the part of CEL (github.com/google/cel-spec) that compiled pipelines use. Pure.
+"""Conditions and selectors: the part of CEL (github.com/google/cel-spec) that compiled pipelines
+use. Pure.
 
-Operators, `in`, the ternary, indexes, fields, int(), double(), string(), bool(), size(), parseJson() and the string methods.
+Operators, `in`, the ternary, indexes, fields, int(), double(), string(), bool(), size(),
+parseJson() and the string methods.
 """
 
 from __future__ import annotations
@@ -29,7 +31,11 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -53,15 +59,28 @@ def parse(text: str) -> Node:
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """The value of an expression over named values. BadExpression also where a value is missing or of a type that does not fit."""
+    """The value of an expression over named values.
+
+    BadExpression also where a value is missing or of a type that does not fit.
+    """
     try:
         return _value(parse(text), scope)
-    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+        AttributeError,
+    ) as error:
         raise BadExpression(f"{text!r} cannot be evaluated: {error}") from error
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a trigger's condition is true over an executor's `inputs`. BadExpression also for what is no truth value."""
+    """Whether a trigger's condition is true over an executor's `inputs`.
+
+    BadExpression also for what is no truth value.
+    """
     value = evaluate(condition, {"inputs": inputs})
     if not isinstance(value, bool):
         raise BadExpression(f"{condition!r} is {value!r}, which is neither true nor false.")
@@ -69,8 +88,12 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """What a parameter_expression_selector takes of a value, which its expression knows as string_value."""
-    return evaluate(selector, {"string_value": value if isinstance(value, str) else json.dumps(value)})
+    """What a parameter_expression_selector takes of a value, which its expression knows as
+    string_value.
+    """
+    return evaluate(
+        selector, {"string_value": value if isinstance(value, str) else json.dumps(value)}
+    )
 
 
 class _Reader:
@@ -146,7 +169,11 @@ class _Reader:
                 self.expect("]")
                 continue
             name = self.name()
-            node = Node("call", (name, node, *self.arguments())) if self.take("(") else Node("field", (node, name))
+            node = (
+                Node("call", (name, node, *self.arguments()))
+                if self.take("(")
+                else Node("field", (node, name))
+            )
         return node
 
     def primary(self) -> Node:
@@ -214,7 +241,9 @@ def _value(node: Node, scope: Mapping[str, Any]) -> Any:
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
     if sign in _COMPARE:
-        if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(right, str):
+        if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(
+            right, str
+        ):
             if sign in ("==", "!="):  # values of unlike types are unlike
                 return sign == "!="
             raise TypeError(f"{left!r} and {right!r} have no order")
@@ -236,7 +265,9 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "int": int,
     "double": float,
     "string": lambda value: value if isinstance(value, str) else json.dumps(value),
-    "bool": lambda value: _truth(value if isinstance(value, bool) else {"true": True, "false": False}[value]),
+    "bool": lambda value: _truth(
+        value if isinstance(value, bool) else {"true": True, "false": False}[value]
+    ),
     "size": len,
     "parseJson": json.loads,
     "startsWith": lambda value, start: value.startswith(start),

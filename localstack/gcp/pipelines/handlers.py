@@ -27,7 +27,11 @@ from .spec import SCHEMA, Pipeline
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
-_ENDED = (PipelineState.PIPELINE_STATE_SUCCEEDED, PipelineState.PIPELINE_STATE_FAILED, PipelineState.PIPELINE_STATE_CANCELLED)
+_ENDED = (
+    PipelineState.PIPELINE_STATE_SUCCEEDED,
+    PipelineState.PIPELINE_STATE_FAILED,
+    PipelineState.PIPELINE_STATE_CANCELLED,
+)
 _FILTERS = (
     "pipeline_name",
     "display_name",
@@ -54,15 +58,25 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
         pipeline, arguments = _read(call, message, parent)
     except BadSpec as error:
         raise GcpError("INVALID_ARGUMENT", str(error)) from error
-    job_id = request.pipeline_job_id or f"{pipeline.pipeline_info.name[:100]}-{call.clock.now():%Y%m%d%H%M%S}"
+    job_id = (
+        request.pipeline_job_id
+        or f"{pipeline.pipeline_info.name[:100]}-{call.clock.now():%Y%m%d%H%M%S}"
+    )
     if not _ID.fullmatch(job_id):
-        raise GcpError("INVALID_ARGUMENT", f"pipeline_job_id: {job_id!r} does not match ^{_ID.pattern}$.")
+        raise GcpError(
+            "INVALID_ARGUMENT", f"pipeline_job_id: {job_id!r} does not match ^{_ID.pattern}$."
+        )
     message.name = f"{parent}/pipelineJobs/{job_id}"
-    message.service_account = message.service_account or f"{parent.split('/')[1]}-compute@developer.gserviceaccount.com"
+    message.service_account = (
+        message.service_account or f"{parent.split('/')[1]}-compute@developer.gserviceaccount.com"
+    )
     message.state = int(PipelineState.PIPELINE_STATE_PENDING)
     message.create_time.CopyFrom(call.now_pb())
     message.update_time.CopyFrom(message.create_time)
-    fast = message.runtime_config.failure_policy == PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_FAST
+    fast = (
+        message.runtime_config.failure_policy
+        == PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_FAST
+    )
     run = Run(message, pipeline, arguments, fail_fast=fast)
     message.labels["vertex-ai-pipelines-run-billing-id"] = run.uuid
     store = call.store(Pipelines)
@@ -79,31 +93,54 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
 def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
-        raise BadSpec("template_uri: the local stack has no template registry: give the pipeline_spec.")
+        raise BadSpec(
+            "template_uri: the local stack has no template registry: give the pipeline_spec."
+        )
     if not config.gcs_output_directory.startswith("gs://"):
-        raise BadSpec(f"runtime_config.gcs_output_directory: {config.gcs_output_directory!r} is no path in Cloud Storage (gs://...).")
+        raise BadSpec(
+            f"runtime_config.gcs_output_directory: {config.gcs_output_directory!r} is no "
+            "path in Cloud Storage (gs://...)."
+        )
     if config.parameters:
-        raise BadSpec(f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values.")
+        raise BadSpec(
+            f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values."
+        )
     pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
-    arguments = {name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()}
+    arguments = {
+        name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()
+    }
     return pipeline, Inputs(
-        parameters=reading.parameters(pipeline, reading.whole(arguments)), artifacts=_artifacts(call, pipeline, config, parent)
+        parameters=reading.parameters(pipeline, reading.whole(arguments)),
+        artifacts=_artifacts(call, pipeline, config, parent),
     )
 
 
-def _artifacts(call: Call, pipeline: Pipeline, config: Any, parent: str) -> dict[str, list[Artifact]]:
+def _artifacts(
+    call: Call, pipeline: Pipeline, config: Any, parent: str
+) -> dict[str, list[Artifact]]:
     """The artifacts that the pipeline as a whole takes, from the location's metadata store."""
     declared = pipeline.root.input_definitions.artifacts
     artifacts: dict[str, list[Artifact]] = {}
     for name, chosen in config.input_artifacts.items():
         if name not in declared:
-            raise BadSpec(f"runtime_config.input_artifacts: the pipeline has no input artifact {name}.")
+            raise BadSpec(
+                f"runtime_config.input_artifacts: the pipeline has no input artifact {name}."
+            )
         artifact = tracking.artifact(call, f"{parent}/metadataStores/default", chosen.artifact_id)
         if artifact is None:
-            raise BadSpec(f"runtime_config.input_artifacts: {name}: there is no artifact {chosen.artifact_id!r} in the metadata store.")
+            raise BadSpec(
+                f"runtime_config.input_artifacts: {name}: there is no artifact "
+                f"{chosen.artifact_id!r} in the metadata store."
+            )
         artifacts[name] = [artifact]
-    if missing := [name for name, artifact in declared.items() if name not in artifacts and not artifact.is_optional]:
-        raise BadSpec(f"runtime_config.input_artifacts: the input artifact {missing[0]} is missing.")
+    if missing := [
+        name
+        for name, artifact in declared.items()
+        if name not in artifacts and not artifact.is_optional
+    ]:
+        raise BadSpec(
+            f"runtime_config.input_artifacts: the input artifact {missing[0]} is missing."
+        )
     return artifacts
 
 
@@ -118,7 +155,9 @@ def _work(call: Call, run: Run) -> None:
             outcome = engine.run(call, run)
         except Exception as error:  # noqa: BLE001  the stack's own mistake must show, not leave a pipeline that never ends
             traceback.print_exc()
-            outcome = Outcome(state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}")
+            outcome = Outcome(
+                state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}"
+            )
         if call.stopping.is_set():
             return
         with run.lock:
@@ -135,7 +174,10 @@ def _words(run: Run, message: str) -> str:
     project = run.name.split("/")[1]
     if run.stop.is_set():
         return message
-    return f"{message}; Job (project_number = {project}, job_id = {run.id}) is failed due to the above error."
+    return (
+        f"{message}; Job (project_number = {project}, job_id = {run.id}) is failed due to the "
+        "above error."
+    )
 
 
 def _run_of(call: Call, name: str) -> Run:
@@ -161,11 +203,20 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
     store = call.store(Pipelines)
     with store.lock:
         runs = [run for name, run in store.runs.items() if name.startswith(prefix)]
-    messages = [details.job_message(run, tracking.contexts(call, run), tasks=False) for run in reversed(runs)]  # the newest first
+    messages = [
+        details.job_message(run, tracking.contexts(call, run), tasks=False)
+        for run in reversed(runs)
+    ]  # the newest first
     more = {"pipeline_name": _pipeline_name, "pipeline_job_user_id": last_segment}
     mask = list(request.read_mask.paths)
     request.ClearField("read_mask")
-    page, token = page_of(messages, request, fields=_FILTERS, more=more, orders=("create_time", "update_time", "end_time", "start_time"))
+    page, token = page_of(
+        messages,
+        request,
+        fields=_FILTERS,
+        more=more,
+        orders=("create_time", "update_time", "end_time", "start_time"),
+    )
     answer = [details.part(message, mask) for message in page] if mask else page
     return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
@@ -180,7 +231,10 @@ def cancel_pipeline_job(call: Call, request: Any) -> Any:
     with run.lock:
         if run.message.state in _ENDED:
             state = PipelineState(run.message.state).name
-            raise GcpError("FAILED_PRECONDITION", f"The PipelineJob {run.name} is in state {state}: it cannot be cancelled.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"The PipelineJob {run.name} is in state {state}: it cannot be cancelled.",
+            )
         _cancel(call, run)
     return empty_pb2.Empty()
 
@@ -205,7 +259,9 @@ def _check_ended(runs: list[Run]) -> None:
         if run.message.state not in _ENDED:
             state = PipelineState(run.message.state).name
             raise GcpError(
-                "FAILED_PRECONDITION", f"The PipelineJob {run.name} is in state {state}: only one that has ended can be deleted."
+                "FAILED_PRECONDITION",
+                f"The PipelineJob {run.name} is in state {state}: only one that has ended "
+                "can be deleted.",
             )
 
 
@@ -235,7 +291,9 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     _check_ended(runs)
-    deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[_job_answer(call, run) for run in runs])
+    deleted = BatchDeletePipelineJobsResponse.pb()(
+        pipeline_jobs=[_job_answer(call, run) for run in runs]
+    )
     for run in runs:
         call.store(Pipelines).runs.pop(run.name, None)
     return operations.completed_operation(call, parent, deleted)
@@ -243,5 +301,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
 
 def _batch(request: Any) -> list[str]:
     if not 1 <= len(request.names) <= 32:
-        raise GcpError("INVALID_ARGUMENT", f"names: a batch has 1 to 32 names, not {len(request.names)}.")
+        raise GcpError(
+            "INVALID_ARGUMENT", f"names: a batch has 1 to 32 names, not {len(request.names)}."
+        )
     return list(request.names)

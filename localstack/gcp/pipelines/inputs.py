@@ -51,7 +51,11 @@ def of_task(task: Task, component: Component, around: Around) -> Inputs:
     for name, declaration in declared.parameters.items():
         if name != item:
             _complete(name, declaration, parameters)
-    artifacts = {name: value for name, source in task.inputs.artifacts.items() if (value := _artifact(source, around)) is not None}
+    artifacts = {
+        name: value
+        for name, source in task.inputs.artifacts.items()
+        if (value := _artifact(source, around)) is not None
+    }
     for name, artifact in declared.artifacts.items():
         if name not in artifacts and not artifact.is_optional and name != item:
             raise MissingInput(f"the input artifact {name} is not there")
@@ -77,19 +81,27 @@ def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
     items = iterator.items
     if items.input_artifact is not None:
         return list(inputs.artifacts.get(items.input_artifact, ()))
-    value = inputs.parameters.get(items.input_parameter) if items.input_parameter is not None else items.raw
+    value = (
+        inputs.parameters.get(items.input_parameter)
+        if items.input_parameter is not None
+        else items.raw
+    )
     if isinstance(value, str):
         value = json.loads(value)
     if not isinstance(value, list):
         raise BadInput(f"the items of a loop are {value!r}, which is no list")
-    resolved: list[Any] = resolve_inside(value, {"inputs": {"parameterValues": inputs.parameters}, "outputs": {}}, names)
+    resolved: list[Any] = resolve_inside(
+        value, {"inputs": {"parameterValues": inputs.parameters}, "outputs": {}}, names
+    )
     return resolved
 
 
 def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> Inputs:
     """The inputs of one iteration."""
     if task.artifact_iterator is not None:
-        return msgspec.structs.replace(inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]})
+        return msgspec.structs.replace(
+            inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]}
+        )
     name = task.parameter_iterator.item_input if task.parameter_iterator else ""
     declaration = component.input_definitions.parameters.get(name)
     try:
@@ -99,8 +111,12 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
     return msgspec.structs.replace(inputs, parameters={**inputs.parameters, name: value})
 
 
-def outputs_of(dag: Dag, siblings: Mapping[str, Outcome]) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
-    """What comes out of a DAG. Of several selectors (OneOf) the first that has something; what has nothing is not there."""
+def outputs_of(
+    dag: Dag, siblings: Mapping[str, Outcome]
+) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
+    """What comes out of a DAG. Of several selectors (OneOf) the first that has something; what has
+    nothing is not there.
+    """
     parameters: dict[str, Any] = {}
     artifacts: dict[str, list[Artifact]] = {}
     for name, parameter in dag.outputs.parameters.items():
@@ -135,7 +151,11 @@ def _parameter(source: ParameterSource, around: Around) -> Any:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
         outcome = around.siblings.get(source.task_output_parameter.producer_task)
-        return outcome.parameters.get(source.task_output_parameter.output_parameter_key, _MISSING) if outcome else _MISSING
+        return (
+            outcome.parameters.get(source.task_output_parameter.output_parameter_key, _MISSING)
+            if outcome
+            else _MISSING
+        )
     if source.task_final_status is not None:
         return around.final[source.task_final_status.producer_task]
     return source.runtime_value.constant if source.runtime_value is not None else _MISSING
@@ -147,13 +167,21 @@ def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
     if source.task_output_artifact is None:
         return None
     outcome = around.siblings.get(source.task_output_artifact.producer_task)
-    return outcome.artifacts.get(source.task_output_artifact.output_artifact_key) if outcome else None
+    return (
+        outcome.artifacts.get(source.task_output_artifact.output_artifact_key) if outcome else None
+    )
 
 
 def _resolve_constants(task: Task, parameters: dict[str, Any], names: Names) -> None:
-    """A constant may hold the task's other parameters: that is how an f-string over an output is compiled."""
+    """A constant may hold the task's other parameters: that is how an f-string over an output is
+    compiled.
+    """
     scope = {"inputs": {"parameterValues": parameters}, "outputs": {}}
     for name, source in task.inputs.parameters.items():
         if source.runtime_value is not None and name in parameters:
             value = parameters[name]
-            parameters[name] = resolve(value, scope, names) if isinstance(value, str) else resolve_inside(value, scope, names)
+            parameters[name] = (
+                resolve(value, scope, names)
+                if isinstance(value, str)
+                else resolve_inside(value, scope, names)
+            )

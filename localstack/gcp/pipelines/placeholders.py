@@ -1,6 +1,9 @@
-"""A command with its placeholders resolved: `{{$.inputs.parameters['n']}}`, `{{$}}`, Concat, IfPresent. Pure.
+"""A command with its placeholders resolved:
 
-Source: kubeflow/pipelines, kfp/dsl/placeholders.py and kfp/local/placeholder_utils.py (which names; how a value is written).
+`{{$.inputs.parameters['n']}}`, `{{$}}`, Concat, IfPresent. Pure.
+
+Source: kubeflow/pipelines, kfp/dsl/placeholders.py and kfp/local/placeholder_utils.py (which names;
+how a value is written).
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ class BadPlaceholder(Exception):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task may know of its run: the values of `{{$.pipeline_job_name}}` and the like, by name."""
+    """What a task may know of its run: the values of `{{$.pipeline_job_name}}` and the like, by
+    name.
+    """
 
     names: Mapping[str, str]
 
@@ -35,10 +40,15 @@ def local_path(uri: str) -> str:
 
 
 def command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
-    """The words of a container's command. What an absent IfPresent leaves out is not there. BadPlaceholder."""
+    """The words of a container's command.
+
+    What an absent IfPresent leaves out is not there. BadPlaceholder.
+    """
     resolved: list[str] = []
     for word in words:
-        value = _structure(json.loads(word), executor_input) if word.startswith(_STRUCTURES) else word
+        value = (
+            _structure(json.loads(word), executor_input) if word.startswith(_STRUCTURES) else word
+        )
         parts = value if isinstance(value, list) else [value]
         resolved += [resolve(part, executor_input, run) for part in parts if part is not None]
     return resolved
@@ -50,14 +60,22 @@ def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
 
 
 def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> Any:
-    """Every string within a JSON value, resolved. A string that is one placeholder alone becomes the value itself."""
+    """Every string within a JSON value, resolved.
+
+    A string that is one placeholder alone becomes the value itself.
+    """
     if isinstance(value, str):
         alone = _PLACEHOLDER.fullmatch(value)
-        return _value(alone[1], executor_input, run) if alone else resolve(value, executor_input, run)
+        return (
+            _value(alone[1], executor_input, run) if alone else resolve(value, executor_input, run)
+        )
     if isinstance(value, list):
         return [resolve_inside(inner, executor_input, run) for inner in value]
     if isinstance(value, dict):
-        return {resolve(key, executor_input, run): resolve_inside(inner, executor_input, run) for key, inner in value.items()}
+        return {
+            resolve(key, executor_input, run): resolve_inside(inner, executor_input, run)
+            for key, inner in value.items()
+        }
     return value
 
 
@@ -67,16 +85,31 @@ def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
         return value
     if isinstance(value, list):
         inner = [_structure(part, executor_input) for part in value]
-        return [word for part in inner if part is not None for word in (part if isinstance(part, list) else [part])]
+        return [
+            word
+            for part in inner
+            if part is not None
+            for word in (part if isinstance(part, list) else [part])
+        ]
     if "Concat" in value:
-        return "".join(part for part in (_structure(part, executor_input) for part in value["Concat"]) if part is not None)
+        return "".join(
+            part
+            for part in (_structure(part, executor_input) for part in value["Concat"])
+            if part is not None
+        )
     branch = value["IfPresent"]
-    chosen = branch.get("Then") if _present(branch["InputName"], executor_input["inputs"]) else branch.get("Else")
+    chosen = (
+        branch.get("Then")
+        if _present(branch["InputName"], executor_input["inputs"])
+        else branch.get("Else")
+    )
     return None if chosen is None else _structure(chosen, executor_input)
 
 
 def _present(name: str, inputs: Mapping[str, Any]) -> bool:
-    return inputs.get("parameterValues", {}).get(name) is not None or bool(inputs.get("artifacts", {}).get(name))
+    return inputs.get("parameterValues", {}).get(name) is not None or bool(
+        inputs.get("artifacts", {}).get(name)
+    )
 
 
 def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
@@ -102,8 +135,12 @@ def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -
         case ["outputs", "output_file"] | ["outputMetadataUri"]:
             return executor_input["outputs"]["outputFile"]
         case ["inputs", "parameters", name]:
-            return executor_input["inputs"].get("parameterValues", {}).get(name)  # null where an optional one has no value
-        case ["outputs", "parameters", name, "output_file"] if name in executor_input["outputs"]["parameters"]:
+            return (
+                executor_input["inputs"].get("parameterValues", {}).get(name)
+            )  # null where an optional one has no value
+        case ["outputs", "parameters", name, "output_file"] if (
+            name in executor_input["outputs"]["parameters"]
+        ):
             return executor_input["outputs"]["parameters"][name]["outputFile"]
         case [("inputs" | "outputs") as side, "artifacts", name, *rest]:
             artifacts = executor_input[side].get("artifacts", {}).get(name, {}).get("artifacts")

@@ -10,7 +10,16 @@ from typing import Any
 import msgspec
 
 from . import expressions
-from .spec import SCHEMA, ArtifactSource, Component, Dag, ParameterInput, ParameterSource, Pipeline, Task
+from .spec import (
+    SCHEMA,
+    ArtifactSource,
+    Component,
+    Dag,
+    ParameterInput,
+    ParameterSource,
+    Pipeline,
+    Task,
+)
 from .values import WrongType, typed
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
@@ -21,11 +30,17 @@ class BadSpec(Exception):
 
 
 def read(document: dict[str, Any]) -> Pipeline:
-    """The pipeline of a document whose numbers may all be floats, as protobuf's Struct has them. BadSpec."""
+    """The pipeline of a document whose numbers may all be floats, as protobuf's Struct has them.
+
+    BadSpec.
+    """
     if not document:
         raise BadSpec("pipeline_spec: the pipeline has no spec.")
     if (version := document.get("schemaVersion")) != SCHEMA:
-        raise BadSpec(f"pipeline_spec.schema_version: {version!r} is not supported by the local stack, which runs {SCHEMA}.")
+        raise BadSpec(
+            f"pipeline_spec.schema_version: {version!r} is not supported by the local stack, "
+            f"which runs {SCHEMA}."
+        )
     try:
         pipeline = msgspec.convert(whole(document), Pipeline)
     except msgspec.ValidationError as error:
@@ -36,7 +51,9 @@ def read(document: dict[str, Any]) -> Pipeline:
 
 
 def whole(value: Any) -> Any:
-    """The value with its whole floats as ints; what is a float by its type is made one where its type is known."""
+    """The value with its whole floats as ints; what is a float by its type is made one where its
+    type is known.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -45,10 +62,15 @@ def whole(value: Any) -> Any:
 
 
 def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The values of the root's parameters: the arguments, else the defaults. BadSpec names what is missing, unknown or of another type."""
+    """The values of the root's parameters: the arguments, else the defaults.
+
+    BadSpec names what is missing, unknown or of another type.
+    """
     declared = pipeline.root.input_definitions.parameters
     if unknown := sorted(set(arguments) - set(declared)):
-        raise BadSpec(f"runtime_config.parameter_values: the pipeline has no parameter {', '.join(unknown)}.")
+        raise BadSpec(
+            f"runtime_config.parameter_values: the pipeline has no parameter {', '.join(unknown)}."
+        )
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if name in arguments:
@@ -56,7 +78,10 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
         elif declaration.default_value is not msgspec.UNSET:
             values[name] = _parameter_value(name, declaration, declaration.default_value)
         elif not declaration.is_optional:
-            raise BadSpec(f"runtime_config.parameter_values: the value of the required parameter {name} is missing.")
+            raise BadSpec(
+                "runtime_config.parameter_values: the value of the required parameter "
+                f"{name} is missing."
+            )
     return values
 
 
@@ -66,7 +91,10 @@ def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
     except WrongType as error:
         raise BadSpec(f"runtime_config.parameter_values: parameter {name}: {error}") from error
     if declaration.literals and value not in declaration.literals:
-        raise BadSpec(f"runtime_config.parameter_values: parameter {name}: {value!r} is none of {list(declaration.literals)}.")
+        raise BadSpec(
+            f"runtime_config.parameter_values: parameter {name}: {value!r} is none of "
+            f"{list(declaration.literals)}."
+        )
     return value
 
 
@@ -81,13 +109,24 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
         elif component.executor_label not in pipeline.deployment_spec.executors:
             yield f"component {name}: executor {component.executor_label!r} is not in deployment_spec."
     try:
-        tuple(TopologicalSorter({name: _components_below(component) for name, component in pipeline.components.items()}).static_order())
+        tuple(
+            TopologicalSorter(
+                {
+                    name: _components_below(component)
+                    for name, component in pipeline.components.items()
+                }
+            ).static_order()
+        )
     except CycleError as error:  # it would run until the machine is full
         yield f"a component runs within itself: {' -> '.join(error.args[1])}."
 
 
 def _components_below(component: Component) -> list[str]:
-    return [task.component for task in component.dag.tasks.values()] if component.dag is not None else []
+    return (
+        [task.component for task in component.dag.tasks.values()]
+        if component.dag is not None
+        else []
+    )
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
@@ -99,14 +138,23 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
         for producer in needs(task):
             if producer not in dag.tasks:
                 yield f"{where}: it depends on {producer!r}, which is no task of {name}."
-        yield from (f"{where}: {problem}" for problem in _in_task(pipeline.components[task.component], component, task))
-    for producer in {s.producer_subtask for output in dag.outputs.parameters.values() for s in output.selectors} | {
-        s.producer_subtask for output in dag.outputs.artifacts.values() for s in output.artifact_selectors
+        yield from (
+            f"{where}: {problem}"
+            for problem in _in_task(pipeline.components[task.component], component, task)
+        )
+    for producer in {
+        s.producer_subtask for output in dag.outputs.parameters.values() for s in output.selectors
+    } | {
+        s.producer_subtask
+        for output in dag.outputs.artifacts.values()
+        for s in output.artifact_selectors
     }:
         if producer not in dag.tasks:
             yield f"component {name}: an output comes from {producer!r}, which is no task of it."
     try:
-        tuple(TopologicalSorter({key: needs(task) for key, task in dag.tasks.items()}).static_order())
+        tuple(
+            TopologicalSorter({key: needs(task) for key, task in dag.tasks.items()}).static_order()
+        )
     except CycleError as error:
         yield f"component {name}: its tasks depend on each other in a cycle: {' -> '.join(error.args[1])}."
 
@@ -138,13 +186,22 @@ def _unset(component: Component, task: Task) -> Iterator[str]:
     iterator = task.parameter_iterator or task.artifact_iterator
     values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
     for name, declared in component.input_definitions.parameters.items():
-        if declared.default_value is msgspec.UNSET and not declared.is_optional and name not in values:
+        if (
+            declared.default_value is msgspec.UNSET
+            and not declared.is_optional
+            and name not in values
+        ):
             yield f"its required parameter {name} has no value."
 
 
 def needs(task: Task) -> tuple[str, ...]:
-    """The tasks that end before this one starts: those it names, and those whose outputs or final status it takes."""
-    sources: list[ParameterSource | ArtifactSource] = [*task.inputs.parameters.values(), *task.inputs.artifacts.values()]
+    """The tasks that end before this one starts: those it names, and those whose outputs or final
+    status it takes.
+    """
+    sources: list[ParameterSource | ArtifactSource] = [
+        *task.inputs.parameters.values(),
+        *task.inputs.artifacts.values(),
+    ]
     producers = [producer for source in sources if (producer := _producer(source)) is not None]
     return tuple(dict.fromkeys((*task.dependent_tasks, *producers)))
 

@@ -25,7 +25,12 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     def runtime(self) -> dict[str, Any]:
         """As it is in an executor's input."""
         kind = {
-            name: value for name, value in (("schemaTitle", self.type.schema_title), ("schemaVersion", self.type.schema_version)) if value
+            name: value
+            for name, value in (
+                ("schemaTitle", self.type.schema_title),
+                ("schemaVersion", self.type.schema_version),
+            )
+            if value
         } or {"instanceSchema": self.type.instance_schema}
         return {"name": self.name, "type": kind, "uri": self.uri, "metadata": dict(self.metadata)}
 
@@ -75,9 +80,14 @@ class TaskRun(msgspec.Struct, kw_only=True, eq=False):
 
 
 class Run:
-    """One pipeline job. `message` is its PipelineJob without job_detail; `lock` guards that and the tasks."""
+    """One pipeline job.
 
-    def __init__(self, message: Any, pipeline: Pipeline, arguments: Inputs, *, fail_fast: bool) -> None:
+    `message` is its PipelineJob without job_detail; `lock` guards that and the tasks.
+    """
+
+    def __init__(
+        self, message: Any, pipeline: Pipeline, arguments: Inputs, *, fail_fast: bool
+    ) -> None:
         self.message = message
         self.name: str = message.name
         self.id = self.name.rpartition("/")[2]

@@ -1,6 +1,7 @@
 """A PipelineSpec (Kubeflow's intermediate representation, schemaVersion 2.1.0) as typed data.
 
-Source: kubeflow/pipelines, api/v2alpha1/pipeline_spec.proto. What that file does not have is refused, as its protobuf refuses it.
+Source: kubeflow/pipelines, api/v2alpha1/pipeline_spec.proto. What that file does not have is
+refused, as its protobuf refuses it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from typing import Any, Literal
 import msgspec
 
 SCHEMA = "2.1.0"
-Kind = Literal["NUMBER_DOUBLE", "NUMBER_INTEGER", "STRING", "BOOLEAN", "LIST", "STRUCT", "TASK_FINAL_STATUS", "TASK_CONFIG"]
+Kind = Literal[
+    "NUMBER_DOUBLE",
+    "NUMBER_INTEGER",
+    "STRING",
+    "BOOLEAN",
+    "LIST",
+    "STRUCT",
+    "TASK_FINAL_STATUS",
+    "TASK_CONFIG",
+]
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -107,9 +117,11 @@ class Caching(Node, frozen=True, kw_only=True):
 
 class Trigger(Node, frozen=True, kw_only=True):
     condition: str = ""
-    strategy: Literal["TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED", "ALL_UPSTREAM_TASKS_COMPLETED"] = (
-        "TRIGGER_STRATEGY_UNSPECIFIED"
-    )
+    strategy: Literal[
+        "TRIGGER_STRATEGY_UNSPECIFIED",
+        "ALL_UPSTREAM_TASKS_SUCCEEDED",
+        "ALL_UPSTREAM_TASKS_COMPLETED",
+    ] = "TRIGGER_STRATEGY_UNSPECIFIED"
 
 
 class Retry(Node, frozen=True, kw_only=True):
@@ -176,7 +188,11 @@ class DagParameter(Node, frozen=True, kw_only=True):
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        return (self.value_from_parameter,) if self.value_from_parameter else (self.value_from_oneof or Selectors()).parameter_selectors
+        return (
+            (self.value_from_parameter,)
+            if self.value_from_parameter
+            else (self.value_from_oneof or Selectors()).parameter_selectors
+        )
 
 
 class DagArtifact(Node, frozen=True, kw_only=True):

@@ -25,7 +25,9 @@ _CANCELLED = Outcome(state="CANCELLED", code=CANCELLED, message="The task was ca
 _MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for nothing
 
 
-def new_task(call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]) -> TaskRun:
+def new_task(
+    call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]
+) -> TaskRun:
     """A new row of task_details."""
     now = call.clock.now()
     row = TaskRun(
@@ -92,7 +94,11 @@ def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
         "pipelineJobResourceName": run.name,
         "pipelineTaskName": task,
     }
-    return {**status, "error": {"code": outcome.code, "message": outcome.message}} if outcome.code else {**status, "error": {}}
+    return (
+        {**status, "error": {"code": outcome.code, "message": outcome.message}}
+        if outcome.code
+        else {**status, "error": {}}
+    )
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +123,14 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
             return self._import_artifact(executor.importer)
         begin(self.call, self.run, self.row, self.arguments)
         if executor.container is None and executor.custom_job is None:
-            return Outcome(state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers")
+            return Outcome(
+                state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers"
+            )
         fingerprint = cache.fingerprint(self.run, executor, self.component, self.arguments)
-        if self.task.caching_options.enable_cache and (known := cache.hit(self.call, fingerprint)) is not None:
+        if (
+            self.task.caching_options.enable_cache
+            and (known := cache.hit(self.call, fingerprint)) is not None
+        ):
             return msgspec.structs.replace(known, state="SKIPPED")
         outcome = self._with_retries(self.task.retry_policy, executor)
         if outcome.state == "SUCCEEDED":
@@ -157,7 +168,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         if executor.container is not None:
             job = self._container_job(executor.container, executor_input)
         else:
-            spec = placeholders.resolve_inside((executor.custom_job or {})["customJob"], executor_input, self.names)
+            spec = placeholders.resolve_inside(
+                (executor.custom_job or {})["customJob"], executor_input, self.names
+            )
             job = json_format.ParseDict(spec, CustomJobPb())
         job.name = f"{self.run.location}/customJobs/{call.new_id()}"
         job.display_name = job.display_name or f"{self.run.id}-{self.row.name}"[:128]
@@ -166,8 +179,15 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         job.create_time.CopyFrom(call.now_pb())
         with self.run.lock:
             self.row.jobs.append(job.name)
-        folders = sorted({_folder_of(uri) for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")})
-        running = runner.start(call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders))
+        folders = sorted(
+            {
+                _folder_of(uri)
+                for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")
+            }
+        )
+        running = runner.start(
+            call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders)
+        )
         while not running.done.wait(0.05):
             if self.run.stop.is_set():
                 running.stop.set()
@@ -177,7 +197,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         if ended.state == JobState.JOB_STATE_CANCELLED:
             return _CANCELLED
         if ended.state != JobState.JOB_STATE_SUCCEEDED:
-            return Outcome(state="FAILED", code=ended.error.code or FAILED_PRECONDITION, message=ended.error.message)
+            return Outcome(
+                state="FAILED",
+                code=ended.error.code or FAILED_PRECONDITION,
+                message=ended.error.message,
+            )
         return results.read(call, self.component, expected, root)
 
     def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
@@ -185,25 +209,39 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         pool = job.job_spec.worker_pool_specs.add(replica_count=1)
         pool.machine_spec.machine_type = _MACHINE
         pool.container_spec.image_uri = spec.image
-        pool.container_spec.command.extend(placeholders.command(spec.command, executor_input, self.names))
+        pool.container_spec.command.extend(
+            placeholders.command(spec.command, executor_input, self.names)
+        )
         pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, self.names))
         for variable in spec.env:
-            pool.container_spec.env.add(name=variable.name, value=placeholders.resolve(variable.value, executor_input, self.names))
+            pool.container_spec.env.add(
+                name=variable.name,
+                value=placeholders.resolve(variable.value, executor_input, self.names),
+            )
         labels = msgspec.json.encode(dict(self.run.message.labels)).decode()
         pool.container_spec.env.add(name="VERTEX_AI_PIPELINES_RUN_LABELS", value=labels)
         return job
 
     def _import_artifact(self, importer: Importer) -> Outcome:
-        """An artifact that is somewhere already. It is the one of an earlier import of the same, unless the importer says otherwise."""
+        """An artifact that is somewhere already.
+
+        It is the one of an earlier import of the same, unless the importer says otherwise.
+        """
         scope = {"inputs": {"parameterValues": self.arguments.parameters}, "outputs": {}}
         source = importer.artifact_uri
-        constant = self.arguments.parameters.get("uri", "") if source.runtime_parameter else source.constant
+        constant = (
+            self.arguments.parameters.get("uri", "")
+            if source.runtime_parameter
+            else source.constant
+        )
         uri = placeholders.resolve(str(constant), scope, self.names)
         metadata = {**importer.properties, **importer.custom_properties, **importer.metadata}
         metadata = placeholders.resolve_inside(metadata, scope, self.names)
         key = next(iter(self.component.output_definitions.artifacts), "artifact")
         name = f"{self.run.store}/artifacts/{self.call.new_id()}"
-        artifact = Artifact(name=name, key=key, type=importer.type_schema, uri=uri, metadata=metadata)
+        artifact = Artifact(
+            name=name, key=key, type=importer.type_schema, uri=uri, metadata=metadata
+        )
         store = self.call.store(Pipelines)
         same = msgspec.json.encode((self.run.store, uri, importer.type_schema, metadata)).decode()
         with store.lock:

@@ -1,4 +1,6 @@
-"""A pipeline in Vertex ML Metadata: its contexts, a task's execution, artifacts and the events between them."""
+"""A pipeline in Vertex ML Metadata: its contexts, a task's execution, artifacts and the events
+between them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ EventPb = Event.pb()
 
 
 def begin(call: Call, run: Run) -> None:
-    """The location's default store, where nobody has made one; the context of the pipeline, and that of this run below it."""
+    """The location's default store, where nobody has made one; the context of the pipeline, and
+    that of this run below it.
+    """
     with call.store(Resources).lock:
         _once(call, STORE, run.store, MetadataStore.pb()())
         pipeline = _once(
@@ -46,7 +50,11 @@ def keep(call: Call, run: Run, row: TaskRun) -> None:
     if row.started is None:
         return
     resources, lineage = call.store(Resources), call.store(Lineage)
-    outputs = [artifact for artifacts in (row.outcome.artifacts if row.outcome else {}).values() for artifact in artifacts]
+    outputs = [
+        artifact
+        for artifacts in (row.outcome.artifacts if row.outcome else {}).values()
+        for artifact in artifacts
+    ]
     inputs = [artifact for artifacts in row.inputs.artifacts.values() for artifact in artifacts]
     with resources.lock:
         execution = _once(call, EXECUTION, row.execution, details.execution(row))
@@ -56,8 +64,12 @@ def keep(call: Call, run: Run, row: TaskRun) -> None:
             _once(call, ARTIFACT, artifact.name, details.artifact_message(run, artifact))
     names = [artifact.name for artifact in (*inputs, *outputs)]
     lineage.add_members(f"{run.store}/contexts/{run.id}", [row.execution, *names])
-    events = [(artifact, Event.Type.INPUT) for artifact in inputs] + [(artifact, Event.Type.OUTPUT) for artifact in outputs]
-    lineage.add_events(row.execution, [_event(call, row, artifact, kind) for artifact, kind in events])
+    events = [(artifact, Event.Type.INPUT) for artifact in inputs] + [
+        (artifact, Event.Type.OUTPUT) for artifact in outputs
+    ]
+    lineage.add_events(
+        row.execution, [_event(call, row, artifact, kind) for artifact, kind in events]
+    )
 
 
 def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
@@ -67,13 +79,19 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
         return None
     kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
     metadata = whole(json_format.MessageToDict(message.metadata))
-    return Artifact(name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata)
+    return Artifact(
+        name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata
+    )
 
 
 def contexts(call: Call, run: Run) -> list[Any]:
-    """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its own. Empty before it runs."""
+    """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its
+    own. Empty before it runs.
+    """
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
-    messages = [message for name in names if (message := call.store(Resources).find(name)) is not None]
+    messages = [
+        message for name in names if (message := call.store(Resources).find(name)) is not None
+    ]
     return messages if len(messages) == 2 else []
 
 

@@ -14,7 +14,10 @@ class WrongType(Exception):
 
 
 def typed(value: Any, kind: Kind) -> Any:
-    """The value in Python's type for `kind`. A whole number is an integer: protobuf has one kind of number. WrongType."""
+    """The value in Python's type for `kind`.
+
+    A whole number is an integer: protobuf has one kind of number. WrongType.
+    """
     if value is None or kind not in _MAKE:
         return value
     if isinstance(value, bool) != (kind == "BOOLEAN") or not isinstance(value, _TAKES[kind]):
@@ -43,13 +46,18 @@ _MAKE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def coerced(value: Any, kind: Kind) -> Any:
-    """A value that one task hands to another: what is no string becomes JSON where one is declared, and the other way round. WrongType.
+    """A value that one task hands to another: what is no string becomes JSON where one is declared,
+    and the other way round. WrongType.
 
     kfp declares the items of a plain `list` as strings, whatever they are.
     """
     if kind == "STRING":
         return value if value is None else text(value)
-    return output_value(value, kind) if isinstance(value, str) and kind in _MAKE else typed(value, kind)
+    return (
+        output_value(value, kind)
+        if isinstance(value, str) and kind in _MAKE
+        else typed(value, kind)
+    )
 
 
 def text(value: Any) -> str:

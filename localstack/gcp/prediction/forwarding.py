@@ -1,4 +1,6 @@
-"""One request to a model: the choice by traffic split, the exchange, what is counted of it, and what its failure is called."""
+"""One request to a model: the choice by traffic split, the exchange, what is counted of it, and
+what its failure is called.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,20 @@ _STATUS: Mapping[int, str] = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_KEPT_TO_US = {  # headers of a request or an answer that are between two neighbours, or are a caller's secret
-    *("connection", "content-length", "transfer-encoding", "host", "authorization", "keep-alive", "upgrade", "te", "expect", "date"),
+# headers of a request or an answer that are between two neighbours, or are a caller's secret
+_KEPT_TO_US = {
+    *(
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "authorization",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "expect",
+        "date",
+    ),
     *("server", "proxy-authorization", "accept-encoding", "x-goog-user-project"),
 }
 
@@ -76,7 +90,8 @@ def predictions_of(answer: Answer) -> _Predictions:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise GcpError(
             "INTERNAL",
-            f"The model server's answer is not a JSON object with `predictions`: {error}: {answer.body[:1000].decode(errors='replace')}",
+            f"The model server's answer is not a JSON object with `predictions`: {error}: "
+            f"{answer.body[:1000].decode(errors='replace')}",
         ) from error
 
 
@@ -87,19 +102,32 @@ def routing_of(call: Call, endpoint: str) -> Routing:
 def check_size(routing: Routing, size: int) -> None:
     if size > routing.max_bytes:
         kind = "dedicated" if routing.dedicated else "shared"
-        raise invalid(f"The request has {size:,} bytes: a {kind} endpoint takes {routing.max_bytes:,}.")
+        raise invalid(
+            f"The request has {size:,} bytes: a {kind} endpoint takes {routing.max_bytes:,}."
+        )
 
 
 async def forward(
-    call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...], *, instances: int, size: int | None = None
+    call: Call,
+    endpoint: str,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...],
+    *,
+    instances: int,
+    size: int | None = None,
 ) -> Exchange:
-    """Ask one model, once. GcpError: nobody to ask, too much, no answer; an error that the model answers is an answer."""
+    """Ask one model, once.
+
+    GcpError: nobody to ask, too much, no answer; an error that the model answers is an answer.
+    """
     began = time.perf_counter()
     routing, target = enter(call, endpoint, size if size is not None else len(body))
     process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
-        answer = await target.server.connections.ask(process.connections.port, "POST", target.predict_route, body, headers, within=seconds)
+        answer = await target.server.connections.ask(
+            process.connections.port, "POST", target.predict_route, body, headers, within=seconds
+        )
     except (TimedOut, NotReached) as error:
         raise no_answer(call, routing, target, error, began) from error
     finally:
@@ -109,44 +137,68 @@ async def forward(
 
 
 def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
-    """A target whose server counts this request as under way: its process must be told when the request leaves."""
+    """A target whose server counts this request as under way: its process must be told when the
+    request leaves.
+    """
     while True:
         routing = routing_of(call, endpoint)
         check_size(routing, size)
         target = routing.by_traffic.pick(_draw())
         if target is None:
-            raise GcpError("FAILED_PRECONDITION", f"Endpoint {routing.endpoint} has no deployed model that takes traffic.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"Endpoint {routing.endpoint} has no deployed model that takes traffic.",
+            )
         if target.server.process.enter():
             return routing, target
 
 
-def count(call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int) -> None:
+def count(
+    call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
+) -> None:
     """What Cloud Monitoring will say of this request."""
     online.record(
-        call, routing.endpoint, target.id, status=status, milliseconds=(time.perf_counter() - began) * 1000, predictions=instances
+        call,
+        routing.endpoint,
+        target.id,
+        status=status,
+        milliseconds=(time.perf_counter() - began) * 1000,
+        predictions=instances,
     )
 
 
-def no_answer(call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float) -> GcpError:
+def no_answer(
+    call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float
+) -> GcpError:
     """No answer came."""
     timed_out = isinstance(error, TimedOut)
     count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
     if timed_out:
-        return GcpError("DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}.")
+        return GcpError(
+            "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
+        )
     target.server.process.revive()
-    return GcpError("UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}")
+    return GcpError(
+        "UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}"
+    )
 
 
 def model_error(answer: Answer) -> GcpError:
     """What the model answered instead of predictions: its status, and its body as the message."""
     usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
-    http = answer.status if answer.status >= 400 else None  # no client takes 204 or 302 for an error
-    return GcpError(_STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http)
+    http = (
+        answer.status if answer.status >= 400 else None
+    )  # no client takes 204 or 302 for an error
+    return GcpError(
+        _STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http
+    )
 
 
 def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The headers that go through."""
-    return tuple((name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US)
+    return tuple(
+        (name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US
+    )
 
 
 def of_target(target: Target) -> tuple[tuple[str, str], ...]:

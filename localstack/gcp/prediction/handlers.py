@@ -14,7 +14,16 @@ from ...serving.connections import NotReached, TimedOut
 from ..endpoints.records import must
 from ..registry import Call, GcpError, handles
 from . import request_log, values
-from .forwarding import check_size, count, enter, forward, model_error, no_answer, predictions_of, routing_of
+from .forwarding import (
+    check_size,
+    count,
+    enter,
+    forward,
+    model_error,
+    no_answer,
+    predictions_of,
+    routing_of,
+)
 
 PredictResponsePb = PredictResponse.pb()
 _JSON = (("content-type", "application/json"),)
@@ -28,13 +37,23 @@ async def predict(call: Call, request: Any) -> Any:
     if request.HasField("parameters"):
         body["parameters"] = values.plain(request.parameters)
     content = _encode(body)
-    exchange = await forward(call, request.endpoint, content, _JSON, instances=len(request.instances), size=request.ByteSize())
+    exchange = await forward(
+        call,
+        request.endpoint,
+        content,
+        _JSON,
+        instances=len(request.instances),
+        size=request.ByteSize(),
+    )
     if exchange.answer.status != 200:
         raise model_error(exchange.answer)
     predictions = predictions_of(exchange.answer)
     target = exchange.target
     response = PredictResponsePb(
-        deployed_model_id=target.id, model=target.model, model_version_id=target.version, model_display_name=target.display_name
+        deployed_model_id=target.id,
+        model=target.model,
+        model_version_id=target.version,
+        model_display_name=target.display_name,
     )
     items = msgspec.json.decode(predictions.predictions)
     if not isinstance(items, list):
@@ -44,7 +63,9 @@ async def predict(call: Call, request: Any) -> Any:
         if predictions.metadata is not msgspec.UNSET:
             values.fill(response.metadata, msgspec.json.decode(predictions.metadata))
     except OverflowError as error:
-        raise GcpError("INTERNAL", f"The model server's answer has a number that no double holds: {error}") from error
+        raise GcpError(
+            "INTERNAL", f"The model server's answer has a number that no double holds: {error}"
+        ) from error
     request_log.note(call, exchange, content)
     return response
 
@@ -55,12 +76,15 @@ async def raw_predict(call: Call, request: Any) -> Any:
     _check_endpoint_header(call, request.endpoint)
     content = request.http_body.data
     headers = (("content-type", request.http_body.content_type or "application/json"),)
-    exchange = await forward(call, request.endpoint, content, headers, instances=1, size=request.ByteSize())
+    exchange = await forward(
+        call, request.endpoint, content, headers, instances=1, size=request.ByteSize()
+    )
     if not 200 <= exchange.answer.status < 300:
         raise model_error(exchange.answer)
     request_log.note(call, exchange, content)
     return httpbody_pb2.HttpBody(
-        content_type=exchange.answer.headers.get("content-type", "application/octet-stream"), data=exchange.answer.body
+        content_type=exchange.answer.headers.get("content-type", "application/octet-stream"),
+        data=exchange.answer.body,
     )
 
 
@@ -69,7 +93,11 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
     headers = (("content-type", request.http_body.content_type or "application/json"),)
     status, answered, parts = stream(call, request.endpoint, request.http_body.data, headers)
     if not 200 <= status < 300:
-        raise GcpError("INTERNAL" if status >= 500 else "INVALID_ARGUMENT", b"".join(parts).decode("utf-8", "replace"), http=status)
+        raise GcpError(
+            "INTERNAL" if status >= 500 else "INVALID_ARGUMENT",
+            b"".join(parts).decode("utf-8", "replace"),
+            http=status,
+        )
     kind = answered.get("content-type", "application/octet-stream")
     for part in parts:
         yield httpbody_pb2.HttpBody(content_type=kind, data=part)
@@ -81,11 +109,20 @@ def explain(call: Call, request: Any) -> Any:
     hosted = must(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:
-        raise GcpError("NOT_FOUND", f"DeployedModel {request.deployed_model_id} does not exist in {hosted.name}.")
-    raise GcpError("FAILED_PRECONDITION", f"No DeployedModel of {hosted.name} has an explanation_spec: the offline GCP explains nothing.")
+        raise GcpError(
+            "NOT_FOUND",
+            f"DeployedModel {request.deployed_model_id} does not exist in {hosted.name}.",
+        )
+    raise GcpError(
+        "FAILED_PRECONDITION",
+        f"No DeployedModel of {hosted.name} has an explanation_spec: the offline GCP "
+        "explains nothing.",
+    )
 
 
-def stream(call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[int, dict[str, str], Iterator[bytes]]:
+def stream(
+    call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]
+) -> tuple[int, dict[str, str], Iterator[bytes]]:
     """Status, headers and the parts of the body as they come; in a thread of its own. GcpError."""
     began = time.perf_counter()
     routing, target = enter(call, endpoint, len(body))
@@ -107,7 +144,12 @@ def stream(call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str
 
 
 def _check_endpoint_header(call: Call, endpoint: str) -> None:
-    """A dedicated host is one for all endpoints of gRPC: this header says which, and it must be the request's."""
+    """A dedicated host is one for all endpoints of gRPC: this header says which, and it must be the
+    request's.
+    """
     header = call.headers.get("x-vertex-ai-endpoint-id")
     if header is not None and header != endpoint.rpartition("/")[2]:
-        raise GcpError("INVALID_ARGUMENT", f"The header x-vertex-ai-endpoint-id names {header}, and the request {endpoint}.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The header x-vertex-ai-endpoint-id names {header}, and the request {endpoint}.",
+        )

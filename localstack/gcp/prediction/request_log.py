@@ -1,6 +1,7 @@
 """Request-response logging: a sample of what went in and came out, in a table of BigQuery.
 
-Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the endpoint names others. No account has been
+Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the
+endpoint names others. No account has been
 asked for its columns. Rows arrive when somebody reads.
 """
 
@@ -82,12 +83,16 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
         access.create_table(call, table, fields, partition_by="logging_time")
         access.append_rows(call, table, rows)
     except GcpError as error:
-        sys.stderr.write(f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n")
+        sys.stderr.write(
+            f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n"
+        )
 
 
 def _table(project: str, routing: Any) -> str:
     """project.dataset.table that the endpoint's bq:// names, or what it leaves out."""
-    own = re.sub(r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}")
+    own = re.sub(
+        r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}"
+    )
     uri = routing.logging.bigquery_destination.output_uri.removeprefix("bq://")
     parts = [part for part in uri.split(".") if part]
     return ".".join([*parts, *(project, own, TABLE)[len(parts) :]])
@@ -99,4 +104,6 @@ def _parts(body: bytes, member: str) -> list[str]:
         listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
     except msgspec.MsgspecError:
         listed = []
-    return [bytes(part).decode("utf-8", "replace") for part in listed] or [body.decode("utf-8", "replace")]
+    return [bytes(part).decode("utf-8", "replace") for part in listed] or [
+        body.decode("utf-8", "replace")
+    ]

@@ -1,4 +1,6 @@
-"""google.protobuf.Value to Python's values and back: json_format does the same in more time for what models are asked."""
+"""google.protobuf.Value to Python's values and back: json_format does the same in more time for
+what models are asked.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def plain(value: Any) -> Any:
         return int(number) if number.is_integer() else number
     if kind == "struct_value":
         fields = value.struct_value.fields
-        return {key: plain(fields[key]) for key in fields}  # its items() is the abstract Mapping's, at twice the time
+        return {
+            key: plain(fields[key]) for key in fields
+        }  # its items() is the abstract Mapping's, at twice the time
     if kind == "list_value":
         return [plain(item) for item in value.list_value.values]
     return None if kind in (None, "null_value") else getattr(value, kind)

@@ -1,6 +1,8 @@
-"""The filter of a subscription: which messages it takes, by their attributes [docs: pubsub/docs/subscription-message-filter].
+"""The filter of a subscription: which messages it takes, by their attributes [docs:
+pubsub/docs/subscription-message-filter].
 
-    attributes:key    attributes.key = "v"    attributes.key != "v"    hasPrefix(attributes.key, "v")
+    attributes:key    attributes.key = "v"    attributes.key != "v"    hasPrefix(attributes.key,
+    "v")
     NOT f    -f    f AND g    f OR g    (f)
 
 AND and OR are not mixed without parentheses.
@@ -15,7 +17,9 @@ Attributes = Mapping[str, str]
 Predicate = Callable[[Attributes], bool]
 
 _LONGEST = 256  # bytes
-_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|(hasPrefix\b)|(AND|OR|NOT)\b|([A-Za-z_][A-Za-z0-9_-]*)|(!=|[=:.,()-]))')
+_TOKEN = re.compile(
+    r'\s*(?:("(?:[^"\\]|\\.)*")|(hasPrefix\b)|(AND|OR|NOT)\b|([A-Za-z_][A-Za-z0-9_-]*)|(!=|[=:.,()-]))'
+)
 
 
 class FilterError(ValueError):

@@ -1,7 +1,10 @@
-"""What a subscription still has to deliver: messages that wait, that are out on a lease, that wait for their backoff.
+"""What a subscription still has to deliver: messages that wait, that are out on a lease, that wait
+for their backoff.
 
-A message is redelivered when it is nacked (a deadline of 0) or its lease ends. With ordering, the messages of a key go out one pull (or one
-stream) at a time, and when one comes back all later ones of its key come back with it. Times are the stack's clock's.
+A message is redelivered when it is nacked (a deadline of 0) or its lease ends. With ordering, the
+messages of a key go out one pull (or one
+stream) at a time, and when one comes back all later ones of its key come back with it. Times are
+the stack's clock's.
 """
 
 from __future__ import annotations
@@ -54,7 +57,11 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Backlog:
-    """Thread-safe. `dead(message, attempts)` is called, without a lock, for what failed too often; it says whether somebody took it."""
+    """Thread-safe.
+
+    `dead(message, attempts)` is called, without a lock, for what failed too often; it says whether
+    somebody took it.
+    """
 
     def __init__(self, clock: Clock, rules: Rules, dead: Callable[[Any, int], bool]) -> None:
         self.rules = rules
@@ -67,7 +74,9 @@ class Backlog:
         self._ready: list[tuple[int, Entry]] = []  # a heap: the oldest first
         self._later: list[tuple[datetime, int, Entry]] = []  # a heap: those in backoff
         self._leases: dict[str, Entry] = {}  # by ack id
-        self._ends: list[tuple[datetime, str]] = []  # a heap of leases' ends, some of them out of date
+        self._ends: list[
+            tuple[datetime, str]
+        ] = []  # a heap of leases' ends, some of them out of date
         self._lanes: dict[str, OrderedDict[int, Entry]] = {}  # by ordering key: what is out
         self._acked: deque[Entry] = deque()
         self._failed: list[Entry] = []  # for the dead letter topic
@@ -80,8 +89,18 @@ class Backlog:
                 heapq.heappush(self._ready, (number, Entry(number, message)))
             self._tell()
 
-    def take(self, most: int, holder: object, *, deadline: float | None = None, most_bytes: int | None = None) -> list[Delivery]:
-        """Lease up to `most` messages that are ready, up to `most_bytes` of them but for the first. None ready: an empty list."""
+    def take(
+        self,
+        most: int,
+        holder: object,
+        *,
+        deadline: float | None = None,
+        most_bytes: int | None = None,
+    ) -> list[Delivery]:
+        """Lease up to `most` messages that are ready, up to `most_bytes` of them but for the first.
+
+        None ready: an empty list.
+        """
         with self._change(quiet=True):
             entries: list[Entry] = []
             passed: list[tuple[int, Entry]] = []
@@ -100,10 +119,14 @@ class Backlog:
                 entries.append(entry)
             for item in passed:
                 heapq.heappush(self._ready, item)
-            return [self._lease(entry, holder, deadline or self.rules.ack_deadline) for entry in entries]
+            return [
+                self._lease(entry, holder, deadline or self.rules.ack_deadline) for entry in entries
+            ]
 
     def wait(self, changes: int, timeout: float) -> None:
-        """Until something may have become ready since `changes` was read, or `timeout` real seconds."""
+        """Until something may have become ready since `changes` was read, or `timeout` real
+        seconds.
+        """
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.changes != changes, timeout)
 
@@ -142,7 +165,9 @@ class Backlog:
             return invalid
 
     def reject(self, ack_ids: Iterable[str]) -> None:
-        """They can never be delivered: to the dead letter topic without further attempts; where there is none, they come again."""
+        """They can never be delivered: to the dead letter topic without further attempts; where
+        there is none, they come again.
+        """
         with self._change(quiet=True):
             for ack_id in ack_ids:
                 entry = self._leases.get(ack_id)
@@ -164,7 +189,12 @@ class Backlog:
     def retained(self) -> list[Any]:
         """The acknowledged ones that are retained, too."""
         with self.changed:
-            return [entry.message for entry in sorted([*self._entries(), *self._acked], key=lambda entry: entry.number)]
+            return [
+                entry.message
+                for entry in sorted(
+                    [*self._entries(), *self._acked], key=lambda entry: entry.number
+                )
+            ]
 
     def replace(self, messages: Iterable[Any]) -> None:
         """Begin again with these (Seek): every lease is over."""
@@ -188,7 +218,9 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """What time has brought comes first; then who waits is told (`quiet`: of what time has brought), and dead letters are sent."""
+        """What time has brought comes first; then who waits is told (`quiet`: of what time has
+        brought), and dead letters are sent.
+        """
         with self.changed:
             news = self._settle()
             yield
@@ -224,7 +256,11 @@ class Backlog:
         heapq.heappush(self._ends, (entry.until, entry.ack_id))
         if self.rules.ordered and entry.message.ordering_key:
             self._lanes.setdefault(entry.message.ordering_key, OrderedDict())[entry.number] = entry
-        return Delivery(entry.ack_id, entry.message, entry.failures + 1 if self.rules.most_attempts is not None else 0)
+        return Delivery(
+            entry.ack_id,
+            entry.message,
+            entry.failures + 1 if self.rules.most_attempts is not None else 0,
+        )
 
     def _take_back(self, entry: Entry) -> None:
         """It is no longer out."""
@@ -237,9 +273,14 @@ class Backlog:
                 del self._lanes[entry.message.ordering_key]
 
     def _fail(self, entry: Entry) -> None:
-        """A nack, or the end of a lease: it comes again, and with it what was sent after it under its key."""
+        """A nack, or the end of a lease: it comes again, and with it what was sent after it under
+        its key.
+        """
         lane = self._lanes.get(entry.message.ordering_key)
-        again = [entry, *(other for number, other in list((lane or {}).items()) if number > entry.number)]
+        again = [
+            entry,
+            *(other for number, other in list((lane or {}).items()) if number > entry.number),
+        ]
         for other in again:
             self._take_back(other)
         entry.failures += 1
@@ -280,7 +321,9 @@ class Backlog:
             heapq.heappush(self._ready, (number, entry))
 
     def _set_timer(self) -> None:
-        """Wake up at the next end of a lease or of a backoff: somebody may be waiting, or a dead letter be due."""
+        """Wake up at the next end of a lease or of a backoff: somebody may be waiting, or a dead
+        letter be due.
+        """
         self._release(self._clock.now())
         times = [heap[0][0] for heap in (self._ends, self._later) if heap]
         if self.closed or not times:
@@ -290,7 +333,9 @@ class Backlog:
             return
         if timer is not None:
             timer.cancel()
-        self._timer = self._clock.call_at_limit(max((due - self._clock.now()).total_seconds(), 0.0), self._wake)
+        self._timer = self._clock.call_at_limit(
+            max((due - self._clock.now()).total_seconds(), 0.0), self._wake
+        )
 
     def _wake(self) -> None:
         with self._change():

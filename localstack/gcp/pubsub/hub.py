@@ -1,4 +1,6 @@
-"""What Pub/Sub holds: topics, their subscriptions and snapshots, and how a message gets from one to the other."""
+"""What Pub/Sub holds: topics, their subscriptions and snapshots, and how a message gets from one to
+the other.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Topic:
         self.subscriptions: dict[str, Subscription] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.log: deque[Any] = deque()  # what message_retention_duration keeps
-        self.lock = threading.Lock()  # one publish at a time: the order of all subscriptions is the same
+        self.lock = (
+            threading.Lock()
+        )  # one publish at a time: the order of all subscriptions is the same
 
 
 class Subscription:
@@ -71,15 +75,22 @@ class Hub:
             raise not_found(name)
         return snapshot
 
-    def publish(self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1) -> list[str]:
-        """Give every subscription its messages; their ids. `copies`: how often each is delivered."""
+    def publish(
+        self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1
+    ) -> list[str]:
+        """Give every subscription its messages; their ids.
+
+        `copies`: how often each is delivered.
+        """
         with topic.lock:
             for message in messages:
                 message.message_id = str(next(self._ids))
                 message.publish_time.FromDatetime(now)
             published = [message for message in messages for _ in range(copies)]
             for subscription in list(topic.subscriptions.values()):
-                subscription.backlog.add(message for message in published if subscription.predicate(message.attributes))
+                subscription.backlog.add(
+                    message for message in published if subscription.predicate(message.attributes)
+                )
                 subscription.on_messages()
             for snapshot in list(topic.snapshots.values()):
                 snapshot.pending.extend(published)
@@ -101,7 +112,10 @@ def not_found(name: str) -> GcpError:
 
 
 def already_exists(name: str) -> GcpError:
-    return GcpError("ALREADY_EXISTS", f"Resource already exists in the project (resource={name.rpartition('/')[2]}).")
+    return GcpError(
+        "ALREADY_EXISTS",
+        f"Resource already exists in the project (resource={name.rpartition('/')[2]}).",
+    )
 
 
 def new_name(call: Call, name: str, collection: str) -> str:
@@ -110,7 +124,8 @@ def new_name(call: Call, name: str, collection: str) -> str:
     if match is None or match[1] != collection or match[2].lower().startswith("goog"):
         raise GcpError(
             "INVALID_ARGUMENT",
-            f"Invalid [{collection}] name: (name={name}). It is projects/PROJECT/{collection}/ID; an ID has 3 to 255 letters, digits and"
+            f"Invalid [{collection}] name: (name={name}). It is "
+            f"projects/PROJECT/{collection}/ID; an ID has 3 to 255 letters, digits and"
             " . _ ~ + % -, begins with a letter, and not with goog.",
         )
     return by_id(call, name)
@@ -118,22 +133,39 @@ def new_name(call: Call, name: str, collection: str) -> str:
 
 def check_duration(field: str, duration: Any, least: timedelta, most: timedelta) -> None:
     if not least <= duration.ToTimedelta() <= most:
-        raise GcpError("INVALID_ARGUMENT", f"{field} must be {least.total_seconds():.0f}s to {most.total_seconds():.0f}s.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{field} must be {least.total_seconds():.0f}s to {most.total_seconds():.0f}s.",
+        )
 
 
 def overwrite(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
-    """Make the fields of `mask` what they are in `source`. GcpError for an empty mask, a field that is not there, or a fixed one."""
+    """Make the fields of `mask` what they are in `source`.
+
+    GcpError for an empty mask, a field that is not there, or a fixed one.
+    """
     if not mask.paths:
-        raise GcpError("INVALID_ARGUMENT", "The update_mask in the request must be set, and must contain a valid field.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "The update_mask in the request must be set, and must contain a valid field.",
+        )
     for path in mask.paths:
         first = path.partition(".")[0]
         if first not in target.DESCRIPTOR.fields_by_name:
-            raise GcpError("INVALID_ARGUMENT", f"Invalid update_mask provided in the request: {path!r} is no field.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"Invalid update_mask provided in the request: {path!r} is no field.",
+            )
         if first in fixed:
-            raise GcpError("INVALID_ARGUMENT", f"Invalid update_mask provided in the request: {path!r} cannot be changed.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"Invalid update_mask provided in the request: {path!r} cannot be changed.",
+            )
     mask.MergeMessage(source, target, replace_message_field=True, replace_repeated_field=True)
     for path in mask.paths:
         field = target.DESCRIPTOR.fields_by_name[path.partition(".")[0]]
-        if "." not in path and field.is_repeated:  # MergeMessage adds to a map, and keeps one that is empty in the source
+        if (
+            "." not in path and field.is_repeated
+        ):  # MergeMessage adds to a map, and keeps one that is empty in the source
             target.ClearField(path)
             getattr(target, path).MergeFrom(getattr(source, path))

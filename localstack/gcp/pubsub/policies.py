@@ -14,7 +14,10 @@ from ..transcoding import answer_of
 from .hub import Hub
 
 _SERVICE = "google.iam.v1.IAMPolicy"
-_RESOURCES = tuple(f"/v1/{{resource=projects/*/{collection}/*}}" for collection in ("topics", "subscriptions", "snapshots"))
+_RESOURCES = tuple(
+    f"/v1/{{resource=projects/*/{collection}/*}}"
+    for collection in ("topics", "subscriptions", "snapshots")
+)
 
 
 @handles(f"{_SERVICE}.GetIamPolicy")
@@ -35,17 +38,31 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 @route("IAMPolicy.GetIamPolicy", "GET", *(f"{resource}:getIamPolicy" for resource in _RESOURCES))
 def get_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(get_iam_policy(call, iam_policy_pb2.GetIamPolicyRequest(resource=request.params["resource"])), request)
+    return answer_of(
+        get_iam_policy(
+            call, iam_policy_pb2.GetIamPolicyRequest(resource=request.params["resource"])
+        ),
+        request,
+    )
 
 
 @route("IAMPolicy.SetIamPolicy", "POST", *(f"{resource}:setIamPolicy" for resource in _RESOURCES))
 def set_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(set_iam_policy(call, _message(iam_policy_pb2.SetIamPolicyRequest(), request)), request)
+    return answer_of(
+        set_iam_policy(call, _message(iam_policy_pb2.SetIamPolicyRequest(), request)), request
+    )
 
 
-@route("IAMPolicy.TestIamPermissions", "POST", *(f"{resource}:testIamPermissions" for resource in _RESOURCES))
+@route(
+    "IAMPolicy.TestIamPermissions",
+    "POST",
+    *(f"{resource}:testIamPermissions" for resource in _RESOURCES),
+)
 def test_over_http(call: Call, request: HttpRequest) -> Any:
-    return answer_of(test_iam_permissions(call, _message(iam_policy_pb2.TestIamPermissionsRequest(), request)), request)
+    return answer_of(
+        test_iam_permissions(call, _message(iam_policy_pb2.TestIamPermissionsRequest(), request)),
+        request,
+    )
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
@@ -67,5 +84,7 @@ def _resource(call: Call, name: str) -> str:
     elif "/topics/" in name:
         hub.topic(call, name)
     else:
-        raise GcpError("UNIMPLEMENTED", f"the IAM policy of {name} is not supported by the offline GCP yet")
+        raise GcpError(
+            "UNIMPLEMENTED", f"the IAM policy of {name} is not supported by the offline GCP yet"
+        )
     return by_id(call, name)

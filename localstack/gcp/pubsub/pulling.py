@@ -34,10 +34,17 @@ async def pull(call: Call, request: Any) -> Any:
     backlog, most = subscription.backlog, min(request.max_messages, _MOST_PULLED)
     holder, end = object(), time.monotonic() + _LONGEST_PULL
     while not (deliveries := backlog.take(most, holder, most_bytes=_MOST_BYTES)):
-        if request.return_immediately or backlog.closed or time.monotonic() > end or call.stopping.is_set():
+        if (
+            request.return_immediately
+            or backlog.closed
+            or time.monotonic() > end
+            or call.stopping.is_set()
+        ):
             break
         await asyncio.sleep(_POLL)
-    return types.PullResponse.pb()(received_messages=[_received_message(delivery) for delivery in deliveries])
+    return types.PullResponse.pb()(
+        received_messages=[_received_message(delivery) for delivery in deliveries]
+    )
 
 
 @handles(f"{_SERVICE}.Acknowledge")
@@ -107,7 +114,10 @@ class _Stream:
                 yield self._confirmations.popleft()
             deliveries = self._take()
             if deliveries:
-                yield answer(received_messages=[_received_message(delivery) for delivery in deliveries], subscription_properties=properties)
+                yield answer(
+                    received_messages=[_received_message(delivery) for delivery in deliveries],
+                    subscription_properties=properties,
+                )
             elif self._backlog.closed:
                 if self._call.stopping.is_set():
                     return
@@ -116,21 +126,32 @@ class _Stream:
                 self._backlog.wait(changes, _LOOK)
 
     def _take(self) -> list[Delivery]:
-        messages, size = self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
+        messages, size = (
+            self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
+        )
         most = self._most - messages if self._most > 0 else _MOST_PULLED
         most_bytes = self._most_bytes - size if self._most_bytes > 0 else _MOST_BYTES
         if most <= 0 or most_bytes <= 0:
             return []
-        return self._backlog.take(min(most, _MOST_PULLED), self, deadline=self._deadline or None, most_bytes=min(most_bytes, _MOST_BYTES))
+        return self._backlog.take(
+            min(most, _MOST_PULLED),
+            self,
+            deadline=self._deadline or None,
+            most_bytes=min(most_bytes, _MOST_BYTES),
+        )
 
     def _act(self, request: Any) -> None:
         """Acknowledge and modify what a request names."""
         answer = types.StreamingPullResponse.pb()()
         if request.ack_ids:
             invalid = self._backlog.acknowledge(request.ack_ids)
-            answer.acknowledge_confirmation.ack_ids.extend(ack_id for ack_id in request.ack_ids if ack_id not in invalid)
+            answer.acknowledge_confirmation.ack_ids.extend(
+                ack_id for ack_id in request.ack_ids if ack_id not in invalid
+            )
             answer.acknowledge_confirmation.invalid_ack_ids.extend(invalid)
-        for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=False):
+        for ack_id, seconds in zip(
+            request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=False
+        ):
             invalid = self._backlog.modify([ack_id], seconds)
             confirmation = answer.modify_ack_deadline_confirmation
             (confirmation.invalid_ack_ids if invalid else confirmation.ack_ids).append(ack_id)
@@ -145,30 +166,46 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
     if subscription.message.detached:
         raise _gone_error(subscription)
     if subscription.message.HasField("bigquery_config"):
-        raise GcpError("FAILED_PRECONDITION", "Cannot pull from a subscription that writes into BigQuery.")
+        raise GcpError(
+            "FAILED_PRECONDITION", "Cannot pull from a subscription that writes into BigQuery."
+        )
     return subscription
 
 
 def _gone_error(subscription: Subscription) -> GcpError:
     if subscription.message.detached:
-        return GcpError("FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached.")
+        return GcpError(
+            "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."
+        )
     return not_found(subscription.message.name)
 
 
 def _received_message(delivery: Delivery) -> Any:
-    return types.ReceivedMessage.pb()(ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt)
+    return types.ReceivedMessage.pb()(
+        ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
+    )
 
 
 def _check_deadline(seconds: int, least: int) -> None:
     if not least <= seconds <= 600:
-        raise GcpError("INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}.")
+        raise GcpError(
+            "INVALID_ARGUMENT", f"A deadline is {least} to 600 seconds, and not {seconds}."
+        )
 
 
 def _confirm(backlog: Backlog, invalid: list[str]) -> None:
-    """With exactly-once delivery a client is told of what it no longer has; without it, it never is."""
+    """With exactly-once delivery a client is told of what it no longer has; without it, it never
+    is.
+    """
     if not invalid or not backlog.rules.exactly_once:
         return
     info = error_details_pb2.ErrorInfo(
-        reason="EXACTLY_ONCE_ACKID_FAILURE", domain="pubsub.googleapis.com", metadata=dict.fromkeys(invalid, _INVALID)
+        reason="EXACTLY_ONCE_ACKID_FAILURE",
+        domain="pubsub.googleapis.com",
+        metadata=dict.fromkeys(invalid, _INVALID),
     )
-    raise GcpError("FAILED_PRECONDITION", "Some acknowledgement ids in the request were invalid.", details=[info])
+    raise GcpError(
+        "FAILED_PRECONDITION",
+        "Some acknowledgement ids in the request were invalid.",
+        details=[info],
+    )

@@ -25,13 +25,20 @@ def create_snapshot(call: Call, request: Any) -> Any:
         if name in hub.snapshots:
             raise already_exists(name)
         subscription = hub.subscription(call, request.subscription)
-        message = types.Snapshot.pb()(name=name, topic=subscription.message.topic, labels=request.labels)
+        message = types.Snapshot.pb()(
+            name=name, topic=subscription.message.topic, labels=request.labels
+        )
         message.expire_time.FromDatetime(call.clock.now() + _LIFE)
         topic = hub.topics.get(message.topic)
         if topic is None:
-            raise GcpError("FAILED_PRECONDITION", "A snapshot needs a subscription whose topic has not been deleted.")
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                "A snapshot needs a subscription whose topic has not been deleted.",
+            )
         with topic.lock:
-            hub.snapshots[name] = topic.snapshots[name] = Snapshot(message, subscription.backlog.unacknowledged())
+            hub.snapshots[name] = topic.snapshots[name] = Snapshot(
+                message, subscription.backlog.unacknowledged()
+            )
     return message
 
 
@@ -43,7 +50,11 @@ def get_snapshot(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListSnapshots")
 def list_snapshots(call: Call, request: Any) -> Any:
     prefix = f"{by_id(call, request.project)}/snapshots/"
-    snapshots = [snapshot.message for name, snapshot in sorted(call.store(Hub).snapshots.items()) if name.startswith(prefix)]
+    snapshots = [
+        snapshot.message
+        for name, snapshot in sorted(call.store(Hub).snapshots.items())
+        if name.startswith(prefix)
+    ]
     listed, token = page(snapshots, request)
     return types.ListSnapshotsResponse.pb()(snapshots=listed, next_page_token=token)
 
@@ -84,11 +95,21 @@ def seek(call: Call, request: Any) -> Any:
         if target == "snapshot":
             snapshot = hub.snapshot(call, request.snapshot)
             if snapshot.message.topic != subscription.message.topic:
-                raise GcpError("INVALID_ARGUMENT", "The snapshot is of another topic than the subscription.")
-            messages = [message for message in snapshot.pending if subscription.predicate(message.attributes)]
+                raise GcpError(
+                    "INVALID_ARGUMENT", "The snapshot is of another topic than the subscription."
+                )
+            messages = [
+                message
+                for message in snapshot.pending
+                if subscription.predicate(message.attributes)
+            ]
         else:
             moment = request.time.ToDatetime(tzinfo=UTC)
-            messages = [message for message in _retained_messages(subscription, topic) if published_at(message) >= moment]
+            messages = [
+                message
+                for message in _retained_messages(subscription, topic)
+                if published_at(message) >= moment
+            ]
         subscription.backlog.replace(messages)
         subscription.on_messages()
     return types.SeekResponse.pb()()

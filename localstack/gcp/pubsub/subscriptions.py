@@ -22,7 +22,15 @@ _TTL = timedelta(days=31)
 _BACKOFF = (10.0, 600.0)  # seconds, where a retry_policy does not say them
 _ATTEMPTS = 5  # where a dead_letter_policy does not say them
 _UNSUPPORTED = ("cloud_storage_config", "bigtable_config", "message_transforms")
-_FIXED = ("name", "topic", "filter", "enable_message_ordering", "detached", "state", "topic_message_retention_duration")
+_FIXED = (
+    "name",
+    "topic",
+    "filter",
+    "enable_message_ordering",
+    "detached",
+    "state",
+    "topic_message_retention_duration",
+)
 
 
 @handles(f"{_SERVICE}.CreateSubscription")
@@ -36,10 +44,14 @@ def create_subscription(call: Call, request: Any) -> Any:
         request.topic = topic.message.name
         _complete(request)
         if topic.message.HasField("message_retention_duration"):
-            request.topic_message_retention_duration.CopyFrom(topic.message.message_retention_duration)
+            request.topic_message_retention_duration.CopyFrom(
+                topic.message.message_retention_duration
+            )
         _check(call, request)
         predicate = _predicate(request.filter)
-        backlog = Backlog(call.clock, rules_of(request), _dead_letters(call.without_request(), request.name))
+        backlog = Backlog(
+            call.clock, rules_of(request), _dead_letters(call.without_request(), request.name)
+        )
         subscription = Subscription(request, backlog, predicate)
         if request.HasField("bigquery_config"):
             to_bigquery.attach(call, subscription)
@@ -56,7 +68,11 @@ def get_subscription(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListSubscriptions")
 def list_subscriptions(call: Call, request: Any) -> Any:
     prefix = f"{by_id(call, request.project)}/subscriptions/"
-    subscriptions = [sub.message for name, sub in sorted(call.store(Hub).subscriptions.items()) if name.startswith(prefix)]
+    subscriptions = [
+        sub.message
+        for name, sub in sorted(call.store(Hub).subscriptions.items())
+        if name.startswith(prefix)
+    ]
     listed, token = page(subscriptions, request)
     return types.ListSubscriptionsResponse.pb()(subscriptions=listed, next_page_token=token)
 
@@ -71,7 +87,9 @@ def update_subscription(call: Call, request: Any) -> Any:
         overwrite(request.subscription, changed, request.update_mask, _FIXED)
         if changed.HasField("bigquery_config") != subscription.message.HasField("bigquery_config"):
             raise GcpError(
-                "UNIMPLEMENTED", "making a subscription one of BigQuery, or no longer one, is not supported by the offline GCP yet"
+                "UNIMPLEMENTED",
+                "making a subscription one of BigQuery, or no longer one, is not supported "
+                "by the offline GCP yet",
             )
         _complete(changed)
         _check(call, changed)
@@ -98,7 +116,9 @@ def modify_push_config(call: Call, request: Any) -> Any:
     """Only to what it is: a subscription that is pulled."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
-        raise GcpError("UNIMPLEMENTED", "push subscriptions are not supported by the offline GCP yet")
+        raise GcpError(
+            "UNIMPLEMENTED", "push subscriptions are not supported by the offline GCP yet"
+        )
     return empty_pb2.Empty()
 
 
@@ -111,7 +131,9 @@ def rules_of(subscription: Any) -> Rules:
         ordered=subscription.enable_message_ordering,
         exactly_once=subscription.enable_exactly_once_delivery,
         retains_acked=subscription.retain_acked_messages,
-        backoff=(_seconds(retry.minimum_backoff), _seconds(retry.maximum_backoff)) if retry is not None else None,
+        backoff=(_seconds(retry.minimum_backoff), _seconds(retry.maximum_backoff))
+        if retry is not None
+        else None,
         most_attempts=subscription.dead_letter_policy.max_delivery_attempts if dead else None,
     )
 
@@ -144,30 +166,50 @@ def _check(call: Call, subscription: Any) -> None:
     fields = {field.name for field, _ in subscription.ListFields()}
     for field in _UNSUPPORTED:
         if field in fields:
-            raise GcpError("UNIMPLEMENTED", f"a subscription with {field} is not supported by the offline GCP yet")
+            raise GcpError(
+                "UNIMPLEMENTED",
+                f"a subscription with {field} is not supported by the offline GCP yet",
+            )
     if subscription.push_config.push_endpoint:
-        raise GcpError("UNIMPLEMENTED", "push subscriptions are not supported by the offline GCP yet")
+        raise GcpError(
+            "UNIMPLEMENTED", "push subscriptions are not supported by the offline GCP yet"
+        )
     if not 10 <= subscription.ack_deadline_seconds <= 600:
-        raise GcpError("INVALID_ARGUMENT", f"ack_deadline_seconds must be 10 to 600, and not {subscription.ack_deadline_seconds}.")
-    check_duration("message_retention_duration", subscription.message_retention_duration, timedelta(minutes=10), timedelta(days=31))
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"ack_deadline_seconds must be 10 to 600, and not {subscription.ack_deadline_seconds}.",
+        )
+    check_duration(
+        "message_retention_duration",
+        subscription.message_retention_duration,
+        timedelta(minutes=10),
+        timedelta(days=31),
+    )
     _check_policies(call, subscription)
     if subscription.HasField("bigquery_config"):
         to_bigquery.check(call, subscription)
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
-    if subscription.expiration_policy.HasField("ttl") and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
+    if subscription.expiration_policy.HasField(
+        "ttl"
+    ) and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
         raise GcpError("INVALID_ARGUMENT", "expiration_policy.ttl must be at least 86400s.")
     if subscription.HasField("retry_policy"):
         policy = subscription.retry_policy
         for field in ("minimum_backoff", "maximum_backoff"):
             check_duration(field, getattr(policy, field), timedelta(), timedelta(minutes=10))
         if _seconds(policy.minimum_backoff) > _seconds(policy.maximum_backoff):
-            raise GcpError("INVALID_ARGUMENT", "retry_policy.minimum_backoff is larger than maximum_backoff.")
+            raise GcpError(
+                "INVALID_ARGUMENT", "retry_policy.minimum_backoff is larger than maximum_backoff."
+            )
     if subscription.HasField("dead_letter_policy"):
         attempts = subscription.dead_letter_policy.max_delivery_attempts
         if not 5 <= attempts <= 100:
-            raise GcpError("INVALID_ARGUMENT", f"dead_letter_policy.max_delivery_attempts must be 5 to 100, and not {attempts}.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"dead_letter_policy.max_delivery_attempts must be 5 to 100, and not {attempts}.",
+            )
         call.store(Hub).topic(call, subscription.dead_letter_policy.dead_letter_topic)
 
 
@@ -177,7 +219,9 @@ def _predicate(text: str) -> attribute_filter.Predicate:
     try:
         return attribute_filter.parse(text)
     except attribute_filter.FilterError as error:
-        raise GcpError("INVALID_ARGUMENT", f"The subscription's filter is not valid: {error}") from error
+        raise GcpError(
+            "INVALID_ARGUMENT", f"The subscription's filter is not valid: {error}"
+        ) from error
 
 
 def _dead_letters(call: Call, name: str) -> Any:
@@ -188,7 +232,9 @@ def _dead_letters(call: Call, name: str) -> Any:
         subscription = hub.subscriptions.get(name)
         if subscription is None:
             return True
-        topic = hub.topics.get(by_id(call, subscription.message.dead_letter_policy.dead_letter_topic))
+        topic = hub.topics.get(
+            by_id(call, subscription.message.dead_letter_policy.dead_letter_topic)
+        )
         if topic is None:
             return False
         letter = types.PubsubMessage.pb()()
@@ -196,7 +242,9 @@ def _dead_letters(call: Call, name: str) -> Any:
         letter.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(attempts)
         letter.attributes["CloudPubSubDeadLetterSourceSubscription"] = name.rpartition("/")[2]
         letter.attributes["CloudPubSubDeadLetterSourceSubscriptionProject"] = name.split("/")[1]
-        letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"] = message.publish_time.ToJsonString()
+        letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"] = (
+            message.publish_time.ToJsonString()
+        )
         hub.publish(topic, [letter], call.clock.now())
         return True
 

@@ -1,6 +1,8 @@
-"""Subscriptions that write what they get into a table of BigQuery, in batches, before somebody reads it.
+"""Subscriptions that write what they get into a table of BigQuery, in batches, before somebody
+reads it.
 
-With use_table_schema a message is a JSON object of the table's columns; without it, the column `data` gets the message as it is. What does
+With use_table_schema a message is a JSON object of the table's columns; without it, the column
+`data` gets the message as it is. What does
 not fit goes to the dead letter topic, or is tried again [docs: pubsub/docs/bigquery].
 """
 
@@ -28,20 +30,36 @@ _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
 def check(call: Call, subscription: Any) -> None:
-    """Complete the bigquery_config. GcpError for what is not supported, or a table that is not there or lacks what is written."""
+    """Complete the bigquery_config.
+
+    GcpError for what is not supported, or a table that is not there or lacks what is written.
+    """
     from ..bigquery import access
 
     config = subscription.bigquery_config
     if config.use_topic_schema:
-        raise GcpError("UNIMPLEMENTED", "bigquery_config.use_topic_schema is not supported by the offline GCP yet: schemas are not")
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "bigquery_config.use_topic_schema is not supported by the offline GCP yet: "
+            "schemas are not",
+        )
     config.table = config.table.replace(":", ".", 1)
     if config.table.count(".") != 2:
-        raise GcpError("INVALID_ARGUMENT", f"bigquery_config.table {config.table!r} is not project.dataset.table.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"bigquery_config.table {config.table!r} is not project.dataset.table.",
+        )
     columns = {field.name for field in access.table_schema(call, config.table)}
-    needed = [*(() if config.use_table_schema else ("data",)), *(_METADATA if config.write_metadata else ())]
+    needed = [
+        *(() if config.use_table_schema else ("data",)),
+        *(_METADATA if config.write_metadata else ()),
+    ]
     for name in needed:
         if name not in columns:
-            raise GcpError("INVALID_ARGUMENT", f"The table {config.table} has no column {name}, which the subscription writes.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The table {config.table} has no column {name}, which the subscription writes.",
+            )
     config.state = types.BigQueryConfig.State.ACTIVE
 
 
@@ -52,7 +70,9 @@ def attach(call: Call, subscription: Subscription) -> None:
 
     def noted() -> None:
         late.note(subscription, lambda: write(context, subscription))
-        if not timed.is_set():  # what is tried again waits for a reader, and must not keep what comes from its time
+        if (
+            not timed.is_set()
+        ):  # what is tried again waits for a reader, and must not keep what comes from its time
             timed.set()
             context.clock.call_at_limit(_LATEST, at_latest)
 
@@ -72,7 +92,9 @@ def write(call: Call, subscription: Subscription) -> None:
             deliveries += batch
         _append(call, subscription, deliveries)
     finally:
-        backlog.modify([delivery.ack_id for delivery in deliveries], 0)  # what is neither written nor refused comes again
+        backlog.modify(
+            [delivery.ack_id for delivery in deliveries], 0
+        )  # what is neither written nor refused comes again
         if backlog.unacknowledged():
             _try_again(call, subscription)
 
@@ -97,10 +119,14 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
         except decode.Wrong:
             unfit.append(delivery.ack_id)
     backlog.reject(unfit)
-    for ack_id in backlog.modify(rows, _LEASE):  # what follows an unfit one under its ordering key comes again, after it
+    for ack_id in backlog.modify(
+        rows, _LEASE
+    ):  # what follows an unfit one under its ordering key comes again, after it
         del rows[ack_id]
     with suppress(GcpError):  # the table has changed meanwhile
-        access.append_rows(call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields)
+        access.append_rows(
+            call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields
+        )
         backlog.acknowledge(rows)
 
 

@@ -57,7 +57,11 @@ def get_topic(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListTopics")
 def list_topics(call: Call, request: Any) -> Any:
     prefix = f"{by_id(call, request.project)}/topics/"
-    topics = [topic.message for name, topic in sorted(call.store(Hub).topics.items()) if name.startswith(prefix)]
+    topics = [
+        topic.message
+        for name, topic in sorted(call.store(Hub).topics.items())
+        if name.startswith(prefix)
+    ]
     listed, token = page(topics, request)
     return types.ListTopicsResponse.pb()(topics=listed, next_page_token=token)
 
@@ -116,28 +120,50 @@ def publish(call: Call, request: Any) -> Any:
 def _check(topic: Any) -> None:
     for field in _UNSUPPORTED:
         if field in {known.name for known, _ in topic.ListFields()}:
-            raise GcpError("UNIMPLEMENTED", f"a topic with {field} is not supported by the offline GCP yet")
+            raise GcpError(
+                "UNIMPLEMENTED", f"a topic with {field} is not supported by the offline GCP yet"
+            )
     if topic.HasField("message_retention_duration"):
-        check_duration("message_retention_duration", topic.message_retention_duration, timedelta(minutes=10), timedelta(days=31))
+        check_duration(
+            "message_retention_duration",
+            topic.message_retention_duration,
+            timedelta(minutes=10),
+            timedelta(days=31),
+        )
 
 
 def _check_messages(messages: Sequence[Any]) -> None:
     if not messages:
         raise GcpError(
-            "INVALID_ARGUMENT", "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1."
+            "INVALID_ARGUMENT",
+            "The value for message_count is too small. You passed 0 in the request, but the "
+            "minimum value is 1.",
         )
     if len(messages) > _MOST_MESSAGES:
-        raise GcpError("INVALID_ARGUMENT", f"A request has at most {_MOST_MESSAGES} messages, and not {len(messages)}.")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"A request has at most {_MOST_MESSAGES} messages, and not {len(messages)}.",
+        )
     size = sum(message.ByteSize() for message in messages)
     if size > _MOST_BYTES:
-        raise GcpError("INVALID_ARGUMENT", f"Request payload size exceeds the limit: {_MOST_BYTES} bytes.")
+        raise GcpError(
+            "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {_MOST_BYTES} bytes."
+        )
     for message in messages:
         if not message.data and not message.attributes:
-            raise GcpError("INVALID_ARGUMENT", "Some messages in the request are empty: a message needs data or an attribute.")
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                "Some messages in the request are empty: a message needs data or an attribute.",
+            )
         if len(message.ordering_key.encode()) > _LONGEST_KEY:
-            raise GcpError("INVALID_ARGUMENT", f"The ordering_key is longer than {_LONGEST_KEY} bytes.")
+            raise GcpError(
+                "INVALID_ARGUMENT", f"The ordering_key is longer than {_LONGEST_KEY} bytes."
+            )
         if len(message.attributes) > _MOST_ATTRIBUTES:
-            text = f"A message has at most {_MOST_ATTRIBUTES} attributes, and not {len(message.attributes)}."
+            text = (
+                f"A message has at most {_MOST_ATTRIBUTES} attributes, and not "
+                f"{len(message.attributes)}."
+            )
             raise GcpError("INVALID_ARGUMENT", text)
         for key, value in message.attributes.items():
             if (
@@ -148,6 +174,7 @@ def _check_messages(messages: Sequence[Any]) -> None:
             ):
                 raise GcpError(
                     "INVALID_ARGUMENT",
-                    f"The attribute {key[:50]!r} is not valid: a key has 1 to {_LONGEST_ATTRIBUTE[0]} bytes and does not begin with goog,"
+                    f"The attribute {key[:50]!r} is not valid: a key has 1 to "
+                    f"{_LONGEST_ATTRIBUTE[0]} bytes and does not begin with goog,"
                     f" a value has up to {_LONGEST_ATTRIBUTE[1]}.",
                 )

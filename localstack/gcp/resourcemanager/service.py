@@ -14,7 +14,12 @@ from ..registry import Call, GcpError, handles
 from ..resources import page
 
 _SERVICE = "google.cloud.resourcemanager.v3.Projects"
-_QUERY = {"id": "project_id", "projectid": "project_id", "displayname": "display_name", "name": "display_name"}
+_QUERY = {
+    "id": "project_id",
+    "projectid": "project_id",
+    "displayname": "display_name",
+    "name": "display_name",
+}
 
 
 @handles(f"{_SERVICE}.GetProject")
@@ -50,7 +55,10 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 
 def _id(call: Call, name: str) -> str:
-    """The project's id. GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's."""
+    """The project's id.
+
+    GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's.
+    """
     prefix, _, project = name.partition("/")
     if prefix != "projects" or not project or "/" in project:
         raise GcpError("INVALID_ARGUMENT", f"The name {name!r} is not projects/PROJECT.")
@@ -59,13 +67,19 @@ def _id(call: Call, name: str) -> str:
         return project
     known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
     if known.isdecimal():
-        raise GcpError("PERMISSION_DENIED", f"The caller does not have permission to get {name}, or it does not exist.")
+        raise GcpError(
+            "PERMISSION_DENIED",
+            f"The caller does not have permission to get {name}, or it does not exist.",
+        )
     return known
 
 
 def _project(project: str) -> Any:
     return types.Project.pb()(
-        name=f"projects/{number_of(project)}", project_id=project, display_name=project, state=types.Project.State.ACTIVE
+        name=f"projects/{number_of(project)}",
+        project_id=project,
+        display_name=project,
+        state=types.Project.State.ACTIVE,
     )
 
 

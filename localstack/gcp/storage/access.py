@@ -24,7 +24,9 @@ def read(call: Call, uri: str) -> bytes:
     return b"".join(data)
 
 
-def write(call: Call, uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
+def write(
+    call: Call, uri: str, data: bytes, *, content_type: str = "application/octet-stream"
+) -> None:
     _write(call, uri, [data], content_type)
 
 
@@ -35,7 +37,9 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
     content = write_content(store.folder(call), data)
     try:
         with store.lock:
-            version = new_version(call, store.bucket(bucket_name), name, content, fields={"contentType": content_type})
+            version = new_version(
+                call, store.bucket(bucket_name), name, content, fields={"contentType": content_type}
+            )
             store.put(version, NONE)
     except GcpError:
         content.remove()
@@ -48,11 +52,18 @@ def uris_below(call: Call, prefix_uri: str) -> list[str]:
     store = store_of(call)
     with store.lock:
         versions = store.bucket(bucket_name).listed()
-        return [f"gs://{bucket_name}/{version.name}" for version in versions if version.name.startswith(prefix)]
+        return [
+            f"gs://{bucket_name}/{version.name}"
+            for version in versions
+            if version.name.startswith(prefix)
+        ]
 
 
 def download(call: Call, prefix_uri: str, folder: Path) -> None:
-    """A folder of objects, or one object, into `folder`. GcpError when there is nothing, or a name leads out of it."""
+    """A folder of objects, or one object, into `folder`.
+
+    GcpError when there is nothing, or a name leads out of it.
+    """
     base = prefix_uri.rstrip("/")
     uris = uris_below(call, f"{base}/")
     if not uris and base in uris_below(call, base):
@@ -69,8 +80,13 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
         try:
             with downloads.arrive(folder, uri[len(base) + 1 :]).open("wb") as file:
                 file.writelines(data)
-        except (downloads.Refused, OSError) as error:  # Cloud Storage can hold `a` and `a/b`; a folder cannot
-            raise GcpError("INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid") from error
+        except (
+            downloads.Refused,
+            OSError,
+        ) as error:  # Cloud Storage can hold `a` and `a/b`; a folder cannot
+            raise GcpError(
+                "INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid"
+            ) from error
 
 
 def upload(call: Call, folder: Path, prefix_uri: str) -> None:
@@ -78,12 +94,21 @@ def upload(call: Call, folder: Path, prefix_uri: str) -> None:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             uri = f"{prefix_uri.rstrip('/')}/{path.relative_to(folder).as_posix()}"
-            _write(call, uri, iter(partial(file.read, 1 << 20), b""), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+            _write(
+                call,
+                uri,
+                iter(partial(file.read, 1 << 20), b""),
+                mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+            )
 
 
 def place(uri: str) -> tuple[str, str]:
     """The bucket and the object's name, or a prefix of names."""
     if not uri.startswith("gs://") or not uri[5:].strip("/"):
-        raise GcpError("INVALID_ARGUMENT", f"{uri!r} is no Cloud Storage URI: gs://bucket/object", reason="invalid")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{uri!r} is no Cloud Storage URI: gs://bucket/object",
+            reason="invalid",
+        )
     bucket, _, name = uri[5:].partition("/")
     return bucket, name

@@ -1,4 +1,7 @@
-"""Access control lists: of buckets, of objects, and what new objects get. They are kept and shown; nobody is refused by them."""
+"""Access control lists: of buckets, of objects, and what new objects get.
+
+They are kept and shown; nobody is refused by them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,11 @@ def project_private(project: str) -> Entries:
 
 def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
     """A predefined ACL. `owner`: of an object, whose creator owns it. GcpError for another name."""
-    own = [_entry(f"user-{ACCOUNT}", "OWNER")] if owner else [_entry(f"project-owners-{number_of(project)}", "OWNER")]
+    own = (
+        [_entry(f"user-{ACCOUNT}", "OWNER")]
+        if owner
+        else [_entry(f"project-owners-{number_of(project)}", "OWNER")]
+    )
     lists: Mapping[str, Callable[[], Entries]] = {
         "private": lambda: own,
         "projectPrivate": lambda: project_private(project) + (own if owner else []),
@@ -35,7 +42,10 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
         "publicReadWrite": lambda: [*own, _entry("allUsers", "WRITER")],
         "authenticatedRead": lambda: [*own, _entry("allAuthenticatedUsers", "READER")],
         "bucketOwnerRead": lambda: [*own, _entry(f"project-owners-{number_of(project)}", "READER")],
-        "bucketOwnerFullControl": lambda: [*own, _entry(f"project-owners-{number_of(project)}", "OWNER")],
+        "bucketOwnerFullControl": lambda: [
+            *own,
+            _entry(f"project-owners-{number_of(project)}", "OWNER"),
+        ],
     }
     if name not in lists:
         raise invalid(f"Invalid predefined ACL: {name}", "predefinedAcl")
@@ -66,16 +76,24 @@ def private(bucket: Bucket, entries: Entries) -> Entries:
 
 
 def public_access_refusal() -> GcpError:
-    text = "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention is enforced."
+    text = (
+        "The member bindings allUsers and allAuthenticatedUsers are not allowed since public "
+        "access prevention is enforced."
+    )
     return GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
 
 
 def legacy(bucket: Bucket) -> None:
     """GcpError where uniform bucket-level access has taken the ACLs' place."""
     if bucket.uniform:
-        text = "Cannot use ACL API to update or read ACLs when uniform bucket-level access is enabled."
+        text = (
+            "Cannot use ACL API to update or read ACLs when uniform bucket-level access is enabled."
+        )
         raise GcpError(
-            "INVALID_ARGUMENT", f"{text} Read more at https://cloud.google.com/storage/docs/uniform-bucket-level-access", reason="invalid"
+            "INVALID_ARGUMENT",
+            f"{text} Read more at "
+            "https://cloud.google.com/storage/docs/uniform-bucket-level-access",
+            reason="invalid",
         )
 
 
@@ -93,12 +111,16 @@ class _List:
         self.bucket = store.bucket(request.params["bucket"])
         legacy(self.bucket)
         self.owner: Bucket | Version = self.bucket
-        self.kind = "storage#bucketAccessControl" if kind == "acl" else "storage#objectAccessControl"
+        self.kind = (
+            "storage#bucketAccessControl" if kind == "acl" else "storage#objectAccessControl"
+        )
         self.name = self.bucket.name
         self._attribute = kind
         if "object" in request.params:
             generation = number(request.query, "generation")
-            self.owner = store.version(self.bucket.name, request.params["object"], generation, conditions_of(request))
+            self.owner = store.version(
+                self.bucket.name, request.params["object"], generation, conditions_of(request)
+            )
             self.name = f"{self.bucket.name}/{self.owner.name}/{self.owner.generation}"
             self.kind = "storage#objectAccessControl"
         self._call = call
@@ -116,7 +138,11 @@ class _List:
 
     def replace(self, entity: str, entry: dict[str, str] | None) -> None:
         others = [other for other in self.entries if other["entity"] != entity]
-        setattr(self.owner, self._attribute, others if entry is None else private(self.bucket, [*others, entry]))
+        setattr(
+            self.owner,
+            self._attribute,
+            others if entry is None else private(self.bucket, [*others, entry]),
+        )
         self.owner.metageneration += 1
         self.owner.updated = self._call.clock.now()
 
@@ -130,7 +156,10 @@ def _routes(kind: str, operations: str, template: str) -> None:
     @route(f"storage.{operations}.list", "GET", template, executes=False)
     def list_entries(call: Call, request: HttpRequest) -> dict[str, Any]:
         entries = _List(call, request, kind)
-        return {"kind": f"{entries.kind}s", "items": [entries.shown(entry) for entry in entries.entries]}
+        return {
+            "kind": f"{entries.kind}s",
+            "items": [entries.shown(entry) for entry in entries.entries],
+        }
 
     @route(f"storage.{operations}.insert", "POST", template, executes=False)
     def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
@@ -150,7 +179,10 @@ def _routes(kind: str, operations: str, template: str) -> None:
         with store_of(call).lock:
             entries = _List(call, request, kind)
             entry = entries.entry(request.params["entity"])
-            entry = _entry(entry["entity"], str(checked_shape(request.json(), ENTRY).get("role") or entry["role"]))
+            entry = _entry(
+                entry["entity"],
+                str(checked_shape(request.json(), ENTRY).get("role") or entry["role"]),
+            )
             entries.replace(entry["entity"], entry)
         return entries.shown(entry)
 

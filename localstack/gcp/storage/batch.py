@@ -1,4 +1,7 @@
-"""Several calls in one request (multipart/mixed). Each is answered, logged and refused by itself."""
+"""Several calls in one request (multipart/mixed).
+
+Each is answered, logged and refused by itself.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,24 @@ _BOUNDARY = "batch_isthmus"
 @route("storage.batch", "POST", "/batch/storage/v1")
 def batch(call: Call, request: HttpRequest) -> HttpAnswer:
     parser = BytesParser(policy=HTTP)
-    message = parser.parsebytes(f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode() + request.body)
+    message = parser.parsebytes(
+        f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode() + request.body
+    )
     if not message.is_multipart():
-        raise GcpError("INVALID_ARGUMENT", "Failed to parse batch request: it is not multipart/mixed.", reason="badRequest")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Failed to parse batch request: it is not multipart/mixed.",
+            reason="badRequest",
+        )
     answers = []
     for number, part in enumerate(message.iter_parts()):
         inner = _inner(request, cast("bytes", part.get_payload(decode=True)))
         content_id = str(part.get("Content-ID", f"<{number}>")).strip("<>")
         answers.append(_response_part(content_id, call.answer(inner)))
     body = "".join(f"--{_BOUNDARY}\r\n{answer}\r\n" for answer in answers) + f"--{_BOUNDARY}--\r\n"
-    return HttpAnswer(headers=(("Content-Type", f"multipart/mixed; boundary={_BOUNDARY}"),), body=body.encode())
+    return HttpAnswer(
+        headers=(("Content-Type", f"multipart/mixed; boundary={_BOUNDARY}"),), body=body.encode()
+    )
 
 
 def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
@@ -35,9 +46,16 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
     first, *lines = head.decode().split("\n")
     match = re.fullmatch(r"([A-Z]+) (\S+)( HTTP/1\.\d)?", first.strip())
     if match is None:
-        raise GcpError("INVALID_ARGUMENT", f"Failed to parse batch request: {first[:80]!r} is no request line.", reason="badRequest")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"Failed to parse batch request: {first[:80]!r} is no request line.",
+            reason="badRequest",
+        )
     url = urlsplit(match[2])
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if ":" in line)}
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines if ":" in line)
+    }
     return HttpRequest(
         method=match[1],
         host=outer.host,

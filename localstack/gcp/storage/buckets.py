@@ -19,20 +19,39 @@ _BUCKET = "/storage/v1/b/{bucket}"
 
 @route("storage.buckets.insert", "POST", "/storage/v1/b")
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-    query, body, store, now = request.query, checked(request.json(), BUCKET), store_of(call), call.clock.now()
+    query, body, store, now = (
+        request.query,
+        checked(request.json(), BUCKET),
+        store_of(call),
+        call.clock.now(),
+    )
     project, name = query.get("project", ""), str(body.get("name", ""))
     for parameter, value in (("project", project), ("name", name)):
         if not value:
-            raise GcpError("INVALID_ARGUMENT", f"Required parameter: {parameter}", reason="required", location=parameter)
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"Required parameter: {parameter}",
+                reason="required",
+                location=parameter,
+            )
     check_bucket_name(name)
     fields = with_server_fields(bucket_fields(body), {}, now)
     if flag(query, "enableObjectRetention"):
         fields["objectRetention"] = {"mode": "Enabled"}
     with store.lock:
         if name in store.buckets:
-            text = "Your previous request to create the named bucket succeeded and you already own it."
+            text = (
+                "Your previous request to create the named bucket succeeded and you already own it."
+            )
             raise GcpError("ALREADY_EXISTS", text, reason="conflict")
-        bucket = Bucket(name=name, project=project, generation=store.next_generation(now), created=now, updated=now, fields=fields)
+        bucket = Bucket(
+            name=name,
+            project=project,
+            generation=store.next_generation(now),
+            created=now,
+            updated=now,
+            fields=fields,
+        )
         _take_acls(bucket, request, body)
         store.buckets[name] = bucket
     return bucket_answer(bucket, request)
@@ -41,15 +60,28 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
 @route("storage.buckets.list", "GET", "/storage/v1/b")
 def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
     query, store = request.query, store_of(call)
-    project, prefix, after = query.get("project", ""), query.get("prefix", ""), query.get("pageToken", "")
+    project, prefix, after = (
+        query.get("project", ""),
+        query.get("prefix", ""),
+        query.get("pageToken", ""),
+    )
     if not project:
-        raise GcpError("INVALID_ARGUMENT", "Required parameter: project", reason="required", location="project")
+        raise GcpError(
+            "INVALID_ARGUMENT", "Required parameter: project", reason="required", location="project"
+        )
     most = min(number(query, "maxResults") or _MOST, _MOST)
     with store.lock:
         every = store.deleted if flag(query, "softDeleted") else store.buckets.values()
         buckets = sorted(every, key=lambda bucket: bucket.name)
-        chosen = [bucket for bucket in buckets if bucket.project == project and bucket.name.startswith(prefix) and bucket.name > after]
-        answer: dict[str, Any] = {"kind": "storage#buckets", "items": [bucket_answer(bucket, request) for bucket in chosen[:most]]}
+        chosen = [
+            bucket
+            for bucket in buckets
+            if bucket.project == project and bucket.name.startswith(prefix) and bucket.name > after
+        ]
+        answer: dict[str, Any] = {
+            "kind": "storage#buckets",
+            "items": [bucket_answer(bucket, request) for bucket in chosen[:most]],
+        }
     if len(chosen) > most:
         answer["nextPageToken"] = chosen[most - 1].name
     return selected(answer, query.get("fields"))
@@ -58,7 +90,11 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
 @route("storage.buckets.get", "GET", _BUCKET)
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     store, name = store_of(call), request.params["bucket"]
-    bucket = _deleted_bucket(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
+    bucket = (
+        _deleted_bucket(store, name, number(request.query, "generation"))
+        if flag(request.query, "softDeleted")
+        else store.bucket(name)
+    )
     if not conditions_of(request).modified(bucket):
         return HttpAnswer(status=304)
     return selected(bucket_answer(bucket, request), request.query.get("fields"))
@@ -69,8 +105,16 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)
-        fixed = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
-        fields = fixed | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+        fixed = {
+            key: bucket.fields[key]
+            for key in ("location", "objectRetention", "customPlacementConfig")
+            if key in bucket.fields
+        }
+        fields = (
+            fixed | bucket_fields(body)
+            if whole
+            else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+        )
         fields = with_server_fields(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
         bucket.fields = fields
@@ -101,7 +145,9 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)
         if bucket.versions:
-            raise GcpError("ALREADY_EXISTS", "The bucket you tried to delete is not empty.", reason="conflict")
+            raise GcpError(
+                "ALREADY_EXISTS", "The bucket you tried to delete is not empty.", reason="conflict"
+            )
         del store.buckets[bucket.name]
         if bucket.soft_delete:
             bucket.soft_deleted = call.clock.now()
@@ -115,7 +161,9 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store.lock:
         bucket = _deleted_bucket(store, name, number(request.query, "generation"))
         if name in store.buckets:
-            raise GcpError("ALREADY_EXISTS", f"A bucket of the name {name} is there.", reason="conflict")
+            raise GcpError(
+                "ALREADY_EXISTS", f"A bucket of the name {name} is there.", reason="conflict"
+            )
         store.deleted.remove(bucket)
         bucket.soft_deleted = None
         store.buckets[name] = bucket
@@ -126,12 +174,16 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 def lock_retention_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
     store = store_of(call)
     if "ifMetagenerationMatch" not in request.query:
-        raise GcpError("INVALID_ARGUMENT", "Required parameter: ifMetagenerationMatch", reason="required")
+        raise GcpError(
+            "INVALID_ARGUMENT", "Required parameter: ifMetagenerationMatch", reason="required"
+        )
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)
         if bucket.retention is None:
-            raise GcpError("INVALID_ARGUMENT", "The bucket has no retention policy to lock.", reason="invalid")
+            raise GcpError(
+                "INVALID_ARGUMENT", "The bucket has no retention policy to lock.", reason="invalid"
+            )
         bucket.fields["retentionPolicy"] = {**bucket.fields["retentionPolicy"], "isLocked": True}
         bucket.metageneration += 1
     return bucket_answer(bucket, request)
@@ -142,7 +194,11 @@ def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
     bucket = store_of(call).bucket(request.params["bucket"])
     shown = bucket_answer(bucket, request)
     names = ("location", "locationType", "customPlacementConfig", "hierarchicalNamespace")
-    return {"kind": "storage#storageLayout", "bucket": bucket.name, **{name: shown[name] for name in names if name in shown}}
+    return {
+        "kind": "storage#storageLayout",
+        "bucket": bucket.name,
+        **{name: shown[name] for name in names if name in shown},
+    }
 
 
 def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
@@ -155,10 +211,19 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
     """The lists that come with a request; those of a new bucket are the project's."""
     new = not bucket.acl
-    named = {"acl": request.query.get("predefinedAcl"), "default_acl": request.query.get("predefinedDefaultObjectAcl")}
+    named = {
+        "acl": request.query.get("predefinedAcl"),
+        "default_acl": request.query.get("predefinedDefaultObjectAcl"),
+    }
     for attribute, key in (("acl", "acl"), ("default_acl", "defaultObjectAcl")):
         if named[attribute]:
-            setattr(bucket, attribute, acls.private(bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)))
+            setattr(
+                bucket,
+                attribute,
+                acls.private(
+                    bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)
+                ),
+            )
         elif body.get(key):
             if not new:
                 acls.legacy(bucket)

@@ -1,4 +1,7 @@
-"""Preconditions on generation, metageneration and etag. Pure. An object that is absent has generation 0."""
+"""Preconditions on generation, metageneration and etag.
+
+Pure. An object that is absent has generation 0.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +66,13 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 NONE = Conditions()
 
 
-def parse_conditions(query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False) -> Conditions:
-    """Of a request: ifGenerationMatch and so on; `source`: ifSourceGenerationMatch. If-Match and If-None-Match hold etags."""
+def parse_conditions(
+    query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
+) -> Conditions:
+    """Of a request: ifGenerationMatch and so on; `source`: ifSourceGenerationMatch.
+
+    If-Match and If-None-Match hold etags.
+    """
     start = "ifSource" if source else "if"
     headers = headers or {}
     return Conditions(
@@ -79,8 +87,13 @@ def parse_conditions(query: Mapping[str, str], headers: Mapping[str, str] | None
 
 def of_xml(headers: Mapping[str, str]) -> Conditions:
     """The XML API asks by headers."""
-    names = {"ifGenerationMatch": "x-goog-if-generation-match", "ifMetagenerationMatch": "x-goog-if-metageneration-match"}
-    return parse_conditions({name: headers[header] for name, header in names.items() if header in headers}, headers)
+    names = {
+        "ifGenerationMatch": "x-goog-if-generation-match",
+        "ifMetagenerationMatch": "x-goog-if-metageneration-match",
+    }
+    return parse_conditions(
+        {name: headers[header] for name, header in names.items() if header in headers}, headers
+    )
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
@@ -95,7 +108,9 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def invalid(message: str, parameter: str | None = None) -> GcpError:
-    place: dict[str, Any] = {"locationType": "parameter", "location": parameter} if parameter else {}
+    place: dict[str, Any] = (
+        {"locationType": "parameter", "location": parameter} if parameter else {}
+    )
     return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
 
 
@@ -108,4 +123,11 @@ def _etag(header: str | None) -> str | None:
 
 
 def _not_met() -> GcpError:
-    return GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412, locationType="header", location="If-Match")
+    return GcpError(
+        "FAILED_PRECONDITION",
+        FAILED,
+        reason="conditionNotMet",
+        http=412,
+        locationType="header",
+        location="If-Match",
+    )

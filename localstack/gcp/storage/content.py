@@ -1,4 +1,7 @@
-"""The bytes of objects: files, with the checksums that were taken while they were written. Nothing is held in memory."""
+"""The bytes of objects: files, with the checksums that were taken while they were written.
+
+Nothing is held in memory.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ class Writer:
     def write(self, data: bytes | memoryview) -> None:
         self._file.write(data)
         self._md5.update(data)
-        for start in range(0, len(data), _PART):  # it takes bytes only, and a copy of all of them is too much
+        for start in range(
+            0, len(data), _PART
+        ):  # it takes bytes only, and a copy of all of them is too much
             self._crc32c.update(bytes(data[start : start + _PART]))
         self.size += len(data)
 
@@ -66,7 +71,9 @@ class Writer:
         self.path.unlink(missing_ok=True)
 
 
-def write_content(folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False) -> Content:
+def write_content(
+    folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
+) -> Content:
     writer = Writer(folder)
     try:
         for part in parts:
@@ -78,7 +85,10 @@ def write_content(folder: Path, parts: Iterable[bytes | memoryview], *, composed
 
 
 def parts(content: Content, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The bytes from `start` to before `stop`. The file is opened now: whoever reads it does not mind that it is deleted."""
+    """The bytes from `start` to before `stop`.
+
+    The file is opened now: whoever reads it does not mind that it is deleted.
+    """
     file = content.path.open("rb")
     return _parts(file, start, content.size if stop is None else stop)
 
@@ -100,11 +110,19 @@ def decompressed(content: Content) -> Iterator[bytes]:
 
 
 def check(content: Content, told: Mapping[str, Any]) -> None:
-    """Whether the checksums that came with the bytes are theirs: `md5Hash` and `crc32c`. GcpError."""
-    for name, words, actual in (("md5Hash", "MD5 hash", content.md5), ("crc32c", "CRC32C", content.crc32c)):
+    """Whether the checksums that came with the bytes are theirs:
+
+    `md5Hash` and `crc32c`. GcpError.
+    """
+    for name, words, actual in (
+        ("md5Hash", "MD5 hash", content.md5),
+        ("crc32c", "CRC32C", content.crc32c),
+    ):
         expected = told.get(name)
         if expected and expected != actual:
-            raise invalid(f'Provided {words} "{expected}" doesn\'t match calculated {words} "{actual}".')
+            raise invalid(
+                f'Provided {words} "{expected}" doesn\'t match calculated {words} "{actual}".'
+            )
 
 
 def told_by_header(header: str) -> dict[str, str]:

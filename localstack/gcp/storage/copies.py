@@ -21,7 +21,9 @@ from .uploads import default_key, kms_version, new_version
 
 _UNIT = 1 << 20  # bytes: maxBytesRewrittenPerCall is a multiple of it
 _SOURCES = 32  # at most, of one composition
-_OF_ONE = frozenset({"eventBasedHold", "temporaryHold", "retention"})  # which a copy does not have of its source
+_OF_ONE = frozenset(
+    {"eventBasedHold", "temporaryHold", "retention"}
+)  # which a copy does not have of its source
 _SOURCE = "/storage/v1/b/{sourceBucket}/o/{sourceObject}"
 _GOAL = "/b/{bucket}/o/{object}"
 
@@ -30,7 +32,12 @@ def _source(store: Store, request: HttpRequest) -> Version:
     """What is copied. GcpError 404, 412."""
     params = request.params
     bucket = params.get("sourceBucket", params["bucket"])
-    version = store.version(bucket, params["sourceObject"], number(request.query, "sourceGeneration"), conditions_of(request, source=True))
+    version = store.version(
+        bucket,
+        params["sourceObject"],
+        number(request.query, "sourceGeneration"),
+        conditions_of(request, source=True),
+    )
     key = key_of(request.headers, source=True)
     if key is None and "/rewriteTo/" not in request.path:  # a rewrite alone may change the key
         key = key_of(request.headers)
@@ -39,7 +46,10 @@ def _source(store: Store, request: HttpRequest) -> Version:
 
 
 def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
-    """The source's content under the goal's name, not yet in its bucket. What the request says of it is in the place of the source's."""
+    """The source's content under the goal's name, not yet in its bucket.
+
+    What the request says of it is in the place of the source's.
+    """
     body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
     inherited = {key: value for key, value in source.fields.items() if key not in _OF_ONE}
@@ -51,15 +61,28 @@ def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Ve
     key = key_of(request.headers)
     acl = _acl(goal, query, body.get("acl"))
     content = source.content.copied()
-    version = new_version(call, goal, request.params["object"], content, fields=fields, in_class=body.get("storageClass"))
+    version = new_version(
+        call,
+        goal,
+        request.params["object"],
+        content,
+        fields=fields,
+        in_class=body.get("storageClass"),
+    )
     version.components = source.components
     version.key_sha256, version.acl = key, acl
-    version.kms_key = None if key else kms_version(query.get("destinationKmsKeyName") or default_key(goal))
+    version.kms_key = (
+        None if key else kms_version(query.get("destinationKmsKeyName") or default_key(goal))
+    )
     return version
 
 
 def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
-    return [] if goal.uniform else acls.of_new_object(goal, query.get("destinationPredefinedAcl"), entries)
+    return (
+        []
+        if goal.uniform
+        else acls.of_new_object(goal, query.get("destinationPredefinedAcl"), entries)
+    )
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
@@ -94,7 +117,10 @@ _token = msgspec.json.Decoder(_Token).decode  # made here: see ../../control.py
 def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, limit = store_of(call), number(request.query, "maxBytesRewrittenPerCall")
     if limit is not None and (limit <= 0 or limit % _UNIT):
-        raise invalid(f"maxBytesRewrittenPerCall must be an integral multiple of {_UNIT}", "maxBytesRewrittenPerCall")
+        raise invalid(
+            f"maxBytesRewrittenPerCall must be an integral multiple of {_UNIT}",
+            "maxBytesRewrittenPerCall",
+        )
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
         size, before = source.content.size, _progress(request.query.get("rewriteToken", ""), source)
@@ -132,7 +158,11 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
         may_go(source, call.clock.now())
         version = _copy(call, request, source, bucket)
-        version.storage_class, version.key_sha256, version.kms_key = source.storage_class, source.key_sha256, source.kms_key
+        version.storage_class, version.key_sha256, version.kms_key = (
+            source.storage_class,
+            source.key_sha256,
+            source.kms_key,
+        )
         _put(store, version, conditions_of(request))
         store.delete(bucket.name, source.name, None, Conditions(), call.clock.now())
         return object_answer(bucket, version, request)
@@ -143,7 +173,10 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, body = store_of(call), checked(request.json(), COMPOSITION)
     wanted, about = body.get("sourceObjects") or [], body.get("destination") or {}
     if not 1 <= len(wanted) <= _SOURCES:
-        raise invalid(f"The number of source components provided ({len(wanted)}) is not between 1 and {_SOURCES}.")
+        raise invalid(
+            f"The number of source components provided ({len(wanted)}) is not between 1 and "
+            f"{_SOURCES}."
+        )
     check_object_name(request.params["object"])
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -154,11 +187,18 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
         acl = _acl(bucket, request.query, about.get("acl"))
         content = _concatenation(store, call, sources)
         version = new_version(
-            call, bucket, request.params["object"], content, fields=object_fields(about), in_class=about.get("storageClass")
+            call,
+            bucket,
+            request.params["object"],
+            content,
+            fields=object_fields(about),
+            in_class=about.get("storageClass"),
         )
         version.components = sum(source.components or 1 for source in sources)
         version.key_sha256 = key
-        version.kms_key = None if key else kms_version(request.query.get("kmsKeyName") or default_key(bucket))
+        version.kms_key = (
+            None if key else kms_version(request.query.get("kmsKeyName") or default_key(bucket))
+        )
         version.acl = acl
         _put(store, version, conditions_of(request))
         return object_answer(bucket, version, request)

@@ -11,20 +11,41 @@ from .content import write_content
 from .signing import verify_form
 from .uploads import New
 
-_OWN = frozenset({"x-goog-algorithm", "x-goog-credential", "x-goog-date", "x-goog-signature", "x-goog-meta", "x-goog-storage-class"})
+_OWN = frozenset(
+    {
+        "x-goog-algorithm",
+        "x-goog-credential",
+        "x-goog-date",
+        "x-goog-signature",
+        "x-goog-meta",
+        "x-goog-storage-class",
+    }
+)
 _FREE = frozenset({"policy", "file", "x-goog-signature"})  # of which a policy says nothing
 
 
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """204, or what success_action_status says. GcpError: the policy is not ours or does not allow these fields."""
+    """204, or what success_action_status says.
+
+    GcpError: the policy is not ours or does not allow these fields.
+    """
     fields, data = _parsed(request)
     for name in fields:
         if name.startswith("x-goog-") and name not in _OWN and not name.startswith("x-goog-meta-"):
-            raise GcpError("INVALID_ARGUMENT", f"Unknown field in the form: {name}", reason="InvalidArgument")
+            raise GcpError(
+                "INVALID_ARGUMENT", f"Unknown field in the form: {name}", reason="InvalidArgument"
+            )
     policy = verify_form(call, fields)
     _allow(policy.get("conditions") or [], fields | {"bucket": request.params["bucket"]}, len(data))
-    metadata = {name.removeprefix("x-goog-meta-"): value for name, value in fields.items() if name.startswith("x-goog-meta-")}
-    body: dict[str, Any] = {"name": fields.get("key", ""), "storageClass": fields.get("x-goog-storage-class")}
+    metadata = {
+        name.removeprefix("x-goog-meta-"): value
+        for name, value in fields.items()
+        if name.startswith("x-goog-meta-")
+    }
+    body: dict[str, Any] = {
+        "name": fields.get("key", ""),
+        "storageClass": fields.get("x-goog-storage-class"),
+    }
     if metadata:
         body["metadata"] = metadata
     new = New(call, request, body, content_type=fields.get("content-type"))
@@ -47,7 +68,9 @@ def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
         fields[name] = content.decode()
     if data is None:
         raise GcpError(
-            "INVALID_ARGUMENT", "POST requires exactly one file upload per request.", reason="IncorrectNumberOfFilesInPostRequest"
+            "INVALID_ARGUMENT",
+            "POST requires exactly one file upload per request.",
+            reason="IncorrectNumberOfFilesInPostRequest",
         )
     return fields, data
 
@@ -75,4 +98,8 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
 
 
 def _refusal(condition: Any) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", f"The policy document does not allow this: {condition}", reason="InvalidPolicyDocument")
+    return GcpError(
+        "INVALID_ARGUMENT",
+        f"The policy document does not allow this: {condition}",
+        reason="InvalidPolicyDocument",
+    )

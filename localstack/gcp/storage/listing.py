@@ -105,7 +105,11 @@ def glob(pattern: str) -> re.Pattern[str]:
             place += 1
         elif letter == "[" and (close := pattern.find("]", place + 2)) > 0:
             inside = pattern[place + 1 : close]
-            words.append(f"[{'^' + re.escape(inside[1:]) if inside[0] in '!^' else re.escape(inside)}]".replace(r"\-", "-"))
+            words.append(
+                f"[{'^' + re.escape(inside[1:]) if inside[0] in '!^' else re.escape(inside)}]".replace(
+                    r"\-", "-"
+                )
+            )
             place = close
         elif letter == "{":
             words.append("(?:")
@@ -117,7 +121,10 @@ def glob(pattern: str) -> re.Pattern[str]:
             place += 1
             words.append(re.escape(pattern[place]))
         else:
-            words.append({"*": "[^/]*", "?": "[^/]"}.get(letter) or ("|" if letter == "," and depth else re.escape(letter)))
+            words.append(
+                {"*": "[^/]*", "?": "[^/]"}.get(letter)
+                or ("|" if letter == "," and depth else re.escape(letter))
+            )
         place += 1
     if depth:
         raise invalid(f"Invalid glob pattern: {pattern}", "matchGlob")

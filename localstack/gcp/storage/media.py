@@ -20,9 +20,14 @@ def answer(version: Version, request: HttpRequest) -> HttpAnswer:
     check_key(version, key_of(request.headers))
     headers = list(_headers(version))
     size = version.content.size
-    expand = version.fields.get("contentEncoding") == "gzip" and "gzip" not in request.headers.get("accept-encoding", "")
+    expand = version.fields.get("contentEncoding") == "gzip" and "gzip" not in request.headers.get(
+        "accept-encoding", ""
+    )
     if expand:  # whole, whatever range was asked for, as Google does
-        return HttpAnswer(headers=[*headers, ("Warning", "214 UploadServer gunzipped")], body=decompressed(version.content))
+        return HttpAnswer(
+            headers=[*headers, ("Warning", "214 UploadServer gunzipped")],
+            body=decompressed(version.content),
+        )
     if encoding := version.fields.get("contentEncoding"):
         headers.append(("Content-Encoding", str(encoding)))
     span = _span(request.headers.get("range", ""), size)
@@ -52,7 +57,11 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
     yield "X-Goog-Stored-Content-Length", str(content.size)
     yield "Accept-Ranges", "bytes"
     yield "Last-Modified", version.updated.strftime("%a, %d %b %Y %H:%M:%S GMT")
-    named = {"cacheControl": "Cache-Control", "contentDisposition": "Content-Disposition", "contentLanguage": "Content-Language"}
+    named = {
+        "cacheControl": "Cache-Control",
+        "contentDisposition": "Content-Disposition",
+        "contentLanguage": "Content-Language",
+    }
     for key, header in named.items():
         if fields.get(key):
             yield header, str(fields[key])
@@ -75,5 +84,12 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
-    answer = refusal(GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416))
-    return HttpAnswer(status=416, headers=[*answer.headers, ("Content-Range", f"bytes */{size}")], body=answer.body, error=answer.error)
+    answer = refusal(
+        GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)
+    )
+    return HttpAnswer(
+        status=416,
+        headers=[*answer.headers, ("Content-Range", f"bytes */{size}")],
+        body=answer.body,
+        error=answer.error,
+    )

@@ -1,4 +1,7 @@
-"""Notifications of a bucket to Pub/Sub, and managed folders: kept and shown. No message is sent yet."""
+"""Notifications of a bucket to Pub/Sub, and managed folders: kept and shown.
+
+No message is sent yet.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,11 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         number = str(max(map(int, bucket.notifications), default=0) + 1)
         link = f"{base_of(request)}/storage/v1/b/{bucket.name}/notificationConfigs/{number}"
-        config = {"payload_format": "JSON_API_V1"} | body | {"kind": "storage#notification", "id": number, "selfLink": link, "etag": number}
+        config = (
+            {"payload_format": "JSON_API_V1"}
+            | body
+            | {"kind": "storage#notification", "id": number, "selfLink": link, "etag": number}
+        )
         bucket.notifications[number] = config
     return config
 
@@ -38,7 +45,11 @@ def list_configs(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.notifications.get", "GET", f"{_CONFIGS}/{{notification}}", executes=False)
 def get(call: Call, request: HttpRequest) -> dict[str, Any]:
-    config = store_of(call).bucket(request.params["bucket"]).notifications.get(request.params["notification"])
+    config = (
+        store_of(call)
+        .bucket(request.params["bucket"])
+        .notifications.get(request.params["notification"])
+    )
     if config is None:
         raise _absent(request)
     return config
@@ -46,13 +57,20 @@ def get(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.notifications.delete", "DELETE", f"{_CONFIGS}/{{notification}}", executes=False)
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
-    if store_of(call).bucket(request.params["bucket"]).notifications.pop(request.params["notification"], None) is None:
+    if (
+        store_of(call)
+        .bucket(request.params["bucket"])
+        .notifications.pop(request.params["notification"], None)
+        is None
+    ):
         raise _absent(request)
     return HttpAnswer(status=204)
 
 
 def _absent(request: HttpRequest) -> GcpError:
-    return GcpError("NOT_FOUND", f"Notification {request.params['notification']} not found.", reason="notFound")
+    return GcpError(
+        "NOT_FOUND", f"Notification {request.params['notification']} not found.", reason="notFound"
+    )
 
 
 @route("storage.managedFolders.insert", "POST", _FOLDERS, executes=False)
@@ -66,7 +84,13 @@ def insert_folder(call: Call, request: HttpRequest) -> dict[str, Any]:
             raise invalid("Managed folders need uniform bucket-level access.")
         bucket.folders.add(f"{name}/")
     now = timestamp(call.clock.now())
-    return {"kind": "storage#managedFolder", "bucket": bucket.name, "name": f"{name}/", "createTime": now, "updateTime": now}
+    return {
+        "kind": "storage#managedFolder",
+        "bucket": bucket.name,
+        "name": f"{name}/",
+        "createTime": now,
+        "updateTime": now,
+    }
 
 
 @route("storage.managedFolders.delete", "DELETE", f"{_FOLDERS}/{{folder}}", executes=False)
@@ -75,6 +99,8 @@ def delete_folder(call: Call, request: HttpRequest) -> HttpAnswer:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if name not in bucket.folders:
-            raise GcpError("NOT_FOUND", f"The managed folder {name} does not exist.", reason="notFound")
+            raise GcpError(
+                "NOT_FOUND", f"The managed folder {name} does not exist.", reason="notFound"
+            )
         bucket.folders.remove(name)
     return HttpAnswer(status=204)

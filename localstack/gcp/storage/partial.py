@@ -48,5 +48,9 @@ def _chosen(value: Any, tree: Tree) -> Any:
     if isinstance(value, list):
         return [_chosen(item, tree) for item in value]
     if isinstance(value, dict):
-        return {name: _chosen(item, tree.get(name, tree.get("*", {}))) for name, item in value.items() if name in tree or "*" in tree}
+        return {
+            name: _chosen(item, tree.get(name, tree.get("*", {})))
+            for name, item in value.items()
+            if name in tree or "*" in tree
+        }
     return value

@@ -1,4 +1,7 @@
-"""IAM policies of buckets. They are kept and shown; whose rights a call needs is `stack policy`'s business."""
+"""IAM policies of buckets.
+
+They are kept and shown; whose rights a call needs is `stack policy`'s business.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,13 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, body = store_of(call), checked(request.json(), POLICY)
     bindings = body.get("bindings") or []
     for binding in bindings:
-        if not str(binding.get("role", "")).startswith(("roles/", "projects/", "organizations/")) or not binding.get("members"):
-            raise invalid(f"Invalid argument: role {binding.get('role')!r} with members {binding.get('members')!r}")
+        if not str(binding.get("role", "")).startswith(
+            ("roles/", "projects/", "organizations/")
+        ) or not binding.get("members"):
+            raise invalid(
+                f"Invalid argument: role {binding.get('role')!r} with members "
+                f"{binding.get('members')!r}"
+            )
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if body.get("etag") and body["etag"] != policy_of(bucket)["etag"]:
@@ -45,7 +53,11 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
             _check_conditional(bucket, body)
         bucket.metageneration += 1
         etag = base64.b64encode(b"\x08" + bytes([bucket.metageneration % 128])).decode()
-        bucket.policy = {"version": int(body.get("version") or 1), "etag": etag, "bindings": bindings}
+        bucket.policy = {
+            "version": int(body.get("version") or 1),
+            "etag": etag,
+            "bindings": bindings,
+        }
         return policy_of(bucket)
 
 
@@ -54,7 +66,12 @@ def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
     store_of(call).bucket(request.params["bucket"])
     asked = request.query_lists.get("permissions", [])
     if not asked:
-        raise GcpError("INVALID_ARGUMENT", "Required parameter: permissions", reason="required", location="permissions")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Required parameter: permissions",
+            reason="required",
+            location="permissions",
+        )
     for permission in asked:
         if not _PERMISSION.fullmatch(permission):
             raise invalid(f"Invalid argument: permission {permission!r}", "permissions")
@@ -83,7 +100,10 @@ def _conditional(policy: dict[str, Any]) -> bool:
 
 def _check_conditional(bucket: Bucket, policy: dict[str, Any]) -> None:
     if not bucket.uniform:
-        text = "To set a policy with a condition, enable uniform bucket-level access on the bucket first."
+        text = (
+            "To set a policy with a condition, enable uniform bucket-level access on the bucket "
+            "first."
+        )
         raise GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
     if int(policy.get("version") or 0) < 3:
         raise invalid("A policy with conditions must have a version of at least 3.")

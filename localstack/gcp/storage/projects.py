@@ -1,4 +1,6 @@
-"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and open nothing."""
+"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and
+open nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _KEY = f"{_KEYS}/{{accessId}}"
 _STATES = ("ACTIVE", "INACTIVE")
 
 
-@route("storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount")
+@route(
+    "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
+)
 def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
     email = f"service-{number_of(request.params['project'])}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": email}
@@ -29,8 +33,15 @@ def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa
 def create(call: Call, request: HttpRequest) -> dict[str, Any]:
     email = request.query.get("serviceAccountEmail", "")
     if not email:
-        raise GcpError("INVALID_ARGUMENT", "Required parameter: serviceAccountEmail", reason="required", location="serviceAccountEmail")
-    access_id = "GOOG1E" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(55))
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Required parameter: serviceAccountEmail",
+            reason="required",
+            location="serviceAccountEmail",
+        )
+    access_id = "GOOG1E" + "".join(
+        secrets.choice(string.ascii_uppercase + string.digits) for _ in range(55)
+    )
     now = timestamp(call.clock.now())
     project = request.params["project"]
     metadata = {
@@ -46,12 +57,19 @@ def create(call: Call, request: HttpRequest) -> dict[str, Any]:
         "etag": _etag(),
     }
     store_of(call).hmac_keys[access_id] = metadata
-    return {"kind": "storage#hmacKey", "metadata": metadata, "secret": base64.b64encode(secrets.token_bytes(30)).decode()}
+    return {
+        "kind": "storage#hmacKey",
+        "metadata": metadata,
+        "secret": base64.b64encode(secrets.token_bytes(30)).decode(),
+    }
 
 
 @route("storage.projects.hmacKeys.list", "GET", _KEYS, executes=False)
 def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
-    email, deleted = request.query.get("serviceAccountEmail"), flag(request.query, "showDeletedKeys")
+    email, deleted = (
+        request.query.get("serviceAccountEmail"),
+        flag(request.query, "showDeletedKeys"),
+    )
     items = [
         key
         for key in list(store_of(call).hmac_keys.values())
@@ -75,7 +93,9 @@ def update(call: Call, request: HttpRequest) -> dict[str, Any]:
         if body.get("etag") not in (None, key["etag"]):
             raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
         if body.get("state") not in _STATES:
-            raise invalid(f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}")
+            raise invalid(
+                f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}"
+            )
         key |= {"state": body["state"], "updated": timestamp(call.clock.now()), "etag": _etag()}
         store_of(call).hmac_keys[key["accessId"]] = key
         return key
@@ -94,7 +114,11 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
     key = store_of(call).hmac_keys.get(request.params["accessId"])
     if key is None or key["projectId"] != request.params["project"]:
-        raise GcpError("NOT_FOUND", f"Access ID not found in project {request.params['project']}", reason="notFound")
+        raise GcpError(
+            "NOT_FOUND",
+            f"Access ID not found in project {request.params['project']}",
+            reason="notFound",
+        )
     return key
 
 

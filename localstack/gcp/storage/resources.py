@@ -28,7 +28,17 @@ _BUCKET_OWN = frozenset(
 )  # fmt: skip
 _MULTI = frozenset({"US", "EU", "ASIA"})
 _DUAL = frozenset({"NAM4", "EUR4", "EUR5", "EUR7", "EUR8", "ASIA1"})
-CLASSES = frozenset({"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY"})
+CLASSES = frozenset(
+    {
+        "STANDARD",
+        "NEARLINE",
+        "COLDLINE",
+        "ARCHIVE",
+        "MULTI_REGIONAL",
+        "REGIONAL",
+        "DURABLE_REDUCED_AVAILABILITY",
+    }
+)
 _DUAL_PARTS = 2
 
 
@@ -64,7 +74,9 @@ def storage_class(name: Any) -> str:
     return str(name)
 
 
-def object_resource(version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = "") -> dict[str, Any]:
+def object_resource(
+    version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = ""
+) -> dict[str, Any]:
     """`base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner."""
     path = f"/b/{quote(version.bucket, safe='')}/o/{quote(version.name, safe='')}"
     resource: dict[str, Any] = {
@@ -94,7 +106,11 @@ def object_resource(version: Version, bucket: Bucket, base: str, *, full: bool =
     if full and not bucket.uniform:
         resource["owner"] = {"entity": f"user-{owner}"}
         resource["acl"] = [
-            access_control(entry, f"{version.bucket}/{version.name}/{version.generation}", "storage#objectAccessControl")
+            access_control(
+                entry,
+                f"{version.bucket}/{version.name}/{version.generation}",
+                "storage#objectAccessControl",
+            )
             for entry in version.acl
         ]
     return resource
@@ -114,7 +130,9 @@ def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
 
 def _encryption(version: Version) -> dict[str, Any]:
     if version.key_sha256 is not None:
-        return {"customerEncryption": {"encryptionAlgorithm": "AES256", "keySha256": version.key_sha256}}
+        return {
+            "customerEncryption": {"encryptionAlgorithm": "AES256", "keySha256": version.key_sha256}
+        }
     return {"kmsKeyName": version.kms_key} if version.kms_key else {}
 
 
@@ -139,26 +157,47 @@ def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[st
         resource["hardDeleteTime"] = timestamp(bucket.soft_deleted + bucket.soft_delete)
     if full and not bucket.uniform:
         resource["owner"] = {"entity": f"project-owners-{number_of(bucket.project)}"}
-        resource["acl"] = [access_control(entry, bucket.name, "storage#bucketAccessControl") for entry in bucket.acl]
-        resource["defaultObjectAcl"] = [access_control(entry, bucket.name, "storage#objectAccessControl") for entry in bucket.default_acl]
+        resource["acl"] = [
+            access_control(entry, bucket.name, "storage#bucketAccessControl")
+            for entry in bucket.acl
+        ]
+        resource["defaultObjectAcl"] = [
+            access_control(entry, bucket.name, "storage#objectAccessControl")
+            for entry in bucket.default_acl
+        ]
     return resource
 
 
 def location_type(fields: Mapping[str, Any]) -> str:
-    if fields["location"] in _DUAL or len((fields.get("customPlacementConfig") or {}).get("dataLocations") or ()) == _DUAL_PARTS:
+    if (
+        fields["location"] in _DUAL
+        or len((fields.get("customPlacementConfig") or {}).get("dataLocations") or ())
+        == _DUAL_PARTS
+    ):
         return "dual-region"
     return "multi-region" if fields["location"] in _MULTI else "region"
 
 
-def with_server_fields(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """A bucket's fields after a write: what the server adds to them. GcpError for what may not be changed."""
+def with_server_fields(
+    fields: dict[str, Any], before: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """A bucket's fields after a write: what the server adds to them.
+
+    GcpError for what may not be changed.
+    """
     fields["location"] = str(fields.get("location") or before.get("location") or "US").upper()
     fields["storageClass"] = storage_class(fields.get("storageClass") or "STANDARD")
     access = fields.setdefault("iamConfiguration", {})
     uniform = access.setdefault("uniformBucketLevelAccess", {"enabled": False})
     access["bucketPolicyOnly"] = dict(uniform)
-    if access.setdefault("publicAccessPrevention", "inherited") not in ("inherited", "enforced", "unspecified"):
-        raise invalid(f"Invalid argument: public access prevention {access['publicAccessPrevention']!r}")
+    if access.setdefault("publicAccessPrevention", "inherited") not in (
+        "inherited",
+        "enforced",
+        "unspecified",
+    ):
+        raise invalid(
+            f"Invalid argument: public access prevention {access['publicAccessPrevention']!r}"
+        )
     if uniform.get("enabled"):
         uniform.setdefault("lockedTime", timestamp(now + timedelta(days=90)))
     if location_type(fields) != "region":
@@ -173,16 +212,23 @@ def with_server_fields(fields: dict[str, Any], before: Mapping[str, Any], now: d
     return fields
 
 
-def _set_since(fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime) -> None:
+def _set_since(
+    fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime
+) -> None:
     """The moment since which a policy holds."""
     policy = fields.get(name)
-    if policy and (str(policy.get(key)) != str((before.get(name) or {}).get(key)) or "effectiveTime" not in policy):
+    if policy and (
+        str(policy.get(key)) != str((before.get(name) or {}).get(key))
+        or "effectiveTime" not in policy
+    ):
         fields[name] = {**policy, key: str(policy.get(key)), "effectiveTime": timestamp(now)}
 
 
 def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:
     old, policy = before.get("retentionPolicy") or {}, fields.get("retentionPolicy")
-    if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(old["retentionPeriod"]):
+    if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
+        old["retentionPeriod"]
+    ):
         text = "Cannot reduce the retention duration of a locked Retention Policy, or remove it."
         raise GcpError("PERMISSION_DENIED", text, reason="forbidden")
     if not policy:
@@ -212,7 +258,13 @@ def _enforcement(fields: dict[str, Any], now: datetime) -> None:
 
 
 def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str, Any]:
-    return {"kind": kind, "id": f"{owner}/{entry['entity']}", "bucket": owner.partition("/")[0], "etag": "CAE=", **entry}
+    return {
+        "kind": kind,
+        "id": f"{owner}/{entry['entity']}",
+        "bucket": owner.partition("/")[0],
+        "etag": "CAE=",
+        **entry,
+    }
 
 
 def timestamp(moment: datetime) -> str:

@@ -1,4 +1,7 @@
-"""Of which types the fields of buckets and objects are. What is not listed is taken as it comes. Pure."""
+"""Of which types the fields of buckets and objects are.
+
+What is not listed is taken as it comes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,22 @@ BUCKET: Mapping[str, Shape] = {
     "cors": [{"origin": [str], "method": [str], "responseHeader": [str], "maxAgeSeconds": Whole}],
     "website": {"mainPageSuffix": str, "notFoundPage": str},
     "logging": {"logBucket": str, "logObjectPrefix": str},
-    "lifecycle": {"rule": [{"action": {"type": str, "storageClass": str}, "condition": {"*": object}}]},
+    "lifecycle": {
+        "rule": [{"action": {"type": str, "storageClass": str}, "condition": {"*": object}}]
+    },
     "retentionPolicy": {"retentionPeriod": Whole, "effectiveTime": Time, "isLocked": bool},
     "softDeletePolicy": {"retentionDurationSeconds": Whole, "effectiveTime": Time},
-    "autoclass": {"enabled": bool, "toggleTime": Time, "terminalStorageClass": str, "terminalStorageClassUpdateTime": Time},
-    "iamConfiguration": {"uniformBucketLevelAccess": _UNIFORM, "bucketPolicyOnly": _UNIFORM, "publicAccessPrevention": str},
+    "autoclass": {
+        "enabled": bool,
+        "toggleTime": Time,
+        "terminalStorageClass": str,
+        "terminalStorageClassUpdateTime": Time,
+    },
+    "iamConfiguration": {
+        "uniformBucketLevelAccess": _UNIFORM,
+        "bucketPolicyOnly": _UNIFORM,
+        "publicAccessPrevention": str,
+    },
     "customPlacementConfig": {"dataLocations": [str]},
     "hierarchicalNamespace": {"enabled": bool},
     "encryption": {
@@ -72,12 +86,20 @@ OBJECT: Mapping[str, Shape] = {
 }
 COMPOSITION: Mapping[str, Shape] = {
     "destination": OBJECT,
-    "sourceObjects": [{"name": str, "generation": Whole, "objectPreconditions": {"ifGenerationMatch": Whole}}],
+    "sourceObjects": [
+        {"name": str, "generation": Whole, "objectPreconditions": {"ifGenerationMatch": Whole}}
+    ],
 }
 POLICY: Mapping[str, Shape] = {
     "version": Whole,
     "etag": str,
-    "bindings": [{"role": str, "members": [str], "condition": {"title": str, "description": str, "expression": str}}],
+    "bindings": [
+        {
+            "role": str,
+            "members": [str],
+            "condition": {"title": str, "description": str, "expression": str},
+        }
+    ],
 }
 HMAC_KEY: Mapping[str, Shape] = {"state": str, "etag": str}
 NOTIFICATION: Mapping[str, Shape] = {
@@ -109,7 +131,9 @@ def _check(value: Any, shape: Shape, path: str) -> None:
         if not isinstance(value, dict):
             raise _wrong(path, value)
         for name, below in value.items():
-            _check(below, shape.get(name, shape.get("*", object)), f"{path}.{name}" if path else name)
+            _check(
+                below, shape.get(name, shape.get("*", object)), f"{path}.{name}" if path else name
+            )
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise _wrong(path, value)
@@ -124,7 +148,8 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 def _fits(value: Any, shape: Shape) -> bool:
     if shape is Whole:
         return not isinstance(value, bool) and (
-            isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) is not None)
+            isinstance(value, int)
+            or (isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) is not None)
         )
     if shape is Time:
         return isinstance(value, str) and _is_time(value)

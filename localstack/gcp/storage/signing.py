@@ -1,4 +1,5 @@
-"""Signed URLs and signed forms (V4 and V2): signed with the key of the stack's own account, for as long as they say.
+"""Signed URLs and signed forms (V4 and V2): signed with the key of the stack's own account, for as
+long as they say.
 
 What is signed follows Google's "Canonical requests", "Signatures" and "V2 signing process".
 """
@@ -22,11 +23,23 @@ from ..registry import Call, GcpError, HttpRequest
 _LONGEST = 604800  # seconds that a V4 signature may hold
 _ALGORITHM = "GOOG4-RSA-SHA256"
 _SECRET = ("x-goog-encryption-key", "x-goog-encryption-key-sha256")  # headers that V2 does not sign
-_OWN_V2 = frozenset({"GoogleAccessId", "Expires", "Signature", "generation", "response-content-type", "response-content-disposition"})
+_OWN_V2 = frozenset(
+    {
+        "GoogleAccessId",
+        "Expires",
+        "Signature",
+        "generation",
+        "response-content-type",
+        "response-content-disposition",
+    }
+)
 
 
 def verify(call: Call, request: HttpRequest) -> None:
-    """Nothing for a request that carries no signature. GcpError: it is not ours, not of this request, or its time is over."""
+    """Nothing for a request that carries no signature.
+
+    GcpError: it is not ours, not of this request, or its time is over.
+    """
     if "X-Goog-Signature" in request.query_lists:
         _verify_v4(call, request)
     elif "Signature" in request.query_lists:
@@ -38,24 +51,49 @@ def _verify_v4(call: Call, request: HttpRequest) -> None:
     email, _, scope = query.get("X-Goog-Credential", "").partition("/")
     moment = _moment(query.get("X-Goog-Date", ""))
     seconds = query.get("X-Goog-Expires", "")
-    if query.get("X-Goog-Algorithm") != _ALGORITHM or not seconds.isdecimal() or not 0 < int(seconds) <= _LONGEST:
-        raise _malformed_error(f"X-Goog-Algorithm must be {_ALGORITHM}, X-Goog-Expires 1 to {_LONGEST} seconds.")
+    if (
+        query.get("X-Goog-Algorithm") != _ALGORITHM
+        or not seconds.isdecimal()
+        or not 0 < int(seconds) <= _LONGEST
+    ):
+        raise _malformed_error(
+            f"X-Goog-Algorithm must be {_ALGORITHM}, X-Goog-Expires 1 to {_LONGEST} seconds."
+        )
     _check_account(email)
-    if not moment - timedelta(minutes=15) <= call.clock.now() <= moment + timedelta(seconds=int(seconds)):
-        raise GcpError("INVALID_ARGUMENT", "Invalid argument. The signature's time is over, or has not come.", reason="ExpiredToken")
+    if (
+        not moment - timedelta(minutes=15)
+        <= call.clock.now()
+        <= moment + timedelta(seconds=int(seconds))
+    ):
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Invalid argument. The signature's time is over, or has not come.",
+            reason="ExpiredToken",
+        )
     names = query.get("X-Goog-SignedHeaders", "").split(";")
-    pairs = [(name, value) for name, values in request.query_lists.items() for value in values if name != "X-Goog-Signature"]
+    pairs = [
+        (name, value)
+        for name, values in request.query_lists.items()
+        for value in values
+        if name != "X-Goog-Signature"
+    ]
     canonical = [
         request.method,
         request.path,
-        "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)),
+        "&".join(
+            sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
+        ),
         *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in names),
         "",
         ";".join(names),
         request.headers.get("x-goog-content-sha256", "UNSIGNED-PAYLOAD"),
     ]
     digest = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
-    _check(call, "\n".join((_ALGORITHM, query["X-Goog-Date"], scope, digest)), _bytes_of_hex(query["X-Goog-Signature"]))
+    _check(
+        call,
+        "\n".join((_ALGORITHM, query["X-Goog-Date"], scope, digest)),
+        _bytes_of_hex(query["X-Goog-Signature"]),
+    )
 
 
 def _verify_v2(call: Call, request: HttpRequest) -> None:
@@ -65,8 +103,12 @@ def _verify_v2(call: Call, request: HttpRequest) -> None:
     if not expires.isdecimal():
         raise _malformed_error("Expires must be seconds since 1970.")
     if int(expires) < call.clock.now().timestamp():
-        raise GcpError("INVALID_ARGUMENT", f"Request signature expired at: {expires}", reason="ExpiredToken")
-    extension = sorted(name for name in headers if name.startswith("x-goog-") and name not in _SECRET)
+        raise GcpError(
+            "INVALID_ARGUMENT", f"Request signature expired at: {expires}", reason="ExpiredToken"
+        )
+    extension = sorted(
+        name for name in headers if name.startswith("x-goog-") and name not in _SECRET
+    )
     others = sorted((name.lower(), value) for name, value in query.items() if name not in _OWN_V2)
     signed = [
         request.method,
@@ -94,7 +136,9 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
         policy = msgspec.json.decode(base64.b64decode(fields["policy"]))
         over = datetime.fromisoformat(policy["expiration"]) < call.clock.now()
     except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise _malformed_error(f"The policy document is not in the correct format: {error}") from error
+        raise _malformed_error(
+            f"The policy document is not in the correct format: {error}"
+        ) from error
     if over:
         raise GcpError("INVALID_ARGUMENT", "The policy has expired.", reason="ExpiredToken")
     return dict(policy)
@@ -102,7 +146,11 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
 
 def _check_account(email: str) -> None:
     if email != ACCOUNT:
-        raise GcpError("PERMISSION_DENIED", f"The account of the signature, {email!r}, is not there.", reason="AccessDenied")
+        raise GcpError(
+            "PERMISSION_DENIED",
+            f"The account of the signature, {email!r}, is not there.",
+            reason="AccessDenied",
+        )
 
 
 def _check(call: Call, signed: str, signature: bytes) -> None:
@@ -114,8 +162,15 @@ def _check(call: Call, signed: str, signature: bytes) -> None:
     try:
         key.verify(signature, signed.encode(), padding.PKCS1v15(), SHA256())
     except InvalidSignature as error:
-        text = "Access denied. The request signature we calculated does not match the signature you provided."
-        raise GcpError("PERMISSION_DENIED", f"{text} What was signed should be: {signed!r}", reason="SignatureDoesNotMatch") from error
+        text = (
+            "Access denied. The request signature we calculated does not match the signature you "
+            "provided."
+        )
+        raise GcpError(
+            "PERMISSION_DENIED",
+            f"{text} What was signed should be: {signed!r}",
+            reason="SignatureDoesNotMatch",
+        ) from error
 
 
 @cache
@@ -141,4 +196,6 @@ def _bytes_of_hex(text: str) -> bytes:
 
 
 def _malformed_error(text: str) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired")
+    return GcpError(
+        "INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired"
+    )

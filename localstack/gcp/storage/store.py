@@ -39,7 +39,9 @@ class Version(msgspec.Struct, kw_only=True):
     storage_class: str = "STANDARD"
     class_changed: datetime
     components: int | None = None  # of a composed one
-    key_sha256: str | None = None  # of the customer's own key: without the key the bytes are not given
+    key_sha256: str | None = (
+        None  # of the customer's own key: without the key the bytes are not given
+    )
     kms_key: str | None = None
     retained_until: datetime | None = None  # by the bucket's retention policy
     replaced: datetime | None = None  # no longer the live version since then
@@ -83,11 +85,21 @@ class Bucket(msgspec.Struct, kw_only=True):
     @property
     def uniform(self) -> bool:
         """Uniform bucket-level access: there are no ACLs."""
-        return bool(((self.fields.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}).get("enabled"))
+        return bool(
+            ((self.fields.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}).get(
+                "enabled"
+            )
+        )
 
     @property
     def soft_delete(self) -> timedelta:
-        return timedelta(seconds=int((self.fields.get("softDeletePolicy") or {}).get("retentionDurationSeconds", SOFT_DELETE)))
+        return timedelta(
+            seconds=int(
+                (self.fields.get("softDeletePolicy") or {}).get(
+                    "retentionDurationSeconds", SOFT_DELETE
+                )
+            )
+        )
 
     @property
     def retention(self) -> timedelta | None:
@@ -102,10 +114,20 @@ class Bucket(msgspec.Struct, kw_only=True):
         """The live one, or that of a generation."""
         if generation is None:
             return self.live(name)
-        return next((version for version in self.versions.get(name, ()) if version.generation == generation), None)
+        return next(
+            (
+                version
+                for version in self.versions.get(name, ())
+                if version.generation == generation
+            ),
+            None,
+        )
 
     def bury(self, version: Version, now: datetime) -> None:
-        """Delete it softly. Those whose time is over go for good, and the oldest where there are too many bytes."""
+        """Delete it softly.
+
+        Those whose time is over go for good, and the oldest where there are too many bytes.
+        """
         version.soft_deleted = now
         self.soft.append(version)
         size = sum(buried.content.size for buried in self.soft)
@@ -116,14 +138,19 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     def buried(self, now: datetime) -> list[Version]:
         """What was deleted softly and can be restored, in the order of names and generations."""
-        return sorted((v for v in self.soft if not self._over(v, now)), key=lambda version: (version.name, version.generation))
+        return sorted(
+            (v for v in self.soft if not self._over(v, now)),
+            key=lambda version: (version.name, version.generation),
+        )
 
     def _over(self, version: Version, now: datetime) -> bool:
         return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
 
     def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
         """In the order of names and generations."""
-        for name in sorted(self.versions):  # code points are in the order of UTF-8, which is Google's
+        for name in sorted(
+            self.versions
+        ):  # code points are in the order of UTF-8, which is Google's
             for version in self.versions[name]:
                 if all_versions or version.replaced is None:
                     yield version
@@ -162,7 +189,9 @@ class Store:
             raise GcpError("NOT_FOUND", "The specified bucket does not exist.", reason="notFound")
         return bucket
 
-    def version(self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE) -> Version:
+    def version(
+        self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE
+    ) -> Version:
         """What a change is about. GcpError 404, 412."""
         version = self.bucket(bucket).version(name, generation)
         conditions.require(version)
@@ -183,8 +212,18 @@ class Store:
                 self._retire(bucket, live, version.created)
             bucket.versions.setdefault(version.name, []).append(version)
 
-    def delete(self, bucket_name: str, name: str, generation: int | None, conditions: Conditions, now: datetime) -> Version:
-        """Without a generation the live version is replaced by nothing; with one that version goes. GcpError."""
+    def delete(
+        self,
+        bucket_name: str,
+        name: str,
+        generation: int | None,
+        conditions: Conditions,
+        now: datetime,
+    ) -> Version:
+        """Without a generation the live version is replaced by nothing; with one that version goes.
+
+        GcpError.
+        """
         with self.lock:
             version = self.version(bucket_name, name, generation, conditions)
             bucket = self.buckets[bucket_name]
@@ -213,13 +252,24 @@ class Store:
 
 
 def check_bucket_name(name: str) -> None:
-    if not _BUCKET.fullmatch(name) or max(map(len, name.split("."))) > 63 or ".." in name or name.startswith("goog"):
+    if (
+        not _BUCKET.fullmatch(name)
+        or max(map(len, name.split("."))) > 63
+        or ".." in name
+        or name.startswith("goog")
+    ):
         raise invalid(f"Invalid bucket name: '{name}'")
 
 
 def check_object_name(name: str) -> None:
     if not name:
-        raise GcpError("INVALID_ARGUMENT", "Required parameter: name", reason="required", locationType="parameter", location="name")
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Required parameter: name",
+            reason="required",
+            locationType="parameter",
+            location="name",
+        )
     if len(name.encode()) > _LONGEST or "\r" in name or "\n" in name or name in {".", ".."}:
         raise invalid(f"Disallowed object name: '{name}'")
 
@@ -230,7 +280,9 @@ def no_object(bucket: str, name: str) -> GcpError:
 
 def etag(generation: int, metageneration: int) -> str:
     """As Google's: both numbers as a protobuf message, in base64."""
-    return base64.b64encode(b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)).decode()
+    return base64.b64encode(
+        b"\x08" + _varint(generation) + b"\x10" + _varint(metageneration)
+    ).decode()
 
 
 def _varint(number: int) -> bytes:
@@ -246,10 +298,19 @@ def may_go(version: Version, now: datetime) -> None:
     """GcpError when a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():
-        text = f"{what} is under active {hold} hold and cannot be deleted, overwritten or archived until hold is removed."
+        text = (
+            f"{what} is under active {hold} hold and cannot be deleted, overwritten or archived "
+            "until hold is removed."
+        )
         raise GcpError("PERMISSION_DENIED", text, reason="objectUnderActiveHold")
     own = (version.fields.get("retention") or {}).get("retainUntilTime")
-    until = max(filter(None, (version.retained_until, datetime.fromisoformat(own) if own else None)), default=None)
+    until = max(
+        filter(None, (version.retained_until, datetime.fromisoformat(own) if own else None)),
+        default=None,
+    )
     if until is not None and until > now:
-        text = f"{what} is subject to bucket's retention policy or object retention and cannot be deleted or overwritten until {until}"
+        text = (
+            f"{what} is subject to bucket's retention policy or object retention and cannot be "
+            f"deleted or overwritten until {until}"
+        )
         raise GcpError("PERMISSION_DENIED", text, reason="retentionPolicyNotMet")

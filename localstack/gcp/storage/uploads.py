@@ -1,4 +1,6 @@
-"""storage.objects.insert: in one piece, with its metadata (multipart), or in parts that can be resumed."""
+"""storage.objects.insert: in one piece, with its metadata (multipart), or in parts that can be
+resumed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 class New:
     """An object that is on its way: what its request says of it."""
 
-    def __init__(self, call: Call, request: HttpRequest, body: Mapping[str, Any], *, content_type: str | None) -> None:
+    def __init__(
+        self, call: Call, request: HttpRequest, body: Mapping[str, Any], *, content_type: str | None
+    ) -> None:
         query = request.query
         self.request = request
         self.store = store_of(call)
@@ -49,17 +53,31 @@ class New:
             self.conditions.require(self.store.bucket(self.bucket_name).live(self.name))
 
     def finish(self, call: Call, content: Content, checksums: Mapping[str, str]) -> dict[str, Any]:
-        """Make it the live version. GcpError: a checksum, a precondition, a retention; the bytes are gone then."""
+        """Make it the live version.
+
+        GcpError: a checksum, a precondition, a retention; the bytes are gone then.
+        """
         try:
             check(content, self.told)
             check(content, checksums)
             with self.store.lock:
                 bucket = self.store.bucket(self.bucket_name)
-                version = new_version(call, bucket, self.name, content, fields=self.fields, in_class=self.told.get("storageClass"))
+                version = new_version(
+                    call,
+                    bucket,
+                    self.name,
+                    content,
+                    fields=self.fields,
+                    in_class=self.told.get("storageClass"),
+                )
                 version.key_sha256 = self.key
-                version.kms_key = None if self.key else kms_version(self.kms_key or default_key(bucket))
+                version.kms_key = (
+                    None if self.key else kms_version(self.kms_key or default_key(bucket))
+                )
                 if not bucket.uniform:
-                    version.acl = acls.of_new_object(bucket, self.request.query.get("predefinedAcl"), self.told.get("acl"))
+                    version.acl = acls.of_new_object(
+                        bucket, self.request.query.get("predefinedAcl"), self.told.get("acl")
+                    )
                 self.store.put(version, self.conditions)
                 return object_answer(bucket, version, self.request)
         except BaseException:  # an interrupt must not leave the file, either
@@ -67,7 +85,15 @@ class New:
             raise
 
 
-def new_version(call: Call, bucket: Bucket, name: str, content: Content, *, fields: dict[str, Any], in_class: str | None = None) -> Version:
+def new_version(
+    call: Call,
+    bucket: Bucket,
+    name: str,
+    content: Content,
+    *,
+    fields: dict[str, Any],
+    in_class: str | None = None,
+) -> Version:
     """Not yet in the bucket. What a bucket gives to all of its new objects is there."""
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
@@ -100,18 +126,26 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     if kind == "media":
         new = New(call, request, {}, content_type=request.headers.get("content-type"))
         return new.finish(
-            call, write_content(new.store.folder(call), [request.body]), told_by_header(request.headers.get("x-goog-hash", ""))
+            call,
+            write_content(new.store.folder(call), [request.body]),
+            told_by_header(request.headers.get("x-goog-hash", "")),
         )
     if kind == "multipart":
         body, content_type, data = _multipart(request)
         new = New(call, request, body, content_type=content_type)
-        return new.finish(call, write_content(new.store.folder(call), [data]), told_by_header(request.headers.get("x-goog-hash", "")))
+        return new.finish(
+            call,
+            write_content(new.store.folder(call), [data]),
+            told_by_header(request.headers.get("x-goog-hash", "")),
+        )
     if "upload_id" in request.query:
         answer: HttpAnswer | dict[str, Any] = resume(call, request)
         return answer
     if kind == "resumable":
         return begin(call, request, request.json(), request.headers.get("x-upload-content-type"))
-    raise invalid(f"Invalid upload type: {kind!r}. It is media, multipart or resumable.", "uploadType")
+    raise invalid(
+        f"Invalid upload type: {kind!r}. It is media, multipart or resumable.", "uploadType"
+    )
 
 
 def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memoryview]:
@@ -127,12 +161,16 @@ def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memory
         raise GcpError("INVALID_ARGUMENT", "Malformed multipart body.", reason="badRequest")
     _, text = _part(request.body, first + len(mark), second)
     headers, data = _part(request.body, second + 1 + len(mark), last)
-    body = HttpRequest(method="", host="", path="", query_lists={}, headers={}, body=bytes(text)).json()
+    body = HttpRequest(
+        method="", host="", path="", query_lists={}, headers={}, body=bytes(text)
+    ).json()
     return body, headers.get("content-type"), data
 
 
 def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview]:
-    """The headers and the content of one part, which ends before the line break that belongs to the next boundary."""
+    """The headers and the content of one part, which ends before the line break that belongs to the
+    next boundary.
+    """
     start = body.index(b"\n", start) + 1
     if body[end - 1 : end] == b"\r":
         end -= 1
@@ -140,7 +178,9 @@ def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview
         if (close := body.find(blank, start - 2, end)) >= 0:
             lines = body[start:close].decode("latin-1").splitlines()
             pairs = (line.partition(":") for line in lines if ":" in line)
-            return {name.strip().lower(): value.strip() for name, _, value in pairs}, memoryview(body)[close + len(blank) : end]
+            return {name.strip().lower(): value.strip() for name, _, value in pairs}, memoryview(
+                body
+            )[close + len(blank) : end]
     return {}, memoryview(body)[start:end]
 
 
@@ -159,7 +199,9 @@ class Sessions:
         self.open: dict[str, _Resumable] = {}
 
 
-def begin(call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None) -> HttpAnswer:
+def begin(
+    call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
+) -> HttpAnswer:
     """An upload in parts: where they are sent."""
     new = New(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
@@ -180,13 +222,17 @@ def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         writer = session.writer
         if first is not None and last is not None:
             if last - first + 1 != len(request.body):
-                raise invalid(f"Invalid request. The number of bytes uploaded is required to be equal to {last - first + 1}.")
+                raise invalid(
+                    "Invalid request. The number of bytes uploaded is required to be equal "
+                    f"to {last - first + 1}."
+                )
             if first > writer.size:
                 return _incomplete(writer, status=503)
             data = memoryview(request.body)[writer.size - first :]
             if (total is None or last + 1 < total) and len(request.body) % _UNIT:
                 raise invalid(
-                    f"Invalid request. According to the Content-Range header, the upload has parts that are no multiples of {_UNIT} bytes."
+                    "Invalid request. According to the Content-Range header, the upload has "
+                    f"parts that are no multiples of {_UNIT} bytes."
                 )
             writer.write(data)
         if total is None or writer.size < total:
@@ -194,7 +240,9 @@ def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         if writer.size > total:
             raise invalid(f"Invalid request. There were {writer.size} bytes uploaded, of {total}.")
         try:
-            session.done = session.new.finish(call, writer.finish(), told_by_header(request.headers.get("x-goog-hash", "")))
+            session.done = session.new.finish(
+                call, writer.finish(), told_by_header(request.headers.get("x-goog-hash", ""))
+            )
         except GcpError:
             call.store(Sessions).open.pop(request.query["upload_id"], None)
             raise
@@ -214,7 +262,11 @@ def cancel(call: Call, request: HttpRequest) -> HttpAnswer:
 def _session(call: Call, request: HttpRequest) -> _Resumable:
     session = call.store(Sessions).open.get(request.query.get("upload_id", ""))
     if session is None:
-        raise GcpError("NOT_FOUND", "The upload was not found: it was cancelled, or it never was.", reason="notFound")
+        raise GcpError(
+            "NOT_FOUND",
+            "The upload was not found: it was cancelled, or it never was.",
+            reason="notFound",
+        )
     return session
 
 

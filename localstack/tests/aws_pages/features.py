@@ -32,7 +32,12 @@ def request(name, *, online=True, offline=False, features=FEATURES, **more):
     stores = {"OnlineStoreConfig": {"EnableOnlineStore": True}} if online else {}
     if offline:
         stores["OfflineStoreConfig"] = {"S3StorageConfig": {"S3Uri": "s3://bucket/features"}}
-    base = {"FeatureGroupName": name, "RecordIdentifierFeatureName": "item", "EventTimeFeatureName": "at", "RoleArn": ROLE}
+    base = {
+        "FeatureGroupName": name,
+        "RecordIdentifierFeatureName": "item",
+        "EventTimeFeatureName": "at",
+        "RoleArn": ROLE,
+    }
     return {**base, "FeatureDefinitions": features, **stores, **more}
 
 
@@ -41,7 +46,10 @@ def created(aws, **more):
     aws.sm.create_feature_group(**request(name, **more))
     wait = {"seconds": 60, "until": ("Created", "CreateFailed"), "FeatureGroupName": name}
     aws.pass_time(60)
-    assert aws.wait(aws.sm.describe_feature_group, "FeatureGroupStatus", **wait)["FeatureGroupStatus"] == "Created"
+    assert (
+        aws.wait(aws.sm.describe_feature_group, "FeatureGroupStatus", **wait)["FeatureGroupStatus"]
+        == "Created"
+    )
     return name
 
 
@@ -64,22 +72,36 @@ def put(aws, name, target=None, ttl=None, **values):
 
 
 def get(aws, name, key, **more):
-    answer = aws.sagemaker_featurestore_runtime.get_record(FeatureGroupName=name, RecordIdentifierValueAsString=key, **more)
+    answer = aws.sagemaker_featurestore_runtime.get_record(
+        FeatureGroupName=name, RecordIdentifierValueAsString=key, **more
+    )
     return {value["FeatureName"]: value["ValueAsString"] for value in answer.get("Record", [])}
 
 
 def delete(aws, name, key, at, **more):
-    aws.sagemaker_featurestore_runtime.delete_record(FeatureGroupName=name, RecordIdentifierValueAsString=key, EventTime=at, **more)
+    aws.sagemaker_featurestore_runtime.delete_record(
+        FeatureGroupName=name, RecordIdentifierValueAsString=key, EventTime=at, **more
+    )
 
 
 def rows(aws, name, key):
     """The rows of a key in the offline store, from its Parquet files."""
-    uri = aws.sm.describe_feature_group(FeatureGroupName=name)["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
+    uri = aws.sm.describe_feature_group(FeatureGroupName=name)["OfflineStoreConfig"][
+        "S3StorageConfig"
+    ]["ResolvedOutputS3Uri"]
     keys = until(lambda: aws.keys(uri.removeprefix("s3://bucket/")))
-    return [row for path in keys for row in pq.read_table(io.BytesIO(aws.body(path))).to_pylist() if row["item"] == key]
+    return [
+        row
+        for path in keys
+        for row in pq.read_table(io.BytesIO(aws.body(path))).to_pylist()
+        if row["item"] == key
+    ]
 
 
-@promises("A record with a greater event time replaces the record that is online; an older one does not.", PUT)
+@promises(
+    "A record with a greater event time replaces the record that is online; an older one does not.",
+    PUT,
+)
 def the_latest_record_is_online(aws):
     key = aws.fresh()
     for at, ctr in ((TWO, "0.2"), (THREE, "0.3"), (ONE, "0.1")):
@@ -90,7 +112,8 @@ def the_latest_record_is_online(aws):
 @promises(
     "A record with the event time of the record that is online replaces it.",
     GROUPS,
-    differs="the first of equals stays, as PutRecord's own page says: only a greater event time is written to both stores",
+    differs="the first of equals stays, as PutRecord's own page says: only a greater event time is "
+    "written to both stores",
 )
 def an_equal_time_replaces(aws):
     key = aws.fresh()
@@ -175,7 +198,9 @@ def a_record_has_defined_features(aws):
 def some_names_are_reserved(aws):
     for word in ("is_deleted", "write_time", "api_invocation_time"):
         features = [*FEATURES, {"FeatureName": word, "FeatureType": "String"}]
-        assert "Validation" in refusal(aws.sm.create_feature_group, **request(aws.fresh(), features=features))
+        assert "Validation" in refusal(
+            aws.sm.create_feature_group, **request(aws.fresh(), features=features)
+        )
 
 
 @promises("The record identifier is one of the features.", CREATE)
@@ -186,7 +211,9 @@ def the_identifier_is_a_feature(aws):
 
 @promises("A group has an online or an offline store, or both.", CREATE)
 def a_group_has_a_store(aws):
-    assert "Validation" in refusal(aws.sm.create_feature_group, **request(aws.fresh(), online=False))
+    assert "Validation" in refusal(
+        aws.sm.create_feature_group, **request(aws.fresh(), online=False)
+    )
 
 
 @promises("The name of a group is unique in its account and region.", CREATE)
@@ -194,7 +221,10 @@ def group_names_are_unique(aws):
     assert "ResourceInUse" in refusal(aws.sm.create_feature_group, **request(group(aws)))
 
 
-@promises("A soft deletion hides the record; its marker is a row of the offline store with is_deleted.", DELETE)
+@promises(
+    "A soft deletion hides the record; its marker is a row of the offline store with is_deleted.",
+    DELETE,
+)
 def a_soft_deletion_leaves_its_marker(aws):
     key = aws.fresh()
     put(aws, both(aws), item=key, at=ONE, ctr="0.1")
@@ -204,7 +234,9 @@ def a_soft_deletion_leaves_its_marker(aws):
     assert (marker[0]["at"], marker[0]["ctr"]) == (TWO, None)
 
 
-@promises("A deletion with an event time that is not later than the record's does not delete it.", DELETE)
+@promises(
+    "A deletion with an event time that is not later than the record's does not delete it.", DELETE
+)
 def an_early_deletion_deletes_nothing(aws):
     key = aws.fresh()
     put(aws, group(aws), item=key, at=TWO, ctr="0.1")
@@ -216,19 +248,32 @@ def an_early_deletion_deletes_nothing(aws):
 def an_early_hard_deletion_is_refused(aws):
     key = aws.fresh()
     put(aws, group(aws), item=key, at=TWO, ctr="0.1")
-    assert "Validation" in refusal(delete, aws=aws, name=group(aws), key=key, at=ONE, DeletionMode="HardDelete")
+    assert "Validation" in refusal(
+        delete, aws=aws, name=group(aws), key=key, at=ONE, DeletionMode="HardDelete"
+    )
 
 
 @promises("A record expires at its event time plus its TtlDuration.", PUT, clock="manual")
 def a_record_expires(aws):
     name, now = created(aws), aws.stack.now()
-    put(aws, name, ttl={"Unit": "Minutes", "Value": 5}, item="a", at=now.strftime("%Y-%m-%dT%H:%M:%SZ"), ctr="0.1")
+    put(
+        aws,
+        name,
+        ttl={"Unit": "Minutes", "Value": 5},
+        item="a",
+        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ctr="0.1",
+    )
     assert get(aws, name, "a")
     aws.stack.advance(360)
     assert get(aws, name, "a") == {}
 
 
-@promises("The TtlDuration of a record comes before its group's.", reference("UpdateFeatureGroup"), clock="manual")
+@promises(
+    "The TtlDuration of a record comes before its group's.",
+    reference("UpdateFeatureGroup"),
+    clock="manual",
+)
 def a_records_own_time_to_live_comes_first(aws):
     store = {"EnableOnlineStore": True, "TtlDuration": {"Unit": "Minutes", "Value": 5}}
     name, at = created(aws, OnlineStoreConfig=store), aws.stack.now().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -238,12 +283,17 @@ def a_records_own_time_to_live_comes_first(aws):
     assert (get(aws, name, "short"), bool(get(aws, name, "long"))) == ({}, True)
 
 
-@promises("BatchGetRecord answers the records of several groups and leaves out what is missing.", BATCH)
+@promises(
+    "BatchGetRecord answers the records of several groups and leaves out what is missing.", BATCH
+)
 def a_batch_reads_several_groups(aws):
     key = aws.fresh()
     put(aws, group(aws), item=key, at=ONE, ctr="0.1")
     put(aws, both(aws), item=key, at=ONE, ctr="0.2")
-    wanted = [{"FeatureGroupName": name, "RecordIdentifiersValueAsString": [key, "nobody"]} for name in (group(aws), both(aws))]
+    wanted = [
+        {"FeatureGroupName": name, "RecordIdentifiersValueAsString": [key, "nobody"]}
+        for name in (group(aws), both(aws))
+    ]
     records = aws.sagemaker_featurestore_runtime.batch_get_record(Identifiers=wanted)["Records"]
     assert sorted(item["FeatureGroupName"] for item in records) == sorted([group(aws), both(aws)])
 
@@ -251,16 +301,29 @@ def a_batch_reads_several_groups(aws):
 @promises("A BatchGetRecord has 100 records at most.", QUOTAS)
 def a_batch_has_a_hundred_records(aws):
     keys = [str(number) for number in range(51)]
-    many = [{"FeatureGroupName": name, "RecordIdentifiersValueAsString": keys} for name in (group(aws), both(aws))]
-    assert "Validation" in refusal(aws.sagemaker_featurestore_runtime.batch_get_record, Identifiers=many)
+    many = [
+        {"FeatureGroupName": name, "RecordIdentifiersValueAsString": keys}
+        for name in (group(aws), both(aws))
+    ]
+    assert "Validation" in refusal(
+        aws.sagemaker_featurestore_runtime.batch_get_record, Identifiers=many
+    )
 
 
-@promises("The offline store is Parquet below S3Uri/ACCOUNT/sagemaker/REGION/offline-store/GROUP-TIME/data, by hour of the event.", OFFLINE)
+@promises(
+    "The offline store is Parquet below "
+    "S3Uri/ACCOUNT/sagemaker/REGION/offline-store/GROUP-TIME/data, by hour of the event.",
+    OFFLINE,
+)
 def the_offline_store_has_its_layout(aws):
     key = aws.fresh()
     put(aws, both(aws), item=key, at="2024-03-04T05:06:07Z", ctr="0.1")
     prefix = f"features/123456789012/sagemaker/us-east-1/offline-store/{both(aws)}-"
-    keys = until(lambda: [item for item in aws.keys(prefix) if "/data/year=2024/month=03/day=04/hour=05/" in item])
+    keys = until(
+        lambda: [
+            item for item in aws.keys(prefix) if "/data/year=2024/month=03/day=04/hour=05/" in item
+        ]
+    )
     assert all(item.endswith(".parquet") for item in keys)
 
 
@@ -277,7 +340,9 @@ def the_offline_store_adds_columns(aws):
 def the_offline_store_is_a_table(aws):
     key = aws.fresh()
     put(aws, both(aws), item=key, at=ONE, ctr="0.5")
-    catalog = aws.sm.describe_feature_group(FeatureGroupName=both(aws))["OfflineStoreConfig"]["DataCatalogConfig"]
+    catalog = aws.sm.describe_feature_group(FeatureGroupName=both(aws))["OfflineStoreConfig"][
+        "DataCatalogConfig"
+    ]
     until(lambda: rows(aws, both(aws), key))
     table = f'"{catalog["Database"]}"."{catalog["TableName"]}"'
     assert aws.rows(f"select ctr from {table} where item = '{key}'") == [("0.5",)]
@@ -286,19 +351,32 @@ def the_offline_store_is_a_table(aws):
 @promises("UpdateFeatureGroup adds features; records can have them then.", ADD)
 def features_are_added(aws):
     name = created(aws)
-    aws.sm.update_feature_group(FeatureGroupName=name, FeatureAdditions=[{"FeatureName": "price", "FeatureType": "Fractional"}])
-    described = aws.wait(aws.sm.describe_feature_group, "FeatureGroupStatus", until=("Created",), FeatureGroupName=name)
+    aws.sm.update_feature_group(
+        FeatureGroupName=name,
+        FeatureAdditions=[{"FeatureName": "price", "FeatureType": "Fractional"}],
+    )
+    described = aws.wait(
+        aws.sm.describe_feature_group,
+        "FeatureGroupStatus",
+        until=("Created",),
+        FeatureGroupName=name,
+    )
     assert described["LastUpdateStatus"]["Status"] == "Successful"
     put(aws, name, item="a", at=ONE, price="2.5")
     assert get(aws, name, "a")["price"] == "2.5"
 
 
-@promises("Deleting a group deletes what is online at once; the offline store and its table stay.", reference("DeleteFeatureGroup"))
+@promises(
+    "Deleting a group deletes what is online at once; the offline store and its table stay.",
+    reference("DeleteFeatureGroup"),
+)
 def the_offline_store_outlives_its_group(aws):
     name = created(aws, offline=True)
     put(aws, name, item="a", at=ONE, ctr="0.1")
     until(lambda: rows(aws, name, "a"))
-    catalog = aws.sm.describe_feature_group(FeatureGroupName=name)["OfflineStoreConfig"]["DataCatalogConfig"]
+    catalog = aws.sm.describe_feature_group(FeatureGroupName=name)["OfflineStoreConfig"][
+        "DataCatalogConfig"
+    ]
     aws.sm.delete_feature_group(FeatureGroupName=name)
     assert "ResourceNotFound" in refusal(get, aws=aws, name=name, key="a")
     assert aws.keys(f"features/123456789012/sagemaker/us-east-1/offline-store/{name}-")

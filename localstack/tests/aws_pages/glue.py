@@ -11,7 +11,12 @@ def api(name):
 def table(name, **more):
     columns = [{"Name": "a", "Type": "int"}]
     storage = {"Columns": columns, "Location": f"s3://bucket/glue/{name}/"}
-    return {"Name": name, "StorageDescriptor": storage, "PartitionKeys": [{"Name": "p", "Type": "string"}], **more}
+    return {
+        "Name": name,
+        "StorageDescriptor": storage,
+        "PartitionKeys": [{"Name": "p", "Type": "string"}],
+        **more,
+    }
 
 
 def created(aws):
@@ -23,19 +28,31 @@ def created(aws):
 
 
 def partition(*values):
-    return {"Values": list(values), "StorageDescriptor": {"Columns": [{"Name": "a", "Type": "int"}], "Location": "s3://bucket/p/"}}
+    return {
+        "Values": list(values),
+        "StorageDescriptor": {
+            "Columns": [{"Name": "a", "Type": "int"}],
+            "Location": "s3://bucket/p/",
+        },
+    }
 
 
 @promises("A database or table that exists already is AlreadyExistsException.", api("CreateTable"))
 def names_are_unique(aws):
     database = created(aws)
-    assert "AlreadyExistsException" in refusal(aws.glue.create_database, DatabaseInput={"Name": database})
-    assert "AlreadyExistsException" in refusal(aws.glue.create_table, DatabaseName=database, TableInput=table("t"))
+    assert "AlreadyExistsException" in refusal(
+        aws.glue.create_database, DatabaseInput={"Name": database}
+    )
+    assert "AlreadyExistsException" in refusal(
+        aws.glue.create_table, DatabaseName=database, TableInput=table("t")
+    )
 
 
 @promises("What is not there is EntityNotFoundException.", api("GetTable"))
 def what_is_missing_is_not_found(aws):
-    assert "EntityNotFoundException" in refusal(aws.glue.get_table, DatabaseName=created(aws), Name="nobodys")
+    assert "EntityNotFoundException" in refusal(
+        aws.glue.get_table, DatabaseName=created(aws), Name="nobodys"
+    )
     assert "EntityNotFoundException" in refusal(aws.glue.get_database, Name="nobodys")
 
 
@@ -65,32 +82,48 @@ def versions_are_kept(aws):
     assert sorted(version["Table"].get("Description", "") for version in versions) == ["", "second"]
 
 
-@promises("A partition has a value for each partition key, and is there once.", api("CreatePartition"))
+@promises(
+    "A partition has a value for each partition key, and is there once.", api("CreatePartition")
+)
 def a_partition_is_there_once(aws):
     database = created(aws)
     aws.glue.create_partition(DatabaseName=database, TableName="t", PartitionInput=partition("x"))
     assert "AlreadyExistsException" in refusal(
-        aws.glue.create_partition, DatabaseName=database, TableName="t", PartitionInput=partition("x")
+        aws.glue.create_partition,
+        DatabaseName=database,
+        TableName="t",
+        PartitionInput=partition("x"),
     )
 
 
-@promises("BatchCreatePartition makes the good partitions and names the bad ones.", api("BatchCreatePartition"))
+@promises(
+    "BatchCreatePartition makes the good partitions and names the bad ones.",
+    api("BatchCreatePartition"),
+)
 def a_batch_names_its_errors(aws):
     database = created(aws)
     aws.glue.create_partition(DatabaseName=database, TableName="t", PartitionInput=partition("x"))
-    errors = aws.glue.batch_create_partition(DatabaseName=database, TableName="t", PartitionInputList=[partition("x"), partition("y")])[
-        "Errors"
+    errors = aws.glue.batch_create_partition(
+        DatabaseName=database, TableName="t", PartitionInputList=[partition("x"), partition("y")]
+    )["Errors"]
+    assert [(error["PartitionValues"], error["ErrorDetail"]["ErrorCode"]) for error in errors] == [
+        (["x"], "AlreadyExistsException")
     ]
-    assert [(error["PartitionValues"], error["ErrorDetail"]["ErrorCode"]) for error in errors] == [(["x"], "AlreadyExistsException")]
     assert len(aws.glue.get_partitions(DatabaseName=database, TableName="t")["Partitions"]) == 2
 
 
-@promises("GetPartitions filters by an expression of the partition's columns.", api("GetPartitions"))
+@promises(
+    "GetPartitions filters by an expression of the partition's columns.", api("GetPartitions")
+)
 def partitions_are_filtered(aws):
     database = created(aws)
     for value in ("x", "y", "z"):
-        aws.glue.create_partition(DatabaseName=database, TableName="t", PartitionInput=partition(value))
-    listed = aws.glue.get_partitions(DatabaseName=database, TableName="t", Expression="p > 'x' AND p <> 'z'")["Partitions"]
+        aws.glue.create_partition(
+            DatabaseName=database, TableName="t", PartitionInput=partition(value)
+        )
+    listed = aws.glue.get_partitions(
+        DatabaseName=database, TableName="t", Expression="p > 'x' AND p <> 'z'"
+    )["Partitions"]
     assert [item["Values"] for item in listed] == [["y"]]
 
 

@@ -48,7 +48,9 @@ def other(aws, service, credentials):
     )
 
 
-@promises("GetCallerIdentity tells account, ARN and user id of the caller.", sts("GetCallerIdentity"))
+@promises(
+    "GetCallerIdentity tells account, ARN and user id of the caller.", sts("GetCallerIdentity")
+)
 def the_caller_is_told(aws):
     told = aws.sts.get_caller_identity()
     assert told["Account"] == "123456789012"
@@ -78,7 +80,10 @@ def a_session_needs_its_token(aws):
     assert refusal(other(aws, "sts", without).get_caller_identity)
 
 
-@promises("A key that nobody has is InvalidClientTokenId.", Page("Common errors", "STS/latest/APIReference/CommonErrors"))
+@promises(
+    "A key that nobody has is InvalidClientTokenId.",
+    Page("Common errors", "STS/latest/APIReference/CommonErrors"),
+)
 def an_unknown_key_is_refused(aws):
     unknown = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x"}
     assert "InvalidClientTokenId" in refusal(other(aws, "sts", unknown).get_caller_identity)
@@ -92,7 +97,9 @@ def another_secret_is_refused(aws):
     user = aws.fresh("user")
     aws.iam.create_user(UserName=user)
     key = aws.iam.create_access_key(UserName=user)["AccessKey"]
-    assert "SignatureDoesNotMatch" in refusal(other(aws, "sts", {**key, "SecretAccessKey": "x" * 40}).get_caller_identity)
+    assert "SignatureDoesNotMatch" in refusal(
+        other(aws, "sts", {**key, "SecretAccessKey": "x" * 40}).get_caller_identity
+    )
 
 
 @promises("An inactive access key is refused.", iam("UpdateAccessKey"))
@@ -105,14 +112,23 @@ def an_inactive_key_is_refused(aws):
     assert "InvalidClientTokenId" in refusal(other(aws, "sts", key).get_caller_identity)
 
 
-@promises("The name of a role is unique: EntityAlreadyExists; a missing one is NoSuchEntity.", iam("CreateRole"))
+@promises(
+    "The name of a role is unique: EntityAlreadyExists; a missing one is NoSuchEntity.",
+    iam("CreateRole"),
+)
 def role_names_are_unique(aws):
     name = role(aws)["RoleName"]
-    assert "EntityAlreadyExists" in refusal(aws.iam.create_role, RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    assert "EntityAlreadyExists" in refusal(
+        aws.iam.create_role, RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST)
+    )
     assert "NoSuchEntity" in refusal(aws.iam.get_role, RoleName="nobodys")
 
 
-@promises("What no policy allows is denied, and an explicit Deny comes before every Allow.", LOGIC, clock="manual")
+@promises(
+    "What no policy allows is denied, and an explicit Deny comes before every Allow.",
+    LOGIC,
+    clock="manual",
+)
 def a_deny_comes_first(aws):
     user = aws.fresh("user")
     aws.iam.create_user(UserName=user)
@@ -135,13 +151,21 @@ def tagged(aws):
     name = aws.fresh("model")
     container = {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"}
     tags = [{"Key": "team", "Value": "ranking"}]
-    return aws.sm.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE, Tags=tags)["ModelArn"]
+    return aws.sm.create_model(
+        ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE, Tags=tags
+    )["ModelArn"]
 
 
-@promises("Tags of a creation are there; AddTags adds and replaces, DeleteTags removes.", reference("AddTags"))
+@promises(
+    "Tags of a creation are there; AddTags adds and replaces, DeleteTags removes.",
+    reference("AddTags"),
+)
 def tags_are_added_and_removed(aws):
     arn = tagged(aws)
-    aws.sm.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "search"}, {"Key": "stage", "Value": "test"}])
+    aws.sm.add_tags(
+        ResourceArn=arn,
+        Tags=[{"Key": "team", "Value": "search"}, {"Key": "stage", "Value": "test"}],
+    )
     aws.sm.delete_tags(ResourceArn=arn, TagKeys=["stage"])
     assert aws.sm.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "search"}]
 
@@ -155,9 +179,14 @@ def a_resource_has_fifty_tags(aws):
     assert refusal(aws.sm.add_tags, ResourceArn=arn, Tags=[{"Key": "one-more", "Value": "v"}])
 
 
-@promises("GetResources finds resources by their tags.", Page("GetResources", "resourcegroupstagging/latest/APIReference/API_GetResources"))
+@promises(
+    "GetResources finds resources by their tags.",
+    Page("GetResources", "resourcegroupstagging/latest/APIReference/API_GetResources"),
+)
 def resources_are_found_by_tag(aws):
     arn = tagged(aws)
     aws.sm.add_tags(ResourceArn=arn, Tags=[{"Key": "only", "Value": "here"}])
-    listed = aws.resourcegroupstaggingapi.get_resources(TagFilters=[{"Key": "only", "Values": ["here"]}])["ResourceTagMappingList"]
+    listed = aws.resourcegroupstaggingapi.get_resources(
+        TagFilters=[{"Key": "only", "Values": ["here"]}]
+    )["ResourceTagMappingList"]
     assert [item["ResourceARN"] for item in listed] == [arn]

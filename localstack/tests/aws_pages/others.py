@@ -8,7 +8,10 @@ from isthmus_stack.tests.statements import Page, guide, promises
 
 TEMPLATE = {
     "Resources": {
-        "Group": {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "from-a-template"}},
+        "Group": {
+            "Type": "AWS::SageMaker::ModelPackageGroup",
+            "Properties": {"ModelPackageGroupName": "from-a-template"},
+        },
     }
 }
 
@@ -20,7 +23,9 @@ TEMPLATE = {
 )
 def containers_are_a_pipeline(aws):
     containers = [{"Image": TOY, "ModelDataUrl": aws.artifact}] * 2
-    assert aws.sm.create_model(ModelName=aws.fresh("model"), Containers=containers, ExecutionRoleArn=ROLE)
+    assert aws.sm.create_model(
+        ModelName=aws.fresh("model"), Containers=containers, ExecutionRoleArn=ROLE
+    )
 
 
 @promises(
@@ -30,7 +35,9 @@ def containers_are_a_pipeline(aws):
 )
 def a_container_serves_many_models(aws):
     container = {"Image": TOY, "ModelDataUrl": "s3://bucket/many/", "Mode": "MultiModel"}
-    assert aws.sm.create_model(ModelName=aws.fresh("model"), PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    assert aws.sm.create_model(
+        ModelName=aws.fresh("model"), PrimaryContainer=container, ExecutionRoleArn=ROLE
+    )
 
 
 @promises(
@@ -39,11 +46,16 @@ def a_container_serves_many_models(aws):
     differs="refused by name: moto says SUCCEEDED of any definition",
 )
 def a_state_machine_runs(aws):
-    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"  # to make one takes moto eight seconds
+    # to make one takes moto eight seconds
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"
     assert aws.stepfunctions.start_execution(stateMachineArn=machine)["executionArn"]
 
 
-@promises("Invoke runs a function.", Page("Invoke", "lambda/latest/api/API_Invoke"), differs="refused by name")
+@promises(
+    "Invoke runs a function.",
+    Page("Invoke", "lambda/latest/api/API_Invoke"),
+    differs="refused by name",
+)
 def a_function_runs(aws):
     assert aws.client("lambda").invoke(FunctionName="f")
 
@@ -56,22 +68,33 @@ MODEL = {
 
 @promises(
     "CloudFormation makes a model under a name of its own, which Ref's ARN has.",
-    Page("AWS::SageMaker::Model", "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model"),
+    Page(
+        "AWS::SageMaker::Model",
+        "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model",
+    ),
 )
 def a_template_makes_a_model(aws):
     resources = {"Model": {"Type": "AWS::SageMaker::Model", "Properties": MODEL}}
     stack = aws.fresh("stack")
     aws.cloudformation.create_stack(
-        StackName=stack, TemplateBody=json.dumps({"Resources": resources, "Outputs": {"Arn": {"Value": {"Ref": "Model"}}}})
+        StackName=stack,
+        TemplateBody=json.dumps(
+            {"Resources": resources, "Outputs": {"Arn": {"Value": {"Ref": "Model"}}}}
+        ),
     )
-    output = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Outputs"][0]["OutputValue"]
+    output = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Outputs"][0][
+        "OutputValue"
+    ]
     assert aws.sm.describe_model(ModelName=output.rpartition("/")[2])["ModelArn"] == output
     aws.cloudformation.delete_stack(StackName=stack)
 
 
 @promises(
     "CloudFormation makes SageMaker's other resources.",
-    Page("AWS::SageMaker::ModelPackageGroup", "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelpackagegroup"),
+    Page(
+        "AWS::SageMaker::ModelPackageGroup",
+        "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelpackagegroup",
+    ),
     differs="refused by name",
 )
 def a_template_makes_resources(aws):
@@ -81,12 +104,18 @@ def a_template_makes_resources(aws):
 
 @promises(
     "A message that was received is hidden for its visibility timeout.",
-    Page("Amazon SQS visibility timeout", "AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout"),
+    Page(
+        "Amazon SQS visibility timeout",
+        "AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout",
+    ),
 )
 def a_received_message_is_hidden(aws):
     url = aws.sqs.create_queue(QueueName=aws.fresh("queue"))["QueueUrl"]
     aws.sqs.send_message(QueueUrl=url, MessageBody="hello")
-    assert [message["Body"] for message in aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]] == ["hello"]
+    assert [
+        message["Body"]
+        for message in aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]
+    ] == ["hello"]
     assert aws.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", []) == []
 
 
@@ -100,5 +129,7 @@ def lines_are_in_their_order(aws):
     now = int(aws.stack.now().timestamp() * 1000)
     events = [{"timestamp": now + number, "message": str(number)} for number in range(3)]
     aws.logs.put_log_events(logGroupName="/own", logStreamName="s", logEvents=events)
-    told = aws.logs.get_log_events(logGroupName="/own", logStreamName="s", startFromHead=True)["events"]
+    told = aws.logs.get_log_events(logGroupName="/own", logStreamName="s", startFromHead=True)[
+        "events"
+    ]
     assert [event["message"] for event in told] == ["0", "1", "2"]

@@ -16,18 +16,29 @@ RUN = guide("Run a pipeline", "run-pipeline")
 START = reference("StartPipelineExecution")
 CREATE = reference("CreatePipeline")
 HOUR = {"CacheConfig": {"Enabled": True, "ExpireAfter": "PT1H"}}
-NOTHING = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "nothing more"}}  # a step that starts no process
+NOTHING = {
+    "Name": "Stop",
+    "Type": "Fail",
+    "Arguments": {"ErrorMessage": "nothing more"},
+}  # a step that starts no process
 
 
 def create(aws, *steps, parameters=(), **more):
     name = aws.fresh("pipeline")
-    aws.sm.create_pipeline(PipelineName=name, PipelineDefinition=definition(*steps, parameters=parameters), RoleArn=ROLE, **more)
+    aws.sm.create_pipeline(
+        PipelineName=name,
+        PipelineDefinition=definition(*steps, parameters=parameters),
+        RoleArn=ROLE,
+        **more,
+    )
     return name
 
 
 def start(aws, name, *, parameters=None, **more):
     values = [{"Name": key, "Value": value} for key, value in (parameters or {}).items()]
-    return aws.sm.start_pipeline_execution(PipelineName=name, PipelineParameters=values, **more)["PipelineExecutionArn"]
+    return aws.sm.start_pipeline_execution(PipelineName=name, PipelineParameters=values, **more)[
+        "PipelineExecutionArn"
+    ]
 
 
 def ran(aws, name, **more):
@@ -45,7 +56,11 @@ def compare(left, right, kind="GreaterThanOrEqualTo"):
 
 
 def gate(condition, if_steps=(), else_steps=()):
-    arguments = {"Conditions": [condition], "IfSteps": list(if_steps), "ElseSteps": list(else_steps)}
+    arguments = {
+        "Conditions": [condition],
+        "IfSteps": list(if_steps),
+        "ElseSteps": list(else_steps),
+    }
     return {"Name": "Gate", "Type": "Condition", "Arguments": arguments}
 
 
@@ -55,10 +70,17 @@ def measuring(aws):
     files = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "metrics.json"}]
     script = "echo '{\"auc\": 0.7}' > /opt/ml/processing/out/metrics.json"
     measure = step("Measure", script, output=out(aws), PropertyFiles=files, **HOUR)
-    auc = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Measure.PropertyFiles.metrics"}, "Path": "auc"}}
+    auc = {
+        "Std:JsonGet": {
+            "PropertyFile": {"Get": "Steps.Measure.PropertyFiles.metrics"},
+            "Path": "auc",
+        }
+    }
     data = {"Get": "Steps.Measure.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}
     copy = "cp /opt/ml/input/data/measured/metrics.json /opt/ml/model/"
-    train = step("Train", copy, kind="Training", InputDataConfig=[channel("measured", data)], **HOUR)
+    train = step(
+        "Train", copy, kind="Training", InputDataConfig=[channel("measured", data)], **HOUR
+    )
     least = {"Name": "least", "Type": "Float", "DefaultValue": 0.5}
     decide = gate(compare(auc, {"Get": "Parameters.least"}), [train], [NOTHING])
     return create(aws, measure, decide, parameters=[least])
@@ -75,7 +97,9 @@ def measured(aws):
 @promises("An execution runs its steps and has Succeeded when they have.", RUN)
 def an_execution_succeeds(aws):
     _, steps = measured(aws)
-    assert {name: item["StepStatus"] for name, item in steps.items()} == dict.fromkeys(("Measure", "Gate", "Train"), "Succeeded")
+    assert {name: item["StepStatus"] for name, item in steps.items()} == dict.fromkeys(
+        ("Measure", "Gate", "Train"), "Succeeded"
+    )
 
 
 @promises("ListPipelineExecutionSteps names the job of each step.", RUN)
@@ -96,18 +120,29 @@ def a_property_file_decides(aws):
 @promises("A property of a step is the input of a later one, which waits for it.", STEPS)
 def properties_order_steps(aws):
     _, steps = measured(aws)
-    job = aws.sm.describe_training_job(TrainingJobName=steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2])
+    job = aws.sm.describe_training_job(
+        TrainingJobName=steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
+    )
     stored = aws.members(job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://bucket/"))
     assert json.loads(stored["metrics.json"]) == {"auc": 0.7}
     assert steps["Measure"]["EndTime"] <= steps["Train"]["StartTime"]
 
 
-@promises("A step whose attributes are those of an earlier success within ExpireAfter takes its outputs.", CACHING)
+@promises(
+    "A step whose attributes are those of an earlier success within ExpireAfter takes its outputs.",
+    CACHING,
+)
 def a_cached_step_does_not_run_again(aws):
     first, steps = measured(aws)
     _, again = ran(aws, measuring(aws))
-    assert again["Measure"]["CacheHitResult"]["SourcePipelineExecutionArn"] == first["PipelineExecutionArn"]
-    assert again["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"] == first["PipelineExecutionArn"]
+    assert (
+        again["Measure"]["CacheHitResult"]["SourcePipelineExecutionArn"]
+        == first["PipelineExecutionArn"]
+    )
+    assert (
+        again["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"]
+        == first["PipelineExecutionArn"]
+    )
     assert again["Measure"]["StepStatus"] == steps["Measure"]["StepStatus"] == "Succeeded"
 
 
@@ -134,14 +169,22 @@ def caching_is_off_by_default(aws):
         assert "CacheHitResult" not in ran(aws, name)[1]["A"]
 
 
-@promises("A parameter has its default unless the start gives a value; a value of another type is refused.", PARAMETERS)
+@promises(
+    "A parameter has its default unless the start gives a value; a value of another type is "
+    "refused.",
+    PARAMETERS,
+)
 def a_parameter_has_its_type(aws):
-    assert "ValidationException" in refusal(start, aws=aws, name=measuring(aws), parameters={"least": "much"})
+    assert "ValidationException" in refusal(
+        start, aws=aws, name=measuring(aws), parameters={"least": "much"}
+    )
 
 
 @promises("A parameter that the definition does not have is refused.", PARAMETERS)
 def a_parameter_is_defined(aws):
-    assert "ValidationException" in refusal(start, aws=aws, name=measuring(aws), parameters={"most": "1"})
+    assert "ValidationException" in refusal(
+        start, aws=aws, name=measuring(aws), parameters={"most": "1"}
+    )
 
 
 @promises("A default value is of its parameter's type.", PARAMETERS)
@@ -154,7 +197,9 @@ def a_default_has_its_type(aws):
 def a_fail_step_fails(aws):
     execution, steps = ran(aws, create(aws, NOTHING))
     assert execution["PipelineExecutionStatus"] == "Failed"
-    assert "nothing more" in json.dumps([execution.get("FailureReason"), steps["Stop"]], default=str)
+    assert "nothing more" in json.dumps(
+        [execution.get("FailureReason"), steps["Stop"]], default=str
+    )
 
 
 @promises("Conditions compare, look into lists, and combine with Or and Not.", STEPS)
@@ -166,22 +211,36 @@ def conditions_combine(aws):
         assert steps["Gate"]["Metadata"]["Condition"]["Outcome"] == outcome
 
 
-@promises("A step that fails ends the execution as Failed; what depends on it does not start.", STEPS)
+@promises(
+    "A step that fails ends the execution as Failed; what depends on it does not start.", STEPS
+)
 def what_depends_on_a_failure_does_not_start(aws):
-    execution, steps = ran(aws, create(aws, step("A", "exit 1", output=out(aws)), step("B", output=out(aws), DependsOn=["A"])))
+    execution, steps = ran(
+        aws,
+        create(
+            aws, step("A", "exit 1", output=out(aws)), step("B", output=out(aws), DependsOn=["A"])
+        ),
+    )
     assert (execution["PipelineExecutionStatus"], list(steps)) == ("Failed", ["A"])
 
 
 @promises("DependsOn names steps of the definition, without a circle.", STEPS)
 def dependencies_are_steps(aws):
-    for wrong in ([step("A", DependsOn=["B"])], [step("A", DependsOn=["B"]), step("B", DependsOn=["A"])]):
+    for wrong in (
+        [step("A", DependsOn=["B"])],
+        [step("A", DependsOn=["B"]), step("B", DependsOn=["A"])],
+    ):
         text = definition(*wrong)
-        assert "ValidationException" in refusal(aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition=text, RoleArn=ROLE)
+        assert "ValidationException" in refusal(
+            aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition=text, RoleArn=ROLE
+        )
 
 
 @promises("A definition is JSON.", CREATE)
 def a_definition_is_json(aws):
-    assert "ValidationException" in refusal(aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition="no", RoleArn=ROLE)
+    assert "ValidationException" in refusal(
+        aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition="no", RoleArn=ROLE
+    )
 
 
 @promises("A definition may lie in S3.", CREATE)
@@ -190,7 +249,12 @@ def a_definition_lies_in_s3(aws):
     name = aws.fresh("pipeline")
     location = {"Bucket": "bucket", "ObjectKey": "pipelines/one.json"}
     aws.sm.create_pipeline(PipelineName=name, PipelineDefinitionS3Location=location, RoleArn=ROLE)
-    assert json.loads(aws.sm.describe_pipeline(PipelineName=name)["PipelineDefinition"])["Steps"][0]["Name"] == "Stop"
+    assert (
+        json.loads(aws.sm.describe_pipeline(PipelineName=name)["PipelineDefinition"])["Steps"][0][
+            "Name"
+        ]
+        == "Stop"
+    )
 
 
 @promises("The same ClientRequestToken creates one pipeline and starts one execution.", START)
@@ -199,19 +263,31 @@ def tokens_make_once(aws):
     name = create(aws, NOTHING, ClientRequestToken=aws.fresh("t" * 32))
     first, second = (start(aws, name, ClientRequestToken=token) for _ in range(2))
     assert first == second
-    assert len(aws.sm.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]) == 1
+    assert (
+        len(aws.sm.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]) == 1
+    )
 
 
-@promises("The definition of an execution is the one that it was started with.", reference("DescribePipelineDefinitionForExecution"))
+@promises(
+    "The definition of an execution is the one that it was started with.",
+    reference("DescribePipelineDefinitionForExecution"),
+)
 def an_execution_keeps_its_definition(aws):
     name = create(aws, NOTHING)
     arn = start(aws, name)
-    aws.sm.update_pipeline(PipelineName=name, PipelineDefinition=definition({**NOTHING, "Name": "Other"}))
-    told = aws.sm.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)["PipelineDefinition"]
+    aws.sm.update_pipeline(
+        PipelineName=name, PipelineDefinition=definition({**NOTHING, "Name": "Other"})
+    )
+    told = aws.sm.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)[
+        "PipelineDefinition"
+    ]
     assert json.loads(told)["Steps"][0]["Name"] == "Stop"
 
 
-@promises("StopPipelineExecution stops the job that runs, and the execution is Stopped.", reference("StopPipelineExecution"))
+@promises(
+    "StopPipelineExecution stops the job that runs, and the execution is Stopped.",
+    reference("StopPipelineExecution"),
+)
 def a_stop_stops_the_running_job(aws):
     arn = start(aws, create(aws, step("A", "sleep 600", output=out(aws))))
     until(lambda: "Metadata" in aws.steps(arn).get("A", {}))
@@ -220,14 +296,21 @@ def a_stop_stops_the_running_job(aws):
     assert aws.steps(arn)["A"]["StepStatus"] == "Stopped"
 
 
-@promises("RetryPipelineExecution runs what failed again and keeps what succeeded.", reference("RetryPipelineExecution"))
+@promises(
+    "RetryPipelineExecution runs what failed again and keeps what succeeded.",
+    reference("RetryPipelineExecution"),
+)
 def a_retry_keeps_what_succeeded(aws):
     aws.put("switch/on", b"0")
     request = step("B", "grep 1 /opt/ml/processing/in/on", output=out(aws), DependsOn=["A"])
     request["Arguments"]["ProcessingInputs"] = [
         {
             "InputName": "in",
-            "S3Input": {"S3Uri": "s3://bucket/switch/", "LocalPath": "/opt/ml/processing/in", "S3DataType": "S3Prefix"},
+            "S3Input": {
+                "S3Uri": "s3://bucket/switch/",
+                "LocalPath": "/opt/ml/processing/in",
+                "S3DataType": "S3Prefix",
+            },
         }
     ]
     execution, before = ran(aws, create(aws, step("A", output=out(aws)), request))
@@ -251,12 +334,16 @@ def a_running_pipeline_is_not_deleted(aws):
     assert "ResourceNotFound" in refusal(aws.sm.describe_pipeline, PipelineName=name)
 
 
-@promises("MaxAttempts of a retry policy is 20 at most, and stands without ExpireAfterMin.", RETRIES)
+@promises(
+    "MaxAttempts of a retry policy is 20 at most, and stands without ExpireAfterMin.", RETRIES
+)
 def a_retry_policy_is_bounded(aws):
     for extra in ({"MaxAttempts": 21}, {"MaxAttempts": 2, "ExpireAfterMin": 5}):
         policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], **extra}
         text = definition(step("A", RetryPolicies=[policy]))
-        assert "ValidationException" in refusal(aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition=text, RoleArn=ROLE)
+        assert "ValidationException" in refusal(
+            aws.sm.create_pipeline, PipelineName=aws.fresh(), PipelineDefinition=text, RoleArn=ROLE
+        )
 
 
 @promises("Throttling is tried again without a policy.", RETRIES)
@@ -271,23 +358,48 @@ def throttling_is_tried_again(aws):
     assert execution["PipelineExecutionStatus"] == "Succeeded"
 
 
-@promises("SelectiveExecutionConfig runs some steps and takes the rest from an earlier execution.", START, differs="refused by name")
+@promises(
+    "SelectiveExecutionConfig runs some steps and takes the rest from an earlier execution.",
+    START,
+    differs="refused by name",
+)
 def some_steps_are_executed(aws):
     first, _ = measured(aws)
-    chosen = {"SourcePipelineExecutionArn": first["PipelineExecutionArn"], "SelectedSteps": [{"StepName": "Train"}]}
+    chosen = {
+        "SourcePipelineExecutionArn": first["PipelineExecutionArn"],
+        "SelectedSteps": [{"StepName": "Train"}],
+    }
     _, steps = ran(aws, measuring(aws), SelectiveExecutionConfig=chosen)
     assert list(steps) == ["Train"]
 
 
-@promises("A Lambda step runs a function.", STEPS, differs="fails at its turn by name: nothing here runs functions")
+@promises(
+    "A Lambda step runs a function.",
+    STEPS,
+    differs="fails at its turn by name: nothing here runs functions",
+)
 def a_lambda_step_runs(aws):
-    kind = {"Name": "L", "Type": "Lambda", "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f", "Arguments": {}}
+    kind = {
+        "Name": "L",
+        "Type": "Lambda",
+        "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f",
+        "Arguments": {},
+    }
     assert ran(aws, create(aws, kind))[0]["PipelineExecutionStatus"] == "Succeeded"
 
 
-@promises("A Callback step waits for SendPipelineExecutionStepSuccess.", STEPS, differs="fails at its turn by name")
+@promises(
+    "A Callback step waits for SendPipelineExecutionStepSuccess.",
+    STEPS,
+    differs="fails at its turn by name",
+)
 def a_callback_step_waits(aws):
-    kind = {"Name": "C", "Type": "Callback", "SqsQueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/q", "Arguments": {}}
+    kind = {
+        "Name": "C",
+        "Type": "Callback",
+        "SqsQueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/q",
+        "Arguments": {},
+    }
     arn = start(aws, create(aws, kind))
     assert until(lambda: aws.steps(arn).get("C"))["StepStatus"] == "Executing"
     assert aws.execution(arn)["PipelineExecutionStatus"] == "Executing"

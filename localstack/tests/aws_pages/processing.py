@@ -17,12 +17,23 @@ LOG = "/aws/sagemaker/ProcessingJobs"
 def processed(aws, script, **more):
     """The description of a processing job that has ended; its output is below processed/."""
     name = aws.fresh("processing")
-    aws.sm.create_processing_job(ProcessingJobName=name, **processing_request(script, output=f"s3://bucket/{name}", **more))
+    aws.sm.create_processing_job(
+        ProcessingJobName=name, **processing_request(script, output=f"s3://bucket/{name}", **more)
+    )
     return aws.processing(name)
 
 
 def source(uri, path="/opt/ml/processing/in", **more):
-    return {"InputName": "in", "S3Input": {"S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File", **more}}
+    return {
+        "InputName": "in",
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": path,
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+            **more,
+        },
+    }
 
 
 @cache
@@ -35,7 +46,12 @@ def inspected(aws):
         echo 42 rows > /opt/ml/output/message
         echo a line
     """
-    job = processed(aws, script, ProcessingInputs=[source("s3://bucket/raw/")], Environment={"GREETING": "hello"})
+    job = processed(
+        aws,
+        script,
+        ProcessingInputs=[source("s3://bucket/raw/")],
+        Environment={"GREETING": "hello"},
+    )
     assert job["ProcessingJobStatus"] == "Completed", job
     return job
 
@@ -44,7 +60,10 @@ def stored(aws, name):
     return aws.body(f"{inspected(aws)['ProcessingJobName']}/{name}").decode()
 
 
-@promises("A processing job is Completed when its command ends with exit code 0, and Failed otherwise.", OWN)
+@promises(
+    "A processing job is Completed when its command ends with exit code 0, and Failed otherwise.",
+    OWN,
+)
 def the_exit_code_decides(aws):
     assert inspected(aws)["ProcessingJobStatus"] == "Completed"
     assert processed(aws, "exit 3")["ProcessingJobStatus"] == "Failed"
@@ -62,14 +81,21 @@ def outputs_are_uploaded(aws):
 
 @promises("LocalPath begins with /opt/ml/processing.", OWN)
 def paths_are_below_processing(aws):
-    request = processing_request("true", ProcessingInputs=[source("s3://bucket/raw/", path="/opt/ml/elsewhere")])
-    assert "ValidationException" in refusal(aws.sm.create_processing_job, ProcessingJobName=aws.fresh(), **request)
+    request = processing_request(
+        "true", ProcessingInputs=[source("s3://bucket/raw/", path="/opt/ml/elsewhere")]
+    )
+    assert "ValidationException" in refusal(
+        aws.sm.create_processing_job, ProcessingJobName=aws.fresh(), **request
+    )
 
 
 @promises("The request is in /opt/ml/config/processingjobconfig.json.", OWN)
 def the_request_is_a_file(aws):
     told = json.loads(stored(aws, "config/processingjobconfig.json"))
-    assert (told["ProcessingJobName"], told["Environment"]) == (inspected(aws)["ProcessingJobName"], {"GREETING": "hello"})
+    assert (told["ProcessingJobName"], told["Environment"]) == (
+        inspected(aws)["ProcessingJobName"],
+        {"GREETING": "hello"},
+    )
     assert told["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://bucket/raw/"
 
 
@@ -88,12 +114,17 @@ def the_message_is_told(aws):
 
 @promises("A message that is not UTF-8 fails the job.", OWN)
 def a_message_is_utf_8(aws):
-    assert processed(aws, r"printf '\377\376' > /opt/ml/output/message")["ProcessingJobStatus"] == "Failed"
+    assert (
+        processed(aws, r"printf '\377\376' > /opt/ml/output/message")["ProcessingJobStatus"]
+        == "Failed"
+    )
 
 
 @promises("Symbolic links are not followed when outputs are uploaded.", OWN)
 def links_are_not_uploaded(aws):
-    job = processed(aws, "ln -s /etc/hostname /opt/ml/processing/out/link; echo 1 > /opt/ml/processing/out/file")
+    job = processed(
+        aws, "ln -s /etc/hostname /opt/ml/processing/out/link; echo 1 > /opt/ml/processing/out/file"
+    )
     assert [key.rpartition("/")[2] for key in aws.keys(job["ProcessingJobName"] + "/")] == ["file"]
 
 
@@ -106,17 +137,24 @@ def lines_are_logged(aws):
 @promises("StopProcessingJob makes a job Stopping, then Stopped.", reference("StopProcessingJob"))
 def a_job_is_stopped(aws):
     name = aws.fresh("processing")
-    aws.sm.create_processing_job(ProcessingJobName=name, **processing_request(f"echo {name}; sleep 600"))
+    aws.sm.create_processing_job(
+        ProcessingJobName=name, **processing_request(f"echo {name}; sleep 600")
+    )
     until(lambda: name in aws.lines(LOG))
     aws.sm.stop_processing_job(ProcessingJobName=name)
-    assert aws.sm.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"] in ("Stopping", "Stopped")
+    assert aws.sm.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"] in (
+        "Stopping",
+        "Stopped",
+    )
     assert aws.processing(name)["ProcessingJobStatus"] == "Stopped"
 
 
 @promises("The name of a processing job is unique in its account and region.", CREATE)
 def names_are_unique(aws):
     name = inspected(aws)["ProcessingJobName"]
-    assert "ResourceInUse" in refusal(aws.sm.create_processing_job, ProcessingJobName=name, **processing_request("true"))
+    assert "ResourceInUse" in refusal(
+        aws.sm.create_processing_job, ProcessingJobName=name, **processing_request("true")
+    )
 
 
 @promises(
@@ -126,7 +164,10 @@ def names_are_unique(aws):
 )
 def output_is_uploaded_continuously(aws):
     name = aws.fresh("processing")
-    request = processing_request(f"echo 1 > /opt/ml/processing/out/part; echo {name}; sleep 600", output=f"s3://bucket/{name}")
+    request = processing_request(
+        f"echo 1 > /opt/ml/processing/out/part; echo {name}; sleep 600",
+        output=f"s3://bucket/{name}",
+    )
     request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3UploadMode"] = "Continuous"
     aws.sm.create_processing_job(ProcessingJobName=name, **request)
     until(lambda: name in aws.lines(LOG))

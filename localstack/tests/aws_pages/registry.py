@@ -19,8 +19,14 @@ def group(aws):
 
 
 def register(aws, into, **more):
-    containers = [{"Image": TOY, "ModelDataUrl": aws.artifact, "Environment": {"GREETING": "registered"}}]
-    specification = {"Containers": containers, "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    containers = [
+        {"Image": TOY, "ModelDataUrl": aws.artifact, "Environment": {"GREETING": "registered"}}
+    ]
+    specification = {
+        "Containers": containers,
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
     request = {"ModelPackageGroupName": into, "InferenceSpecification": specification, **more}
     return aws.sm.create_model_package(**request)["ModelPackageArn"]
 
@@ -33,19 +39,28 @@ def described(aws, arn):
 def versions_count_up(aws):
     into = group(aws)
     packages = [described(aws, register(aws, into)) for _ in range(2)]
-    assert [(item["ModelPackageGroupName"], item["ModelPackageVersion"]) for item in packages] == [(into, 1), (into, 2)]
+    assert [(item["ModelPackageGroupName"], item["ModelPackageVersion"]) for item in packages] == [
+        (into, 1),
+        (into, 2),
+    ]
 
 
 @promises("A version without an approval status waits: PendingManualApproval.", APPROVE)
 def a_version_waits_for_its_approval(aws):
-    assert described(aws, register(aws, group(aws)))["ModelApprovalStatus"] == "PendingManualApproval"
+    assert (
+        described(aws, register(aws, group(aws)))["ModelApprovalStatus"] == "PendingManualApproval"
+    )
 
 
-@promises("Pending goes to Approved or Rejected, Rejected to Approved, and Approved to Rejected.", APPROVE)
+@promises(
+    "Pending goes to Approved or Rejected, Rejected to Approved, and Approved to Rejected.", APPROVE
+)
 def a_status_is_changed(aws):
     arn = register(aws, group(aws))
     for status in ("Rejected", "Approved", "Rejected"):
-        aws.sm.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=f"now {status}")
+        aws.sm.update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=f"now {status}"
+        )
         assert described(aws, arn)["ModelApprovalStatus"] == status
     assert described(aws, arn)["ApprovalDescription"] == "now Rejected"
 
@@ -63,12 +78,16 @@ def a_version_needs_its_group(aws):
 
 @promises("A versioned package takes the tags of its group, and none of its own.", CREATE)
 def a_version_has_no_tags_of_its_own(aws):
-    assert "ValidationException" in refusal(register, aws=aws, into=group(aws), Tags=[{"Key": "team", "Value": "ranking"}])
+    assert "ValidationException" in refusal(
+        register, aws=aws, into=group(aws), Tags=[{"Key": "team", "Value": "ranking"}]
+    )
 
 
 @promises("A package is versioned by a group or unversioned by a name, not both.", CREATE)
 def a_package_is_versioned_or_named(aws):
-    assert "ValidationException" in refusal(register, aws=aws, into=group(aws), ModelPackageName="named")
+    assert "ValidationException" in refusal(
+        register, aws=aws, into=group(aws), ModelPackageName="named"
+    )
 
 
 @promises("The same ClientToken registers once.", CREATE)
@@ -81,7 +100,9 @@ def a_token_registers_once(aws):
 def a_version_is_deployed(aws):
     arn = register(aws, group(aws), ModelApprovalStatus="Approved")
     name = aws.fresh("model")
-    aws.sm.create_model(ModelName=name, Containers=[{"ModelPackageName": arn}], ExecutionRoleArn=ROLE)
+    aws.sm.create_model(
+        ModelName=name, Containers=[{"ModelPackageName": arn}], ExecutionRoleArn=ROLE
+    )
     endpoint = aws.endpoint(variant("main", name))
     assert aws.ask(endpoint)["Body"]["env"] == "registered"
 
@@ -90,7 +111,9 @@ def a_version_is_deployed(aws):
 def a_version_is_approved_before_it_is_deployed(aws):
     arn = register(aws, group(aws))
     containers = [{"ModelPackageName": arn}]
-    assert "ValidationException" in refusal(aws.sm.create_model, ModelName=aws.fresh(), Containers=containers, ExecutionRoleArn=ROLE)
+    assert "ValidationException" in refusal(
+        aws.sm.create_model, ModelName=aws.fresh(), Containers=containers, ExecutionRoleArn=ROLE
+    )
 
 
 @promises("ListModelPackages filters by group and by approval status.", LIST)
@@ -98,7 +121,9 @@ def versions_are_listed(aws):
     into = group(aws)
     register(aws, into)
     approved = register(aws, into, ModelApprovalStatus="Approved")
-    listed = aws.sm.list_model_packages(ModelPackageGroupName=into, ModelApprovalStatus="Approved")["ModelPackageSummaryList"]
+    listed = aws.sm.list_model_packages(ModelPackageGroupName=into, ModelApprovalStatus="Approved")[
+        "ModelPackageSummaryList"
+    ]
     assert [item["ModelPackageArn"] for item in listed] == [approved]
 
 
@@ -107,8 +132,15 @@ def unversioned_packages_are_listed_by_default(aws):
     register(aws, group(aws))
     named = aws.fresh("package")
     containers = [{"Image": TOY, "ModelDataUrl": aws.artifact}]
-    specification = {"Containers": containers, "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
-    specification |= {"SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large"], "SupportedTransformInstanceTypes": ["ml.m5.large"]}
+    specification = {
+        "Containers": containers,
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    specification |= {
+        "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large"],
+        "SupportedTransformInstanceTypes": ["ml.m5.large"],
+    }
     aws.sm.create_model_package(ModelPackageName=named, InferenceSpecification=specification)
     listed = aws.sm.list_model_packages(MaxResults=100)["ModelPackageSummaryList"]
     assert named in [item.get("ModelPackageName") for item in listed]
@@ -132,8 +164,15 @@ def a_group_is_deleted_empty(aws):
     assert refusal(aws.sm.describe_model_package_group, ModelPackageGroupName=into)
 
 
-@promises("CustomerMetadataProperties are added and removed by an update.", reference("UpdateModelPackage"))
+@promises(
+    "CustomerMetadataProperties are added and removed by an update.",
+    reference("UpdateModelPackage"),
+)
 def properties_are_updated(aws):
     arn = register(aws, group(aws), CustomerMetadataProperties={"run": "1", "owner": "a"})
-    aws.sm.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"owner": "b"}, CustomerMetadataPropertiesToRemove=["run"])
+    aws.sm.update_model_package(
+        ModelPackageArn=arn,
+        CustomerMetadataProperties={"owner": "b"},
+        CustomerMetadataPropertiesToRemove=["run"],
+    )
     assert described(aws, arn)["CustomerMetadataProperties"] == {"owner": "b"}

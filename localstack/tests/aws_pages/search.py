@@ -25,7 +25,9 @@ def groups(aws):
     """The prefix of three tagged groups of the registry."""
     prefix = aws.fresh("search")
     for name, team in (("a", "ranking"), ("b", "search"), ("c", "ranking")):
-        aws.sm.create_model_package_group(ModelPackageGroupName=f"{prefix}-{name}", Tags=[{"Key": "team", "Value": team}])
+        aws.sm.create_model_package_group(
+            ModelPackageGroupName=f"{prefix}-{name}", Tags=[{"Key": "team", "Value": team}]
+        )
     return prefix
 
 
@@ -36,29 +38,47 @@ def names(results):
 @promises("Filters are all to hold.", FILTER)
 def filters_are_all_to_hold(aws):
     prefix = groups(aws)
-    results = search(aws, "ModelPackageGroup", named("ModelPackageGroupName", prefix, "Contains"), named("Tags.team", "search"))
+    results = search(
+        aws,
+        "ModelPackageGroup",
+        named("ModelPackageGroupName", prefix, "Contains"),
+        named("Tags.team", "search"),
+    )
     assert names(results) == [f"{prefix}-b"]
 
 
 @promises("Operator Or lets one filter be enough.", reference("SearchExpression"))
 def one_filter_may_be_enough(aws):
     prefix = groups(aws)
-    either = [named("ModelPackageGroupName", f"{prefix}-a"), named("ModelPackageGroupName", f"{prefix}-b")]
-    assert sorted(names(search(aws, "ModelPackageGroup", *either, Operator="Or"))) == [f"{prefix}-a", f"{prefix}-b"]
+    either = [
+        named("ModelPackageGroupName", f"{prefix}-a"),
+        named("ModelPackageGroupName", f"{prefix}-b"),
+    ]
+    assert sorted(names(search(aws, "ModelPackageGroup", *either, Operator="Or"))) == [
+        f"{prefix}-a",
+        f"{prefix}-b",
+    ]
 
 
-@promises("Results are sorted by the last change, the latest first, unless SortBy says otherwise.", SEARCH)
+@promises(
+    "Results are sorted by the last change, the latest first, unless SortBy says otherwise.", SEARCH
+)
 def the_latest_comes_first(aws):
     assert aws.trained["TrainingJobName"] == "trained"
     later = aws.train("true")["TrainingJobName"]
-    results = [result["TrainingJob"]["TrainingJobName"] for result in aws.sm.search(Resource="TrainingJob", MaxResults=100)["Results"]]
+    results = [
+        result["TrainingJob"]["TrainingJobName"]
+        for result in aws.sm.search(Resource="TrainingJob", MaxResults=100)["Results"]
+    ]
     assert results.index(later) < results.index("trained")
 
 
 @promises("In takes values between commas.", FILTER)
 def in_takes_several_values(aws):
     prefix = groups(aws)
-    results = search(aws, "ModelPackageGroup", named("ModelPackageGroupName", f"{prefix}-a,{prefix}-c", "In"))
+    results = search(
+        aws, "ModelPackageGroup", named("ModelPackageGroupName", f"{prefix}-a,{prefix}-c", "In")
+    )
     assert sorted(names(results)) == [f"{prefix}-a", f"{prefix}-c"]
 
 
@@ -67,7 +87,12 @@ def results_come_in_pages(aws):
     prefix = groups(aws)
     expression = {"Filters": [named("ModelPackageGroupName", prefix, "Contains")]}
     first = aws.sm.search(Resource="ModelPackageGroup", SearchExpression=expression, MaxResults=2)
-    second = aws.sm.search(Resource="ModelPackageGroup", SearchExpression=expression, MaxResults=2, NextToken=first["NextToken"])
+    second = aws.sm.search(
+        Resource="ModelPackageGroup",
+        SearchExpression=expression,
+        MaxResults=2,
+        NextToken=first["NextToken"],
+    )
     assert (len(first["Results"]), len(second["Results"])) == (2, 1)
 
 
@@ -85,13 +110,17 @@ def tracked(aws):
     aws.sm.create_experiment(ExperimentName=name)
     aws.sm.create_trial(TrialName=f"{name}-t", ExperimentName=name)
     aws.sm.create_trial_component(
-        TrialComponentName=f"{name}-c", Parameters={"depth": {"NumberValue": 3}}, Tags=[{"Key": "experiment", "Value": name}]
+        TrialComponentName=f"{name}-c",
+        Parameters={"depth": {"NumberValue": 3}},
+        Tags=[{"Key": "experiment", "Value": name}],
     )
     aws.sm.associate_trial_component(TrialName=f"{name}-t", TrialComponentName=f"{name}-c")
     return name
 
 
-@promises("A trial belongs to an experiment, and its components are associated with it.", EXPERIMENTS)
+@promises(
+    "A trial belongs to an experiment, and its components are associated with it.", EXPERIMENTS
+)
 def components_belong_to_trials(aws):
     name = tracked(aws)
     trials = aws.sm.list_trials(ExperimentName=name)["TrialSummaries"]
@@ -106,12 +135,18 @@ def parameters_are_kept(aws):
     assert told["Parameters"] == {"depth": {"NumberValue": 3.0}}
 
 
-@promises("The name of an experiment is unique in its account and region.", reference("CreateExperiment"), differs="moto makes it again")
+@promises(
+    "The name of an experiment is unique in its account and region.",
+    reference("CreateExperiment"),
+    differs="moto makes it again",
+)
 def experiment_names_are_unique(aws):
     assert refusal(aws.sm.create_experiment, ExperimentName=tracked(aws))
 
 
-@promises("A trial with components is not deleted.", reference("DeleteTrial"), differs="moto deletes it")
+@promises(
+    "A trial with components is not deleted.", reference("DeleteTrial"), differs="moto deletes it"
+)
 def a_trial_is_deleted_empty(aws):
     name = aws.fresh("experiment")
     aws.sm.create_experiment(ExperimentName=name)
@@ -124,7 +159,9 @@ def a_trial_is_deleted_empty(aws):
 @promises("Trial components are found by their tags.", SEARCH)
 def components_are_found_by_tag(aws):
     results = search(aws, "ExperimentTrialComponent", named("Tags.experiment", tracked(aws)))
-    assert [result["TrialComponent"]["TrialComponentName"] for result in results] == [f"{tracked(aws)}-c"]
+    assert [result["TrialComponent"]["TrialComponentName"] for result in results] == [
+        f"{tracked(aws)}-c"
+    ]
 
 
 @promises(

@@ -16,8 +16,14 @@ def api(name):
 
 CONSISTENCY = Page("What is Amazon S3?", "AmazonS3/latest/userguide/Welcome")
 VERSIONING = Page("How S3 Versioning works", "AmazonS3/latest/userguide/versioning-workflows")
-CONDITIONS = Page("Prevent object overwrites with conditional writes", "AmazonS3/latest/userguide/conditional-writes")
-PRESIGNED = Page("Download and upload objects with presigned URLs", "AmazonS3/latest/userguide/using-presigned-url")
+CONDITIONS = Page(
+    "Prevent object overwrites with conditional writes",
+    "AmazonS3/latest/userguide/conditional-writes",
+)
+PRESIGNED = Page(
+    "Download and upload objects with presigned URLs",
+    "AmazonS3/latest/userguide/using-presigned-url",
+)
 NAMES = Page("General purpose bucket naming rules", "AmazonS3/latest/userguide/bucketnamingrules")
 
 
@@ -54,18 +60,27 @@ def bucket_names_have_their_length(aws):
         assert "InvalidBucketName" in refusal(aws.s3.create_bucket, Bucket=name)
 
 
-@promises("A bucket's name has lower-case letters, digits, dots and hyphens.", NAMES, differs="moto takes others, too")
+@promises(
+    "A bucket's name has lower-case letters, digits, dots and hyphens.",
+    NAMES,
+    differs="moto takes others, too",
+)
 def bucket_names_have_their_letters(aws):
     for name in ("Upper-Case", "with_underscore"):
         assert "InvalidBucketName" in refusal(aws.s3.create_bucket, Bucket=name)
 
 
-@promises("Lists are ordered by key, in pages of 1,000 at most, and go on by a token.", api("ListObjectsV2"))
+@promises(
+    "Lists are ordered by key, in pages of 1,000 at most, and go on by a token.",
+    api("ListObjectsV2"),
+)
 def lists_are_ordered_and_paged(aws):
     for name in ("b", "a", "c"):
         aws.put(f"s3/listed/{name}")
     first = aws.s3.list_objects_v2(Bucket="bucket", Prefix="s3/listed/", MaxKeys=2)
-    second = aws.s3.list_objects_v2(Bucket="bucket", Prefix="s3/listed/", ContinuationToken=first["NextContinuationToken"])
+    second = aws.s3.list_objects_v2(
+        Bucket="bucket", Prefix="s3/listed/", ContinuationToken=first["NextContinuationToken"]
+    )
     names = [item["Key"][-1] for item in (*first["Contents"], *second["Contents"])]
     assert (names, first["IsTruncated"], second["IsTruncated"]) == (["a", "b", "c"], True, False)
 
@@ -83,7 +98,9 @@ def keys_are_rolled_up(aws):
 def a_write_may_require_absence(aws):
     key = aws.fresh("s3/once")
     aws.s3.put_object(Bucket="bucket", Key=key, Body=b"1", IfNoneMatch="*")
-    assert "PreconditionFailed" in refusal(aws.s3.put_object, Bucket="bucket", Key=key, Body=b"2", IfNoneMatch="*")
+    assert "PreconditionFailed" in refusal(
+        aws.s3.put_object, Bucket="bucket", Key=key, Body=b"2", IfNoneMatch="*"
+    )
     assert aws.body(key) == b"1"
 
 
@@ -92,11 +109,16 @@ def a_write_may_require_a_version(aws):
     key = aws.fresh("s3/matched")
     tag = aws.s3.put_object(Bucket="bucket", Key=key, Body=b"1")["ETag"]
     aws.s3.put_object(Bucket="bucket", Key=key, Body=b"2", IfMatch=tag)
-    assert "PreconditionFailed" in refusal(aws.s3.put_object, Bucket="bucket", Key=key, Body=b"3", IfMatch=tag)
+    assert "PreconditionFailed" in refusal(
+        aws.s3.put_object, Bucket="bucket", Key=key, Body=b"3", IfMatch=tag
+    )
     assert aws.body(key) == b"2"
 
 
-@promises("The ETag of an object that was put in one piece is its MD5.", Page("Object", "AmazonS3/latest/API/API_Object"))
+@promises(
+    "The ETag of an object that was put in one piece is its MD5.",
+    Page("Object", "AmazonS3/latest/API/API_Object"),
+)
 def a_tag_is_a_digest(aws):
     tag = aws.s3.put_object(Bucket="bucket", Key="s3/tag", Body=b"x")["ETag"]
     assert tag.strip('"') == hashlib.md5(b"x").hexdigest()
@@ -108,7 +130,9 @@ def a_tag_is_a_digest(aws):
     differs="moto keeps the checksum that it is told and judges none",
 )
 def a_wrong_checksum_is_refused(aws):
-    assert refusal(aws.s3.put_object, Bucket="bucket", Key="s3/sum", Body=b"x", ChecksumSHA256="A" * 43 + "=")
+    assert refusal(
+        aws.s3.put_object, Bucket="bucket", Key="s3/sum", Body=b"x", ChecksumSHA256="A" * 43 + "="
+    )
 
 
 @promises("Range reads bytes of an object.", api("GetObject"))
@@ -116,19 +140,30 @@ def a_range_is_read(aws):
     aws.put("s3/range", b"0123456789")
     answer = aws.s3.get_object(Bucket="bucket", Key="s3/range", Range="bytes=2-4")
     assert (answer["Body"].read(), answer["ContentRange"]) == (b"234", "bytes 2-4/10")
-    assert "InvalidRange" in refusal(aws.s3.get_object, Bucket="bucket", Key="s3/range", Range="bytes=50-60")
+    assert "InvalidRange" in refusal(
+        aws.s3.get_object, Bucket="bucket", Key="s3/range", Range="bytes=50-60"
+    )
 
 
-@promises("An upload in parts is one object once it is completed; parts but the last have 5 MB at least.", api("CompleteMultipartUpload"))
+@promises(
+    "An upload in parts is one object once it is completed; parts but the last have 5 MB at least.",
+    api("CompleteMultipartUpload"),
+)
 def parts_become_an_object(aws):
     def parts(*bodies):
         started = aws.s3.create_multipart_upload(Bucket="bucket", Key="s3/parts")["UploadId"]
         tags = [
-            aws.s3.upload_part(Bucket="bucket", Key="s3/parts", UploadId=started, PartNumber=number, Body=body)["ETag"]
+            aws.s3.upload_part(
+                Bucket="bucket", Key="s3/parts", UploadId=started, PartNumber=number, Body=body
+            )["ETag"]
             for number, body in enumerate(bodies, 1)
         ]
-        together = {"Parts": [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]}
-        return aws.s3.complete_multipart_upload(Bucket="bucket", Key="s3/parts", UploadId=started, MultipartUpload=together)
+        together = {
+            "Parts": [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        }
+        return aws.s3.complete_multipart_upload(
+            Bucket="bucket", Key="s3/parts", UploadId=started, MultipartUpload=together
+        )
 
     parts(b"x" * 5_242_880, b"y")
     assert aws.s3.head_object(Bucket="bucket", Key="s3/parts")["ContentLength"] == 5_242_881
@@ -136,7 +171,9 @@ def parts_become_an_object(aws):
         parts(b"x", b"y")
 
 
-@promises("In a versioned bucket a deletion is a marker, and older versions can be read.", VERSIONING)
+@promises(
+    "In a versioned bucket a deletion is a marker, and older versions can be read.", VERSIONING
+)
 def versions_outlive_a_deletion(aws):
     name = aws.fresh("versioned")
     aws.s3.create_bucket(Bucket=name)
@@ -150,9 +187,13 @@ def versions_outlive_a_deletion(aws):
 @promises("A presigned URL reads an object without other credentials, until it expires.", PRESIGNED)
 def a_presigned_url_reads(aws):
     aws.put("s3/signed", b"signed")
-    url = aws.s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "s3/signed"}, ExpiresIn=60)
+    url = aws.s3.generate_presigned_url(
+        "get_object", Params={"Bucket": "bucket", "Key": "s3/signed"}, ExpiresIn=60
+    )
     assert fetched(url) == (200, b"signed")
-    old = aws.s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "s3/signed"}, ExpiresIn=-10)
+    old = aws.s3.generate_presigned_url(
+        "get_object", Params={"Bucket": "bucket", "Key": "s3/signed"}, ExpiresIn=-10
+    )
     assert fetched(old)[0] == 403
 
 
@@ -170,5 +211,11 @@ def copies_keep_their_metadata(aws):
     aws.put("s3/from", b"x", Metadata={"who": "me"})
     aws.s3.copy_object(Bucket="bucket", Key="s3/to", CopySource="bucket/s3/from")
     assert aws.s3.head_object(Bucket="bucket", Key="s3/to")["Metadata"] == {"who": "me"}
-    aws.s3.copy_object(Bucket="bucket", Key="s3/to", CopySource="bucket/s3/from", MetadataDirective="REPLACE", Metadata={"who": "you"})
+    aws.s3.copy_object(
+        Bucket="bucket",
+        Key="s3/to",
+        CopySource="bucket/s3/from",
+        MetadataDirective="REPLACE",
+        Metadata={"who": "you"},
+    )
     assert aws.s3.head_object(Bucket="bucket", Key="s3/to")["Metadata"] == {"who": "you"}

@@ -11,7 +11,9 @@ def api(name):
     return Page(name, f"amazondynamodb/latest/APIReference/API_{name}")
 
 
-CONDITIONS = Page("Condition expressions", "amazondynamodb/latest/developerguide/Expressions.ConditionExpressions")
+CONDITIONS = Page(
+    "Condition expressions", "amazondynamodb/latest/developerguide/Expressions.ConditionExpressions"
+)
 TTL = Page("Using time to live in DynamoDB", "amazondynamodb/latest/developerguide/TTL")
 LIMITS = Page("Constraints in Amazon DynamoDB", "amazondynamodb/latest/developerguide/Constraints")
 
@@ -42,12 +44,18 @@ def put(aws, key, **more):
 
 
 def get(aws, key):
-    return aws.dynamodb.get_item(TableName=table(aws), Key={"k": {"S": key}}, ConsistentRead=True).get("Item")
+    return aws.dynamodb.get_item(
+        TableName=table(aws), Key={"k": {"S": key}}, ConsistentRead=True
+    ).get("Item")
 
 
 def update(aws, key, expression, values, **more):
     return aws.dynamodb.update_item(
-        TableName=table(aws), Key={"k": {"S": key}}, UpdateExpression=expression, ExpressionAttributeValues=values, **more
+        TableName=table(aws),
+        Key={"k": {"S": key}},
+        UpdateExpression=expression,
+        ExpressionAttributeValues=values,
+        **more,
     )
 
 
@@ -59,12 +67,20 @@ def an_item_is_replaced_whole(aws):
     assert get(aws, key) == {"k": {"S": key}, "a": {"S": "3"}}
 
 
-@promises("A write whose condition does not hold is ConditionalCheckFailedException and changes nothing.", CONDITIONS)
+@promises(
+    "A write whose condition does not hold is ConditionalCheckFailedException and changes nothing.",
+    CONDITIONS,
+)
 def a_condition_guards_a_write(aws):
     key = aws.fresh()
     put(aws, key, a={"S": "1"})
     absent = {"ConditionExpression": "attribute_not_exists(k)"}
-    error = refusal(aws.dynamodb.put_item, TableName=table(aws), Item={"k": {"S": key}, "a": {"S": "2"}}, **absent)
+    error = refusal(
+        aws.dynamodb.put_item,
+        TableName=table(aws),
+        Item={"k": {"S": key}, "a": {"S": "2"}},
+        **absent,
+    )
     assert "ConditionalCheckFailedException" in error
     assert get(aws, key)["a"] == {"S": "1"}
 
@@ -89,24 +105,45 @@ def a_transaction_is_all_or_nothing(aws):
     put(aws, two)
     items = [
         {"Put": {"TableName": table(aws), "Item": {"k": {"S": one}}}},
-        {"Put": {"TableName": table(aws), "Item": {"k": {"S": two}}, "ConditionExpression": "attribute_not_exists(k)"}},
+        {
+            "Put": {
+                "TableName": table(aws),
+                "Item": {"k": {"S": two}},
+                "ConditionExpression": "attribute_not_exists(k)",
+            }
+        },
     ]
-    assert "TransactionCanceledException" in refusal(aws.dynamodb.transact_write_items, TransactItems=items)
+    assert "TransactionCanceledException" in refusal(
+        aws.dynamodb.transact_write_items, TransactItems=items
+    )
     assert get(aws, one) is None
 
 
 @promises("BatchGetItem reads 100 items at most.", api("BatchGetItem"))
 def a_batch_reads_a_hundred_items(aws):
     keys = [{"k": {"S": str(number)}} for number in range(101)]
-    assert aws.dynamodb.batch_get_item(RequestItems={table(aws): {"Keys": keys[:100]}})["UnprocessedKeys"] == {}
-    assert "ValidationException" in refusal(aws.dynamodb.batch_get_item, RequestItems={table(aws): {"Keys": keys}})
+    assert (
+        aws.dynamodb.batch_get_item(RequestItems={table(aws): {"Keys": keys[:100]}})[
+            "UnprocessedKeys"
+        ]
+        == {}
+    )
+    assert "ValidationException" in refusal(
+        aws.dynamodb.batch_get_item, RequestItems={table(aws): {"Keys": keys}}
+    )
 
 
-@promises("A table that is being made takes no items: ResourceNotFoundException.", api("CreateTable"), clock="manual")
+@promises(
+    "A table that is being made takes no items: ResourceNotFoundException.",
+    api("CreateTable"),
+    clock="manual",
+)
 def a_new_table_takes_no_items(aws):
     name = create(aws)
     assert aws.dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] == "CREATING"
-    assert "ResourceNotFoundException" in refusal(aws.dynamodb.put_item, TableName=name, Item={"k": {"S": "a"}})
+    assert "ResourceNotFoundException" in refusal(
+        aws.dynamodb.put_item, TableName=name, Item={"k": {"S": "a"}}
+    )
 
 
 @promises("An item is deleted some time after its time to live, within days.", TTL, clock="manual")
@@ -122,9 +159,14 @@ def an_item_expires(aws):
 
 @promises("An expression has 4 KB at most.", LIMITS)
 def an_expression_has_4_kb(aws):
-    short, long = ("SET " + ", ".join(f"{'a' * 30}{number} = :a" for number in range(count)) for count in (90, 110))
+    short, long = (
+        "SET " + ", ".join(f"{'a' * 30}{number} = :a" for number in range(count))
+        for count in (90, 110)
+    )
     update(aws, "long", short, {":a": {"S": "x"}})
-    assert "ValidationException" in refusal(update, aws=aws, key="long", expression=long, values={":a": {"S": "x"}})
+    assert "ValidationException" in refusal(
+        update, aws=aws, key="long", expression=long, values={":a": {"S": "x"}}
+    )
 
 
 @promises("An item has 400 KB at most.", LIMITS)

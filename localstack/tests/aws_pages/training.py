@@ -6,11 +6,23 @@ from isthmus_stack.testing.jobkit import channel, training_request, until
 from isthmus_stack.tests.account import refusal
 from isthmus_stack.tests.statements import guide, promises, reference
 
-INFORMATION = guide("How Amazon SageMaker AI provides training information", "your-algorithms-training-algo-running-container")
-OUTPUT = guide("How Amazon SageMaker AI processes training output", "your-algorithms-training-algo-output")
-SIGNALS = guide("How Amazon SageMaker AI signals algorithm success and failure", "your-algorithms-training-signal-success-failure")
-RUNS = guide("How Amazon SageMaker AI runs your training image", "your-algorithms-training-algo-dockerfile")
-METRICS = guide("Define metrics and environment variables", "automatic-model-tuning-define-metrics-variables")
+INFORMATION = guide(
+    "How Amazon SageMaker AI provides training information",
+    "your-algorithms-training-algo-running-container",
+)
+OUTPUT = guide(
+    "How Amazon SageMaker AI processes training output", "your-algorithms-training-algo-output"
+)
+SIGNALS = guide(
+    "How Amazon SageMaker AI signals algorithm success and failure",
+    "your-algorithms-training-signal-success-failure",
+)
+RUNS = guide(
+    "How Amazon SageMaker AI runs your training image", "your-algorithms-training-algo-dockerfile"
+)
+METRICS = guide(
+    "Define metrics and environment variables", "automatic-model-tuning-define-metrics-variables"
+)
 LOGS = guide("Log groups and streams", "logging-cloudwatch")
 CREATE = reference("CreateTrainingJob")
 DESCRIBE = reference("DescribeTrainingJob")
@@ -63,7 +75,9 @@ def channels_are_described_in_a_file(aws):
     assert told == expected
 
 
-@promises("In File mode the objects of a channel are files below /opt/ml/input/data/CHANNEL.", INFORMATION)
+@promises(
+    "In File mode the objects of a channel are files below /opt/ml/input/data/CHANNEL.", INFORMATION
+)
 def channels_are_folders(aws):
     data = {name: body for name, body in aws.stored.items() if name.startswith("input/data/")}
     assert data == {"input/data/train/a/one.csv": b"1,2\n", "input/data/train/two.csv": b"3,4\n"}
@@ -75,9 +89,14 @@ def the_hosts_are_a_file(aws):
     assert (told["current_host"], told["hosts"]) == ("algo-1", ["algo-1"])
 
 
-@promises("/opt/ml/model becomes one compressed tar below S3OutputPath: JOB/output/model.tar.gz.", OUTPUT)
+@promises(
+    "/opt/ml/model becomes one compressed tar below S3OutputPath: JOB/output/model.tar.gz.", OUTPUT
+)
 def the_model_is_one_archive(aws):
-    assert aws.trained["ModelArtifacts"]["S3ModelArtifacts"] == "s3://bucket/out/trained/output/model.tar.gz"
+    assert (
+        aws.trained["ModelArtifacts"]["S3ModelArtifacts"]
+        == "s3://bucket/out/trained/output/model.tar.gz"
+    )
     assert "environment" in aws.stored
 
 
@@ -90,7 +109,9 @@ def other_output_is_another_archive(aws):
 @promises("An image without an entrypoint of the job's own is run with the argument train.", RUNS)
 def an_image_is_told_to_train(aws):
     name = aws.fresh("job")
-    aws.sm.create_training_job(TrainingJobName=name, **training_request(None, image="tools/trainer:1"))
+    aws.sm.create_training_job(
+        TrainingJobName=name, **training_request(None, image="tools/trainer:1")
+    )
     assert aws.training(name)["TrainingJobStatus"] == "Completed"
     assert "arguments: train" in aws.lines("/aws/sagemaker/TrainingJobs")
 
@@ -105,33 +126,52 @@ def arguments_alone_keep_the_entrypoint(aws):
     assert "arguments: --fast 1" in aws.lines("/aws/sagemaker/TrainingJobs")
 
 
-@promises("The output of both streams is in /aws/sagemaker/TrainingJobs, in a stream JOB/algo-1-TIME.", LOGS)
+@promises(
+    "The output of both streams is in /aws/sagemaker/TrainingJobs, in a stream JOB/algo-1-TIME.",
+    LOGS,
+)
 def both_outputs_are_logged(aws):
     assert aws.trained["TrainingJobStatus"] == "Completed"
-    streams = aws.logs.describe_log_streams(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="trained/algo-1-")["logStreams"]
+    streams = aws.logs.describe_log_streams(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="trained/algo-1-"
+    )["logStreams"]
     assert len(streams) == 1
     assert {"to-stderr", "loss=0.5;"} <= set(aws.lines("/aws/sagemaker/TrainingJobs"))
 
 
-@promises("Metrics are read from the log with a regular expression; FinalMetricDataList has the last of each.", DESCRIBE)
+@promises(
+    "Metrics are read from the log with a regular expression; FinalMetricDataList has the "
+    "last of each.",
+    DESCRIBE,
+)
 def the_last_metric_is_told(aws):
-    assert [(m["MetricName"], m["Value"]) for m in aws.trained["FinalMetricDataList"]] == [("loss", 0.25)]
+    assert [(m["MetricName"], m["Value"]) for m in aws.trained["FinalMetricDataList"]] == [
+        ("loss", 0.25)
+    ]
 
 
-@promises("SecondaryStatusTransitions tell Starting, Downloading, Training, Uploading, Completed.", DESCRIBE)
+@promises(
+    "SecondaryStatusTransitions tell Starting, Downloading, Training, Uploading, Completed.",
+    DESCRIBE,
+)
 def transitions_are_told_in_order(aws):
     told = [transition["Status"] for transition in aws.trained["SecondaryStatusTransitions"]]
     wanted = ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert [status for status in told if status in wanted] == wanted
 
 
-@promises("TrainingTimeInSeconds and BillableTimeInSeconds are told of a job that has ended.", DESCRIBE)
+@promises(
+    "TrainingTimeInSeconds and BillableTimeInSeconds are told of a job that has ended.", DESCRIBE
+)
 def times_are_told(aws):
     assert aws.trained["TrainingTimeInSeconds"] >= 0
     assert aws.trained["BillableTimeInSeconds"] >= 1
 
 
-@promises("StopTrainingJob sends SIGTERM; what the algorithm then saves is stored.", reference("StopTrainingJob"))
+@promises(
+    "StopTrainingJob sends SIGTERM; what the algorithm then saves is stored.",
+    reference("StopTrainingJob"),
+)
 def a_stopped_job_saves_its_model(aws):
     name = aws.fresh("job")
     script = """
@@ -147,11 +187,20 @@ def a_stopped_job_saves_its_model(aws):
     assert aws.members(f"out/{name}/output/model.tar.gz") == {"m": b"saved\n"}
 
 
-@promises("A job that exceeds MaxRuntimeInSeconds is stopped: MaxRuntimeExceeded.", reference("StoppingCondition"), clock="manual")
+@promises(
+    "A job that exceeds MaxRuntimeInSeconds is stopped: MaxRuntimeExceeded.",
+    reference("StoppingCondition"),
+    clock="manual",
+)
 def a_job_that_exceeds_its_time_is_stopped(aws):
     name = aws.fresh("job")
-    aws.sm.create_training_job(TrainingJobName=name, **training_request("sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 60}))
-    aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName=name)
+    aws.sm.create_training_job(
+        TrainingJobName=name,
+        **training_request("sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 60}),
+    )
+    aws.wait(
+        aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName=name
+    )
     aws.stack.advance(61)
     job = aws.training(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
@@ -160,7 +209,9 @@ def a_job_that_exceeds_its_time_is_stopped(aws):
 @promises("The name of a training job is unique in its account and region.", CREATE)
 def job_names_are_unique(aws):
     assert "ResourceInUse" in refusal(
-        aws.sm.create_training_job, TrainingJobName=aws.trained["TrainingJobName"], **training_request("true")
+        aws.sm.create_training_job,
+        TrainingJobName=aws.trained["TrainingJobName"],
+        **training_request("true"),
     )
 
 
@@ -168,30 +219,44 @@ def job_names_are_unique(aws):
 def a_request_has_a_hundred_hyperparameters(aws):
     many = {f"p{number}": "1" for number in range(101)}
     assert "ValidationException" in refusal(
-        aws.sm.create_training_job, TrainingJobName=aws.fresh(), **training_request("true", HyperParameters=many)
+        aws.sm.create_training_job,
+        TrainingJobName=aws.fresh(),
+        **training_request("true", HyperParameters=many),
     )
 
 
 @promises("A role is an ARN of IAM.", CREATE)
 def a_role_is_an_arn(aws):
     request = {**training_request("true"), "RoleArn": "no-role-at-all-but-long-enough"}
-    assert "ValidationException" in refusal(aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request)
+    assert "ValidationException" in refusal(
+        aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request
+    )
 
 
 @promises("A channel whose prefix has no object fails the job, which then never trains.", CREATE)
 def an_empty_channel_fails_the_job(aws):
     job = aws.train("true", InputDataConfig=[channel("train", "s3://bucket/nothing-here/")])
     assert job["TrainingJobStatus"] == "Failed"
-    assert "Training" not in [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
+    assert "Training" not in [
+        transition["Status"] for transition in job["SecondaryStatusTransitions"]
+    ]
 
 
-@promises("A ManifestFile lists the objects of a channel, each below the prefix that it begins with.", reference("S3DataSource"))
+@promises(
+    "A ManifestFile lists the objects of a channel, each below the prefix that it begins with.",
+    reference("S3DataSource"),
+)
 def a_manifest_lists_its_objects(aws):
     aws.put("listed/a.csv", b"a")
     aws.put("listed/b.csv", b"b")
-    uri = aws.put("list.manifest", json.dumps([{"prefix": "s3://bucket/listed/"}, "b.csv"]).encode())
+    uri = aws.put(
+        "list.manifest", json.dumps([{"prefix": "s3://bucket/listed/"}, "b.csv"]).encode()
+    )
     source = {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": uri}}
-    job = aws.train("cp -r /opt/ml/input/data/train /opt/ml/model/", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
+    job = aws.train(
+        "cp -r /opt/ml/input/data/train /opt/ml/model/",
+        InputDataConfig=[{"ChannelName": "train", "DataSource": source}],
+    )
     assert job["TrainingJobStatus"] == "Completed", job["FailureReason"]
     assert aws.members(f"out/{job['TrainingJobName']}/output/model.tar.gz") == {"train/b.csv": b"b"}
 
@@ -207,15 +272,25 @@ def a_fast_file_channel_is_a_folder(aws):
     assert job["TrainingJobStatus"] == "Completed", job["FailureReason"]
 
 
-@promises("In Pipe mode a channel is a sequence of named pipes CHANNEL_0, CHANNEL_1.", INFORMATION, differs="refused by name")
+@promises(
+    "In Pipe mode a channel is a sequence of named pipes CHANNEL_0, CHANNEL_1.",
+    INFORMATION,
+    differs="refused by name",
+)
 def a_pipe_channel_is_a_named_pipe(aws):
     aws.put("piped/a.csv", b"a")
     piped = channel("train", "s3://bucket/piped/", InputMode="Pipe")
-    assert aws.train("cat /opt/ml/input/data/train_0 > /opt/ml/model/m", InputDataConfig=[piped])["TrainingJobStatus"] == "Completed"
+    assert (
+        aws.train("cat /opt/ml/input/data/train_0 > /opt/ml/model/m", InputDataConfig=[piped])[
+            "TrainingJobStatus"
+        ]
+        == "Completed"
+    )
 
 
 @promises(
-    "Checkpoints are copied from the local path to S3, and back when a job restarts from them.", guide("Checkpoints", "model-checkpoints")
+    "Checkpoints are copied from the local path to S3, and back when a job restarts from them.",
+    guide("Checkpoints", "model-checkpoints"),
 )
 def checkpoints_are_copied_both_ways(aws):
     config = {"S3Uri": "s3://bucket/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
@@ -228,15 +303,27 @@ def checkpoints_are_copied_both_ways(aws):
 SPOT = guide("Managed Spot Training", "model-managed-spot-training")
 
 
-@promises("With EnableManagedSpotTraining, MaxWaitTimeInSeconds must be there and not below MaxRuntimeInSeconds.", SPOT)
+@promises(
+    "With EnableManagedSpotTraining, MaxWaitTimeInSeconds must be there and not below "
+    "MaxRuntimeInSeconds.",
+    SPOT,
+)
 def spot_training_needs_its_wait_time(aws):
     request = training_request("true", EnableManagedSpotTraining=True)
-    assert "ValidationException" in refusal(aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request)
+    assert "ValidationException" in refusal(
+        aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request
+    )
     request["StoppingCondition"] = {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 60}
-    assert "ValidationException" in refusal(aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request)
+    assert "ValidationException" in refusal(
+        aws.sm.create_training_job, TrainingJobName=aws.fresh(), **request
+    )
 
 
-@promises("A managed spot training job that nothing interrupts passes through the same statuses as another one.", SPOT)
+@promises(
+    "A managed spot training job that nothing interrupts passes through the same statuses as "
+    "another one.",
+    SPOT,
+)
 def a_spot_job_runs(aws):
     condition = {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600}
     job = aws.train("true", EnableManagedSpotTraining=True, StoppingCondition=condition)
@@ -253,17 +340,27 @@ def several_instances_start_several_containers(aws):
     assert aws.train("true", ResourceConfig=resources)["TrainingJobStatus"] == "Completed"
 
 
-@promises("ListTrainingJobs filters by status and name, in ascending order of creation.", reference("ListTrainingJobs"))
+@promises(
+    "ListTrainingJobs filters by status and name, in ascending order of creation.",
+    reference("ListTrainingJobs"),
+)
 def jobs_are_listed(aws):
     assert aws.trained["TrainingJobName"] == "trained"
     later = aws.train("true")["TrainingJobName"]
-    listed = [job["TrainingJobName"] for job in aws.sm.list_training_jobs(StatusEquals="Completed")["TrainingJobSummaries"]]
+    listed = [
+        job["TrainingJobName"]
+        for job in aws.sm.list_training_jobs(StatusEquals="Completed")["TrainingJobSummaries"]
+    ]
     assert listed.index("trained") < listed.index(later)
-    assert [job["TrainingJobName"] for job in aws.sm.list_training_jobs(NameContains="rained")["TrainingJobSummaries"]] == ["trained"]
+    assert [
+        job["TrainingJobName"]
+        for job in aws.sm.list_training_jobs(NameContains="rained")["TrainingJobSummaries"]
+    ] == ["trained"]
 
 
 @promises(
-    "With MaxResults and StatusEquals that many jobs are taken first, and those with the status are shown of them.",
+    "With MaxResults and StatusEquals that many jobs are taken first, and those with the "
+    "status are shown of them.",
     reference("ListTrainingJobs"),
 )
 def a_page_is_taken_before_its_status(aws):

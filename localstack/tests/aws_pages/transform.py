@@ -8,7 +8,9 @@ from isthmus_stack.tests.account import archive, refusal
 from isthmus_stack.tests.statements import guide, promises, reference
 
 BATCH = guide("Batch transform for inference", "batch-transform")
-JOINING = guide("Associate prediction results with input records", "batch-transform-data-processing")
+JOINING = guide(
+    "Associate prediction results with input records", "batch-transform-data-processing"
+)
 TROUBLE = guide("Troubleshooting batch transform", "batch-transform-errors")
 CODE = guide("Custom inference code with batch transform", "your-algorithms-batch-code")
 CREATE = reference("CreateTransformJob")
@@ -21,12 +23,16 @@ def doubling(aws):
     return aws.model("from the model", image=DOUBLING, data=data)
 
 
-def request(aws, name, *, kind="text/csv", split="Line", assemble="Line", accept="text/csv", **more):
+def request(
+    aws, name, *, kind="text/csv", split="Line", assemble="Line", accept="text/csv", **more
+):
     return {
         "TransformJobName": name,
         "ModelName": doubling(aws),
         "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://bucket/{name}/in/"}},
+            "DataSource": {
+                "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://bucket/{name}/in/"}
+            },
             "ContentType": kind,
             **({"SplitType": split} if split else {}),
         },
@@ -60,9 +66,13 @@ def each_object_has_its_output(aws):
 @promises("Predictions are in the order of their records.", BATCH)
 def the_order_is_kept(aws):
     rows = "".join(f"{number}\n" for number in range(40))
-    job, outputs = transformed(aws, {"a.csv": rows.encode()}, BatchStrategy="SingleRecord", MaxConcurrentTransforms=4)
+    job, outputs = transformed(
+        aws, {"a.csv": rows.encode()}, BatchStrategy="SingleRecord", MaxConcurrentTransforms=4
+    )
     assert job["TransformJobStatus"] == "Completed"
-    assert [float(row) for row in outputs["a.csv.out"].split()] == [2.0 * number for number in range(40)]
+    assert [float(row) for row in outputs["a.csv.out"].split()] == [
+        2.0 * number for number in range(40)
+    ]
 
 
 @promises("Without a SplitType a whole object is one request.", BATCH)
@@ -77,7 +87,9 @@ def records_have_their_lines(aws):
     assert outputs["a.csv.out"] == "2.0\n4.0\n"
 
 
-@promises("A job with one bad object is Failed; that object has no output, the others have.", TROUBLE)
+@promises(
+    "A job with one bad object is Failed; that object has no output, the others have.", TROUBLE
+)
 def a_bad_object_has_no_output(aws):
     job, outputs = transformed(aws, {"bad.csv": b"bad\n", "good.csv": b"1\n"})
     assert (job["TransformJobStatus"], sorted(outputs)) == ("Failed", ["good.csv.out"])
@@ -108,7 +120,11 @@ def a_model_exists(aws):
     assert refusal(aws.sm.create_transform_job, **wrong)
 
 
-@promises("SAGEMAKER_BATCH is true in the container, and the job's other settings are told as SAGEMAKER_ variables.", CODE)
+@promises(
+    "SAGEMAKER_BATCH is true in the container, and the job's other settings are told as "
+    "SAGEMAKER_ variables.",
+    CODE,
+)
 def the_container_knows_its_job(aws):
     job, outputs = transformed(
         aws,
@@ -121,7 +137,10 @@ def the_container_knows_its_job(aws):
     told = json.loads(outputs["a.csv.out"])
     assert job["TransformJobStatus"] == "Completed"
     assert (told["SAGEMAKER_BATCH"], told["SAGEMAKER_MAX_PAYLOAD_IN_MB"]) == ("true", "2")
-    assert (told["SAGEMAKER_BATCH_STRATEGY"], told["SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"]) == ("SINGLE_RECORD", "3")
+    assert (told["SAGEMAKER_BATCH_STRATEGY"], told["SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"]) == (
+        "SINGLE_RECORD",
+        "3",
+    )
     assert told["GREETING"] == "job"
 
 
@@ -132,7 +151,9 @@ def input_is_joined_in_csv(aws):
 
 
 @promises(
-    "InputFilter $[1:] leaves the first column out of what the model gets, OutputFilter $[0,-1] keeps it beside the prediction.", JOINING
+    "InputFilter $[1:] leaves the first column out of what the model gets, OutputFilter "
+    "$[0,-1] keeps it beside the prediction.",
+    JOINING,
 )
 def filters_choose_columns(aws):
     filters = {"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"}
@@ -143,7 +164,13 @@ def filters_choose_columns(aws):
 @promises("A joined JSON record has its prediction under SageMakerOutput.", JOINING)
 def output_is_joined_in_json(aws):
     kind = "application/jsonlines"
-    _, outputs = transformed(aws, {"a.jsonl": b'{"a": 1, "b": 2}\n'}, kind=kind, accept=kind, DataProcessing={"JoinSource": "Input"})
+    _, outputs = transformed(
+        aws,
+        {"a.jsonl": b'{"a": 1, "b": 2}\n'},
+        kind=kind,
+        accept=kind,
+        DataProcessing={"JoinSource": "Input"},
+    )
     assert json.loads(outputs["a.jsonl.out"]) == {"a": 1, "b": 2, "SageMakerOutput": {"sum": 3}}
 
 
@@ -155,5 +182,10 @@ def a_stopped_job_stores_nothing(aws):
     aws.sm.create_transform_job(**request(aws, name))
     until(lambda: "TransformStartTime" in aws.sm.describe_transform_job(TransformJobName=name))
     aws.sm.stop_transform_job(TransformJobName=name)
-    assert aws.wait(aws.sm.describe_transform_job, "TransformJobStatus", TransformJobName=name)["TransformJobStatus"] == "Stopped"
+    assert (
+        aws.wait(aws.sm.describe_transform_job, "TransformJobStatus", TransformJobName=name)[
+            "TransformJobStatus"
+        ]
+        == "Stopped"
+    )
     assert aws.keys(f"{name}/out/") == []

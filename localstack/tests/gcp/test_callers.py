@@ -1,4 +1,6 @@
-"""Who may ask the offline GCP: whoever has a token of its account, and its user's own programs; nobody else on this machine."""
+"""Who may ask the offline GCP: whoever has a token of its account, and its user's own programs;
+nobody else on this machine.
+"""
 
 import contextlib
 import ctypes
@@ -75,18 +77,30 @@ def over_http(connection, method, path, headers=None):
 
 def create_topic(address, token=None):
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        client = pubsub_v1.PublisherClient(transport=pubsub_v1.PublisherClient.get_transport_class("grpc")(channel=channel))
+        client = pubsub_v1.PublisherClient(
+            transport=pubsub_v1.PublisherClient.get_transport_class("grpc")(channel=channel)
+        )
         metadata = [("authorization", f"Bearer {token}")] if token else []
-        return client.create_topic(request={"name": TOPIC}, metadata=metadata, retry=None, timeout=60)
+        return client.create_topic(
+            request={"name": TOPIC}, metadata=metadata, retry=None, timeout=60
+        )
 
 
-def test_a_token_that_the_stack_did_not_give_is_refused_over_both_transports_before_anything_is_done(gcp):
+def test_a_token_that_the_stack_did_not_give_is_refused_over_both_transports_before_anything_is_done(
+    gcp,
+):
     connection = http.client.HTTPConnection(urlsplit(gcp.url).netloc, timeout=60)
     with contextlib.closing(connection):
         path = f"/v1/{PARENT}/endpoints"
-        status, headers, body = over_http(connection, "GET", path, {"Authorization": "Bearer ya29.somebody"})
+        status, headers, body = over_http(
+            connection, "GET", path, {"Authorization": "Bearer ya29.somebody"}
+        )
         error = json.loads(body)["error"]
-        assert (status, error["status"], error["errors"][0]["reason"]) == (401, "UNAUTHENTICATED", "authError")
+        assert (status, error["status"], error["errors"][0]["reason"]) == (
+            401,
+            "UNAUTHENTICATED",
+            "authError",
+        )
         assert headers["WWW-Authenticate"].startswith("Bearer ")
         assert "GOOGLE_APPLICATION_CREDENTIALS" in error["message"]
         assert "--open" in error["message"]
@@ -101,7 +115,9 @@ def test_a_token_that_the_stack_did_not_give_is_refused_over_both_transports_bef
         publisher.get_topic(topic=TOPIC)
 
 
-def test_googles_own_client_of_a_service_account_is_let_in_with_the_token_that_it_asks_for_and_with_the_one_that_it_signs(gcp):
+def test_googles_own_client_of_a_service_account_is_let_in_with_the_token_that_it_asks_for_and_with_the_one_that_it_signs(
+    gcp,
+):
     ours = gcp.credentials()
     session = AuthorizedSession(ours)
     session.trust_env = False
@@ -114,15 +130,27 @@ def test_googles_own_client_of_a_service_account_is_let_in_with_the_token_that_i
     own_jwt = signed.token
     connection = http.client.HTTPConnection(urlsplit(gcp.url).netloc, timeout=60)
     with contextlib.closing(connection):
-        assert over_http(connection, "GET", f"/v1/{PARENT}/endpoints", {"Authorization": f"Bearer {own_jwt}"})[0] == 200
+        assert (
+            over_http(
+                connection, "GET", f"/v1/{PARENT}/endpoints", {"Authorization": f"Bearer {own_jwt}"}
+            )[0]
+            == 200
+        )
         flipped = own_jwt[:-8] + own_jwt[-8:].swapcase()
-        assert over_http(connection, "GET", f"/v1/{PARENT}/endpoints", {"Authorization": f"Bearer {flipped}"})[0] == 401
+        assert (
+            over_http(
+                connection, "GET", f"/v1/{PARENT}/endpoints", {"Authorization": f"Bearer {flipped}"}
+            )[0]
+            == 401
+        )
 
 
 def test_another_key_gets_no_token_and_is_told_so_in_googles_words(gcp, tmp_path):
     other = Keys(tmp_path / "other", f"{gcp.url}/token")
     with pytest.raises(RefreshError, match="Invalid JWT Signature"):
-        service_account.Credentials.from_service_account_file(other.account, scopes=[SCOPE]).refresh(Request())
+        service_account.Credentials.from_service_account_file(
+            other.account, scopes=[SCOPE]
+        ).refresh(Request())
 
 
 @needs_root
@@ -137,11 +165,16 @@ def test_another_users_process_is_refused_at_every_door_and_let_in_with_a_token(
         assert over_http(connection, "POST", "/token")[0] == 400
         ours = gcp.credentials()
         ours.refresh(Request())
-        assert over_http(connection, "GET", path, {"Authorization": f"Bearer {ours.token}"})[0] == 200
+        assert (
+            over_http(connection, "GET", path, {"Authorization": f"Bearer {ours.token}"})[0] == 200
+        )
     with contextlib.closing(other_users_socket(port)) as door:
         door.sendall(b"CONNECT us-central1-aiplatform.googleapis.com:443 HTTP/1.1\r\n\r\n")
         assert door.recv(4096).startswith(b"HTTP/1.1 403 ")
-    with passed_on(int(gcp.grpc_address.rpartition(":")[2])) as address, pytest.raises(Exception, match="missing required auth") as refused:
+    with (
+        passed_on(int(gcp.grpc_address.rpartition(":")[2])) as address,
+        pytest.raises(Exception, match="missing required auth") as refused,
+    ):
         create_topic(address)
     assert refused.value.grpc_status_code is grpc.StatusCode.UNAUTHENTICATED
     assert not [call for call in gcp.calls() if call.service == "pubsub"]
@@ -180,14 +213,22 @@ def assertion(keys, **claims):
         ({"iat": -7300, "exp": -3700}, "short-lived token"),
         ({"iat": 0, "exp": 4000}, "short-lived token"),
         ({"iat": 1200, "exp": 3600}, "short-lived token"),
-        ({"iat": 0, "exp": 3600, "iss": "other@offline-project.iam.gserviceaccount.com"}, "account not found"),
+        (
+            {"iat": 0, "exp": 3600, "iss": "other@offline-project.iam.gserviceaccount.com"},
+            "account not found",
+        ),
         ({"exp": 3600}, "Invalid JWT Signature"),
     ],
 )
 def test_a_jwt_whose_time_or_account_is_wrong_is_none(callers, keys, claims, words, monkeypatch):
     now = 1_800_000_000.0
     monkeypatch.setattr("isthmus_stack.gcp.callers.time.time", lambda: now)
-    jwt = assertion(keys, **{name: value + now if isinstance(value, int) else value for name, value in claims.items()})
+    jwt = assertion(
+        keys,
+        **{
+            name: value + now if isinstance(value, int) else value for name, value in claims.items()
+        },
+    )
     answer = callers.token(form(jwt))
     assert answer.status == 400
     assert words in json.loads(answer.body)["error_description"]
@@ -208,12 +249,16 @@ def test_a_token_is_good_for_an_hour(callers, keys, monkeypatch):
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer owner"])
-def test_what_an_emulators_client_sends_is_nobodys_and_needs_a_process_of_ones_own(callers, authorization):
+def test_what_an_emulators_client_sends_is_nobodys_and_needs_a_process_of_ones_own(
+    callers, authorization
+):
     assert callers.refusal(authorization, lambda: True) is None
     assert callers.refusal(authorization, lambda: False).status == "UNAUTHENTICATED"
 
 
-def test_where_nobody_says_whose_a_connection_is_a_token_is_needed_and_with_open_none_is(callers, keys, monkeypatch):
+def test_where_nobody_says_whose_a_connection_is_a_token_is_needed_and_with_open_none_is(
+    callers, keys, monkeypatch
+):
     peer = peer_of("ipv4:127.0.0.1:40000")
     assert peer == ("127.0.0.1", 40000)
     assert peer_of("unix:/somewhere") is None
@@ -225,7 +270,9 @@ def test_where_nobody_says_whose_a_connection_is_a_token_is_needed_and_with_open
     assert opened.refusal("Bearer anything", lambda: False) is None
 
 
-def test_the_doors_own_connection_to_grpc_does_not_pass_for_its_unknown_client(callers, monkeypatch):
+def test_the_doors_own_connection_to_grpc_does_not_pass_for_its_unknown_client(
+    callers, monkeypatch
+):
     class Transport:
         def set_write_buffer_limits(self, high):
             pass

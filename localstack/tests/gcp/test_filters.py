@@ -56,7 +56,19 @@ def test_or_binds_closer_than_and():
 
 
 @pytest.mark.parametrize(
-    "text", ["display_name=", "(count=3", "count=3)", "=3", "count", "count=3 AND", "count>many", "enabled=perhaps", "count=f(3)", 'a="b']
+    "text",
+    [
+        "display_name=",
+        "(count=3",
+        "count=3)",
+        "=3",
+        "count",
+        "count=3 AND",
+        "count>many",
+        "enabled=perhaps",
+        "count=f(3)",
+        'a="b',
+    ],
 )
 def test_what_is_no_filter_is_refused(text):
     with pytest.raises(FilterError, match="invalid filter"):
@@ -73,7 +85,14 @@ def test_a_messages_fields_are_read_by_both_spellings():
     from google.cloud.aiplatform_v1.types import Model
 
     older, newer = (
-        Model.pb(Model(display_name=name, version_id=number, labels={"digest": name}, create_time=datetime(2026, 1, day, tzinfo=UTC)))
+        Model.pb(
+            Model(
+                display_name=name,
+                version_id=number,
+                labels={"digest": name},
+                create_time=datetime(2026, 1, day, tzinfo=UTC),
+            )
+        )
         for name, number, day in (("b", "1", 1), ("a", "2", 2))
     )
     assert matches('versionId="1" AND display_name=b AND labels.digest=b', of_message(older))

@@ -1,4 +1,6 @@
-"""What is read once of equal heads, of requests and of a model's answers, and what has to be parsed each time."""
+"""What is read once of equal heads, of requests and of a model's answers, and what has to be parsed
+each time.
+"""
 
 import asyncio
 import socket
@@ -14,12 +16,25 @@ POST = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n
 
 def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
     head, body = heads.beginning(POST + b"{}")
-    assert (head.method, head.host, head.path, head.query_lists) == ("POST", "localhost", "/v1/x", {"a": ["1"]})
-    assert (head.headers["host"], head.size, head.keep, head.programs, body) == ("localhost", 2, True, True, b"{}")
+    assert (head.method, head.host, head.path, head.query_lists) == (
+        "POST",
+        "localhost",
+        "/v1/x",
+        {"a": ["1"]},
+    )
+    assert (head.headers["host"], head.size, head.keep, head.programs, body) == (
+        "localhost",
+        2,
+        True,
+        True,
+        b"{}",
+    )
     assert heads.beginning(POST)[0] is head
     assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0].keep
     assert not heads.beginning(POST.replace(b"localhost", b"other.example"))[0].programs
-    assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nOrigin: http://localhost\r\n\r\n"))[0].programs
+    assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nOrigin: http://localhost\r\n\r\n"))[
+        0
+    ].programs
 
 
 @pytest.mark.parametrize(
@@ -48,7 +63,12 @@ def test_an_answer_of_a_known_head_is_whole_only_with_its_whole_body():
     assert whole_answer(data[:-1]) is None
     assert whole_answer(data + b"!") is None
     assert whole_answer(b"HTTP/1.1 100 Continue\r\n\r\n") is None
-    assert whole_answer(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n") is None
+    assert (
+        whole_answer(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
+        )
+        is None
+    )
     assert whole_answer(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n") is None
     assert whole_answer(b"nonsense\r\n\r\n") is None
 
@@ -58,7 +78,12 @@ def test_requests_that_come_in_any_pieces_are_answered_in_their_order(gcp):
     several = b"".join(
         b"POST /storage/v1/%d HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n%s" % (number, size, body)
         for number, (size, body) in enumerate(
-            [(b"Content-Length: 3", b"abc"), (b"Content-Length: 0", b""), (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n")] * 2
+            [
+                (b"Content-Length: 3", b"abc"),
+                (b"Content-Length: 0", b""),
+                (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n"),
+            ]
+            * 2
         )
     )
     host, port = gcp.url.removeprefix("http://").split(":")
@@ -80,7 +105,9 @@ def test_requests_that_come_in_any_pieces_are_answered_in_their_order(gcp):
 def test_a_first_line_that_is_no_url_is_answered_400(gcp, method):
     host, port = gcp.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as client:
-        client.sendall(b"%s http://:x/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" % method)
+        client.sendall(
+            b"%s http://:x/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" % method
+        )
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 

@@ -10,12 +10,14 @@ import pytest
 from isthmus_stack.gcp import late_packages
 
 FILES = {
-    "__init__.py": "from .services.shop import Client\nRUNS = 1\n__all__ = ['Client', 'RUNS']\n__version__ = '2'\n",
+    "__init__.py": "from .services.shop import Client\nRUNS = 1\n__all__ = ['Client', 'RUNS']\n__version__ "
+    "= '2'\n",
     "version.py": "NUMBER = 7\n",
     "types.py": "from late_toy import version\nNUMBER = version.NUMBER\n",
     "services/__init__.py": "",
     "services/shop/__init__.py": "from .client import Client\n",
-    "services/shop/client.py": "from late_toy import version\nfrom .transports import Wire\nclass Client:\n    wire = Wire\n",
+    "services/shop/client.py": "from late_toy import version\nfrom .transports import Wire\nclass Client:\n    wire = "
+    "Wire\n",
     "services/shop/transports/__init__.py": "from .wire import Wire\n",
     "services/shop/transports/wire.py": "from late_toy import types\nclass Wire:\n    pass\n",
 }
@@ -64,10 +66,15 @@ def test_what_is_nowhere_in_the_package_is_an_attribute_error():
 
 @pytest.mark.usefixtures("toy")
 def test_who_imports_a_module_below_while_another_asks_for_a_client_waits_for_nobody(tmp_path):
-    """One thread runs the `__init__`, the other holds the lock of a module that it needs and asks the package for another module."""
-    (tmp_path / "late_toy" / "__init__.py").write_text("import late_meeting\nlate_meeting.begun.set()\n" + FILES["__init__.py"])
+    """One thread runs the `__init__`, the other holds the lock of a module that it needs and asks
+    the package for another module.
+    """
+    (tmp_path / "late_toy" / "__init__.py").write_text(
+        "import late_meeting\nlate_meeting.begun.set()\n" + FILES["__init__.py"]
+    )
     (tmp_path / "late_toy" / "services" / "shop" / "client.py").write_text(
-        "import late_meeting\nlate_meeting.met()\nfrom late_toy import version\nclass Client:\n    pass\n"
+        "import late_meeting\nlate_meeting.met()\nfrom late_toy import version\nclass "
+        "Client:\n    pass\n"
     )
     meeting = types.ModuleType("late_meeting")
     inside, meeting.begun = threading.Event(), threading.Event()
@@ -75,7 +82,9 @@ def test_who_imports_a_module_below_while_another_asks_for_a_client_waits_for_no
     sys.modules["late_meeting"] = meeting
     try:
         package = importlib.import_module("late_toy")
-        below = threading.Thread(target=importlib.import_module, args=("late_toy.services.shop.client",))
+        below = threading.Thread(
+            target=importlib.import_module, args=("late_toy.services.shop.client",)
+        )
         below.start()
         assert inside.wait(120)
         above = threading.Thread(target=lambda: package.Client)

@@ -29,7 +29,13 @@ def test_a_writer_that_reads_while_more_comes_is_not_called_within_itself(late):
 
 def test_what_a_writer_notes_for_another_table_arrives_with_it(late):
     arrived = []
-    late.note("table", lambda: (arrived.append("table"), late.note("dead letters", lambda: arrived.append("dead letters"))))
+    late.note(
+        "table",
+        lambda: (
+            arrived.append("table"),
+            late.note("dead letters", lambda: arrived.append("dead letters")),
+        ),
+    )
     late.settle()
     assert arrived == ["table", "dead letters"]
 

@@ -1,4 +1,6 @@
-"""The fixture `gcp_stack` in a suite of its own, in another process: as somebody who installed the package meets it."""
+"""The fixture `gcp_stack` in a suite of its own, in another process: as somebody who installed the
+package meets it.
+"""
 
 import os
 import subprocess
@@ -39,8 +41,14 @@ def test_three_has_its_environment_back():
 
 def test_the_fixture_gives_an_empty_gcp_to_googles_clients_here_and_in_subprocesses(tmp_path):
     (tmp_path / "test_suite.py").write_text(SUITE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\ngcp_stack_clock = manual\ngcp_stack_images =\n    ranker=python -m ranker\n")
-    neutral = {name: value for name, value in os.environ.items() if not name.startswith(("GCP_", "GOOGLE_", "PYTEST_"))}
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\ngcp_stack_clock = manual\ngcp_stack_images =\n    ranker=python -m ranker\n"
+    )
+    neutral = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GCP_", "GOOGLE_", "PYTEST_"))
+    }
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
         cwd=tmp_path,

@@ -24,11 +24,19 @@ def job(**configuration):
     [
         ("aiplatform", "EndpointService.CreateEndpoint", {"aiplatform.endpoints.create"}),
         ("aiplatform", "EndpointService.DeployModel", {"aiplatform.endpoints.deploy"}),
-        ("aiplatform", "EndpointService.UpdateEndpoint", {"aiplatform.endpoints.get", "aiplatform.endpoints.update"}),
+        (
+            "aiplatform",
+            "EndpointService.UpdateEndpoint",
+            {"aiplatform.endpoints.get", "aiplatform.endpoints.update"},
+        ),
         ("aiplatform", "PredictionService.RawPredict", {"aiplatform.endpoints.predict"}),
         ("aiplatform", "JobService.CancelCustomJob", {"aiplatform.customJobs.cancel"}),
         ("aiplatform", "MetadataService.ListExecutions", {"aiplatform.executions.list"}),
-        ("aiplatform", "FeatureOnlineStoreAdminService.GetFeatureViewSync", {"aiplatform.featureViewSyncs.get"}),
+        (
+            "aiplatform",
+            "FeatureOnlineStoreAdminService.GetFeatureViewSync",
+            {"aiplatform.featureViewSyncs.get"},
+        ),
         ("storage", "storage.objects.insert", {"storage.objects.create", "storage.objects.delete"}),
         ("bigquerystorage", "BigQueryRead.ReadRows", {"bigquery.readsessions.getData"}),
         ("pubsub", "Publisher.Publish", {"pubsub.topics.publish"}),
@@ -45,11 +53,23 @@ def test_a_call_needs_the_permissions_of_googles_pages(service, operation, permi
 
 def test_a_job_of_bigquery_needs_what_it_does_to_tables():
     def needs(**configuration):
-        return {name.removeprefix("bigquery.") for name in of_call("bigquery", "bigquery.jobs.insert", job(**configuration))}
+        return {
+            name.removeprefix("bigquery.")
+            for name in of_call("bigquery", "bigquery.jobs.insert", job(**configuration))
+        }
 
     assert needs(query={"query": "SELECT 1"}) == {"jobs.create", "tables.getData"}
-    assert needs(query={"query": "  insert into t values (1)"}) == {"jobs.create", "tables.getData", "tables.create", "tables.updateData"}
-    assert needs(load={"sourceUris": ["gs://b/o"]}) == {"jobs.create", "tables.create", "tables.updateData"}
+    assert needs(query={"query": "  insert into t values (1)"}) == {
+        "jobs.create",
+        "tables.getData",
+        "tables.create",
+        "tables.updateData",
+    }
+    assert needs(load={"sourceUris": ["gs://b/o"]}) == {
+        "jobs.create",
+        "tables.create",
+        "tables.updateData",
+    }
 
 
 def test_a_commit_of_firestore_needs_what_its_writes_do():
@@ -57,18 +77,25 @@ def test_a_commit_of_firestore_needs_what_its_writes_do():
 
     def needs(*writes):
         request = types.CommitRequest.pb()(writes=writes)
-        return {name.removeprefix("datastore.entities.") for name in of_call("firestore", "Firestore.Commit", request)}
+        return {
+            name.removeprefix("datastore.entities.")
+            for name in of_call("firestore", "Firestore.Commit", request)
+        }
 
     assert needs() == set()
     assert needs({"delete": "d"}) == {"delete"}
     assert needs({"update": {"name": "d"}}) == {"create", "update"}
     assert needs({"update": {"name": "d"}, "current_document": {"exists": True}}) == {"update"}
     assert needs({"update": {"name": "d"}, "current_document": {"exists": False}}) == {"create"}
-    assert needs({"update": {"name": "d"}, "current_document": {"update_time": {"seconds": 1}}}) == {"update"}
+    assert needs(
+        {"update": {"name": "d"}, "current_document": {"update_time": {"seconds": 1}}}
+    ) == {"update"}
 
 
 def test_every_rpc_of_the_transports_has_a_name_and_no_permission_is_misspelt():
-    """What the adapter and the SDKs call must be in a role: a permission that is in none would be a mistake of the rule."""
+    """What the adapter and the SDKs call must be in a role: a permission that is in none would be a
+    mistake of the rule.
+    """
     called = (
         "EndpointService",
         "ModelService",
@@ -77,12 +104,23 @@ def test_every_rpc_of_the_transports_has_a_name_and_no_permission_is_misspelt():
         "FeatureOnlineStoreAdminService",
         "FeatureRegistryService",
     )
-    methods = [method.operation for method in table.methods(table.APIS[0]) if method.operation.partition(".")[0] in called]
+    methods = [
+        method.operation
+        for method in table.methods(table.APIS[0])
+        if method.operation.partition(".")[0] in called
+    ]
     ours = [
-        name for name in methods if any(noun in name for noun in ("Endpoint", "CustomJob", "PipelineJob", "FeatureView", "FeatureGroup"))
+        name
+        for name in methods
+        if any(
+            noun in name
+            for noun in ("Endpoint", "CustomJob", "PipelineJob", "FeatureView", "FeatureGroup")
+        )
     ]
     assert len(ours) > 30
-    assert {name: missing for name in ours if (missing := of_call("aiplatform", name) - set(KNOWN))} == {}
+    assert {
+        name: missing for name in ours if (missing := of_call("aiplatform", name) - set(KNOWN))
+    } == {}
 
 
 @given(needed=st.sets(st.sampled_from(KNOWN), min_size=1, max_size=6))
@@ -96,7 +134,9 @@ def test_the_roles_cover_what_is_needed_and_none_of_them_is_idle(needed):
 
 
 def test_few_rights_are_preferred_to_few_roles():
-    roles, unknown = smallest(["bigquery.jobs.create", "bigquery.tables.getData", "made.up.permission"])
+    roles, unknown = smallest(
+        ["bigquery.jobs.create", "bigquery.tables.getData", "made.up.permission"]
+    )
     assert roles == ("roles/bigquery.jobUser", "roles/bigquery.dataViewer")
     assert unknown == {"made.up.permission"}
 
@@ -108,6 +148,10 @@ def test_a_policy_has_a_custom_role_that_gcloud_takes():
     used.note("storage", "storage.objects.get", None)
     used.note("storage", "storage.objects.get", None)
     policy = used.policy()
-    assert yaml.safe_load(policy["custom_role"])["includedPermissions"] == policy["permissions"] == ["storage.objects.get"]
+    assert (
+        yaml.safe_load(policy["custom_role"])["includedPermissions"]
+        == policy["permissions"]
+        == ["storage.objects.get"]
+    )
     used.clear()
     assert used.policy()["permissions"] == []

@@ -1,4 +1,6 @@
-"""What answers a request over HTTP: a coroutine that begins at once, and connections to a model server whose timers outlive an exchange."""
+"""What answers a request over HTTP: a coroutine that begins at once, and connections to a model
+server whose timers outlive an exchange.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""A model server under Vertex AI's contract, with no Isthmus in it: `python toy_server.py`. Its model is a JSON file."""
+"""A model server under Vertex AI's contract, with no Isthmus in it:
+
+`python toy_server.py`. Its model is a JSON file.
+"""
 
 import json
 import os
@@ -8,7 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 file = Path(sys.argv[1], "model.json") if len(sys.argv) > 1 else None
-model = json.loads(file.read_text()) if file and file.exists() else json.loads(os.environ.get("MODEL", "{}"))
+model = (
+    json.loads(file.read_text())
+    if file and file.exists()
+    else json.loads(os.environ.get("MODEL", "{}"))
+)
 print("serving", model.get("name"), flush=True)
 if model.get("dies"):
     sys.exit(3)
@@ -22,7 +29,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self.say(200 if self.path == os.environ["AIP_HEALTH_ROUTE"] and not model.get("ill") else 404, b"")
+        self.say(
+            200 if self.path == os.environ["AIP_HEALTH_ROUTE"] and not model.get("ill") else 404,
+            b"",
+        )
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -51,7 +61,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def prediction(self, instance, request):
         if instance == "env":
-            return {name: value for name, value in os.environ.items() if name.startswith(("AIP_", "TOY_"))}
+            return {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(("AIP_", "TOY_"))
+            }
         if instance == "parameters":
             return request.get("parameters")
         if instance == "headers":

@@ -23,10 +23,14 @@ class Slow:
         self.now, self.changed, self.number, self.object = 0.0, -1.0, 0, None
 
     def read(self, _key):
-        return self.object and documents.Stored(body=self.object[1], token=self.object[0], written=datetime.now(UTC))
+        return self.object and documents.Stored(
+            body=self.object[1], token=self.object[0], written=datetime.now(UTC)
+        )
 
     def look(self, _key):
-        return self.object and documents.Seen(token=self.object[0], nonce=self.object[2], tombstone=not self.object[1])
+        return self.object and documents.Seen(
+            token=self.object[0], nonce=self.object[2], tombstone=not self.object[1]
+        )
 
     def write(self, _key, body, *, nonce, expect):
         if (self.object and self.object[0]) != expect:
@@ -52,15 +56,24 @@ class Slow:
 @pytest.fixture
 def store(monkeypatch):
     slow = Slow()
-    monkeypatch.setattr(documents.time, "sleep", lambda seconds: setattr(slow, "now", slow.now + seconds))
+    monkeypatch.setattr(
+        documents.time, "sleep", lambda seconds: setattr(slow, "now", slow.now + seconds)
+    )
     return slow
 
 
 def test_changes_in_quick_succession_are_all_made_a_second_apart(store):
-    state = documents.Documents(store, Log(), documents.Words(read="get", write="put", remove="delete", list="list"), "state")
+    state = documents.Documents(
+        store,
+        Log(),
+        documents.Words(read="get", write="put", remove="delete", list="list"),
+        "state",
+    )
     token = state.put("locks/project", b"1", expect=None)
     state.delete("locks/project", expect=state.put("locks/project", b"2", expect=token))
     assert state.get("locks/project") is None
-    state.put("locks/project", b"3", expect=None)  # the deletion's own removal was refused: its tombstone stands
+    state.put(
+        "locks/project", b"3", expect=None
+    )  # the deletion's own removal was refused: its tombstone stands
     assert state.get("locks/project").value == b"3"
     assert store.now < 10

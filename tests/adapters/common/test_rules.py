@@ -1,4 +1,6 @@
-"""What adapters share, without any adapter: names, dates, features of a view, an event's values, a query's errors."""
+"""What adapters share, without any adapter: names, dates, features of a view, an event's values, a
+query's errors.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +28,9 @@ UNHURRIED = settings(deadline=None)  # the machine may be busy
 
 NAMES = BlobNames(root="s3://bucket/shop", temporary=".tmp-", reserved=frozenset({"warehouse"}))
 MOMENTS = st.lists(
-    st.datetimes(min_value=datetime(1960, 1, 1), max_value=datetime(2030, 1, 1)).map(lambda t: t.replace(microsecond=0)),  # noqa: DTZ001
+    st.datetimes(min_value=datetime(1960, 1, 1), max_value=datetime(2030, 1, 1)).map(  # noqa: DTZ001
+        lambda t: t.replace(microsecond=0)
+    ),
     max_size=12,
 ).map(sorted)
 
@@ -34,13 +38,22 @@ MOMENTS = st.lists(
 @UNHURRIED
 @given(MOMENTS, st.integers(1, 5))
 def test_rows_in_the_order_of_their_time_fall_into_runs_of_one_date_each(moments, chunk):
-    batch = pa.record_batch([pa.array(moments, pa.timestamp("ms")), pa.array(range(len(moments)))], names=["at", "row"])
-    table = pa.Table.from_batches([batch.slice(start, chunk) for start in range(0, len(moments), chunk)], batch.schema)
+    batch = pa.record_batch(
+        [pa.array(moments, pa.timestamp("ms")), pa.array(range(len(moments)))], names=["at", "row"]
+    )
+    table = pa.Table.from_batches(
+        [batch.slice(start, chunk) for start in range(0, len(moments), chunk)], batch.schema
+    )
     for data in (batch, table):
         runs = list(by_date(data, "at"))
         assert [date for date, _ in runs] == sorted({f"{moment:%Y-%m-%d}" for moment in moments})
-        assert [row for _, rows in runs for row in rows.column("row").to_pylist()] == list(range(len(moments)))
-        assert all({f"{moment:%Y-%m-%d}" for moment in rows.column("at").to_pylist()} == {date} for date, rows in runs)
+        assert [row for _, rows in runs for row in rows.column("row").to_pylist()] == list(
+            range(len(moments))
+        )
+        assert all(
+            {f"{moment:%Y-%m-%d}" for moment in rows.column("at").to_pylist()} == {date}
+            for date, rows in runs
+        )
 
 
 FEATURES = st.dictionaries(st.sampled_from("abcde"), st.sampled_from(list(COLUMN_TYPES))).map(
@@ -67,9 +80,16 @@ def test_a_feature_that_is_no_longer_required_is_still_the_same_feature():
 
 
 def test_the_latest_row_is_the_newest_by_event_time_then_by_when_it_was_known():
-    rows = "(VALUES ('k', 1, 1, 'old'), ('k', 2, 1, 'newer'), ('k', 2, 2, 'corrected'), ('k', 1, 9, 'late'), ('l', 5, 5, 'other'))"
-    history = f"(SELECT * FROM {rows} AS t(entity_key, event_timestamp, created_timestamp, x)) AS history"
-    sql = latest_sql(history, ("entity_key",), (Column(name="x", type="string"),), "created_timestamp <= 9")
+    rows = (
+        "(VALUES ('k', 1, 1, 'old'), ('k', 2, 1, 'newer'), ('k', 2, 2, 'corrected'), ('k', 1, 9, "
+        "'late'), ('l', 5, 5, 'other'))"
+    )
+    history = (
+        f"(SELECT * FROM {rows} AS t(entity_key, event_timestamp, created_timestamp, x)) AS history"
+    )
+    sql = latest_sql(
+        history, ("entity_key",), (Column(name="x", type="string"),), "created_timestamp <= 9"
+    )
     assert sorted(duckdb.sql(sql).fetchall()) == [("k", "corrected"), ("l", "other")]
 
 
@@ -80,7 +100,10 @@ PART = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=
 @given(st.lists(PART, min_size=1, max_size=4))
 def test_a_uri_is_its_parts_or_is_refused(parts):
     uri = f"{NAMES.root}/{'/'.join(parts)}"
-    if any(part in {".", ".."} or part.startswith(".tmp-") for part in parts) or parts[0] == "warehouse":
+    if (
+        any(part in {".", ".."} or part.startswith(".tmp-") for part in parts)
+        or parts[0] == "warehouse"
+    ):
         with pytest.raises(Invalid):
             parts_of(uri, NAMES)
     else:
@@ -88,7 +111,9 @@ def test_a_uri_is_its_parts_or_is_refused(parts):
         assert listed_below(uri, NAMES) == ("/".join(parts[:-1]), "/".join(parts))
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/shop", "s3://bucket/shopping/a", "s3://other/shop/a", "a", ""])
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/shop", "s3://bucket/shopping/a", "s3://other/shop/a", "a", ""]
+)
 def test_what_is_not_below_the_root_is_no_blob(uri):
     with pytest.raises(Invalid, match="is not below s3://bucket/shop"):
         parts_of(uri, NAMES)
@@ -99,7 +124,9 @@ def test_a_folder_goes_up_with_its_manifest_last_and_without_what_is_not_finishe
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     uris = [uri for _, uri in upload_uris(tmp_path, "s3://bucket/shop/m/", NAMES)]
-    assert uris == [f"s3://bucket/shop/m/{name}" for name in ("a.txt", "deep/manifest.json", "z.txt", LAST)]
+    assert uris == [
+        f"s3://bucket/shop/m/{name}" for name in ("a.txt", "deep/manifest.json", "z.txt", LAST)
+    ]
     with pytest.raises(NotFound):
         upload_uris(Path(tmp_path / "nowhere"), "s3://bucket/shop/m", NAMES)
 
@@ -113,7 +140,10 @@ def test_an_alias_is_neither_a_number_nor_the_providers(alias):
 
 def test_a_version_that_is_not_there_is_answered_with_those_that_are():
     assert no_version("ranker", 7, {}).remedy == "train one of its configurations"
-    assert no_version("ranker", 7, {1: (), 2: {"b", "a"}}).remedy == "there is ranker@1, ranker@2 (a) (b)"
+    assert (
+        no_version("ranker", 7, {1: (), 2: {"b", "a"}}).remedy
+        == "there is ranker@1, ranker@2 (a) (b)"
+    )
 
 
 STREAM = Document(
@@ -131,7 +161,10 @@ EVENT = {"event_id": "e1", "event_timestamp": NOON, "dt": "2026-07-01", "price":
 
 
 def test_an_events_values_come_in_the_columns_order_with_their_date():
-    assert event_values(rules_of(STREAM), EVENT, lambda _, value: value) == (["e1", NOON, 3.0], "2026-07-01")
+    assert event_values(rules_of(STREAM), EVENT, lambda _, value: value) == (
+        ["e1", NOON, 3.0],
+        "2026-07-01",
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +175,10 @@ def test_an_events_values_come_in_the_columns_order_with_their_date():
         ({"event_id": ""}, "event_id is missing"),
         ({"event_timestamp": NOON.replace(tzinfo=None)}, "event_timestamp has no time zone"),
         ({"dt": "2026-07-02"}, "dt is 2026-07-02 and event_timestamp is on 2026-07-01"),
-        ({"event_timestamp": NOON + timedelta(hours=1)}, "dt is 2026-07-01 and event_timestamp is on 2026-07-02"),
+        (
+            {"event_timestamp": NOON + timedelta(hours=1)},
+            "dt is 2026-07-01 and event_timestamp is on 2026-07-02",
+        ),
         ({"price": True}, "price is float64, not bool"),
     ],
 )
@@ -158,10 +194,14 @@ def test_a_querys_error_has_its_place_and_the_table_that_was_probably_meant():
         sql = "SELECT a\nFROM event_click"
         with pytest.raises(duckdb.Error) as raised:
             queries.bind(db, sql, {})
-        error = queries.sql_error(queries.with_position(db, raised.value, sql, {}), ["events_click"])
+        error = queries.sql_error(
+            queries.with_position(db, raised.value, sql, {}), ["events_click"]
+        )
         assert error.message == "SQL, line 2, column 6: Table with name event_click does not exist!"
         assert error.remedy == "did you mean events_click?"
-        relation, values = queries.bind(db, "SELECT a FROM events_click WHERE a > $least", {"least": 1, "unused": 2})
+        relation, values = queries.bind(
+            db, "SELECT a FROM events_click WHERE a > $least", {"least": 1, "unused": 2}
+        )
         assert (relation.columns, values) == (["a"], {"least": 1})
         for wrong in ("DELETE FROM events_click", "SELECT 1; SELECT 2"):
             with pytest.raises(Invalid, match="a query is one SELECT statement"):

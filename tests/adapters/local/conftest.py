@@ -12,7 +12,9 @@ def home(tmp_path):
 @pytest.fixture
 def local(home):
     """The local target with a fresh home."""
-    opened = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+    opened = targets.load(
+        Profile(name="local", adapter="local", project="conf", options={"home": str(home)})
+    )
     yield opened
     opened.close()
 
@@ -29,5 +31,9 @@ def shared_router():
 @pytest.fixture
 def served(shared_router):
     shared_router.variant.asked.clear()
-    shared_router.variant.hold, shared_router.variant.reply, shared_router.broken = False, b"{}", False
+    shared_router.variant.hold, shared_router.variant.reply, shared_router.broken = (
+        False,
+        b"{}",
+        False,
+    )
     return shared_router

@@ -1,4 +1,6 @@
-"""Other processes that use the same home: started, waited for at a line that they print, killed or joined."""
+"""Other processes that use the same home: started, waited for at a line that they print, killed or
+joined.
+"""
 
 import subprocess
 import sys
@@ -30,7 +32,10 @@ def stay():
 
 def start(home, code):
     return subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -12,7 +12,10 @@ from isthmus.adapters.local.endpoints.backend import Answer
 from isthmus.adapters.local.endpoints.router import Router
 
 MOST = 100_000
-GOOD = b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+GOOD = (
+    b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: "
+    b"application/json\r\ncontent-length: 2\r\n\r\n{}"
+)
 
 
 class Variant:
@@ -51,7 +54,12 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.done = asyncio.Event()
         self.router = Router(
-            instance="i", key="secret", max_bytes=MOST, control=self._control, log=lambda *line: self.logged.append(line), **self.options
+            instance="i",
+            key="secret",
+            max_bytes=MOST,
+            control=self._control,
+            log=lambda *line: self.logged.append(line),
+            **self.options,
         )
         self.router.balancers = {"champion": self.variant}
         self.router.split([("champion", 10_000)])
@@ -126,9 +134,23 @@ def answers(data):
 
 
 def request(*, method=b"POST", path=b"/invocations", body=b"{}", **headers):
-    lines = {"host": b"localhost", "content-type": b"application/json", "connection": b"close"} | headers
-    text = b"".join(b"%s: %s\r\n" % (name.replace("_", "-").encode(), value) for name, value in lines.items() if value is not None)
-    return b"%s %s HTTP/1.1\r\n%scontent-length: %d\r\n\r\n%s" % (method, path, text, len(body), body)
+    lines = {
+        "host": b"localhost",
+        "content-type": b"application/json",
+        "connection": b"close",
+    } | headers
+    text = b"".join(
+        b"%s: %s\r\n" % (name.replace("_", "-").encode(), value)
+        for name, value in lines.items()
+        if value is not None
+    )
+    return b"%s %s HTTP/1.1\r\n%scontent-length: %d\r\n\r\n%s" % (
+        method,
+        path,
+        text,
+        len(body),
+        body,
+    )
 
 
 def wait(condition):

@@ -48,7 +48,9 @@ def home(tmp_path):
 
 
 def opened(home):
-    return targets.load(Profile(name="local", adapter="local", project="demo", options={"home": str(home)}))
+    return targets.load(
+        Profile(name="local", adapter="local", project="demo", options={"home": str(home)})
+    )
 
 
 @pytest.fixture
@@ -73,7 +75,9 @@ def test_a_flipped_bit_is_never_read_as_another_value(home, local):
         path = chance.choice(paths(home))
         whole = path.read_bytes()
         place = chance.randrange(len(whole))
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        path.write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :]
+        )
         fresh = opened(home)
         with pytest.raises(Invalid) as error:
             fresh.warehouse.query(ALL, {})
@@ -91,7 +95,11 @@ def test_the_pages_have_checksums_that_other_readers_can_verify(home, local):
     whole = path.read_bytes()
     assert pq.ParquetFile(path, page_checksum_verification=True).read().num_rows == 100
     column = pq.read_metadata(path).row_group(0).column(2)
-    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 3  # in the last page's values
+    place = (
+        (column.dictionary_page_offset or column.data_page_offset)
+        + column.total_compressed_size
+        - 3
+    )  # in the last page's values
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(OSError, match=r"(?i)crc|checksum"):
         pq.ParquetFile(path, page_checksum_verification=True).read()
@@ -107,7 +115,10 @@ def test_a_deleted_batch_and_a_deleted_date_are_found_with_their_rows(home, loca
     shutil.rmtree(table / "first")
     (table / "second" / "dt=1970-01-02" / "rows.parquet").unlink()
     found = upkeep.examine(local)
-    assert found.problems == (f"{table / 'first'} is gone, with 300 rows", f"{table / 'second' / 'dt=1970-01-02' / 'rows.parquet'} is gone")
+    assert found.problems == (
+        f"{table / 'first'} is gone, with 300 rows",
+        f"{table / 'second' / 'dt=1970-01-02' / 'rows.parquet'} is gone",
+    )
     local.warehouse.append("clicks_raw", rows(300), batch="first")
     assert len(upkeep.examine(local).problems) == 1, "writing it again makes it whole"
 
@@ -126,12 +137,19 @@ def unnoted(home, local):
     )
     processes.kill_when_reached(process)
     assert local.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py() == 420
-    assert [note.endswith("its writer was killed") for note in upkeep.examine(local).notes] == [True]
+    assert [note.endswith("its writer was killed") for note in upkeep.examine(local).notes] == [
+        True
+    ]
     return home / "warehouse" / "clicks_raw" / "third"
 
 
-@pytest.mark.parametrize("then", [lambda local: local.warehouse.append("clicks_raw", rows(30), batch="third"), upkeep.sweep])
-def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat_or_the_next_sweep(local, unnoted, then):
+@pytest.mark.parametrize(
+    "then",
+    [lambda local: local.warehouse.append("clicks_raw", rows(30), batch="third"), upkeep.sweep],
+)
+def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat_or_the_next_sweep(
+    local, unnoted, then
+):
     then(local)
     found = upkeep.examine(local)
     assert (found.looked, found.problems, found.notes) == ("3 batches, 420 rows", (), ())
@@ -145,7 +163,11 @@ def test_a_sweep_takes_no_damaged_batch_for_what_was_written(local, unnoted, dam
     whole = path.read_bytes()
     if damage == "flip":
         column = pq.read_metadata(path).row_group(0).column(2)
-        place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 3
+        place = (
+            (column.dictionary_page_offset or column.data_page_offset)
+            + column.total_compressed_size
+            - 3
+        )
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     else:
         path.unlink()
@@ -159,9 +181,13 @@ def test_a_sweep_takes_no_damaged_batch_for_what_was_written(local, unnoted, dam
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_examined(home, local, monkeypatch):
-    """A link that leads nowhere, a folder in a file's place, a disk that fails; then a damaged file in the batch after them."""
+    """A link that leads nowhere, a folder in a file's place, a disk that fails; then a damaged file
+    in the batch after them.
+    """
     table = home / "warehouse" / "clicks_raw"
-    link, folder, failing = (table / "first" / f"dt=1970-01-0{day}" / "rows.parquet" for day in (1, 2, 3))
+    link, folder, failing = (
+        table / "first" / f"dt=1970-01-0{day}" / "rows.parquet" for day in (1, 2, 3)
+    )
     link.unlink()
     link.symlink_to(home / "nowhere")
     folder.unlink()
@@ -201,7 +227,9 @@ def test_a_query_names_the_file_that_the_disk_does_not_give(home, local, monkeyp
     fresh.close()
 
 
-def test_a_table_whose_folders_cannot_be_listed_is_named_and_the_others_are_examined(home, local, monkeypatch):
+def test_a_table_whose_folders_cannot_be_listed_is_named_and_the_others_are_examined(
+    home, local, monkeypatch
+):
     local.warehouse.apply(msgspec.structs.replace(SPEC, name="views_raw"))
     local.warehouse.append("views_raw", rows(9), batch="only")
     place = home / "warehouse" / "clicks_raw" / "first"
@@ -214,19 +242,29 @@ def test_a_table_whose_folders_cannot_be_listed_is_named_and_the_others_are_exam
 
     monkeypatch.setattr(os, "scandir", fails)
     examination = upkeep.examine(local)
-    assert examination.problems == (f"{place} cannot be read: Permission denied; clicks_raw was not compared",)
+    assert examination.problems == (
+        f"{place} cannot be read: Permission denied; clicks_raw was not compared",
+    )
     assert examination.looked == "1 batches, 9 rows"
 
 
 def test_a_file_of_somebody_else_is_named_and_passed_over(home, local):
     table = home / "warehouse" / "clicks_raw"
-    strays = [table / "notes.txt", table / "second" / "list.csv", table / "second" / "dt=1970-01-01" / "copy.tmp"]
+    strays = [
+        table / "notes.txt",
+        table / "second" / "list.csv",
+        table / "second" / "dt=1970-01-01" / "copy.tmp",
+    ]
     for path in strays:
         path.write_text("mine")
     fresh = opened(home)
     with pytest.warns(UserWarning, match="passed over") as said:
-        assert fresh.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py() == 390
-    assert {str(path) for path in strays} == {str(warning.message).split(" is no ")[0] for warning in said}
+        assert (
+            fresh.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py() == 390
+        )
+    assert {str(path) for path in strays} == {
+        str(warning.message).split(" is no ")[0] for warning in said
+    }
     fresh.close()
     assert len(upkeep.examine(local).notes) == 3
     assert not upkeep.examine(local).problems
@@ -234,7 +272,17 @@ def test_a_file_of_somebody_else_is_named_and_passed_over(home, local):
 
 def test_events_of_the_spool_are_noted_when_they_become_a_batch(home, local):
     local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
-    local.events.append("clicks_raw", [{"event_id": "x", "event_timestamp": datetime(2024, 1, 1, tzinfo=UTC), "item": 1, "score": None}])
+    local.events.append(
+        "clicks_raw",
+        [
+            {
+                "event_id": "x",
+                "event_timestamp": datetime(2024, 1, 1, tzinfo=UTC),
+                "item": 1,
+                "score": None,
+            }
+        ],
+    )
     local.inventory.delete(next(r for r in local.inventory.list("demo") if r.kind == "stream"))
     found = upkeep.examine(local)
     assert (found.looked, found.problems, found.notes) == ("3 batches, 391 rows", (), ())
@@ -251,7 +299,11 @@ def test_a_table_made_again_knows_nothing_of_the_first(local):
 
 def test_sweeping_removes_what_the_dead_left_and_nothing_of_the_living(home, local):
     dead, living = ".tmp-4194304-a", files.temporary_name()
-    for folder in (home / "models" / "m", home / "runs" / "r1" / "fit", home / "warehouse" / ".staging"):
+    for folder in (
+        home / "models" / "m",
+        home / "runs" / "r1" / "fit",
+        home / "warehouse" / ".staging",
+    ):
         for name in (dead, living):
             (folder / name).mkdir(parents=True)
             (folder / name / "half").write_text("x")

@@ -1,4 +1,7 @@
-"""Which process of a variant gets a request, who waits, and for how long. The processes are servers in this one, which answer when told."""
+"""Which process of a variant gets a request, who waits, and for how long.
+
+The processes are servers in this one, which answer when told.
+"""
 
 import asyncio
 import time
@@ -33,7 +36,9 @@ class Server:
             self.asked.append(await reader.readexactly(size))
 
     def answer(self, status=200, body=b"{}"):
-        self.writers[-1].write(b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
+        self.writers[-1].write(
+            b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
+        )
 
     def die(self):
         self.backend.close("it was killed", returns=True)
@@ -52,7 +57,9 @@ async def until(condition):
 def run(scenario, **limits):
     async def live():
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: None)  # the servers' readers end with their connections
+        loop.set_exception_handler(
+            lambda *_: None
+        )  # the servers' readers end with their connections
         balancer = Balancer("champion", 3, **limits)
         await scenario(balancer)
 
@@ -76,7 +83,10 @@ def test_a_process_has_one_request_at_a_time_and_the_others_go_to_whoever_is_fre
         one.answer()
         await until(lambda: all(answers))
         assert [answer.status for (answer,) in answers] == [200] * 4
-        assert b"x-amzn-invoked-production-variant: champion\r\nx-isthmus-version: 3" in answers[0][0].extra
+        assert (
+            b"x-amzn-invoked-production-variant: champion\r\nx-isthmus-version: 3"
+            in answers[0][0].extra
+        )
 
     run(scenario)
 
@@ -138,7 +148,9 @@ def test_a_prediction_that_hangs_is_504_at_its_time_out_and_its_process_is_given
         other.answer()
         await until(lambda: good)
         assert (good[0].status, hanging) == (200, [])
-        balancer.timeout = 0.3  # an hour before: the good answer may take as long as a busy machine needs
+        balancer.timeout = (
+            0.3  # an hour before: the good answer may take as long as a busy machine needs
+        )
         await until(lambda: hanging)
         assert hanging[0].status == 504
         assert b"did not answer within 0.3 s" in hanging[0].body

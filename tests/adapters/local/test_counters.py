@@ -32,5 +32,9 @@ def test_units_whose_time_is_over_are_taken_off_the_disk_by_the_next_who_counts(
     later = targets.load(profile)
     later.clock = lambda: now + timedelta(hours=2)
     later.counters.add("ranker", "new", {"a": 1}, until=now + timedelta(hours=30))
-    assert [later.counters.get("ranker", unit) for unit in ("soon", "late", "new")] == [{}, {"a": 1}, {"a": 1}]
+    assert [later.counters.get("ranker", unit) for unit in ("soon", "late", "new")] == [
+        {},
+        {"a": 1},
+        {"a": 1},
+    ]
     later.close()

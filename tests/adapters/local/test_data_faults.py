@@ -1,4 +1,6 @@
-"""kill -9, full disks, broken files: run again, nothing lost, nothing doubled, nothing half-written visible."""
+"""kill -9, full disks, broken files: run again, nothing lost, nothing doubled, nothing half-written
+visible.
+"""
 
 import errno
 from pathlib import Path
@@ -34,7 +36,9 @@ HISTORY = TableSpec(
     ),
     time_column="event_timestamp",
 )
-VIEW = OnlineViewSpec(name="history", history="history", features=(Column(name="n", type="int64"),), ttl=None)
+VIEW = OnlineViewSpec(
+    name="history", history="history", features=(Column(name="n", type="int64"),), ttl=None
+)
 DAY = 86_400_000
 
 
@@ -82,7 +86,9 @@ def test_a_writer_killed_between_two_dates_left_nothing_and_can_be_repeated(home
     more = 2 if verb == "append" else 30
     for _ in range(2):
         if verb == "append":
-            data = pa.table({"event_id": ["x", "y"], "event_timestamp": pa.array([0, DAY], pa.timestamp("ms"))})
+            data = pa.table(
+                {"event_id": ["x", "y"], "event_timestamp": pa.array([0, DAY], pa.timestamp("ms"))}
+            )
             local.warehouse.append("clicks_raw", data, batch="b")
         else:
             sql = "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw"
@@ -115,7 +121,11 @@ def test_a_sync_killed_in_its_transaction_changed_nothing_and_can_be_repeated(ho
     until = datetime(1970, 1, 2, tzinfo=UTC)
     local.online.sync(VIEW, since=None, until=until)
     hour = pa.array([3_600_000] * 2, pa.timestamp("ms"))
-    local.warehouse.append("history", pa.table(first | {"event_timestamp": hour, "created_timestamp": hour, "n": [2, 2]}), batch="b2")
+    local.warehouse.append(
+        "history",
+        pa.table(first | {"event_timestamp": hour, "created_timestamp": hour, "n": [2, 2]}),
+        batch="b2",
+    )
     process = processes.start(
         home,
         """
@@ -151,7 +161,9 @@ def test_a_compaction_killed_after_publishing_shows_each_event_once(home, local)
     )
     processes.kill_when_reached(process)
     assert count(local) == 10
-    assert local.warehouse.query("SELECT count(DISTINCT event_id) AS n FROM clicks_raw", {})["n"].to_pylist() == [10]
+    assert local.warehouse.query("SELECT count(DISTINCT event_id) AS n FROM clicks_raw", {})[
+        "n"
+    ].to_pylist() == [10]
     assert [path.name[:6] for path in (home / "warehouse" / "clicks_raw").iterdir()] == ["spool-"]
 
 
@@ -186,7 +198,9 @@ def test_a_full_disk_is_said_and_nothing_is_visible(home, local, monkeypatch, ve
         patch.setattr(pq.ParquetWriter, "write_batch", full)
         effect = {
             "append": lambda: local.warehouse.append("clicks_raw", rows(6), batch="b"),
-            "save": lambda: local.warehouse.save("clicks_raw", "SELECT * FROM clicks_raw", {}, batch="b"),
+            "save": lambda: local.warehouse.save(
+                "clicks_raw", "SELECT * FROM clicks_raw", {}, batch="b"
+            ),
         }[verb]
         with pytest.raises(LimitExceeded, match="the disk is full") as error:
             effect()
@@ -199,41 +213,60 @@ def test_a_full_disk_is_said_and_nothing_is_visible(home, local, monkeypatch, ve
 
 @pytest.fixture
 def small_engine(local, monkeypatch):
-    """The warehouse with three rows and 32 MiB of memory for its queries, before any ran; give it more of DuckDB's settings."""
+    """The warehouse with three rows and 32 MiB of memory for its queries, before any ran; give it
+    more of DuckDB's settings.
+    """
     import duckdb
 
     def small(**settings):
         local.warehouse.apply(SPEC)
         local.warehouse.append("clicks_raw", rows(3), batch="first")
         connect = duckdb.connect
-        monkeypatch.setattr("duckdb.connect", lambda path, config: connect(path, config=config | {"memory_limit": "32MiB", **settings}))
+        monkeypatch.setattr(
+            "duckdb.connect",
+            lambda path, config: connect(
+                path, config=config | {"memory_limit": "32MiB", **settings}
+            ),
+        )
         return local.warehouse
 
     return small
 
 
 def test_a_query_that_finds_no_room_to_spill_says_that_the_disk_is_full(home, small_engine):
-    warehouse = small_engine(max_temp_directory_size="1MiB", threads=1)  # it is the disk's room, unless it is set
+    warehouse = small_engine(
+        max_temp_directory_size="1MiB", threads=1
+    )  # it is the disk's room, unless it is set
     with pytest.raises(LimitExceeded, match="the disk is full") as error:
-        warehouse.query("SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest", {})
+        warehouse.query(
+            "SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER "
+            "BY digest",
+            {},
+        )
     assert str(home / "warehouse") in str(error.value)
     assert warehouse.query("SELECT 1 AS n", {})["n"].to_pylist() == [1]
 
 
-LISTED = "(SELECT list(md5(CAST(i AS VARCHAR))) AS digests FROM range(600000) AS t(i))"  # DuckDB does not spill a list
+# DuckDB does not spill a list
+LISTED = "(SELECT list(md5(CAST(i AS VARCHAR))) AS digests FROM range(600000) AS t(i))"
 
 
 @pytest.mark.parametrize("verb", ["query", "save"])
 def test_what_cannot_be_spilled_gets_more_memory(small_engine, verb):
     warehouse = small_engine()
     if verb == "query":
-        assert warehouse.query(f"SELECT len(digests) AS n FROM {LISTED}", {})["n"].to_pylist() == [600_000]
+        assert warehouse.query(f"SELECT len(digests) AS n FROM {LISTED}", {})["n"].to_pylist() == [
+            600_000
+        ]
     else:
         columns = (
-            "CAST(len(digests) AS VARCHAR) AS event_id, TIMESTAMP '2026-01-01 00:00:00' AS event_timestamp, digests[1] AS payload_digest"
+            "CAST(len(digests) AS VARCHAR) AS event_id, TIMESTAMP '2026-01-01 00:00:00' AS "
+            "event_timestamp, digests[1] AS payload_digest"
         )
         warehouse.save("clicks_raw", f"SELECT {columns} FROM {LISTED}", {}, batch="b")
-        assert warehouse.query("SELECT count(*) AS n FROM clicks_raw WHERE event_id = '600000'", {})["n"].to_pylist() == [1]
+        assert warehouse.query(
+            "SELECT count(*) AS n FROM clicks_raw WHERE event_id = '600000'", {}
+        )["n"].to_pylist() == [1]
 
 
 def test_what_does_not_fit_into_that_either_is_refused(small_engine, monkeypatch):
@@ -246,7 +279,10 @@ def test_a_full_disk_while_a_blob_is_written_keeps_the_old_one(local, home, monk
     uri = f"{local.blobs.root}/runs/r/record.json"
     local.blobs.put(uri, b"old")
     with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", lambda _fd: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr(
+            "os.fsync",
+            lambda _fd: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")),
+        )
         with pytest.raises(LimitExceeded, match="the disk is full"):
             local.blobs.put(uri, b"new")
     assert local.blobs.get(uri) == b"old"
@@ -259,7 +295,11 @@ def test_a_broken_parquet_file_is_named(home, local, damage):
     local.warehouse.append("clicks_raw", rows(3000), batch="b")
     broken = sorted((home / "warehouse" / "clicks_raw" / "b").rglob("*.parquet"))[1]
     data = broken.read_bytes()
-    changed = {"empty": b"", "cut": data[: len(data) // 2], "middle": data[:40] + b"\xff" * 300 + data[340:]}[damage]
+    changed = {
+        "empty": b"",
+        "cut": data[: len(data) // 2],
+        "middle": data[:40] + b"\xff" * 300 + data[340:],
+    }[damage]
     broken.write_bytes(changed)
     with pytest.raises(Invalid, match="dt=1970-01-02") as error:
         local.warehouse.query("SELECT max(event_id) AS m FROM clicks_raw", {})
@@ -269,7 +309,14 @@ def test_a_broken_parquet_file_is_named(home, local, damage):
 
 
 def test_a_home_whose_path_looks_like_a_partition_is_refused(tmp_path):
-    target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(tmp_path / "dt=1" / "home")}))
+    target = targets.load(
+        Profile(
+            name="local",
+            adapter="local",
+            project="conf",
+            options={"home": str(tmp_path / "dt=1" / "home")},
+        )
+    )
     with pytest.raises(Invalid, match="dt=1"):
         target.warehouse.observe("clicks_raw")
 
@@ -277,9 +324,16 @@ def test_a_home_whose_path_looks_like_a_partition_is_refused(tmp_path):
 def test_a_home_whose_path_looks_like_a_pattern_works(tmp_path):
     for name in ("data[1]", "a*b?", "it's", "ü %41"):
         home = Path(tmp_path) / name / ".isthmus"
-        target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+        target = targets.load(
+            Profile(name="local", adapter="local", project="conf", options={"home": str(home)})
+        )
         target.warehouse.apply(SPEC)
         target.warehouse.append("clicks_raw", rows(2), batch="b")
-        found = target.warehouse.query("SELECT event_id, dt FROM clicks_raw ORDER BY event_id", {}).to_pylist()
-        assert found == [{"event_id": "e0", "dt": "1970-01-01"}, {"event_id": "e1", "dt": "1970-01-02"}], name
+        found = target.warehouse.query(
+            "SELECT event_id, dt FROM clicks_raw ORDER BY event_id", {}
+        ).to_pylist()
+        assert found == [
+            {"event_id": "e0", "dt": "1970-01-01"},
+            {"event_id": "e1", "dt": "1970-01-02"},
+        ], name
         target.close()

@@ -69,7 +69,9 @@ def test_processes_that_open_new_databases_at_once_all_succeed(home):
         child.stdin.flush()
     tokens = [processes.finish(child) for child in children]
     for opened in zip(*tokens, strict=True):
-        assert sorted(map(int, opened)) == list(range(1, 9))  # one counter gave each its own: they share one database
+        assert sorted(map(int, opened)) == list(
+            range(1, 9)
+        )  # one counter gave each its own: they share one database
 
 
 def test_of_two_processes_that_count_none_loses_an_increment(home, local):
@@ -84,7 +86,11 @@ def test_of_two_processes_that_count_none_loses_an_increment(home, local):
             except Conflict:
                 pass
     """
-    tokens = [token for process in [processes.start(home, code) for _ in range(2)] for token in processes.finish(process)]
+    tokens = [
+        token
+        for process in [processes.start(home, code) for _ in range(2)]
+        for token in processes.finish(process)
+    ]
     assert local.state.get("counter").value == b"200"
     assert len(set(tokens)) == 200
 
@@ -109,7 +115,9 @@ def test_of_two_processes_that_create_a_key_one_wins(home, local):
 
 
 def test_two_processes_that_append_the_same_and_other_batches_agree(home, local):
-    local.warehouse.apply(TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp"))
+    local.warehouse.apply(
+        TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp")
+    )
     code = """
     def rows(name):
         return pa.table({"event_id": [f"{name}-{n}" for n in range(4)],
@@ -125,7 +133,9 @@ def test_two_processes_that_append_the_same_and_other_batches_agree(home, local)
     for process in both:
         processes.finish(process)
     assert not [number for number in seen if number % 4]
-    found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()
+    found = local.warehouse.query(
+        "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}
+    ).to_pylist()
     assert found == [{"n": 120, "ids": 120}]
 
 
@@ -136,11 +146,15 @@ def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
     target.inventory.list("conf")
     print(target.warehouse.observe("clicks_raw").rows)
     """
-    assert [processes.finish(process) for process in [processes.start(home, code) for _ in range(4)]] == [["0"]] * 4
+    assert [
+        processes.finish(process) for process in [processes.start(home, code) for _ in range(4)]
+    ] == [["0"]] * 4
 
 
 @pytest.mark.parametrize(("limit", "value"), [("COMPACT", 40), ("COMPACT_BYTES", 100)])
-def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(home, local, monkeypatch, limit, value):
+def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(
+    home, local, monkeypatch, limit, value
+):
     from isthmus.adapters.local.events import spool
 
     monkeypatch.setattr(spool, limit, value)
@@ -150,13 +164,17 @@ def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compactio
 
     def write(name):
         for number in range(60):
-            local.events.append("clicks_raw", [{"event_id": f"{name}-{number}", "event_timestamp": NOW}])
+            local.events.append(
+                "clicks_raw", [{"event_id": f"{name}-{number}", "event_timestamp": NOW}]
+            )
             acknowledged.append(1)
 
     def read():
         while any(writer.is_alive() for writer in writers):
             least = len(acknowledged)
-            found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()[0]
+            found = local.warehouse.query(
+                "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}
+            ).to_pylist()[0]
             if found["n"] < least or found["n"] != found["ids"]:
                 problems.append((least, found))
 
@@ -184,7 +202,9 @@ def test_another_processes_compaction_and_appends_are_seen(home, local):
             target.warehouse.observe("clicks_raw")
     """
     processes.finish(processes.start(home, code))
-    found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()
+    found = local.warehouse.query(
+        "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}
+    ).to_pylist()
     assert found == [{"n": 26, "ids": 26}]
 
 
@@ -201,17 +221,29 @@ def test_a_deleted_stream_keeps_its_events_in_the_table_and_takes_no_more(local)
 def test_a_table_made_again_by_another_target_is_not_read_from_memory(home, local):
     spec = TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp")
     local.warehouse.apply(spec)
-    local.warehouse.append("clicks_raw", pa.table({"event_id": ["old"], "event_timestamp": pa.array([0], pa.timestamp("ms"))}), batch="b")
+    local.warehouse.append(
+        "clicks_raw",
+        pa.table({"event_id": ["old"], "event_timestamp": pa.array([0], pa.timestamp("ms"))}),
+        batch="b",
+    )
     assert local.warehouse.observe("clicks_raw").rows == 1
-    other = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+    other = targets.load(
+        Profile(name="local", adapter="local", project="conf", options={"home": str(home)})
+    )
     for resource in list(other.inventory.list("conf")):
         other.inventory.delete(resource)
     other.warehouse.apply(spec)
     other.warehouse.append(
-        "clicks_raw", pa.table({"event_id": ["new"], "event_timestamp": pa.array([86_400_000], pa.timestamp("ms"))}), batch="b"
+        "clicks_raw",
+        pa.table(
+            {"event_id": ["new"], "event_timestamp": pa.array([86_400_000], pa.timestamp("ms"))}
+        ),
+        batch="b",
     )
     other.close()
-    assert local.warehouse.query("SELECT event_id, dt FROM clicks_raw", {}).to_pylist() == [{"event_id": "new", "dt": "1970-01-02"}]
+    assert local.warehouse.query("SELECT event_id, dt FROM clicks_raw", {}).to_pylist() == [
+        {"event_id": "new", "dt": "1970-01-02"}
+    ]
 
 
 def test_a_stale_token_of_another_thread_conflicts(local):
@@ -233,13 +265,21 @@ def test_a_stale_token_of_another_thread_conflicts(local):
 
 
 def test_a_reader_does_not_wait_for_a_writer(home, local):
-    """Another process holds the one write lock of local.db; a fresh reader opens it and reads all the same."""
+    """Another process holds the one write lock of local.db; a fresh reader opens it and reads all
+    the same.
+    """
     local.state.put("k", b"1", expect=None)
     assert (local.warehouse.observe("none"), local.online.observe("none")) == (None, None)
-    writer = processes.start(home, "target.state.get('k'); db = target.state._database.connection; db.execute('BEGIN IMMEDIATE'); stay()")
+    writer = processes.start(
+        home,
+        "target.state.get('k'); db = target.state._database.connection; db.execute('BEGIN "
+        "IMMEDIATE'); stay()",
+    )
     assert writer.stdout.readline().strip() == "here"
     reader = processes.start(
-        home, "print(target.state.get('k').value.decode(), target.warehouse.observe('none'), target.online.observe('none'))"
+        home,
+        "print(target.state.get('k').value.decode(), target.warehouse.observe('none'), "
+        "target.online.observe('none'))",
     )
     assert processes.finish(reader) == ["1", "None", "None"]
     assert writer.poll() is None
@@ -248,10 +288,18 @@ def test_a_reader_does_not_wait_for_a_writer(home, local):
 
 def test_a_view_that_another_target_deleted_is_not_found_by_a_reader_that_knew_it(local):
     features = (Column(name="n", type="int64"),)
-    local.online.apply(OnlineViewSpec(name="history", history="history", features=features, ttl=None))
+    local.online.apply(
+        OnlineViewSpec(name="history", history="history", features=features, ttl=None)
+    )
     assert local.online.get({"history": ["a"], "nowhere": []}) == {"history": [None], "nowhere": []}
     another = targets.load(local.profile)
-    another.inventory.delete(next(resource for resource in another.inventory.list("conf") if resource.kind == "online_view"))
+    another.inventory.delete(
+        next(
+            resource
+            for resource in another.inventory.list("conf")
+            if resource.kind == "online_view"
+        )
+    )
     another.close()
     with pytest.raises(NotFound, match="there is no online view history"):
         local.online.get({"history": ["a"]})

@@ -1,4 +1,6 @@
-"""The local endpoint's own promises: processes that outlive, die and come back; splits that hold under load."""
+"""The local endpoint's own promises: processes that outlive, die and come back; splits that hold
+under load.
+"""
 
 import http.client
 import json
@@ -21,17 +23,34 @@ from isthmus.adapters.local.endpoints import supervision
 from isthmus.adapters.local.endpoints.http import Client
 from isthmus.adapters.local.processes import members
 from isthmus.endpoints.port import Window
-from isthmus.errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Unavailable
+from isthmus.errors import (
+    Busy,
+    Invalid,
+    IsthmusError,
+    ModelError,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from isthmus.storage import wait
 from isthmus.target import Profile
-from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+from isthmus.tests.conformance.toy_models import (
+    endpoint,
+    register,
+    remove_endpoints,
+    settled,
+    until,
+    variant,
+)
 from isthmus.user_state import make
 
 pytestmark = pytest.mark.slow
 
 
 def opened(home):
-    return targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+    return targets.load(
+        Profile(name="local", adapter="local", project="conf", options={"home": str(home)})
+    )
 
 
 @pytest.fixture
@@ -65,7 +84,10 @@ def _report(home):
 
 def deployed(target, folder):
     target.endpoints.apply(
-        endpoint(variant(register(target, folder, 1.0), "champion"), variant(register(target, folder, 2.0), "challenger"))
+        endpoint(
+            variant(register(target, folder, 1.0), "champion"),
+            variant(register(target, folder, 2.0), "challenger"),
+        )
     )
     state = settled(target)
     assert state.phase == "ready", state.failure
@@ -79,7 +101,9 @@ def serving(target, tmp_path):
 
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory):
-    """The host and the router's port of an endpoint that its tests leave as it is, but for the split."""
+    """The host and the router's port of an endpoint that its tests leave as it is, but for the
+    split.
+    """
     folder = tmp_path_factory.mktemp("steady")
     target = opened(folder / ".isthmus")
     yield deployed(target, folder), _supervisor(folder / ".isthmus").port
@@ -89,7 +113,11 @@ def steady(tmp_path_factory):
 
 def shift(host, champion):
     share = Decimal(str(champion))
-    host.shift("ranker", {"champion": share, "challenger": 100 - share}, expect=host.observe("ranker").token)
+    host.shift(
+        "ranker",
+        {"champion": share, "challenger": 100 - share},
+        expect=host.observe("ranker").token,
+    )
 
 
 def test_an_endpoint_outlives_the_command_that_made_it(home, tmp_path, target):
@@ -99,19 +127,25 @@ def test_an_endpoint_outlives_the_command_that_made_it(home, tmp_path, target):
         "from isthmus.adapters import targets\n"
         "from isthmus.target import Profile\n"
         "from isthmus.tests.conformance.toy_models import endpoint, register, variant\n"
-        f"t = targets.load(Profile(name='local', adapter='local', project='conf', options={{'home': {str(home)!r}}}))\n"
-        f"t.endpoints.apply(endpoint(variant(register(t, Path({str(tmp_path)!r}), 1.0), 'champion')))\n"
+        "t = targets.load(Profile(name='local', adapter='local', project='conf', "
+        f"options={{'home': {str(home)!r}}}))\n"
+        f"t.endpoints.apply(endpoint(variant(register(t, Path({str(tmp_path)!r}), 1.0), "
+        "'champion')))\n"
     )
     subprocess.run([sys.executable, str(script)], check=True, timeout=120)
     assert settled(target).phase == "ready"
-    assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions == (2.0,)
+    assert target.endpoints.invoke(
+        "ranker", [{"x": 1}], variant=None, request_id="q"
+    ).predictions == (2.0,)
 
 
 def test_the_split_is_what_it_says(steady):
     """Chi-square of 6,000 calls at 70/30: a right router fails once in 100,000 runs."""
     host, _ = steady
     shift(host, 70)
-    counts = Counter(host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant for _ in range(6000))
+    counts = Counter(
+        host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant for _ in range(6000)
+    )
     assert chisquare([counts["champion"], counts["challenger"]], [4200, 1800]).pvalue > 1e-5
 
 
@@ -122,7 +156,10 @@ def test_weights_change_under_load_without_a_failed_call(steady):
     def load():
         done = 0
         while not stop.is_set():
-            assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions in ((2.0,), (3.0,))
+            assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions in (
+                (2.0,),
+                (3.0,),
+            )
             done += 1
         return done
 
@@ -136,19 +173,25 @@ def test_weights_change_under_load_without_a_failed_call(steady):
 
 
 def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home, target):
-    """kill -9 under load: only what that process worked at fails, no call goes elsewhere, and who asks meanwhile waits for its return."""
+    """kill -9 under load: only what that process worked at fails, no call goes elsewhere, and who
+    asks meanwhile waits for its return.
+    """
     shift(serving, 50)
     killed, stop, seen, failures = [], threading.Event(), [], []
 
     def load():
         while not stop.is_set():
             try:
-                seen.append(serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant)
+                seen.append(
+                    serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant
+                )
             except (Unavailable, OutcomeUnknown) as error:
                 failures.append(str(error))
 
     def failure_of_a_kill():
-        """Told until another process is ready, which may be quicker than a busy machine looks: then that one is killed."""
+        """Told until another process is ready, which may be quicker than a busy machine looks: then
+        that one is killed.
+        """
         challenger = _report(home)["challenger"]
         if challenger.phase == "ready" and challenger.pid not in killed:
             killed.append(challenger.pid)
@@ -169,7 +212,9 @@ def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home
     assert after.pid not in killed
     assert after.restarts == len(killed)
     assert all("challenger" in text for text in failures), "the champion failed nobody"
-    assert serving.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q").predictions == (3.0,)
+    assert serving.invoke(
+        "ranker", [{"x": 1}], variant="challenger", request_id="q"
+    ).predictions == (3.0,)
     log = target.logs.tail("endpoints/ranker/challenger")
     assert any("SIGKILL" in line for line in log.lines)
 
@@ -190,25 +235,33 @@ def test_two_applies_at_once_start_one_supervisor(home, tmp_path, target):
     assert None in outcomes
     assert settled(target).phase == "ready"
     command = ["pgrep", "-fc", f"isthmus.adapters.local.supervisor --home {home}"]
-    assert subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() == "1"
+    assert (
+        subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() == "1"
+    )
     for one in others:
         one.close()
 
 
 def test_a_variant_that_does_not_load_says_why_and_gets_no_traffic(target, tmp_path):
     spec = endpoint(
-        variant(register(target, tmp_path, 1.0), "champion"), variant(register(target, tmp_path, 2.0, breaks=True), "challenger")
+        variant(register(target, tmp_path, 1.0), "champion"),
+        variant(register(target, tmp_path, 2.0, breaks=True), "challenger"),
     )
     target.endpoints.apply(spec)
     state = settled(target)
     assert state.phase == "failed"
     assert "challenger (ranker@2), process" in state.failure
     assert "does not load" in state.failure
-    champion = until(lambda: (v := target.endpoints.observe("ranker").variants[0]).phase == "ready" and v)
+    champion = until(
+        lambda: (v := target.endpoints.observe("ranker").variants[0]).phase == "ready" and v
+    )
     assert champion.name == "champion"
     with pytest.raises(Busy, match="challenger is not ready"):
         shift(target.endpoints, 90)
-    assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant == "champion"
+    assert (
+        target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant
+        == "champion"
+    )
 
 
 def test_a_folder_that_was_altered_is_not_served(target, tmp_path, home):
@@ -221,7 +274,9 @@ def test_a_folder_that_was_altered_is_not_served(target, tmp_path, home):
 
 def post(port, body, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", "/invocations", body, {"content-type": "application/json", **headers})
+    connection.request(
+        "POST", "/invocations", body, {"content-type": "application/json", **headers}
+    )
     response = connection.getresponse()
     found = response.status, json.loads(response.read()), dict(response.getheaders())
     connection.close()
@@ -230,11 +285,16 @@ def post(port, body, **headers):
 
 def test_the_router_speaks_plain_http(steady):
     _, port = steady
-    status, body, headers = post(port, b'{"instances": [{"x": 1}]}', **{"X-Amzn-SageMaker-Target-Variant": "challenger"})
+    status, body, headers = post(
+        port, b'{"instances": [{"x": 1}]}', **{"X-Amzn-SageMaker-Target-Variant": "challenger"}
+    )
     assert (status, body) == (200, {"predictions": [3.0]})
     assert headers["x-amzn-invoked-production-variant"] == "challenger"
     assert post(port, b"{not json")[0] == 400
-    assert post(port, b'{"instances": [{"x": 1}]}', **{"X-Amzn-SageMaker-Target-Variant": "nobody"})[0] == 400
+    assert (
+        post(port, b'{"instances": [{"x": 1}]}', **{"X-Amzn-SageMaker-Target-Variant": "nobody"})[0]
+        == 400
+    )
     status, body, _ = post(port, b"a" * 6_291_457)
     assert status == 413
     assert "6,291,456" in body["message"]
@@ -245,12 +305,14 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(steady):
     body = b'{"instances": [{"x": %d}]}'
     target = b"content-type: application/json\r\nx-amzn-sagemaker-target-variant: champion\r\n"
     requests = b"".join(
-        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%scontent-length: %d\r\n\r\n%s" % (target, len(body % n), body % n)
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%scontent-length: %d\r\n\r\n%s"
+        % (target, len(body % n), body % n)
         for n in range(20)
     )
     chunk = body % 99
     requests += (
-        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%stransfer-encoding: chunked\r\nconnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%stransfer-encoding: "
+        b"chunked\r\nconnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
         % (
             target,
             len(chunk),
@@ -262,7 +324,10 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(steady):
         answer = b""
         while part := connection.recv(65536):
             answer += part
-    values = [json.loads(part.split(b"\r\n\r\n", 1)[1])["predictions"][0] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    values = [
+        json.loads(part.split(b"\r\n\r\n", 1)[1])["predictions"][0]
+        for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    ]
     assert values == [1.0 + n for n in (*range(20), 99)]
 
 
@@ -284,7 +349,10 @@ def test_control_routes_need_the_key(steady):
 
 def test_an_answer_that_is_too_short_or_not_finite_is_the_models_error(steady):
     host, _ = steady
-    for row, words in (({"short": True}, "1 predictions for 2 instances"), ({"nan": True}, "not a finite number")):
+    for row, words in (
+        ({"short": True}, "1 predictions for 2 instances"),
+        ({"nan": True}, "not a finite number"),
+    ):
         with pytest.raises(ModelError) as error:
             host.invoke("ranker", [row, row], variant=None, request_id="q")
         assert error.value.status == 500
@@ -300,7 +368,11 @@ def test_metrics_count_what_the_router_answered_to_the_millisecond(serving, targ
     end = start + timedelta(minutes=2)
     target.clock = lambda: end
     buckets = target.metrics.read("ranker", Window(start=start, end=end))["champion"]
-    lines = [line.split(",") for file in (home / "endpoints/ranker/requests").iterdir() for line in file.read_text().split()]
+    lines = [
+        line.split(",")
+        for file in (home / "endpoints/ranker/requests").iterdir()
+        for line in file.read_text().split()
+    ]
     assert sum(b.requests for b in buckets) == len(lines) == 50
     if len(buckets) == 1:
         times = sorted(int(line[3]) / 1000 for line in lines)
@@ -324,14 +396,22 @@ def test_logs_are_read_from_the_end_and_followed(target, home):
         target.logs.tail("../../etc/passwd")
 
 
-def test_a_deleted_endpoint_leaves_nothing_and_its_name_can_be_used_again(serving, target, home, tmp_path):
+def test_a_deleted_endpoint_leaves_nothing_and_its_name_can_be_used_again(
+    serving, target, home, tmp_path
+):
     token = serving.observe("ranker").token
     remove_endpoints(target)
     assert serving.observe("ranker") is None
     assert not (home / "endpoints" / "ranker").exists()
-    with pytest.raises((NotFound, Unavailable, OutcomeUnknown)):  # the last: its ending process still has the socket
+    with pytest.raises(
+        (NotFound, Unavailable, OutcomeUnknown)
+    ):  # the last: its ending process still has the socket
         serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
     serving.apply(endpoint(variant(register(target, tmp_path, 5.0), "champion")))
-    state = wait(lambda: serving.observe("ranker"), lambda s: s.phase == "ready", deadline=timedelta(seconds=120))
+    state = wait(
+        lambda: serving.observe("ranker"),
+        lambda s: s.phase == "ready",
+        deadline=timedelta(seconds=120),
+    )
     assert state.token != token
     assert serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions == (6.0,)

@@ -28,7 +28,9 @@ async def until(condition):
 
 def variant(folder, *, instances=None, **limits):
     spec = VariantSpec(name="champion", model="ranker", version=1, instances=instances)
-    return Variant(spec, folder / "model", folder / "champion.log", Balancer("champion", 1, **limits))
+    return Variant(
+        spec, folder / "model", folder / "champion.log", Balancer("champion", 1, **limits)
+    )
 
 
 def ask(variant, body=ONE):
@@ -36,7 +38,9 @@ def ask(variant, body=ONE):
     return answers
 
 
-def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_again(tmp_path, monkeypatch):
+def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_again(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(model_server, "PING_EVERY", 0.05)
     monkeypatch.setattr(model_server, "HUNG", 2.0)
     model_folder(tmp_path / "model", 1.0)
@@ -59,7 +63,9 @@ def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_agai
     asyncio.run(live())
 
 
-def test_a_prediction_that_hangs_ends_at_its_time_out_and_the_others_are_answered_by_the_process_that_follows(tmp_path):
+def test_a_prediction_that_hangs_ends_at_its_time_out_and_the_others_are_answered_by_the_process_that_follows(
+    tmp_path,
+):
     model_folder(tmp_path / "model", 1.0)
 
     async def live():
@@ -76,7 +82,10 @@ def test_a_prediction_that_hangs_ends_at_its_time_out_and_the_others_are_answere
         await until(lambda: all(others))
         assert [answers[0].status for answers in others] == [200, 200, 200]
         assert alone.servers[0].pid != pid
-        assert "worked at one request for 0.5 s and was killed" in (tmp_path / "champion.log").read_text()
+        assert (
+            "worked at one request for 0.5 s and was killed"
+            in (tmp_path / "champion.log").read_text()
+        )
         await alone.end()
 
     asyncio.run(live())
@@ -89,16 +98,23 @@ def test_a_folder_that_was_exchanged_is_not_served_and_the_failure_tells_both_di
 
     async def live():
         spec = VariantSpec(name="champion", model="ranker", version=1)
-        one = model_server.ModelServer(spec, folder, tmp_path / "champion.log", Balancer("champion", 1))
+        one = model_server.ModelServer(
+            spec, folder, tmp_path / "champion.log", Balancer("champion", 1)
+        )
         await until(lambda: one.phase == "failed")
-        assert f"is not the model that was registered: its digest is {digest}, the registry's is {registered}" in one.failure
+        assert (
+            f"is not the model that was registered: its digest is {digest}, the registry's "
+            f"is {registered}" in one.failure
+        )
         assert one.failure.splitlines()[1].strip() in (tmp_path / "champion.log").read_text()
         await one.end()
 
     asyncio.run(live())
 
 
-def test_what_the_machine_cannot_start_is_told_and_tried_again_also_while_its_log_cannot_be_written(tmp_path, monkeypatch):
+def test_what_the_machine_cannot_start_is_told_and_tried_again_also_while_its_log_cannot_be_written(
+    tmp_path, monkeypatch
+):
     async def start(*_):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -106,7 +122,10 @@ def test_what_the_machine_cannot_start_is_told_and_tried_again_also_while_its_lo
         spec = VariantSpec(name="champion", model="ranker", version=1)
         one = model_server.ModelServer(spec, tmp_path, Path("/dev/full"), Balancer("champion", 1))
         await until(lambda: one.restarts == 1)
-        assert "champion (ranker@1) was not started: [Errno 11] Resource temporarily unavailable" in one.failure
+        assert (
+            "champion (ranker@1) was not started: [Errno 11] Resource temporarily unavailable"
+            in one.failure
+        )
         await one.end()
 
     monkeypatch.setattr(model_server.ModelServer, "_start", start)

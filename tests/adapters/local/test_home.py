@@ -1,4 +1,6 @@
-"""The format of local.db: given to a new one, brought to an older one once, refused when it is newer."""
+"""The format of local.db: given to a new one, brought to an older one once, refused when it is
+newer.
+"""
 
 import resource
 import sqlite3
@@ -22,8 +24,13 @@ def older(home):
     make(home)
     with closing(sqlite3.connect(home / "local.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL)")
-        connection.execute("INSERT INTO state VALUES ('k', CAST('one' AS BLOB), 1, '2026-01-01T00:00:00+00:00')")
+        connection.execute(
+            "CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER "
+            "NOT NULL, written TEXT NOT NULL)"
+        )
+        connection.execute(
+            "INSERT INTO state VALUES ('k', CAST('one' AS BLOB), 1, '2026-01-01T00:00:00+00:00')"
+        )
 
 
 def test_a_new_database_has_this_format(home, local):
@@ -38,7 +45,9 @@ def test_an_older_database_gets_this_format_and_keeps_its_rows(home, local):
 
 
 def test_a_disk_that_takes_nothing_is_told_in_its_own_words_and_the_format_comes_later(home):
-    """SQLite has rolled back by itself then: to roll back once more was an error, which hid the disk's."""
+    """SQLite has rolled back by itself then: to roll back once more was an error, which hid the
+    disk's.
+    """
     older(home)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -70,6 +79,9 @@ def test_a_newer_database_is_refused_before_a_byte_of_it_changes(home):
     with closing(sqlite3.connect(home / "local.db", isolation_level=None)) as connection:
         connection.execute(f"PRAGMA user_version = {FORMAT + 4}")
     before = (home / "local.db").read_bytes()
-    with pytest.raises(Refused, match=rf"written by a newer Isthmus \(format {FORMAT + 4}; this one reads up to {FORMAT}\)"):
+    with pytest.raises(
+        Refused,
+        match=rf"written by a newer Isthmus \(format {FORMAT + 4}; this one reads up to {FORMAT}\)",
+    ):
         database(home)
     assert (home / "local.db").read_bytes() == before

@@ -18,22 +18,34 @@ from isthmus.user_state import make
 
 @given(
     requests=st.lists(
-        st.tuples(st.integers(0, 7_199_999), st.sampled_from("ab"), st.sampled_from([200, 400, 500]), st.integers(1, 9_999)), max_size=40
+        st.tuples(
+            st.integers(0, 7_199_999),
+            st.sampled_from("ab"),
+            st.sampled_from([200, 400, 500]),
+            st.integers(1, 9_999),
+        ),
+        max_size=40,
     ),
     start=st.integers(0, 119),
     length=st.integers(0, 120),
     looks=st.integers(1, 3),
 )
 @settings(deadline=None, max_examples=25)
-def test_whatever_was_read_before_a_window_holds_the_requests_that_finished_in_it(requests, start, length, looks):
+def test_whatever_was_read_before_a_window_holds_the_requests_that_finished_in_it(
+    requests, start, length, looks
+):
     """Over two hours' files, that grow between the looks; an idle minute is absent."""
     with tempfile.TemporaryDirectory() as folder:
-        target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": folder}))
+        target = targets.load(
+            Profile(name="local", adapter="local", project="conf", options={"home": folder})
+        )
         begun = datetime(2026, 11, 25, 14, tzinfo=UTC)
         logs = Path(folder, "endpoints", "ranker", "requests")
         make(Path(folder))
         logs.mkdir(parents=True)
-        window = Window(start=begun + timedelta(minutes=start), end=begun + timedelta(minutes=start + length))
+        window = Window(
+            start=begun + timedelta(minutes=start), end=begun + timedelta(minutes=start + length)
+        )
         expected = Counter()
         for part in range(looks):
             for milliseconds, variant, status, microseconds in requests[part::looks]:
@@ -48,5 +60,8 @@ def test_whatever_was_read_before_a_window_holds_the_requests_that_finished_in_i
                 assert [b.start for b in buckets.get(variant, ())] == sorted(minutes)
                 for b in buckets.get(variant, ()):
                     counts = [expected[variant, b.start, status] for status in (200, 400, 500)]
-                    assert (b.requests, b.client_errors, b.server_errors) == (sum(counts), *counts[1:])
+                    assert (b.requests, b.client_errors, b.server_errors) == (
+                        sum(counts),
+                        *counts[1:],
+                    )
         target.close()

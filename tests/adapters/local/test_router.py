@@ -1,4 +1,7 @@
-"""The router over raw sockets: answers in JSON to whatever comes. The variant answers at once, or when told."""
+"""The router over raw sockets: answers in JSON to whatever comes.
+
+The variant answers at once, or when told.
+"""
 
 import random
 import socket
@@ -18,13 +21,22 @@ CASES = {
     "a body without a type": (request(**{"content-type": None}), 415),
     "jsonlines": (request(**{"content-type": b"application/jsonlines"}), 200),
     "CSV": (request(**{"content-type": b"text/csv; charset=utf-8"}), 200),
-    "two hosts": (request().replace(b"content-type:", b"host: evil.example\r\ncontent-type:", 1), 400),
-    "a request in the packet of one that ends the connection": (GOOD.replace(b"host:", b"host: a\r\nhost:", 1) + GOOD, 400),
+    "two hosts": (
+        request().replace(b"content-type:", b"host: evil.example\r\ncontent-type:", 1),
+        400,
+    ),
+    "a request in the packet of one that ends the connection": (
+        GOOD.replace(b"host:", b"host: a\r\nhost:", 1) + GOOD,
+        400,
+    ),
     "another path": (request(path=b"/predict"), 404),
     "a query": (request(path=b"/invocations?a=1"), 200),
     "another method": (request(method=b"PUT"), 405),
     "a probe without a Host": (b"GET /ping HTTP/1.1\r\nconnection: close\r\n\r\n", 200),
-    "the control routes without their key": (request(path=b"/_isthmus/state", **{"x-isthmus-key": b"guess"}), 403),
+    "the control routes without their key": (
+        request(path=b"/_isthmus/state", **{"x-isthmus-key": b"guess"}),
+        403,
+    ),
     "the control routes": (request(path=b"/_isthmus/state", **{"x-isthmus-key": b"secret"}), 200),
     "another endpoint's connection": (request(**{"x-isthmus-instance": b"other"}), 421),
     "a variant that is not there": (request(**{"x-amzn-sagemaker-target-variant": b"nobody"}), 400),
@@ -33,24 +45,45 @@ CASES = {
     "one long header that does not end": (b"GET /ping HTTP/1.1\r\na: " + b"b" * 100_000, 431),
     "many small headers": (b"GET /ping HTTP/1.1\r\n" + b"a:b\r\n" * 14_000 + b"\r\n", 431),
     "headers after the body that do not end": (
-        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: " + b"b" * 200_000,
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: "
+        b"chunked\r\n\r\n0\r\na: " + b"b" * 200_000,
         400,
     ),
-    "a length that is no number": (b"POST /invocations HTTP/1.1\r\ncontent-length: ten\r\n\r\n", 400),
+    "a length that is no number": (
+        b"POST /invocations HTTP/1.1\r\ncontent-length: ten\r\n\r\n",
+        400,
+    ),
     "a length below nothing": (b"POST /invocations HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400),
-    "a length beyond all numbers": (b"POST /invocations HTTP/1.1\r\ncontent-length: 99999999999999999999999\r\n\r\n", 400),
-    "two lengths": (b"POST /invocations HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400),
+    "a length beyond all numbers": (
+        b"POST /invocations HTTP/1.1\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+        400,
+    ),
+    "two lengths": (
+        b"POST /invocations HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        400,
+    ),
     "a body above the limit": (request(body=b"a" * (MOST + 1)), 413),
     "a body above the limit that waits to be let in": (
-        b"POST /invocations HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 100001\r\n\r\n".replace(
-            b"host: a", b"host: localhost\r\ncontent-type: text/csv"
-        ),
+        b"POST /invocations HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: "
+        b"100001\r\n\r\n".replace(b"host: a", b"host: localhost\r\ncontent-type: text/csv"),
         413,
     ),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-    "a chunk without a size": (b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
-    "a web socket": (b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 400),
+    "a chunk without a size": (
+        (
+            b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: "
+            b"chunked\r\n\r\nzz\r\n"
+        ),
+        400,
+    ),
+    "a web socket": (
+        (
+            b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: "
+            b"websocket\r\n\r\n"
+        ),
+        400,
+    ),
 }
 
 
@@ -67,11 +100,16 @@ def test_whatever_comes_is_answered_in_json_with_its_status(served, case):
 def test_it_logs_a_line_a_request_when_asked_also_of_what_is_refused(caplog):
     with caplog.at_level("INFO", logs.LOGGER), serving() as served:
         asked(served, GOOD.replace(b"/invocations", b"/nowhere") + GOOD + CASES["TLS"][0])
-    found = [(record.fields["method"], record.fields["path"], record.fields["status"]) for record in caplog.records]
+    found = [
+        (record.fields["method"], record.fields["path"], record.fields["status"])
+        for record in caplog.records
+    ]
     assert found == [("POST", "/nowhere", 404), ("POST", "/invocations", 200), ("", "", 400)]
 
 
-@pytest.mark.parametrize("data", [b"POST /invocations HT", GOOD[:-1], GOOD[:40]], ids=["line", "body", "headers"])
+@pytest.mark.parametrize(
+    "data", [b"POST /invocations HT", GOOD[:-1], GOOD[:40]], ids=["line", "body", "headers"]
+)
 def test_a_request_that_ends_before_it_is_whole_is_answered(served, data):
     assert [status for status, _ in asked(served, data, end=True)] == [400]
 
@@ -107,7 +145,9 @@ def _pour(connection, data):
 
 def test_a_mistake_in_a_control_route_is_an_answer_and_the_requests_go_on(served, capfd):
     served.broken = True
-    (status, body), *_ = asked(served, request(path=b"/_isthmus/follow", **{"x-isthmus-key": b"secret"}))
+    (status, body), *_ = asked(
+        served, request(path=b"/_isthmus/follow", **{"x-isthmus-key": b"secret"})
+    )
     assert (status, body) == (500, {"error": "OSError", "message": "the disk is full"})
     assert asked(served, request())[0][0] == 200
 
@@ -142,5 +182,8 @@ def test_random_bytes_and_mutations_never_end_in_silence_or_a_plain_500(served):
         found = asked(served, bytes(data), end=True)
         if data.strip(b"\r\n"):
             assert found, bytes(data)
-        assert all(status != 500 and (status == 200 or body.keys() == {"error", "message"}) for status, body in found), bytes(data)
+        assert all(
+            status != 500 and (status == 200 or body.keys() == {"error", "message"})
+            for status, body in found
+        ), bytes(data)
     assert asked(served, request())[0][0] == 200

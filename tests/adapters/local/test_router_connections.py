@@ -1,4 +1,7 @@
-"""The router over raw sockets: who has gone, waits, dawdles, or sends and does not read. The variant answers at once, or when told."""
+"""The router over raw sockets: who has gone, waits, dawdles, or sends and does not read.
+
+The variant answers at once, or when told.
+"""
 
 import json
 import socket
@@ -13,7 +16,9 @@ from .router_kit import GOOD, answers, asked, connect, read_all, read_one, reque
 
 
 def test_a_client_that_pipelines_without_waiting_is_not_read_further(served):
-    """Its requests stay in the kernel's buffers: the router holds what one packet may hold, however much is sent."""
+    """Its requests stay in the kernel's buffers: the router holds what one packet may hold, however
+    much is sent.
+    """
     served.variant.hold = True
     with connect(served) as connection:
         connection.settimeout(0.5)
@@ -84,7 +89,9 @@ def test_whoever_is_refused_and_sends_half_a_body_locks_nobody_out(served):
         assert asked(small, request())[0][0] == 200  # its loop runs
         refused = [connect(small) for _ in range(20)]
         for connection in refused:
-            connection.sendall(b"POST /invocations HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 9\r\n\r\nhalf")
+            connection.sendall(
+                b"POST /invocations HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 9\r\n\r\nhalf"
+            )
         wait(lambda: sum(line._request is not None for line in small.router.connections.open) == 20)
         assert asked(small, request())[0][0] == 200
         for connection in refused:
@@ -98,7 +105,9 @@ def test_where_every_connection_works_the_next_is_told_so(served):
         for connection in busy:
             connection.sendall(GOOD)
         wait(lambda: len(small.variant.asked) == 3)
-        assert [(status, body["error"]) for status, body in asked(small, request())] == [(503, "Busy")]
+        assert [(status, body["error"]) for status, body in asked(small, request())] == [
+            (503, "Busy")
+        ]
         small.call(lambda: [small.variant.answer(exchange) for exchange in small.variant.asked])
         assert [read_one(connection)[0] for connection in busy] == [200, 200, 200]
         small.variant.hold = False
@@ -118,7 +127,9 @@ def test_a_client_that_dawdles_is_ended_and_told(served, monkeypatch):
         with connect(quick) as connection:
             connection.sendall(GOOD[:-1])
             assert [status for status, _ in answers(read_all(connection))] == [408]
-        monkeypatch.setattr(http, "IDLE", 0.1)  # not before: a busy machine may take longer from connecting to sending
+        monkeypatch.setattr(
+            http, "IDLE", 0.1
+        )  # not before: a busy machine may take longer from connecting to sending
         with connect(quick) as connection:
             assert read_all(connection) == b"", "it never asked anything"
 

@@ -13,7 +13,10 @@ from isthmus.adapters.local.endpoints import supervision
 from isthmus.adapters.local.endpoints.rows import Address, endpoint_folder
 from isthmus.adapters.local.processes import members
 
-HOLDER = "import fcntl, sys; fcntl.flock(file := open(sys.argv[1], 'ab'), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+HOLDER = (
+    "import fcntl, sys; fcntl.flock(file := open(sys.argv[1], 'ab'), fcntl.LOCK_EX); "
+    "print('held', flush=True); sys.stdin.read()"
+)
 
 
 class Clock:
@@ -39,7 +42,9 @@ def lock(tmp_path):
 
 
 def test_who_starts_it_waits_for_those_who_only_look_whether_it_lives(lock, monkeypatch):
-    """A busy machine stops a process at any place: also between the moments in which it takes the lock and gives it back."""
+    """A busy machine stops a process at any place: also between the moments in which it takes the
+    lock and gives it back.
+    """
     with Path(lock.name).open("rb") as reader:
         fcntl.flock(reader, fcntl.LOCK_SH)
         monkeypatch.setattr(supervision, "time", Clock(lambda: fcntl.flock(reader, fcntl.LOCK_UN)))
@@ -54,7 +59,9 @@ def test_who_starts_what_another_has_started_is_told_at_once(lock, monkeypatch):
         assert clock.pauses == 0
 
 
-def test_the_port_of_an_endpoint_that_is_ending_is_waited_for_and_one_of_somebody_else_is_not_for_ever(monkeypatch):
+def test_the_port_of_an_endpoint_that_is_ending_is_waited_for_and_one_of_somebody_else_is_not_for_ever(
+    monkeypatch,
+):
     with socket.create_server(("127.0.0.1", 0)) as before:
         port = before.getsockname()[1]
         monkeypatch.setattr(supervision, "time", Clock(before.close))
@@ -71,10 +78,19 @@ def test_the_end_of_an_endpoint_waits_for_the_processes_that_it_kills(tmp_path, 
     folder = endpoint_folder(tmp_path, "ranker")
     folder.mkdir(parents=True)
     command = [sys.executable, "-I", "-S", "-c", HOLDER, str(folder / "supervisor.lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         try:
             assert process.stdout.readline() == b"held\n"
-            address = Address(port=1, key="k", instance="i", home=str(tmp_path), pid=process.pid, group=process.pid)
+            address = Address(
+                port=1,
+                key="k",
+                instance="i",
+                home=str(tmp_path),
+                pid=process.pid,
+                group=process.pid,
+            )
             supervision.write_address(folder, address)
             signals, killpg = [], os.killpg
             monkeypatch.setattr(os, "killpg", lambda *signal: signals.append(signal))

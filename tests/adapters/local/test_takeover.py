@@ -1,4 +1,6 @@
-"""kill -9 of what keeps a local endpoint up: it comes back without a person, and its model servers never stopped. One endpoint for all."""
+"""kill -9 of what keeps a local endpoint up: it comes back without a person, and its model servers
+never stopped. One endpoint for all.
+"""
 
 import errno
 import http.client
@@ -23,7 +25,14 @@ from isthmus.adapters.local.endpoints.serving import Serving, serving
 from isthmus.adapters.local.processes import members
 from isthmus.errors import NotFound, OutcomeUnknown, Unavailable
 from isthmus.target import Profile
-from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+from isthmus.tests.conformance.toy_models import (
+    endpoint,
+    register,
+    remove_endpoints,
+    settled,
+    until,
+    variant,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +44,10 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def target(home, tmp_path_factory):
-    options = {"home": str(home), "serving": {"return_wait": "60s"}}  # 2 s are short for model servers on a busy machine
+    options = {
+        "home": str(home),
+        "serving": {"return_wait": "60s"},
+    }  # 2 s are short for model servers on a busy machine
     target = targets.load(Profile(name="local", adapter="local", project="conf", options=options))
     version = register(target, tmp_path_factory.mktemp("model"), 1.0)
     target.endpoints.apply(endpoint(variant(version, "champion", instances=(2, 2))))
@@ -62,8 +74,20 @@ def servers(home):
 
 
 def watcher(home):
-    """Its pid, also just after the one before has died. Never 0, which is everybody's whom `kill` would end with it."""
-    return until(lambda: next((member.pid for member in members(address(home).group) if "watcher.py" in member.command), 0))
+    """Its pid, also just after the one before has died.
+
+    Never 0, which is everybody's whom `kill` would end with it.
+    """
+    return until(
+        lambda: next(
+            (
+                member.pid
+                for member in members(address(home).group)
+                if "watcher.py" in member.command
+            ),
+            0,
+        )
+    )
 
 
 def runs(pid):
@@ -87,7 +111,9 @@ def call(host):
     return host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions
 
 
-def test_a_supervisor_that_is_killed_under_load_is_back_with_the_same_port_and_the_same_processes(ready, home):
+def test_a_supervisor_that_is_killed_under_load_is_back_with_the_same_port_and_the_same_processes(
+    ready, home
+):
     before, stop, lost, done, refused = address(home), threading.Event(), [], [], []
 
     def load():
@@ -115,7 +141,11 @@ def test_a_supervisor_that_is_killed_under_load_is_back_with_the_same_port_and_t
     assert not refused, "who came meanwhile waited in the socket's queue"
     assert len(lost) <= len(callers), "what was under way in the killed process, and nothing else"
     after = address(home)
-    assert (after.port, after.key, sorted(s.pid for s in after.servers)) == (before.port, before.key, sorted(s.pid for s in before.servers))
+    assert (after.port, after.key, sorted(s.pid for s in after.servers)) == (
+        before.port,
+        before.key,
+        sorted(s.pid for s in before.servers),
+    )
     assert settled_report(home).restarts == 0
 
 
@@ -168,7 +198,9 @@ class Full(io.TextIOBase):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_log_is_cut_also_where_its_end_finds_no_place_and_nobody_can_be_told(tmp_path, monkeypatch):
+def test_a_log_is_cut_also_where_its_end_finds_no_place_and_nobody_can_be_told(
+    tmp_path, monkeypatch
+):
     log = tmp_path / "champion.log"
     log.write_bytes(b"a line\nthe last\n")
     log_files.limit(log, 9)
@@ -204,7 +236,10 @@ def test_an_invocation_starts_it_again_too(ready, home):
 def answered(host):
     try:
         return call(host)
-    except (Unavailable, OutcomeUnknown):  # its processes take longer than the wait for their return; it came to the dying one's socket
+    except (
+        Unavailable,
+        OutcomeUnknown,
+    ):  # its processes take longer than the wait for their return; it came to the dying one's socket
         return None
 
 
@@ -213,15 +248,23 @@ def test_what_is_only_watched_is_not_started_by_a_copy_of_its_folder(ready, home
     copy.parent.mkdir()
     # by another process: closing a database's file here would end the locks that SQLite holds on it
     subprocess.run(["cp", "-a", str(home), str(copy)], check=True)
-    other = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(copy)}))
+    other = targets.load(
+        Profile(name="local", adapter="local", project="conf", options={"home": str(copy)})
+    )
     assert other.endpoints.observe("ranker").phase == "failed"
     assert not supervision.alive(copy, "ranker")
     other.close()
 
 
-def test_a_service_stands_by_serves_when_nobody_else_does_and_ends_with_the_endpoint(ready, target, home):
+def test_a_service_stands_by_serves_when_nobody_else_does_and_ends_with_the_endpoint(
+    ready, target, home
+):
     unit = target.extra("endpoint_service").unit("ranker")
-    command = shlex.split(next(line for line in unit.splitlines() if line.startswith("ExecStart=")).removeprefix("ExecStart="))
+    command = shlex.split(
+        next(line for line in unit.splitlines() if line.startswith("ExecStart=")).removeprefix(
+            "ExecStart="
+        )
+    )
     port = address(home).port
     standing = subprocess.Popen(command, start_new_session=True)
     try:
@@ -242,7 +285,9 @@ def test_a_service_stands_by_serves_when_nobody_else_does_and_ends_with_the_endp
 
 
 def is_served(address):
-    """Whether anything of the endpoint still listens there: by then some other process may have the port."""
+    """Whether anything of the endpoint still listens there: by then some other process may have the
+    port.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=60)
     try:
         connection.request("POST", "/_isthmus/follow", headers={"x-isthmus-key": address.key})
@@ -271,5 +316,7 @@ def test_the_request_log_keeps_the_hours_that_metrics_need(tmp_path):
 def test_a_profile_says_how_long_a_request_may_take_and_of_which_endpoint():
     options = {"serving": {"timeout": "30s", "timeouts": {"slow": "5m"}, "request_log": "7d"}}
     assert serving(options, "slow").timeout == timedelta(minutes=5)
-    assert serving(options, "ranker") == Serving(timeout=timedelta(seconds=30), request_log=timedelta(days=7))
+    assert serving(options, "ranker") == Serving(
+        timeout=timedelta(seconds=30), request_log=timedelta(days=7)
+    )
     assert serving({}, "ranker").return_wait == timedelta(seconds=2)

@@ -1,4 +1,7 @@
-"""An upgrade under a running endpoint: `status` says that an earlier version serves, and `deploy` replaces it under traffic."""
+"""An upgrade under a running endpoint:
+
+`status` says that an earlier version serves, and `deploy` replaces it under traffic.
+"""
 
 import json
 import os
@@ -17,7 +20,18 @@ from isthmus.tests.endpoints import mini
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(isthmus.__file__).parent
-LEFT_OUT = shutil.ignore_patterns(".*", "tests", "docs", "examples", "benchmarks", "build", "dist", "localstack", "deploy", "__pycache__")
+LEFT_OUT = shutil.ignore_patterns(
+    ".*",
+    "tests",
+    "docs",
+    "examples",
+    "benchmarks",
+    "build",
+    "dist",
+    "localstack",
+    "deploy",
+    "__pycache__",
+)
 
 
 @pytest.fixture
@@ -30,13 +44,21 @@ def installed(tmp_path):
 def run(installed, folder, *command):
     environ = {**os.environ, "PYTHONPATH": str(installed.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "isthmus", *command], cwd=folder, env=environ, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-m", "isthmus", *command],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_deploy_replaces_router_and_model_servers_of_an_earlier_version_without_losing_a_request(installed, tmp_path):
+def test_deploy_replaces_router_and_model_servers_of_an_earlier_version_without_losing_a_request(
+    installed, tmp_path
+):
     (tmp_path / "mini").mkdir()
     folder = mini.filled(tmp_path / "mini")
     home = folder / ".isthmus"
@@ -49,7 +71,9 @@ def test_deploy_replaces_router_and_model_servers_of_an_earlier_version_without_
         before = supervision.address(home, "ranker")
         changed = installed / "endpoints" / "connection.py"
         changed.write_text(changed.read_text() + "\n# a later version\n")
-        assert "an earlier version of Isthmus serves it: isthmus deploy ranker replaces it" in run(installed, folder, "status")
+        assert "an earlier version of Isthmus serves it: isthmus deploy ranker replaces it" in run(
+            installed, folder, "status"
+        )
         answered, failed, over = [], [], threading.Event()
         caller = threading.Thread(target=call, args=(before.port, answered, failed, over))
         caller.start()
@@ -63,17 +87,23 @@ def test_deploy_replaces_router_and_model_servers_of_an_earlier_version_without_
         caller.join()
         after = supervision.address(home, "ranker")
         assert (failed, after.port, after.pid == before.pid) == ([], before.port, False)
-        assert not {server.pid for server in before.servers} & {server.pid for server in after.servers}
+        assert not {server.pid for server in before.servers} & {
+            server.pid for server in after.servers
+        }
     finally:
         with mini.opened(folder) as project:
             remove_endpoints(project.target)
 
 
 def call(port, answered, failed, over):
-    """As a client does that keeps its connection, and opens another when it was told that this one ends."""
+    """As a client does that keeps its connection, and opens another when it was told that this one
+    ends.
+    """
     import http.client
 
-    body = json.dumps({"instances": [{"item_impressions": 1, "segment_impressions": 1, "position": 1}]})
+    body = json.dumps(
+        {"instances": [{"item_impressions": 1, "segment_impressions": 1, "position": 1}]}
+    )
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     while not over.is_set():
         try:

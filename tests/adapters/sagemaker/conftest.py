@@ -13,7 +13,9 @@ from isthmus_stack.client import Stack
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch):
-    """A call that is tried again is tried at once: how long the SDK waits before that is its affair."""
+    """A call that is tried again is tried at once: how long the SDK waits before that is its
+    affair.
+    """
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
 
 

@@ -28,7 +28,9 @@ def rows(*numbers, days=3):
 
 
 def ids(target, table="clicks_raw"):
-    return target.warehouse.query(f"SELECT event_id FROM {table} ORDER BY event_id", {})["event_id"].to_pylist()
+    return target.warehouse.query(f"SELECT event_id FROM {table} ORDER BY event_id", {})[
+        "event_id"
+    ].to_pylist()
 
 
 def at(hours):
@@ -37,5 +39,11 @@ def at(hours):
 
 def keys(target, prefix=""):
     """Every object of the project, from the bucket itself."""
-    pages = target.native.client("s3").get_paginator("list_objects_v2").paginate(Bucket="conformance", Prefix=f"conf/{prefix}")
-    return [item["Key"].removeprefix("conf/") for page in pages for item in page.get("Contents", ())]
+    pages = (
+        target.native.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket="conformance", Prefix=f"conf/{prefix}")
+    )
+    return [
+        item["Key"].removeprefix("conf/") for page in pages for item in page.get("Contents", ())
+    ]

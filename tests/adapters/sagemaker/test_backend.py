@@ -1,4 +1,6 @@
-"""Other servers than our stack: what answers is named, and so is what it lacks. moto's own server runs as a process of its own."""
+"""Other servers than our stack: what answers is named, and so is what it lacks. moto's own server
+runs as a process of its own.
+"""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,19 +16,25 @@ from isthmus.tests.conformance.places import aws_stack, moto_server
 
 
 def opened(profile, url):
-    return targets.load(msgspec.structs.replace(profile, options=profile.options | {"endpoint_url": url}))
+    return targets.load(
+        msgspec.structs.replace(profile, options=profile.options | {"endpoint_url": url})
+    )
 
 
 @pytest.fixture
 def page_server():
-    """A server of pages: path -> (status, content type, body); any other is an HTML page of status 500, as a broken server's."""
+    """A server of pages: path -> (status, content type, body); any other is an HTML page of status
+    500, as a broken server's.
+    """
     pages = {}
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked.append(self.path)
-            status, kind, body = pages.get(self.path, (500, "text/html", b"<html>Internal Server Error</html>"))
+            status, kind, body = pages.get(
+                self.path, (500, "text/html", b"<html>Internal Server Error</html>")
+            )
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -58,21 +66,32 @@ def test_our_own_stack_is_known_and_the_first_line_says_nothing_more(profile, ta
 def test_a_moto_server_is_named_with_what_it_lacks_and_the_rest_of_it_is_used(profile):
     with moto_server() as url:
         target = opened(profile, url)
-        assert targets.where(target).endswith("this is a moto server: ListFeatureGroups is not there; see localstack/docs/other-servers.md")
+        assert targets.where(target).endswith(
+            "this is a moto server: ListFeatureGroups is not there; see "
+            "localstack/docs/other-servers.md"
+        )
         target.blobs.put(f"{target.blobs.root}/runs/x", b"x")
         assert target.blobs.get(f"{target.blobs.root}/runs/x") == b"x"
         client = target.native.client("sagemaker")
-        with pytest.raises(Unsupported, match="this is a moto server: ListMonitoringSchedules is not there") as refusal:
+        with pytest.raises(
+            Unsupported, match="this is a moto server: ListMonitoringSchedules is not there"
+        ) as refusal:
             client.list_monitoring_schedules()
         assert refusal.value.capability == "ListMonitoringSchedules"
 
 
 def test_localstack_is_known_by_its_health_page(page_server):
-    page_server.pages["/_localstack/health"] = (200, "application/json", b'{"services": {"s3": "running"}, "version": "4"}')
+    page_server.pages["/_localstack/health"] = (
+        200,
+        "application/json",
+        b'{"services": {"s3": "running"}, "version": "4"}',
+    )
     assert backend.server(page_server.url) == "LocalStack"
 
 
-def test_an_unknown_server_has_no_operation_that_it_answers_with_a_page_and_is_asked_for_it_once(profile, page_server):
+def test_an_unknown_server_has_no_operation_that_it_answers_with_a_page_and_is_asked_for_it_once(
+    profile, page_server
+):
     target = opened(profile, page_server.url)
     line = targets.where(target)
     assert "this is an unknown server: ListBuckets, GetDatabases" in line
@@ -83,23 +102,36 @@ def test_an_unknown_server_has_no_operation_that_it_answers_with_a_page_and_is_a
     assert page_server.asked.count("/") == 1
 
 
-@pytest.mark.parametrize(("service", "operation"), [("athena", "ListWorkGroups"), ("cloudwatch", "ListMetrics"), ("s3", "ListBuckets")])
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("athena", "ListWorkGroups"), ("cloudwatch", "ListMetrics"), ("s3", "ListBuckets")],
+)
 @pytest.mark.parametrize(
     ("status", "kind", "body"),
     [
-        (501, "application/json", b'{"__type": "InternalFailure", "message": "not yet implemented or pro feature"}'),
+        (
+            501,
+            "application/json",
+            b'{"__type": "InternalFailure", "message": "not yet implemented or pro feature"}',
+        ),
         (400, "application/json", b'{"__type": "UnknownOperationException"}'),
         (404, "text/html", b"<html>Not Found</html>"),
     ],
 )
-def test_every_way_of_not_having_an_operation_is_told_as_that(profile, page_server, service, operation, status, kind, body):
+def test_every_way_of_not_having_an_operation_is_told_as_that(
+    profile, page_server, service, operation, status, kind, body
+):
     page_server.pages["/"] = (status, kind, body)
     with pytest.raises(Unsupported, match=f"{operation} is not there"):
         getattr(opened(profile, page_server.url).native.client(service), xform_name(operation))()
 
 
 def test_a_refusal_by_an_operation_is_not_its_absence(profile, page_server):
-    page_server.pages["/"] = (400, "application/json", b'{"__type": "ValidationException", "message": "no"}')
+    page_server.pages["/"] = (
+        400,
+        "application/json",
+        b'{"__type": "ValidationException", "message": "no"}',
+    )
     line = targets.where(opened(profile, page_server.url))
     assert "ListFeatureGroups" not in line
     assert "ListPipelines" not in line

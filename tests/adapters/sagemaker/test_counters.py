@@ -27,7 +27,9 @@ def counters(target):
 
 
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle", "error"])
-def test_what_is_transient_is_tried_again_and_what_was_cut_after_its_effect_counts_twice(counters, stack, kind):
+def test_what_is_transient_is_tried_again_and_what_was_cut_after_its_effect_counts_twice(
+    counters, stack, kind
+):
     stack.fault(kind=kind, service="dynamodb", operation="UpdateItem", times=1)
     counters.add("ranker", "u", {"a": 1}, until=until())
     stack.fault(kind=kind, service="dynamodb", operation="GetItem", times=1)
@@ -36,14 +38,18 @@ def test_what_is_transient_is_tried_again_and_what_was_cut_after_its_effect_coun
 
 
 def test_a_stack_that_is_slow_to_refuse_is_asked_again_too(counters, stack, monkeypatch):
-    """A store that somebody waits for is not: an attempt of any length is here longer than an account is waited for."""
+    """A store that somebody waits for is not: an attempt of any length is here longer than an
+    account is waited for.
+    """
     monkeypatch.setattr(module, "_PATIENCE", 0)
     stack.fault(kind="throttle", service="dynamodb", operation="UpdateItem", times=1)
     counters.add("ranker", "u", {"a": 1}, until=until())
     assert counters.get("ranker", "u") == {"a": 1}
 
 
-@pytest.mark.parametrize(("kind", "error"), [("throttle", Throttled), ("cut-before", OutcomeUnknown)])
+@pytest.mark.parametrize(
+    ("kind", "error"), [("throttle", Throttled), ("cut-before", OutcomeUnknown)]
+)
 def test_what_lasts_is_told_after_three_attempts(counters, stack, kind, error):
     stack.fault(kind=kind, service="dynamodb", times=None)
     stack.clear_calls()
@@ -54,7 +60,9 @@ def test_what_lasts_is_told_after_three_attempts(counters, stack, kind, error):
     assert [call.operation for call in stack.calls()] == ["UpdateItem"] * 3 + ["GetItem"] * 3
 
 
-@pytest.mark.parametrize("operation", ["CreateTable", "DescribeTable", "UpdateTimeToLive", "DescribeTimeToLive"])
+@pytest.mark.parametrize(
+    "operation", ["CreateTable", "DescribeTable", "UpdateTimeToLive", "DescribeTimeToLive"]
+)
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "error"])
 def test_making_a_table_goes_on_where_it_was_cut(target, stack, operation, kind):
     """Each call is made once in a first `apply`, but for the SDK's own attempts."""
@@ -70,7 +78,9 @@ def test_making_a_table_goes_on_where_it_was_cut(target, stack, operation, kind)
 
 def test_a_table_without_a_time_to_live_is_half_made(counters, target):
     client = of(target).client("dynamodb")
-    client.update_time_to_live(TableName=TABLE, TimeToLiveSpecification={"Enabled": False, "AttributeName": "until"})
+    client.update_time_to_live(
+        TableName=TABLE, TimeToLiveSpecification={"Enabled": False, "AttributeName": "until"}
+    )
     assert counters.observe("ranker") == "creating"
     counters.apply("ranker")
     assert counters.observe("ranker") == "ready"
@@ -87,23 +97,38 @@ def test_a_table_is_paid_for_by_request_and_tagged_in_the_call_that_makes_it(cou
     client = of(target).client("dynamodb")
     table = client.describe_table(TableName=TABLE)["Table"]
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]}
-    assert tags == {"isthmus:project": PROJECT, "isthmus:kind": "counters", "isthmus:name": "ranker"}
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in client.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
+    }
+    assert tags == {
+        "isthmus:project": PROJECT,
+        "isthmus:kind": "counters",
+        "isthmus:name": "ranker",
+    }
 
 
 def test_somebody_elses_table_of_such_a_name_is_not_listed(counters, target):
     client = of(target).client("dynamodb")
-    key = {"AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}]}
+    key = {
+        "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+    }
     client.create_table(TableName=f"{PROJECT}-other-counters", BillingMode="PAY_PER_REQUEST", **key)
     assert [resource.name for resource in target.inventory.list(PROJECT)] == ["ranker"]
 
 
-def test_a_unit_of_more_counts_than_an_item_holds_is_refused_in_words_and_keeps_what_it_has(counters):
+def test_a_unit_of_more_counts_than_an_item_holds_is_refused_in_words_and_keeps_what_it_has(
+    counters,
+):
     amounts = {f"{number}{'x' * 4_000}": 1 for number in range(90)}
     counters.add("ranker", "u", amounts, until=until())
     with pytest.raises(LimitExceeded, match="maximum allowed size") as refusal:
         counters.add("ranker", "u", {f"y{name}": 1 for name in amounts}, until=until())
-    assert refusal.value.remedy == "an item has at most 400 KB: a shorter `in` of a unit's caps keeps fewer counts"
+    assert (
+        refusal.value.remedy
+        == "an item has at most 400 KB: a shorter `in` of a unit's caps keeps fewer counts"
+    )
     assert counters.get("ranker", "u") == amounts
     counters.add("ranker", "u", {"new": 1}, forget=list(amounts), until=until())
     assert counters.get("ranker", "u") == {"new": 1}
@@ -121,7 +146,11 @@ def test_a_document_vanishes_when_its_time_is_over_on_the_stacks_clock(counters,
 def test_a_table_that_is_being_made_counts_nothing_yet(still_stack, profile):
     stack = Stack(still_stack.url)
     stack.reset()
-    target = targets.load(msgspec.structs.replace(profile, options={**profile.options, "endpoint_url": still_stack.url}))
+    target = targets.load(
+        msgspec.structs.replace(
+            profile, options={**profile.options, "endpoint_url": still_stack.url}
+        )
+    )
     counters = target.counters
     counters._create("ranker")
     assert counters.observe("ranker") == "creating"

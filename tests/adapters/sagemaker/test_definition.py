@@ -1,4 +1,6 @@
-"""The pipeline definition: the same graph, the same text; each step once; conditions that mean what the local engine's mean."""
+"""The pipeline definition: the same graph, the same text; each step once; conditions that mean what
+the local engine's mean.
+"""
 
 import json
 from datetime import timedelta
@@ -24,7 +26,15 @@ SETTINGS = Settings(
 
 def made(*steps, settings=SETTINGS):
     return json.loads(
-        definition(PipelineRun(run_id="0" * 32, pipeline="p", run_uri="s3://bucket/shop/runs/r1/run.json", steps=steps), settings)
+        definition(
+            PipelineRun(
+                run_id="0" * 32,
+                pipeline="p",
+                run_uri="s3://bucket/shop/runs/r1/run.json",
+                steps=steps,
+            ),
+            settings,
+        )
     )
 
 
@@ -58,14 +68,23 @@ def test_a_training_step_is_a_training_job_on_the_machine_that_it_names():
     (step,) = made(StepSpec(name="fit", kind="training", machine="ml.c5.xlarge"))["Steps"]
     assert step["Type"] == "Training"
     assert step["Arguments"]["ResourceConfig"]["InstanceType"] == "ml.c5.xlarge"
-    assert step["Arguments"]["AlgorithmSpecification"]["ContainerArguments"] == ["--run", {"Get": "Parameters.RunUri"}, "--step", "fit"]
+    assert step["Arguments"]["AlgorithmSpecification"]["ContainerArguments"] == [
+        "--run",
+        {"Get": "Parameters.RunUri"},
+        "--step",
+        "fit",
+    ]
     assert step["Arguments"]["OutputDataConfig"]["S3OutputPath"].startswith("s3://bucket/shop/")
 
 
 def test_sagemakers_own_cache_is_off_and_the_text_depends_on_the_graph_alone():
     steps = (StepSpec(name="a"), StepSpec(name="b", needs=("a",)))
-    one = PipelineRun(run_id="0" * 32, pipeline="p", run_uri="s3://bucket/shop/runs/r1/run.json", steps=steps)
-    other = PipelineRun(run_id="1" * 32, pipeline="p", run_uri="s3://bucket/shop/runs/r2/run.json", steps=steps)
+    one = PipelineRun(
+        run_id="0" * 32, pipeline="p", run_uri="s3://bucket/shop/runs/r1/run.json", steps=steps
+    )
+    other = PipelineRun(
+        run_id="1" * 32, pipeline="p", run_uri="s3://bucket/shop/runs/r2/run.json", steps=steps
+    )
     assert definition(one, SETTINGS) == definition(other, SETTINGS)
     assert all(step["CacheConfig"] == {"Enabled": False} for step in made(*steps)["Steps"])
 
@@ -81,19 +100,34 @@ def test_only_what_a_condition_reads_has_a_property_file():
     assert "PropertyFiles" not in by_name["b"]
     arguments = by_name["a"]["Arguments"]
     (output,) = arguments["ProcessingOutputConfig"]["Outputs"]
-    assert arguments["AppSpecification"]["ContainerArguments"][-2:] == ["--output-dir", output["S3Output"]["LocalPath"]]
+    assert arguments["AppSpecification"]["ContainerArguments"][-2:] == [
+        "--output-dir",
+        output["S3Output"]["LocalPath"],
+    ]
     assert by_name["a"]["PropertyFiles"][0]["OutputName"] == output["OutputName"]
 
 
 @pytest.mark.parametrize(
-    ("op", "kind"), [("==", "Equals"), (">", "GreaterThan"), (">=", "GreaterThanOrEqualTo"), ("<", "LessThan"), ("<=", "LessThanOrEqualTo")]
+    ("op", "kind"),
+    [
+        ("==", "Equals"),
+        (">", "GreaterThan"),
+        (">=", "GreaterThanOrEqualTo"),
+        ("<", "LessThan"),
+        ("<=", "LessThanOrEqualTo"),
+    ],
 )
 def test_an_operator_keeps_its_meaning(op, kind):
-    steps = made(StepSpec(name="a"), StepSpec(name="c", needs=("a",), when=when(op=op, value=0.25)))["Steps"]
+    steps = made(
+        StepSpec(name="a"), StepSpec(name="c", needs=("a",), when=when(op=op, value=0.25))
+    )["Steps"]
     (branch,) = [step for step in steps if step["Type"] == "Condition"]
     (found,) = branch["Arguments"]["Conditions"]
     assert (found["Type"], found["RightValue"]) == (kind, 0.25)
-    assert found["LeftValue"]["Std:JsonGet"] == {"PropertyFile": {"Get": "Steps.a.PropertyFiles.values"}, "Path": "x"}
+    assert found["LeftValue"]["Std:JsonGet"] == {
+        "PropertyFile": {"Get": "Steps.a.PropertyFiles.values"},
+        "Path": "x",
+    }
 
 
 def test_a_condition_is_never_inside_another_branch():
@@ -107,7 +141,11 @@ def test_a_condition_is_never_inside_another_branch():
     found = made(*steps)["Steps"]
     branches = {step["Name"]: step for step in found if step["Type"] == "Condition"}
     assert len(branches) == 2
-    assert all(inner["Type"] != "Condition" for branch in branches.values() for inner in branch["Arguments"]["IfSteps"])
+    assert all(
+        inner["Type"] != "Condition"
+        for branch in branches.values()
+        for inner in branch["Arguments"]["IfSteps"]
+    )
     last = branches[branch_name(all_conditions(steps)["d"])]
     assert [inner["Name"] for inner in last["Arguments"]["IfSteps"]] == ["c", "d"]
     assert last["DependsOn"] == ["a", "b"]
@@ -122,9 +160,20 @@ def graphs(draw):
         needs = draw(st.lists(st.sampled_from(before), unique=True, max_size=3)) if before else []
         condition = None
         if before and draw(st.booleans()):
-            condition = when(step=draw(st.sampled_from(before)), op=draw(st.sampled_from([">", "<="])), value=draw(st.sampled_from([0, 1])))
+            condition = when(
+                step=draw(st.sampled_from(before)),
+                op=draw(st.sampled_from([">", "<="])),
+                value=draw(st.sampled_from([0, 1])),
+            )
             needs = list(dict.fromkeys([*needs, condition.step]))
-        steps.append(StepSpec(name=f"s{at}", needs=tuple(needs), when=condition, outputs=(Output(name="x", type="int"),)))
+        steps.append(
+            StepSpec(
+                name=f"s{at}",
+                needs=tuple(needs),
+                when=condition,
+                outputs=(Output(name="x", type="int"),),
+            )
+        )
     return tuple(steps), {step.name: draw(st.integers(0, 2)) for step in steps}
 
 
@@ -134,18 +183,29 @@ def test_every_step_is_there_once_and_the_definition_is_one_that_a_service_takes
     document = made(*steps)
     placed = list(every(document["Steps"]))
     assert sorted(step["Name"] for step, _ in placed) == sorted(step.name for step in steps)
-    assert {step["Name"]: tuple(step.get("DependsOn", ())) for step, _ in placed} == {step.name: step.needs for step in steps}
+    assert {step["Name"]: tuple(step.get("DependsOn", ())) for step, _ in placed} == {
+        step.name: step.needs for step in steps
+    }
     parsed = parse(json.dumps(document))
     assert {step.name for step in steps} <= set(parsed.steps)
 
 
 @given(graphs())
 def test_flat_branches_run_exactly_what_nested_conditions_would(graph):
-    """Ours: a step runs when its condition holds and all that it needs ran. Flattened: when all inherited conditions hold."""
+    """Ours: a step runs when its condition holds and all that it needs ran.
+
+    Flattened: when all inherited conditions hold.
+    """
     steps, values = graph
     ran = set()
     for step in steps:
-        if set(step.needs) <= ran and (step.when is None or holds(step.when, {"x": values[step.when.step]})):
+        if set(step.needs) <= ran and (
+            step.when is None or holds(step.when, {"x": values[step.when.step]})
+        ):
             ran.add(step.name)
-    flat = {name for name, conditions in all_conditions(steps).items() if all(holds(c, {"x": values[c.step]}) for c in conditions)}
+    flat = {
+        name
+        for name, conditions in all_conditions(steps).items()
+        if all(holds(c, {"x": values[c.step]}) for c in conditions)
+    }
     assert flat == ran

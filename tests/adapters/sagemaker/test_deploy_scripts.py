@@ -38,13 +38,24 @@ def starter(tmp_path):
 
 
 def down(folder):
-    subprocess.run([sys.executable, "-m", "isthmus", "stack", "down"], cwd=folder, env=environment(), check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "isthmus", "stack", "down"],
+        cwd=folder,
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
 
 
 def deployed(folder, script, *arguments):
     """How the script ended, run in a project's folder."""
     return subprocess.run(
-        [sys.executable, str(script), *arguments], cwd=folder, env=environment(), check=False, capture_output=True, text=True
+        [sys.executable, str(script), *arguments],
+        cwd=folder,
+        env=environment(),
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -53,7 +64,10 @@ def environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-@pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="a minute of the same way, with more rows: make test-often")
+@pytest.mark.skipif(
+    not os.environ.get("ISTHMUS_EVERY_KILL"),
+    reason="a minute of the same way, with more rows: make test-often",
+)
 def test_the_example_goes_from_raw_files_to_a_served_ranking(example):
     done = deployed(example, "deploy/sagemaker.py", *OFFLINE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -64,9 +78,15 @@ def test_the_example_goes_from_raw_files_to_a_served_ranking(example):
     assert "20 of 20 requests answered; split read back 90/10" in done.stdout
 
 
-def test_any_project_goes_from_raw_files_to_a_served_ranking_and_its_champion_is_trained_first(starter):
+def test_any_project_goes_from_raw_files_to_a_served_ranking_and_its_champion_is_trained_first(
+    starter,
+):
     (starter / "models" / "challenger.yaml").write_text(CHALLENGER)
-    edit(starter / "project.yaml", "champion, traffic: 100}", "champion, traffic: 90}\n      challenger: {model: ranker@2, traffic: 10}")
+    edit(
+        starter / "project.yaml",
+        "champion, traffic: 100}",
+        "champion, traffic: 90}\n      challenger: {model: ranker@2, traffic: 10}",
+    )
     done = deployed(starter, FOR_ANY_PROJECT, *OFFLINE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cost    0.00 USD/h" in done.stdout

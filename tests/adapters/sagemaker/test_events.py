@@ -16,34 +16,55 @@ from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, T0, keys, rows
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
-FAULTS = [("cut-before", 1), ("cut-after", 1), ("throttle", 1), ("error", 1), ("cut-before", None)]  # None: until it is cleared
+FAULTS = [
+    ("cut-before", 1),
+    ("cut-after", 1),
+    ("throttle", 1),
+    ("error", 1),
+    ("cut-before", None),
+]  # None: until it is cleared
 STREAM = StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id")
 NAME = "conf-clicks_raw"
 
 
 def event(number, **other):
-    return {"event_id": f"e{number}", "event_timestamp": T0.replace(tzinfo=UTC), "item": number} | other
+    return {
+        "event_id": f"e{number}",
+        "event_timestamp": T0.replace(tzinfo=UTC),
+        "item": number,
+    } | other
 
 
 def seen(target, count):
     """The ids in the table, once there are so many."""
 
     def ids():
-        found = target.warehouse.query("SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {})
+        found = target.warehouse.query(
+            "SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {}
+        )
         return found["event_id"].to_pylist()
 
     return wait(ids, lambda found: len(found) >= count, deadline=timedelta(seconds=120))
 
 
 CALLS = {
-    "apply": [("kinesis", "CreateStream"), ("glue", "CreateTable"), ("firehose", "CreateDeliveryStream")],
+    "apply": [
+        ("kinesis", "CreateStream"),
+        ("glue", "CreateTable"),
+        ("firehose", "CreateDeliveryStream"),
+    ],
     "append": [("kinesis", "PutRecords"), ("firehose", "DescribeDeliveryStream")],
 }
 
 
 @pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
-    verbs = {"apply": lambda: target.events.apply(STREAM), "append": lambda: target.events.append(STREAM.name, [event(1), event(2)])}
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
+    target, stack, ways
+):
+    verbs = {
+        "apply": lambda: target.events.apply(STREAM),
+        "append": lambda: target.events.append(STREAM.name, [event(1), event(2)]),
+    }
     for verb, ((service, operation), (kind, times)) in zip(CALLS, ways, strict=True):
         stack.fault(kind=kind, service=service, operation=operation, times=times)
         try:
@@ -53,16 +74,26 @@ def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as
             verbs[verb]()
         stack.clear_faults()
     assert seen(target, 2) == ["e1", "e2"]
-    assert [(r.kind, r.name) for r in target.inventory.list("conf")] == [("stream", "clicks_raw"), ("table", "clicks_raw")]
+    assert [(r.kind, r.name) for r in target.inventory.list("conf")] == [
+        ("stream", "clicks_raw"),
+        ("table", "clicks_raw"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["duplicate", "cut-after"])
-def test_what_is_delivered_twice_or_sent_again_after_a_lost_reply_is_the_same_row_twice(target, stack, kind):
-    """So a run of the demo had 6,003 exposures for 6,000: the SDK sent the rows of one request again. Whoever reads counts ids."""
+def test_what_is_delivered_twice_or_sent_again_after_a_lost_reply_is_the_same_row_twice(
+    target, stack, kind
+):
+    """So a run of the demo had 6,003 exposures for 6,000: the SDK sent the rows of one request
+    again. Whoever reads counts ids.
+    """
     target.events.apply(STREAM)
     stack.fault(kind=kind, service="kinesis", operation="PutRecords")
     assert target.events.append(STREAM.name, [event(1), event(2)]) == ()
-    sql = "SELECT event_id, item, count(*) AS n, count(DISTINCT event_timestamp) AS moments FROM clicks_raw GROUP BY event_id, item"
+    sql = (
+        "SELECT event_id, item, count(*) AS n, count(DISTINCT event_timestamp) AS moments FROM "
+        "clicks_raw GROUP BY event_id, item"
+    )
     rows = wait(
         lambda: target.warehouse.query(sql, {}).to_pylist(),
         lambda rows: sum(row["n"] for row in rows) >= 4,
@@ -74,12 +105,19 @@ def test_what_is_delivered_twice_or_sent_again_after_a_lost_reply_is_the_same_ro
 @pytest.mark.parametrize("made", ["kinesis", "firehose"])
 def test_half_a_stream_is_seen_by_plan_and_finished_by_apply(target, stack, made):
     stack.fault(
-        kind="error", service=made, operation="CreateStream" if made == "kinesis" else "CreateDeliveryStream", code="AccessDeniedException"
+        kind="error",
+        service=made,
+        operation="CreateStream" if made == "kinesis" else "CreateDeliveryStream",
+        code="AccessDeniedException",
     )
     with pytest.raises(Exception, match="AccessDenied"):
         target.events.apply(STREAM)
     listed = {(r.kind, r.name) for r in target.inventory.list("conf")}
-    assert listed == ({("table", "clicks_raw")} if made == "kinesis" else {("table", "clicks_raw"), ("stream", "clicks_raw")})
+    assert listed == (
+        {("table", "clicks_raw")}
+        if made == "kinesis"
+        else {("table", "clicks_raw"), ("stream", "clicks_raw")}
+    )
     assert target.events.observe("clicks_raw") == (None if made == "kinesis" else "creating")
     target.events.apply(STREAM)
     assert target.events.observe("clicks_raw") == "ready"
@@ -95,7 +133,10 @@ def test_only_the_records_that_failed_are_sent_again(target, monkeypatch):
         if len(sent) > 2:
             return put(StreamName=StreamName, Records=Records)
         taken = put(StreamName=StreamName, Records=Records[:-1])["Records"] if Records[:-1] else []
-        refused = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow down"}
+        refused = {
+            "ErrorCode": "ProvisionedThroughputExceededException",
+            "ErrorMessage": "slow down",
+        }
         return {"FailedRecordCount": 1, "Records": [*taken, refused]}
 
     monkeypatch.setattr(kinesis, "put_records", failing)
@@ -108,7 +149,11 @@ def test_records_that_are_never_taken_are_an_error_and_not_lost_in_silence(targe
     target.events.apply(STREAM)
     kinesis = target.events._aws.client("kinesis")
     refused = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow down"}
-    monkeypatch.setattr(kinesis, "put_records", lambda **given: {"FailedRecordCount": 1, "Records": [refused] * len(given["Records"])})
+    monkeypatch.setattr(
+        kinesis,
+        "put_records",
+        lambda **given: {"FailedRecordCount": 1, "Records": [refused] * len(given["Records"])},
+    )
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     with pytest.raises(Throttled, match="1 events were not taken"):
         target.events.append(STREAM.name, [event(1)])
@@ -131,7 +176,9 @@ def test_batches_and_single_events_are_read_together(target):
 def test_a_column_that_another_process_added_is_taken(target, profile):
     target.events.apply(STREAM)
     target.events.append(STREAM.name, [event(1)])
-    wide = StreamSpec(name=STREAM.name, columns=(*COLUMNS, Column(name="place", type="string")), key="event_id")
+    wide = StreamSpec(
+        name=STREAM.name, columns=(*COLUMNS, Column(name="place", type="string")), key="event_id"
+    )
     targets.load(profile).events.apply(wide)
     assert target.events.append(STREAM.name, [event(2, place="top")]) == ()
     assert seen(target, 2) == ["e1", "e2"]
@@ -141,13 +188,21 @@ def test_a_column_that_another_process_added_is_taken(target, profile):
 
 def test_an_event_of_another_time_widens_the_projected_dates(target):
     target.events.apply(STREAM)
-    target.events.append(STREAM.name, [event(1, event_timestamp=datetime(2019, 11, 24, 23, 59, tzinfo=UTC))])
+    target.events.append(
+        STREAM.name, [event(1, event_timestamp=datetime(2019, 11, 24, 23, 59, tzinfo=UTC))]
+    )
     assert seen(target, 1) == ["e1"]
     assert any("/dt=2019-11-24/" in key for key in keys(target, "warehouse/"))
 
 
 def test_a_number_that_json_has_not_is_rejected_by_its_column(target):
-    target.events.apply(StreamSpec(name="scores_raw", columns=(*COLUMNS, Column(name="score", type="float64")), key="event_id"))
+    target.events.apply(
+        StreamSpec(
+            name="scores_raw",
+            columns=(*COLUMNS, Column(name="score", type="float64")),
+            key="event_id",
+        )
+    )
     (rejected,) = target.events.append("scores_raw", [event(1, score=float("nan"))])
     assert "score" in rejected.reason
 

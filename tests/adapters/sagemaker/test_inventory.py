@@ -1,4 +1,6 @@
-"""What carries the tags: half-made things are listed, others' are not, and a deletion that was cut is repeated."""
+"""What carries the tags: half-made things are listed, others' are not, and a deletion that was cut
+is repeated.
+"""
 
 from itertools import product
 
@@ -11,14 +13,24 @@ from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, keys, rows
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
-FAULTS = [("cut-before", 1), ("cut-after", 1), ("throttle", 1), ("error", 1), ("cut-before", None)]  # None: until it is cleared
+FAULTS = [
+    ("cut-before", 1),
+    ("cut-after", 1),
+    ("throttle", 1),
+    ("error", 1),
+    ("cut-before", None),
+]  # None: until it is cleared
 
 
 def everything(target):
     target.warehouse.apply(SPEC)
     target.warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
     target.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
-    target.online.apply(OnlineViewSpec(name="items", history="items", features=(Column(name="n", type="int64"),), ttl=None))
+    target.online.apply(
+        OnlineViewSpec(
+            name="items", history="items", features=(Column(name="n", type="int64"),), ttl=None
+        )
+    )
 
 
 def listed(target):
@@ -35,14 +47,22 @@ CALLS = {  # of each kind of resource, in the order of the list
 @pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
 def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack, ways):
     everything(target)
-    assert listed(target) == [("online_view", "items"), ("stream", "clicks_raw"), ("table", "clicks_raw")]
-    for resource, ((service, operation), (kind, times)) in zip(list(target.inventory.list("conf")), ways, strict=True):
+    assert listed(target) == [
+        ("online_view", "items"),
+        ("stream", "clicks_raw"),
+        ("table", "clicks_raw"),
+    ]
+    for resource, ((service, operation), (kind, times)) in zip(
+        list(target.inventory.list("conf")), ways, strict=True
+    ):
         stack.fault(kind=kind, service=service, operation=operation, times=times)
         try:
             target.inventory.delete(resource)
         except CLEAR:
             stack.clear_faults()
-            if operation != "DeleteObject":  # the last: the group that its document describes is gone
+            if (
+                operation != "DeleteObject"
+            ):  # the last: the group that its document describes is gone
                 assert (resource.kind, resource.name) in listed(target) or kind == "cut-after"
             target.inventory.delete(resource)
         stack.clear_faults()

@@ -34,7 +34,10 @@ def test_the_last_lines_of_a_variant(target, logs):
     logs("of the other", stream="challenger/i-2")
     assert target.logs.tail("ranker/champion", limit=2).lines == ("line 3", "line 4")
     assert target.logs.tail("endpoints/ranker/challenger").lines == ("of the other",)
-    assert set(target.logs.tail("endpoints/ranker").lines) == {*(f"line {number}" for number in range(5)), "of the other"}
+    assert set(target.logs.tail("endpoints/ranker").lines) == {
+        *(f"line {number}" for number in range(5)),
+        "of the other",
+    }
 
 
 def test_following_gives_every_line_once_those_of_one_millisecond_too(target, logs):
@@ -71,8 +74,19 @@ def test_a_reference_that_names_no_log_is_refused(target, ref):
 
 def test_a_jobs_log_is_found_by_its_name_or_its_arn():
     arn = "arn:aws:sagemaker:us-east-1:123456789012:processing-job/pipelines-x-fit"
-    options = {"endpoint_url": "http://127.0.0.1:9", "bucket": "s3://b", "region": "us-east-1"}  # nothing listens: nothing is asked
-    aws = of(targets.load(Profile(name="sagemaker", adapter="sagemaker", project="my_shop", options=options)))
+    options = {
+        "endpoint_url": "http://127.0.0.1:9",
+        "bucket": "s3://b",
+        "region": "us-east-1",
+    }  # nothing listens: nothing is asked
+    aws = of(
+        targets.load(
+            Profile(name="sagemaker", adapter="sagemaker", project="my_shop", options=options)
+        )
+    )
     assert place(aws, arn) == ("/aws/sagemaker/ProcessingJobs", "pipelines-x-fit/")
     assert place(aws, "training-jobs/fit") == ("/aws/sagemaker/TrainingJobs", "fit/")
-    assert place(aws, "home_ranker/the_new") == ("/aws/sagemaker/Endpoints/my-shop-home-ranker", "the-new/")
+    assert place(aws, "home_ranker/the_new") == (
+        "/aws/sagemaker/Endpoints/my-shop-home-ranker",
+        "the-new/",
+    )

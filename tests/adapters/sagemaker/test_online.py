@@ -16,7 +16,13 @@ from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import T0, at, keys
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
-FAULTS = [("cut-before", 1), ("cut-after", 1), ("throttle", 1), ("error", 1), ("cut-before", None)]  # None: until it is cleared
+FAULTS = [
+    ("cut-before", 1),
+    ("cut-after", 1),
+    ("throttle", 1),
+    ("error", 1),
+    ("cut-before", None),
+]  # None: until it is cleared
 FEATURES = (Column(name="clicks", type="int64"), Column(name="label", type="string"))
 HISTORY = TableSpec(
     name="item_history",
@@ -34,7 +40,10 @@ GROUP = "conf-item_history"
 
 def history(target, batch, *rows):
     """Rows of (key, event hour, created hour, clicks)."""
-    moments = [[at(hour).replace(tzinfo=None) for hour in column] for column in list(zip(*rows, strict=True))[1:3]]
+    moments = [
+        [at(hour).replace(tzinfo=None) for hour in column]
+        for column in list(zip(*rows, strict=True))[1:3]
+    ]
     table = {
         "entity_key": [row[0] for row in rows],
         "event_timestamp": pa.array(moments[0], pa.timestamp("ms")),
@@ -58,13 +67,19 @@ def clicks(online, *names):
 
 CALLS = {
     "apply": [("sagemaker", "CreateFeatureGroup"), ("s3", "PutObject")],
-    "sync": [("sagemaker-featurestore-runtime", "BatchWriteRecord"), ("athena", "StartQueryExecution"), ("s3", "PutObject")],
+    "sync": [
+        ("sagemaker-featurestore-runtime", "BatchWriteRecord"),
+        ("athena", "StartQueryExecution"),
+        ("s3", "PutObject"),
+    ],
     "get": [("sagemaker-featurestore-runtime", "BatchGetRecord")],
 }
 
 
 @pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
+    target, stack, ways
+):
     target.warehouse.apply(HISTORY)
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(60)))
     names = [f"k{n}" for n in range(60)]
@@ -84,7 +99,9 @@ def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as
     assert clicks(target.online, *names) == list(range(60))
 
 
-def test_records_that_were_left_unprocessed_are_sent_again_and_those_only(target, online, monkeypatch):
+def test_records_that_were_left_unprocessed_are_sent_again_and_those_only(
+    target, online, monkeypatch
+):
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(30)))
     runtime = online._aws.client("sagemaker-featurestore-runtime")
     write, sent = runtime.batch_write_record, []
@@ -96,7 +113,9 @@ def test_records_that_were_left_unprocessed_are_sent_again_and_those_only(target
         write(Entries=Entries[3:])
         return {
             "UnprocessedEntries": Entries[:2],
-            "Errors": [{"Entry": Entries[2], "ErrorCode": "InternalFailure", "ErrorMessage": "oops"}],
+            "Errors": [
+                {"Entry": Entries[2], "ErrorCode": "InternalFailure", "ErrorMessage": "oops"}
+            ],
         }
 
     monkeypatch.setattr(runtime, "batch_write_record", leaving)
@@ -117,7 +136,11 @@ def test_keys_that_were_left_unprocessed_are_asked_again(target, online, monkeyp
         if len(asked) > 1:
             return read(Identifiers=Identifiers)
         part = [{**Identifiers[0], "RecordIdentifiersValueAsString": names[:1]}]
-        return read(Identifiers=part) | {"UnprocessedIdentifiers": [{**Identifiers[0], "RecordIdentifiersValueAsString": names[1:]}]}
+        return read(Identifiers=part) | {
+            "UnprocessedIdentifiers": [
+                {**Identifiers[0], "RecordIdentifiersValueAsString": names[1:]}
+            ]
+        }
 
     monkeypatch.setattr(runtime, "batch_get_record", leaving)
     assert clicks(online, "a", "b", "a") == [1, 2, 1]
@@ -154,7 +177,9 @@ def test_a_view_that_was_destroyed_and_made_again_knows_nothing_of_before(target
     history(target, "b1", ("a", 0, 1, 1))
     online.sync(VIEW, since=None, until=at(2))
     (resource,) = [r for r in target.inventory.list("conf") if r.kind == "online_view"]
-    target.native.client("sagemaker").delete_feature_group(FeatureGroupName=GROUP)  # not by us: the document stays
+    target.native.client("sagemaker").delete_feature_group(
+        FeatureGroupName=GROUP
+    )  # not by us: the document stays
     assert keys(target, "online/") == ["online/item_history"]
     online.apply(VIEW)
     assert clicks(online, "a") == [None]
@@ -184,7 +209,10 @@ def test_a_feature_group_of_somebody_else_is_left_alone(target):
         FeatureGroupName=GROUP,
         RecordIdentifierFeatureName="id",
         EventTimeFeatureName="time",
-        FeatureDefinitions=[{"FeatureName": "id", "FeatureType": "String"}, {"FeatureName": "time", "FeatureType": "String"}],
+        FeatureDefinitions=[
+            {"FeatureName": "id", "FeatureType": "String"},
+            {"FeatureName": "time", "FeatureType": "String"},
+        ],
         OnlineStoreConfig={"EnableOnlineStore": True},
     )
     with pytest.raises(AlreadyExists, match=GROUP):
@@ -197,7 +225,9 @@ def test_the_group_has_no_offline_store_and_a_native_reader_finds_plain_values(t
     online.sync(VIEW, since=None, until=at(2))
     group = target.native.client("sagemaker").describe_feature_group(FeatureGroupName=GROUP)
     assert "OfflineStoreConfig" not in group
-    reply = target.native.client("sagemaker-featurestore-runtime").get_record(FeatureGroupName=GROUP, RecordIdentifierValueAsString="a")
+    reply = target.native.client("sagemaker-featurestore-runtime").get_record(
+        FeatureGroupName=GROUP, RecordIdentifierValueAsString="a"
+    )
     assert {item["FeatureName"]: item["ValueAsString"] for item in reply["Record"]} == {
         "entity_key": "a",
         "synced_until": "2026-01-01T02:00:00.000Z",
@@ -210,7 +240,11 @@ def test_the_group_has_no_offline_store_and_a_native_reader_finds_plain_values(t
 @pytest.mark.parametrize("name", ["_x", "write_time", "entity_key", "a b", "x" * 65])
 def test_a_name_that_feature_store_has_not_is_refused_before_anything_is_made(target, name):
     with pytest.raises(Invalid):
-        target.online.apply(OnlineViewSpec(name="v", history="h", features=(Column(name=name, type="int64"),), ttl=None))
+        target.online.apply(
+            OnlineViewSpec(
+                name="v", history="h", features=(Column(name=name, type="int64"),), ttl=None
+            )
+        )
     assert not [call for call in target.calls.calls if call.mutating]
 
 
@@ -219,16 +253,27 @@ def test_a_text_comes_back_letter_by_letter_and_travels_printable(value):
     feature = Column(name="label", type="string")
     row = {"entity_key": "k", "event_timestamp": T0, "label": value}
     record = records.encode(row, [feature], records.event_time(0))
-    assert all(item["ValueAsString"].isprintable() and item["ValueAsString"].strip() for item in record)
+    assert all(
+        item["ValueAsString"].isprintable() and item["ValueAsString"].strip() for item in record
+    )
     assert records.decode({"k": record}, ["k"], [feature])[0]["label"] == value
 
 
 def test_records_are_read_as_botocore_itself_reads_them(target, online):
     history(target, "b1", ("1", 1, 1, 7), ("2", 1, 1, 8))
     online.sync(VIEW, since=None, until=at(2))
-    asked = {"Identifiers": [{"FeatureGroupName": GROUP, "RecordIdentifiersValueAsString": ["1", "2", "3"]}]}
-    clients = of(target).client("sagemaker-featurestore-runtime"), target.native.client("sagemaker-featurestore-runtime")
-    ours, plain = ({**client.batch_get_record(**asked), "ResponseMetadata": None} for client in clients)
+    asked = {
+        "Identifiers": [
+            {"FeatureGroupName": GROUP, "RecordIdentifiersValueAsString": ["1", "2", "3"]}
+        ]
+    }
+    clients = (
+        of(target).client("sagemaker-featurestore-runtime"),
+        target.native.client("sagemaker-featurestore-runtime"),
+    )
+    ours, plain = (
+        {**client.batch_get_record(**asked), "ResponseMetadata": None} for client in clients
+    )
     assert ours == plain
     assert len(ours["Records"]) == 2
 

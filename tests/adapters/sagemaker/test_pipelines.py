@@ -1,4 +1,6 @@
-"""Pipelines on the wire: nothing is started twice, a job needs its URI alone, and the project's files go with it."""
+"""Pipelines on the wire: nothing is started twice, a job needs its URI alone, and the project's
+files go with it.
+"""
 
 import json
 import uuid
@@ -55,11 +57,15 @@ def finish(target, run):
 
 
 def executions_of(target):
-    return target.native.client("sagemaker").list_pipeline_executions(PipelineName="conf-conf")["PipelineExecutionSummaries"]
+    return target.native.client("sagemaker").list_pipeline_executions(PipelineName="conf-conf")[
+        "PipelineExecutionSummaries"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle", "error"])
-def test_one_failure_of_each_call_on_the_way_is_made_good_without_a_second_execution(target, stack, tmp_path, kind):
+def test_one_failure_of_each_call_on_the_way_is_made_good_without_a_second_execution(
+    target, stack, tmp_path, kind
+):
     run = write(target, tmp_path, once(tmp_path))
     for operation in ("StartPipelineExecution", "UpdatePipeline", "CreatePipeline"):
         stack.fault(kind=kind, service="sagemaker", operation=operation)
@@ -70,14 +76,18 @@ def test_one_failure_of_each_call_on_the_way_is_made_good_without_a_second_execu
 
 
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after"])
-def test_a_start_whose_replies_stay_lost_is_unknown_and_a_repeat_finds_or_makes_the_one_execution(target, stack, tmp_path, kind):
+def test_a_start_whose_replies_stay_lost_is_unknown_and_a_repeat_finds_or_makes_the_one_execution(
+    target, stack, tmp_path, kind
+):
     run = write(target, tmp_path, once(tmp_path))
     stack.fault(kind=kind, service="sagemaker", operation="StartPipelineExecution", times=None)
     with pytest.raises(OutcomeUnknown):
         target.pipelines.submit(run)
     stack.clear_faults()
     seen = target.pipelines.observe(run.run_id)
-    assert (seen is not None) == (kind == "cut-after"), "an execution that began is found by its display name"
+    assert (seen is not None) == (kind == "cut-after"), (
+        "an execution that began is found by its display name"
+    )
     target.pipelines.submit(run)
     assert finish(target, run).phase == "done"
     assert len(executions_of(target)) == 1
@@ -86,7 +96,9 @@ def test_a_start_whose_replies_stay_lost_is_unknown_and_a_repeat_finds_or_makes_
 
 def test_a_start_that_stays_throttled_says_that_nothing_was_done(target, stack, tmp_path):
     run = write(target, tmp_path, once(tmp_path))
-    stack.fault(kind="throttle", service="sagemaker", operation="StartPipelineExecution", times=None)
+    stack.fault(
+        kind="throttle", service="sagemaker", operation="StartPipelineExecution", times=None
+    )
     with pytest.raises(Throttled):
         target.pipelines.submit(run)
     assert target.pipelines.observe(run.run_id) is None
@@ -95,7 +107,9 @@ def test_a_start_that_stays_throttled_says_that_nothing_was_done(target, stack, 
 def test_a_repeat_pins_the_version_that_the_first_try_made(target, stack, tmp_path):
     """Somebody else's submit in between must not change what ours runs."""
     run = write(target, tmp_path, once(tmp_path))
-    stack.fault(kind="throttle", service="sagemaker", operation="StartPipelineExecution", times=None)
+    stack.fault(
+        kind="throttle", service="sagemaker", operation="StartPipelineExecution", times=None
+    )
     with pytest.raises(Throttled):
         target.pipelines.submit(run)
     stack.clear_faults()
@@ -114,7 +128,9 @@ def test_a_run_whose_pipeline_was_deleted_is_absent(target, tmp_path):
     run = write(target, tmp_path, once(tmp_path))
     target.pipelines.submit(run)
     finish(target, run)
-    target.native.client("sagemaker").delete_pipeline(PipelineName="conf-conf", ClientRequestToken="d" * 32)
+    target.native.client("sagemaker").delete_pipeline(
+        PipelineName="conf-conf", ClientRequestToken="d" * 32
+    )
     assert target.pipelines.observe(run.run_id) is None
     target.pipelines.cancel(run.run_id)
 
@@ -126,13 +142,20 @@ def test_a_job_is_given_the_runs_uri_and_the_way_to_the_stack_and_no_profile(tar
     client = target.native.client("sagemaker")
     (job,) = client.list_processing_jobs()["ProcessingJobSummaries"]
     described = client.describe_processing_job(ProcessingJobName=job["ProcessingJobName"])
-    assert described["AppSpecification"]["ContainerArguments"] == ["--run", run.run_uri, "--step", "once"]
+    assert described["AppSpecification"]["ContainerArguments"] == [
+        "--run",
+        run.run_uri,
+        "--step",
+        "once",
+    ]
     assert set(described["Environment"]) == {"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"}
     tags = client.list_tags(ResourceArn=described["ProcessingJobArn"])["Tags"]
     assert {"Key": "isthmus:project", "Value": "conf"} in tags
 
 
-def test_what_a_uri_holds_is_read_by_its_scheme_under_the_environments_identity(target, monkeypatch):
+def test_what_a_uri_holds_is_read_by_its_scheme_under_the_environments_identity(
+    target, monkeypatch
+):
     uri = f"{target.blobs.root}/runs/r9/run.json"
     target.blobs.put(uri, b"here")
     monkeypatch.setenv("AWS_ENDPOINT_URL", target.profile.options["endpoint_url"])
@@ -169,7 +192,9 @@ def project(target, tmp_path):
     (folder / "helper.py").write_text("WORD = 'submitted'")
     (folder / "data" / "large.parquet").write_bytes(b"x" * 100)
     (folder / ".secret").write_text("hidden")
-    return Project(Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target)
+    return Project(
+        Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
+    )
 
 
 def pipeline(name="code"):
@@ -177,7 +202,12 @@ def pipeline(name="code"):
     return Pipeline(
         name=name,
         steps=(
-            Step(name="first", function="work:first", outputs=(Output(name="where", type="string"),), artifacts=("made",)),
+            Step(
+                name="first",
+                function="work:first",
+                outputs=(Output(name="where", type="string"),),
+                artifacts=("made",),
+            ),
             Step(
                 name="second",
                 kind="training",
@@ -194,7 +224,9 @@ def test_jobs_run_the_projects_files_as_they_were_submitted(target, project):
     run = submit(project, pipeline(), run="r1")
     (project.folder / "helper.py").write_text("WORD = 'changed since'")
     state = watch.watch(project, run)
-    assert {step.name: step.phase for step in state.steps} == {"first": "done", "second": "done"}, watch.log(project, "r1", "second")
+    assert {step.name: step.phase for step in state.steps} == {"first": "done", "second": "done"}, (
+        watch.log(project, "r1", "second")
+    )
     assert watch.values(project, "r1", "second") == {"word": "submittedwork.py", "name": "conf"}
     assert not watch.values(project, "r1", "first")["where"].startswith(str(project.folder))
     assert "submitted" in watch.log(project, "r1", "second")
@@ -206,7 +238,9 @@ def test_what_travels_is_code_and_declared_tables_and_not_data_or_hidden_files(p
     (project.folder / "venv" / "pyvenv.cfg").write_text("")
     (project.folder / "data" / "items.csv").write_text("item_id\n1\n")
     assert project_code.files(project.folder) == ("helper.py", "project.yaml", "work.py")
-    assert "data/items.csv" in project_code.files(project.folder, also=("data/items.csv", "data/not_there.csv", "../outside.csv"))
+    assert "data/items.csv" in project_code.files(
+        project.folder, also=("data/items.csv", "data/not_there.csv", "../outside.csv")
+    )
 
 
 def test_a_file_too_large_to_be_code_is_refused_with_its_name(project):

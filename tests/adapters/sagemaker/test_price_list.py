@@ -1,4 +1,6 @@
-"""AWS's price list through the genuine client, whose answers are a fixture in the API's form: prices made up, no account was asked."""
+"""AWS's price list through the genuine client, whose answers are a fixture in the API's form:
+prices made up, no account was asked.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -21,12 +23,22 @@ REGION = "eu-central-1"
 
 
 def product(usage, *usd, unit="Hrs", currency="USD"):
-    dimensions = {f"d{at}": {"unit": unit, "pricePerUnit": {currency: price}} for at, price in enumerate(usd)}
-    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": {"OnDemand": {"t": {"priceDimensions": dimensions}}}})
+    dimensions = {
+        f"d{at}": {"unit": unit, "pricePerUnit": {currency: price}} for at, price in enumerate(usd)
+    }
+    return json.dumps(
+        {
+            "product": {"attributes": {"usagetype": usage}},
+            "terms": {"OnDemand": {"t": {"priceDimensions": dimensions}}},
+        }
+    )
 
 
 PAGES = {
-    ("AmazonSageMaker", None): ([product("EUC1-Host:ml.m5.large", "0.1380000000"), product("EUC1-Train:ml.m5.large", "9")], "next"),
+    ("AmazonSageMaker", None): (
+        [product("EUC1-Host:ml.m5.large", "0.1380000000"), product("EUC1-Train:ml.m5.large", "9")],
+        "next",
+    ),
     ("AmazonSageMaker", "next"): (
         [
             product("EUC1-Host:ml.c5.large", "0.2", "0.1"),
@@ -36,7 +48,10 @@ PAGES = {
         ],
         None,
     ),
-    ("AmazonAthena", None): ([product("EUC1-DataScannedInTB", "5.0000", unit="Terabytes"), product("EUC1-DPU", "0.3")], None),
+    ("AmazonAthena", None): (
+        [product("EUC1-DataScannedInTB", "5.0000", unit="Terabytes"), product("EUC1-DPU", "0.3")],
+        None,
+    ),
 }
 
 
@@ -50,11 +65,15 @@ class Amazon:
 
     def answer(self, request, **_):
         wanted = json.loads(request.body)
-        self.asked.append((request.url, {each["Field"]: each["Value"] for each in wanted["Filters"]}))
+        self.asked.append(
+            (request.url, {each["Field"]: each["Value"] for each in wanted["Filters"]})
+        )
         if self.status != 200:
             return self.said({"__type": "AccessDeniedException", "Message": "no"}, request)
         texts, following = PAGES[wanted["ServiceCode"], wanted.get("NextToken")]
-        return self.said({"PriceList": texts, **({"NextToken": following} if following else {})}, request)
+        return self.said(
+            {"PriceList": texts, **({"NextToken": following} if following else {})}, request
+        )
 
     def said(self, content, request):
         raw = BytesIO(json.dumps(content).encode())
@@ -68,18 +87,26 @@ class Account:
     def __init__(self):
         self.now = DAY
         options = {"bucket": "s3://example", "region": REGION}
-        self.profile = Profile(name="production", adapter="sagemaker", project="shop", options=options)
+        self.profile = Profile(
+            name="production", adapter="sagemaker", project="shop", options=options
+        )
         self.target = targets.load(self.profile, clock=lambda: self.now)
         self.amazon = Amazon(of(self.target))
 
     def estimate(self, machine="ml.m5.large"):
-        return targets.estimate(self.profile, [VariantSpec(name="a", model="ranker", version=1, machine=machine)])
+        return targets.estimate(
+            self.profile, [VariantSpec(name="a", model="ranker", version=1, machine=machine)]
+        )
 
 
 @pytest.fixture
 def account(tmp_path, monkeypatch, price_folder):
     monkeypatch.setattr(price_list, "folder", price_folder)
-    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "XDG_CACHE_HOME": str(tmp_path)}.items():
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "XDG_CACHE_HOME": str(tmp_path),
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     return Account()
@@ -92,7 +119,10 @@ def test_a_region_that_the_table_lacks_has_the_prices_that_aws_tells_and_their_d
         "https://api.pricing.us-east-1.amazonaws.com/",
         {"regionCode": REGION, "productFamily": "ML Instance"},
     )
-    assert (account.estimate().hourly_cost, account.estimate().table) == (Decimal("0.138"), "2026-11-29")
+    assert (account.estimate().hourly_cost, account.estimate().table) == (
+        Decimal("0.138"),
+        "2026-11-29",
+    )
     assert account.estimate("ml.m5.xlarge").hourly_cost == Decimal("0.276")
     assert prices.scanning(account.profile) == 5
 
@@ -123,7 +153,10 @@ def test_who_may_not_ask_goes_on_with_the_last_list_and_without_one_with_the_tab
     assert account.estimate().table == "2026-11-29"
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"date": 1}', b'{"date": "2026-11-29", "hourly": {"ml.m5.large": "much"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b'{"date": 1}', b'{"date": "2026-11-29", "hourly": {"ml.m5.large": "much"}}'],
+)
 def test_a_file_of_the_cache_that_is_none_of_ours_is_asked_for_again(account, tmp_path, content):
     targets.ask_prices(account.target)
     (kept,) = tmp_path.rglob("*.json")
@@ -133,7 +166,9 @@ def test_a_file_of_the_cache_that_is_none_of_ours_is_asked_for_again(account, tm
     assert account.estimate().table == "2026-11-29"
 
 
-def test_a_list_of_another_form_and_a_cache_that_cannot_be_written_are_done_without(account, tmp_path, monkeypatch):
+def test_a_list_of_another_form_and_a_cache_that_cannot_be_written_are_done_without(
+    account, tmp_path, monkeypatch
+):
     (tmp_path / "isthmus").write_text("in the way")
     targets.ask_prices(account.target)
     monkeypatch.setitem(PAGES, ("AmazonAthena", None), (['{"product": {}}'], None))
@@ -142,7 +177,9 @@ def test_a_list_of_another_form_and_a_cache_that_cannot_be_written_are_done_with
 
 
 def test_what_is_no_price_is_not_kept(account, tmp_path, monkeypatch):
-    monkeypatch.setitem(PAGES, ("AmazonSageMaker", None), ([product("EUC1-Host:ml.m5.large", "much")], None))
+    monkeypatch.setitem(
+        PAGES, ("AmazonSageMaker", None), ([product("EUC1-Host:ml.m5.large", "much")], None)
+    )
     targets.ask_prices(account.target)
     assert account.estimate().table == prices.TABLE
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -160,4 +197,7 @@ def test_offline_nothing_is_asked_and_the_table_holds(account):
     targets.ask_prices(account.target)
     options = account.profile.options | {"endpoint_url": "http://127.0.0.1:9"}
     offline = Profile(name="production", adapter="sagemaker", project="shop", options=options)
-    assert targets.estimate(offline, [VariantSpec(name="a", model="ranker", version=1)]).table == prices.TABLE
+    assert (
+        targets.estimate(offline, [VariantSpec(name="a", model="ranker", version=1)]).table
+        == prices.TABLE
+    )

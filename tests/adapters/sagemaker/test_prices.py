@@ -18,18 +18,29 @@ def listed(region):
 
 
 def profile(adapter="sagemaker", **options):
-    return Profile(name="production", adapter=adapter, project="shop", options={"region": "us-east-1", **options})
+    return Profile(
+        name="production",
+        adapter=adapter,
+        project="shop",
+        options={"region": "us-east-1", **options},
+    )
 
 
 def variants(*machines):
-    return [VariantSpec(name=f"v{at}", model="ranker", version=1, machine=machine) for at, machine in enumerate(machines)]
+    return [
+        VariantSpec(name=f"v{at}", model="ranker", version=1, machine=machine)
+        for at, machine in enumerate(machines)
+    ]
 
 
 def test_a_price_is_of_its_region_and_machine():
     assert prices.hourly(listed("us-east-1"), "ml.m5.large", 2) == Decimal("0.230")
 
 
-@pytest.mark.parametrize(("region", "machine"), [("mars-north-1", "ml.m5.large"), ("us-east-1", "ml.z9.large"), ("", "ml.m5.large")])
+@pytest.mark.parametrize(
+    ("region", "machine"),
+    [("mars-north-1", "ml.m5.large"), ("us-east-1", "ml.z9.large"), ("", "ml.m5.large")],
+)
 def test_what_is_not_in_the_table_is_unknown(region, machine):
     assert prices.hourly(listed(region), machine, 1) is None
 
@@ -40,14 +51,19 @@ def test_what_athena_reads_has_a_price_in_the_regions_of_the_table_alone():
 
 
 def test_a_sum_with_an_unknown_part_is_unknown():
-    known, unknown = Machines(machine="ml.m5.large", count=1), Machines(machine="ml.z9.large", count=1)
+    known, unknown = (
+        Machines(machine="ml.m5.large", count=1),
+        Machines(machine="ml.z9.large", count=1),
+    )
     assert prices.total(listed("us-east-1"), [known, known]) == Decimal("0.230")
     assert prices.total(listed("us-east-1"), [known, unknown]) is None
     assert prices.total(listed("us-east-1"), []) == 0
 
 
 def test_an_estimate_counts_the_profiles_machines_and_a_variants_own():
-    found = targets.estimate(profile(serving={"instance": "ml.m5.xlarge", "count": 2}), variants("", "", "ml.c5.xlarge"))
+    found = targets.estimate(
+        profile(serving={"instance": "ml.m5.xlarge", "count": 2}), variants("", "", "ml.c5.xlarge")
+    )
     assert found.machines == "4 x ml.m5.xlarge, 2 x ml.c5.xlarge"
     assert found.hourly_cost == 4 * Decimal("0.23") + 2 * Decimal("0.204")
     assert found.table == prices.TABLE
@@ -64,7 +80,9 @@ def budget(limit, *machines, **options):
     return list(_budget(project, targets.estimate(chosen, variants(*machines)), Decimal(0)))
 
 
-@pytest.mark.parametrize(("region", "price"), [("us-east-1", Decimal("0.75")), ("ap-northeast-1", None)])
+@pytest.mark.parametrize(
+    ("region", "price"), [("us-east-1", Decimal("0.75")), ("ap-northeast-1", None)]
+)
 def test_a_million_counted_answers_are_a_million_writes_and_reads(region, price):
     assert prices.counting(profile(region=region)) == price
 
@@ -80,7 +98,9 @@ def test_a_plan_within_its_budget_or_without_one_is_not(limit):
     assert budget(limit, "ml.m5.large", "ml.m5.large") == []
 
 
-@pytest.mark.parametrize("limit", ["0.01 USD/h", {"limit": "0.01 USD/h"}, {"limit": "0.01 USD/h", "unknown": "refuse"}])
+@pytest.mark.parametrize(
+    "limit", ["0.01 USD/h", {"limit": "0.01 USD/h"}, {"limit": "0.01 USD/h", "unknown": "refuse"}]
+)
 def test_a_budget_refuses_a_cost_that_nobody_knows_with_what_allows_it(limit):
     (item,) = budget(limit, "ml.m5.large", region="ap-northeast-1")
     assert item.action == "!"
@@ -92,6 +112,14 @@ def test_an_unknown_cost_that_is_allowed_or_offline_is_only_shown():
     allowing = {"limit": "0.01 USD/h", "unknown": "allow"}
     assert budget(allowing, "ml.m5.large", region="ap-northeast-1") == []
     assert budget(allowing, "ml.m5.large")[0].action == "!"  # a cost that is known is still judged
-    assert budget("0.01 USD/h", "ml.m5.large", region="ap-northeast-1", endpoint_url="http://127.0.0.1:9") == []
+    assert (
+        budget(
+            "0.01 USD/h", "ml.m5.large", region="ap-northeast-1", endpoint_url="http://127.0.0.1:9"
+        )
+        == []
+    )
     found = targets.estimate(profile(region="ap-northeast-1"), variants("ml.m5.large"))
-    assert _estimated("", found, standing=False) == f"unknown once deployed: 1 x ml.m5.large, price table of {prices.TABLE}"
+    assert (
+        _estimated("", found, standing=False)
+        == f"unknown once deployed: 1 x ml.m5.large, price table of {prices.TABLE}"
+    )

@@ -20,7 +20,9 @@ def test_a_lost_reply_is_made_good_by_the_sdks_own_repeat(target, stack):
 
 
 @pytest.mark.parametrize("kind", ["cut-after", "cut-before"])
-def test_replies_that_stay_lost_are_an_unknown_outcome_and_a_repeat_makes_one_version(target, stack, kind):
+def test_replies_that_stay_lost_are_an_unknown_outcome_and_a_repeat_makes_one_version(
+    target, stack, kind
+):
     stack.fault(kind=kind, service="sagemaker", operation="CreateModelPackage", times=None)
     with pytest.raises(OutcomeUnknown):
         register(target)
@@ -49,7 +51,9 @@ def test_a_model_is_tagged_by_the_call_that_makes_it(target, stack):
     register(target)
     assert asked(stack, "AddTags") == 0
     client = target.native.client("sagemaker")
-    arn = client.describe_model_package_group(ModelPackageGroupName="conf-ranker")["ModelPackageGroupArn"]
+    arn = client.describe_model_package_group(ModelPackageGroupName="conf-ranker")[
+        "ModelPackageGroupArn"
+    ]
     tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
     assert tags == {"isthmus:project": "conf", "isthmus:kind": "model", "isthmus:name": "ranker"}
 
@@ -57,9 +61,17 @@ def test_a_model_is_tagged_by_the_call_that_makes_it(target, stack):
 def test_the_model_folder_is_registered_uncompressed(target):
     register(target)
     client = target.native.client("sagemaker")
-    (summary,) = client.list_model_packages(ModelPackageGroupName="conf-ranker")["ModelPackageSummaryList"]
-    (container,) = client.describe_model_package(ModelPackageName=summary["ModelPackageArn"])["InferenceSpecification"]["Containers"]
-    assert container["ModelDataSource"]["S3DataSource"] == {"S3Uri": f"{URI}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    (summary,) = client.list_model_packages(ModelPackageGroupName="conf-ranker")[
+        "ModelPackageSummaryList"
+    ]
+    (container,) = client.describe_model_package(ModelPackageName=summary["ModelPackageArn"])[
+        "InferenceSpecification"
+    ]["Containers"]
+    assert container["ModelDataSource"]["S3DataSource"] == {
+        "S3Uri": f"{URI}/",
+        "S3DataType": "S3Prefix",
+        "CompressionType": "None",
+    }
 
 
 def test_a_package_that_somebody_else_registered_is_a_version_without_a_digest(target):
@@ -73,5 +85,10 @@ def test_a_package_that_somebody_else_registered_is_a_version_without_a_digest(t
         },
     )
     theirs = target.registry.get("ranker", 2)
-    assert (theirs.digest, theirs.uri, theirs.image, theirs.approval) == ("", "s3://theirs/model.tar.gz", "theirs:2", "pending")
+    assert (theirs.digest, theirs.uri, theirs.image, theirs.approval) == (
+        "",
+        "s3://theirs/model.tar.gz",
+        "theirs:2",
+        "pending",
+    )
     assert register(target, "d2").version == 3

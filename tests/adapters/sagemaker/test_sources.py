@@ -17,11 +17,19 @@ from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.tests.events.conftest import NOW, apply_tables
 
-ATTRIBUTES = (Attribute(name="item_id", type="int"), Attribute(name="score", type="float", required=False))
+ATTRIBUTES = (
+    Attribute(name="item_id", type="int"),
+    Attribute(name="score", type="float", required=False),
+)
 
 
 def shown(number, **changes):
-    return {"event_id": f"e{number}", "event_timestamp": f"2019-11-30T10:00:{number:02}Z", "item_id": number, **changes}
+    return {
+        "event_id": f"e{number}",
+        "event_timestamp": f"2019-11-30T10:00:{number:02}Z",
+        "item_id": number,
+        **changes,
+    }
 
 
 @pytest.fixture
@@ -40,7 +48,13 @@ def lake(target):
     put("clicks/_SUCCESS.jsonl.gz", shown(5))
     sink = io.BytesIO()
     pq.write_table(
-        pa.table({"event_id": ["e6"], "item_id": [6], "event_timestamp": pa.array([NOW - timedelta(hours=1)], pa.timestamp("ms", "UTC"))}),
+        pa.table(
+            {
+                "event_id": ["e6"],
+                "item_id": [6],
+                "event_timestamp": pa.array([NOW - timedelta(hours=1)], pa.timestamp("ms", "UTC")),
+            }
+        ),
         sink,
     )
     s3.put_object(Bucket="lake", Key="clicks/last.parquet", Body=sink.getvalue())
@@ -48,13 +62,26 @@ def lake(target):
     wr.catalog.create_database("lake", boto3_session=target.native)
     frame = pd.DataFrame([shown(n, score=None if n == 8 else n / 2) for n in range(7, 10)])
     frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"]).dt.tz_localize(None)
-    wr.s3.to_parquet(frame, path="s3://lake/views/", dataset=True, database="lake", table="views", boto3_session=target.native)
+    wr.s3.to_parquet(
+        frame,
+        path="s3://lake/views/",
+        dataset=True,
+        database="lake",
+        table="views",
+        boto3_session=target.native,
+    )
     return s3
 
 
 def opened(target, folder, **sources):
-    events = {name: Event(name=name, attributes=ATTRIBUTES, source=source) for name, source in sources.items()}
-    project = Project(Description(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(folder)), target)
+    events = {
+        name: Event(name=name, attributes=ATTRIBUTES, source=source)
+        for name, source in sources.items()
+    }
+    project = Project(
+        Description(spec=ProjectSpec(name="conf", now=NOW, events=events), folder=str(folder)),
+        target,
+    )
     apply_tables(project)
     return project
 
@@ -71,7 +98,12 @@ def opened(target, folder, **sources):
 )
 def test_a_key_a_prefix_and_a_glob_name_objects(target, lake, tmp_path, uri, names):
     target.sources.copy(uri, tmp_path)
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()) == names
+    assert (
+        sorted(
+            path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+        )
+        == names
+    )
 
 
 def test_what_is_not_there_is_said(target, lake, tmp_path):
@@ -87,11 +119,26 @@ def test_objects_and_a_table_of_the_users_own_become_events_once(target, lake, t
     project = opened(target, tmp_path, click="s3://lake/clicks/", view="athena://lake.views")
     before = sorted(item["Key"] for item in lake.list_objects_v2(Bucket="lake")["Contents"])
     reports = {report.event: report for report in ingest(project, max_bad=1)}
-    assert {name: (r.read, r.stored, r.quarantined) for name, r in reports.items()} == {"click": (5, 4, 1), "view": (3, 3, 0)}
+    assert {name: (r.read, r.stored, r.quarantined) for name, r in reports.items()} == {
+        "click": (5, 4, 1),
+        "view": (3, 3, 0),
+    }
     again = ingest(project, max_bad=1)
-    assert [(r.event, r.stored, r.already_there) for r in again] == [("click", 0, 4), ("view", 0, 3)]
-    rows = target.warehouse.query("SELECT event_id, item_id, score FROM events_view ORDER BY event_id", {}).to_pylist()
-    assert rows == [{"event_id": f"e{n}", "item_id": n, "score": None if n == 8 else n / 2} for n in range(7, 10)]
+    assert [(r.event, r.stored, r.already_there) for r in again] == [
+        ("click", 0, 4),
+        ("view", 0, 3),
+    ]
+    rows = target.warehouse.query(
+        "SELECT event_id, item_id, score FROM events_view ORDER BY event_id", {}
+    ).to_pylist()
+    assert rows == [
+        {"event_id": f"e{n}", "item_id": n, "score": None if n == 8 else n / 2}
+        for n in range(7, 10)
+    ]
     (bad,) = quarantine(project, "click").to_pylist()
-    assert (bad["source"], bad["line"], bad["event_id"]) == ("s3://lake/clicks/: 2019/b.jsonl.gz", 2, "e4")
+    assert (bad["source"], bad["line"], bad["event_id"]) == (
+        "s3://lake/clicks/: 2019/b.jsonl.gz",
+        2,
+        "e4",
+    )
     assert sorted(item["Key"] for item in lake.list_objects_v2(Bucket="lake")["Contents"]) == before

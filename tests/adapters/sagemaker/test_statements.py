@@ -6,7 +6,11 @@ from isthmus.adapters.sagemaker.warehouse import statements
 from isthmus.errors import Invalid
 from isthmus.events.port import Column
 
-A, N, T = Column(name="a", type="string"), Column(name="n", type="int64"), Column(name="t", type="timestamp")
+A, N, T = (
+    Column(name="a", type="string"),
+    Column(name="n", type="int64"),
+    Column(name="t", type="timestamp"),
+)
 
 
 def flat(text):
@@ -14,7 +18,9 @@ def flat(text):
 
 
 def test_a_query_is_typed_and_has_no_order_of_its_own():
-    text, ordered = statements.select("SELECT a, count(*) AS n FROM x WHERE a <> $not GROUP BY a", {"not": "it's"}, [A, N])
+    text, ordered = statements.select(
+        "SELECT a, count(*) AS n FROM x WHERE a <> $not GROUP BY a", {"not": "it's"}, [A, N]
+    )
     assert not ordered
     assert flat(text) == (
         'SELECT CAST("a" AS VARCHAR) AS "a", CAST("n" AS BIGINT) AS "n" FROM ( '
@@ -38,7 +44,9 @@ def test_a_limit_keeps_its_order_inside():
 
 
 def test_an_output_without_a_name_gets_one_of_ours_inside():
-    text, _ = statements.select("SELECT *, 1 + 2 FROM x ORDER BY 2", {}, [A, Column(name="(1 + 2)", type="int64")])
+    text, _ = statements.select(
+        "SELECT *, 1 + 2 FROM x ORDER BY 2", {}, [A, Column(name="(1 + 2)", type="int64")]
+    )
     assert "1 + 2 AS isthmus_column_1 FROM x" in flat(text)
     assert 'OVER (ORDER BY "isthmus_column_1")' in flat(text)
     with pytest.raises(Invalid, match="name"):
@@ -48,21 +56,30 @@ def test_an_output_without_a_name_gets_one_of_ours_inside():
 def test_a_saved_query_carries_the_date_of_its_time():
     text = statements.select_into("SELECT t, a FROM x", {}, ["t", "a"], [A, T], "t")
     assert flat(text) == (
-        'SELECT CAST("a" AS VARCHAR) AS "a", CAST("t" AS TIMESTAMP) AS "t", date_format("t", \'%Y-%m-%d\') AS dt '
+        'SELECT CAST("a" AS VARCHAR) AS "a", CAST("t" AS TIMESTAMP) AS "t", date_format("t", '
+        "'%Y-%m-%d') AS dt "
         "FROM ( SELECT t, a FROM x ) AS isthmus_rows"
     )
     assert flat(statements.unload(text, "s3://b/p/", partitioned=True)).endswith(
-        ") TO 's3://b/p/' WITH (format = 'PARQUET', compression = 'SNAPPY', partitioned_by = ARRAY['dt'])"
+        ") TO 's3://b/p/' WITH (format = 'PARQUET', compression = 'SNAPPY', partitioned_by = "
+        "ARRAY['dt'])"
     )
 
 
 def test_a_view_names_its_columns():
     assert flat(statements.create_view("v", "SELECT * FROM x", [A])) == (
-        'CREATE OR REPLACE VIEW "v" AS SELECT CAST("a" AS VARCHAR) AS "a" FROM ( SELECT * FROM x ) AS isthmus_rows'
+        'CREATE OR REPLACE VIEW "v" AS SELECT CAST("a" AS VARCHAR) AS "a" FROM ( SELECT * '
+        "FROM x ) AS isthmus_rows"
     )
 
 
-@pytest.mark.parametrize("sql", ["SELECT DISTINCT a FROM x ORDER BY t", "SELECT a FROM x UNION ALL SELECT a FROM y ORDER BY lower(t)"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT DISTINCT a FROM x ORDER BY t",
+        "SELECT a FROM x UNION ALL SELECT a FROM y ORDER BY lower(t)",
+    ],
+)
 def test_an_order_by_what_the_rows_no_longer_have_is_invalid(sql):
     with pytest.raises(Invalid, match="ORDER BY"):
         statements.select(sql, {}, [A])

@@ -43,7 +43,9 @@ def example():
 
 
 def texts():
-    """The three views, the objective's view, the exactly-once view, exposed events, sums of experiments and what monitors count."""
+    """The three views, the objective's view, the exactly-once view, exposed events, sums of
+    experiments and what monitors count.
+    """
     spec = example().spec
     ctr = spec.objectives["ctr"]
     by_unit = msgspec.structs.replace(ctr, unit="segment_id")
@@ -53,14 +55,22 @@ def texts():
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
-        "run_segments": run_sql(units=segment_units(("platform", "country", "model_version")), segmented=True),
+        "run_segments": run_sql(
+            units=segment_units(("platform", "country", "model_version")), segmented=True
+        ),
         "run_versions": _asked(versions_sql()),
         "run_wins": wins_sql(),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS, arms=1),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
-        "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
-        "monitor_item_keys": _asked(items_sql(clicked(), watched().endpoints["ranker"], Grouping())),
-        "monitor_trained": _asked(trained_sql("ctr", Entity(name="item", key="item_id", type="int"), Grouping(view=KINDS))),
+        "monitor_items": _asked(
+            items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))
+        ),
+        "monitor_item_keys": _asked(
+            items_sql(clicked(), watched().endpoints["ranker"], Grouping())
+        ),
+        "monitor_trained": _asked(
+            trained_sql("ctr", Entity(name="item", key="item_id", type="int"), Grouping(view=KINDS))
+        ),
         "run_spread": _asked(spread_sql()),
         "run_satisfied": _asked(satisfied_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
@@ -69,21 +79,43 @@ def texts():
 
 
 def wins_sql():
-    """An interleaved run's query: of an objective and of a sum, whose clicks come to what was credited by one way and by two."""
-    sql = cells_of_run(SHOP, [win_rate(metric) for metric in METRICS[:2]], unit="visitor_id", arms=1, credited=True)
-    return _literal(sql, {"arm0": "'interleaved'", "control_credit": "'champion'", "treatment_credit": "'challenger'"})
+    """An interleaved run's query: of an objective and of a sum, whose clicks come to what was
+    credited by one way and by two.
+    """
+    sql = cells_of_run(
+        SHOP, [win_rate(metric) for metric in METRICS[:2]], unit="visitor_id", arms=1, credited=True
+    )
+    return _literal(
+        sql,
+        {
+            "arm0": "'interleaved'",
+            "control_credit": "'champion'",
+            "treatment_credit": "'challenger'",
+        },
+    )
 
 
 def run_sql(*, arms=2, **how):
     """A run's query over a fuller shop: its totals, days by themselves, the time before, a shift."""
     sql = cells_of_run(SHOP, METRICS, unit="visitor_id", arms=arms, daily=("ctr", "basket"), **how)
     names = ("control", "treatment") if arms == 2 else ("all",)
-    return _literal(sql, {f"arm{at}": f"'{name}'" for at, name in enumerate(names)} | {"shift3": "2.5", "shift4_x": "1.5"})
+    return _literal(
+        sql,
+        {f"arm{at}": f"'{name}'" for at, name in enumerate(names)}
+        | {"shift3": "2.5", "shift4_x": "1.5"},
+    )
 
 
 def _literal(sql, own):
     day, moment = "'2019-11-23'", "TIMESTAMP '2019-12-01 00:00:00'"
-    values = {"run": "'r.1'", "endpoint": "'ranker'", "since": day, "earliest": day, "until": moment, "known": moment} | own
+    values = {
+        "run": "'r.1'",
+        "endpoint": "'ranker'",
+        "since": day,
+        "earliest": day,
+        "until": moment,
+        "known": moment,
+    } | own
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
     return sql
@@ -98,7 +130,10 @@ def watched():
 
 def clicked():
     """The same where the click itself names the exposure."""
-    of = {"impression": Event(name="impression", attributes=()), "click": Event(name="click", attributes=VIEW.attributes[:1])}
+    of = {
+        "impression": Event(name="impression", attributes=()),
+        "click": Event(name="click", attributes=VIEW.attributes[:1]),
+    }
     return msgspec.structs.replace(watched(), events=of)
 
 
@@ -110,12 +145,24 @@ KINDS = JoinView(
     known_until=datetime(2019, 12, 1, tzinfo=UTC),
     unique=True,
 )
-DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11-17'", "first_end": "'2019-11-08'", "first": "'2019-11-01'"}
+DAYS = {
+    "since": "'2019-11-24'",
+    "earliest": "'2019-11-24'",
+    "before": "'2019-11-17'",
+    "first_end": "'2019-11-08'",
+    "first": "'2019-11-01'",
+}
 
 
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
-    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'", "run": "'r.1'"} | DAYS
+    values = {
+        "control": "'random'",
+        "treatment": "'bts'",
+        "endpoint": "'ranker'",
+        "entity": "'item'",
+        "run": "'r.1'",
+    } | DAYS
     values |= {
         "start_time": "TIMESTAMP '2019-11-01 00:00:00'",
         "end_time": moment,

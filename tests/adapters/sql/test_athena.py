@@ -23,20 +23,38 @@ def said(sql):
     ("sql", "athena"),
     [
         ("SELECT a / b AS x FROM t", "SELECT CAST(a AS DOUBLE) / b AS x FROM t"),
-        ("SELECT a / (b / c) AS x FROM t", "SELECT CAST(a AS DOUBLE) / (CAST(b AS DOUBLE) / c) AS x FROM t"),
+        (
+            "SELECT a / (b / c) AS x FROM t",
+            "SELECT CAST(a AS DOUBLE) / (CAST(b AS DOUBLE) / c) AS x FROM t",
+        ),
         ("SELECT a + 1.0 AS x FROM t", "SELECT a + 1.0E0 AS x FROM t"),
         ("SELECT a + 1e3 AS x FROM t", "SELECT a + 1e3 AS x FROM t"),
-        ("SELECT a || (b / 2.5) AS x FROM t", "SELECT a || (CAST(b AS DOUBLE) / 2.5E0) AS x FROM t"),
-        ("SELECT CAST(a AS INTEGER) AS x, b::VARCHAR AS y FROM t", "SELECT CAST(a AS BIGINT) AS x, CAST(b AS VARCHAR) AS y FROM t"),
+        (
+            "SELECT a || (b / 2.5) AS x FROM t",
+            "SELECT a || (CAST(b AS DOUBLE) / 2.5E0) AS x FROM t",
+        ),
+        (
+            "SELECT CAST(a AS INTEGER) AS x, b::VARCHAR AS y FROM t",
+            "SELECT CAST(a AS BIGINT) AS x, CAST(b AS VARCHAR) AS y FROM t",
+        ),
         ("SELECT TIMESTAMP '2019-11-24' AS x", "SELECT TIMESTAMP '2019-11-24 00:00:00.000' AS x"),
         ("SELECT t - INTERVAL 2 WEEKS AS x FROM y", "SELECT t - INTERVAL '14' DAY AS x FROM y"),
         (
             "SELECT date_diff('millisecond', a, b - INTERVAL 1 WEEK) AS x FROM t",
             "SELECT DATE_DIFF('millisecond', a, b - INTERVAL '7' DAY) AS x FROM t",
         ),
-        ("SELECT sum(a) OVER w AS x FROM t WINDOW w AS (ORDER BY b DESC)", "SELECT SUM(a) OVER (ORDER BY b DESC) AS x FROM t"),
-        ("SELECT a FROM t /* why */ ORDER BY a NULLS FIRST", "SELECT a FROM t ORDER BY a NULLS FIRST"),
-        ("SELECT a AS rows, b AS \"unnest\" FROM t WHERE c = 'it''s'", "SELECT a AS rows, b AS \"unnest\" FROM t WHERE c = 'it''s'"),
+        (
+            "SELECT sum(a) OVER w AS x FROM t WINDOW w AS (ORDER BY b DESC)",
+            "SELECT SUM(a) OVER (ORDER BY b DESC) AS x FROM t",
+        ),
+        (
+            "SELECT a FROM t /* why */ ORDER BY a NULLS FIRST",
+            "SELECT a FROM t ORDER BY a NULLS FIRST",
+        ),
+        (
+            "SELECT a AS rows, b AS \"unnest\" FROM t WHERE c = 'it''s'",
+            "SELECT a AS rows, b AS \"unnest\" FROM t WHERE c = 'it''s'",
+        ),
     ],
 )
 def test_a_construct_is_said_in_athenas_words(sql, athena):
@@ -45,7 +63,11 @@ def test_a_construct_is_said_in_athenas_words(sql, athena):
 
 def test_the_list_covers_the_neutral_subset_and_names_a_page_for_each_form():
     assert {node for form in FORMS for node in form.nodes} == set(NEUTRAL)
-    assert all(form.page.startswith(("https://docs.aws.amazon.com/athena/", "https://trino.io/")) and form.rendering for form in FORMS)
+    assert all(
+        form.page.startswith(("https://docs.aws.amazon.com/athena/", "https://trino.io/"))
+        and form.rendering
+        for form in FORMS
+    )
 
 
 def test_what_no_target_can_is_refused_here_too_and_never_rendered():
@@ -60,7 +82,11 @@ values = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
     st.none(),
-    st.integers(0, 2**42).map(lambda n: datetime.fromtimestamp(n // 1000, UTC).replace(microsecond=n % 1000 * 1000, tzinfo=None)),
+    st.integers(0, 2**42).map(
+        lambda n: datetime.fromtimestamp(n // 1000, UTC).replace(
+            microsecond=n % 1000 * 1000, tzinfo=None
+        )
+    ),
 )
 
 
@@ -82,7 +108,9 @@ def test_a_time_is_bound_in_utc_and_whole_milliseconds():
     assert said(bound) == "SELECT a FROM t WHERE t <= TIMESTAMP '2019-11-24 00:00:00.123'"
 
 
-@pytest.mark.parametrize("params", [{}, {"a": 1, "b": 2}, {"b": 1}, {"a": float("nan")}, {"a": [1]}, {"a": timedelta(1)}])
+@pytest.mark.parametrize(
+    "params", [{}, {"a": 1, "b": 2}, {"b": 1}, {"a": float("nan")}, {"a": [1]}, {"a": timedelta(1)}]
+)
 def test_parameters_that_do_not_fit_are_refused(params):
     with pytest.raises(Invalid):
         bind("SELECT $a AS x", params)
@@ -90,5 +118,8 @@ def test_parameters_that_do_not_fit_are_refused(params):
 
 def test_text_cannot_leave_its_quotes():
     evil = "x' OR '1'='1"
-    assert said(bind("SELECT a FROM t WHERE b = $b", {"b": evil})) == "SELECT a FROM t WHERE b = 'x'' OR ''1''=''1'"
+    assert (
+        said(bind("SELECT a FROM t WHERE b = $b", {"b": evil}))
+        == "SELECT a FROM t WHERE b = 'x'' OR ''1''=''1'"
+    )
     assert bind("SELECT $now AS x", {"now": datetime(2020, 1, 1, tzinfo=UTC)}).endswith("AS x")

@@ -1,6 +1,8 @@
-"""Each cloud's SQL, as text that people have reviewed: emulators translate back and cannot judge it (PORTS.md, section 4).
+"""Each cloud's SQL, as text that people have reviewed: emulators translate back and cannot judge it
+(PORTS.md, section 4).
 
-After a deliberate change: ISTHMUS_WRITE_GOLDEN=1 pytest tests/adapters/sql; then read the diff beside the pages that adapters/<x>/sql.py
+After a deliberate change: ISTHMUS_WRITE_GOLDEN=1 pytest tests/adapters/sql; then read the diff
+beside the pages that adapters/<x>/sql.py
 names.
 """
 
@@ -29,7 +31,9 @@ def test_a_rendering_is_the_reviewed_text(name, engine):
 
 
 def test_no_golden_text_is_left_over():
-    assert {file.name for file in GOLDEN.iterdir()} == {f"{name}.{engine}.sql" for name in texts() for engine in ENGINES}
+    assert {file.name for file in GOLDEN.iterdir()} == {
+        f"{name}.{engine}.sql" for name in texts() for engine in ENGINES
+    }
 
 
 def test_two_windows_of_the_example_are_rewritten_for_bigquery_and_none_for_athena():

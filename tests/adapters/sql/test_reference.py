@@ -1,4 +1,7 @@
-"""BigQuery's texts before GoogleSQL's own analyzer, and their rows by its reference implementation. Our translator judges nothing here."""
+"""BigQuery's texts before GoogleSQL's own analyzer, and their rows by its reference implementation.
+
+Our translator judges nothing here.
+"""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,9 +24,18 @@ from isthmus_stack.gcp.googlesql.reference import Relation, evaluate
 
 from .example import VIEW, example, texts
 
-pytestmark = pytest.mark.skipif(not available(), reason="the wheel zetasql is not installed: BigQuery's texts are judged by nobody")
+pytestmark = pytest.mark.skipif(
+    not available(),
+    reason="the wheel zetasql is not installed: BigQuery's texts are judged by nobody",
+)
 
-KINDS = {"bool": "BOOL", "int64": "INT64", "float64": "FLOAT64", "string": "STRING", "timestamp": "TIMESTAMP"}
+KINDS = {
+    "bool": "BOOL",
+    "int64": "INT64",
+    "float64": "FLOAT64",
+    "string": "STRING",
+    "timestamp": "TIMESTAMP",
+}
 COLUMNS = {
     "n": ("INT64", "BIGINT"),
     "k": ("STRING", "VARCHAR"),
@@ -59,8 +71,16 @@ count(*) OVER (ORDER BY t DESC RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND INTERV
 sum(a) OVER (ORDER BY a RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING); sum(a) OVER (ORDER BY b NULLS FIRST); sum(a) OVER (ORDER BY b DESC)
 EXISTS (SELECT 1 FROM x AS y WHERE y.a = x.a AND y.n <> x.n); a IN (SELECT b FROM x AS y)
 """
-ONE_BY_ONE = [expression.strip() for expression in EXPRESSIONS.replace("\n", ";").split(";") if expression.strip()]
-SELECT = f"SELECT n, {', '.join(f'{expression} AS e{place}' for place, expression in enumerate(ONE_BY_ONE))} FROM x"
+ONE_BY_ONE = [
+    expression.strip()
+    for expression in EXPRESSIONS.replace("\n", ";").split(";")
+    if expression.strip()
+]
+SELECT = (
+    "SELECT n, "
+    f"{', '.join(f'{expression} AS e{place}' for place, expression in enumerate(ONE_BY_ONE))} "
+    "FROM x"
+)
 RELATIONS = [
     "SELECT x FROM x",
     "SELECT x AS y, n FROM x WHERE x > 1",
@@ -79,7 +99,9 @@ def canonical(value):
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float | Decimal):
-        return f"{round(float(value), 9) + 0.0:.9g}"  # what sums in two orders leave of a zero is none
+        return (
+            f"{round(float(value), 9) + 0.0:.9g}"  # what sums in two orders leave of a zero is none
+        )
     return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
@@ -88,10 +110,14 @@ def rows(table):
 
 
 def by_duckdb(sql, columns, table):
-    TINY.execute(f"CREATE OR REPLACE TABLE x ({', '.join(f'{name} {kind}' for name, (_, kind) in columns.items())})")
+    TINY.execute(
+        "CREATE OR REPLACE TABLE x "
+        f"({', '.join(f'{name} {kind}' for name, (_, kind) in columns.items())})"
+    )
     for row in table:
         TINY.execute(
-            f"INSERT INTO x VALUES ({', '.join('?' * len(row))})", [v.replace(tzinfo=None) if isinstance(v, datetime) else v for v in row]
+            f"INSERT INTO x VALUES ({', '.join('?' * len(row))})",
+            [v.replace(tzinfo=None) if isinstance(v, datetime) else v for v in row],
         )
     return rows(TINY.execute(sql).fetchall())
 
@@ -111,17 +137,34 @@ def relations():
     """What the example's views read, with dt and what only raw tables have."""
     spec = example().spec
     columns = {f"events_{event.name}": event_columns(event) for event in spec.events.values()}
-    columns |= {"impression_raw": event_columns(spec.events["impression"]), **relation_columns(example())}
-    columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns, "assignments": ASSIGNMENTS.columns}
+    columns |= {
+        "impression_raw": event_columns(spec.events["impression"]),
+        **relation_columns(example()),
+    }
+    columns |= {
+        "events_view": event_columns(VIEW),
+        "exposures": EXPOSURES.columns,
+        "assignments": ASSIGNMENTS.columns,
+    }
     columns |= {"rankings": RANKINGS.columns, "kind_history": KIND_HISTORY}
     columns |= {"events_purchase": event_columns(SHOP.events["purchase"])}
-    typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
-    typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}
+    typed = {
+        name: {column.name: KINDS[column.type] for column in of_relation}
+        for name, of_relation in columns.items()
+    }
+    typed["impression_raw"] |= {
+        "correction": "INT64",
+        "stored_timestamp": "TIMESTAMP",
+        "payload_digest": "STRING",
+    }
     typed["events_click"] |= {"exposure_id": "STRING"}
     typed["events_impression"] |= {"exposure_id": "STRING"}
     typed["ctr"] |= {"exposure_id": "STRING"}
     typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
-    return {(name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[]) for name, of_relation in typed.items()}
+    return {
+        (name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[])
+        for name, of_relation in typed.items()
+    }
 
 
 @pytest.mark.parametrize("name", texts())
@@ -132,15 +175,28 @@ def test_google_takes_the_golden_texts(name):
 
 
 RUN = {  # what a run's query reads; dt is added
-    "assignments": {**dict.fromkeys(("run", "unit", "arm", "reason", "segment"), "STRING"), "event_timestamp": "TIMESTAMP"},
-    "rankings": {**dict.fromkeys(("event_id", "endpoint", "unit", "version"), "STRING"), "event_timestamp": "TIMESTAMP"},
-    "ctr": {"event_id": "STRING", "outcome": "INT64", "event_timestamp": "TIMESTAMP", "created_timestamp": "TIMESTAMP"},
+    "assignments": {
+        **dict.fromkeys(("run", "unit", "arm", "reason", "segment"), "STRING"),
+        "event_timestamp": "TIMESTAMP",
+    },
+    "rankings": {
+        **dict.fromkeys(("event_id", "endpoint", "unit", "version"), "STRING"),
+        "event_timestamp": "TIMESTAMP",
+    },
+    "ctr": {
+        "event_id": "STRING",
+        "outcome": "INT64",
+        "event_timestamp": "TIMESTAMP",
+        "created_timestamp": "TIMESTAMP",
+    },
     "impression_exposed": {"event_id": "STRING", "unit": "STRING"},
     "events_click": {"impression_id": "STRING", "event_timestamp": "TIMESTAMP"},
     "events_purchase": {"visitor_id": "INT64", "amount": "FLOAT64", "event_timestamp": "TIMESTAMP"},
 }
 DUCKDB = {"INT64": "BIGINT", "STRING": "VARCHAR", "FLOAT64": "DOUBLE", "TIMESTAMP": "TIMESTAMP"}
-run_moments = st.integers(0, 5 * 24).map(lambda hour: datetime(2019, 11, 24, tzinfo=UTC) + timedelta(hours=hour))
+run_moments = st.integers(0, 5 * 24).map(
+    lambda hour: datetime(2019, 11, 24, tzinfo=UTC) + timedelta(hours=hour)
+)
 run_units = st.integers(1, 3)
 run_logs = st.fixed_dictionaries(
     {
@@ -157,15 +213,26 @@ run_logs = st.fixed_dictionaries(
         ),
         "rankings": st.lists(
             st.tuples(
-                st.sampled_from("abcdef"), st.sampled_from(["ranker", "other"]), run_units.map(str), st.sampled_from("12"), run_moments
+                st.sampled_from("abcdef"),
+                st.sampled_from(["ranker", "other"]),
+                run_units.map(str),
+                st.sampled_from("12"),
+                run_moments,
             ),
             max_size=6,
             unique_by=lambda row: row[0],
         ),
-        "ctr": st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 1), run_moments, run_moments), max_size=6),
-        "impression_exposed": st.lists(st.tuples(st.sampled_from("abcd"), run_units.map(str)), max_size=4),
+        "ctr": st.lists(
+            st.tuples(st.sampled_from("abcd"), st.integers(0, 1), run_moments, run_moments),
+            max_size=6,
+        ),
+        "impression_exposed": st.lists(
+            st.tuples(st.sampled_from("abcd"), run_units.map(str)), max_size=4
+        ),
         "events_click": st.lists(st.tuples(st.sampled_from("abcd"), run_moments), max_size=6),
-        "events_purchase": st.lists(st.tuples(run_units, st.none() | st.integers(0, 40).map(float), run_moments), max_size=6),
+        "events_purchase": st.lists(
+            st.tuples(run_units, st.none() | st.integers(0, 40).map(float), run_moments), max_size=6
+        ),
     }
 )
 
@@ -174,16 +241,30 @@ run_logs = st.fixed_dictionaries(
 @given(run_logs)
 def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
     dated = {name: [[*row, _date(row)] for row in log[name]] for name in RUN}
-    relations = {(name,): Relation(columns=[*columns.items(), ("dt", "STRING")], rows=dated[name]) for name, columns in RUN.items()}
+    relations = {
+        (name,): Relation(columns=[*columns.items(), ("dt", "STRING")], rows=dated[name])
+        for name, columns in RUN.items()
+    }
     with duckdb.connect(config={"threads": "1"}) as engine:
         for name, columns in RUN.items():
-            engine.execute(f"CREATE TABLE {name} ({', '.join(f'{of} {DUCKDB[kind]}' for of, kind in columns.items())}, dt VARCHAR)")
+            engine.execute(
+                f"CREATE TABLE {name} "
+                f"({', '.join(f'{of} {DUCKDB[kind]}' for of, kind in columns.items())}, dt "
+                "VARCHAR)"
+            )
             for row in dated[name]:
-                values = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row]
-                engine.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values)
+                values = [
+                    value.replace(tzinfo=None) if isinstance(value, datetime) else value
+                    for value in row
+                ]
+                engine.execute(
+                    f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values
+                )
         for name in ("run_cells", "run_segments", "run_versions"):
             sql = texts()[name]
-            assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(engine.execute(sql).fetchall())
+            assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(
+                engine.execute(sql).fetchall()
+            )
 
 
 def _date(row):
@@ -191,11 +272,20 @@ def _date(row):
     return next((f"{value:%Y-%m-%d}" for value in row if isinstance(value, datetime)), "2019-11-24")
 
 
-moments = st.none() | st.integers(-(10**12), 2 * 10**12).map(lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
+moments = st.none() | st.integers(-(10**12), 2 * 10**12).map(
+    lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+)
 numbers = st.none() | st.integers(-4, 4)
-halves = st.none() | st.integers(-9, 9).map(lambda n: n / 2) | st.floats(-1e6, 1e6).map(lambda x: round(x, 3) + 0.0)
+halves = (
+    st.none()
+    | st.integers(-9, 9).map(lambda n: n / 2)
+    | st.floats(-1e6, 1e6).map(lambda x: round(x, 3) + 0.0)
+)
 words = st.none() | st.sampled_from(["", "x", "y", "xyz", "Yé", "Zy"])
-tables = st.lists(st.tuples(words, words, numbers, numbers, halves, st.none() | st.booleans(), moments, moments), max_size=8)
+tables = st.lists(
+    st.tuples(words, words, numbers, numbers, halves, st.none() | st.booleans(), moments, moments),
+    max_size=8,
+)
 
 
 @costly(12, of=25)
@@ -220,7 +310,10 @@ def test_a_column_with_the_name_of_a_relation_is_the_column(sql):
 
 
 @pytest.mark.parametrize("cloud", ["vertex", "sagemaker"])
-@pytest.mark.parametrize("expression", ["round(2.675, 2)", "round(a * 0.1, 1)", "floor(f * 1.1)", "a * 0.1 = 0.3", "0.1 + a > 0.3"])
+@pytest.mark.parametrize(
+    "expression",
+    ["round(2.675, 2)", "round(a * 0.1, 1)", "floor(f * 1.1)", "a * 0.1 = 0.3", "0.1 + a > 0.3"],
+)
 def test_where_an_exact_decimal_decides_it_is_refused_with_a_way_out(expression, cloud):
     from importlib import import_module
 

@@ -1,4 +1,6 @@
-"""An endpoint that a script of google-cloud-aiplatform made, taken over: what runs stays as it is, and traffic moves by our names."""
+"""An endpoint that a script of google-cloud-aiplatform made, taken over: what runs stays as it is,
+and traffic moves by our names.
+"""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +24,13 @@ from isthmus.lifecycle.validate import validate
 from isthmus.rollouts.rollout import abort, start, tick
 from isthmus.rollouts.startable import plan_of
 from isthmus.storage import wait
-from isthmus.tests.adapters.adoption_kit import MODELS, PROJECT, add, killed_after_each_effect, written
+from isthmus.tests.adapters.adoption_kit import (
+    MODELS,
+    PROJECT,
+    add,
+    killed_after_each_effect,
+    written,
+)
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.conformance.toy_models import model_folder, settled, variant
 
@@ -41,9 +49,13 @@ def sdk(target, tmp_path):
 
 @pytest.fixture
 def standing(sdk, target, tmp_path):
-    """Two models of folders behind one endpoint that has no name of ours, 3 to 1; the second is autoscaled."""
+    """Two models of folders behind one endpoint that has no name of ours, 3 to 1; the second is
+    autoscaled.
+    """
     bucket = of(target).storage.create_bucket("theirs")
-    endpoint = sdk.Endpoint.create(display_name="Prod AB", labels=THEIRS, description="The ranking of the shop")
+    endpoint = sdk.Endpoint.create(
+        display_name="Prod AB", labels=THEIRS, description="The ranking of the shop"
+    )
     for name, value in MODELS:
         place = tmp_path / "models" / name
         model_folder(place, value)
@@ -90,14 +102,19 @@ def now(endpoint):
 
 def split(endpoint):
     there = now(endpoint)
-    return {model.display_name: there.traffic_split.get(model.id, 0) for model in there.deployed_models}
+    return {
+        model.display_name: there.traffic_split.get(model.id, 0) for model in there.deployed_models
+    }
 
 
 def write_a_line(target, endpoint, number):
     """As the container of a deployed model does."""
     from google.cloud.logging_v2.types import LogEntry
 
-    resource = {"type": "aiplatform.googleapis.com/Endpoint", "labels": {"endpoint_id": endpoint.name, "location": "us-central1"}}
+    resource = {
+        "type": "aiplatform.googleapis.com/Endpoint",
+        "labels": {"endpoint_id": endpoint.name, "location": "us-central1"},
+    }
     line = LogEntry(
         log_name="projects/conformance/logs/aiplatform.googleapis.com%2Fprediction_container",
         resource=resource,
@@ -107,15 +124,21 @@ def write_a_line(target, endpoint, number):
     of(target).logging.write_log_entries(entries=[line])
 
 
-def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(folder, standing, sdk, target, stack):
-    """One flow of some seconds: what costs them are the two containers, and every line below needs them."""
+def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(
+    folder, standing, sdk, target, stack
+):
+    """One flow of some seconds: what costs them are the two containers, and every line below needs
+    them.
+    """
     native, before = standing.name, as_it_is(standing)
     shown = command(folder, "import", "vertex", "endpoint", native, *CALL, "--json").json
     assert (shown["endpoint"], shown["adopted"], as_it_is(standing)) == ("prod_ab", False, before)
     assert [(v["name"], v["runs"], v["machine"], v["percent"]) for v in shown["variants"]] == [
         ("old_1", "model-Old-1@1", "n1-standard-2", "75"), ("new", "model-new@1", "n1-standard-2", "25"),
     ]  # fmt: skip
-    stopped = command(folder, "import", "vertex", "endpoint", native, *CALL, "--adopt", "--dry-run").out
+    stopped = command(
+        folder, "import", "vertex", "endpoint", native, *CALL, "--adopt", "--dry-run"
+    ).out
     assert "old_1 75 % prod_ab@1" in stopped
     assert "would call storage.objects.insert on state/registry/prod_ab/" in stopped
     assert len(sdk.Model.list()) == 2
@@ -124,34 +147,57 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(fo
     assert (early.code, "nobody has adopted it" in early.err) == (1, True)
 
     killed_by = killed_after_each_effect(folder, "vertex", native)
-    assert [name for name in killed_by if not name.startswith("storage.")] == [*["UploadModel", "UpdateModel"] * 2, "UpdateEndpoint"]
+    assert [name for name in killed_by if not name.startswith("storage.")] == [
+        *["UploadModel", "UpdateModel"] * 2,
+        "UpdateEndpoint",
+    ]
     assert len(sdk.Model("conf-prod-ab").versioning_registry.list_versions()) == 2
-    again = command(folder, "import", "vertex", "endpoint", standing.resource_name, *CALL, "--adopt", "--json").json
+    again = command(
+        folder, "import", "vertex", "endpoint", standing.resource_name, *CALL, "--adopt", "--json"
+    ).json
     assert again == shown | {"adopted": True, "yaml": again["yaml"]}
-    assert {"targets": {"vertex": {"adopted": {"prod_ab": native}}}, **yaml.safe_load(again["yaml"])} == yaml.safe_load(shown["yaml"])
-    assert "adopted already: nothing was changed" in command(folder, "import", "vertex", "endpoint", native, *CALL, "--adopt").out
+    assert {
+        "targets": {"vertex": {"adopted": {"prod_ab": native}}},
+        **yaml.safe_load(again["yaml"]),
+    } == yaml.safe_load(shown["yaml"])
+    assert (
+        "adopted already: nothing was changed"
+        in command(folder, "import", "vertex", "endpoint", native, *CALL, "--adopt").out
+    )
     taken_over = as_it_is(standing)
     assert taken_over | {"labels": THEIRS} == before
     assert {key: value for key, value in taken_over["labels"].items() if not key.startswith("isthmus_variant_")} == {
         **THEIRS, "isthmus_project": "conf", "isthmus_kind": "endpoint", "isthmus_name": "prod_ab",
     }  # fmt: skip
-    assert [problem for problem in validate(folder / "project.yaml").problems if "rollouts." not in problem.message] == []
+    assert [
+        problem
+        for problem in validate(folder / "project.yaml").problems
+        if "rollouts." not in problem.message
+    ] == []
 
     moved = command(folder, "traffic", "prod_ab", "new=30", *CALL, "--json").json
-    assert {name: float(percent) for name, percent in moved["after"].items()} == {"old_1": 70, "new": 30}
+    assert {name: float(percent) for name, percent in moved["after"].items()} == {
+        "old_1": 70,
+        "new": 30,
+    }
     assert split(standing) == {"Old-1": 70, "new": 30}
     assert "old_1 prod_ab@1 70 %" in command(folder, "endpoints", "list", *CALL).out
     assert "prod_ab@2" in command(folder, "models", "list", *CALL).out
     deployed = command(folder, "deploy", "prod_ab", *CALL, ok=False)
     assert (deployed.code, "was not trained by Isthmus" in deployed.err) == (1, True)
     write_a_line(target, standing, now(standing).deployed_models[0].id)
-    assert command(folder, "endpoints", "logs", "prod_ab", "--variant", "old_1", *CALL, "--json").json == {"old_1": ["of theirs"]}
+    assert command(
+        folder, "endpoints", "logs", "prod_ab", "--variant", "old_1", *CALL, "--json"
+    ).json == {"old_1": ["of theirs"]}
 
     with opened(folder) as project:
         host, spec = project.target.endpoints, plan_of(project, "prod_ab").spec
         state = host.observe("prod_ab")
         assert variants_ready(spec, state)
-        assert {(r.kind, r.name) for r in project.target.inventory.list("conf")} == {("endpoint", "prod_ab"), ("model", "prod_ab")}
+        assert {(r.kind, r.name) for r in project.target.inventory.list("conf")} == {
+            ("endpoint", "prod_ab"),
+            ("model", "prod_ab"),
+        }
         assert project.native.endpoint("prod_ab").resource_name == standing.resource_name
         answers = {
             reply.variant: reply.predictions
@@ -161,33 +207,57 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(fo
         assert answers == {"old_1": (1.0,), "new": (2.0,)}
         moment = datetime.now(UTC).replace(second=0, microsecond=0)
         project.target.clock = lambda: moment + timedelta(hours=1)
-        minutes = project.target.metrics.read("prod_ab", Window(start=moment - timedelta(minutes=5), end=moment + timedelta(minutes=5)))
+        minutes = project.target.metrics.read(
+            "prod_ab",
+            Window(start=moment - timedelta(minutes=5), end=moment + timedelta(minutes=5)),
+        )
         assert sum(minute.requests for listed in minutes.values() for minute in listed) == 60
-        project.target.profile.options["serving"] = {"replicas": "2"}  # for what is deployed: what was adopted keeps its replicas
-        unsized = msgspec.structs.replace(spec, variants=tuple(msgspec.structs.replace(v, instances=None) for v in spec.variants))
+        project.target.profile.options["serving"] = {
+            "replicas": "2"
+        }  # for what is deployed: what was adopted keeps its replicas
+        unsized = msgspec.structs.replace(
+            spec, variants=tuple(msgspec.structs.replace(v, instances=None) for v in spec.variants)
+        )
         assert host.apply(unsized) == host.observe("prod_ab")
         other = project.target.registry.register("prod_ab", uri="", digest="d", image="isthmus")
         with pytest.raises(Refused, match="prod_ab@3 does not run there"):
-            host.apply(msgspec.structs.replace(spec, variants=(spec.variants[0], variant(other, "new"))))
+            host.apply(
+                msgspec.structs.replace(spec, variants=(spec.variants[0], variant(other, "new")))
+            )
 
     (folder / "project.yaml").write_text(PROJECT.replace("conf", "other"))
-    other = command(folder, "import", "vertex", "endpoint", native, *CALL, "--as", "mine", "--adopt", ok=False)
+    other = command(
+        folder, "import", "vertex", "endpoint", native, *CALL, "--as", "mine", "--adopt", ok=False
+    )
     assert (other.code, "is of project conf" in other.err) == (1, True)
 
     (folder / "project.yaml").write_text(PROJECT)
     with opened(folder) as project:
-        (there,) = (resource for resource in project.target.inventory.list("conf") if resource.kind == "endpoint")
+        (there,) = (
+            resource
+            for resource in project.target.inventory.list("conf")
+            if resource.kind == "endpoint"
+        )
         isthmus.destroy(project)
-        assert [resource.kind for resource in project.target.inventory.list("conf")] == ["model"]  # destroy keeps the registry
+        assert [resource.kind for resource in project.target.inventory.list("conf")] == [
+            "model"
+        ]  # destroy keeps the registry
         project.target.inventory.delete(there)  # as where a list comes late
         assert deletion.endpoint_cost(of(project.target), "prod_ab") == there.hourly_cost
     assert as_it_is(standing) == before | {"traffic_split": as_it_is(standing)["traffic_split"]}
     assert split(standing) == {"Old-1": 70, "new": 30}
-    assert not {"EndpointService.UndeployModel", "EndpointService.DeleteEndpoint"} & {call.operation for call in stack.calls()}
+    assert not {"EndpointService.UndeployModel", "EndpointService.DeleteEndpoint"} & {
+        call.operation for call in stack.calls()
+    }
 
 
-def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(folder, standing):
-    """The end of a rollout is played without its bakes. It starts the two containers, and one more."""
+def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(
+    folder, standing
+):
+    """The end of a rollout is played without its bakes.
+
+    It starts the two containers, and one more.
+    """
     with opened(folder) as project:
         add(folder, "vertex", adopt(project, standing.name).yaml)
     with opened(folder) as project:
@@ -203,20 +273,37 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
         abort(project, "prod_ab", because="a test")
         assert split(standing) == {"Old-1": 100, "new": 0}
         stood = now(standing).deployed_models[1]
-        host.shift("prod_ab", {"old_1": Decimal(0), "new": Decimal(100)}, expect=host.observe("prod_ab").token)
-        home = msgspec.structs.replace(spec, variants=tuple(msgspec.structs.replace(v, version=2) for v in spec.variants))
+        host.shift(
+            "prod_ab",
+            {"old_1": Decimal(0), "new": Decimal(100)},
+            expect=host.observe("prod_ab").token,
+        )
+        home = msgspec.structs.replace(
+            spec, variants=tuple(msgspec.structs.replace(v, version=2) for v in spec.variants)
+        )
         at_home = brought(project, home)
         assert {v.name: v.percent for v in at_home.variants} == {"old_1": 0, "new": 100}
         host.shift("prod_ab", {"old_1": Decimal(100), "new": Decimal(0)}, expect=at_home.token)
         brought(project, msgspec.structs.replace(home, variants=home.variants[:1]))
-        assert host.invoke("prod_ab", [{"x": 0}], variant=None, request_id="q").predictions == (2.0,)
+        assert host.invoke("prod_ab", [{"x": 0}], variant=None, request_id="q").predictions == (
+            2.0,
+        )
         (serves,) = now(standing).deployed_models
-        assert (serves.display_name, serves.model, serves.model_version_id) == ("old_1: prod_ab@2", stood.model, stood.model_version_id)
+        assert (serves.display_name, serves.model, serves.model_version_id) == (
+            "old_1: prod_ab@2",
+            stood.model,
+            stood.model_version_id,
+        )
         assert serves.dedicated_resources.machine_spec == stood.dedicated_resources.machine_spec
         assert describe(project, standing.name).variants[0].name == "old_1"
         isthmus.destroy(project)
-        assert (dict(now(standing).labels), now(standing).description) == (THEIRS, "The ranking of the shop")
-        assert describe(project, standing.name).variants[0].name == "old_1"  # what serves keeps the name that the rollout gave it
+        assert (dict(now(standing).labels), now(standing).description) == (
+            THEIRS,
+            "The ranking of the shop",
+        )
+        assert (
+            describe(project, standing.name).variants[0].name == "old_1"
+        )  # what serves keeps the name that the rollout gave it
 
 
 def brought(project, spec):
@@ -251,34 +338,62 @@ def test_what_changed_since_it_was_looked_at_is_not_adopted_and_what_is_deployed
     first, second = now(standing).deployed_models
     standing.update(traffic_split={first.id: 0, second.id: 100})
     session = of(target)
-    undeploying = session.endpoints.undeploy_model(endpoint=standing.resource_name, deployed_model_id=first.id)
+    undeploying = session.endpoints.undeploy_model(
+        endpoint=standing.resource_name, deployed_model_id=first.id
+    )
     operations.wait_for_success(session, session.endpoints, undeploying, what="undeploying")
     resources = second.dedicated_resources
-    again = type(first)(id=first.id[:10], model=f"{second.model}@1", display_name="Old-1", dedicated_resources=resources)
-    deploying = session.endpoints.deploy_model(endpoint=standing.resource_name, deployed_model=again)
+    again = type(first)(
+        id=first.id[:10],
+        model=f"{second.model}@1",
+        display_name="Old-1",
+        dedicated_resources=resources,
+    )
+    deploying = session.endpoints.deploy_model(
+        endpoint=standing.resource_name, deployed_model=again
+    )
     operations.wait_for_success(session, session.endpoints, deploying, what="deploying")
     with opened(folder) as project:
         (there,) = (r for r in project.target.inventory.list("conf") if r.kind == "endpoint")
         assert there.name == "prod_ab"
         seen = describe(project, standing.name)
-        assert (seen.adopted, [(v.name, v.version) for v in seen.variants]) == (False, [("new", 2), ("old_1", 2)])
+        assert (seen.adopted, [(v.name, v.version) for v in seen.variants]) == (
+            False,
+            [("new", 2), ("old_1", 2)],
+        )
         assert adopt(project, standing.name).adopted
         isthmus.destroy(project)  # profiles.yaml does not name it
         assert dict(now(standing).labels) == THEIRS
 
 
 def model(number="7", name="ranker", version="1", **fields):
-    return SimpleNamespace(id=number, display_name=name, model_version_id=version, model="models/1", create_time=None, **fields)
+    return SimpleNamespace(
+        id=number,
+        display_name=name,
+        model_version_id=version,
+        model="models/1",
+        create_time=None,
+        **fields,
+    )
 
 
 @pytest.mark.parametrize(
     ("models", "names"),
     [
         ([model("1", "Old-1"), model("2", "new")], ["old_1", "new"]),
-        ([model("1", version="1"), model("2", version="2")], ["ranker_1", "ranker_2"]),  # the SDK's default: the model's own name
+        (
+            [model("1", version="1"), model("2", version="2")],
+            ["ranker_1", "ranker_2"],
+        ),  # the SDK's default: the model's own name
         ([model("1"), model("2")], ["ranker_1", "ranker_1_2"]),
-        ([model("1", "a long name of a model"), model("2", "a long name of another")], ["a_long_name_of_1", "a_long_name_1_2"]),
-        ([model("1", "challenger: ranker@3")], ["challenger"]),  # a rollout deployed it, before the endpoint was given back
+        (
+            [model("1", "a long name of a model"), model("2", "a long name of another")],
+            ["a_long_name_of_1", "a_long_name_1_2"],
+        ),
+        (
+            [model("1", "challenger: ranker@3")],
+            ["challenger"],
+        ),  # a rollout deployed it, before the endpoint was given back
     ],
 )
 def test_a_variant_is_called_as_it_is_shown_and_where_two_are_by_their_versions(models, names):
@@ -289,7 +404,9 @@ def test_a_variant_is_called_as_it_is_shown_and_where_two_are_by_their_versions(
 def test_the_longest_names_fit_a_label_and_are_read_back():
     spec = VariantSpec(name="v" * 16, model="m" * 28, version=10**15)
     there = model()
-    marked = labels.with_variants({"team": "ranking", "isthmus_variant_gone": "old-m-1"}, {there.id: spec}, {there.id: there})
+    marked = labels.with_variants(
+        {"team": "ranking", "isthmus_variant_gone": "old-m-1"}, {there.id: spec}, {there.id: there}
+    )
     assert max(len(text) for pair in marked.items() for text in pair) <= 63
     assert labels.adopted_as(marked, there) == spec
     assert labels.adopted_as(marked, model("8")) is None
@@ -303,17 +420,30 @@ def test_the_longest_names_fit_a_label_and_are_read_back():
         ({"network": "projects/1/global/networks/n"}, [], (Unsupported, "private")),
         ({"deployed_models": []}, [True], (Unsupported, "nothing is deployed")),
         ({"traffic_split": {}}, [], (Unsupported, "no traffic")),
-        ({"deployed_models": [{"id": "7", "automatic_resources": {"min_replica_count": 1}}]}, [], (Unsupported, "no machines")),
-        ({"deployed_models": [{"id": "7", "shared_resources": "pool"}]}, [], (Unsupported, "no machines")),
+        (
+            {"deployed_models": [{"id": "7", "automatic_resources": {"min_replica_count": 1}}]},
+            [],
+            (Unsupported, "no machines"),
+        ),
+        (
+            {"deployed_models": [{"id": "7", "shared_resources": "pool"}]},
+            [],
+            (Unsupported, "no machines"),
+        ),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_by_its_name(endpoint, under_way, wrong):
     from google.cloud.aiplatform_v1 import Endpoint
 
-    there = {"deployed_models": [{"id": "7", "dedicated_resources": {"min_replica_count": 1}}], "traffic_split": {"7": 100}} | endpoint
+    there = {
+        "deployed_models": [{"id": "7", "dedicated_resources": {"min_replica_count": 1}}],
+        "traffic_split": {"7": 100},
+    } | endpoint
     kind, words = wrong
     with pytest.raises(kind, match=words):
-        adoption.check_endpoint("7", Endpoint(there), [SimpleNamespace(done=done) for done in under_way])
+        adoption.check_endpoint(
+            "7", Endpoint(there), [SimpleNamespace(done=done) for done in under_way]
+        )
 
 
 def test_an_endpoint_that_is_not_there_or_is_elsewhere_is_told(target, folder):

@@ -1,4 +1,6 @@
-"""`isthmus compile`: what kfp loads, what the stack executes, and what Argo's models take; the document alone on standard output."""
+"""`isthmus compile`: what kfp loads, what the stack executes, and what Argo's models take; the
+document alone on standard output.
+"""
 
 import json
 import time
@@ -58,7 +60,9 @@ def test_argos_models_take_what_is_compiled(target, folder):
     compiled = compile_run(reopen(folder / "project.yaml", target), "both", to="argo")
     workflow = Workflow.model_validate(yaml.safe_load(str(compiled)))
     assert workflow.model_dump(by_alias=True, exclude_unset=True, mode="json") == compiled.document
-    assert compiled.document["spec"]["arguments"]["parameters"] == [{"name": "run-uri", "value": compiled.run_uri}]
+    assert compiled.document["spec"]["arguments"]["parameters"] == [
+        {"name": "run-uri", "value": compiled.run_uri}
+    ]
 
 
 def test_a_target_that_no_pod_reaches_is_refused(folder):
@@ -68,10 +72,17 @@ def test_a_target_that_no_pod_reaches_is_refused(folder):
 
 def test_the_document_alone_is_on_standard_output(target, folder, monkeypatch):
     monkeypatch.setenv("GCP_ENDPOINT_URL", gcp_stack().url)
-    (folder / "profiles.yaml").write_text("targets:\n  cloud: {adapter: vertex, bucket: gs://conformance, image: registry/mini:1}\n")
-    said = isthmus(folder, "compile", "models/both.yaml", "--to", "kubeflow", "--target", "cloud", "--offline")
+    (folder / "profiles.yaml").write_text(
+        "targets:\n  cloud: {adapter: vertex, bucket: gs://conformance, image: registry/mini:1}\n"
+    )
+    said = isthmus(
+        folder, "compile", "models/both.yaml", "--to", "kubeflow", "--target", "cloud", "--offline"
+    )
     document = yaml.safe_load(said.out)
-    assert document["deploymentSpec"]["executors"]["exec-fit"]["container"]["image"] == "registry/mini:1"
+    assert (
+        document["deploymentSpec"]["executors"]["exec-fit"]["container"]["image"]
+        == "registry/mini:1"
+    )
     assert "next   kfp run create" in said.err
 
 
@@ -82,19 +93,36 @@ def test_a_compiled_document_runs_with_no_more_than_it_says(target, folder):
         steps=(
             Step(
                 name="measure",
-                command=(*python, "import sys; open(sys.argv[1], 'w').write('{\"n\": 2}')", "{values}"),
+                command=(
+                    *python,
+                    "import sys; open(sys.argv[1], 'w').write('{\"n\": 2}')",
+                    "{values}",
+                ),
                 outputs=(Output(name="n", type="int"),),
             ),
-            Step(name="more", command=(*python, "pass"), when=Condition(step="measure", output="n", op=">", value=1)),
-            Step(name="less", command=(*python, "pass"), when=Condition(step="measure", output="n", op="<=", value=1)),
+            Step(
+                name="more",
+                command=(*python, "pass"),
+                when=Condition(step="measure", output="n", op=">", value=1),
+            ),
+            Step(
+                name="less",
+                command=(*python, "pass"),
+                when=Condition(step="measure", output="n", op="<=", value=1),
+            ),
         ),
     )
     run = prepare(reopen(folder / "project.yaml", target), pipeline, run="r1", settle=False)
-    text = json.dumps(ir.document(run, ir.Settings(name="mini-made", image="isthmus"), default_run=True))
+    text = json.dumps(
+        ir.document(run, ir.Settings(name="mini-made", image="isthmus"), default_run=True)
+    )
     session = target.native
     job = session.pipelines.create_pipeline_job(
         parent=session.parent,
-        pipeline_job={"pipeline_spec": json.loads(text), "runtime_config": {"gcs_output_directory": "gs://conformance/kfp"}},
+        pipeline_job={
+            "pipeline_spec": json.loads(text),
+            "runtime_config": {"gcs_output_directory": "gs://conformance/kfp"},
+        },
     )
     deadline = time.monotonic() + 120
     while (job := session.pipelines.get_pipeline_job(name=job.name)).state.name not in (
@@ -103,5 +131,9 @@ def test_a_compiled_document_runs_with_no_more_than_it_says(target, folder):
     ):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    states = {task.task_name: task.state.name for task in job.job_detail.task_details if task.parent_task_id}
+    states = {
+        task.task_name: task.state.name
+        for task in job.job_detail.task_details
+        if task.parent_task_id
+    }
     assert states == {"measure": "SUCCEEDED", "more": "SUCCEEDED", "less": "NOT_TRIGGERED"}

@@ -17,7 +17,9 @@ def until():
 
 
 def field(target, name):
-    return target.native.firestore_admin.get_field(name=f"{DATABASE}/collectionGroups/units/fields/{name}")
+    return target.native.firestore_admin.get_field(
+        name=f"{DATABASE}/collectionGroups/units/fields/{name}"
+    )
 
 
 def test_the_database_is_where_the_target_is_with_a_time_to_live_and_no_index(target):
@@ -40,7 +42,9 @@ def test_what_was_left_half_made_is_creating_until_it_is_applied_again(target, s
 
 @pytest.mark.parametrize("operation", ["CreateDatabase", "UpdateField", "GetField"])
 @pytest.mark.parametrize("kind", ["cut-after", "throttle"])
-def test_a_reply_that_is_lost_makes_nothing_twice_and_leaves_nothing_out(target, stack, operation, kind):
+def test_a_reply_that_is_lost_makes_nothing_twice_and_leaves_nothing_out(
+    target, stack, operation, kind
+):
     stack.fault(kind=kind, operation=f"FirestoreAdmin.{operation}")
     target.counters.apply("ranker")
     assert target.counters.observe("ranker") == "ready"
@@ -48,7 +52,12 @@ def test_a_reply_that_is_lost_makes_nothing_twice_and_leaves_nothing_out(target,
 
 
 @pytest.mark.parametrize(
-    ("fault", "count"), [({"kind": "cut-after"}, 2), ({"kind": "throttle"}, 1), ({"kind": "error", "code": "ABORTED"}, 1)]
+    ("fault", "count"),
+    [
+        ({"kind": "cut-after"}, 2),
+        ({"kind": "throttle"}, 1),
+        ({"kind": "error", "code": "ABORTED"}, 1),
+    ],
 )
 def test_an_addition_is_repeated_so_that_it_counts_at_least_once(target, stack, fault, count):
     target.counters.apply("ranker")
@@ -60,10 +69,15 @@ def test_an_addition_is_repeated_so_that_it_counts_at_least_once(target, stack, 
 
 def test_a_store_that_stays_away_is_given_up_in_seconds(target, stack, monkeypatch):
     target.counters.apply("ranker")
-    monkeypatch.setattr(counters, "_client", lambda session: session.client("firestore", retrying=False))
+    monkeypatch.setattr(
+        counters, "_client", lambda session: session.client("firestore", retrying=False)
+    )
     monkeypatch.setattr(counters, "_OFFLINE", 0.2)
     stack.fault(kind="throttle", service="firestore", times=None)
-    for call in (lambda: target.counters.get("ranker", "u"), lambda: target.counters.add("ranker", "u", {"a": 1}, until=until())):
+    for call in (
+        lambda: target.counters.get("ranker", "u"),
+        lambda: target.counters.add("ranker", "u", {"a": 1}, until=until()),
+    ):
         with pytest.raises(Throttled):
             call()
 
@@ -82,7 +96,9 @@ def test_a_unit_is_not_named_in_firestore(target, stack):
     target.counters.add("ranker", "ada@example.com", {"a": 1}, until=until())
     (call,) = [call for call in stack.calls() if call.operation == "Firestore.Commit"]
     assert not any("ada" in name for name in call.names)
-    document = next(counters._commits(DATABASE, "ada@example.com", {"a": 1}, (), until())).writes[0].update
+    document = (
+        next(counters._commits(DATABASE, "ada@example.com", {"a": 1}, (), until())).writes[0].update
+    )
     assert document.name.startswith(f"{DATABASE}/documents/units/")
     assert "ada" not in str(document)
 

@@ -1,4 +1,6 @@
-"""Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
+"""Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost
+replies and lost deployments.
+"""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -33,7 +35,9 @@ def one(target, tmp_path):
 
 @pytest.fixture
 def ready(target, tmp_path, one):
-    spec = endpoint(variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+    spec = endpoint(
+        variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger")
+    )
     target.endpoints.apply(spec)
     return spec, settled(target)
 
@@ -60,7 +64,9 @@ def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digit
     assert deployed.number(msgspec.structs.replace(spec, version=4)) != deployed.number(spec)
 
 
-def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(target, one, tmp_path, monkeypatch):
+def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(
+    target, one, tmp_path, monkeypatch
+):
     """Deploying two at once is not forbidden by the documentation, nor promised by it."""
     session = of(target)
     control = session.client("endpoints", retrying=False, within=CONTROL)
@@ -79,7 +85,9 @@ def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_th
 
     alone("deploy_model")
     alone("undeploy_model")
-    spec = endpoint(variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+    spec = endpoint(
+        variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger")
+    )
 
     def step():
         target.endpoints.apply(spec)
@@ -96,8 +104,14 @@ def test_what_somebody_else_deployed_is_no_variant_of_ours():
 
 
 def test_a_split_is_whole_percents_and_half_a_percent_is_refused_with_its_neighbours(target, ready):
-    with pytest.raises(Unsupported, match=r"whole percents: 0\.5 cannot be set, and is not rounded") as refusal:
-        target.endpoints.shift("ranker", {"challenger": Decimal("0.5"), "champion": Decimal("99.5")}, expect=ready[1].token)
+    with pytest.raises(
+        Unsupported, match=r"whole percents: 0\.5 cannot be set, and is not rounded"
+    ) as refusal:
+        target.endpoints.shift(
+            "ranker",
+            {"challenger": Decimal("0.5"), "champion": Decimal("99.5")},
+            expect=ready[1].token,
+        )
     assert refusal.value.remedy == "use 0 or 1"
 
 
@@ -105,7 +119,9 @@ def test_an_endpoint_is_a_dedicated_one_unless_the_profile_says_shared(profile, 
     target.endpoints.apply(endpoint(variant(one, "champion")))
     assert settled(target).phase == "ready"
     assert google(target).dedicated_endpoint_dns.startswith("conf-ranker.")
-    shared = targets.load(msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"}))
+    shared = targets.load(
+        msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"})
+    )
     shared.endpoints.apply(endpoint(variant(one, "champion"), name="other"))
     assert settled(shared, "other").phase == "ready"
     assert not google(target, "other").dedicated_endpoint_enabled
@@ -114,12 +130,18 @@ def test_an_endpoint_is_a_dedicated_one_unless_the_profile_says_shared(profile, 
     shared.close()
 
 
-def test_an_endpoint_of_the_other_kind_is_told_and_nothing_is_deployed_to_it(profile, target, stack, one):
+def test_an_endpoint_of_the_other_kind_is_told_and_nothing_is_deployed_to_it(
+    profile, target, stack, one
+):
     target.endpoints.apply(endpoint(variant(one, "champion")))
     settled(target)
-    shared = targets.load(msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"}))
+    shared = targets.load(
+        msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"})
+    )
     assert targets.fixed(target, "ranker") == targets.fixed(shared, "none") == ""
-    assert targets.fixed(shared, "ranker").startswith("it is a dedicated endpoint and profiles.yaml wants a shared one")
+    assert targets.fixed(shared, "ranker").startswith(
+        "it is a dedicated endpoint and profiles.yaml wants a shared one"
+    )
     stack.clear_calls()
     with pytest.raises(Invalid, match="ranker: it is a dedicated endpoint"):
         shared.endpoints.apply(endpoint(variant(one, "champion"), variant(one, "challenger")))
@@ -127,7 +149,9 @@ def test_an_endpoint_of_the_other_kind_is_told_and_nothing_is_deployed_to_it(pro
     shared.close()
 
 
-def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(target, stack, ready, one, tmp_path):
+def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(
+    target, stack, ready, one, tmp_path
+):
     spec, _ = ready
     third = variant(register(target, tmp_path, 3.0), "third")
     stack.fault(kind="lost-deploy")
@@ -141,14 +165,23 @@ def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(target, stack,
         "challenger": ("ready", 0),
         "third": ("failed", 0),
     }
-    target.endpoints.shift("ranker", split(champion=50, challenger=50, third=0), expect=failed.token)  # what runs can still be moved
+    target.endpoints.shift(
+        "ranker", split(champion=50, challenger=50, third=0), expect=failed.token
+    )  # what runs can still be moved
     target.endpoints.apply(wanted)
-    seen = until(lambda: (s := target.endpoints.observe("ranker")) and variants_ready(wanted, s) and s)
+    seen = until(
+        lambda: (s := target.endpoints.observe("ranker")) and variants_ready(wanted, s) and s
+    )
     assert {v.name: v.percent for v in seen.variants} == split(champion=50, challenger=50, third=0)
 
 
-def test_a_replacement_that_is_killed_before_each_of_its_changes_is_ready_for_the_next_apply(target, ready, tmp_path):
-    """Nobody is at work there, and the old variants count. Else a rollout waits for nobody, or takes them for somebody else's."""
+def test_a_replacement_that_is_killed_before_each_of_its_changes_is_ready_for_the_next_apply(
+    target, ready, tmp_path
+):
+    """Nobody is at work there, and the old variants count.
+
+    Else a rollout waits for nobody, or takes them for somebody else's.
+    """
     third = register(target, tmp_path, 3.0)
     wanted, killed = endpoint(ready[0].variants[0], variant(third, "challenger")), []
 
@@ -179,11 +212,15 @@ def test_traffic_waits_while_a_model_is_deployed(target, stack, ready, tmp_path)
     seen = target.endpoints.observe("ranker")
     if seen.phase == "updating":  # it may be there already
         with pytest.raises((Busy, Conflict)):
-            target.endpoints.shift("ranker", split(champion=0, challenger=0, third=100), expect=seen.token)
+            target.endpoints.shift(
+                "ranker", split(champion=0, challenger=0, third=100), expect=seen.token
+            )
     assert settled(target).phase == "ready"
 
 
-@pytest.mark.parametrize("operation", ["EndpointService.CreateEndpoint", "EndpointService.DeployModel"])
+@pytest.mark.parametrize(
+    "operation", ["EndpointService.CreateEndpoint", "EndpointService.DeployModel"]
+)
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle"])
 def test_a_lost_reply_is_found_out_by_the_next_apply(target, stack, one, operation, kind):
     spec = endpoint(variant(one, "champion"))
@@ -201,7 +238,9 @@ def _applied(target, spec):
 
 
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after"])
-def test_a_shift_whose_reply_is_lost_has_happened_or_not_and_is_never_sent_twice(target, stack, ready, kind):
+def test_a_shift_whose_reply_is_lost_has_happened_or_not_and_is_never_sent_twice(
+    target, stack, ready, kind
+):
     before = ready[1].token
     stack.fault(kind=kind, operation="EndpointService.UpdateEndpoint")
     with pytest.raises(OutcomeUnknown):
@@ -216,17 +255,28 @@ def test_a_shift_whose_reply_is_lost_has_happened_or_not_and_is_never_sent_twice
 def test_a_write_between_the_look_and_the_call_of_a_shift_is_never_written_over(target, ready):
     """The call carries the etag of its own look: whoever wrote since has the last word."""
     other = targets.load(target.profile)
-    once(target, lambda: other.endpoints.shift("ranker", split(champion=60, challenger=40), expect=ready[1].token))
+    once(
+        target,
+        lambda: other.endpoints.shift(
+            "ranker", split(champion=60, challenger=40), expect=ready[1].token
+        ),
+    )
     with pytest.raises(Conflict, match="changed by somebody else"):
         target.endpoints.shift("ranker", split(champion=30, challenger=70), expect=ready[1].token)
-    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(champion=60, challenger=40)
+    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(
+        champion=60, challenger=40
+    )
     other.close()
 
 
-def test_a_monitoring_job_between_the_look_and_the_call_of_a_shift_costs_one_look_more(target, stack, ready):
+def test_a_monitoring_job_between_the_look_and_the_call_of_a_shift_costs_one_look_more(
+    target, stack, ready
+):
     once(target, lambda: monitor(target))
     target.endpoints.shift("ranker", split(champion=30, challenger=70), expect=ready[1].token)
-    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(champion=30, challenger=70)
+    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(
+        champion=30, challenger=70
+    )
     assert [call.operation for call in stack.calls()].count("EndpointService.UpdateEndpoint") == 2
 
 
@@ -241,7 +291,9 @@ def once(target, act):
 
 
 def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
-    """Made again under its name, or deployed again under its id, it is another one; a share of nothing is none."""
+    """Made again under its name, or deployed again under its id, it is another one; a share of
+    nothing is none.
+    """
     from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, Endpoint
 
     def token(*, made=1, deployed_at=1, most=1, split=None, shift="a", **opaque):
@@ -255,10 +307,27 @@ def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
         )
         made_at = datetime.fromtimestamp(made, UTC)
         labels = {"isthmus_shift": shift, "team": f"{opaque}"}
-        return deployed.token(Endpoint(create_time=made_at, deployed_models=[model], traffic_split=split or {"7": 100}, labels=labels))
+        return deployed.token(
+            Endpoint(
+                create_time=made_at,
+                deployed_models=[model],
+                traffic_split=split or {"7": 100},
+                labels=labels,
+            )
+        )
 
-    same = {token(), token(available_replica_count=3, message="busy"), token(split={"7": 100, "8": 0})}
-    others = {token(made=2), token(deployed_at=2), token(most=2), token(split={"7": 90, "8": 10}), token(shift="b")}
+    same = {
+        token(),
+        token(available_replica_count=3, message="busy"),
+        token(split={"7": 100, "8": 0}),
+    }
+    others = {
+        token(made=2),
+        token(deployed_at=2),
+        token(most=2),
+        token(split={"7": 90, "8": 10}),
+        token(shift="b"),
+    }
     assert len(same) == 1
     assert len(others - same) == 5
 
@@ -267,15 +336,24 @@ def test_an_endpoint_of_somebody_else_is_foreign(target, one):
     from google.cloud import aiplatform_v1 as ai
 
     session = of(target)
-    request = ai.CreateEndpointRequest(parent=session.parent, endpoint=ai.Endpoint(display_name="theirs"), endpoint_id="conf-ranker")
+    request = ai.CreateEndpointRequest(
+        parent=session.parent,
+        endpoint=ai.Endpoint(display_name="theirs"),
+        endpoint_id="conf-ranker",
+    )
     session.endpoints.create_endpoint(request=request)
     seen = until(lambda: target.endpoints.observe("ranker"))
     assert seen.revision == "foreign:conf-ranker"
 
 
-def test_an_answer_names_its_variant_and_version_also_of_a_model_that_was_deployed_since(target, ready, tmp_path):
+def test_an_answer_names_its_variant_and_version_also_of_a_model_that_was_deployed_since(
+    target, ready, tmp_path
+):
     spec, state = ready
-    assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant == "champion"
+    assert (
+        target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant
+        == "champion"
+    )
     other = targets.load(target.profile)  # another process: this one's host has not seen it
     third = register(target, tmp_path, 3.0)
     wanted = endpoint(*spec.variants, variant(third, "third"))

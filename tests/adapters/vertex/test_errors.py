@@ -1,4 +1,6 @@
-"""The table of errors: what Google says, by gRPC, by GAPIC's REST, by BigQuery and Storage, and what its callers get."""
+"""The table of errors: what Google says, by gRPC, by GAPIC's REST, by BigQuery and Storage, and
+what its callers get.
+"""
 
 import grpc
 import pytest
@@ -18,7 +20,9 @@ def by_grpc(code, message="words"):
 
 
 def by_http(code, *, status=None, reason=None, message="words"):
-    """As requests hands an answer to the clients; with `status` as GAPIC's REST gets it, without one as BigQuery and Storage do."""
+    """As requests hands an answer to the clients; with `status` as GAPIC's REST gets it, without
+    one as BigQuery and Storage do.
+    """
     answer = requests.Response()
     answer.status_code = code
     body = {"code": code, "message": message} | ({"status": status} if status else {})
@@ -74,7 +78,12 @@ class RawCall(grpc.RpcError, grpc.Call):
         (by_http(403, reason="rateLimitExceeded"), errors.Throttled),
         (by_http(403, reason="quotaExceeded"), errors.LimitExceeded),
         (by_grpc("RESOURCE_EXHAUSTED"), errors.Throttled),
-        (by_grpc("RESOURCE_EXHAUSTED", "The following quotas are exceeded: CustomModelServingCPUs"), errors.LimitExceeded),
+        (
+            by_grpc(
+                "RESOURCE_EXHAUSTED", "The following quotas are exceeded: CustomModelServingCPUs"
+            ),
+            errors.LimitExceeded,
+        ),
         (by_http(429), errors.Throttled),
         (by_grpc("UNAVAILABLE"), errors.Unavailable),
         (by_http(503), errors.Unavailable),
@@ -114,8 +123,12 @@ def test_a_lost_reply_of_an_effect_is_unknown_and_of_a_read_unavailable(error):
 @pytest.mark.parametrize(
     "error",
     [
-        by_grpc("UNAVAILABLE", "failed to connect to all addresses; last error: Connection refused"),
-        requests.exceptions.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused"))),
+        by_grpc(
+            "UNAVAILABLE", "failed to connect to all addresses; last error: Connection refused"
+        ),
+        requests.exceptions.ConnectionError(
+            MaxRetryError(None, "/", NewConnectionError(None, "refused"))
+        ),
         requests.exceptions.ConnectTimeout(),
     ],
 )
@@ -126,14 +139,21 @@ def test_what_was_never_sent_has_no_effect(error):
 def disabled_by_grpc():
     from google.rpc.error_details_pb2 import ErrorInfo
 
-    info = ErrorInfo(reason="SERVICE_DISABLED", metadata={"service": "aiplatform.googleapis.com", "consumer": "projects/example-ranker"})
-    return google.from_grpc_status(grpc.StatusCode.PERMISSION_DENIED, "Vertex AI API has not been used", error_info=info)
+    info = ErrorInfo(
+        reason="SERVICE_DISABLED",
+        metadata={"service": "aiplatform.googleapis.com", "consumer": "projects/example-ranker"},
+    )
+    return google.from_grpc_status(
+        grpc.StatusCode.PERMISSION_DENIED, "Vertex AI API has not been used", error_info=info
+    )
 
 
 def disabled_by_http():
     message = (
-        "BigQuery API has not been used in project 4711 before or it is disabled. Enable it by visiting "
-        "https://console.developers.google.com/apis/api/bigquery.googleapis.com/overview?project=4711 then retry."
+        "BigQuery API has not been used in project 4711 before or it is disabled. Enable it "
+        "by visiting "
+        "https://console.developers.google.com/apis/api/bigquery.googleapis.com/overview?project=4711 "
+        "then retry."
     )
     return by_http(403, reason="accessNotConfigured", message=message)
 
@@ -141,7 +161,10 @@ def disabled_by_http():
 @pytest.mark.parametrize(
     ("error", "command"),
     [
-        (disabled_by_grpc(), "gcloud services enable aiplatform.googleapis.com --project example-ranker"),
+        (
+            disabled_by_grpc(),
+            "gcloud services enable aiplatform.googleapis.com --project example-ranker",
+        ),
         (disabled_by_http(), "gcloud services enable bigquery.googleapis.com --project 4711"),
     ],
 )
@@ -159,9 +182,15 @@ def test_our_own_mistakes_pass_untouched():
 
 
 def test_only_what_is_transient_is_asked_again():
-    answers = [by_grpc("UNAVAILABLE"), by_http(403, reason="rateLimitExceeded"), requests.exceptions.ConnectionError("closed")]
+    answers = [
+        by_grpc("UNAVAILABLE"),
+        by_http(403, reason="rateLimitExceeded"),
+        requests.exceptions.ConnectionError("closed"),
+    ]
     assert all(map(transient, answers))
-    assert not any(map(transient, (by_grpc("ABORTED"), by_http(412), by_grpc("NOT_FOUND"), ValueError())))
+    assert not any(
+        map(transient, (by_grpc("ABORTED"), by_http(412), by_grpc("NOT_FOUND"), ValueError()))
+    )
 
     def call():
         if answers:

@@ -1,4 +1,6 @@
-"""Events through Pub/Sub when calls go wrong on the way, and what is particular to its BigQuery subscription."""
+"""Events through Pub/Sub when calls go wrong on the way, and what is particular to its BigQuery
+subscription.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,20 +34,29 @@ def seen(target, count):
     """The ids in the table, once there are so many."""
 
     def ids():
-        table = target.warehouse.query("SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {})
+        table = target.warehouse.query(
+            "SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {}
+        )
         return table["event_id"].to_pylist()
 
     return wait(ids, lambda seen: len(seen) >= count, deadline=timedelta(seconds=60))
 
 
 def stream_of(target):
-    return next((resource for resource in target.inventory.list("conf") if resource.kind == "stream"), None)
+    return next(
+        (resource for resource in target.inventory.list("conf") if resource.kind == "stream"), None
+    )
 
 
 @pytest.mark.parametrize("kind", ["cut-after", "throttle"])
 @pytest.mark.parametrize(("verb", "operation"), CALLS)
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, verb, operation, kind):
-    verbs = {"apply": lambda: target.events.apply(STREAM), "append": lambda: target.events.append(STREAM.name, [event(1), event(2)])}
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
+    target, stack, verb, operation, kind
+):
+    verbs = {
+        "apply": lambda: target.events.apply(STREAM),
+        "append": lambda: target.events.append(STREAM.name, [event(1), event(2)]),
+    }
     for name, do in verbs.items():
         if name == verb:
             stack.fault(kind=kind, operation=operation)
@@ -57,14 +68,22 @@ def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as
         else:
             do()
     assert seen(target, 2) == ["e1", "e2"]
-    assert [(r.kind, r.name) for r in target.inventory.list("conf")] == [("stream", "clicks_raw"), ("table", "clicks_raw")]
+    assert [(r.kind, r.name) for r in target.inventory.list("conf")] == [
+        ("stream", "clicks_raw"),
+        ("table", "clicks_raw"),
+    ]
 
 
 def test_half_a_stream_is_seen_by_plan_and_finished_by_apply(target, stack):
     stack.fault(kind="error", operation="Subscriber.CreateSubscription", code="PERMISSION_DENIED")
     with pytest.raises(Denied):
         target.events.apply(STREAM)
-    stack.fault(kind="error", operation="Subscriber.CreateSubscription", name="conf-clicks-raw", code="PERMISSION_DENIED")
+    stack.fault(
+        kind="error",
+        operation="Subscriber.CreateSubscription",
+        name="conf-clicks-raw",
+        code="PERMISSION_DENIED",
+    )
     with pytest.raises(Denied) as refused:
         target.events.apply(STREAM)
     assert "roles/bigquery.dataEditor" in refused.value.remedy
@@ -89,9 +108,13 @@ def test_what_a_kill_leaves_of_a_stream_is_listed_until_it_is_gone(target, stack
         if operation == "DeleteTopic":
             target.events.apply(STREAM)
         name = ("conf-clicks-raw.dead", "conf-clicks-raw")[number - 1]
-        stack.fault(kind="error", operation=f"Publisher.{operation}", name=name, code="PERMISSION_DENIED")
+        stack.fault(
+            kind="error", operation=f"Publisher.{operation}", name=name, code="PERMISSION_DENIED"
+        )
         with pytest.raises(Denied):
-            target.events.apply(STREAM) if operation == "CreateTopic" else target.inventory.delete(stream_of(target))
+            target.events.apply(STREAM) if operation == "CreateTopic" else target.inventory.delete(
+                stream_of(target)
+            )
         stack.clear_faults()
         while resource := stream_of(target):
             target.inventory.delete(resource)
@@ -110,12 +133,18 @@ def test_batches_and_events_are_read_together(target):
 def test_what_the_table_does_not_take_waits_a_week_in_the_dead_letters(target):
     target.events.apply(STREAM)
     topic = "projects/conformance/topics/conf-clicks-raw"
-    target.native.publisher.publish(request={"topic": topic, "messages": [{"data": b'{"event_id": "x", "item": "many"}'}]})
+    target.native.publisher.publish(
+        request={"topic": topic, "messages": [{"data": b'{"event_id": "x", "item": "many"}'}]}
+    )
     dead = "projects/conformance/subscriptions/conf-clicks-raw.dead"
     subscription = target.native.subscriber.get_subscription(request={"subscription": dead})
     assert subscription.message_retention_duration == timedelta(days=7)
     assert seen(target, 0) == []
-    pull = lambda: target.native.subscriber.pull(request={"subscription": dead, "max_messages": 5}).received_messages  # noqa: E731
+    pull = lambda: (  # noqa: E731
+        target.native.subscriber.pull(
+            request={"subscription": dead, "max_messages": 5}
+        ).received_messages
+    )
     (rejected,) = wait(pull, bool, deadline=timedelta(seconds=60))
     assert b"many" in rejected.message.data
 
@@ -136,7 +165,9 @@ def test_a_stream_that_was_destroyed_leaves_its_table(target):
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_number_that_json_has_not_is_refused_by_its_name(score):
-    document = Document(name="s", columns=COLUMNS, time_column="event_timestamp", stream_key="event_id")
+    document = Document(
+        name="s", columns=COLUMNS, time_column="event_timestamp", stream_key="event_id"
+    )
     with pytest.raises(Invalid, match="score"):
         messages.message(rules_of(document), event(1, score=score))
 

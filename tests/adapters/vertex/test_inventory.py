@@ -1,4 +1,6 @@
-"""What carries the labels: a deletion that goes wrong leaves its resource listed until it is done; others' things are let alone."""
+"""What carries the labels: a deletion that goes wrong leaves its resource listed until it is done;
+others' things are let alone.
+"""
 
 import subprocess
 import sys
@@ -11,7 +13,10 @@ from isthmus.errors import OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 
-COLUMNS = (Column(name="event_id", type="string", required=True), Column(name="event_timestamp", type="timestamp", required=True))
+COLUMNS = (
+    Column(name="event_id", type="string", required=True),
+    Column(name="event_timestamp", type="timestamp", required=True),
+)
 KEY = Column(name="entity_key", type="string", required=True)
 CREATED = Column(name="created_timestamp", type="timestamp", required=True)
 CALLS = {
@@ -36,15 +41,25 @@ def _no_patience(monkeypatch):
 def everything(target):
     vertex = session.of(target)
     target.warehouse.apply(
-        TableSpec(name="items", columns=(KEY, *COLUMNS, CREATED, Column(name="n", type="int64")), time_column="event_timestamp")
+        TableSpec(
+            name="items",
+            columns=(KEY, *COLUMNS, CREATED, Column(name="n", type="int64")),
+            time_column="event_timestamp",
+        )
     )
     target.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
-    target.online.apply(OnlineViewSpec(name="items", history="items", features=(Column(name="n", type="int64"),), ttl=None))
+    target.online.apply(
+        OnlineViewSpec(
+            name="items", history="items", features=(Column(name="n", type="int64"),), ttl=None
+        )
+    )
     target.counters.apply("ranker")
     for project, name in ((vertex.name, "ranker"), ("another", "theirs")):
         labels = {"isthmus_project": project, "isthmus_kind": "endpoint", "isthmus_name": name}
         endpoint = {"display_name": name, "labels": labels}
-        vertex.endpoints.create_endpoint(parent=vertex.parent, endpoint=endpoint, endpoint_id=f"{project}-{name}").result()
+        vertex.endpoints.create_endpoint(
+            parent=vertex.parent, endpoint=endpoint, endpoint_id=f"{project}-{name}"
+        ).result()
 
 
 def listed(target, project="conf"):

@@ -7,7 +7,10 @@ import pytest
 from isthmus.adapters.vertex.session import of
 from isthmus.errors import Invalid, NotFound
 
-ENDPOINT = {"type": "aiplatform.googleapis.com/Endpoint", "labels": {"endpoint_id": "conf-ranker", "location": "us-central1"}}
+ENDPOINT = {
+    "type": "aiplatform.googleapis.com/Endpoint",
+    "labels": {"endpoint_id": "conf-ranker", "location": "us-central1"},
+}
 
 
 @pytest.fixture
@@ -24,7 +27,11 @@ def put(target):
                 labels=labels,
                 timestamp=moment,
                 insert_id=f"{messages[0]}{number:03}",
-                **({"text_payload": message} if isinstance(message, str) else {"json_payload": message}),
+                **(
+                    {"text_payload": message}
+                    if isinstance(message, str)
+                    else {"json_payload": message}
+                ),
             )
             for number, message in enumerate(messages)
         ]
@@ -36,7 +43,10 @@ def put(target):
 
 def test_the_last_lines_of_an_endpoint_and_nobody_elses(target, put):
     put("a", "b", "c")
-    put("of another", resource={**ENDPOINT, "labels": {"endpoint_id": "conf-other", "location": "us-central1"}})
+    put(
+        "of another",
+        resource={**ENDPOINT, "labels": {"endpoint_id": "conf-other", "location": "us-central1"}},
+    )
     assert target.logs.tail("ranker", limit=2).lines == ("b", "c")
     assert target.logs.tail("endpoints/ranker").lines == ("a", "b", "c")
 
@@ -55,9 +65,15 @@ def test_following_gives_every_line_once_those_of_one_moment_too(target, put):
 
 
 def test_a_jobs_lines_and_what_a_structured_entry_says(target, put):
-    put({"message": "epoch 1", "loss": 0.5}, {"loss": 0.25}, resource={"type": "ml_job", "labels": {"job_id": "77"}})
+    put(
+        {"message": "epoch 1", "loss": 0.5},
+        {"loss": 0.25},
+        resource={"type": "ml_job", "labels": {"job_id": "77"}},
+    )
     assert target.logs.tail("jobs/77").lines == ("epoch 1", '{"loss": 0.25}')
-    assert target.logs.tail("projects/1/locations/l/customJobs/77", limit=1).lines == ('{"loss": 0.25}',)
+    assert target.logs.tail("projects/1/locations/l/customJobs/77", limit=1).lines == (
+        '{"loss": 0.25}',
+    )
 
 
 def test_what_wrote_nothing_and_what_is_no_log(target):

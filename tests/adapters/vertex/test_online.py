@@ -1,4 +1,6 @@
-"""Online views in Vertex AI Feature Store when calls go wrong on the way, and what is particular to it."""
+"""Online views in Vertex AI Feature Store when calls go wrong on the way, and what is particular to
+it.
+"""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -17,9 +19,14 @@ from isthmus.storage import wait
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
 KINDS = ["cut-after", "throttle"]  # cut before: the conformance suite
 FEATURES = (Column(name="clicks", type="int64"), Column(name="label", type="string"))
-TIMES = tuple(Column(name=f"{name}_timestamp", type="timestamp", required=True) for name in ("event", "created"))
+TIMES = tuple(
+    Column(name=f"{name}_timestamp", type="timestamp", required=True)
+    for name in ("event", "created")
+)
 HISTORY = TableSpec(
-    name="item_history", columns=(Column(name="entity_key", type="string", required=True), *TIMES, *FEATURES), time_column="event_timestamp"
+    name="item_history",
+    columns=(Column(name="entity_key", type="string", required=True), *TIMES, *FEATURES),
+    time_column="event_timestamp",
 )
 VIEW = OnlineViewSpec(name="item_history", history="item_history", features=FEATURES, ttl=None)
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,9 +47,19 @@ def at(hours):
 
 def history(target, batch, *rows):
     """Rows of (key, event hour, created hour, clicks)."""
-    moments = [pa.array([at(row[place]).replace(tzinfo=None) for row in rows], pa.timestamp("ms")) for place in (1, 2)]
-    table = {"entity_key": [row[0] for row in rows], "event_timestamp": moments[0], "created_timestamp": moments[1]}
-    table |= {"clicks": pa.array([row[3] for row in rows], pa.int64()), "label": [f"l{row[3]}" for row in rows]}
+    moments = [
+        pa.array([at(row[place]).replace(tzinfo=None) for row in rows], pa.timestamp("ms"))
+        for place in (1, 2)
+    ]
+    table = {
+        "entity_key": [row[0] for row in rows],
+        "event_timestamp": moments[0],
+        "created_timestamp": moments[1],
+    }
+    table |= {
+        "clicks": pa.array([row[3] for row in rows], pa.int64()),
+        "label": [f"l{row[3]}" for row in rows],
+    }
     target.warehouse.append("item_history", pa.table(table), batch=batch)
 
 
@@ -59,7 +76,9 @@ def clicks(online, *keys):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("verb", "operation"), CALLS)
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, verb, operation, kind):
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
+    target, stack, verb, operation, kind
+):
     target.warehouse.apply(HISTORY)
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(30)))
     keys = [f"k{n}" for n in range(30)]
@@ -83,14 +102,23 @@ def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as
 
 def test_the_source_holds_each_entity_once_as_it_was_known_at_the_last_sync(target, online):
     history(target, "b1", ("a", 5, 6, 1), ("a", 5, 7, 2), ("a", 6, 9, 3), ("b", 1, 2, 4))
-    assert target.native.bigquery.query_and_wait("SELECT * FROM isthmus_conf.item_history_latest").total_rows == 0
+    assert (
+        target.native.bigquery.query_and_wait(
+            "SELECT * FROM isthmus_conf.item_history_latest"
+        ).total_rows
+        == 0
+    )
     online.sync(VIEW, since=None, until=at(8))
-    rows = target.native.bigquery.query_and_wait("SELECT entity_key, clicks FROM isthmus_conf.item_history_latest ORDER BY entity_key")
+    rows = target.native.bigquery.query_and_wait(
+        "SELECT entity_key, clicks FROM isthmus_conf.item_history_latest ORDER BY entity_key"
+    )
     assert [tuple(row) for row in rows] == [("a", 2), ("b", 4)]
     assert clicks(online, "a", "b") == [2, 4]
 
 
-def test_all_keys_of_all_views_are_asked_for_before_the_first_answer_and_each_once(target, online, monkeypatch):
+def test_all_keys_of_all_views_are_asked_for_before_the_first_answer_and_each_once(
+    target, online, monkeypatch
+):
     other = msgspec.structs.replace(VIEW, name="again")
     online.apply(other)
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(40)))
@@ -131,7 +159,9 @@ def test_a_sync_that_runs_is_waited_for_and_followed_by_ours(target, online, mon
     assert clicks(online, "a") == [1]
 
 
-def test_a_sync_that_is_refused_though_none_runs_is_asked_for_at_a_walking_pace_and_given_up(target, online, monkeypatch):
+def test_a_sync_that_is_refused_though_none_runs_is_asked_for_at_a_walking_pace_and_given_up(
+    target, online, monkeypatch
+):
     from isthmus.adapters.vertex.online import store as module
     from isthmus.errors import Busy
 
@@ -158,7 +188,9 @@ def test_a_store_that_takes_longer_than_anyone_waits_is_said_to_be_unavailable(t
 
     target.warehouse.apply(HISTORY)
     monkeypatch.setattr(module, "_PATIENCE", timedelta(milliseconds=50))
-    monkeypatch.setattr(target.native.features, "get_operation", lambda request: Operation(name=request["name"]))
+    monkeypatch.setattr(
+        target.native.features, "get_operation", lambda request: Operation(name=request["name"])
+    )
     with pytest.raises(Unavailable, match="making"):
         target.online.apply(VIEW)
 
@@ -177,7 +209,9 @@ def test_a_new_feature_of_old_rows_is_served_though_nothing_new_was_created(targ
 def test_what_was_destroyed_and_made_again_serves_nothing_until_it_is_synced(target, online):
     history(target, "b1", ("a", 0, 1, 1))
     online.sync(VIEW, since=None, until=at(2))
-    for resource in [r for r in target.inventory.list("conf") if r.kind in {"online_view", "online_store"}]:
+    for resource in [
+        r for r in target.inventory.list("conf") if r.kind in {"online_view", "online_store"}
+    ]:
         target.inventory.delete(resource)
     assert online.observe("item_history") is None
     online.apply(VIEW)

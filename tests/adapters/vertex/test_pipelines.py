@@ -1,4 +1,6 @@
-"""Pipelines on the wire: one job a run whatever gets lost, a job needs its URI alone, and the project's files go with it."""
+"""Pipelines on the wire: one job a run whatever gets lost, a job needs its URI alone, and the
+project's files go with it.
+"""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -135,13 +137,24 @@ def second(context):
 def test_jobs_run_the_projects_files_as_they_were_submitted(target, tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
-    for name, text in (("project.yaml", "name: conf\n"), ("work.py", CODE), ("helper.py", "WORD = 'submitted'")):
+    for name, text in (
+        ("project.yaml", "name: conf\n"),
+        ("work.py", CODE),
+        ("helper.py", "WORD = 'submitted'"),
+    ):
         (folder / name).write_text(text)
-    project = Project(Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target)
+    project = Project(
+        Description(spec=ProjectSpec(name="conf"), folder=str(folder), places={}), target
+    )
     pipeline = Pipeline(
         name="code",
         steps=(
-            Step(name="first", function="work:first", outputs=(Output(name="where", type="string"),), artifacts=("made",)),
+            Step(
+                name="first",
+                function="work:first",
+                outputs=(Output(name="where", type="string"),),
+                artifacts=("made",),
+            ),
             Step(
                 name="second",
                 kind="training",
@@ -155,7 +168,9 @@ def test_jobs_run_the_projects_files_as_they_were_submitted(target, tmp_path):
     run = submit(project, pipeline, run="r1")
     (folder / "helper.py").write_text("WORD = 'changed since'")
     state = watch.watch(project, run)
-    assert {step.name: step.phase for step in state.steps} == {"first": "done", "second": "done"}, watch.log(project, "r1", "second")
+    assert {step.name: step.phase for step in state.steps} == {"first": "done", "second": "done"}, (
+        watch.log(project, "r1", "second")
+    )
     assert watch.values(project, "r1", "second") == {"word": "submittedwork.py", "name": "conf"}
 
 
@@ -165,29 +180,59 @@ STEPS = (
     StepSpec(name="good_one", needs=("measure",), when=CONDITION),
     StepSpec(name="after", needs=("good_one",)),
 )
-RUN = PipelineRun(run_id="0" * 32, pipeline="p", run_uri="gs://b/shop/runs/r1/run.json", steps=STEPS)
+RUN = PipelineRun(
+    run_id="0" * 32, pipeline="p", run_uri="gs://b/shop/runs/r1/run.json", steps=STEPS
+)
 
 
 def seen(state, *tasks):
     from google.cloud.aiplatform_v1.types import PipelineTaskDetail
 
-    details = [PipelineTaskDetail(task_name=name, state=PipelineTaskDetail.State[at], error={"message": why}) for name, at, why in tasks]
-    found = run_state(RUN, state, details, why=lambda _: None, log=lambda step: f"log of {step}", url=lambda job: job)
+    details = [
+        PipelineTaskDetail(
+            task_name=name, state=PipelineTaskDetail.State[at], error={"message": why}
+        )
+        for name, at, why in tasks
+    ]
+    found = run_state(
+        RUN,
+        state,
+        details,
+        why=lambda _: None,
+        log=lambda step: f"log of {step}",
+        url=lambda job: job,
+    )
     return found.phase, [(step.phase, step.reason) for step in found.steps]
 
 
 def test_vertex_ais_states_are_ours():
     assert seen("PIPELINE_STATE_QUEUED") == ("running", [("waiting", None)] * 3)
     done = ("measure", "SUCCEEDED", "")
-    assert seen("PIPELINE_STATE_SUCCEEDED", done, ("good-one", "NOT_TRIGGERED", ""), ("after", "NOT_TRIGGERED", "")) == (
+    assert seen(
+        "PIPELINE_STATE_SUCCEEDED",
+        done,
+        ("good-one", "NOT_TRIGGERED", ""),
+        ("after", "NOT_TRIGGERED", ""),
+    ) == (
         "done",
-        [("done", None), ("skipped", "not measure.auc >= 0.6"), ("skipped", "it needs good_one, which was skipped")],
+        [
+            ("done", None),
+            ("skipped", "not measure.auc >= 0.6"),
+            ("skipped", "it needs good_one, which was skipped"),
+        ],
     )
     assert seen("PIPELINE_STATE_FAILED", ("measure", "FAILED", "exit 3")) == (
         "failed",
-        [("failed", "exit 3"), ("skipped", "it needs measure, which failed"), ("skipped", "it needs good_one, which was skipped")],
+        [
+            ("failed", "exit 3"),
+            ("skipped", "it needs measure, which failed"),
+            ("skipped", "it needs good_one, which was skipped"),
+        ],
     )
-    assert seen("PIPELINE_STATE_CANCELLED", ("measure", "CANCELLED", "")) == ("cancelled", [("cancelled", None)] * 3)
+    assert seen("PIPELINE_STATE_CANCELLED", ("measure", "CANCELLED", "")) == (
+        "cancelled",
+        [("cancelled", None)] * 3,
+    )
 
 
 def test_a_container_asks_for_what_a_machine_type_has():

@@ -1,4 +1,6 @@
-"""Google's catalogue through the genuine HTTP session, whose answers are a fixture in the API's form: no project was asked."""
+"""Google's catalogue through the genuine HTTP session, whose answers are a fixture in the API's
+form: no project was asked.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -24,7 +26,12 @@ LOCATION = "europe-west1"
 def sku(description, nanos, *, unit="h", regions=(LOCATION,), usage="OnDemand", units="0"):
     rate = {"unitPrice": {"currencyCode": "USD", "units": units, "nanos": nanos}}
     pricing = {"pricingExpression": {"usageUnit": unit, "tieredRates": [rate]}}
-    return {"description": description, "category": {"usageType": usage}, "serviceRegions": list(regions), "pricingInfo": [pricing]}
+    return {
+        "description": description,
+        "category": {"usageType": usage},
+        "serviceRegions": list(regions),
+        "pricingInfo": [pricing],
+    }
 
 
 PREDICTION = "Vertex AI: Online/Batch Prediction"
@@ -32,7 +39,11 @@ PAGES = {
     "": (
         [
             sku(f"{PREDICTION} N1 Predefined Instance Core running in Belgium", 40_000_000),
-            sku(f"{PREDICTION} N1 Predefined Instance Core running in Tokyo", 90_000_000, regions=["asia-northeast1"]),
+            sku(
+                f"{PREDICTION} N1 Predefined Instance Core running in Tokyo",
+                90_000_000,
+                regions=["asia-northeast1"],
+            ),
             sku(f"{PREDICTION} E2 Instance Core running in Belgium", 25_000_000),
             sku(f"{PREDICTION} N2 Instance Core running in Belgium", 1, units="1"),
             sku(f"{PREDICTION} N2 Instance Ram running in Belgium", 2, unit="mo"),
@@ -41,12 +52,24 @@ PAGES = {
     ),
     "next": (
         [
-            sku(f"{PREDICTION} N1 Predefined Instance Ram running in Belgium", 5_000_000, unit="GiBy.h"),
+            sku(
+                f"{PREDICTION} N1 Predefined Instance Ram running in Belgium",
+                5_000_000,
+                unit="GiBy.h",
+            ),
             sku(f"{PREDICTION} E2 Instance Ram running in Belgium", 3_000_000, unit="GiBy.h"),
-            sku(f"{PREDICTION} E2 Instance Ram running in Belgium", 1_000_000, unit="GiBy.h", usage="Preemptible"),
+            sku(
+                f"{PREDICTION} E2 Instance Ram running in Belgium",
+                1_000_000,
+                unit="GiBy.h",
+                usage="Preemptible",
+            ),
             sku(f"{PREDICTION} G2 Instance Core running in Belgium", 3_000_000),
             sku(f"{PREDICTION} G2 Instance Ram running in Belgium", 3_000_000, unit="GiBy.h"),
-            sku("Vertex AI: Training/Pipelines on N1 Predefined Instance Core running in Belgium", 1_000_000),
+            sku(
+                "Vertex AI: Training/Pipelines on N1 Predefined Instance Core running in Belgium",
+                1_000_000,
+            ),
         ],
         "",
     ),
@@ -90,12 +113,19 @@ def google(tmp_path, monkeypatch, price_folder):
 
 @pytest.fixture
 def target(google):
-    profile = Profile(name="vertex", adapter="vertex", project="shop", options={"bucket": "gs://example", "location": LOCATION})
+    profile = Profile(
+        name="vertex",
+        adapter="vertex",
+        project="shop",
+        options={"bucket": "gs://example", "location": LOCATION},
+    )
     return targets.load(profile, clock=lambda: datetime(2026, 11, 29, tzinfo=UTC))
 
 
 def cost(target, machine):
-    return targets.estimate(target.profile, [VariantSpec(name="a", model="ranker", version=1, machine=machine)])
+    return targets.estimate(
+        target.profile, [VariantSpec(name="a", model="ranker", version=1, machine=machine)]
+    )
 
 
 def test_a_machine_costs_its_processors_and_its_memory_by_googles_list_of_the_day(target, google):
@@ -109,8 +139,12 @@ def test_a_machine_costs_its_processors_and_its_memory_by_googles_list_of_the_da
     assert len(google.asked) == 2
 
 
-@pytest.mark.parametrize("machine", ["n2-standard-4", "g2-standard-4", "c3-standard-4", "n1-custom"])
-def test_a_part_without_its_price_an_accelerator_and_a_machine_of_no_size_are_unknown(target, machine):
+@pytest.mark.parametrize(
+    "machine", ["n2-standard-4", "g2-standard-4", "c3-standard-4", "n1-custom"]
+)
+def test_a_part_without_its_price_an_accelerator_and_a_machine_of_no_size_are_unknown(
+    target, machine
+):
     targets.ask_prices(target)
     assert cost(target, machine).hourly_cost is None
 

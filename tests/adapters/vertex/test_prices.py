@@ -22,15 +22,26 @@ def variant(name, **more):
 
 
 def test_an_estimate_counts_the_fewest_replicas_by_machine_and_says_how_old_the_table_is():
-    variants = [variant("champion"), variant("challenger", machine="n1-standard-4", instances=(2, 5))]
-    options = {"location": "us-central1", "serving": {"machine": "n1-standard-2", "replicas": "1..3"}}
+    variants = [
+        variant("champion"),
+        variant("challenger", machine="n1-standard-4", instances=(2, 5)),
+    ]
+    options = {
+        "location": "us-central1",
+        "serving": {"machine": "n1-standard-2", "replicas": "1..3"},
+    }
     estimate = prices.estimate(profile(**options), variants)
     assert estimate.hourly_cost == Decimal("0.1095") + 2 * Decimal("0.219")
-    assert estimate.machines == "1 x n1-standard-2, 2 x n1-standard-4 without the online store's nodes"
+    assert (
+        estimate.machines == "1 x n1-standard-2, 2 x n1-standard-4 without the online store's nodes"
+    )
     assert estimate.table == prices.TABLE
 
 
-@pytest.mark.parametrize(("location", "machine"), [("asia-northeast1", "n1-standard-2"), ("us-central1", "a3-megagpu-8g")])
+@pytest.mark.parametrize(
+    ("location", "machine"),
+    [("asia-northeast1", "n1-standard-2"), ("us-central1", "a3-megagpu-8g")],
+)
 def test_a_price_that_is_not_in_the_table_is_unknown_and_so_is_every_sum_with_it(location, machine):
     assert prices.hourly(prices.of(profile(location=location)), machine, 1) is None
     both = [variant("champion", machine=machine), variant("challenger", machine="n1-standard-2")]
@@ -41,14 +52,20 @@ def test_a_price_that_is_not_in_the_table_is_unknown_and_so_is_every_sum_with_it
 def test_replicas_are_those_of_the_profile_where_a_variant_says_nothing(text, replicas):
     serving = {"replicas": text} if text else {}
     assert serving_replicas(profile(serving=serving), variant("champion")) == replicas
-    assert serving_replicas(profile(serving=serving), variant("champion", instances=(4, 6))) == (4, 6)
+    assert serving_replicas(profile(serving=serving), variant("champion", instances=(4, 6))) == (
+        4,
+        6,
+    )
 
 
 def test_a_project_without_an_image_is_told_offline_it_needs_none():
     with pytest.raises(Invalid, match="target vertex has no image"):
         image(profile())
     assert image(profile(endpoint_url="http://127.0.0.1:1")) == "isthmus"
-    assert image(profile(image="somewhere/ranker:1", endpoint_url="http://127.0.0.1:1")) == "somewhere/ranker:1"
+    assert (
+        image(profile(image="somewhere/ranker:1", endpoint_url="http://127.0.0.1:1"))
+        == "somewhere/ranker:1"
+    )
 
 
 def test_a_counted_answer_is_a_document_read_and_one_written_where_the_price_is_known():

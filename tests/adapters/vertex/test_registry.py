@@ -1,4 +1,7 @@
-"""Vertex AI's registry where it is not as on other targets: UploadModel has no request id, and labels are small."""
+"""Vertex AI's registry where it is not as on other targets:
+
+UploadModel has no request id, and labels are small.
+"""
 
 from datetime import datetime, timedelta
 
@@ -96,7 +99,9 @@ def test_a_claim_stands_while_its_upload_runs_however_long_that_takes(target):
 
 def test_a_folder_that_is_not_there_is_refused_in_the_services_words(target):
     with pytest.raises(Invalid, match="There are no files under"):
-        target.registry.register("ranker", uri=f"{target.blobs.root}/models/none", digest="d1", image="isthmus")
+        target.registry.register(
+            "ranker", uri=f"{target.blobs.root}/models/none", digest="d1", image="isthmus"
+        )
     assert target.registry.versions("ranker") == ()
 
 

@@ -1,4 +1,6 @@
-"""The session: where its clients go, which of them ask again, and that nothing starts without credentials."""
+"""The session: where its clients go, which of them ask again, and that nothing starts without
+credentials.
+"""
 
 import subprocess
 import sys
@@ -19,7 +21,12 @@ ENDPOINT = "projects/p/locations/us-central1/endpoints/e"
 
 
 def opened(calls=None, **options):
-    profile = Profile(name="prod", adapter="vertex", project="conf", options={"bucket": "gs://conformance"} | options)
+    profile = Profile(
+        name="prod",
+        adapter="vertex",
+        project="conf",
+        options={"bucket": "gs://conformance"} | options,
+    )
     return session.of(Target(profile, adapter("vertex"), calls=calls))
 
 
@@ -63,7 +70,9 @@ def test_a_read_is_asked_again_and_an_effect_of_the_other_client_is_not(flaky):
 
 
 def test_a_dry_run_stops_before_the_call(flaky):
-    vertex = opened(CallLog(dry_run=True), endpoint_url="http://127.0.0.1:9", grpc_address=flaky.address)
+    vertex = opened(
+        CallLog(dry_run=True), endpoint_url="http://127.0.0.1:9", grpc_address=flaky.address
+    )
     with pytest.raises(DryRun, match="CreateEndpoint on e"), vertex.mutating("CreateEndpoint", "e"):
         vertex.endpoints.create_endpoint(parent=vertex.parent, endpoint=Endpoint())
     assert not flaky.asked
@@ -72,7 +81,11 @@ def test_a_dry_run_stops_before_the_call(flaky):
 def test_project_and_location_are_the_profiles_and_offline_there_are_some():
     pinned = opened(project="example", location="asia-northeast1")
     assert pinned.parent == "projects/example/locations/asia-northeast1"
-    assert (pinned.root, pinned.key("a", "b"), pinned.offline) == ("gs://conformance/conf", "conf/a/b", False)
+    assert (pinned.root, pinned.key("a", "b"), pinned.offline) == (
+        "gs://conformance/conf",
+        "conf/a/b",
+        False,
+    )
     stack = opened(endpoint_url="http://127.0.0.1:9")
     assert (stack.parent, stack.offline) == ("projects/isthmus-offline/locations/us-central1", True)
     with pytest.raises(Invalid, match="no location"):
@@ -92,14 +105,20 @@ def test_without_credentials_nothing_is_called(monkeypatch):
     with pytest.raises(Denied) as refusal:
         vertex.admit()
     variable = "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there"
-    assert refusal.value.message == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
+    assert (
+        refusal.value.message
+        == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
+    )
     assert "isthmus plan --target prod --offline" in refusal.value.remedy
     assert refusal.value.remedy.endswith("no cloud call was made")
     assert not vertex.calls.calls
 
 
 def test_a_session_alone_imports_nothing_of_googles():
-    opening = "s.of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': 'gs://b'}), adapter('vertex')))"
+    opening = (
+        "s.of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': "
+        "'gs://b'}), adapter('vertex')))"
+    )
     code = f"""
 import sys
 import isthmus.adapters.vertex.session as s
@@ -108,4 +127,9 @@ from isthmus.target import Profile, Target
 {opening}
 print([name for name in ('grpc', 'google.auth', 'google.api_core', 'google.cloud.aiplatform_v1') if name in sys.modules])
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )

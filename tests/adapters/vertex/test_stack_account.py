@@ -1,4 +1,6 @@
-"""Offline, where the kernel does not say whose process asks: each call brings a token of the stack's own account."""
+"""Offline, where the kernel does not say whose process asks: each call brings a token of the
+stack's own account.
+"""
 
 from types import SimpleNamespace
 
@@ -32,7 +34,9 @@ def test_the_token_of_another_account_is_refused(target, elsewhere, tmp_path, mo
         google.endpoints.list_endpoints(parent=google.parent)
 
 
-def test_a_stack_of_another_user_is_named_before_anything_is_asked(elsewhere, monkeypatch, tmp_path):
+def test_a_stack_of_another_user_is_named_before_anything_is_asked(
+    elsewhere, monkeypatch, tmp_path
+):
     monkeypatch.setattr(backend, "account", lambda _: str(tmp_path / "none.json"))
     with pytest.raises(Denied, match="another user's"):
         stack_account.credentials("http://127.0.0.1:4600")

@@ -13,7 +13,9 @@ from importlib.util import find_spec
 import msgspec
 import pytest
 
-if find_spec("mlflow") is None:  # not imported here: that is 1.2 s of CPU in each worker that collects
+if (
+    find_spec("mlflow") is None
+):  # not imported here: that is 1.2 s of CPU in each worker that collects
     pytest.skip("the extra isthmus[mlflow] is not installed", allow_module_level=True)
 
 import isthmus
@@ -33,15 +35,42 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """`mlflow server` on a free port: its URI. On a busy machine its first answers take longer than the 20 s that the product gives it."""
+    """`mlflow server` on a free port: its URI. On a busy machine its first answers take longer than
+    the 20 s that the product gives it.
+    """
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
-    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}  # its jobs are seven processes
+    command = [
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    places = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    env = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }  # its jobs are seven processes
     with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen([sys.executable, *command, *places], stdout=log, stderr=log, cwd=folder, env=env, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, *command, *places],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=env,
+            start_new_session=True,
+        )
     try:
         wait_for(f"{uri}/health", process, folder / "log.txt")
         with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +119,10 @@ def runs_of(client, name="r1"):
 def test_an_export_copies_a_run_and_twice_exported_is_one_run(shop, client):
     notes.note(shop, "r1", "not in MLflow yet")
     first, again = isthmus.runs.export(shop, "r1"), isthmus.runs.export(shop, "r1")
-    assert [(row.run, row.state) for row in first + again] == [("r1", "written"), ("r1", "unchanged")]
+    assert [(row.run, row.state) for row in first + again] == [
+        ("r1", "written"),
+        ("r1", "unchanged"),
+    ]
     (copied,) = runs_of(client)
     record = records.fetch(shop.target.blobs, "r1")
     auc = record.evaluation.auc
@@ -100,11 +132,17 @@ def test_an_export_copies_a_run_and_twice_exported_is_one_run(shop, client):
     assert copied.data.params["sign"] == "1"
     assert copied.data.params["window.start"] == "2020-01-01T00:00:00Z"
     figures = copied.data.metrics
-    assert (figures["auc"], figures["auc_min"], figures["auc_max"]) == pytest.approx((auc.value, auc.low, auc.high))
+    assert (figures["auc"], figures["auc_min"], figures["auc_max"]) == pytest.approx(
+        (auc.value, auc.low, auc.high)
+    )
     assert copied.data.tags["isthmus.version"] == "ranker@1"
     (used,) = copied.inputs.dataset_inputs
     assert used.dataset.digest == record.data.digest[:36]
-    assert {file.path for file in client.list_artifacts(copied.info.run_id)} >= {"record.json", "report.html", "good.yaml"}
+    assert {file.path for file in client.list_artifacts(copied.info.run_id)} >= {
+        "record.json",
+        "report.html",
+        "good.yaml",
+    }
 
 
 def test_what_was_cut_is_completed_and_not_copied_beside_it(shop, client, monkeypatch):
@@ -144,8 +182,13 @@ def test_an_artifact_that_is_refused_before_it_reaches_mlflow_is_an_error_of_our
         threading.Thread(target=limit.serve_forever).start()
         uri = f"http://127.0.0.1:{limit.server_port}"
         try:
-            with pytest.raises(Invalid, match=f"MLflow at {uri}: 413 Client Error"), tracking.client(shop, uri):
-                HttpArtifactRepository(f"{uri}/api/2.0/mlflow-artifacts/artifacts").log_artifact(__file__)
+            with (
+                pytest.raises(Invalid, match=f"MLflow at {uri}: 413 Client Error"),
+                tracking.client(shop, uri),
+            ):
+                HttpArtifactRepository(f"{uri}/api/2.0/mlflow-artifacts/artifacts").log_artifact(
+                    __file__
+                )
         finally:
             limit.shutdown()
 
@@ -177,7 +220,9 @@ def test_a_dry_run_changes_nothing_and_the_command_says_where_a_run_is(shop, cli
     (before,) = runs_of(client)
     client.delete_tag(before.info.run_id, "isthmus.digest")
     dry = command(shop.folder, "runs", "export", "--to", "mlflow", "--dry-run")
-    assert dry.out.startswith("local   export all runs to mlflow\ndry run: would call mlflow.copy on http")
+    assert dry.out.startswith(
+        "local   export all runs to mlflow\ndry run: would call mlflow.copy on http"
+    )
     assert "isthmus.digest" not in client.get_run(before.info.run_id).data.tags
     exported = command(shop.folder, "runs", "export", "--to", "mlflow", "--json")
     told = exported.json[0]  # MLflow itself says nothing
@@ -200,12 +245,16 @@ def test_a_registered_version_is_loaded_by_mlflow_alone_and_predicts_the_same(sh
     (version,) = client.search_model_versions("name = 'local.shop.ranker'")
     assert version.tags["isthmus.version"] == "ranker@1"
     env = os.environ | {"MLFLOW_TRACKING_URI": server, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    loaded = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, env=env, cwd="/", check=False)
+    loaded = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, env=env, cwd="/", check=False
+    )
     assert loaded.returncode == 0, loaded.stderr
     *_, inputs, predictions = loaded.stdout.splitlines()
     assert inputs == '[{"type": "double", "name": "item_ctr", "required": false}]'
     registered = shop.target.registry.get("ranker", 1)
-    ours = predictor.load(local_path(registered.uri)).predictor.predict([{"item_ctr": 0.1}, {"item_ctr": None}, {"item_ctr": 0.35}])
+    ours = predictor.load(local_path(registered.uri)).predictor.predict(
+        [{"item_ctr": 0.1}, {"item_ctr": None}, {"item_ctr": 0.35}]
+    )
     assert predictions == str(ours)
 
 
@@ -217,7 +266,9 @@ def test_an_alias_that_moved_is_moved_in_mlflow(shop, client):
     assert aliases.keys() == {"champion", "fallback"}
 
 
-def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(shop, client, monkeypatch):
+def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(
+    shop, client, monkeypatch
+):
     isthmus.runs.export(shop)
     again = trained.run_here(shop, "good", trained.data(), monkeypatch)
     mirror(shop, again)
@@ -228,14 +279,23 @@ def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(shop, 
 
 def test_a_run_that_failed_is_copied_with_its_failure(shop, client):
     blobs = shop.target.blobs
-    failure = {"status": "failed", "failure": "fit: no such column", "data": None, "evaluation": None, "version": None}
+    failure = {
+        "status": "failed",
+        "failure": "fit: no such column",
+        "data": None,
+        "evaluation": None,
+        "version": None,
+    }
     records.keep(blobs, msgspec.structs.replace(records.fetch(blobs, "r1"), name="r9", **failure))
     try:
         isthmus.runs.export(shop, "r9")
     finally:
         blobs.delete(records.record_uri(blobs, "r9"))
     (copied,) = runs_of(client, "r9")
-    assert (copied.info.status, copied.data.tags["isthmus.failure"]) == ("FAILED", "fit: no such column")
+    assert (copied.info.status, copied.data.tags["isthmus.failure"]) == (
+        "FAILED",
+        "fit: no such column",
+    )
     assert "auc" not in copied.data.metrics
 
 
@@ -245,13 +305,24 @@ def test_a_signature_has_the_features_types_and_what_a_call_may_set():
         {"name": "sold", "view": "items", "type": "int64"},
         {"name": "at", "type": "timestamp"},
     ]
-    about = {"model": "ranker", "configuration": "good", "predictor": "P", "module": "m", "kept": "json", "code": "slice"}
+    about = {
+        "model": "ranker",
+        "configuration": "good",
+        "predictor": "P",
+        "module": "m",
+        "kept": "json",
+        "code": "slice",
+    }
     taken = {"blend": {"type": "float", "default": 0.5}}
-    manifest = msgspec.convert(about | {"schema": 2, "features": features, "predict_parameters": taken}, predictor.Manifest)
+    manifest = msgspec.convert(
+        about | {"schema": 2, "features": features, "predict_parameters": taken}, predictor.Manifest
+    )
     told = pyfunc.signature(manifest, frozenset({"items.sold"}))
     assert [(one.name, one.type.name, one.required) for one in told.inputs.inputs] == [
         ("seen", "long", True),
         ("sold", "double", False),
         ("at", "datetime", True),
     ]
-    assert [(one.name, one.dtype.name, one.default) for one in told.params.params] == [("blend", "double", 0.5)]
+    assert [(one.name, one.dtype.name, one.default) for one in told.params.params] == [
+        ("blend", "double", 0.5)
+    ]

@@ -14,16 +14,31 @@ class Echo:
         return [float(len(row)) for row in rows]
 
 
-TYPES = [("seen", "int64"), ("rate", "float64"), ("name", "string"), ("new", "bool"), ("at", "timestamp")]
+TYPES = [
+    ("seen", "int64"),
+    ("rate", "float64"),
+    ("name", "string"),
+    ("new", "bool"),
+    ("at", "timestamp"),
+]
 
 
 def test_rows_are_python_s_values_and_what_is_missing_is_none():
     echo = Echo()
     at = datetime(2026, 11, 1, 12)  # noqa: DTZ001  pandas and Arrow have no zone
-    columns = {"seen": [3.0, None], "rate": [np.float64(0.5), np.nan], "name": ["a", None], "new": [True, None], "at": [at, None]}
+    columns = {
+        "seen": [3.0, None],
+        "rate": [np.float64(0.5), np.nan],
+        "name": ["a", None],
+        "new": [True, None],
+        "at": [at, None],
+    }
     predictions = Predictor(echo, TYPES).predict(pd.DataFrame(columns))
     assert predictions == [5.0, 5.0]
-    assert echo.rows == [{"seen": 3, "rate": 0.5, "name": "a", "new": True, "at": at}, dict.fromkeys(columns)]
+    assert echo.rows == [
+        {"seen": 3, "rate": 0.5, "name": "a", "new": True, "at": at},
+        dict.fromkeys(columns),
+    ]
     assert {name: type(value) for name, value in echo.rows[0].items()} == {
         "seen": int,
         "rate": float,

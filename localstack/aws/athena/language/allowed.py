@@ -1,8 +1,13 @@
-"""What Athena's own language has: the functions and clauses that a query may use. Whatever is not here is refused before it is translated.
+"""What Athena's own language has: the functions and clauses that a query may use.
 
-Sources: Athena user guide, "Functions in Amazon Athena" (engine version 3), which refers to Trino's "Functions and operators", and
-"Considerations and limitations"; Trino's "SELECT" for the clauses. The list says what Athena knows, not what this stack can run:
-functions.py says that, and a function that is here and not there fails with a reason that names the stack.
+Whatever is not here is refused before it is translated.
+
+Sources: Athena user guide, "Functions in Amazon Athena" (engine version 3), which refers to Trino's
+"Functions and operators", and
+"Considerations and limitations"; Trino's "SELECT" for the clauses. The list says what Athena knows,
+not what this stack can run:
+functions.py says that, and a function that is here and not there fails with a reason that names the
+stack.
 """
 
 # ruff: noqa: SIM905  lists of words read better as lines of words
@@ -16,7 +21,10 @@ AGGREGATES = frozenset(
     map_agg map_union max max_by merge min min_by multimap_agg numeric_histogram qdigest_agg reduce_agg regr_intercept regr_slope skewness
     stddev stddev_pop stddev_samp sum tdigest_agg var_pop var_samp variance""".split()
 )
-WINDOW_ONLY = frozenset("cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number".split())
+WINDOW_ONLY = frozenset(
+    "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank "
+    "row_number".split()
+)
 SCALARS = frozenset(
     """abs acos all_match any_match array_distinct array_except array_histogram array_intersect array_join array_max array_min
     array_position array_remove array_sort array_union arrays_overlap asin at_timezone atan atan2 bar beta_cdf bing_tile bing_tile_at

@@ -21,7 +21,14 @@ from .errors import Malformed, position
 
 _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "LISTAGG", "POSITION", "SUBSTRING", "TRIM")
 _UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})
-_BEFORE_SUBSCRIPT = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIER, TokenType.VAR, TokenType.STRING, TokenType.ARRAY)
+_BEFORE_SUBSCRIPT = (
+    TokenType.R_PAREN,
+    TokenType.R_BRACKET,
+    TokenType.IDENTIFIER,
+    TokenType.VAR,
+    TokenType.STRING,
+    TokenType.ARRAY,
+)
 
 
 WRITTEN = "written"  # in a question mark's meta: where in the text it is
@@ -34,21 +41,32 @@ def _mark(parser: Any) -> exp.Placeholder:
 
 
 class Strict(Trino):
-    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn other engines' names into its own."""
+    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn
+    other engines' names into its own.
+    """
 
     class Parser(TrinoParser):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
-        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL}
-        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL
+        }
+        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")
+        }
         PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
 
 
 def parsed(text: str) -> exp.Query:
-    """A SELECT, WITH, VALUES or set operation that is in Athena's language. Malformed, or QueryFailed with SYNTAX_ERROR and the like."""
+    """A SELECT, WITH, VALUES or set operation that is in Athena's language.
+
+    Malformed, or QueryFailed with SYNTAX_ERROR and the like.
+    """
     return accept(text).copy()
 
 
-@lru_cache(maxsize=32)  # a statement is parsed to be taken, then to be run; a view for each of its readers
+@lru_cache(
+    maxsize=32
+)  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
     """As `parsed`, for who changes nothing in it."""
     try:
@@ -62,7 +80,11 @@ def accept(text: str) -> exp.Query:
     for written in list(tree.find_all(exp.UnicodeString)) if tree is not None else ():
         written.replace(exp.Literal.string(_unescaped(text, written)))
     if isinstance(tree, exp.Values):
-        width = len(tree.expressions[0].expressions) if isinstance(tree.expressions[0], exp.Tuple) else 1
+        width = (
+            len(tree.expressions[0].expressions)
+            if isinstance(tree.expressions[0], exp.Tuple)
+            else 1
+        )
         names = [exp.to_identifier(f"_col{index}") for index in range(width)]
         tree.set("alias", exp.TableAlias(this=exp.to_identifier("_values"), columns=names))
         tree = exp.select("*").from_(tree)
@@ -73,7 +95,10 @@ def accept(text: str) -> exp.Query:
         _node(text, node)
         conditional += isinstance(node, exp.Join) and _told_how(node)
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
-        raise Malformed("mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN", at=position(text, len(text)))
+        raise Malformed(
+            "mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN",
+            at=position(text, len(text)),
+        )
     return tree
 
 
@@ -89,9 +114,13 @@ def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
 
 
 def _unescaped(text: str, node: exp.UnicodeString) -> str:
-    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and six (Trino, "Character types")."""
+    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and
+    six (Trino, "Character types").
+    """
     mark = node.args["escape"].this if isinstance(node.args.get("escape"), exp.Expr) else "\\"
-    pattern = re.compile(f"{re.escape(mark)}({re.escape(mark)}|[0-9A-Fa-f]{{4}}|\\+[0-9A-Fa-f]{{6}}|)")
+    pattern = re.compile(
+        f"{re.escape(mark)}({re.escape(mark)}|[0-9A-Fa-f]{{4}}|\\+[0-9A-Fa-f]{{6}}|)"
+    )
 
     def character(escape: re.Match[str]) -> str:
         code = escape.group(1)
@@ -100,13 +129,20 @@ def _unescaped(text: str, node: exp.UnicodeString) -> str:
         try:
             return chr(int(code.removeprefix("+"), 16))
         except (ValueError, OverflowError) as error:
-            raise Malformed(f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)) from error
+            raise Malformed(
+                f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)
+            ) from error
 
     return pattern.sub(character, node.this)
 
 
 def _told_how(join: exp.Join) -> bool:
-    return bool(join.args.get("on") or join.args.get("using") or join.args.get("kind") == "CROSS" or join.args.get("method"))
+    return bool(
+        join.args.get("on")
+        or join.args.get("using")
+        or join.args.get("kind") == "CROSS"
+        or join.args.get("method")
+    )
 
 
 def _parse_error(error: ParseError) -> Malformed:
@@ -114,7 +150,10 @@ def _parse_error(error: ParseError) -> Malformed:
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
     what = detail.get("description", "it does not parse")
-    return Malformed(f"mismatched input '{word}'. Expecting: ... ({what})", at=(line, max(1, column - len(word) + 1)))
+    return Malformed(
+        f"mismatched input '{word}'. Expecting: ... ({what})",
+        at=(line, max(1, column - len(word) + 1)),
+    )
 
 
 _NOT_TRINOS = (TokenType.L_BRACE, TokenType.DCOLON, TokenType.PARAMETER)
@@ -123,31 +162,52 @@ _Refusal = Callable[[list[Token], Token, Token], bool]
 # Of the tokens, one and the one after it: what a tolerant parser would let through.
 _REFUSED_PAIRS: tuple[_Refusal, ...] = (
     # a list is written ARRAY[...]
-    lambda _tokens, before, token: token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT,
+    lambda _tokens, before, token: (
+        token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT
+    ),
     # an interval's number is written as text: INTERVAL '7' DAY
-    lambda _tokens, before, token: (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER),
+    lambda _tokens, before, token: (
+        (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
+    ),
     # its unit is one of Trino's
     lambda tokens, before, token: (
-        before.token_type == TokenType.STRING and token.text.upper() not in _UNITS and _word_before(tokens, before) == "INTERVAL"
+        before.token_type == TokenType.STRING
+        and token.text.upper() not in _UNITS
+        and _word_before(tokens, before) == "INTERVAL"
     ),
     # nothing after a comma
-    lambda _tokens, before, token: before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST,
+    lambda _tokens, before, token: (
+        before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
+    ),
     # OFFSET comes before LIMIT
     lambda tokens, before, token: (
-        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET) and _word_before(tokens, before) == "LIMIT"
+        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
+        and _word_before(tokens, before) == "LIMIT"
     ),
 )
 
 
 def _tokens(text: str, tokens: list[Token]) -> None:
-    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with TYPE_NOT_FOUND for a type in a cast that is not."""
+    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with
+    TYPE_NOT_FOUND for a type in a cast that is not.
+    """
     if not tokens:
         raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
     _check_token(text, tokens[0], refused=tokens[0].token_type == TokenType.FROM)
     for before, token in pairwise(tokens):
-        _check_token(text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS))
-        if before.token_type == TokenType.ALIAS and token.text.upper() in allowed.NOT_TYPES and _closes_a_cast(tokens, token):
-            raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {token.text.lower()}", at=position(text, token.start))
+        _check_token(
+            text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS)
+        )
+        if (
+            before.token_type == TokenType.ALIAS
+            and token.text.upper() in allowed.NOT_TYPES
+            and _closes_a_cast(tokens, token)
+        ):
+            raise QueryFailed(
+                "TYPE_NOT_FOUND",
+                f"Unknown type: {token.text.lower()}",
+                at=position(text, token.start),
+            )
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
@@ -156,7 +216,10 @@ def _check_token(text: str, token: Token, *, refused: bool) -> None:
 
 
 def _dollar(token: Token) -> bool:
-    return token.text.startswith("$") and token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER)
+    return token.text.startswith("$") and token.token_type not in (
+        TokenType.STRING,
+        TokenType.IDENTIFIER,
+    )
 
 
 def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
@@ -170,7 +233,9 @@ def _word_before(tokens: list[Token], token: Token) -> str:
 
 
 def _mismatch(text: str, token: Token) -> Malformed:
-    return Malformed(f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start))
+    return Malformed(
+        f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start)
+    )
 
 
 def place(text: str, node: exp.Expr) -> tuple[int, int]:
@@ -184,7 +249,12 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 def _node(text: str, node: exp.Expr) -> None:
     if type(node) not in allowed.NODES:
-        raise _syntax(text, node, f"{node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's language")
+        raise _syntax(
+            text,
+            node,
+            f"{node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's "
+            "language",
+        )
     check = _CHECKS.get(type(node))
     if check is not None:
         check(text, node)
@@ -196,18 +266,44 @@ def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
 
 def _select(text: str, node: exp.Expr) -> None:
     if not node.expressions:
-        raise Malformed("mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text)))
+        raise Malformed(
+            "mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text))
+        )
     if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
         raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
-    for key in ("qualify", "kind", "hint", "into", "pivots", "cluster", "sort", "distribute", "laterals", "sample", "connect", "prewhere"):
+    for key in (
+        "qualify",
+        "kind",
+        "hint",
+        "into",
+        "pivots",
+        "cluster",
+        "sort",
+        "distribute",
+        "laterals",
+        "sample",
+        "connect",
+        "prewhere",
+    ):
         if node.args.get(key):
             raise _syntax(text, node, f"{key.upper()} is not in Athena's language")
 
 
 def _join(text: str, node: exp.Expr) -> None:
-    kind, side, method = (str(node.args.get(key) or "").upper() for key in ("kind", "side", "method"))
-    if kind not in allowed.JOIN_KINDS or side not in allowed.JOIN_SIDES or method not in ("", "NATURAL"):
-        raise _syntax(text, node, f"{' '.join(word for word in (method, side, kind, 'JOIN') if word)} is not in Athena's language")
+    kind, side, method = (
+        str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
+    )
+    if (
+        kind not in allowed.JOIN_KINDS
+        or side not in allowed.JOIN_SIDES
+        or method not in ("", "NATURAL")
+    ):
+        raise _syntax(
+            text,
+            node,
+            f"{' '.join(word for word in (method, side, kind, 'JOIN') if word)} is not in "
+            "Athena's language",
+        )
 
 
 def _star(text: str, node: exp.Expr) -> None:
@@ -217,7 +313,11 @@ def _star(text: str, node: exp.Expr) -> None:
 
 def _group(text: str, node: exp.Expr) -> None:
     if node.args.get("all"):
-        raise Malformed("mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: <expression>", at=place(text, node))
+        raise Malformed(
+            "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
+            "<expression>",
+            at=place(text, node),
+        )
 
 
 def _limit(text: str, node: exp.Expr) -> None:
@@ -233,14 +333,21 @@ def _set_operation(text: str, node: exp.Expr) -> None:
 def _function(text: str, node: exp.Expr) -> None:
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
-        raise QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node))
+        raise QueryFailed(
+            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node)
+        )
     windowed = isinstance(node.parent, exp.Window) or (
-        isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter)) and isinstance(node.parent.parent, exp.Window)
+        isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
+        and isinstance(node.parent.parent, exp.Window)
     )
     if name in allowed.WINDOW_ONLY and not windowed:
-        raise QueryFailed("MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node))
+        raise QueryFailed(
+            "MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node)
+        )
     if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
-        raise QueryFailed("FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node))
+        raise QueryFailed(
+            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node)
+        )
     if isinstance(node.parent, exp.WithinGroup):
         raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
 
@@ -248,7 +355,9 @@ def _function(text: str, node: exp.Expr) -> None:
 def _type(text: str, node: exp.Expr) -> None:
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
-        raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node))
+        raise QueryFailed(
+            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node)
+        )
 
 
 _CHECKS: dict[type[exp.Expr], Callable[[str, exp.Expr], None]] = {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class Malformed(Exception):
-    """A text that does not parse: Athena refuses it when it is started (InvalidRequestException)."""
+    """A text that does not parse:
+
+    Athena refuses it when it is started (InvalidRequestException).
+    """
 
     def __init__(self, message: str, *, at: tuple[int, int] | None = None) -> None:
         super().__init__(f"line {at[0]}:{at[1]}: {message}" if at else message)

@@ -1,6 +1,7 @@
 """Athena's functions that this stack runs, and what each is in DuckDB.
 
-A rule is a template ($1, $2 ... are the arguments) or a function of the arguments. Where the engines differ (dates that are counted in full
+A rule is a template ($1, $2 ... are the arguments) or a function of the arguments. Where the
+engines differ (dates that are counted in full
 units, nulls in concat and greatest, md5 of bytes) the rule is Trino's side.
 """
 
@@ -73,7 +74,9 @@ def _time(template: str, convert: Callable[[str], str]) -> Maker:
     return make
 
 
-_UNITS = frozenset({"millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"})
+_UNITS = frozenset(
+    {"millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+)
 
 
 def _unit(node: exp.Expr) -> str:
@@ -102,23 +105,37 @@ def _regexp_replace(arguments: Arguments) -> exp.Expr:
 
 def _regexp_extract(arguments: Arguments) -> exp.Expr:
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
-    return fill("CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END", [*arguments[:2], group])
+    return fill(
+        "CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END",
+        [*arguments[:2], group],
+    )
 
 
 def _cardinality(arguments: Arguments) -> exp.Expr:
-    is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith("map")
+    is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith(
+        "map"
+    )
     return fill("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
 def _by(name: str) -> Maker:
-    """max_by and min_by. Of three arguments: a list of n, also of nulls, of the rows whose y is not null."""
+    """max_by and min_by.
+
+    Of three arguments: a list of n, also of nulls, of the rows whose y is not null.
+    """
 
     def make(arguments: Arguments) -> exp.Expr:
         if len(arguments) == 2:
             return call(f"{name}_null", *arguments)
-        if isinstance(arguments[0].parent, exp.Anonymous) and isinstance(arguments[0].parent.parent, (exp.Window, exp.Filter)):
+        if isinstance(arguments[0].parent, exp.Anonymous) and isinstance(
+            arguments[0].parent.parent, (exp.Window, exp.Filter)
+        ):
             raise NotRun("max_by and min_by with three arguments and FILTER or OVER")
-        return fill(f"list_transform({name}({{'value': $1}}, $2, $3), lambda x: struct_extract(x, 'value'))", arguments)
+        return fill(
+            f"list_transform({name}({{'value': $1}}, $2, $3), lambda x: struct_extract(x, "
+            "'value'))",
+            arguments,
+        )
 
     return make
 
@@ -126,7 +143,10 @@ def _by(name: str) -> Maker:
 def _array_join(arguments: Arguments) -> exp.Expr:
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
-    return fill("array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)", arguments)
+    return fill(
+        "array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)",
+        arguments,
+    )
 
 
 def _matches(template: str) -> Rule:
@@ -135,7 +155,19 @@ def _matches(template: str) -> Rule:
 
 RULES: dict[str, Rule] = {
     # aggregates
-    **_same("sum", "avg", "bool_and", "bool_or", "count_if", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"),
+    **_same(
+        "sum",
+        "avg",
+        "bool_and",
+        "bool_or",
+        "count_if",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "variance",
+        "var_pop",
+        "var_samp",
+    ),
     **_same("array_agg", "kurtosis", "skewness", "histogram"),
     **_same("corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", least=2, most=2),
     **_same("min", "max", least=1, most=2),
@@ -157,7 +189,23 @@ RULES: dict[str, Rule] = {
     "nth_value": Rule(2, 2, "nth_value(*)"),
     **_same("lag", "lead", least=1, most=3),
     # numbers
-    **_same("abs", "acos", "asin", "atan", "cbrt", "cos", "cosh", "cot", "degrees", "exp", "floor", "ln", "log10", "log2", "radians"),
+    **_same(
+        "abs",
+        "acos",
+        "asin",
+        "atan",
+        "cbrt",
+        "cos",
+        "cosh",
+        "cot",
+        "degrees",
+        "exp",
+        "floor",
+        "ln",
+        "log10",
+        "log2",
+        "radians",
+    ),
     **_same("sign", "sin", "sinh", "sqrt", "tan", "tanh"),
     **_same("atan2", "log", "pow", "power", least=2, most=2),
     **_same("round", least=1, most=2),
@@ -185,7 +233,13 @@ RULES: dict[str, Rule] = {
     # conditions
     **_same("coalesce", least=2, most=999),
     **_same("nullif", least=2, most=2),
-    "if": Rule(2, 3, lambda a: exp.Case(ifs=[exp.If(this=a[0], true=a[1])], default=a[2] if len(a) == 3 else None)),
+    "if": Rule(
+        2,
+        3,
+        lambda a: exp.Case(
+            ifs=[exp.If(this=a[0], true=a[1])], default=a[2] if len(a) == 3 else None
+        ),
+    ),
     "try": Rule(1, 1, "try(*)"),
     "typeof": Rule(1, 1, "trino_typeof($1)"),
     # text
@@ -234,7 +288,9 @@ RULES: dict[str, Rule] = {
     "date_format": Rule(2, 2, _time("strftime($1, $2)", time_formats.mysql)),
     "date_parse": Rule(2, 2, _time("strptime($1, $2)", time_formats.mysql)),
     "format_datetime": Rule(2, 2, _time("strftime($1, $2)", time_patterns.joda)),
-    "parse_datetime": Rule(2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", time_patterns.joda)),
+    "parse_datetime": Rule(
+        2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", time_patterns.joda)
+    ),
     "to_timestamp": Rule(2, 2, _time("strptime($1, $2)", time_formats.teradata)),
     "to_date": Rule(2, 2, _time("CAST(strptime($1, $2) AS DATE)", time_formats.teradata)),
     "to_char": Rule(2, 2, _time("strftime($1, $2)", time_formats.teradata)),
@@ -257,7 +313,9 @@ RULES: dict[str, Rule] = {
     "with_timezone": Rule(2, 2, "timezone($2, $1)"),
     # arrays and maps
     "array_distinct": Rule(1, 1, "list_distinct(*)"),
-    "array_except": Rule(2, 2, "list_filter(list_distinct($1), lambda x: NOT list_contains($2, x))"),
+    "array_except": Rule(
+        2, 2, "list_filter(list_distinct($1), lambda x: NOT list_contains($2, x))"
+    ),
     "array_intersect": Rule(2, 2, "list_intersect(*)"),
     "array_union": Rule(2, 2, "list_distinct(list_concat(*))"),
     "array_join": Rule(2, 3, _array_join),
@@ -313,12 +371,18 @@ CREATE MACRO trino_iso8601(x) AS CAST(CASE
 
 
 def translate_call(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
-    """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this stack lacks."""
+    """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this
+    stack lacks.
+    """
     rule = RULES.get(name)
     if rule is None:
         raise NotRun(f"the function {name}", at=at)
     if not rule.least <= len(arguments) <= rule.most:
-        raise QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({len(arguments)} of them) for function {name}", at=at)
+        raise QueryFailed(
+            "FUNCTION_NOT_FOUND",
+            f"Unexpected parameters ({len(arguments)} of them) for function {name}",
+            at=at,
+        )
     return fill(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
 
 
@@ -327,7 +391,9 @@ def fill(template: str, arguments: Arguments) -> exp.Expr:
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:
         return call(simple.group(1), *arguments)
-    text = template.replace("(*)", "(" + ", ".join(f"${i + 1}" for i in range(len(arguments))) + ")")
+    text = template.replace(
+        "(*)", "(" + ", ".join(f"${i + 1}" for i in range(len(arguments))) + ")"
+    )
     tree = sqlglot.parse_one(re.sub(r"\$(\d+)", r"argument_\1_", text), dialect=_Plain)
     for node in list(tree.find_all(exp.Literal)):
         node.meta[RAW] = True
@@ -346,4 +412,6 @@ class _Plain(DuckDB):
     class Parser(DuckDBParser):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": DuckDBParser.FUNCTION_PARSERS["CAST"]}
-        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}
+        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            "CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]
+        }

@@ -1,6 +1,8 @@
-"""What can be said about an expression's type from its text and the tables' columns: enough for the rules that depend on it.
+"""What can be said about an expression's type from its text and the tables' columns: enough for the
+rules that depend on it.
 
-Trino divides decimals to the larger of the two scales, and a date plus days is a date; DuckDB does neither.
+Trino divides decimals to the larger of the two scales, and a date plus days is a date; DuckDB does
+neither.
 """
 
 # ruff: noqa: SIM905  lists of words read better as lines of words
@@ -17,7 +19,13 @@ class Kind(msgspec.Struct, frozen=True):
     scale: int = 0
 
 
-INT, DOUBLE, DATE, TIMESTAMP, OTHER = Kind("int"), Kind("double"), Kind("date"), Kind("timestamp"), Kind("other")
+INT, DOUBLE, DATE, TIMESTAMP, OTHER = (
+    Kind("int"),
+    Kind("double"),
+    Kind("date"),
+    Kind("timestamp"),
+    Kind("other"),
+)
 JSON, ARRAY, CHAR = Kind("json"), Kind("array"), Kind("char")
 _NAMED = {
     "json": JSON,
@@ -64,10 +72,14 @@ _AS_ARGUMENTS = {
 
 
 class Types:
-    """Kinds of columns by name: those that have the same kind in every table of the statement, and its own aliases."""
+    """Kinds of columns by name: those that have the same kind in every table of the statement, and
+    its own aliases.
+    """
 
     def __init__(self, columns: Mapping[str, set[str]], query: exp.Expr) -> None:
-        self._columns = {name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()}
+        self._columns = {
+            name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()
+        }
         self._aliases: dict[str, list[exp.Expr]] = {}
         for alias in query.find_all(exp.Alias):
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
@@ -81,7 +93,18 @@ class Types:
             return OTHER if node.is_string else _literal(str(node.this))
         if isinstance(node, (exp.Cast, exp.TryCast)):
             return _of_type(node.to)
-        if isinstance(node, (exp.Paren, exp.Neg, exp.Window, exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.Distinct)):
+        if isinstance(
+            node,
+            (
+                exp.Paren,
+                exp.Neg,
+                exp.Window,
+                exp.Filter,
+                exp.IgnoreNulls,
+                exp.RespectNulls,
+                exp.Distinct,
+            ),
+        ):
             return self.of(node.this if node.this is not None else (node.expressions or [None])[0])
         if isinstance(node, exp.Column):
             return self._column(node.name.lower())
@@ -92,7 +115,12 @@ class Types:
         if isinstance(node, exp.DPipe):
             return ARRAY if ARRAY in (self.of(node.left), self.of(node.right)) else OTHER
         if isinstance(node, exp.Case):
-            return self._widest([*(branch.args.get("true") for branch in node.args["ifs"]), node.args.get("default")])
+            return self._widest(
+                [
+                    *(branch.args.get("true") for branch in node.args["ifs"]),
+                    node.args.get("default"),
+                ]
+            )
         if isinstance(node, exp.Anonymous):
             return self._function(node)
         return OTHER
@@ -127,17 +155,28 @@ class Types:
         if DOUBLE in (left, right):
             return DOUBLE
         if DATE in (left, right):
-            return DATE if isinstance(node.right, exp.Interval) or isinstance(node.left, exp.Interval) else OTHER
+            return (
+                DATE
+                if isinstance(node.right, exp.Interval) or isinstance(node.left, exp.Interval)
+                else OTHER
+            )
         if left is None or right is None:
             return None
         if left.name == right.name == "int":
             return INT
         if {left.name, right.name} <= {"int", "decimal"}:
-            return Kind("decimal", left.scale + right.scale if isinstance(node, exp.Mul) else max(left.scale, right.scale))
+            return Kind(
+                "decimal",
+                left.scale + right.scale
+                if isinstance(node, exp.Mul)
+                else max(left.scale, right.scale),
+            )
         return OTHER
 
     def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
-        kinds = [self.of(node) for node in nodes if node is not None and not isinstance(node, exp.Null)]
+        kinds = [
+            self.of(node) for node in nodes if node is not None and not isinstance(node, exp.Null)
+        ]
         known = [kind for kind in kinds if kind is not None]
         if not known or len(known) < len(kinds):
             return None
@@ -149,7 +188,9 @@ class Types:
 
 
 def _literal(text: str) -> Kind:
-    """A number with a point is a double in Athena, where Trino has a decimal: the suites of awswrangler and PyAthena compare floats."""
+    """A number with a point is a double in Athena, where Trino has a decimal: the suites of
+    awswrangler and PyAthena compare floats.
+    """
     return DOUBLE if "." in text or "e" in text.lower() else INT
 
 

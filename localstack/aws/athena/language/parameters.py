@@ -1,7 +1,9 @@
 """The values of a statement's question marks.
 
-An execution parameter that is a constant of SQL (`1`, `'usa'`, `DATE '2020-01-01'`, `CAST('1' AS bigint)`) is that constant; a word,
-or what does not parse, is a text: AWS's own awswrangler passes `Washington`. The values of EXECUTE ... USING are SQL and nothing else.
+An execution parameter that is a constant of SQL (`1`, `'usa'`, `DATE '2020-01-01'`, `CAST('1' AS
+bigint)`) is that constant; a word,
+or what does not parse, is a text: AWS's own awswrangler passes `Washington`. The values of EXECUTE
+... USING are SQL and nothing else.
 """
 
 from __future__ import annotations
@@ -47,7 +49,10 @@ def _constant(tree: exp.Query) -> exp.Expr | None:
 
 
 def _value(parameter: str) -> exp.Expr | None:
-    """The constant that a parameter's text is, None where it is none. QueryFailed for a function or a type that Athena lacks."""
+    """The constant that a parameter's text is, None where it is none.
+
+    QueryFailed for a function or a type that Athena lacks.
+    """
     try:
         return _constant(check.parsed(f"SELECT {parameter}"))
     except Malformed:
@@ -55,12 +60,22 @@ def _value(parameter: str) -> exp.Expr | None:
 
 
 def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
-    """Put the values in the place of the marks, in the order in which the marks are written. INVALID_PARAMETER_USAGE for another number."""
+    """Put the values in the place of the marks, in the order in which the marks are written.
+
+    INVALID_PARAMETER_USAGE for another number.
+    """
     marks = sorted(query.find_all(exp.Placeholder), key=lambda mark: int(mark.meta[check.WRITTEN]))
     if len(marks) != len(parameters):
-        raise QueryFailed("INVALID_PARAMETER_USAGE", f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
+        raise QueryFailed(
+            "INVALID_PARAMETER_USAGE",
+            f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}",
+        )
     for mark, parameter in zip(marks, parameters, strict=True):
         value = _value(parameter)
         if value is None:
-            raise QueryFailed("SYNTAX_ERROR", f"the parameter {parameter!r} is not a constant", at=check.place(text, mark))
+            raise QueryFailed(
+                "SYNTAX_ERROR",
+                f"the parameter {parameter!r} is not a constant",
+                at=check.place(text, mark),
+            )
         mark.replace(value if isinstance(value, exp.Literal) else exp.Paren(this=value))

@@ -24,7 +24,13 @@ CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THE
  AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
 """
 )
-_NULLS = {"first_value": exp.FirstValue, "last_value": exp.LastValue, "lag": exp.Lag, "lead": exp.Lead, "nth_value": exp.NthValue}
+_NULLS = {
+    "first_value": exp.FirstValue,
+    "last_value": exp.LastValue,
+    "lag": exp.Lag,
+    "lead": exp.Lead,
+    "nth_value": exp.NthValue,
+}
 
 
 class _Noted(msgspec.Struct, frozen=True):
@@ -38,7 +44,9 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
-    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what was written."""
+    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what
+    was written.
+    """
     nodes = [node for node in query.walk() if type(node) in _RULES]
     noted = {id(node): _Noted(text, now, types.of(node), *_sides(types, node)) for node in nodes}
     for node in reversed(nodes):
@@ -53,7 +61,10 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
     if isinstance(node, exp.Binary):
         return types.of(node.left), types.of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
-        values = (types.of(value) for value in (node.this, *node.expressions, node.args.get("low"), node.args.get("high")))
+        values = (
+            types.of(value)
+            for value in (node.this, *node.expressions, node.args.get("low"), node.args.get("high"))
+        )
         return (CHAR if CHAR in values else None), None
     return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
 
@@ -62,12 +73,20 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
-        return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
+        return _NULLS[name](
+            this=node.expressions[0],
+            **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}),
+        )
     if name == "now":
         return _instant(node, noted)
     if name in ("date_add", "date_trunc") and noted.kind == DATE:
         return exp.cast(call, "date")
-    if name == "avg" and noted.kind is not None and noted.kind.name == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
+    if (
+        name == "avg"
+        and noted.kind is not None
+        and noted.kind.name == "decimal"
+        and not isinstance(node.parent, (exp.Window, exp.Filter))
+    ):
         return _rounded_quotient(call, noted.kind)
     return call
 
@@ -75,13 +94,19 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     """A date and an interval are a date, two dates an interval; a date and a number are an error."""
     if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
-        return functions.fill("to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()])
+        return functions.fill(
+            "to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()]
+        )
     if noted.kind == DATE:
         return exp.cast(exp.Paren(this=node.copy()), "date")
     names = [side.name for side in (noted.left, noted.right) if side is not None]
     if "date" in names and "int" in names:
         sign = "+" if isinstance(node, exp.Add) else "-"
-        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(noted.text, node))
+        raise QueryFailed(
+            "TYPE_MISMATCH",
+            f"Cannot apply operator: date {sign} integer",
+            at=check.place(noted.text, node),
+        )
     return None
 
 
@@ -97,7 +122,8 @@ def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
 def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
     """What is taken out of something may be an array, too."""
     taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
-        isinstance(node, exp.Anonymous) and str(node.this).lower() in ("array_max", "array_min", "element_at")
+        isinstance(node, exp.Anonymous)
+        and str(node.this).lower() in ("array_max", "array_min", "element_at")
     )
     return kind not in (None, ARRAY) and not taken
 
@@ -111,7 +137,9 @@ def _pad_char(node: exp.Expr, noted: _Noted) -> None:
     for key in ("this", "expression", "expressions", "low", "high"):
         value = node.args.get(key)
         if isinstance(value, list):
-            node.set(key, [functions.call("rtrim", item.copy(), functions.raw(" ")) for item in value])
+            node.set(
+                key, [functions.call("rtrim", item.copy(), functions.raw(" ")) for item in value]
+            )
         elif isinstance(value, exp.Expr):
             node.set(key, functions.call("rtrim", value.copy(), functions.raw(" ")))
 
@@ -161,13 +189,22 @@ def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
-    divided = exp.Div(this=a, expression=b if _nonzero(b) or _is_in_try(node) else functions.call("trino_nonzero", b))
-    return _rounded_quotient(divided, noted.kind) if noted.kind is not None and noted.kind.name == "decimal" else exp.Paren(this=divided)
+    divided = exp.Div(
+        this=a,
+        expression=b if _nonzero(b) or _is_in_try(node) else functions.call("trino_nonzero", b),
+    )
+    return (
+        _rounded_quotient(divided, noted.kind)
+        if noted.kind is not None and noted.kind.name == "decimal"
+        else exp.Paren(this=divided)
+    )
 
 
 def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
     """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
-    return exp.cast(functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})")
+    return exp.cast(
+        functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})"
+    )
 
 
 def _nonzero(node: exp.Expr) -> bool:
@@ -201,7 +238,9 @@ def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
 def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
     """A text is a JSON string."""
     literal = isinstance(node.this, exp.Literal) and node.this.is_string
-    return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy())
+    return functions.call(
+        "to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy()
+    )
 
 
 def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:

@@ -1,4 +1,6 @@
-"""Names: which tables a query reads, and whether its columns are there for Trino, which knows no alias inside its own SELECT."""
+"""Names: which tables a query reads, and whether its columns are there for Trino, which knows no
+alias inside its own SELECT.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
     reads = []
     for node in list(query.find_all(exp.Table)):
         if not isinstance(node.this, exp.Identifier):
-            raise NotRun(f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node))
+            raise NotRun(
+                f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node)
+            )
         if not node.db and node.name.lower() in _ctes(node):
             continue
         if node.catalog:
@@ -43,22 +47,35 @@ def _ctes(node: exp.Expr) -> set[str]:
         with_ = parent.args.get("with_")
         if isinstance(with_, exp.With):
             inside = with_.expressions.index(child) if child in with_.expressions else None
-            names |= {cte.alias.lower() for cte in (with_.expressions if inside is None else with_.expressions[:inside])}
+            names |= {
+                cte.alias.lower()
+                for cte in (with_.expressions if inside is None else with_.expressions[:inside])
+            }
         if isinstance(parent, exp.With):
-            index = next((i for i, cte in enumerate(parent.expressions) if cte is child), len(parent.expressions))
+            index = next(
+                (i for i, cte in enumerate(parent.expressions) if cte is child),
+                len(parent.expressions),
+            )
             names |= {cte.alias.lower() for cte in parent.expressions[:index]}
             if parent.args.get("recursive"):
                 names |= {cte.alias.lower() for cte in parent.expressions}
-            child, parent = parent.parent or parent, (parent.parent.parent if parent.parent is not None else None)
+            child, parent = (
+                parent.parent or parent,
+                (parent.parent.parent if parent.parent is not None else None),
+            )
             continue
         child, parent = parent, parent.parent
     return names
 
 
 def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
-    """COLUMN_NOT_FOUND for the alias of a SELECT that is used in its own WHERE, GROUP BY, HAVING or beside it, as DuckDB would allow."""
+    """COLUMN_NOT_FOUND for the alias of a SELECT that is used in its own WHERE, GROUP BY, HAVING or
+    beside it, as DuckDB would allow.
+    """
     for select in query.find_all(exp.Select):
-        aliases = {alias.alias.lower() for alias in select.expressions if isinstance(alias, exp.Alias)}
+        aliases = {
+            alias.alias.lower() for alias in select.expressions if isinstance(alias, exp.Alias)
+        }
         if not aliases:
             continue
         there = _sources(select, columns_of)
@@ -66,13 +83,27 @@ def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], 
             continue
         for column in _own_columns(select):
             name = column.name.lower()
-            if not column.table and name in aliases and name not in there and not _outer_has(select, name, columns_of):
-                raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=place(text, column))
+            if (
+                not column.table
+                and name in aliases
+                and name not in there
+                and not _outer_has(select, name, columns_of)
+            ):
+                raise QueryFailed(
+                    "COLUMN_NOT_FOUND",
+                    f"Column '{name}' cannot be resolved",
+                    at=place(text, column),
+                )
 
 
 def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
-    """The columns in a SELECT's list, WHERE, GROUP BY and HAVING, without those of its subqueries and of lambdas."""
-    parts = [*select.expressions, *(select.args[key] for key in ("where", "group", "having") if select.args.get(key))]
+    """The columns in a SELECT's list, WHERE, GROUP BY and HAVING, without those of its subqueries
+    and of lambdas.
+    """
+    parts = [
+        *select.expressions,
+        *(select.args[key] for key in ("where", "group", "having") if select.args.get(key)),
+    ]
     for part in parts:
         for node in part.walk(prune=lambda n: isinstance(n, (exp.Query, exp.Lambda))):
             if isinstance(node, exp.Column):
@@ -110,7 +141,9 @@ def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names
     if isinstance(source, exp.Select):
         names: set[str] = set()
         for item in source.expressions:
-            if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+            if isinstance(item, exp.Star) or (
+                isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
+            ):
                 below = _sources(source, columns_of)
                 if below is None:
                     return None

@@ -64,8 +64,20 @@ class Ddl(msgspec.Struct, frozen=True):
     words: tuple[str, ...]  # the first few, upper case
 
 
-Statement = Select | CreateTableAs | Unload | Insert | CreateView | Execute | Prepare | Deallocate | Ddl
-_HIVE = ("CREATE EXTERNAL", "CREATE DATABASE", "CREATE SCHEMA", "DROP", "ALTER", "MSCK", "SHOW", "DESCRIBE", "DESC")
+Statement = (
+    Select | CreateTableAs | Unload | Insert | CreateView | Execute | Prepare | Deallocate | Ddl
+)
+_HIVE = (
+    "CREATE EXTERNAL",
+    "CREATE DATABASE",
+    "CREATE SCHEMA",
+    "DROP",
+    "ALTER",
+    "MSCK",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+)
 _REFUSED = (
     "DELETE",
     "UPDATE",
@@ -90,7 +102,9 @@ def read(text: str) -> Statement:
     words = _words(text)
     start = [token.text.upper() for token in words.tokens[:2]]
     if " ".join(start).startswith(_HIVE):
-        return Ddl(text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4]))
+        return Ddl(
+            text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4])
+        )
     if start[0] in _REFUSED:
         raise _unsupported_statement(start[0])
     statement = next((statement for first, statement in _STATEMENTS if words.accept(*first)), None)
@@ -119,7 +133,9 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
     """The statement that PREPARE would hold. Malformed for one that cannot be prepared."""
     statement = read(text)
     if not isinstance(statement, (Select, Insert, CreateTableAs, Unload)):
-        raise Malformed("PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1))
+        raise Malformed(
+            "PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1)
+        )
     return statement
 
 
@@ -131,7 +147,11 @@ def _execute(words: Words) -> Execute:
         for index in range(words.index, len(words.tokens)):
             depth += words.tokens[index].text == "("
             depth -= words.tokens[index].text == ")"
-            if words.tokens[index].text == "," and depth == 0 and words.tokens[index].token_type == TokenType.COMMA:
+            if (
+                words.tokens[index].text == ","
+                and depth == 0
+                and words.tokens[index].token_type == TokenType.COMMA
+            ):
                 parameters.append(words.blanked(start, index).strip())
                 start = index + 1
         parameters.append(words.blanked(start, len(words.tokens)).strip())
@@ -155,9 +175,17 @@ def _insert(words: Words) -> Insert:
     name = words.name()
     columns: tuple[str, ...] = ()
     following = words.peek(1)
-    if following is not None and following.text.upper() not in ("SELECT", "WITH", "VALUES", "(") and words.accept("("):
+    if (
+        following is not None
+        and following.text.upper() not in ("SELECT", "WITH", "VALUES", "(")
+        and words.accept("(")
+    ):
         end = words.closing()
-        columns = tuple(token.text.lower() for token in words.tokens[words.index : end] if token.token_type != TokenType.COMMA)
+        columns = tuple(
+            token.text.lower()
+            for token in words.tokens[words.index : end]
+            if token.token_type != TokenType.COMMA
+        )
         words.index = end + 1
     return Insert(name, columns, words.rest())
 
@@ -184,7 +212,8 @@ def _create_table(words: Words) -> CreateTableAs:
         properties = _properties(words)
     if not words.accept("AS"):
         what = (
-            "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and the local AWS stack has no Iceberg tables"
+            "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and "
+            "the local AWS stack has no Iceberg tables"
         )
         raise Malformed(f"mismatched input: {what}", at=(1, 1))
     data = True

@@ -21,16 +21,26 @@ from .parameters import bind
 class Translated(msgspec.Struct, frozen=True, kw_only=True):
     text: str  # what was written
     sql: str
-    probe: str  # the same with comparisons in the place of equalities: DuckDB compares a text and a number for equality, Trino does not
+    # the same with comparisons in the place of equalities: DuckDB compares a text and a number for
+    # equality, Trino does not
+    probe: str
     tables: dict[str, Table]  # by the names that they have in `sql`
-    columns: frozenset[str] | None  # the names that `sql` mentions; None with a star, which reads all
+    columns: (
+        frozenset[str] | None
+    )  # the names that `sql` mentions; None with a star, which reads all
     hidden: frozenset[str]  # of HIDDEN, what `sql` mentions
-    fixed: dict[str, frozenset[str]]  # columns that are compared with constants, for injected partitions
+    fixed: dict[
+        str, frozenset[str]
+    ]  # columns that are compared with constants, for injected partitions
     lengths: tuple[Length, ...]  # of the result's columns; empty: not known
 
 
-def translate(text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()) -> Translated:
-    """The query as DuckDB runs it, and the tables it reads with their columns. Malformed: it does not parse. QueryFailed: Athena would
+def translate(
+    text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()
+) -> Translated:
+    """The query as DuckDB runs it, and the tables it reads with their columns.
+
+    Malformed: it does not parse. QueryFailed: Athena would
     refuse it.
     """
     query = check.parsed(text)
@@ -69,10 +79,14 @@ class _Known(msgspec.Struct, frozen=True):
     kinds: dict[str, set[str]] = {}  # column -> Hive's types
 
 
-def _with_tables(text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0) -> exp.Query:
+def _with_tables(
+    text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0
+) -> exp.Query:
     """Tables by the names that they get in DuckDB; views by their queries."""
     if depth > 20:
-        raise QueryFailed("VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself")
+        raise QueryFailed(
+            "VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself"
+        )
     reads = scopes.tables(text, query, known.catalog, database)
     by_node = {id(read.node): read.table for read in reads}
 
@@ -84,10 +98,14 @@ def _with_tables(text: str, query: exp.Query, known: _Known, database: str, *, d
     for read in reads:
         for column in read.table.every:
             known.kinds.setdefault(column.name, set()).add(column.type)
-        alias = read.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(read.node.name))
+        alias = read.node.args.get("alias") or exp.TableAlias(
+            this=exp.to_identifier(read.node.name)
+        )
         if read.table.view is not None:
             inner = check.parsed(read.table.view)
-            inner = _with_tables(read.table.view, inner, known, read.table.database, depth=depth + 1)
+            inner = _with_tables(
+                read.table.view, inner, known, read.table.database, depth=depth + 1
+            )
             _name_columns(inner)
             read.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
             continue
@@ -98,7 +116,11 @@ def _with_tables(text: str, query: exp.Query, known: _Known, database: str, *, d
         read.node.set("this", exp.to_identifier(name))
         read.node.set("alias", alias)
     for named in query.find_all(exp.Column):
-        if named.args.get("db") is not None and named.args.get("catalog") is None and not _is_field(named, reads):
+        if (
+            named.args.get("db") is not None
+            and named.args.get("catalog") is None
+            and not _is_field(named, reads)
+        ):
             named.set("db", None)
     return query
 
@@ -112,9 +134,15 @@ def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str])
         if table.name not in tables or select is None:
             continue
         for item in select.expressions:
-            star = item.this if isinstance(item, exp.Column) and item.table in ("", table.alias_or_name) else item
+            star = (
+                item.this
+                if isinstance(item, exp.Column) and item.table in ("", table.alias_or_name)
+                else item
+            )
             if isinstance(star, exp.Star):
-                star.set("except_", [exp.to_identifier(name, quoted=True) for name in sorted(hidden)])
+                star.set(
+                    "except_", [exp.to_identifier(name, quoted=True) for name in sorted(hidden)]
+                )
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
@@ -128,7 +156,11 @@ def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
         values = node.expressions if isinstance(node, exp.In) else [node.expression]
-        if isinstance(column, exp.Column) and values and all(isinstance(value, exp.Literal) for value in values):
+        if (
+            isinstance(column, exp.Column)
+            and values
+            and all(isinstance(value, exp.Literal) for value in values)
+        ):
             fixed.setdefault(column.name.lower(), set()).update(value.name for value in values)
     return {name: frozenset(values) for name, values in fixed.items()}
 
@@ -144,20 +176,33 @@ def _name_columns(query: exp.Query) -> None:
     items = enumerate(select.expressions)
     select.set(  # all at once: sqlglot walks through the list for each that is replaced
         "expressions",
-        [item if isinstance(item, named) else exp.alias_(item, f"_col{index}", quoted=True, copy=False) for index, item in items],
+        [
+            item
+            if isinstance(item, named)
+            else exp.alias_(item, f"_col{index}", quoted=True, copy=False)
+            for index, item in items
+        ],
     )
 
 
 def _tell_types(query: exp.Expr, limits: Lengths) -> None:
     """Typeof of what has an n, which DuckDB does not know."""
     for call in list(query.find_all(exp.Anonymous)):
-        if str(call.this).lower() == "typeof" and len(call.expressions) == 1 and (length := limits.at(call.expressions[0])) is not None:
-            kind = type_with_length("TIME" if isinstance(length, Digits) else "VARCHAR", length).lower()
+        if (
+            str(call.this).lower() == "typeof"
+            and len(call.expressions) == 1
+            and (length := limits.at(call.expressions[0])) is not None
+        ):
+            kind = type_with_length(
+                "TIME" if isinstance(length, Digits) else "VARCHAR", length
+            ).lower()
             call.replace(exp.cast(functions.raw(kind), "varchar"))
 
 
 def _literals(query: exp.Query) -> None:
-    """A text as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does not. 1.5 as 1.5e0, a double."""
+    """A text as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does
+    not. 1.5 as 1.5e0, a double.
+    """
     for node in list(query.find_all(exp.Literal)):
         if node.meta.get(functions.RAW):
             continue
@@ -175,7 +220,16 @@ def _strict(query: exp.Query) -> exp.Query:
     for node in list(query.find_all(exp.EQ, exp.NEQ, exp.In)):
         if isinstance(node, exp.In):
             if node.expressions:
-                node.replace(exp.Paren(this=exp.or_(*(exp.LTE(this=node.this.copy(), expression=v.copy()) for v in node.expressions))))
+                node.replace(
+                    exp.Paren(
+                        this=exp.or_(
+                            *(
+                                exp.LTE(this=node.this.copy(), expression=v.copy())
+                                for v in node.expressions
+                            )
+                        )
+                    )
+                )
             continue
         node.replace(exp.LTE(this=node.this.copy(), expression=node.expression.copy()))
     return query
@@ -197,6 +251,8 @@ def _is_count(node: exp.Expr | None) -> bool:
 def _duckdb_sql(query: exp.Query) -> str:
     """Nobody uses the query afterwards: sqlglot changes it on the way."""
     try:
-        return query.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, copy=False)
+        return query.sql(
+            dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, copy=False
+        )
     except UnsupportedError as error:
         raise NotRun(str(error)) from error

@@ -1,4 +1,7 @@
-"""A statement word by word. Positions in a query stay those of the whole text: the rest is blanked."""
+"""A statement word by word.
+
+Positions in a query stay those of the whole text: the rest is blanked.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,8 @@ class Words:
     def follows(self, *words: str) -> bool:
         some = self.tokens[self.index : self.index + len(words)]
         return len(some) == len(words) and all(
-            t.text.upper() == w and t.token_type != TokenType.STRING for t, w in zip(some, words, strict=True)
+            t.text.upper() == w and t.token_type != TokenType.STRING
+            for t, w in zip(some, words, strict=True)
         )
 
     def accept(self, *words: str) -> bool:
@@ -69,8 +73,14 @@ class Words:
     def mismatched(self, expecting: str) -> Malformed:
         token = self.peek()
         if token is None:
-            return Malformed(f"mismatched input '<EOF>'. Expecting: {expecting}", at=position(self.text, len(self.text)))
-        return Malformed(f"mismatched input '{token.text}'. Expecting: {expecting}", at=position(self.text, token.start))
+            return Malformed(
+                f"mismatched input '<EOF>'. Expecting: {expecting}",
+                at=position(self.text, len(self.text)),
+            )
+        return Malformed(
+            f"mismatched input '{token.text}'. Expecting: {expecting}",
+            at=position(self.text, token.start),
+        )
 
     def next(self, expecting: str = "<identifier>") -> Token:
         token = self.peek()
@@ -95,8 +105,12 @@ class Words:
 
     def identifier(self) -> str:
         token = self.next()
-        quoted = self.text[token.start] == '"'  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
-        if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(r"[\w$-]+", token.text):
+        quoted = (
+            self.text[token.start] == '"'
+        )  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(
+            r"[\w$-]+", token.text
+        ):
             self.index -= 1
             raise self.mismatched("<identifier>")
         return token.text.lower()
@@ -121,7 +135,9 @@ class Words:
             if depth == 0:
                 return index
             index += 1
-        raise Malformed("mismatched input '<EOF>'. Expecting: ')'", at=position(self.text, len(self.text)))
+        raise Malformed(
+            "mismatched input '<EOF>'. Expecting: ')'", at=position(self.text, len(self.text))
+        )
 
     def blanked(self, start: int, end: int) -> str:
         """The text from token to token (the last is not in it), at its own place."""

@@ -24,12 +24,17 @@ def aggregate_scan(t: Translator, node: Node) -> str:
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     values = {c.column.column_id: aggregate(t, c.expr) for c in node.aggregate_list}
     for grouping in node.grouping_call_list:
-        values[grouping.output_column.column_id] = f"CAST(GROUPING({groups[grouping.group_by_column.column.column_id]}) AS BIGINT)"
+        values[grouping.output_column.column_id] = (
+            f"CAST(GROUPING({groups[grouping.group_by_column.column.column_id]}) AS BIGINT)"
+        )
     every = groups | values
     columns = ", ".join(f"{every[c.column_id]} AS c{c.column_id}" for c in node.column_list)
     clause = f" GROUP BY {', '.join(groups.values())}" if groups else ""
     if node.grouping_set_list:
-        clause = f" GROUP BY GROUPING SETS ({', '.join(_set(s, groups) for s in node.grouping_set_list)})"
+        clause = (
+            " GROUP BY GROUPING SETS "
+            f"({', '.join(_set(s, groups) for s in node.grouping_set_list)})"
+        )
     if not columns:
         columns = "1 AS none_" if groups else "count(*) AS none_"
     return f"SELECT {columns}{t.source(node.input_scan)}{clause}"
@@ -41,7 +46,9 @@ def _set(node: Node, groups: dict[int, str]) -> str:
     if node.kind not in ("rollup", "cube"):
         raise not_run(node.kind)
     parts = node.rollup_column_list if node.kind == "rollup" else node.cube_column_list
-    columns = [f"({', '.join(groups[ref.column.column_id] for ref in part.column_list)})" for part in parts]
+    columns = [
+        f"({', '.join(groups[ref.column.column_id] for ref in part.column_list)})" for part in parts
+    ]
     return f"{node.kind.upper()} ({', '.join(columns)})"
 
 
@@ -52,7 +59,9 @@ def pivot_scan(t: Translator, node: Node) -> str:
     for pivot in node.pivot_column_list:
         value = t.expression(node.pivot_value_list[pivot.pivot_value_index])
         condition = f"({chosen} IS NOT DISTINCT FROM {value})"
-        values[pivot.column.column_id] = aggregate(t, node.pivot_expr_list[pivot.pivot_expr_index], condition)
+        values[pivot.column.column_id] = aggregate(
+            t, node.pivot_expr_list[pivot.pivot_expr_index], condition
+        )
     every = groups | values
     columns = ", ".join(f"{every[c.column_id]} AS c{c.column_id}" for c in node.column_list)
     clause = f" GROUP BY {', '.join(groups.values())}" if groups else ""
@@ -64,7 +73,10 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
     if node.kind != "aggregate_function_call":
         raise not_run(f"{node.kind} in an aggregation")
     name = node.function.name.removeprefix("ZetaSQL:")
-    if any(part in node for part in ("having_modifier", "group_by_list", "having_expr", "generic_argument_list")):
+    if any(
+        part in node
+        for part in ("having_modifier", "group_by_list", "having_expr", "generic_argument_list")
+    ):
         raise not_run(f"{name.upper()} with HAVING or GROUP BY")
     if node.error_mode:
         raise not_run(f"SAFE.{name.upper()}")
@@ -98,17 +110,25 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
         return f"avg({_distinct(node)}{arguments[0]}){where}"
     if name in ("min", "max") and kind == FLOAT:
         unknown = f"bool_or(isnan({arguments[0]})){where}"
-        return f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} END)"
+        return (
+            f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} "
+            "END)"
+        )
     return _same(node, name, kind, arguments, where)
 
 
 def _same(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
     """A function that DuckDB has, too; its result in GoogleSQL's type."""
-    if name not in _SAME or (kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")):
+    if name not in _SAME or (
+        kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")
+    ):
         raise not_run(f"{name.upper()} of this type" if name in _SAME else name.upper())
     if name == "countif" and node.distinct:
         raise not_run("COUNTIF(DISTINCT)")
-    return f"CAST({_SAME[name]}({_distinct(node)}{', '.join(arguments)}){where} AS {duckdb_type(field_of(node.type))})"
+    return (
+        f"CAST({_SAME[name]}({_distinct(node)}{', '.join(arguments)}){where} AS "
+        f"{duckdb_type(field_of(node.type))})"
+    )
 
 
 def _distinct(node: Node) -> str:
@@ -135,7 +155,10 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
         values = f"list_slice({values}, 1, {t.expression(node.limit)})"
     if name == "array_agg":
         return values
-    return f"array_to_string({values}, {arguments[1] if len(arguments) > 1 else chr(39) + ',' + chr(39)})"
+    return (
+        f"array_to_string({values}, "
+        f"{arguments[1] if len(arguments) > 1 else chr(39) + ',' + chr(39)})"
+    )
 
 
 def plain(node: Node, name: str, arguments: list[str]) -> str:

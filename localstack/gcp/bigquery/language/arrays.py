@@ -21,7 +21,10 @@ def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
         array, place = arguments(t, node)
         index = f"{place} + {shift}" if shift else place
         outside = "NULL" if safe else f"error('Array index ' || {place} || ' is out of bounds')"
-        return f"CASE WHEN {place} < {1 - shift} OR {index} > len({array}) THEN {outside} ELSE {array}[{index}] END"
+        return (
+            f"CASE WHEN {place} < {1 - shift} OR {index} > len({array}) THEN {outside} ELSE "
+            f"{array}[{index}] END"
+        )
 
     return write
 

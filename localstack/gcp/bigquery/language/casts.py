@@ -50,13 +50,19 @@ def _struct(sql: str, before: Field, after: Field, *, safe: bool) -> str:
 
     pairs = zip(before.fields, after.fields, strict=True)
     members = (
-        f"{quoted(new.name)} := {conversion(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}"
+        f"{quoted(new.name)} := "
+        f"{conversion(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}"
         for old, new in pairs
     )
-    return f"CASE WHEN {sql} IS NULL THEN NULL ELSE CAST(struct_pack({', '.join(members)}) AS {duckdb_element(after)}) END"
+    return (
+        f"CASE WHEN {sql} IS NULL THEN NULL ELSE CAST(struct_pack({', '.join(members)}) AS "
+        f"{duckdb_element(after)}) END"
+    )
 
 
-Rule = Callable[[str, str, "str | None"], str]  # the value, CAST or TRY_CAST, and what a wrong value gives (None: an error)
+Rule = Callable[
+    [str, str, "str | None"], str
+]  # the value, CAST or TRY_CAST, and what a wrong value gives (None: an error)
 
 
 def _plain(kind: str) -> Rule:
@@ -70,7 +76,10 @@ def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> R
         bad = wrong or f"error('Bad {name} value: ' || {sql})"
         flags = f", '{options}'" if options else ""
         fits = f"regexp_full_match({sql}, '{pattern}'{flags})"
-        return f"CASE WHEN {fits} THEN {cast}(trim({sql}) AS {kind}) WHEN {sql} IS NULL THEN NULL ELSE {bad} END"
+        return (
+            f"CASE WHEN {fits} THEN {cast}(trim({sql}) AS {kind}) WHEN {sql} IS NULL THEN NULL "
+            f"ELSE {bad} END"
+        )
 
     return rule
 
@@ -81,13 +90,16 @@ def _integer_of_float(sql: str, cast: str, _wrong: str | None) -> str:
 
 
 def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Whole numbers without a point; DuckDB's exponents are written otherwise, so those are refused."""
+    """Whole numbers without a point; DuckDB's exponents are written otherwise, so those are
+    refused.
+    """
     exponent = "error('NOT RUN: FLOAT64 with an exponent as STRING')"
     return (
         f"CASE WHEN isnan({sql}) OR isinf({sql}) THEN CAST({sql} AS VARCHAR) "
         f"WHEN {sql} = 0 THEN CASE WHEN signbit({sql}) THEN '-0' ELSE '0' END "
         f"WHEN abs({sql}) >= 1e15 OR abs({sql}) < 1e-4 THEN {exponent} "
-        f"WHEN {sql} = floor({sql}) THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR) ELSE CAST({sql} AS VARCHAR) END"
+        f"WHEN {sql} = floor({sql}) THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR) ELSE "
+        f"CAST({sql} AS VARCHAR) END"
     )
 
 
@@ -98,7 +110,10 @@ def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> st
 def _fraction(moment: str) -> str:
     """Of a second: none, three or six digits."""
     micro = f"(epoch_us({moment}) % 1000000)"
-    return f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') ELSE strftime({moment}, '.%f') END"
+    return (
+        f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') "
+        f"ELSE strftime({moment}, '.%f') END"
+    )
 
 
 def datetime_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
@@ -121,7 +136,10 @@ def utc(sql: str) -> str:
 
 def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
     bad = wrong or f"error('Bad bool value: ' || {sql})"
-    return f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} IS NULL THEN NULL ELSE {bad} END END"
+    return (
+        f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "
+        f"IS NULL THEN NULL ELSE {bad} END END"
+    )
 
 
 _RULES: Mapping[tuple[str, str], Rule] = {
@@ -143,7 +161,9 @@ _RULES: Mapping[tuple[str, str], Rule] = {
     ("STRING", "DATE"): _pattern_rule(_DAY, "DATE", "DATE"),
     ("STRING", "DATETIME"): _pattern_rule(rf"{_DAY}([ T]{_CLOCK})?", "TIMESTAMP", "DATETIME"),
     ("STRING", "TIME"): _pattern_rule(_CLOCK, "TIME", "TIME"),
-    ("STRING", "TIMESTAMP"): _pattern_rule(rf"{_DAY}([ T]{_CLOCK}(Z|[+-][0-9]{{2}}(:[0-9]{{2}})?)?)?", "TIMESTAMPTZ", "TIMESTAMP"),
+    ("STRING", "TIMESTAMP"): _pattern_rule(
+        rf"{_DAY}([ T]{_CLOCK}(Z|[+-][0-9]{{2}}(:[0-9]{{2}})?)?)?", "TIMESTAMPTZ", "TIMESTAMP"
+    ),
     ("STRING", "BYTES"): lambda sql, _cast, _wrong: f"encode({sql})",
     ("DATE", "STRING"): lambda sql, _cast, _wrong: f"strftime({sql}, '%Y-%m-%d')",
     ("DATE", "DATETIME"): _plain("TIMESTAMP"),

@@ -36,7 +36,10 @@ def _comparison(operator: str) -> Callable[[Translator, Node], str]:
 
 def _between(t: Translator, node: Node) -> str:
     value, low, high = arguments(t, node)
-    return f"({comparison('>=', value, low, type_kind(node))} AND {comparison('<=', value, high, type_kind(node))})"
+    return (
+        f"({comparison('>=', value, low, type_kind(node))} AND "
+        f"{comparison('<=', value, high, type_kind(node))})"
+    )
 
 
 def _in(t: Translator, node: Node) -> str:
@@ -52,9 +55,14 @@ def _in_array(t: Translator, node: Node) -> str:
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")
-    unknown = f"{value} IS NULL OR list_has_any(list_transform({array}, lambda v: v IS NULL), [TRUE])"
+    unknown = (
+        f"{value} IS NULL OR list_has_any(list_transform({array}, lambda v: v IS NULL), [TRUE])"
+    )
     contains = f"list_contains({array}, {value})"
-    return f"CASE WHEN len(coalesce({array}, [])) = 0 THEN FALSE WHEN {contains} THEN TRUE WHEN {unknown} THEN NULL ELSE FALSE END"
+    return (
+        f"CASE WHEN len(coalesce({array}, [])) = 0 THEN FALSE WHEN {contains} THEN TRUE WHEN "
+        f"{unknown} THEN NULL ELSE FALSE END"
+    )
 
 
 def _distinct(word: str) -> Callable[[Translator, Node], str]:
@@ -74,14 +82,20 @@ def _like(t: Translator, node: Node) -> str:
 
 def _case(t: Translator, node: Node) -> str:
     parts = arguments(t, node)
-    whens = "".join(f" WHEN {condition} THEN {value}" for condition, value in zip(parts[0:-1:2], parts[1::2], strict=False))
+    whens = "".join(
+        f" WHEN {condition} THEN {value}"
+        for condition, value in zip(parts[0:-1:2], parts[1::2], strict=False)
+    )
     return f"CASE{whens} ELSE {parts[-1] if len(parts) % 2 else 'NULL'} END"
 
 
 def _case_value(t: Translator, node: Node) -> str:
     value, *parts = arguments(t, node)
     pairs = zip(parts[0:-1:2], parts[1::2], strict=False)
-    whens = "".join(f" WHEN {comparison('=', value, other, type_kind(node))} THEN {result}" for other, result in pairs)
+    whens = "".join(
+        f" WHEN {comparison('=', value, other, type_kind(node))} THEN {result}"
+        for other, result in pairs
+    )
     return f"CASE{whens} ELSE {parts[-1] if len(parts) % 2 else 'NULL'} END"
 
 

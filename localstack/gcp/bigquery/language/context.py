@@ -15,7 +15,10 @@ Words: TypeAlias = Mapping[str, "Callable[[Translator, Node], str]"]  # by the n
 
 
 class Translator:
-    """`relations`: SQL of each table of the statement, by its number, and the names of its columns."""
+    """`relations`:
+
+    SQL of each table of the statement, by its number, and the names of its columns.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,9 @@ class Translator:
 
     def source(self, node: Node) -> str:
         """FROM and the scan; nothing for one row without columns."""
-        return "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
+        return (
+            "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
+        )
 
     def entry(self, name: str, columns: Sequence[Any]) -> None:
         self._entries[name] = columns
@@ -80,7 +85,10 @@ def column(message: Any) -> str:
 
 
 def ordering(item: Node, *, keys: int = 2) -> str:
-    """BigQuery sorts NULL as the smallest value, and NaN as the next. `keys`: how many expressions it may take."""
+    """BigQuery sorts NULL as the smallest value, and NaN as the next.
+
+    `keys`: how many expressions it may take.
+    """
     name = column(item.column_ref.column)
     direction, other = ("DESC", "ASC") if item.is_descending else ("ASC", "DESC")
     first = item.null_order == 1 if item.null_order else not item.is_descending

@@ -41,7 +41,11 @@ def part_of(node: Node) -> str:
 def _span(number: str, part: str) -> str:
     """An interval of DuckDB."""
     if part in _MICROSECONDS:
-        return f"to_microseconds({number} * {_MICROSECONDS[part]})" if part != "DAY" else f"to_days(CAST({number} AS INTEGER))"
+        return (
+            f"to_microseconds({number} * {_MICROSECONDS[part]})"
+            if part != "DAY"
+            else f"to_days(CAST({number} AS INTEGER))"
+        )
     if part in _MONTHS:
         return f"to_months(CAST({number} * {_MONTHS[part]} AS INTEGER))"
     if part in _DAYS:
@@ -138,7 +142,10 @@ def _trunc(t: Translator, node: Node) -> str:
         zone = t.expression(node.argument_list[2]) if len(node.argument_list) > 2 else "'UTC'"
         if part in ("HOUR", "MINUTE") and len(node.argument_list) > 2:
             raise not_run(f"truncating to {part} in a time zone")
-        return f"(CAST({truncation(f'({value} AT TIME ZONE {zone})', part)} AS TIMESTAMP) AT TIME ZONE {zone})"
+        return (
+            f"(CAST({truncation(f'({value} AT TIME ZONE {zone})', part)} AS TIMESTAMP) AT TIME "
+            f"ZONE {zone})"
+        )
     if kind not in (DATE, DATETIME):
         raise not_run("TIME_TRUNC")
     return f"CAST({truncation(value, part)} AS {_NAMES[kind]})"
@@ -209,7 +216,9 @@ def _current(kind: str) -> Callable[[Translator, Node], str]:
     def write(t: Translator, node: Node) -> str:
         moment = f"CAST({literals.text(t.now.isoformat())} AS TIMESTAMPTZ)"
         zone = t.expression(node.argument_list[0]) if node.argument_list else "'UTC'"
-        return moment if kind == "TIMESTAMPTZ" else f"CAST(({moment} AT TIME ZONE {zone}) AS {kind})"
+        return (
+            moment if kind == "TIMESTAMPTZ" else f"CAST(({moment} AT TIME ZONE {zone}) AS {kind})"
+        )
 
     return write
 
@@ -246,7 +255,10 @@ def _date(t: Translator, node: Node) -> str:
     if len(values) == 3:
         return f"make_date({', '.join(values)})"
     if type_kind(node) == TIMESTAMP:
-        return f"CAST(({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')}) AS DATE)"
+        return (
+            f"CAST(({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')}) AS "
+            "DATE)"
+        )
     if type_kind(node) in (DATE, DATETIME) and len(values) == 1:
         return f"CAST({values[0]} AS DATE)"
     raise not_run("DATE of these arguments")

@@ -42,9 +42,16 @@ def _with(t: Translator, node: Node) -> str:
         if assignment.expr.kind in _ATOMS:
             t.bound[number] = t.expression(assignment.expr)
         else:
-            inner = f"SELECT *, {t.expression(assignment.expr)} AS c{number} FROM ({inner}) AS {t.name()}"
+            inner = (
+                f"SELECT *, {t.expression(assignment.expr)} AS c{number} FROM ({inner}) AS "
+                f"{t.name()}"
+            )
     result = t.expression(node.expr)
-    return f"(SELECT {result} FROM ({inner}) AS {t.name()})" if inner != "SELECT 1 AS none_" else result
+    return (
+        f"(SELECT {result} FROM ({inner}) AS {t.name()})"
+        if inner != "SELECT 1 AS none_"
+        else result
+    )
 
 
 def _column(t: Translator, node: Node) -> str:
@@ -65,7 +72,10 @@ def _struct(t: Translator, node: Node) -> str:
 
 def _member(t: Translator, node: Node) -> str:
     field = field_of(node.expr.type)
-    return f"struct_extract({t.expression(node.expr)}, {literals.text(field.fields[node.field_idx].name)})"
+    return (
+        f"struct_extract({t.expression(node.expr)}, "
+        f"{literals.text(field.fields[node.field_idx].name)})"
+    )
 
 
 def _subquery(t: Translator, node: Node) -> str:

@@ -8,7 +8,20 @@ from ..errors import not_run
 from ..resolved import Node
 from . import arrays, conditions, dates, json_functions, numbers, texts
 from .context import Translator, arguments
-from .kinds import ARRAY, BOOL, BYTES, DATE, DATETIME, FLOAT, INT64, NUMERIC, STRING, TIME, TIMESTAMP, type_kind
+from .kinds import (
+    ARRAY,
+    BOOL,
+    BYTES,
+    DATE,
+    DATETIME,
+    FLOAT,
+    INT64,
+    NUMERIC,
+    STRING,
+    TIME,
+    TIMESTAMP,
+    type_kind,
+)
 
 # name -> SQL, whatever the types that the analyzer lets through.
 _TEMPLATES: Mapping[str, str] = {
@@ -60,7 +73,17 @@ _TEMPLATES: Mapping[str, str] = {
     "session_user": "'isthmus@example.iam.gserviceaccount.com'",
 }
 # Those of the list above that are so for these types of the first argument only.
-_TEXT = ("lower", "upper", "starts_with", "ends_with", "strpos", "split", "regexp_contains", "byte_length", "char_length")
+_TEXT = (
+    "lower",
+    "upper",
+    "starts_with",
+    "ends_with",
+    "strpos",
+    "split",
+    "regexp_contains",
+    "byte_length",
+    "char_length",
+)
 _WHOLE = ("div", "mod", "$bitwise_and", "$bitwise_or", "$bitwise_xor", "$bitwise_not")
 _ONLY: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(_TEXT, (STRING,)),
@@ -102,4 +125,8 @@ def call(t: Translator, node: Node) -> str:
 
 
 def _words(name: str) -> str:
-    return f"the function {name.upper()}" if not name.startswith("$") else f"the operator {name.removeprefix('$').replace('_', ' ')}"
+    return (
+        f"the function {name.upper()}"
+        if not name.startswith("$")
+        else f"the operator {name.removeprefix('$').replace('_', ' ')}"
+    )

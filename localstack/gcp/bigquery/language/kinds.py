@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from ..resolved import Node
 
-INT64, BOOL, FLOAT, STRING, BYTES, DATE, ARRAY, STRUCT, TIMESTAMP, TIME, DATETIME = 2, 5, 7, 8, 9, 10, 16, 17, 19, 20, 21
+INT64, BOOL, FLOAT, STRING, BYTES, DATE, ARRAY, STRUCT, TIMESTAMP, TIME, DATETIME = (
+    2,
+    5,
+    7,
+    8,
+    9,
+    10,
+    16,
+    17,
+    19,
+    20,
+    21,
+)
 NUMERIC, BIGNUMERIC, JSON = 23, 24, 26
 
 

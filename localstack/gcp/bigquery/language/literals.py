@@ -22,9 +22,16 @@ def constant(value: Any, field: Field) -> str:
         elements = ", ".join(constant(element, element_of(field)) for element in value)
         return f"CAST([{elements}] AS {duckdb_type(field)})"
     if field.fields:
-        members = ", ".join(f"{quoted(child.name)} := {constant(value[child.name], child)}" for child in field.fields)
+        members = ", ".join(
+            f"{quoted(child.name)} := {constant(value[child.name], child)}"
+            for child in field.fields
+        )
         return f"CAST(struct_pack({members}) AS {duckdb_element(field)})"
-    return f"CAST({_word(value, field.type)} AS {duckdb_element(field)})" if field.type != "BYTES" else f"unhex('{value.hex()}')"
+    return (
+        f"CAST({_word(value, field.type)} AS {duckdb_element(field)})"
+        if field.type != "BYTES"
+        else f"unhex('{value.hex()}')"
+    )
 
 
 def _word(value: Any, kind: str) -> str:

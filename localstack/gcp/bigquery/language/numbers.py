@@ -27,7 +27,10 @@ def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
 def _divide(t: Translator, node: Node) -> str:
     left, right = arguments(t, node)
     _floats(node, "/")
-    return f"CASE WHEN {right} = 0 THEN error('division by zero: ' || {left} || ' / ' || {right}) ELSE {left} / {right} END"
+    return (
+        f"CASE WHEN {right} = 0 THEN error('division by zero: ' || {left} || ' / ' || {right}) "
+        f"ELSE {left} / {right} END"
+    )
 
 
 def _safe_divide(t: Translator, node: Node) -> str:
@@ -47,14 +50,21 @@ def _floats(node: Node, name: str) -> None:
 
 
 def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node], str]:
-    """A function of FLOAT64 that fails outside of its domain. The reference implementation words it."""
+    """A function of FLOAT64 that fails outside of its domain.
+
+    The reference implementation words it.
+    """
 
     def write(t: Translator, node: Node) -> str:
         values = arguments(t, node)
         if type_kind(node) != FLOAT or len(values) != 1 + sql.count("{1}"):
             raise not_run(f"{name} of this type")
-        outside = "NULL" if node.error_mode else f"error('Floating point error in function: {name}')"
-        return f"CASE WHEN {condition.format(*values)} THEN {outside} ELSE {sql.format(*values)} END"
+        outside = (
+            "NULL" if node.error_mode else f"error('Floating point error in function: {name}')"
+        )
+        return (
+            f"CASE WHEN {condition.format(*values)} THEN {outside} ELSE {sql.format(*values)} END"
+        )
 
     return write
 
@@ -67,7 +77,10 @@ def _rounding(name: str) -> Callable[[Translator, Node], str]:
         if name == "round" and len(values) == 2 and type_kind(node) == FLOAT:
             value, digits = values
             fits = f"abs({value}) < 1e12 AND {digits} BETWEEN 0 AND 3 OR {value} IS NULL"
-            return f"CASE WHEN {fits} THEN round({value}, CAST({digits} AS INTEGER)) ELSE error('NOT RUN: ROUND of large numbers') END"
+            return (
+                f"CASE WHEN {fits} THEN round({value}, CAST({digits} AS INTEGER)) ELSE "
+                "error('NOT RUN: ROUND of large numbers') END"
+            )
         if len(values) != 1 or type_kind(node) != FLOAT:
             raise not_run(f"{name.upper()} of NUMERIC, or to a number of digits")
         return f"{name}({values[0]})"
@@ -97,7 +110,10 @@ def _extreme(name: str) -> Callable[[Translator, Node], str]:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):
             raise not_run(f"{name.upper()} of FLOAT64")
         values = arguments(t, node)
-        return f"CASE WHEN {' OR '.join(f'{value} IS NULL' for value in values)} THEN NULL ELSE {name}({', '.join(values)}) END"
+        return (
+            f"CASE WHEN {' OR '.join(f'{value} IS NULL' for value in values)} THEN NULL ELSE "
+            f"{name}({', '.join(values)}) END"
+        )
 
     return write
 
@@ -111,7 +127,9 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "ieee_divide": _ieee_divide,
     "sign": _sign,
     "exp": _domain("exp({0})", "isfinite({0}) AND isinf(exp({0}))", "EXP"),
-    "pow": _domain("pow({0}, {1})", "isfinite({0}) AND isfinite({1}) AND NOT isfinite(pow({0}, {1}))", "POW"),
+    "pow": _domain(
+        "pow({0}, {1})", "isfinite({0}) AND isfinite({1}) AND NOT isfinite(pow({0}, {1}))", "POW"
+    ),
     "ln": _domain("ln({0})", "{0} <= 0", "LN"),
     "log10": _domain("log10({0})", "{0} <= 0", "LOG10"),
     "sqrt": _domain("sqrt({0})", "{0} < 0", "SQRT"),

@@ -23,12 +23,18 @@ def _table(t: Translator, node: Node) -> str:
 
 def _project(t: Translator, node: Node) -> str:
     computed = {c.column.column_id: t.expression(c.expr) for c in node.expr_list}
-    columns = [f"{computed[c.column_id]} AS {column(c)}" if c.column_id in computed else column(c) for c in node.column_list]
+    columns = [
+        f"{computed[c.column_id]} AS {column(c)}" if c.column_id in computed else column(c)
+        for c in node.column_list
+    ]
     return f"SELECT {', '.join(columns) or '1 AS none_'}{t.source(node.input_scan)}"
 
 
 def _filter(t: Translator, node: Node) -> str:
-    return f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE {t.expression(node.filter_expr)}"
+    return (
+        f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE "
+        f"{t.expression(node.filter_expr)}"
+    )
 
 
 _JOINS = {0: "INNER", 1: "LEFT", 2: "RIGHT", 3: "FULL"}
@@ -44,16 +50,24 @@ def _join(t: Translator, node: Node) -> str:
             raise invalid_query("An outer join needs a condition")
         return f"SELECT {column_list(node)} FROM {left} CROSS JOIN {right}"
     _check_outer(node)
-    return f"SELECT {column_list(node)} FROM {left} {_JOINS[node.join_type]} JOIN {right} ON {t.expression(node.join_expr)}"
+    return (
+        f"SELECT {column_list(node)} FROM {left} {_JOINS[node.join_type]} JOIN {right} ON "
+        f"{t.expression(node.join_expr)}"
+    )
 
 
 def _check_outer(node: Node) -> None:
     """What BigQuery's planner refuses and the analyzer takes."""
     if node.join_type == 0:
         return
-    left, right = ({c.column_id for c in side.column_list} for side in (node.left_scan, node.right_scan))
+    left, right = (
+        {c.column_id for c in side.column_list} for side in (node.left_scan, node.right_scan)
+    )
     if not any(_equates(condition, left, right) for condition in _conjuncts(node.join_expr)):
-        words = "cannot be used without a condition that is an equality of fields from both sides of the join."
+        words = (
+            "cannot be used without a condition that is an equality of fields from both sides of "
+            "the join."
+        )
         raise invalid_query(f"{_JOINS[node.join_type]} OUTER JOIN {words}")
 
 
@@ -66,10 +80,19 @@ def _conjuncts(node: Node) -> list[Node]:
 def _equates(node: Node, left: set[int], right: set[int]) -> bool:
     if node.kind == "literal":
         return True
-    if node.kind != "function_call" or node.function.name not in ("ZetaSQL:$equal", "ZetaSQL:$is_not_distinct_from"):
+    if node.kind != "function_call" or node.function.name not in (
+        "ZetaSQL:$equal",
+        "ZetaSQL:$is_not_distinct_from",
+    ):
         return False
-    first, second = ({n.column.column_id for n in argument.walk() if n.kind == "column_ref"} for argument in node.argument_list)
-    return bool((first <= left and second <= right and first and second) or (first <= right and second <= left and first and second))
+    first, second = (
+        {n.column.column_id for n in argument.walk() if n.kind == "column_ref"}
+        for argument in node.argument_list
+    )
+    return bool(
+        (first <= left and second <= right and first and second)
+        or (first <= right and second <= left and first and second)
+    )
 
 
 def _array(t: Translator, node: Node) -> str:
@@ -79,7 +102,11 @@ def _array(t: Translator, node: Node) -> str:
     array = t.expression(node.array_expr_list[0])
     new = [f"unnest(_array) AS {column(node.element_column_list[0])}"]
     if node.array_offset_column is not None:
-        offsets = "CASE WHEN len(_array) > 0 THEN range(len(_array)) ELSE [NULL] END" if node.is_outer else "range(len(_array))"
+        offsets = (
+            "CASE WHEN len(_array) > 0 THEN range(len(_array)) ELSE [NULL] END"
+            if node.is_outer
+            else "range(len(_array))"
+        )
         new.append(f"unnest({offsets}) AS {column(node.array_offset_column.column)}")
     if node.is_outer:
         array = f"CASE WHEN len({array}) > 0 THEN {array} ELSE [NULL] END"
@@ -90,7 +117,10 @@ def _array(t: Translator, node: Node) -> str:
     if "join_expr" in node:
         if node.is_outer:
             raise not_run("an outer join of UNNEST with a condition")
-        return f"SELECT {column_list(node)} FROM ({sql}) AS {t.name()} WHERE {t.expression(node.join_expr)}"
+        return (
+            f"SELECT {column_list(node)} FROM ({sql}) AS {t.name()} WHERE "
+            f"{t.expression(node.join_expr)}"
+        )
     return sql
 
 
@@ -98,12 +128,17 @@ _SETS = ("UNION ALL", "UNION", "INTERSECT ALL", "INTERSECT", "EXCEPT ALL", "EXCE
 
 
 def _set_operation(t: Translator, node: Node) -> str:
-    parts = [_renaming(t, item.scan, item.output_column_list, node.column_list) for item in node.input_item_list]
+    parts = [
+        _renaming(t, item.scan, item.output_column_list, node.column_list)
+        for item in node.input_item_list
+    ]
     return f" {_SETS[node.op_type]} ".join(f"({part})" for part in parts)
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
-    columns = ", ".join(f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True))
+    columns = ", ".join(
+        f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
+    )
     return f"SELECT {columns} FROM ({t.scan(scan)}) AS {t.name()}"
 
 
@@ -134,7 +169,8 @@ def _entry(t: Translator, entry: Node) -> str:
         return t.scan(query)
     t.recursive.append(entry.with_query_name)
     terms = [
-        _renaming(t, term.scan, term.output_column_list, query.column_list) for term in (query.non_recursive_term, query.recursive_term)
+        _renaming(t, term.scan, term.output_column_list, query.column_list)
+        for term in (query.non_recursive_term, query.recursive_term)
     ]
     t.recursive.pop()
     if "recursion_depth_modifier" in query:

@@ -11,7 +11,10 @@ from . import literals
 from .context import Translator, arguments
 from .kinds import STRING, type_kind
 
-_SPACE = r"' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) || chr(160) || chr(8232) || chr(8233)"
+_SPACE = (
+    r"' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) || chr(160) || "
+    r"chr(8232) || chr(8233)"
+)
 
 
 def _concat(t: Translator, node: Node) -> str:
@@ -70,7 +73,10 @@ def _regexp_extract(t: Translator, node: Node) -> str:
     if groups > 1:
         raise not_run("REGEXP_EXTRACT with several groups")
     value = arguments(t, node)[0]
-    return f"CASE WHEN regexp_matches({value}, {pattern}) THEN regexp_extract({value}, {pattern}, {groups}) END"
+    return (
+        f"CASE WHEN regexp_matches({value}, {pattern}) THEN regexp_extract({value}, {pattern}, "
+        f"{groups}) END"
+    )
 
 
 def _regexp_extract_all(t: Translator, node: Node) -> str:

@@ -15,7 +15,13 @@ _FUNCTIONS = {
 }  # fmt: skip
 _IGNORE = 1
 _UNBOUNDED = (0, 4)
-_BOUNDS = {0: "UNBOUNDED PRECEDING", 1: "PRECEDING", 2: "CURRENT ROW", 3: "FOLLOWING", 4: "UNBOUNDED FOLLOWING"}
+_BOUNDS = {
+    0: "UNBOUNDED PRECEDING",
+    1: "PRECEDING",
+    2: "CURRENT ROW",
+    3: "FOLLOWING",
+    4: "UNBOUNDED FOLLOWING",
+}
 
 
 def analytic_scan(t: Translator, node: Node) -> str:
@@ -24,7 +30,10 @@ def analytic_scan(t: Translator, node: Node) -> str:
     for group in node.function_group_list:
         for computed in group.analytic_function_list:
             values[computed.column.column_id] = _function(t, group, computed.expr)
-    columns = [f"{values[c.column_id]} AS c{c.column_id}" if c.column_id in values else f"c{c.column_id}" for c in node.column_list]
+    columns = [
+        f"{values[c.column_id]} AS c{c.column_id}" if c.column_id in values else f"c{c.column_id}"
+        for c in node.column_list
+    ]
     return f"SELECT {', '.join(columns) or '1 AS none_'}{t.source(node.input_scan)}"
 
 
@@ -36,14 +45,21 @@ def _function(t: Translator, group: Node, node: Node) -> str:
         raise not_run(f"{name.upper()} OVER with a modifier")
     if name in _FUNCTIONS:
         ignore = " IGNORE NULLS" if node.null_handling_modifier == _IGNORE else ""
-        return f"CAST({name}({', '.join(arguments)}{ignore}) {over} AS {duckdb_type(field_of(node.type))})"
+        return (
+            f"CAST({name}({', '.join(arguments)}{ignore}) {over} AS "
+            f"{duckdb_type(field_of(node.type))})"
+        )
     return _window_aggregate(node, name, arguments, over)
 
 
 def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
     if name == "$count_star":
         return f"count(*) {over}"
-    if node.distinct or node.null_handling_modifier or (name in ("min", "max") and type_kind(node) == FLOAT):
+    if (
+        node.distinct
+        or node.null_handling_modifier
+        or (name in ("min", "max") and type_kind(node) == FLOAT)
+    ):
         raise not_run(f"{name.upper()} OVER with DISTINCT, NULLS or of FLOAT64")
     written = aggregates.plain(node, name, arguments)
     return f"CAST({written} {over} AS {duckdb_type(field_of(node.type))})"
@@ -52,7 +68,10 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
 def _partition(group: Node) -> str:
     if group.partition_by is None:
         return ""
-    return f"PARTITION BY {', '.join(f'c{ref.column.column_id}' for ref in group.partition_by.partition_by_list)} "
+    return (
+        "PARTITION BY "
+        f"{', '.join(f'c{ref.column.column_id}' for ref in group.partition_by.partition_by_list)} "
+    )
 
 
 def _order(group: Node, node: Node) -> str:
@@ -60,8 +79,15 @@ def _order(group: Node, node: Node) -> str:
     if group.order_by is None:
         return ""
     frame = node.window_frame
-    by_value = frame is not None and frame.frame_unit == 1 and {1, 3} & {frame.start_expr.boundary_type, frame.end_expr.boundary_type}
-    return f"ORDER BY {', '.join(ordering(item, keys=1 if by_value else 2) for item in group.order_by.order_by_item_list)} "
+    by_value = (
+        frame is not None
+        and frame.frame_unit == 1
+        and {1, 3} & {frame.start_expr.boundary_type, frame.end_expr.boundary_type}
+    )
+    return (
+        "ORDER BY "
+        f"{', '.join(ordering(item, keys=1 if by_value else 2) for item in group.order_by.order_by_item_list)} "
+    )
 
 
 def _frame(t: Translator, node: Node) -> str:

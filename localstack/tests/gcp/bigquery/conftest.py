@@ -9,7 +9,11 @@ PROJECT = "shop-project"
 
 @pytest.fixture
 def client(gcp):
-    made = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    made = bigquery.Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    )
     made.create_dataset("shop")
     yield made
     made.close()
@@ -19,7 +23,9 @@ def client(gcp):
 def storage_read(gcp):
     from google.cloud.bigquery_storage import BigQueryReadClient
 
-    return BigQueryReadClient(transport=BigQueryReadClient.get_transport_class("grpc")(channel=gcp.channel()))
+    return BigQueryReadClient(
+        transport=BigQueryReadClient.get_transport_class("grpc")(channel=gcp.channel())
+    )
 
 
 @pytest.fixture

@@ -9,9 +9,18 @@ WORDS = "not supported by the offline BigQuery yet: FOR SYSTEM_TIME AS OF"
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT * FROM shop.t FOR SYSTEM_TIME AS OF TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)",
-        "SELECT a.k FROM shop.t AS a JOIN shop.t AS b FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP() ON a.k = b.k",
-        "WITH before AS (SELECT k FROM shop.t FOR SYSTEM TIME AS OF CURRENT_TIMESTAMP()) SELECT count(*) FROM before",
+        (
+            "SELECT * FROM shop.t FOR SYSTEM_TIME AS OF TIMESTAMP_SUB(CURRENT_TIMESTAMP(), "
+            "INTERVAL 1 HOUR)"
+        ),
+        (
+            "SELECT a.k FROM shop.t AS a JOIN shop.t AS b FOR SYSTEM_TIME AS OF "
+            "CURRENT_TIMESTAMP() ON a.k = b.k"
+        ),
+        (
+            "WITH before AS (SELECT k FROM shop.t FOR SYSTEM TIME AS OF CURRENT_TIMESTAMP()) "
+            "SELECT count(*) FROM before"
+        ),
     ],
 )
 def test_a_tables_past_is_refused_by_name(client, rows, sql):

@@ -1,4 +1,6 @@
-"""Functions in SQL, scripts and wildcard tables, by the genuine client; what a function gives is the reference implementation's."""
+"""Functions in SQL, scripts and wildcard tables, by the genuine client; what a function gives is
+the reference implementation's.
+"""
 
 import datetime as dt
 from decimal import Decimal
@@ -10,7 +12,9 @@ from google.cloud.bigquery import ScalarQueryParameter
 
 
 def placed(*values):
-    return bigquery.QueryJobConfig(query_parameters=[ScalarQueryParameter(None, "INT64", value) for value in values])
+    return bigquery.QueryJobConfig(
+        query_parameters=[ScalarQueryParameter(None, "INT64", value) for value in values]
+    )
 
 
 def test_a_function_of_one_request_is_no_script(client):
@@ -28,10 +32,19 @@ def test_a_function_of_one_request_is_no_script(client):
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        ("CREATE TEMP FUNCTION f(x INT64) AS (x);\nSELECT f('a')", r"Unable to coerce type STRING to expected type INT64 at \[2:8\]"),
-        ("CREATE TEMP FUNCTION f(x INT64) AS (x + foo);\nSELECT f(1)", r"Unrecognized name: foo at \[1:41\]"),
+        (
+            "CREATE TEMP FUNCTION f(x INT64) AS (x);\nSELECT f('a')",
+            r"Unable to coerce type STRING to expected type INT64 at \[2:8\]",
+        ),
+        (
+            "CREATE TEMP FUNCTION f(x INT64) AS (x + foo);\nSELECT f(1)",
+            r"Unrecognized name: foo at \[1:41\]",
+        ),
         ("CREATE TEMP FUNCTION f(x INT64) AS (x);\nSELECT F(1)", "Function not found: F"),
-        ("DECLARE x INT64;\nSET x = 'a'", r"type STRING which cannot be coerced to target type INT64"),
+        (
+            "DECLARE x INT64;\nSET x = 'a'",
+            r"type STRING which cannot be coerced to target type INT64",
+        ),
         ("DECLARE x INT64 DEFAULT 2;\nSELECT y", r"Unrecognized name: y at \[2:8\]"),
         ("SET x = 1;", "Undeclared variable: x"),
         ("BEGIN RAISE USING MESSAGE = 'too late'; END", "too late"),
@@ -45,7 +58,10 @@ def test_what_is_wrong_in_a_script_is_said_in_google_s_words_at_its_place(rows, 
 
 def test_what_scripts_cannot_do_here_is_refused_by_its_name(rows):
     for sql, name in (
-        ("CREATE TEMP FUNCTION f(x INT64) RETURNS INT64 LANGUAGE js AS 'return x'; SELECT f(1)", "functions in js"),
+        (
+            "CREATE TEMP FUNCTION f(x INT64) RETURNS INT64 LANGUAGE js AS 'return x'; SELECT f(1)",
+            "functions in js",
+        ),
         ("BEGIN TRANSACTION; SELECT 1; COMMIT TRANSACTION", "BEGIN TRANSACTION"),
         ("CALL shop.p(1)", "CALL"),
     ):
@@ -55,16 +71,24 @@ def test_what_scripts_cannot_do_here_is_refused_by_its_name(rows):
 
 def test_an_argument_is_computed_once(rows):
     zero = "CREATE TEMP FUNCTION zero(x FLOAT64) AS (x - x); "
-    assert rows(zero + "SELECT SUM(ABS(zero(RAND()))), SUM(zero(x * 2.5)) FROM UNNEST(GENERATE_ARRAY(1, 100)) x") == [(0.0, 0.0)]
+    assert rows(
+        zero
+        + "SELECT SUM(ABS(zero(RAND()))), SUM(zero(x * 2.5)) FROM UNNEST(GENERATE_ARRAY(1, 100)) x"
+    ) == [(0.0, 0.0)]
 
 
 def test_a_function_that_duckdb_does_not_run_is_the_reference_implementation_s(rows):
-    assert rows("CREATE TEMP FUNCTION wide(x INT64) AS (FORMAT('%05d', x)); SELECT wide(x) FROM UNNEST([7]) x") == [("00007",)]
+    assert rows(
+        "CREATE TEMP FUNCTION wide(x INT64) AS (FORMAT('%05d', x)); SELECT wide(x) FROM "
+        "UNNEST([7]) x"
+    ) == [("00007",)]
 
 
 def test_a_dataset_keeps_functions_which_views_call_and_which_read_tables(client, rows):
     client.query_and_wait("CREATE TABLE shop.t AS SELECT x FROM UNNEST([1, 2, 3]) x")
-    client.query_and_wait("CREATE FUNCTION shop.above(k INT64) AS ((SELECT SUM(x) FROM shop.t WHERE x > k))")
+    client.query_and_wait(
+        "CREATE FUNCTION shop.above(k INT64) AS ((SELECT SUM(x) FROM shop.t WHERE x > k))"
+    )
     client.query_and_wait("CREATE VIEW shop.v AS SELECT x, shop.above(x) AS s FROM shop.t")
     assert rows("SELECT `shop.above`(0), s FROM shop.v WHERE x = 2") == [(6, 3)]
     client.query_and_wait("CREATE OR REPLACE FUNCTION shop.above(k INT64) AS (k)")
@@ -124,12 +148,17 @@ SET @@dataset_id = 'shop';
 SELECT SUM(n), n FROM made GROUP BY n HAVING n = (SELECT MAX(n) FROM made)
 """
     assert rows(sql) == [(22, 22)]
-    assert rows("DECLARE x INT64 DEFAULT ?;\nSET x = x + ?;\nSELECT x, ?", job_config=placed(1, 10, 5)) == [(11, 5)]
+    assert rows(
+        "DECLARE x INT64 DEFAULT ?;\nSET x = x + ?;\nSELECT x, ?", job_config=placed(1, 10, 5)
+    ) == [(11, 5)]
 
 
 def test_a_script_that_is_wrong_is_refused_before_any_of_it_runs(client, rows):
     for sql, words in (
-        ("SELECT 1; DECLARE x INT64", r"allowed only at the start of a block or script at \[1:65\]"),
+        (
+            "SELECT 1; DECLARE x INT64",
+            r"allowed only at the start of a block or script at \[1:65\]",
+        ),
         ("DECLARE x INT64; BEGIN DECLARE X STRING; END", r"'X' redeclaration at"),
         ("DECLARE x INT64; FOR x IN (SELECT 1 AS a) DO SELECT 1; END FOR", "'x' redeclaration"),
         ("IF TRUE THEN BREAK; END IF", "BREAK is only allowed inside of a loop body"),
@@ -149,7 +178,10 @@ def test_a_script_that_is_wrong_is_refused_before_any_of_it_runs(client, rows):
 
 def test_a_script_has_no_destination_and_the_result_of_its_last_statement(client, rows):
     with pytest.raises(BadRequest, match="destinationTable cannot be set for scripts"):
-        rows("SELECT 1; SELECT 2", job_config=bigquery.QueryJobConfig(destination="shop-project.shop.t"))
+        rows(
+            "SELECT 1; SELECT 2",
+            job_config=bigquery.QueryJobConfig(destination="shop-project.shop.t"),
+        )
     assert rows("SELECT 1; CREATE TABLE shop.t (x INT64)") == []
 
 
@@ -170,7 +202,10 @@ SELECT f, d, n
 
 
 def test_a_declaration_has_one_value_and_an_array_without_a_value_is_null(rows):
-    sql = "DECLARE a, b STRING DEFAULT GENERATE_UUID(); DECLARE l ARRAY<INT64>; SELECT a = b, ARRAY_LENGTH(l), FORMAT('%T', l)"
+    sql = (
+        "DECLARE a, b STRING DEFAULT GENERATE_UUID(); DECLARE l ARRAY<INT64>; SELECT a = b, "
+        "ARRAY_LENGTH(l), FORMAT('%T', l)"
+    )
     assert rows(sql) == [(True, None, "NULL")]
 
 
@@ -180,13 +215,18 @@ def test_a_case_s_expression_and_conditions_take_parameters_by_their_place(rows)
 
 
 def test_a_labelled_block_is_left_from_its_handler(rows):
-    assert rows("a: BEGIN SELECT DIV(1, 0); EXCEPTION WHEN ERROR THEN LEAVE a; END; SELECT 1") == [(1,)]
+    assert rows("a: BEGIN SELECT DIV(1, 0); EXCEPTION WHEN ERROR THEN LEAVE a; END; SELECT 1") == [
+        (1,)
+    ]
 
 
 def test_a_statement_that_is_made_sees_no_variable_and_into_takes_a_query(client, rows):
     for sql, words in (
         ("EXECUTE IMMEDIATE 'SELECT x'", "Unrecognized name: x"),
-        ("EXECUTE IMMEDIATE 'CREATE TABLE shop.t AS SELECT 1 AS y' INTO x", "INTO clause must use a query"),
+        (
+            "EXECUTE IMMEDIATE 'CREATE TABLE shop.t AS SELECT 1 AS y' INTO x",
+            "INTO clause must use a query",
+        ),
         ("EXECUTE IMMEDIATE 'SELECT ?' USING 1, 2 AS y", "all positional or all named"),
     ):
         with pytest.raises(BadRequest, match=words):
@@ -201,15 +241,24 @@ def test_a_system_variable_beside_what_duckdb_does_not_run_is_refused_by_name(ro
 def test_a_function_of_one_request_goes_before_a_stored_one(client, rows):
     client.query_and_wait("CREATE FUNCTION shop.f() AS (1)")
     config = bigquery.QueryJobConfig(default_dataset="shop-project.shop")
-    assert rows("CREATE TEMP FUNCTION f() AS (2); SELECT f(), shop.f()", job_config=config) == [(2, 1)]
+    assert rows("CREATE TEMP FUNCTION f() AS (2); SELECT f(), shop.f()", job_config=config) == [
+        (2, 1)
+    ]
 
 
 def test_a_wildcard_reads_the_tables_of_its_prefix_with_the_newest_one_s_columns(client, rows):
-    for day, columns in (("20240101", "1 AS n, 'x' AS old"), ("20240102", "2 AS n, [7] AS l"), ("20240103", "3 AS n, [8] AS l")):
+    for day, columns in (
+        ("20240101", "1 AS n, 'x' AS old"),
+        ("20240102", "2 AS n, [7] AS l"),
+        ("20240103", "3 AS n, [8] AS l"),
+    ):
         client.query_and_wait(f"CREATE TABLE shop.e_{day} AS SELECT {columns}")
     client.query_and_wait("CREATE TABLE shop.other AS SELECT 9 AS n")
     assert rows("SELECT * FROM `shop.e_*` ORDER BY n") == [(1, []), (2, [7]), (3, [8])]
-    assert rows("SELECT _TABLE_SUFFIX AS s, FORMAT('%d', n) FROM `shop.e_2024*` WHERE _TABLE_SUFFIX > '0102'") == [("0103", "3")]
+    assert rows(
+        "SELECT _TABLE_SUFFIX AS s, FORMAT('%d', n) FROM `shop.e_2024*` WHERE _TABLE_SUFFIX "
+        "> '0102'"
+    ) == [("0103", "3")]
     with pytest.raises(BadRequest, match='Invalid field name "_TABLE_SUFFIX"'):
         rows("SELECT _TABLE_SUFFIX FROM `shop.e_*`")
     dry = client.query("SELECT n FROM `shop.e_*`", bigquery.QueryJobConfig(dry_run=True))

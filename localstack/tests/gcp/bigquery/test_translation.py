@@ -35,10 +35,13 @@ from isthmus_stack.gcp.bigquery.writing import fill_from
 from isthmus_stack.gcp.googlesql import compiled
 
 HERE = Path(__file__).parent
-judged = pytest.mark.skipif(not compiled.available(), reason="zetasql is not installed: there is no judge")
+judged = pytest.mark.skipif(
+    not compiled.available(), reason="zetasql is not installed: there is no judge"
+)
 
 COLUMNS = (
-    "i:INT64 k:INT64 f:FLOAT64 g:FLOAT64 n:NUMERIC b:BOOL s:STRING u:STRING y:BYTES d:DATE e:DATE dt:DATETIME tm:TIME ts:TIMESTAMP "
+    "i:INT64 k:INT64 f:FLOAT64 g:FLOAT64 n:NUMERIC b:BOOL s:STRING u:STRING y:BYTES d:DATE "
+    "e:DATE dt:DATETIME tm:TIME ts:TIMESTAMP "
     "tz:TIMESTAMP j:JSON"
 )
 ROWS = [
@@ -69,11 +72,24 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    made = Place(catalog=Catalog(), warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None), clock=Clock("manual"))
+    made = Place(
+        catalog=Catalog(),
+        warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None),
+        clock=Clock("manual"),
+    )
     datasets.create(made, "p", "ds", {})
-    plain = [{"name": name, "type": kind} for name, _, kind in (part.partition(":") for part in COLUMNS.split())]
-    record = {"name": "st", "type": "RECORD", "fields": [{"name": "x", "type": "INT64"}, {"name": "z", "type": "STRING"}]}
-    fields = schema_from_rest({"fields": [*plain, {"name": "l", "type": "INT64", "mode": "REPEATED"}, record]})
+    plain = [
+        {"name": name, "type": kind}
+        for name, _, kind in (part.partition(":") for part in COLUMNS.split())
+    ]
+    record = {
+        "name": "st",
+        "type": "RECORD",
+        "fields": [{"name": "x", "type": "INT64"}, {"name": "z", "type": "STRING"}],
+    }
+    fields = schema_from_rest(
+        {"fields": [*plain, {"name": "l", "type": "INT64", "mode": "REPEATED"}, record]}
+    )
     table = tables.create(made, TableRef("p", "ds", "t"), {}, fields)
     single_rows.append(made, table, [decode.record(row, fields) for row in ROWS])
     yield made
@@ -90,15 +106,23 @@ def comparable(value):
 
 def by_duckdb(here, meaning, fields):
     with here.warehouse.session() as cursor, translation.bigquery_errors(Running()):
-        cursor.execute(f"CREATE TEMP TABLE answer ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
+        cursor.execute(
+            "CREATE TEMP TABLE answer "
+            f"({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})"
+        )
         fill_from(translation.query(here, meaning))(cursor, "temp.main.answer", fields)
         return cursor.execute("SELECT * FROM temp.main.answer").to_arrow_table().to_pylist()
 
 
 def by_reference(here, meaning, fields):
-    rows = evaluation.evaluate(here, meaning, fields, BigQueryError("invalidQuery", "judged")).to_pylist()
+    rows = evaluation.evaluate(
+        here, meaning, fields, BigQueryError("invalidQuery", "judged")
+    ).to_pylist()
     repeated = {field.name for field in fields if field.repeated}
-    return [{name: [] if value is None and name in repeated else value for name, value in row.items()} for row in rows]
+    return [
+        {name: [] if value is None and name in repeated else value for name, value in row.items()}
+        for row in rows
+    ]
 
 
 def outcome(function, *arguments):
@@ -115,22 +139,35 @@ def whole(line):
 def statements(group):
     """Expressions together, which takes a fifth of the time, and queries one by one."""
     lines = group.splitlines()[1:]
-    columns = ", ".join(f"{line} AS x{number}" for number, line in enumerate(lines) if not whole(line))
+    columns = ", ".join(
+        f"{line} AS x{number}" for number, line in enumerate(lines) if not whole(line)
+    )
     return [*([f"SELECT {columns} FROM ds.t ORDER BY k"] if columns else []), *filter(whole, lines)]
 
 
 @judged
-@pytest.mark.parametrize("group", (HERE / "expressions.txt").read_text().split("\n\n"), ids=lambda group: group.splitlines()[0].strip("# "))
+@pytest.mark.parametrize(
+    "group",
+    (HERE / "expressions.txt").read_text().split("\n\n"),
+    ids=lambda group: group.splitlines()[0].strip("# "),
+)
 def test_duckdb_agrees_with_the_reference_implementation(here, group):
     for sql in statements(group):
         meaning = analysis.analyze(here, analysis.Question(sql=sql, project="p"))
         fields = [field for _, field in meaning.columns]
-        assert outcome(by_duckdb, here, meaning, fields) == outcome(by_reference, here, meaning, fields), sql[:200]
+        assert outcome(by_duckdb, here, meaning, fields) == outcome(
+            by_reference, here, meaning, fields
+        ), sql[:200]
 
 
 @judged
 def test_a_long_sum_is_read_although_protobuf_does_not(here):
-    meaning = analysis.analyze(here, analysis.Question(sql=f"SELECT {' + '.join(['k'] * 60)} AS x FROM ds.t WHERE k = 7", project="p"))
+    meaning = analysis.analyze(
+        here,
+        analysis.Question(
+            sql=f"SELECT {' + '.join(['k'] * 60)} AS x FROM ds.t WHERE k = 7", project="p"
+        ),
+    )
     assert isinstance(meaning.statement, resolved.Node)
     assert by_duckdb(here, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
 
@@ -160,7 +197,15 @@ def test_functions_in_sql_give_what_the_reference_implementation_gives(here):
 @judged
 def test_a_script_can_be_cancelled_in_its_loop(here):
     configuration = {"query": {"query": "LOOP SELECT 1; END LOOP", "useLegacySql": False}}
-    job = Job(project="p", id="j", location="US", configuration=configuration, kind="query", created=here.now(), running=Running())
+    job = Job(
+        project="p",
+        id="j",
+        location="US",
+        configuration=configuration,
+        kind="query",
+        created=here.now(),
+        running=Running(),
+    )
     threading.Timer(0.1, job.running.stop).start()
     with pytest.raises(BigQueryError, match="cancelled"):
         query.run(here, query.spec_of(job), job.running)
@@ -169,15 +214,29 @@ def test_a_script_can_be_cancelled_in_its_loop(here):
 def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
     monkeypatch.setattr(analysis, "available", lambda: False)
     configuration = {"query": {"query": "SELECT k, s FROM ds.t WHERE k > 2", "useLegacySql": False}}
-    job = Job(project="p", id="j", location="US", configuration=configuration, kind="query", created=here.now(), running=Running())
+    job = Job(
+        project="p",
+        id="j",
+        location="US",
+        configuration=configuration,
+        kind="query",
+        created=here.now(),
+        running=Running(),
+    )
     done = query.run(here, query.spec_of(job), job.running)
-    assert (done.rows, [(field.name, field.type) for field in done.fields]) == (2, [("k", "INTEGER"), ("s", "STRING")])
+    assert (done.rows, [(field.name, field.type) for field in done.fields]) == (
+        2,
+        [("k", "INTEGER"), ("s", "STRING")],
+    )
     job.configuration = {"query": {"query": "DELETE FROM ds.t WHERE TRUE", "useLegacySql": False}}
     with pytest.raises(BigQueryError, match="without GoogleSQL's analyzer"):
         query.run(here, query.spec_of(job), job.running)
 
 
-@given(st.decimals(min_value=-(10**38), max_value=10**38, places=38), st.decimals(min_value=-(10**38), max_value=10**38, places=38))
+@given(
+    st.decimals(min_value=-(10**38), max_value=10**38, places=38),
+    st.decimals(min_value=-(10**38), max_value=10**38, places=38),
+)
 def test_a_bignumeric_is_kept_exactly_and_sorts_as_a_number(first, second):
     assert bignumeric.number(bignumeric.key(first)) == first
     assert (bignumeric.key(first) < bignumeric.key(second)) is (first < second)

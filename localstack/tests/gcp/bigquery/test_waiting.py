@@ -11,12 +11,17 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 WAITING = 60  # more than the stack has threads for handlers
-ENDLESS = "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 100000)) a, UNNEST(GENERATE_ARRAY(1, 100000)) b WHERE MOD(a * b, 7) = 1"
+ENDLESS = (
+    "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 100000)) a, UNNEST(GENERATE_ARRAY(1, 100000)) "
+    "b WHERE MOD(a * b, 7) = 1"
+)
 QUERIES = "/bigquery/v2/projects/shop-project/queries"
 
 
 def _asked(gcp, method, path, body=b""):
-    """A connection whose request the stack has read: it says so by 100 Continue, and answers when it answers."""
+    """A connection whose request the stack has read: it says so by 100 Continue, and answers when
+    it answers.
+    """
     address = urlsplit(gcp.url)
     connection = socket.create_connection((address.hostname, address.port), timeout=120)
     lines = (
@@ -39,7 +44,9 @@ def _answer(connection):
 
 
 def _running(client):
-    """The one job that runs, once it does: that a request has been read does not say that its job has begun."""
+    """The one job that runs, once it does: that a request has been read does not say that its job
+    has begun.
+    """
     deadline = time.monotonic() + 120
     while not (jobs := list(client.list_jobs(state_filter="running"))):
         assert time.monotonic() < deadline
@@ -52,13 +59,22 @@ def test_sixty_that_wait_for_a_query_leave_storage_answering(gcp, client, by):
     query = {"query": ENDLESS, "useLegacySql": False, "requestId": "the-same", "timeoutMs": 200000}
     with contextlib.ExitStack() as open_:
         if by == "query":  # one request id: one job, for which each of them waits
-            waiting = [open_.enter_context(_asked(gcp, "POST", QUERIES, json.dumps(query).encode())) for _ in range(WAITING)]
+            waiting = [
+                open_.enter_context(_asked(gcp, "POST", QUERIES, json.dumps(query).encode()))
+                for _ in range(WAITING)
+            ]
         else:
-            with _asked(gcp, "POST", QUERIES, json.dumps({**query, "timeoutMs": 0}).encode()) as connection:
+            with _asked(
+                gcp, "POST", QUERIES, json.dumps({**query, "timeoutMs": 0}).encode()
+            ) as connection:
                 job = _answer(connection)[1]["jobReference"]["jobId"]
             path = f"{QUERIES}/{job}?timeoutMs=200000"
             waiting = [open_.enter_context(_asked(gcp, "GET", path)) for _ in range(WAITING)]
-        files = storage.Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+        files = storage.Client(
+            project="shop-project",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": gcp.url},
+        )
         assert files.create_bucket("beside", timeout=120).name == "beside"
         client.cancel_job(_running(client).job_id)
         for connection in waiting:
@@ -67,7 +83,12 @@ def test_sixty_that_wait_for_a_query_leave_storage_answering(gcp, client, by):
 
 
 def test_a_query_that_takes_longer_than_its_timeout_is_answered_as_not_complete(gcp, client):
-    with _asked(gcp, "POST", QUERIES, json.dumps({"query": ENDLESS, "useLegacySql": False, "timeoutMs": 50}).encode()) as connection:
+    with _asked(
+        gcp,
+        "POST",
+        QUERIES,
+        json.dumps({"query": ENDLESS, "useLegacySql": False, "timeoutMs": 50}).encode(),
+    ) as connection:
         status, body = _answer(connection)
     assert (status, body["jobComplete"]) == (200, False)
     client.cancel_job(body["jobReference"]["jobId"])

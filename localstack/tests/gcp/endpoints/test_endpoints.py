@@ -1,4 +1,6 @@
-"""EndpointService and PredictionService, asked by the genuine clients over gRPC and over REST; the models are processes."""
+"""EndpointService and PredictionService, asked by the genuine clients over gRPC and over REST; the
+models are processes.
+"""
 
 import json
 import random
@@ -26,18 +28,26 @@ def kit(vertex):
 def test_an_endpoint_is_found_by_filter_and_changed_by_mask(kit):
     name = kit.create("ranker", labels={"owner": "us"}, dedicated_endpoint_enabled=True)
     made = kit.endpoints.get_endpoint(name=name)
-    assert made.dedicated_endpoint_dns == f"ranker.us-central1-{name.split('/')[1]}.prediction.vertexai.goog"
+    assert (
+        made.dedicated_endpoint_dns
+        == f"ranker.us-central1-{name.split('/')[1]}.prediction.vertexai.goog"
+    )
     kit.create("other")
     request = ai.ListEndpointsRequest(parent=PARENT, filter="labels.owner=us AND endpoint!=other")
     assert [endpoint.name for endpoint in kit.endpoints.list_endpoints(request=request)] == [name]
     changed = ai.Endpoint(name=name, description="new", labels={}, display_name="not this")
-    done = kit.endpoints.update_endpoint(endpoint=changed, update_mask=field_mask_pb2.FieldMask(paths=["description", "labels"]))
+    done = kit.endpoints.update_endpoint(
+        endpoint=changed, update_mask=field_mask_pb2.FieldMask(paths=["description", "labels"])
+    )
     assert (done.description, dict(done.labels), done.display_name) == ("new", {}, "ranker")
     assert done.etag != made.etag
     with pytest.raises(ABORTED):
         kit.split(name, {}, etag=made.etag)
     with pytest.raises(BAD, match="dedicated_endpoint_enabled"):
-        kit.endpoints.update_endpoint(endpoint=changed, update_mask=field_mask_pb2.FieldMask(paths=["dedicated_endpoint_enabled"]))
+        kit.endpoints.update_endpoint(
+            endpoint=changed,
+            update_mask=field_mask_pb2.FieldMask(paths=["dedicated_endpoint_enabled"]),
+        )
     with pytest.raises(TAKEN):
         kit.create("ranker")
     for refused in ("Ranker", "0", "1234567890", "a-"):
@@ -52,11 +62,30 @@ def test_a_model_is_deployed_with_what_vertex_ai_promises_its_container(kit):
     model, _ = kit.upload("a", env={"TOY_NAME": "$(AIP_ENDPOINT_ID)-x"})
     endpoint = kit.create("shop")
     deployed = kit.deploy(endpoint, f"{model}@default", "77", split={"0": 100})
-    assert (deployed.id, deployed.model, deployed.model_version_id, deployed.display_name) == ("77", model, "1", "a")
-    answer = kit.prediction.predict(endpoint=endpoint, instances=["env", "parameters", 2.5, None, {"a": [1, True]}], parameters={"k": 3})
+    assert (deployed.id, deployed.model, deployed.model_version_id, deployed.display_name) == (
+        "77",
+        model,
+        "1",
+        "a",
+    )
+    answer = kit.prediction.predict(
+        endpoint=endpoint,
+        instances=["env", "parameters", 2.5, None, {"a": [1, True]}],
+        parameters={"k": 3},
+    )
     variables, parameters, *echo = answer.predictions
-    assert (answer.deployed_model_id, answer.model, answer.model_version_id, answer.model_display_name) == ("77", model, "1", "a")
-    expected = {"AIP_DEPLOYED_MODEL_ID": "77", "AIP_ENDPOINT_ID": "shop", "AIP_PREDICT_ROUTE": "/predict", "TOY_NAME": "shop-x"}
+    assert (
+        answer.deployed_model_id,
+        answer.model,
+        answer.model_version_id,
+        answer.model_display_name,
+    ) == ("77", model, "1", "a")
+    expected = {
+        "AIP_DEPLOYED_MODEL_ID": "77",
+        "AIP_ENDPOINT_ID": "shop",
+        "AIP_PREDICT_ROUTE": "/predict",
+        "TOY_NAME": "shop-x",
+    }
     assert expected.items() <= dict(variables).items()
     assert dict(parameters) == {"k": 3}
     assert echo[:2] == [2.5, None]
@@ -78,9 +107,13 @@ def test_traffic_follows_the_split_and_undeploying_needs_none(kit):
     assert set(kit.names(endpoint, 10)) == {"b"}
     with pytest.raises(BAD, match="100 %"):
         kit.endpoints.undeploy_model(endpoint=endpoint, deployed_model_id="2", traffic_split={})
-    kit.endpoints.undeploy_model(endpoint=endpoint, deployed_model_id="2", traffic_split={"1": 100}).result(timeout=60)
+    kit.endpoints.undeploy_model(
+        endpoint=endpoint, deployed_model_id="2", traffic_split={"1": 100}
+    ).result(timeout=60)
     assert set(kit.names(endpoint, 5)) == {"a"}
-    kit.endpoints.undeploy_model(endpoint=endpoint, deployed_model_id="1", traffic_split={}).result(timeout=60)
+    kit.endpoints.undeploy_model(endpoint=endpoint, deployed_model_id="1", traffic_split={}).result(
+        timeout=60
+    )
     assert dict(kit.endpoints.get_endpoint(name=endpoint).traffic_split) == {}
     with pytest.raises(BAD, match="no deployed model"):
         kit.names(endpoint, 1)
@@ -98,7 +131,10 @@ def test_a_deployment_that_fails_leaves_the_endpoint_as_it_was(kit):
         kit.models.delete_model(name=model).result(timeout=60)
     assert kit.content(endpoint) == before
     operations = kit.endpoints.list_operations(request={"name": endpoint}).operations
-    assert [operation.error.code for operation in operations if operation.HasField("error")] == [9, 9]
+    assert [operation.error.code for operation in operations if operation.HasField("error")] == [
+        9,
+        9,
+    ]
 
 
 def test_a_deployment_tells_its_stage_and_can_be_cancelled(kit):
@@ -108,7 +144,11 @@ def test_a_deployment_tells_its_stage_and_can_be_cancelled(kit):
     assert done.metadata.deployment_stage == ai.DeploymentStage.SUCCESSFULLY_DEPLOYED
     before = kit.content(endpoint)
     never = kit.deploying(endpoint, kit.upload("b", ill=True)[0])
-    ended = (ai.DeploymentStage.SUCCESSFULLY_DEPLOYED, ai.DeploymentStage.FAILED_TO_DEPLOY, ai.DeploymentStage.DEPLOYMENT_STAGE_UNSPECIFIED)
+    ended = (
+        ai.DeploymentStage.SUCCESSFULLY_DEPLOYED,
+        ai.DeploymentStage.FAILED_TO_DEPLOY,
+        ai.DeploymentStage.DEPLOYMENT_STAGE_UNSPECIFIED,
+    )
     assert never.metadata.deployment_stage not in ended
     assert not never.done()
     kit.endpoints.cancel_operation({"name": never.operation.name})
@@ -121,7 +161,12 @@ def test_a_deployment_tells_its_stage_and_can_be_cancelled(kit):
 def test_what_a_deployment_refuses_at_once(kit):
     endpoint = kit.serving("a", split={"a": 100})
     model, _ = kit.upload("b")
-    for number, split in (("12345678901", {}), ("x", {}), ("", {"0": 50}), ("", {"0": 50, "9": 50})):
+    for number, split in (
+        ("12345678901", {}),
+        ("x", {}),
+        ("", {"0": 50}),
+        ("", {"0": 50, "9": 50}),
+    ):
         with pytest.raises(BAD):
             kit.deploying(endpoint, model, number, split=split)
     with pytest.raises(BAD, match="max_replica_count"):
@@ -141,17 +186,26 @@ def test_replicas_are_mutated_within_their_bounds(kit):
         resources = ai.DedicatedResources(min_replica_count=fewest, max_replica_count=most)
         deployed = ai.DeployedModel(id="1", dedicated_resources=resources)
         kit.endpoints.mutate_deployed_model(
-            endpoint=endpoint, deployed_model=deployed, update_mask=field_mask_pb2.FieldMask(paths=paths)
+            endpoint=endpoint,
+            deployed_model=deployed,
+            update_mask=field_mask_pb2.FieldMask(paths=paths),
         ).result(timeout=60)
         now = kit.endpoints.get_endpoint(name=endpoint).deployed_models[0]
-        assert (now.dedicated_resources.min_replica_count, now.dedicated_resources.max_replica_count) == (fewest, most)
+        assert (
+            now.dedicated_resources.min_replica_count,
+            now.dedicated_resources.max_replica_count,
+        ) == (fewest, most)
         assert now.status.available_replica_count == there
         assert now.dedicated_resources.machine_spec.machine_type == "n1-standard-2"
 
 
 def test_a_models_error_keeps_its_status_and_body(kit):
     endpoint = kit.serving("a", split={"a": 100})
-    for status, kind in ((400, exceptions.BadRequest), (500, exceptions.InternalServerError), (503, exceptions.ServiceUnavailable)):
+    for status, kind in (
+        (400, exceptions.BadRequest),
+        (500, exceptions.InternalServerError),
+        (503, exceptions.ServiceUnavailable),
+    ):
         with pytest.raises(kind, match='"what": "asked for"'):
             kit.prediction.predict(endpoint=endpoint, instances=[{"status": status}])
     assert kit.names(endpoint, 1) == ["a"], "and the model goes on"
@@ -170,26 +224,41 @@ def test_a_request_is_no_larger_than_its_endpoint_takes(kit):
 
 
 def test_a_raw_body_goes_there_and_back_and_a_stream_comes_in_parts(gcp):
-    """The generated REST client writes HttpBody as JSON, which the service takes for the body: who wants raw bytes over HTTP posts them."""
+    """The generated REST client writes HttpBody as JSON, which the service takes for the body: who
+    wants raw bytes over HTTP posts them.
+    """
     kit = Kit(gcp.client)
     endpoint = kit.serving("a", split={"a": 100})
     stream = json.dumps({"stream": ["one", "two"]}).encode()
-    answer = kit.prediction.raw_predict(endpoint=endpoint, http_body=httpbody_pb2.HttpBody(data=b"not json", content_type="text/plain"))
+    answer = kit.prediction.raw_predict(
+        endpoint=endpoint,
+        http_body=httpbody_pb2.HttpBody(data=b"not json", content_type="text/plain"),
+    )
     assert (answer.data, answer.content_type) == (b"nosj ton", "text/plain")
-    parts = kit.prediction.stream_raw_predict(endpoint=endpoint, http_body=httpbody_pb2.HttpBody(data=stream))
+    parts = kit.prediction.stream_raw_predict(
+        endpoint=endpoint, http_body=httpbody_pb2.HttpBody(data=stream)
+    )
     assert b"".join(part.data for part in parts) == b"one\ntwo\n"
     url = f"{gcp.url}/v1/{endpoint}"
     ours = gcp.credentials()
     ours.refresh(Request())
     headers = {"X-Mine": "7", "Authorization": f"Bearer {ours.token}"}
-    raw = requests.post(f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers=headers, timeout=120)
+    raw = requests.post(
+        f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers=headers, timeout=120
+    )
     assert raw.headers["X-Vertex-AI-Deployed-Model-Id"] == "1"
-    assert raw.headers["X-Vertex-AI-Model"].startswith(PARENT.replace("shop-project", endpoint.split("/")[1]))
+    assert raw.headers["X-Vertex-AI-Model"].startswith(
+        PARENT.replace("shop-project", endpoint.split("/")[1])
+    )
     assert raw.json()["predictions"][0]["x-mine"] == "7"
     assert "authorization" not in raw.json()["predictions"][0]
-    refused = requests.post(f"{url}:rawPredict", data=b'{"instances": [{"status": 418}]}', timeout=120)
+    refused = requests.post(
+        f"{url}:rawPredict", data=b'{"instances": [{"status": 418}]}', timeout=120
+    )
     assert (refused.status_code, refused.json()) == (418, {"what": "asked for"})
-    with requests.post(f"{url}:streamRawPredict", data=stream, stream=True, timeout=120) as streamed:
+    with requests.post(
+        f"{url}:streamRawPredict", data=stream, stream=True, timeout=120
+    ) as streamed:
         assert list(streamed.iter_lines()) == [b"one", b"two"]
     with pytest.raises(BAD, match="explanation_spec"):
         kit.prediction.explain(endpoint=endpoint, instances=["x"])
@@ -209,17 +278,35 @@ def test_a_change_is_seen_late_where_that_is_asked_for_and_is_there_all_the_same
 def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
     """Rows are there for whoever reads the table; a call that failed is not kept."""
     kit = Kit(gcp.client)
-    logging = {"enabled": True, "sampling_rate": 1.0, "bigquery_destination": {"output_uri": "bq://shop-project"}}
+    logging = {
+        "enabled": True,
+        "sampling_rate": 1.0,
+        "bigquery_destination": {"output_uri": "bq://shop-project"},
+    }
     with pytest.raises(BAD, match="sampling_rate"):
-        kit.create("none", predict_request_response_logging_config={"enabled": True, "sampling_rate": 1.5})
+        kit.create(
+            "none", predict_request_response_logging_config={"enabled": True, "sampling_rate": 1.5}
+        )
     endpoint = kit.create("ranker", predict_request_response_logging_config=logging)
     kit.deploy(endpoint, kit.upload("a")[0], "1", split={"0": 100})
     kit.prediction.predict(endpoint=endpoint, instances=["name", 2], parameters={"blend": 0.5})
-    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}], "parameters": {"blend": 0.5}}', timeout=120)
+    requests.post(
+        f"{gcp.url}/v1/{endpoint}:predict",
+        data=b'{"instances": [{"x": 1}], "parameters": {"blend": 0.5}}',
+        timeout=120,
+    )
     with pytest.raises(exceptions.GoogleAPICallError):
         kit.prediction.predict(endpoint=endpoint, instances=[{"status": 500}])
-    client = bigquery.Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
-    rows = list(client.list_rows(client.get_table("shop-project.logging_ranker_ranker.request_response_logging")))
+    client = bigquery.Client(
+        project="shop-project",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    )
+    rows = list(
+        client.list_rows(
+            client.get_table("shop-project.logging_ranker_ranker.request_response_logging")
+        )
+    )
     payloads = sorted((row["request_payload"], row["response_payload"]) for row in rows)
     assert payloads == [(['"name"', "2"], ['"a"', "2"]), (['{"x": 1}'], ['{"x": 1}'])]
     assert {(row["endpoint"], row["deployed_model_id"]) for row in rows} == {("ranker", "1")}
@@ -233,14 +320,18 @@ def test_a_dedicated_endpoint_has_a_host_of_its_own_and_no_other(gcp):
 
     def status(host):
         url = f"{gcp.url}/v1/{endpoint}:predict"
-        return requests.post(url, data=b'{"instances": ["name"]}', headers={"Host": host}, timeout=120).status_code
+        return requests.post(
+            url, data=b'{"instances": ["name"]}', headers={"Host": host}, timeout=120
+        ).status_code
 
     assert status(own) == 200
     assert status("us-central1-aiplatform.googleapis.com") == 400
     assert status(own.replace("own.", "other.")) == 404
 
     def predict(header):
-        return kit.prediction.predict(endpoint=endpoint, instances=["name"], metadata=[("x-vertex-ai-endpoint-id", header)])
+        return kit.prediction.predict(
+            endpoint=endpoint, instances=["name"], metadata=[("x-vertex-ai-endpoint-id", header)]
+        )
 
     assert predict("own").predictions == ["a"]
     with pytest.raises(BAD, match="x-vertex-ai-endpoint-id"):
@@ -248,17 +339,27 @@ def test_a_dedicated_endpoint_has_a_host_of_its_own_and_no_other(gcp):
 
 
 def test_traffic_is_shared_as_the_split_says(gcp):
-    """2,000 predictions at 90/10: within six standard deviations, as nobody seeds them. The draw knows no transport."""
+    """2,000 predictions at 90/10: within six standard deviations, as nobody seeds them.
+
+    The draw knows no transport.
+    """
     kit = Kit(gcp.client)
     endpoint = kit.serving("a", "b", split={"a": 90, "b": 10})
     answers = 2000
     with ThreadPoolExecutor(4) as pool:
-        seconds = sum(names.count("b") for names in pool.map(lambda _: kit.names(endpoint, answers // 4), range(4)))
+        seconds = sum(
+            names.count("b")
+            for names in pool.map(lambda _: kit.names(endpoint, answers // 4), range(4))
+        )
     assert abs(seconds - answers * 0.1) < 6 * sqrt(answers * 0.1 * 0.9)
 
 
-def test_each_read_answers_another_etag_and_a_later_look_at_the_status_though_nothing_has_changed(kit):
-    """As recorded of the real service (localstack/gcp/etags.py): whoever compares these for equality sees changes that nobody made."""
+def test_each_read_answers_another_etag_and_a_later_look_at_the_status_though_nothing_has_changed(
+    kit,
+):
+    """As recorded of the real service (localstack/gcp/etags.py): whoever compares these for
+    equality sees changes that nobody made.
+    """
     endpoint = kit.serving("a", split={"a": 100})
     before = kit.content(endpoint)
     reads = [kit.endpoints.get_endpoint(name=endpoint) for _ in range(2)]
@@ -281,7 +382,10 @@ def test_any_etag_of_what_is_now_is_accepted_and_none_of_what_was(kit):
     again = kit.split(endpoint, {"1": 40, "2": 60}, etag=done.etag)
     with pytest.raises(ABORTED):
         kit.split(endpoint, {"1": 100}, etag=read.etag)
-    assert dict(kit.split(endpoint, {"1": 30, "2": 70}, etag=again.etag).traffic_split) == {"1": 30, "2": 70}
+    assert dict(kit.split(endpoint, {"1": 30, "2": 70}, etag=again.etag).traffic_split) == {
+        "1": 30,
+        "2": 70,
+    }
 
 
 def test_the_split_changes_under_load_without_a_failed_call_and_a_stale_etag_never_moves_it(kit):
@@ -303,7 +407,10 @@ def test_the_split_changes_under_load_without_a_failed_call_and_a_stale_etag_nev
                 etag = kit.split(endpoint, {"1": percent, "2": 100 - percent}).etag
                 with pytest.raises(ABORTED):
                     kit.split(endpoint, {"1": 100}, etag=stale)
-                assert dict(kit.endpoints.get_endpoint(name=endpoint).traffic_split) == {"1": percent, "2": 100 - percent}
+                assert dict(kit.endpoints.get_endpoint(name=endpoint).traffic_split) == {
+                    "1": percent,
+                    "2": 100 - percent,
+                }
                 stale = etag if percent % 2 else stale
                 kit.split(endpoint, {"1": percent, "2": 100 - percent}, etag=etag)
         finally:
@@ -315,6 +422,13 @@ def test_values_that_are_no_json_are_refused(kit, gcp):
     endpoint = kit.serving("a", split={"a": 100})
     url = f"{gcp.url}/v1/{endpoint}:predict"
     for body in (b"{", b"[]", b'{"rows": []}', b'{"instances": 1}'):
-        answer = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=120)
-        assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), body
-    assert kit.prediction.predict(endpoint=endpoint, instances=[struct_pb2.Value(number_value=1)]).predictions == [1]
+        answer = requests.post(
+            url, data=body, headers={"Content-Type": "application/json"}, timeout=120
+        )
+        assert (answer.status_code, answer.json()["error"]["status"]) == (
+            400,
+            "INVALID_ARGUMENT",
+        ), body
+    assert kit.prediction.predict(
+        endpoint=endpoint, instances=[struct_pb2.Value(number_value=1)]
+    ).predictions == [1]

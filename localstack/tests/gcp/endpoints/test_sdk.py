@@ -1,4 +1,6 @@
-"""google.cloud.aiplatform in a process of its own, led to the stack by its environment alone: upload, deploy, predict, undeploy, delete."""
+"""google.cloud.aiplatform in a process of its own, led to the stack by its environment alone:
+upload, deploy, predict, undeploy, delete.
+"""
 
 import pytest
 
@@ -44,11 +46,26 @@ print(">", len(ai.Endpoint.list()), len(ai.Model.list()))
 """
 
 
-def test_a_model_is_uploaded_deployed_asked_and_removed_over_both_transports_with_nothing_in_the_code(gcp):
+def test_a_model_is_uploaded_deployed_asked_and_removed_over_both_transports_with_nothing_in_the_code(
+    gcp,
+):
     """In one process: to import the SDK is half of what this takes."""
-    code = START + SCRIPT.format(transport="grpc", dedicated=False) + SCRIPT.format(transport="rest", dedicated=True)
-    said = [line.removeprefix("> ") for line in gcp.run(code).splitlines() if line.startswith("> ")]  # the SDK tells what it does, too
+    code = (
+        START
+        + SCRIPT.format(transport="grpc", dedicated=False)
+        + SCRIPT.format(transport="rest", dedicated=True)
+    )
+    said = [
+        line.removeprefix("> ") for line in gcp.run(code).splitlines() if line.startswith("> ")
+    ]  # the SDK tells what it does, too
     assert len(said) == 14
     for refusal, *answers in (said[:7], said[7:]):
         assert 'There are no files under "gs://models/none" to copy.' in refusal
-        assert answers == ["2 2", "[0, 100]", "from the folder 1 gs://models/ranker", "['of the variable'] 2", "[b'one', b'two']", "0 0"]
+        assert answers == [
+            "2 2",
+            "[0, 100]",
+            "from the folder 1 gs://models/ranker",
+            "['of the variable'] 2",
+            "[b'one', b'two']",
+            "0 0",
+        ]

@@ -1,4 +1,6 @@
-"""The feature store: registry, online stores, views and their syncs, and reads by key, over both transports."""
+"""The feature store: registry, online stores, views and their syncs, and reads by key, over both
+transports.
+"""
 
 import time
 from datetime import UTC, datetime
@@ -25,8 +27,19 @@ LATEST_SCHEMA = [
     FIELD("feature_timestamp", "TIMESTAMP"),
     FIELD("tags", "STRING", "REPEATED"),
 ]
-HISTORY_SCHEMA = [FIELD("entity_id", "STRING"), FIELD("f0", "INT64"), FIELD("f1", "INT64"), FIELD("feature_timestamp", "TIMESTAMP")]
-I1 = {"item_id": "i1", "ctr": 0.5, "clicks": 7, "feature_timestamp": "2026-01-02T00:00:00Z", "tags": ["a", "b"]}
+HISTORY_SCHEMA = [
+    FIELD("entity_id", "STRING"),
+    FIELD("f0", "INT64"),
+    FIELD("f1", "INT64"),
+    FIELD("feature_timestamp", "TIMESTAMP"),
+]
+I1 = {
+    "item_id": "i1",
+    "ctr": 0.5,
+    "clicks": 7,
+    "feature_timestamp": "2026-01-02T00:00:00Z",
+    "tags": ["a", "b"],
+}
 I2 = {"item_id": "i2", "clicks": 0, "feature_timestamp": "2026-01-03T00:00:00Z"}
 HISTORY = [
     {"entity_id": "i1", "f0": 10, "f1": 15, "feature_timestamp": "2026-01-01T00:00:00Z"},
@@ -37,7 +50,9 @@ HISTORY = [
 @pytest.fixture
 def warehouse(gcp):
     """Two tables: one row an item, and an item's history."""
-    client = bigquery.Client("shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    client = bigquery.Client(
+        "shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url}
+    )
     client.create_dataset("shop")
     load(client, "item_latest", LATEST_SCHEMA, [I1, I2])
     load(client, "item_history", HISTORY_SCHEMA, HISTORY)
@@ -55,7 +70,9 @@ def admin(vertex, warehouse):
     client = vertex(v1.FeatureOnlineStoreAdminServiceClient)
     scaling = {"min_node_count": 1, "max_node_count": 2}
     client.create_feature_online_store(
-        parent=PARENT, feature_online_store_id="shop", feature_online_store={"bigtable": {"auto_scaling": scaling}}
+        parent=PARENT,
+        feature_online_store_id="shop",
+        feature_online_store={"bigtable": {"auto_scaling": scaling}},
     ).result()
     return client
 
@@ -64,7 +81,13 @@ def admin(vertex, warehouse):
 def view(admin):
     """Not synced yet."""
     source = {"uri": LATEST, "entity_id_columns": ["item_id"]}
-    return admin.create_feature_view(parent=STORE, feature_view_id="items", feature_view={"big_query_source": source}).result().name
+    return (
+        admin.create_feature_view(
+            parent=STORE, feature_view_id="items", feature_view={"big_query_source": source}
+        )
+        .result()
+        .name
+    )
 
 
 @pytest.fixture
@@ -74,7 +97,11 @@ def fetch(vertex):
     def fetch(view, *parts):
         key = {"key": parts[0]} if len(parts) == 1 else {"composite_key": {"parts": parts}}
         features = client.fetch_feature_values(feature_view=view, data_key=key).key_values.features
-        return {feature.name: v1.FeatureValue.pb(feature.value).WhichOneof("value") and value_of(feature.value) for feature in features}
+        return {
+            feature.name: v1.FeatureValue.pb(feature.value).WhichOneof("value")
+            and value_of(feature.value)
+            for feature in features
+        }
 
     return fetch
 
@@ -86,7 +113,9 @@ def value_of(value):
 
 
 def sync(admin, view):
-    return admin.get_feature_view_sync(name=admin.sync_feature_view(feature_view=view).feature_view_sync)
+    return admin.get_feature_view_sync(
+        name=admin.sync_feature_view(feature_view=view).feature_view_sync
+    )
 
 
 def test_what_the_last_sync_read_is_served_and_nothing_else(warehouse, admin, view, fetch):
@@ -96,7 +125,12 @@ def test_what_the_last_sync_read_is_served_and_nothing_else(warehouse, admin, vi
     assert (done.final_status.code, done.sync_summary.row_synced) == (0, 2)
     assert done.run_time.end_time.ToNanoseconds() >= done.run_time.start_time.ToNanoseconds()
     noted = int(datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1_000_000)
-    assert fetch(view, "i1") == {"ctr": 0.5, "clicks": 7, "feature_timestamp": noted, "tags": ["a", "b"]}
+    assert fetch(view, "i1") == {
+        "ctr": 0.5,
+        "clicks": 7,
+        "feature_timestamp": noted,
+        "tags": ["a", "b"],
+    }
     assert fetch(view, "i2")["ctr"] is None
     load(warehouse, "item_latest", LATEST_SCHEMA, [{**I1, "clicks": 8}])
     assert fetch(view, "i1")["clicks"] == 7
@@ -111,15 +145,29 @@ def test_both_formats_say_the_same(vertex, admin, view):
     sync(admin, view)
     client = vertex(v1.FeatureOnlineStoreServiceClient)
     answer = client.fetch_feature_values(
-        request={"feature_view": view, "data_key": {"composite_key": {"parts": ["i1"]}}, "data_format": "PROTO_STRUCT"}
+        request={
+            "feature_view": view,
+            "data_key": {"composite_key": {"parts": ["i1"]}},
+            "data_format": "PROTO_STRUCT",
+        }
     )
-    struct = {name: list(value) if name == "tags" else value for name, value in answer.proto_struct.items()}
-    assert struct == {"ctr": 0.5, "clicks": 7.0, "feature_timestamp": struct["feature_timestamp"], "tags": ["a", "b"]}
+    struct = {
+        name: list(value) if name == "tags" else value
+        for name, value in answer.proto_struct.items()
+    }
+    assert struct == {
+        "ctr": 0.5,
+        "clicks": 7.0,
+        "feature_timestamp": struct["feature_timestamp"],
+        "tags": ["a", "b"],
+    }
     with pytest.raises(exceptions.MethodNotImplemented, match="SearchNearestEntities"):
         client.search_nearest_entities(request={"feature_view": view})
 
 
-def test_an_entity_that_comes_twice_fails_the_sync_and_the_old_rows_stay(warehouse, admin, view, fetch):
+def test_an_entity_that_comes_twice_fails_the_sync_and_the_old_rows_stay(
+    warehouse, admin, view, fetch
+):
     sync(admin, view)
     load(warehouse, "item_latest", LATEST_SCHEMA, [I1, I2, {**I1, "clicks": 9}])
     failed = sync(admin, view)
@@ -131,11 +179,18 @@ def test_an_entity_that_comes_twice_fails_the_sync_and_the_old_rows_stay(warehou
 @pytest.mark.parametrize(("dense", "f1"), [(True, None), (False, 15)])
 def test_features_of_the_registry_are_the_latest_ones(vertex, admin, fetch, dense, f1):
     registry = vertex(v1.FeatureRegistryServiceClient)
-    source = {"big_query_source": {"input_uri": f"bq://{number_of('shop-project')}.shop.item_history"}, "dense": dense}
-    group = registry.create_feature_group(parent=PARENT, feature_group_id="items", feature_group={"big_query": source}).result()
+    source = {
+        "big_query_source": {"input_uri": f"bq://{number_of('shop-project')}.shop.item_history"},
+        "dense": dense,
+    }
+    group = registry.create_feature_group(
+        parent=PARENT, feature_group_id="items", feature_group={"big_query": source}
+    ).result()
     assert list(group.big_query.entity_id_columns) == ["entity_id"]
     for name, column in (("first", "f0"), ("f1", "")):
-        registry.create_feature(parent=group.name, feature_id=name, feature={"version_column_name": column}).result()
+        registry.create_feature(
+            parent=group.name, feature_id=name, feature={"version_column_name": column}
+        ).result()
     features = {"feature_groups": [{"feature_group_id": "items", "feature_ids": ["first", "f1"]}]}
     view = admin.create_feature_view(
         request={
@@ -161,20 +216,33 @@ def test_rules_of_the_service_are_kept(warehouse, admin, view):
     with pytest.raises(exceptions.GoogleAPICallError, match="has FeatureViews"):
         admin.delete_feature_online_store(name=STORE)
     with pytest.raises(exceptions.Conflict, match="already exists"):
-        admin.create_feature_online_store(parent=PARENT, feature_online_store_id="shop", feature_online_store={"optimized": {}})
+        admin.create_feature_online_store(
+            parent=PARENT, feature_online_store_id="shop", feature_online_store={"optimized": {}}
+        )
     with pytest.raises(exceptions.BadRequest, match="0-9 and _"):
         admin.create_feature_view(parent=STORE, feature_view_id="Items", feature_view={})
     absent = {"uri": "bq://shop-project.shop.other", "entity_id_columns": ["item_id"]}
     with pytest.raises(exceptions.NotFound):
-        admin.create_feature_view(parent=STORE, feature_view_id="other", feature_view={"big_query_source": absent})
+        admin.create_feature_view(
+            parent=STORE, feature_view_id="other", feature_view={"big_query_source": absent}
+        )
     wrong = {"uri": LATEST, "entity_id_columns": ["user_id"]}
     with pytest.raises(exceptions.BadRequest, match="no column user_id"):
-        admin.create_feature_view(parent=STORE, feature_view_id="other", feature_view={"big_query_source": wrong})
+        admin.create_feature_view(
+            parent=STORE, feature_view_id="other", feature_view={"big_query_source": wrong}
+        )
     read = admin.get_feature_view(name=view)
-    admin.update_feature_view(feature_view={"name": view, "labels": {"team": "a"}}, update_mask={"paths": ["labels"]}).result()
+    admin.update_feature_view(
+        feature_view={"name": view, "labels": {"team": "a"}}, update_mask={"paths": ["labels"]}
+    ).result()
     with pytest.raises(exceptions.Conflict, match="etag"):
-        admin.update_feature_view(feature_view={"name": view, "etag": read.etag, "labels": {"team": "b"}})
-    assert [known.name for known in admin.list_feature_views(request={"parent": STORE, "filter": "labels.team=a"})] == [view]
+        admin.update_feature_view(
+            feature_view={"name": view, "etag": read.etag, "labels": {"team": "b"}}
+        )
+    assert [
+        known.name
+        for known in admin.list_feature_views(request={"parent": STORE, "filter": "labels.team=a"})
+    ] == [view]
     admin.delete_feature_online_store(name=STORE, force=True).result()
     with pytest.raises(exceptions.NotFound):
         admin.get_feature_view(name=view)
@@ -184,11 +252,17 @@ def test_a_view_syncs_by_cron(gcp, warehouse, admin, fetch):
     source = {"uri": LATEST, "entity_id_columns": ["item_id"]}
     with pytest.raises(exceptions.BadRequest, match="cron"):
         admin.create_feature_view(
-            parent=STORE, feature_view_id="hourly", feature_view={"big_query_source": source, "sync_config": {"cron": "every hour"}}
+            parent=STORE,
+            feature_view_id="hourly",
+            feature_view={"big_query_source": source, "sync_config": {"cron": "every hour"}},
         )
-    gcp.advance((90 - gcp.now().minute) % 60 * 60)  # half past, or the hour may begin by itself within this test
+    gcp.advance(
+        (90 - gcp.now().minute) % 60 * 60
+    )  # half past, or the hour may begin by itself within this test
     view = admin.create_feature_view(
-        parent=STORE, feature_view_id="hourly", feature_view={"big_query_source": source, "sync_config": {"cron": "0 * * * *"}}
+        parent=STORE,
+        feature_view_id="hourly",
+        feature_view={"big_query_source": source, "sync_config": {"cron": "0 * * * *"}},
     ).result()
     gcp.advance(3600)
     assert fetch(view.name, "i1")["clicks"] == 7
@@ -199,7 +273,9 @@ def test_a_view_syncs_by_cron(gcp, warehouse, admin, fetch):
 def test_a_continuous_view_follows_its_source(warehouse, admin, fetch):
     source = {"uri": LATEST, "entity_id_columns": ["item_id"]}
     view = admin.create_feature_view(
-        parent=STORE, feature_view_id="always", feature_view={"big_query_source": source, "sync_config": {"continuous": True}}
+        parent=STORE,
+        feature_view_id="always",
+        feature_view={"big_query_source": source, "sync_config": {"continuous": True}},
     ).result()
     load(warehouse, "item_latest", LATEST_SCHEMA, [{**I1, "clicks": 8}])
     deadline = time.monotonic() + 120
@@ -208,5 +284,8 @@ def test_a_continuous_view_follows_its_source(warehouse, admin, fetch):
         [sync] = admin.list_feature_view_syncs(parent=view.name)
         return sync.sync_summary.row_synced
 
-    while (fetch(view.name, "i1")["clicks"], synced()) != (8, 1):  # what is served is replaced before the sync says so
+    while (fetch(view.name, "i1")["clicks"], synced()) != (
+        8,
+        1,
+    ):  # what is served is replaced before the sync says so
         assert time.monotonic() < deadline

@@ -21,20 +21,29 @@ def gcp():
 
 
 def load(gcp, clicks):
-    warehouse = bigquery.Client("shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    warehouse = bigquery.Client(
+        "shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url}
+    )
     warehouse.create_dataset("shop", exists_ok=True)
     schema = [bigquery.SchemaField("item_id", "STRING"), bigquery.SchemaField("clicks", "INT64")]
     config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_TRUNCATE")
-    warehouse.load_table_from_json([{"item_id": "i1", "clicks": clicks}], "shop-project.shop.items", job_config=config).result()
+    warehouse.load_table_from_json(
+        [{"item_id": "i1", "clicks": clicks}], "shop-project.shop.items", job_config=config
+    ).result()
 
 
 def test_operations_and_syncs_end_when_their_time_has_passed(gcp):
     load(gcp, 1)
-    admin, online = gcp.client(v1.FeatureOnlineStoreAdminServiceClient), gcp.client(v1.FeatureOnlineStoreServiceClient)
+    admin, online = (
+        gcp.client(v1.FeatureOnlineStoreAdminServiceClient),
+        gcp.client(v1.FeatureOnlineStoreServiceClient),
+    )
 
     def clicks(view):
         answer = online.fetch_feature_values(feature_view=view, data_key={"key": "i1"})
-        return {feature.name: feature.value.int64_value for feature in answer.key_values.features}["clicks"]
+        return {feature.name: feature.value.int64_value for feature in answer.key_values.features}[
+            "clicks"
+        ]
 
     def create(name, **config):
         view = {"big_query_source": SOURCE, "sync_config": config}
@@ -42,7 +51,9 @@ def test_operations_and_syncs_end_when_their_time_has_passed(gcp):
         return f"{STORE}/featureViews/{name}"
 
     bigtable = {"bigtable": {"auto_scaling": {"min_node_count": 1, "max_node_count": 1}}}
-    making = admin.create_feature_online_store(parent=PARENT, feature_online_store_id="shop", feature_online_store=bigtable)
+    making = admin.create_feature_online_store(
+        parent=PARENT, feature_online_store_id="shop", feature_online_store=bigtable
+    )
     assert not making.operation.done
     gcp.advance(11)
     assert making.result(timeout=60).state == v1.FeatureOnlineStore.State.STABLE

@@ -20,7 +20,9 @@ def admin(gcp):
 
 
 def create(admin, identifier="counts", **settings):
-    operation = admin.create_database(parent=PROJECT, database_id=identifier, database={**NATIVE, **settings})
+    operation = admin.create_database(
+        parent=PROJECT, database_id=identifier, database={**NATIVE, **settings}
+    )
     assert admin.get_operation({"name": operation.operation.name}).done
     return operation.result()
 
@@ -37,15 +39,27 @@ def client(gcp, admin, monkeypatch):
 def test_a_document_is_set_merged_updated_and_deleted(client):
     document = client.collection("units").document("u1")
     assert not document.get().exists
-    first = document.set({"seen": 1, "nested": {"a b": 2, "c": [1, {"d": None}]}, "at": datetime(2026, 11, 1, tzinfo=UTC)})
+    first = document.set(
+        {
+            "seen": 1,
+            "nested": {"a b": 2, "c": [1, {"d": None}]},
+            "at": datetime(2026, 11, 1, tzinfo=UTC),
+        }
+    )
     document.set({"nested": {"e`\\": b"3"}}, merge=True)
     document.update({"seen": 1.5, client.field_path("nested", "a b"): firestore.DELETE_FIELD})
     snapshot = document.get()
     at = datetime(2026, 11, 1, tzinfo=UTC)
-    assert snapshot.to_dict() == {"seen": 1.5, "nested": {"c": [1, {"d": None}], "e`\\": b"3"}, "at": at}
+    assert snapshot.to_dict() == {
+        "seen": 1.5,
+        "nested": {"c": [1, {"d": None}], "e`\\": b"3"},
+        "at": at,
+    }
     assert snapshot.create_time == first.update_time < snapshot.update_time
     assert document.get(["nested.`e\\`\\\\`"]).to_dict() == {"nested": {"e`\\": b"3"}}
-    assert [found.exists for found in client.get_all([document, client.document("units/u2")])].count(True) == 1
+    assert [
+        found.exists for found in client.get_all([document, client.document("units/u2")])
+    ].count(True) == 1
     document.delete()
     document.delete()
     assert not document.get().exists
@@ -57,8 +71,20 @@ def test_an_increment_adds_to_what_is_there_and_begins_at_its_own(client):
     changes = {"new": 3, "text": 4, "half": 1, "most": 1}
     document.update({name: firestore.Increment(amount) for name, amount in changes.items()})
     assert document.get().to_dict() == {"new": 3, "text": 4, "half": 1.5, "most": 2**63 - 1}
-    document.update({"new": firestore.Maximum(2), "half": firestore.Minimum(1), "list": firestore.ArrayUnion([1, "a", 1.0])})
-    assert document.get().to_dict() == {"new": 3, "text": 4, "half": 1, "most": 2**63 - 1, "list": [1, "a"]}
+    document.update(
+        {
+            "new": firestore.Maximum(2),
+            "half": firestore.Minimum(1),
+            "list": firestore.ArrayUnion([1, "a", 1.0]),
+        }
+    )
+    assert document.get().to_dict() == {
+        "new": 3,
+        "text": 4,
+        "half": 1,
+        "most": 2**63 - 1,
+        "list": [1, "a"],
+    }
     document.update({"list": firestore.ArrayRemove([1]), "half": firestore.SERVER_TIMESTAMP})
     assert document.get().get("list") == ["a"]
     assert isinstance(document.get().get("half"), datetime)
@@ -82,7 +108,10 @@ def test_preconditions_hold_in_googles_words(client):
         document.create({"a": 2})
     read = client.write_option(last_update_time=document.get().update_time)
     document.update({"a": 3}, option=read)
-    with pytest.raises(exceptions.FailedPrecondition, match=r"the stored version \(\d+\) does not match the required base version"):
+    with pytest.raises(
+        exceptions.FailedPrecondition,
+        match=r"the stored version \(\d+\) does not match the required base version",
+    ):
         document.update({"a": 4}, option=read)
     assert document.get().to_dict() == {"a": 3}
 
@@ -105,18 +134,29 @@ def test_a_batch_is_written_whole_or_not_at_all(client):
 @pytest.mark.parametrize(
     ("path", "fields", "words"),
     [
-        ("units/u1", {"a": "x" * (1 << 20)}, 'The value of property "a" is longer than 1048487 bytes.'),
+        (
+            "units/u1",
+            {"a": "x" * (1 << 20)},
+            'The value of property "a" is longer than 1048487 bytes.',
+        ),
         (
             "units/u1",
             {"a": "x" * 600_000, "b": "x" * 600_000},
-            r"cannot be written because its size \(1,200,\d+ bytes\) exceeds the maximum allowed size of 1,048,576 bytes.",
+            (
+                r"cannot be written because its size \(1,200,\d+ bytes\) exceeds the maximum "
+                r"allowed size of 1,048,576 bytes."
+            ),
         ),
         ("units/" + "x" * 1501, {}, "The key path element name is longer than 1500 bytes."),
         ("units/__u__", {}, 'Resource id "__u__" is invalid because it is reserved.'),
         ("__units__/u", {}, 'Collection id "__units__" is invalid because it is reserved.'),
         ("units/..", {}, 'Resource id ".." is invalid'),
         ("units/u1", {"__a__": 1}, "reserved"),
-        ("units/u1", {str(n): firestore.Increment(1) for n in range(501)}, "at most 500 field transformations"),
+        (
+            "units/u1",
+            {str(n): firestore.Increment(1) for n in range(501)},
+            "at most 500 field transformations",
+        ),
     ],
 )
 def test_limits_are_refused_and_nothing_is_written(client, path, fields, words):
@@ -129,12 +169,17 @@ def test_limits_are_refused_and_nothing_is_written(client, path, fields, words):
     ("call", "name"),
     [
         (lambda client: client.collection("units").get(), "Firestore.RunQuery"),
-        (lambda client: list(client.collection("units").list_documents()), "Firestore.ListDocuments"),
+        (
+            lambda client: list(client.collection("units").list_documents()),
+            "Firestore.ListDocuments",
+        ),
         (lambda client: client.transaction()._begin(), "Firestore.BeginTransaction"),
     ],
 )
 def test_what_is_not_there_is_unimplemented_by_its_name(client, call, name):
-    with pytest.raises(exceptions.MethodNotImplemented, match=rf"{name} is not supported by the offline GCP yet"):
+    with pytest.raises(
+        exceptions.MethodNotImplemented, match=rf"{name} is not supported by the offline GCP yet"
+    ):
         call(client)
 
 
@@ -142,8 +187,14 @@ def test_a_database_is_there_once_or_not_at_all(client, admin):
     with pytest.raises(exceptions.AlreadyExists, match="Database already exists"):
         create(admin)
     create(admin, "other-one")
-    assert [database.name for database in admin.list_databases(parent=PROJECT).databases] == [NAME, f"{PROJECT}/databases/other-one"]
-    assert (admin.get_database(name=NAME).location_id, admin.get_database(name=NAME).type_.name) == ("us-central1", "FIRESTORE_NATIVE")
+    assert [database.name for database in admin.list_databases(parent=PROJECT).databases] == [
+        NAME,
+        f"{PROJECT}/databases/other-one",
+    ]
+    assert (
+        admin.get_database(name=NAME).location_id,
+        admin.get_database(name=NAME).type_.name,
+    ) == ("us-central1", "FIRESTORE_NATIVE")
     client.document("units/u1").set({"a": 1})
     admin.delete_database(name=NAME).result()
     absent = "The database counts does not exist for project shop-project"
@@ -181,23 +232,34 @@ def test_protection_and_a_stale_etag_keep_a_database(admin):
 
 def keep(admin, **settings):
     mask = FieldMask(paths=["ttl_config", "index_config"])
-    return admin.update_field(request={"field": {"name": FIELD, **settings}, "update_mask": mask}).result()
+    return admin.update_field(
+        request={"field": {"name": FIELD, **settings}, "update_mask": mask}
+    ).result()
 
 
 def test_a_document_vanishes_when_the_stacks_clock_has_passed_its_time_to_live(gcp, client, admin):
     assert admin.get_field(name=FIELD).index_config.uses_ancestor_config
     keep(admin, ttl_config={}, index_config={"indexes": []})
     field = admin.get_field(name=FIELD)
-    assert (field.ttl_config.state.name, field.index_config.uses_ancestor_config) == ("ACTIVE", False)
+    assert (field.ttl_config.state.name, field.index_config.uses_ancestor_config) == (
+        "ACTIVE",
+        False,
+    )
     now = datetime.now(UTC)
-    document, timeless, elsewhere = (client.document(path) for path in ("units/u1", "units/u2", "others/u1"))
+    document, timeless, elsewhere = (
+        client.document(path) for path in ("units/u1", "units/u2", "others/u1")
+    )
     for written in (document, elsewhere):
         written.set({"until": now + timedelta(hours=1)})
     timeless.set({"until": "never"})
     gcp.advance(3500)
     assert document.get().exists
     gcp.advance(200)
-    assert [written.get().exists for written in (document, timeless, elsewhere)] == [False, True, True]
+    assert [written.get().exists for written in (document, timeless, elsewhere)] == [
+        False,
+        True,
+        True,
+    ]
     document.set({"until": now + timedelta(hours=1), "n": firestore.Increment(1)}, merge=True)
     keep(admin)
     assert not admin.get_field(name=FIELD).ttl_config
@@ -208,7 +270,9 @@ def test_a_document_vanishes_when_the_stacks_clock_has_passed_its_time_to_live(g
 def test_a_collection_group_has_one_time_to_live(client, admin):
     keep(admin, ttl_config={})
     other = {"name": FIELD.replace("until", "other"), "ttl_config": {}}
-    with pytest.raises(exceptions.InvalidArgument, match="has a TTL policy already, on the field until"):
+    with pytest.raises(
+        exceptions.InvalidArgument, match="has a TTL policy already, on the field until"
+    ):
         admin.update_field(field=other)
 
 

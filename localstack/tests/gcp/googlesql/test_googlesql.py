@@ -1,4 +1,6 @@
-"""GoogleSQL's analyzer and reference implementation, as the offline BigQuery and the judges of our SQL ask them."""
+"""GoogleSQL's analyzer and reference implementation, as the offline BigQuery and the judges of our
+SQL ask them.
+"""
 
 import hashlib
 import os
@@ -13,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus_stack.gcp.googlesql import compiled
-from isthmus_stack.gcp.googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
+from isthmus_stack.gcp.googlesql.analyzer import (
+    SqlRejected,
+    Table,
+    analyzer_options,
+    catalog_of,
+    named_tables,
+)
 from isthmus_stack.gcp.googlesql.compiled import available
 from isthmus_stack.gcp.googlesql.reference import Parameter, Relation, evaluate
 from isthmus_stack.gcp.googlesql.service import service
@@ -23,7 +31,12 @@ pytestmark = pytest.mark.skipif(not available(), reason="the wheel zetasql is no
 
 SHOP = {
     ("shop.sales", "orders"): Table(
-        columns={"id": "INT64", "price": "NUMERIC(10, 2)", "moment": "TIMESTAMP", "items": "ARRAY<STRUCT<name STRING, n INT64>>"},
+        columns={
+            "id": "INT64",
+            "price": "NUMERIC(10, 2)",
+            "moment": "TIMESTAMP",
+            "items": "ARRAY<STRUCT<name STRING, n INT64>>",
+        },
         pseudo={"_PARTITIONTIME": "TIMESTAMP"},
     )
 }
@@ -31,10 +44,29 @@ ORDERS = "`shop.sales`.orders"
 
 
 def types():
-    plain = st.sampled_from(["INT64", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "TIMESTAMP", "NUMERIC", "JSON", "RANGE<DATE>"])
-    fields = lambda inner: st.lists(inner, max_size=3).map(lambda parts: [f"f{n} {part}" for n, part in enumerate(parts)])  # noqa: E731
+    plain = st.sampled_from(
+        [
+            "INT64",
+            "FLOAT64",
+            "BOOL",
+            "STRING",
+            "BYTES",
+            "DATE",
+            "TIMESTAMP",
+            "NUMERIC",
+            "JSON",
+            "RANGE<DATE>",
+        ]
+    )
+    fields = lambda inner: st.lists(inner, max_size=3).map(  # noqa: E731
+        lambda parts: [f"f{n} {part}" for n, part in enumerate(parts)]
+    )
     return st.recursive(
-        plain, lambda inner: st.one_of(inner.map("ARRAY<{}>".format), fields(inner).map(lambda f: f"STRUCT<{', '.join(f)}>")), max_leaves=5
+        plain,
+        lambda inner: st.one_of(
+            inner.map("ARRAY<{}>".format), fields(inner).map(lambda f: f"STRUCT<{', '.join(f)}>")
+        ),
+        max_leaves=5,
     )
 
 
@@ -44,7 +76,9 @@ def test_a_types_text_survives_the_message(text):
     assert text_of(encoded(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "VARCHAR", "ARRAY<INT64", "INT64>", "STRUCT<a>", "ARRAY INT64", "INT64 x"])
+@pytest.mark.parametrize(
+    "text", ["", "VARCHAR", "ARRAY<INT64", "INT64>", "STRUCT<a>", "ARRAY INT64", "INT64 x"]
+)
 def test_what_is_no_type_is_refused_with_its_text(text):
     with pytest.raises(ValueError, match="is not a type of GoogleSQL"):
         encoded(text)
@@ -60,11 +94,15 @@ def analyze(sql, parameters=NONE, tables=SHOP, pseudo=NONE):
     request = messages.AnalyzeRequest(sql_statement=sql, options=analyzer_options(parameters))
     for name, text in pseudo.items():
         request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
-    service().call_with_catalog("Analyze", request, catalog_of(tables).SerializeToString(deterministic=True))
+    service().call_with_catalog(
+        "Analyze", request, catalog_of(tables).SerializeToString(deterministic=True)
+    )
 
 
 def test_tables_are_named_as_the_statement_writes_them_and_ctes_are_not_tables():
-    assert set(named_tables("WITH c AS (SELECT 1) SELECT * FROM c, a.b, `x.y`, my-project.d.t")) == {
+    assert set(
+        named_tables("WITH c AS (SELECT 1) SELECT * FROM c, a.b, `x.y`, my-project.d.t")
+    ) == {
         ("a", "b"),
         ("x.y",),
         ("my-project", "d", "t"),
@@ -72,7 +110,9 @@ def test_tables_are_named_as_the_statement_writes_them_and_ctes_are_not_tables()
 
 
 def test_a_pseudo_column_is_there_by_name_only():
-    analyze(f"SELECT id, price, moment, items, day FROM (SELECT *, _PARTITIONTIME AS day FROM {ORDERS})")
+    analyze(
+        f"SELECT id, price, moment, items, day FROM (SELECT *, _PARTITIONTIME AS day FROM {ORDERS})"
+    )
     with pytest.raises(SqlRejected, match="Unrecognized name: _PARTITIONTIME"):
         analyze(f"SELECT _PARTITIONTIME FROM (SELECT * FROM {ORDERS})")
 
@@ -102,7 +142,11 @@ def test_statements_that_change_something_are_analyzed_too(sql):
         (f"SELECT\n  price, nothing FROM {ORDERS}", "Unrecognized name: nothing", (2, 10)),
         ("SELECT * FROM sales.orders", "Table not found: sales.orders", (1, 15)),
         (f"SELECT id, COUNT(*) FROM {ORDERS}", "neither grouped nor aggregated", (1, 8)),
-        (f"SELECT SUM(id) OVER (ORDER BY moment RANGE INTERVAL 1 DAY PRECEDING) FROM {ORDERS}", "ORDER BY key must be numeric", (1, 22)),
+        (
+            f"SELECT SUM(id) OVER (ORDER BY moment RANGE INTERVAL 1 DAY PRECEDING) FROM {ORDERS}",
+            "ORDER BY key must be numeric",
+            (1, 22),
+        ),
         ("SELECT @missing", "Query parameter 'missing' not found", (1, 8)),
     ],
 )
@@ -129,7 +173,10 @@ def test_what_nests_too_deeply_is_refused_and_the_next_query_is_answered():
 def test_threads_with_catalogs_of_their_own_get_their_own_answers():
     def mistake(number):
         with pytest.raises(SqlRejected) as refused:
-            analyze(f"SELECT c{number}, c FROM t", tables={("t",): Table(columns={f"c{number}": "INT64"})})
+            analyze(
+                f"SELECT c{number}, c FROM t",
+                tables={("t",): Table(columns={f"c{number}": "INT64"})},
+            )
         return refused.value.message.partition(";")[0].partition(" [")[0]
 
     with ThreadPoolExecutor(8) as pool:  # more catalogs than stay registered
@@ -138,7 +185,9 @@ def test_threads_with_catalogs_of_their_own_get_their_own_answers():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache of this test's own, with machine code in it, and a compiler that takes no 30 s: it copies the user's."""
+    """A cache of this test's own, with machine code in it, and a compiler that takes no 30 s: it
+    copies the user's.
+    """
     compiled.load(compiled.wasm_engine())
     (good,) = compiled.cache_folder().glob(f"{compiled._kind()}-*.cwasm")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -173,7 +222,9 @@ def test_machine_code_that_was_changed_since_it_was_compiled_is_not_loaded(cache
 def test_machine_code_of_another_processor_is_made_anew(cache):
     foreign = b"of another processor"
     cache.file.unlink()
-    (cache.folder / f"{compiled._kind()}-{hashlib.sha256(foreign).hexdigest()}.cwasm").write_bytes(foreign)
+    (cache.folder / f"{compiled._kind()}-{hashlib.sha256(foreign).hexdigest()}.cwasm").write_bytes(
+        foreign
+    )
     assert loads()
     assert cache.compilations
     assert list(cache.folder.glob("*.cwasm")) == [cache.file]
@@ -205,14 +256,35 @@ def test_the_reference_implementation_answers_over_rows():
     then = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     orders = Relation(
         columns=[("id", "INT64"), ("price", "NUMERIC"), ("moment", "TIMESTAMP")],
-        rows=[[1, Decimal("1.25"), then], [2, Decimal("-2.5"), datetime(1960, 1, 1, tzinfo=UTC)], [3, None, None]],
+        rows=[
+            [1, Decimal("1.25"), then],
+            [2, Decimal("-2.5"), datetime(1960, 1, 1, tzinfo=UTC)],
+            [3, None, None],
+        ],
     )
-    sql = "SELECT id, price * 2, moment, DATE(moment), [id, 7], STRUCT(id AS n) FROM orders WHERE id < @most ORDER BY id"
+    sql = (
+        "SELECT id, price * 2, moment, DATE(moment), [id, 7], STRUCT(id AS n) FROM orders WHERE "
+        "id < @most ORDER BY id"
+    )
     answer = evaluate(sql, {("orders",): orders}, {"most": Parameter(type="INT64", value=3)})
-    assert [kind for _, kind in answer.columns] == ["INT64", "NUMERIC", "TIMESTAMP", "DATE", "ARRAY<INT64>", "STRUCT<n INT64>"]
+    assert [kind for _, kind in answer.columns] == [
+        "INT64",
+        "NUMERIC",
+        "TIMESTAMP",
+        "DATE",
+        "ARRAY<INT64>",
+        "STRUCT<n INT64>",
+    ]
     assert answer.rows == [
         [1, Decimal("2.5"), then, then.date(), [1, 7], {"n": 1}],
-        [2, Decimal(-5), datetime(1960, 1, 1, tzinfo=UTC), datetime(1960, 1, 1, tzinfo=UTC).date(), [2, 7], {"n": 2}],
+        [
+            2,
+            Decimal(-5),
+            datetime(1960, 1, 1, tzinfo=UTC),
+            datetime(1960, 1, 1, tzinfo=UTC).date(),
+            [2, 7],
+            {"n": 2},
+        ],
     ]
 
 

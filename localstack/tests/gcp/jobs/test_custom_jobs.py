@@ -1,4 +1,6 @@
-"""Custom jobs over the wire: the contract's variables, /gcs, replicas, packages, time-out, cancel, failure."""
+"""Custom jobs over the wire: the contract's variables, /gcs, replicas, packages, time-out, cancel,
+failure.
+"""
 
 import io
 import json
@@ -9,7 +11,13 @@ import tarfile
 import time
 
 import pytest
-from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, InvalidArgument, NotFound, ResourceExhausted
+from google.api_core.exceptions import (
+    FailedPrecondition,
+    GoogleAPICallError,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient, JobState
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
@@ -27,7 +35,11 @@ def bucket(gcp):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
 
-    client = Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    client = Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    )
     return client.create_bucket("jobs")
 
 
@@ -47,15 +59,25 @@ def pool(code, *args, replicas=1, env=None, image="python:3.11"):
 
 
 def start(client, *pools, **more):
-    spec = {"worker_pool_specs": list(pools), "base_output_directory": {"output_uri_prefix": "gs://jobs/out"}, **more}
-    return client.create_custom_job(parent=PARENT, custom_job=CustomJob(display_name="job", job_spec=spec))
+    spec = {
+        "worker_pool_specs": list(pools),
+        "base_output_directory": {"output_uri_prefix": "gs://jobs/out"},
+        **more,
+    }
+    return client.create_custom_job(
+        parent=PARENT, custom_job=CustomJob(display_name="job", job_spec=spec)
+    )
 
 
 def texts(gcp, job):
     """Its lines in Cloud Logging."""
     filter_ = f'resource.type="ml_job" AND resource.labels.job_id="{job.name.rpartition("/")[2]}"'
-    logs = LoggingServiceV2Client(transport=LoggingServiceV2Client.get_transport_class("grpc")(channel=gcp.channel()))
-    entries = logs.list_log_entries(request={"resource_names": [f"projects/{PROJECT}"], "filter": filter_})
+    logs = LoggingServiceV2Client(
+        transport=LoggingServiceV2Client.get_transport_class("grpc")(channel=gcp.channel())
+    )
+    entries = logs.list_log_entries(
+        request={"resource_names": [f"projects/{PROJECT}"], "filter": filter_}
+    )
     return [entry.text_payload for entry in entries]
 
 
@@ -77,7 +99,8 @@ def test_a_job_reads_and_writes_buckets_and_knows_where_its_model_goes(client, b
         "import json, os, pathlib, sys; keep = ('AIP_', 'CLOUD_ML_', 'CLUSTER_SPEC', 'X')\n"
         "folder = pathlib.Path('/gcs/jobs/out/model'); folder.mkdir(parents=True)\n"
         "words = pathlib.Path(sys.argv[1]).read_text()\n"
-        "(folder / 'said.json').write_text(json.dumps([words, {k: v for k, v in os.environ.items() if k.startswith(keep)}]))"
+        "(folder / 'said.json').write_text(json.dumps([words, {k: v for k, v in "
+        "os.environ.items() if k.startswith(keep)}]))"
     )
     job = run(client, pool(code, "/gcs/jobs/data/in.txt", env={"X": "y"}))
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
@@ -92,21 +115,31 @@ def test_a_job_reads_and_writes_buckets_and_knows_where_its_model_goes(client, b
     assert job.start_time <= job.end_time
 
 
-NO_FILES = ("in//b", "in/./b", "in/../b", "in/" + "x" * 300, "in/a", "in//")  # in/a is also a folder: of in/a/b
+NO_FILES = (
+    "in//b",
+    "in/./b",
+    "in/../b",
+    "in/" + "x" * 300,
+    "in/a",
+    "in//",
+)  # in/a is also a folder: of in/a/b
 
 
 def test_objects_whose_names_no_file_can_have_are_left_out_and_told(gcp, client, bucket):
     """Cloud Storage FUSE lists none of them, and goes on."""
     for name in (*NO_FILES, "in/a/b", "in/c", "in/empty/"):
         bucket.blob(name).upload_from_string("text")
-    code = "import os, sys; print(sorted(name for _, _, names in os.walk(sys.argv[1]) for name in names))"
+    code = (
+        "import os, sys; print(sorted(name for _, _, names in os.walk(sys.argv[1]) for name in "
+        "names))"
+    )
     job = run(client, pool(code, "/gcs/jobs/in"))
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     lines = texts(gcp, job)
     assert "['b', 'c']" in lines
-    assert {line.partition(" is not under /gcs")[0] for line in lines if " is not under /gcs" in line} == {
-        f"[local stack] gs://jobs/{name}" for name in NO_FILES
-    }
+    assert {
+        line.partition(" is not under /gcs")[0] for line in lines if " is not under /gcs" in line
+    } == {f"[local stack] gs://jobs/{name}" for name in NO_FILES}
 
 
 def test_replicas_are_processes_that_know_each_other(client, bucket):
@@ -122,7 +155,10 @@ def test_replicas_are_processes_that_know_each_other(client, bucket):
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     clusters = {blob.name: json.loads(blob.download_as_bytes()) for blob in bucket.list_blobs()}
     assert sorted(clusters) == ["workerpool0-0", "workerpool1-0", "workerpool1-1"]
-    assert len({address for addresses in clusters["workerpool0-0"].values() for address in addresses}) == 3
+    assert (
+        len({address for addresses in clusters["workerpool0-0"].values() for address in addresses})
+        == 3
+    )
 
 
 def test_a_failure_says_how_and_its_lines_are_in_the_log(gcp, client, bucket):
@@ -150,13 +186,23 @@ def test_a_job_that_takes_too_long_is_ended(client, bucket):
     assert (job.state, job.error.code) == (JobState.JOB_STATE_FAILED, 4)
 
 
-SETUP = "import setuptools\nsetuptools.setup(name='task', version='1.0', packages=['trainer'], install_requires=['numpy'])"
-WORK = "import numpy, os, pathlib, sys\npathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + os.environ['WORD'])"
+SETUP = (
+    "import setuptools\nsetuptools.setup(name='task', version='1.0', packages=['trainer'], "
+    "install_requires=['numpy'])"
+)
+WORK = (
+    "import numpy, os, pathlib, sys\npathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + "
+    "os.environ['WORD'])"
+)
 
 
 def package():
     """An sdist that installs without the network."""
-    files = {"task-1.0/setup.py": SETUP, "task-1.0/trainer/__init__.py": "", "task-1.0/trainer/work.py": WORK}
+    files = {
+        "task-1.0/setup.py": SETUP,
+        "task-1.0/trainer/__init__.py": "",
+        "task-1.0/trainer/work.py": WORK,
+    }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, text in files.items():
@@ -183,10 +229,18 @@ def test_a_python_package_is_installed_for_its_job_alone(client, bucket):
 
 
 def test_without_a_mount_kfps_artifacts_are_where_the_container_has_its_objects(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(f"from runpy import run_path\nrun_path({gcs_shim.__file__!r}, run_name='__main__')\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        f"from runpy import run_path\nrun_path({gcs_shim.__file__!r}, run_name='__main__')\n"
+    )
     code = "from kfp.dsl import Dataset; print(Dataset(uri='gs://bucket/data').path)"
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "ISTHMUS_GCS": "/elsewhere/gcs/"}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "/elsewhere/gcs/bucket/data\n"
 
 
@@ -197,8 +251,27 @@ def test_without_a_mount_kfps_artifacts_are_where_the_container_has_its_objects(
         ([{"machine_spec": MACHINE}], "one of container_spec and python_package_spec"),
         ([{"machine_spec": MACHINE, "container_spec": {}}], "image_uri is required"),
         ([{"container_spec": {"image_uri": "alpine"}}], "machine_type is required"),
-        ([{"machine_spec": MACHINE, "container_spec": {"image_uri": "alpine", "args": ["a\0b"]}}], "NUL byte"),
-        ([{"machine_spec": MACHINE, "container_spec": {"image_uri": "alpine", "env": [{"name": "A=B", "value": "1"}]}}], "'A=B'"),
+        (
+            [
+                {
+                    "machine_spec": MACHINE,
+                    "container_spec": {"image_uri": "alpine", "args": ["a\0b"]},
+                }
+            ],
+            "NUL byte",
+        ),
+        (
+            [
+                {
+                    "machine_spec": MACHINE,
+                    "container_spec": {
+                        "image_uri": "alpine",
+                        "env": [{"name": "A=B", "value": "1"}],
+                    },
+                }
+            ],
+            "'A=B'",
+        ),
     ],
 )
 def test_a_wrong_job_is_refused_by_its_field(client, pools, words):
@@ -220,6 +293,9 @@ def test_jobs_are_listed_newest_first_and_tuning_is_refused_by_name(vertex, gcp,
     first, second = (run(client, pool("")) for _ in range(2))
     over = vertex(JobServiceClient)
     assert [job.name for job in over.list_custom_jobs(parent=PARENT)] == [second.name, first.name]
-    assert list(over.list_custom_jobs(request={"parent": PARENT, "filter": 'display_name="other"'})) == []
+    assert (
+        list(over.list_custom_jobs(request={"parent": PARENT, "filter": 'display_name="other"'}))
+        == []
+    )
     with pytest.raises(GoogleAPICallError, match="ListHyperparameterTuningJobs"):
         list(over.list_hyperparameter_tuning_jobs(parent=PARENT))

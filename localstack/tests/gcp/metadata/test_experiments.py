@@ -50,8 +50,14 @@ def test_runs_keep_what_is_logged_over_both_transports(gcp):
         assert [row["run_name"] for row in shown["rows"]] == ["first", "second"]
         assert [row["metric.auc"] for row in shown["rows"]] == [0.6, 0.7]
         assert [row["param.rate"] for row in shown["rows"]] == [0.1, 0.2]
-        assert [row["time_series_metric.loss"] for row in shown["rows"]] == pytest.approx([1 / 3, 1 / 3])
-        assert (shown["params"], shown["metrics"], shown["state"]) == ({"rate": 0.2, "kind": "logistic"}, {"auc": 0.7}, "COMPLETE")
+        assert [row["time_series_metric.loss"] for row in shown["rows"]] == pytest.approx(
+            [1 / 3, 1 / 3]
+        )
+        assert (shown["params"], shown["metrics"], shown["state"]) == (
+            {"rate": 0.2, "kind": "logistic"},
+            {"auc": 0.7},
+            "COMPLETE",
+        )
         assert shown["loss"] == pytest.approx([1.0, 0.5, 1 / 3])
         assert sorted(shown["runs"]) == ["first", "second"]
         assert shown["inputs"] == [1]
@@ -62,10 +68,16 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
     client = vertex(v1.MetadataServiceClient)
     store = client.create_metadata_store(parent=PARENT, metadata_store_id="default").result().name
     rows, model = (
-        client.create_artifact(parent=store, artifact_id=name, artifact={"uri": f"gs://shop/{name}"}) for name in ("rows", "model")
+        client.create_artifact(
+            parent=store, artifact_id=name, artifact={"uri": f"gs://shop/{name}"}
+        )
+        for name in ("rows", "model")
     )
     fit = client.create_execution(parent=store, execution_id="fit")
-    events = [{"artifact": rows.name, "type_": "INPUT"}, {"artifact": model.name, "type_": "OUTPUT"}]
+    events = [
+        {"artifact": rows.name, "type_": "INPUT"},
+        {"artifact": model.name, "type_": "OUTPUT"},
+    ]
     client.add_execution_events(execution=fit.name, events=events)
     graph = client.query_artifact_lineage_subgraph(request={"artifact": rows.name, "max_hops": 1})
     assert {node.name for node in graph.artifacts} == {rows.name, model.name}
@@ -73,9 +85,16 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
     assert len(graph.events) == 2
     context = client.create_context(parent=store, context_id="run")
     client.add_context_artifacts_and_executions(context=context.name, executions=[fit.name])
-    members = client.list_executions(request={"parent": store, "filter": f'in_context("{context.name}")'})
+    members = client.list_executions(
+        request={"parent": store, "filter": f'in_context("{context.name}")'}
+    )
     assert [node.name for node in members] == [fit.name]
-    assert [node.name for node in client.list_artifacts(request={"parent": store, "filter": 'uri="gs://shop/model"'})] == [model.name]
+    assert [
+        node.name
+        for node in client.list_artifacts(
+            request={"parent": store, "filter": 'uri="gs://shop/model"'}
+        )
+    ] == [model.name]
     client.delete_artifact(name=model.name).result()
     assert len(client.query_execution_inputs_and_outputs(execution=fit.name).events) == 1
 
@@ -83,8 +102,12 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
 def test_a_node_is_there_once_and_changes_by_its_mask(vertex):
     client = vertex(v1.MetadataServiceClient)
     store = client.create_metadata_store(parent=PARENT, metadata_store_id="default").result().name
-    context = client.create_context(parent=store, context_id="run", context={"display_name": "a", "labels": {"team": "a"}})
-    client.update_context(context={"name": context.name, "display_name": "b"}, update_mask={"paths": ["display_name"]})
+    context = client.create_context(
+        parent=store, context_id="run", context={"display_name": "a", "labels": {"team": "a"}}
+    )
+    client.update_context(
+        context={"name": context.name, "display_name": "b"}, update_mask={"paths": ["display_name"]}
+    )
     read = client.get_context(name=context.name)
     assert (read.display_name, dict(read.labels)) == ("b", {"team": "a"})
     assert read.etag != context.etag

@@ -17,7 +17,11 @@ def test_a_minute_is_seen_five_minutes_after_its_end_by_the_stacks_clock(monkeyp
     call = SimpleNamespace(clock=clock, store=lambda kind: state.store((), kind))
 
     def responses():
-        return sum(point.value for series in online.series(call, "123456789012", f"{PREFIX}response_count") for point in series.points)
+        return sum(
+            point.value
+            for series in online.series(call, "123456789012", f"{PREFIX}response_count")
+            for point in series.points
+        )
 
     online.record(call, ENDPOINT, "1", status=200, milliseconds=4.0, predictions=2)
     end = clock.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -25,4 +29,6 @@ def test_a_minute_is_seen_five_minutes_after_its_end_by_the_stacks_clock(monkeyp
     assert responses() == 0
     clock.advance(1)
     assert responses() == 1
-    assert not list(online.series(call, "999999999999", f"{PREFIX}response_count")), "of another project"
+    assert not list(online.series(call, "999999999999", f"{PREFIX}response_count")), (
+        "of another project"
+    )

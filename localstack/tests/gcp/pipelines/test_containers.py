@@ -1,10 +1,19 @@
-"""Container components, compiled by kfp, submitted by Google's client: order, parameters, conditions, loops, failures, cancel."""
+"""Container components, compiled by kfp, submitted by Google's client: order, parameters,
+conditions, loops, failures, cancel.
+"""
 
 import time
 
 import pytest
 import yaml
-from google.api_core.exceptions import AlreadyExists, Conflict, FailedPrecondition, GoogleAPICallError, InvalidArgument, NotFound
+from google.api_core.exceptions import (
+    AlreadyExists,
+    Conflict,
+    FailedPrecondition,
+    GoogleAPICallError,
+    InvalidArgument,
+    NotFound,
+)
 from google.cloud.aiplatform_v1 import (
     JobServiceClient,
     MetadataServiceClient,
@@ -21,7 +30,11 @@ from isthmus_stack.tests.gcp.conftest import PARENT
 pytestmark = pytest.mark.slow
 
 State = PipelineTaskDetail.State
-ENDED = (PipelineState.PIPELINE_STATE_SUCCEEDED, PipelineState.PIPELINE_STATE_FAILED, PipelineState.PIPELINE_STATE_CANCELLED)
+ENDED = (
+    PipelineState.PIPELINE_STATE_SUCCEEDED,
+    PipelineState.PIPELINE_STATE_FAILED,
+    PipelineState.PIPELINE_STATE_CANCELLED,
+)
 COPY = 'mkdir -p "$(dirname "$1")" && printf %s "$0" > "$1"'
 
 
@@ -34,14 +47,20 @@ def say(text: str, out: dsl.OutputPath(str)):
 def count(number: int, out: dsl.OutputPath(int)):
     return dsl.ContainerSpec(
         image="python:3.11",
-        command=["python3", "-c", "import sys; open(sys.argv[2], 'w').write(str(int(sys.argv[1]) + 1))"],
+        command=[
+            "python3",
+            "-c",
+            "import sys; open(sys.argv[2], 'w').write(str(int(sys.argv[1]) + 1))",
+        ],
         args=[number, out],
     )
 
 
 @dsl.container_component
 def fail(status: int = 3):
-    return dsl.ContainerSpec(image="alpine", command=["sh", "-c", "echo no such column; exit $0"], args=[status])
+    return dsl.ContainerSpec(
+        image="alpine", command=["sh", "-c", "echo no such column; exit $0"], args=[status]
+    )
 
 
 @dsl.container_component
@@ -51,7 +70,9 @@ def sleep(seconds: int):
 
 @dsl.container_component
 def wait(file: str):
-    return dsl.ContainerSpec(image="alpine", command=["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done'], args=[file])
+    return dsl.ContainerSpec(
+        image="alpine", command=["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done'], args=[file]
+    )
 
 
 def spec_of(pipeline, tmp_path):
@@ -70,10 +91,19 @@ class Jobs:
 
     def start(self, pipeline, job_id="run-1", **more):
         spec = pipeline if isinstance(pipeline, dict) else spec_of(pipeline, self.tmp_path)
-        values = {name: json_format.ParseDict(value, struct_pb2.Value()) for name, value in more.pop("values", {}).items()}
-        config = {"gcs_output_directory": "gs://pipelines/root", "parameter_values": values, **more.pop("config", {})}
+        values = {
+            name: json_format.ParseDict(value, struct_pb2.Value())
+            for name, value in more.pop("values", {}).items()
+        }
+        config = {
+            "gcs_output_directory": "gs://pipelines/root",
+            "parameter_values": values,
+            **more.pop("config", {}),
+        }
         job = PipelineJob(display_name=job_id, pipeline_spec=spec, runtime_config=config, **more)
-        return self.client.create_pipeline_job(parent=PARENT, pipeline_job=job, pipeline_job_id=job_id)
+        return self.client.create_pipeline_job(
+            parent=PARENT, pipeline_job=job, pipeline_job_id=job_id
+        )
 
     def get(self, job_id="run-1"):
         return self.client.get_pipeline_job(name=f"{PARENT}/pipelineJobs/{job_id}")
@@ -94,7 +124,11 @@ def storage_of(gcp):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
 
-    return Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    return Client(
+        project="shop-project",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    )
 
 
 @pytest.fixture
@@ -103,11 +137,19 @@ def jobs(gcp, tmp_path):
 
 
 def states(job):
-    return {task.task_name: task.state.name for task in job.job_detail.task_details if task.parent_task_id}
+    return {
+        task.task_name: task.state.name
+        for task in job.job_detail.task_details
+        if task.parent_task_id
+    }
 
 
 def errors(job):
-    return {task.task_name: task.error.message for task in job.job_detail.task_details if task.error.code}
+    return {
+        task.task_name: task.error.message
+        for task in job.job_detail.task_details
+        if task.error.code
+    }
 
 
 def task(job, name):
@@ -129,7 +171,9 @@ def test_tasks_run_in_order_with_parameters_and_what_others_wrote(jobs):
     assert job.state == PipelineState.PIPELINE_STATE_SUCCEEDED, errors(job)
     assert states(job) == {"say": "SUCCEEDED", "count": "SUCCEEDED", "say-2": "SUCCEEDED"}
     assert (value(job, "say"), value(job, "count"), value(job, "say-2")) == ("z", 2, "z-2-run-1")
-    assert task(job, "say-2").start_time >= max(task(job, "say").end_time, task(job, "count").end_time)
+    assert task(job, "say-2").start_time >= max(
+        task(job, "say").end_time, task(job, "count").end_time
+    )
     files = [blob.name for blob in jobs.bucket.list_blobs(prefix="root/")]
     assert any(name.endswith(f"/run-1/say_{task(job, 'say').task_id}/out") for name in files)
     assert task(job, "run-1").execution.schema_title == "system.Run"
@@ -168,14 +212,22 @@ def test_loops_run_side_by_side_and_their_outputs_are_lists(jobs):
     job = jobs.run(loops, values={"numbers": [1, 2, 3]})
     assert job.state == PipelineState.PIPELINE_STATE_SUCCEEDED, errors(job)
     assert value(job, "last") == "[2, 3, 4]"
-    said = {t.execution.metadata["output:out"] for t in job.job_detail.task_details if t.task_name == "say"}
+    said = {
+        t.execution.metadata["output:out"]
+        for t in job.job_detail.task_details
+        if t.task_name == "say"
+    }
     assert said == {"x", "y"}
 
 
 def test_a_failure_spares_other_branches_and_an_exit_handler_hears_of_it(jobs):
     @dsl.container_component
     def note(status: dsl.PipelineTaskFinalStatus, out: dsl.OutputPath(str)):
-        return dsl.ContainerSpec(image="alpine", command=["sh", "-c", COPY], args=["{{$.inputs.parameters['status']}}", out])
+        return dsl.ContainerSpec(
+            image="alpine",
+            command=["sh", "-c", COPY],
+            args=["{{$.inputs.parameters['status']}}", out],
+        )
 
     @dsl.pipeline(name="exits")
     def exits():
@@ -305,9 +357,15 @@ def test_jobs_are_listed_by_filter_and_made_once_over_both_transports(gcp, verte
     with pytest.raises((AlreadyExists, Conflict)):
         jobs.start(simple)
     jobs.run(simple, "run-2")
-    assert [j.name for j in jobs.client.list_pipeline_jobs(parent=PARENT)] == [job.name.replace("run-1", "run-2"), job.name]
+    assert [j.name for j in jobs.client.list_pipeline_jobs(parent=PARENT)] == [
+        job.name.replace("run-1", "run-2"),
+        job.name,
+    ]
     (found,) = jobs.client.list_pipeline_jobs(
-        request={"parent": PARENT, "filter": 'labels.team=us AND pipeline_name="listed" AND state="PIPELINE_STATE_SUCCEEDED"'}
+        request={
+            "parent": PARENT,
+            "filter": 'labels.team=us AND pipeline_name="listed" AND state="PIPELINE_STATE_SUCCEEDED"',
+        }
     )
     assert (found.name, found.job_detail.task_details) == (job.name, [])
     with pytest.raises(GoogleAPICallError, match="nothing"):
@@ -338,8 +396,13 @@ def test_several_jobs_are_cancelled_and_deleted_at_once_or_not_at_all(jobs):
     with pytest.raises(FailedPrecondition):
         jobs.client.batch_delete_pipeline_jobs(parent=PARENT, names=names)
     assert len(list(jobs.client.list_pipeline_jobs(parent=PARENT))) == 2
-    cancelled = jobs.client.batch_cancel_pipeline_jobs(parent=PARENT, names=names).result(timeout=60)
-    assert [job.state.name for job in cancelled.pipeline_jobs] == ["PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_CANCELLED"]
+    cancelled = jobs.client.batch_cancel_pipeline_jobs(parent=PARENT, names=names).result(
+        timeout=60
+    )
+    assert [job.state.name for job in cancelled.pipeline_jobs] == [
+        "PIPELINE_STATE_SUCCEEDED",
+        "PIPELINE_STATE_CANCELLED",
+    ]
     deleted = jobs.client.batch_delete_pipeline_jobs(parent=PARENT, names=names).result(timeout=60)
     assert len(deleted.pipeline_jobs) == 2
     assert list(jobs.client.list_pipeline_jobs(parent=PARENT)) == []
@@ -349,7 +412,11 @@ def test_a_pipeline_is_given_an_artifact_of_the_metadata_store(jobs):
     @dsl.container_component
     def show(data: dsl.Input[dsl.Dataset], out: dsl.OutputPath(str)):
         script = 'mkdir -p "$(dirname "$1")" && cat "$0" > "$1" && printf %s "$2" >> "$1"'
-        return dsl.ContainerSpec(image="alpine", command=["sh", "-c", script], args=[data.path, out, data.metadata["rows"]])
+        return dsl.ContainerSpec(
+            image="alpine",
+            command=["sh", "-c", script],
+            args=[data.path, out, data.metadata["rows"]],
+        )
 
     @dsl.pipeline(name="given")
     def given(data: dsl.Input[dsl.Dataset]):
@@ -357,10 +424,16 @@ def test_a_pipeline_is_given_an_artifact_of_the_metadata_store(jobs):
 
     jobs.bucket.blob("data.txt").upload_from_string("rows: ")
     client = jobs.gcp.client(MetadataServiceClient)
-    client.create_metadata_store(parent=PARENT, metadata_store={}, metadata_store_id="default").result(timeout=60)
+    client.create_metadata_store(
+        parent=PARENT, metadata_store={}, metadata_store_id="default"
+    ).result(timeout=60)
     client.create_artifact(
         parent=f"{PARENT}/metadataStores/default",
-        artifact={"uri": "gs://pipelines/data.txt", "schema_title": "system.Dataset", "metadata": {"rows": 7}},
+        artifact={
+            "uri": "gs://pipelines/data.txt",
+            "schema_title": "system.Dataset",
+            "metadata": {"rows": 7},
+        },
         artifact_id="seven",
     )
     with pytest.raises(InvalidArgument, match="data is missing"):

@@ -1,4 +1,6 @@
-"""Python components as kfp compiles them, kfp's own bootstrap included: one pipeline of them all, run once."""
+"""Python components as kfp compiles them, kfp's own bootstrap included: one pipeline of them all,
+run once.
+"""
 
 import time
 
@@ -22,8 +24,18 @@ def make(name: str, rows: int, data: Output[Dataset]) -> int:
     return rows
 
 
-@dsl.component(base_image="python:3.11", packages_to_install=["numpy", "msgspec>=0.18"], kfp_package_path="kfp==2.7.0")
-def train(data: Input[Dataset], prior: Input[Model], model: Output[Model], metrics: Output[Metrics], rate: float = 0.5) -> str:
+@dsl.component(
+    base_image="python:3.11",
+    packages_to_install=["numpy", "msgspec>=0.18"],
+    kfp_package_path="kfp==2.7.0",
+)
+def train(
+    data: Input[Dataset],
+    prior: Input[Model],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    rate: float = 0.5,
+) -> str:
     from pathlib import Path
 
     from google.cloud import storage
@@ -31,7 +43,8 @@ def train(data: Input[Dataset], prior: Input[Model], model: Output[Model], metri
     text = Path(data.path).read_text()
     Path(model.path).mkdir()
     (Path(model.path) / "weights.txt").write_text(
-        f"{text} {rate} {type(rate).__name__} {data.metadata['rows']} {Path(prior.path).read_text()}"
+        f"{text} {rate} {type(rate).__name__} {data.metadata['rows']} "
+        f"{Path(prior.path).read_text()}"
     )
     model.metadata["framework"] = "none"
     metrics.log_metric("auc", 0.75)
@@ -68,7 +81,9 @@ def everything(names: list[str]):
     listed = many(names=names)
     with dsl.ParallelFor(items=listed.output) as one:
         read(part=one)
-    prior = dsl.importer(artifact_uri="gs://python/prior.txt", artifact_class=Model, metadata={"from": "elsewhere"})
+    prior = dsl.importer(
+        artifact_uri="gs://python/prior.txt", artifact_class=Model, metadata={"from": "elsewhere"}
+    )
     train(data=make(name="z", rows=3).set_display_name("first").outputs["data"], prior=prior.output)
 
 
@@ -79,7 +94,11 @@ def job(gcp_process, tmp_path_factory):
 
     gcp = Gcp(gcp_process.url, "gcp")
     gcp.reset()
-    storage = Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    storage = Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    )
     storage.create_bucket("python").blob("prior.txt").upload_from_string("prior")
     path = tmp_path_factory.mktemp("spec") / "everything.yaml"
     compiler.Compiler().compile(everything, str(path))
@@ -88,14 +107,20 @@ def job(gcp_process, tmp_path_factory):
         parent=PARENT,
         pipeline_job=PipelineJob(
             pipeline_spec=yaml.safe_load(path.read_text()),
-            runtime_config={"gcs_output_directory": "gs://python/root", "parameter_values": {"names": ["a", "b"]}},
+            runtime_config={
+                "gcs_output_directory": "gs://python/root",
+                "parameter_values": {"names": ["a", "b"]},
+            },
         ),
     ).name
     deadline = time.monotonic() + 170
     while (job := client.get_pipeline_job(name=name)).state not in (4, 5):
         assert time.monotonic() < deadline, job.job_detail
         time.sleep(0.1)
-    blobs = {f"gs://python/{blob.name}": blob.download_as_text() for blob in storage.bucket("python").list_blobs()}
+    blobs = {
+        f"gs://python/{blob.name}": blob.download_as_text()
+        for blob in storage.bucket("python").list_blobs()
+    }
     return job, blobs
 
 
@@ -105,7 +130,9 @@ def tasks(job, name):
 
 def test_every_task_ends_well(job):
     job, _ = job
-    assert job.state == PipelineState.PIPELINE_STATE_SUCCEEDED, [t.error.message for t in job.job_detail.task_details if t.error.code]
+    assert job.state == PipelineState.PIPELINE_STATE_SUCCEEDED, [
+        t.error.message for t in job.job_detail.task_details if t.error.code
+    ]
     assert len(tasks(job, "make")) == 4
 
 

@@ -1,4 +1,6 @@
-"""aiplatform's PipelineJob and CustomJob in another process, led by the environment alone; what an experiment learns of a pipeline."""
+"""aiplatform's PipelineJob and CustomJob in another process, led by the environment alone; what an
+experiment learns of a pipeline.
+"""
 
 import json
 
@@ -65,16 +67,26 @@ print(json.dumps({"state": job.state.name, "texts": texts, "schema": artifact.sc
 """
 
 
-def test_the_sdk_runs_pipelines_and_reads_tasks_artifacts_and_experiment_over_grpc_and_rest(gcp, tmp_path, monkeypatch):
+def test_the_sdk_runs_pipelines_and_reads_tasks_artifacts_and_experiment_over_grpc_and_rest(
+    gcp, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     found = json.loads(gcp.run(CODE).splitlines()[-1])
     assert (found["state"], found["custom"]) == ("PIPELINE_STATE_SUCCEEDED", "JOB_STATE_SUCCEEDED")
     assert found["texts"] == ["a", "b", "go"]
     assert found["schema"] == "system.Dataset"
     (row,) = found["rows"]
-    assert (row["run_name"], row["run_type"], row["param.text"]) == ("sdk-1", "system.PipelineRun", "go")
+    assert (row["run_name"], row["run_type"], row["param.text"]) == (
+        "sdk-1",
+        "system.PipelineRun",
+        "go",
+    )
     assert found["listed"] == ["sdk-1"]
     assert found["states"]["say"] == "SUCCEEDED"
-    branches = [state for name, state in found["states"].items() if name.startswith("condition-") and "branches" not in name]
+    branches = [
+        state
+        for name, state in found["states"].items()
+        if name.startswith("condition-") and "branches" not in name
+    ]
     assert sorted(branches) == ["NOT_TRIGGERED", "SUCCEEDED"]
     assert found["number"].isdecimal()

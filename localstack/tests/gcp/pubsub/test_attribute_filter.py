@@ -4,7 +4,12 @@ import pytest
 
 from isthmus_stack.gcp.pubsub.attribute_filter import FilterError, parse
 
-MESSAGES = ({}, {"domain": "com"}, {"domain": "co.uk", "name": "_Z"}, {"name": "x", "iana.org/language_tag": "en"})
+MESSAGES = (
+    {},
+    {"domain": "com"},
+    {"domain": "co.uk", "name": "_Z"},
+    {"name": "x", "iana.org/language_tag": "en"},
+)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ class Run:
         self.clock = Clock("manual")
         self.dead = []
         self.backlog = Backlog(
-            self.clock, Rules(ack_deadline=10, retention=10**6, **rules), lambda message, _: self.dead.append(message.data) or True
+            self.clock,
+            Rules(ack_deadline=10, retention=10**6, **rules),
+            lambda message, _: self.dead.append(message.data) or True,
         )
         self.published, self.acked, self.deliveries = {}, [], []
 
@@ -60,7 +62,9 @@ class Run:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, max_size=40), st.booleans(), st.sampled_from([None, (5.0, 60.0)]))
-def test_every_message_is_delivered_until_it_is_acknowledged_and_then_never_again(steps, ordered, backoff):
+def test_every_message_is_delivered_until_it_is_acknowledged_and_then_never_again(
+    steps, ordered, backoff
+):
     run = Run(ordered=ordered, backoff=backoff)
     for step in steps:
         run.do(*step)

@@ -27,7 +27,9 @@ def publish(publisher, *texts, **attributes):
 
 
 def pull(subscriber, most=10, name=SUBSCRIPTION):
-    return subscriber.pull(subscription=name, max_messages=most, return_immediately=True).received_messages
+    return subscriber.pull(
+        subscription=name, max_messages=most, return_immediately=True
+    ).received_messages
 
 
 def create(subscriber, **fields):
@@ -50,10 +52,14 @@ def test_what_is_published_is_pulled_until_it_is_acknowledged(gcp, clients):
     gcp.advance(11)
     again = pull(subscriber)
     assert texts(again) == ["b"]
-    subscriber.modify_ack_deadline(subscription=SUBSCRIPTION, ack_ids=[again[0].ack_id], ack_deadline_seconds=60)
+    subscriber.modify_ack_deadline(
+        subscription=SUBSCRIPTION, ack_ids=[again[0].ack_id], ack_deadline_seconds=60
+    )
     gcp.advance(11)
     assert pull(subscriber) == []
-    subscriber.modify_ack_deadline(subscription=SUBSCRIPTION, ack_ids=[again[0].ack_id], ack_deadline_seconds=0)
+    subscriber.modify_ack_deadline(
+        subscription=SUBSCRIPTION, ack_ids=[again[0].ack_id], ack_deadline_seconds=0
+    )
     assert texts(pull(subscriber)) == ["b"]
 
 
@@ -64,7 +70,9 @@ def test_names_are_there_once_or_not_at_all(clients):
     with pytest.raises(exceptions.NotFound, match=r"Resource not found \(resource=other\)"):
         publisher.publish(topic=f"{PROJECT}/topics/other", messages=[{"data": b"x"}])
     with pytest.raises(exceptions.NotFound):
-        subscriber.create_subscription(name=f"{PROJECT}/subscriptions/second", topic=f"{PROJECT}/topics/other")
+        subscriber.create_subscription(
+            name=f"{PROJECT}/subscriptions/second", topic=f"{PROJECT}/topics/other"
+        )
     assert [topic.name for topic in publisher.list_topics(project=PROJECT)] == [TOPIC]
     assert list(publisher.list_topic_subscriptions(topic=TOPIC)) == [SUBSCRIPTION]
     publisher.delete_topic(topic=TOPIC)
@@ -75,7 +83,9 @@ def test_names_are_there_once_or_not_at_all(clients):
 
 @pytest.fixture
 def pubsub(gcp, monkeypatch):
-    """The clients that people use, led by the emulator's variable: they batch, extend leases and pull by stream."""
+    """The clients that people use, led by the emulator's variable: they batch, extend leases and
+    pull by stream.
+    """
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", gcp.grpc_address)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     ordering = pubsub_v1.types.PublisherOptions(enable_message_ordering=True)
@@ -103,7 +113,9 @@ class Received:
             self._changed.notify_all()
 
     def wait(self, count):
-        """Until as many have been answered: what is cancelled before forgets an answer that has not been given."""
+        """Until as many have been answered: what is cancelled before forgets an answer that has not
+        been given.
+        """
         with self._changed:
             assert self._changed.wait_for(lambda: self._answered >= count, 60), self.texts
             return self.texts
@@ -136,7 +148,10 @@ def test_a_nacked_message_comes_again_and_ends_in_the_dead_letter_topic(gcp, pub
     attempts = []
     received = Received(lambda message: (attempts.append(message.delivery_attempt), message.nack()))
     letters = Received(lambda message: message.ack())
-    futures = [subscriber.subscribe(SUBSCRIPTION, received), subscriber.subscribe(f"{PROJECT}/subscriptions/dead-all", letters)]
+    futures = [
+        subscriber.subscribe(SUBSCRIPTION, received),
+        subscriber.subscribe(f"{PROJECT}/subscriptions/dead-all", letters),
+    ]
     try:
         assert letters.wait(1) == ["poison"]
         assert attempts == [1, 2, 3, 4, 5]
@@ -152,7 +167,9 @@ def test_a_retry_policy_makes_a_nacked_message_wait(gcp, pubsub):
     publisher.publish(TOPIC, b"a").result(timeout=60)
     for backoff in (30, 60, 100):
         [message] = pull(subscriber)
-        subscriber.modify_ack_deadline(subscription=SUBSCRIPTION, ack_ids=[message.ack_id], ack_deadline_seconds=0)
+        subscriber.modify_ack_deadline(
+            subscription=SUBSCRIPTION, ack_ids=[message.ack_id], ack_deadline_seconds=0
+        )
         gcp.advance(backoff - 5)
         assert pull(subscriber) == []
         gcp.advance(6)
@@ -164,7 +181,9 @@ def test_a_stream_gives_no_more_than_the_client_wants_outstanding(gcp, pubsub):
     for place in range(5):
         publisher.publish(TOPIC, f"{place}".encode()).result(timeout=60)
     requests = iter(lambda: threading.Event().wait(60), None)
-    first = pubsub_v1.types.StreamingPullRequest(subscription=SUBSCRIPTION, stream_ack_deadline_seconds=60, max_outstanding_messages=2)
+    first = pubsub_v1.types.StreamingPullRequest(
+        subscription=SUBSCRIPTION, stream_ack_deadline_seconds=60, max_outstanding_messages=2
+    )
 
     def ask():
         yield first
@@ -182,7 +201,12 @@ def test_a_filter_takes_messages_by_their_attributes(gcp, pubsub):
     with pytest.raises(exceptions.InvalidArgument, match="filter is not valid"):
         create(subscriber, filter="kind = click")
     create(subscriber, filter='attributes.kind = "click" AND NOT attributes:test')
-    for text, attributes in (("a", {"kind": "click"}), ("b", {"kind": "view"}), ("c", {"kind": "click", "test": "1"}), ("d", {})):
+    for text, attributes in (
+        ("a", {"kind": "click"}),
+        ("b", {"kind": "view"}),
+        ("c", {"kind": "click", "test": "1"}),
+        ("d", {}),
+    ):
         publisher.publish(TOPIC, text.encode(), **attributes).result(timeout=60)
     assert texts(pull(subscriber)) == ["a"]
 
@@ -197,7 +221,9 @@ def test_with_exactly_once_delivery_a_late_acknowledgement_is_refused(gcp, pubsu
         subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[message.ack_id])
     assert refused.value.reason == "EXACTLY_ONCE_ACKID_FAILURE"
     answers = []
-    future = subscriber.subscribe(SUBSCRIPTION, lambda message: answers.append(message.ack_with_response()))
+    future = subscriber.subscribe(
+        SUBSCRIPTION, lambda message: answers.append(message.ack_with_response())
+    )
     try:
         deadline = threading.Event()
         while not answers:
@@ -215,7 +241,9 @@ def test_seek_goes_back_to_a_snapshot_and_to_a_time(gcp, pubsub):
     publisher.publish(TOPIC, b"a").result(timeout=60)
     subscriber.create_snapshot(name=snapshot, subscription=SUBSCRIPTION)
     publisher.publish(TOPIC, b"b").result(timeout=60)
-    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[item.ack_id for item in pull(subscriber)])
+    subscriber.acknowledge(
+        subscription=SUBSCRIPTION, ack_ids=[item.ack_id for item in pull(subscriber)]
+    )
     subscriber.seek({"subscription": SUBSCRIPTION, "snapshot": snapshot})
     received = pull(subscriber)
     assert texts(received) == ["a", "b"]
@@ -247,14 +275,18 @@ def test_what_is_not_there_is_refused_by_its_name(gcp, pubsub):
     publisher, subscriber = pubsub
     with pytest.raises(exceptions.MethodNotImplemented, match="push"):
         create(subscriber, push_config={"push_endpoint": "https://example.com"})
-    with pytest.raises(exceptions.MethodNotImplemented, match=r"SchemaService\.ListSchemas is not supported"):
+    with pytest.raises(
+        exceptions.MethodNotImplemented, match=r"SchemaService\.ListSchemas is not supported"
+    ):
         list(pubsub_v1.SchemaServiceClient().list_schemas(parent=PROJECT))
     with pytest.raises(exceptions.InvalidArgument, match="ack_deadline_seconds"):
         create(subscriber, ack_deadline_seconds=5)
     with pytest.raises(exceptions.InvalidArgument, match=r"expiration_policy\.ttl"):
         create(subscriber, expiration_policy={"ttl": {"seconds": 60}})
     with pytest.raises(exceptions.InvalidArgument, match="at most 100 attributes"):
-        publisher.publish(TOPIC, b"a", **{f"k{number}": "v" for number in range(101)}).result(timeout=60)
+        publisher.publish(TOPIC, b"a", **{f"k{number}": "v" for number in range(101)}).result(
+            timeout=60
+        )
     with pytest.raises(exceptions.InvalidArgument, match="update_mask"):
         publisher.update_topic(topic={"name": TOPIC}, update_mask={"paths": ["colour"]})
 
@@ -262,10 +294,20 @@ def test_what_is_not_there_is_refused_by_its_name(gcp, pubsub):
 def test_policies_of_topics_and_subscriptions_are_stored(clients):
     for client, resource in zip(clients, (TOPIC, SUBSCRIPTION), strict=True):
         policy = client.get_iam_policy(request={"resource": resource})
-        policy.bindings.add(role="roles/pubsub.publisher", members=["serviceAccount:a@shop-project.iam.gserviceaccount.com"])
+        policy.bindings.add(
+            role="roles/pubsub.publisher",
+            members=["serviceAccount:a@shop-project.iam.gserviceaccount.com"],
+        )
         client.set_iam_policy(request={"resource": resource, "policy": policy})
         assert client.get_iam_policy(request={"resource": resource}).bindings == policy.bindings
         with pytest.raises(exceptions.GoogleAPICallError, match="concurrent policy changes"):
             client.set_iam_policy(request={"resource": resource, "policy": policy})
         permissions = ["pubsub.topics.get"]
-        assert list(client.test_iam_permissions(request={"resource": resource, "permissions": permissions}).permissions) == permissions
+        assert (
+            list(
+                client.test_iam_permissions(
+                    request={"resource": resource, "permissions": permissions}
+                ).permissions
+            )
+            == permissions
+        )

@@ -26,4 +26,11 @@ def test_the_policy_of_a_project_is_stored(client):
     client.set_iam_policy(request={"resource": "projects/shop-project", "policy": policy})
     assert client.get_iam_policy(resource="projects/shop-project").bindings == policy.bindings
     permissions = ["aiplatform.endpoints.predict"]
-    assert list(client.test_iam_permissions(resource="projects/shop-project", permissions=permissions).permissions) == permissions
+    assert (
+        list(
+            client.test_iam_permissions(
+                resource="projects/shop-project", permissions=permissions
+            ).permissions
+        )
+        == permissions
+    )

@@ -9,7 +9,11 @@ from ..conftest import PROJECT
 
 @pytest.fixture
 def client(gcp):
-    with storage.Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url}) as client:
+    with storage.Client(
+        project=PROJECT,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": gcp.url},
+    ) as client:
         yield client
 
 

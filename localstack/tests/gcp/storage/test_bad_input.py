@@ -1,4 +1,6 @@
-"""Whatever comes, the answer is the service's: at once, 2xx or 4xx in its shape, never a failure of the stack."""
+"""Whatever comes, the answer is the service's: at once, 2xx or 4xx in its shape, never a failure of
+the stack.
+"""
 
 from http.client import HTTPConnection
 from urllib.parse import quote, urlsplit
@@ -27,7 +29,9 @@ ROUTES = {
 }
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**40) | st.text(max_size=4),
-    lambda below: st.lists(below, max_size=2) | st.dictionaries(st.text(max_size=3), below, max_size=2),
+    lambda below: (
+        st.lists(below, max_size=2) | st.dictionaries(st.text(max_size=3), below, max_size=2)
+    ),
     max_leaves=4,
 )
 
@@ -39,15 +43,21 @@ def bodies(shape):
     if shape in (shapes.Whole, shapes.Time, str, bool):
         right = {
             shapes.Whole: st.integers(0, 9) | st.sampled_from(["3", "-1"]),
-            shapes.Time: st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z"]),
+            shapes.Time: st.sampled_from(
+                ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z"]
+            ),
             str: st.sampled_from(["k", "STANDARD", "allUsers", "READER", "roles/x", "", "é", "3"]),
             bool: st.booleans(),
         }[shape]
         return st.one_of(right, right, right, json)
     if isinstance(shape, list):
-        return st.one_of(st.lists(bodies(shape[0]), max_size=2), st.lists(bodies(shape[0]), max_size=2), json)
+        return st.one_of(
+            st.lists(bodies(shape[0]), max_size=2), st.lists(bodies(shape[0]), max_size=2), json
+        )
     fields = {name if name != "*" else "x": bodies(below) for name, below in shape.items()}
-    return st.one_of(st.fixed_dictionaries({}, optional=fields), st.fixed_dictionaries({}, optional=fields), json)
+    return st.one_of(
+        st.fixed_dictionaries({}, optional=fields), st.fixed_dictionaries({}, optional=fields), json
+    )
 
 
 @pytest.fixture
@@ -72,7 +82,9 @@ def test_any_json_is_taken_or_refused(ask, path):
     @given(body=bodies(ROUTES[path]))
     def judge(body):
         status, answer = ask(method, place, msgspec.json.encode(body))
-        assert 200 <= status < 300 or (400 <= status < 500 and msgspec.json.decode(answer)["error"]["code"] == status), (body, answer)
+        assert 200 <= status < 300 or (
+            400 <= status < 500 and msgspec.json.decode(answer)["error"]["code"] == status
+        ), (body, answer)
 
     judge()
     assert ask("GET", "/storage/v1/b/shop?projection=full")[0] == 200
@@ -80,14 +92,58 @@ def test_any_json_is_taken_or_refused(ask, path):
 
 
 PARAMETERS = (
-    *("generation", "ifGenerationMatch", "ifMetagenerationNotMatch", "maxResults", "pageToken", "matchGlob", "delimiter", "fields"),
-    *("projection", "predefinedAcl", "sourceGeneration", "rewriteToken", "maxBytesRewrittenPerCall", "uploadType", "name", "kmsKeyName"),
+    *(
+        "generation",
+        "ifGenerationMatch",
+        "ifMetagenerationNotMatch",
+        "maxResults",
+        "pageToken",
+        "matchGlob",
+        "delimiter",
+        "fields",
+    ),
+    *(
+        "projection",
+        "predefinedAcl",
+        "sourceGeneration",
+        "rewriteToken",
+        "maxBytesRewrittenPerCall",
+        "uploadType",
+        "name",
+        "kmsKeyName",
+    ),
     *("partNumber", "uploadId", "uploads", "upload_id", "softDeleted"),
 )
-VALUES = ("", "0", "1", "-1", "x", "[", "{a,b", "a(b", "**/", "media", "resumable", "multipart", "true", "private")
+VALUES = (
+    "",
+    "0",
+    "1",
+    "-1",
+    "x",
+    "[",
+    "{a,b",
+    "a(b",
+    "**/",
+    "media",
+    "resumable",
+    "multipart",
+    "true",
+    "private",
+)
 PLACES = (
-    *("/storage/v1/b/shop", "/storage/v1/b/shop/o", "/storage/v1/b/shop/o/k", "/storage/v1/b/shop/o/k/rewriteTo/b/shop/o/copy"),
-    *("/upload/storage/v1/b/shop/o", "/download/storage/v1/b/shop/o/k", "/shop/k", "/shop/new", "/batch/storage/v1"),
+    *(
+        "/storage/v1/b/shop",
+        "/storage/v1/b/shop/o",
+        "/storage/v1/b/shop/o/k",
+        "/storage/v1/b/shop/o/k/rewriteTo/b/shop/o/copy",
+    ),
+    *(
+        "/upload/storage/v1/b/shop/o",
+        "/download/storage/v1/b/shop/o/k",
+        "/shop/k",
+        "/shop/new",
+        "/batch/storage/v1",
+    ),
 )
 BODIES = (
     *(b"", b"{", b"[]", b"null", b"{}", b"<a>", b"\xff\xfe"),
@@ -97,7 +153,12 @@ BODIES = (
 HEADERS = {
     "Range": ["bytes=1-0", "bytes=-0", "bytes=9-", "x", "bytes=0-99999999999999999999"],
     "Content-Range": ["bytes 0-3/4", "bytes */*", "bytes 5-1/9", "x", "bytes 0-2/2"],
-    "Content-Type": ["multipart/related; boundary=x", "multipart/mixed; boundary=x", "multipart/form-data; boundary=x", "é"],
+    "Content-Type": [
+        "multipart/related; boundary=x",
+        "multipart/mixed; boundary=x",
+        "multipart/form-data; boundary=x",
+        "é",
+    ],
     "X-Goog-Encryption-Key": ["", "!", "a2Vr"],
     "X-Goog-Hash": ["crc32c=", "md5=,,", "crc32c=AAAAAA=="],
     "X-Goog-Resumable": ["start"],
@@ -123,12 +184,16 @@ def test_any_parameters_headers_and_bytes_are_taken_or_refused(ask):
         method=st.sampled_from(["GET", "PUT", "POST", "PATCH"]),
         place=st.sampled_from(PLACES),
         query=st.dictionaries(st.sampled_from(PARAMETERS), st.sampled_from(VALUES), max_size=3),
-        headers=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in HEADERS.items()}),
+        headers=st.fixed_dictionaries(
+            {}, optional={name: st.sampled_from(values) for name, values in HEADERS.items()}
+        ),
         body=st.sampled_from(BODIES),
     )
     def judge(method, place, query, headers, body):
         path = place + "?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
-        status, answer = ask(method, path, body, {name: value.encode("latin-1") for name, value in headers.items()})
+        status, answer = ask(
+            method, path, body, {name: value.encode("latin-1") for name, value in headers.items()}
+        )
         assert 200 <= status < 500 or status == 501, (method, path, answer)
         assert b"the GCP stack failed" not in answer, (method, path, answer)
 

@@ -12,11 +12,20 @@ def test_a_bucket_is_made_once_found_by_its_project_and_goes_when_it_is_empty(cl
         client.create_bucket(name, location="us-central1")
     with pytest.raises(exceptions.Conflict, match="already own it"):
         client.create_bucket("shop")
-    assert [listed.name for listed in client.list_buckets(page_size=2)] == ["b-three", "b-two", "shop"]
+    assert [listed.name for listed in client.list_buckets(page_size=2)] == [
+        "b-three",
+        "b-two",
+        "shop",
+    ]
     assert [listed.name for listed in client.list_buckets(prefix="b-")] == ["b-three", "b-two"]
     assert list(client.list_buckets(project="another")) == []
     regional = client.get_bucket("b-two")
-    assert (regional.location, regional.location_type, regional.storage_class, bucket.location_type) == (
+    assert (
+        regional.location,
+        regional.location_type,
+        regional.storage_class,
+        bucket.location_type,
+    ) == (
         "US-CENTRAL1",
         "region",
         "STANDARD",
@@ -36,7 +45,11 @@ def test_a_patch_changes_what_it_names_under_the_metageneration_that_was_read(bu
     bucket.cors = [{"origin": ["*"]}]
     bucket.patch()
     bucket.reload()
-    assert (bucket.labels, bucket.cors, bucket.metageneration) == ({"team": "ranking"}, [{"origin": ["*"]}], 3)
+    assert (bucket.labels, bucket.cors, bucket.metageneration) == (
+        {"team": "ranking"},
+        [{"origin": ["*"]}],
+        3,
+    )
     with pytest.raises(exceptions.PreconditionFailed):
         bucket.patch(if_metageneration_match=1)
     with pytest.raises(exceptions.NotModified):
@@ -65,7 +78,11 @@ def test_a_policy_is_replaced_under_its_etag(bucket):
 def test_conditions_of_a_policy_and_uniform_access(bucket):
     policy = bucket.get_iam_policy(requested_policy_version=3)
     policy.bindings.append(
-        {"role": "roles/storage.objectViewer", "members": {"allUsers"}, "condition": {"title": "t", "expression": "true"}}
+        {
+            "role": "roles/storage.objectViewer",
+            "members": {"allUsers"},
+            "condition": {"title": "t", "expression": "true"},
+        }
     )
     with pytest.raises(exceptions.PreconditionFailed, match="enable uniform bucket-level access"):
         bucket.set_iam_policy(policy)
@@ -149,9 +166,14 @@ def test_customers_keys_open_what_they_closed_and_nothing_else_does(bucket):
 
 
 def test_keys_and_the_service_agent_of_a_project(client):
-    assert client.get_service_account_email().endswith("@gs-project-accounts.iam.gserviceaccount.com")
+    assert client.get_service_account_email().endswith(
+        "@gs-project-accounts.iam.gserviceaccount.com"
+    )
     metadata, secret = client.create_hmac_key("sa@example.iam.gserviceaccount.com")
-    assert (len(secret), [key.access_id for key in client.list_hmac_keys()]) == (40, [metadata.access_id])
+    assert (len(secret), [key.access_id for key in client.list_hmac_keys()]) == (
+        40,
+        [metadata.access_id],
+    )
     with pytest.raises(exceptions.BadRequest, match="ACTIVE"):
         metadata.delete()
     metadata.state = "INACTIVE"

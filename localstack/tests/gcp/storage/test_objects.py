@@ -23,7 +23,11 @@ def test_what_is_written_is_read_with_checksums_metadata_and_ranges(bucket):
     blob.upload_from_string(b"Hello World", content_type="text/plain")
     assert (blob.md5_hash, blob.crc32c, blob.size) == ("sQqNsWTgdUEFt6mb5y4/5Q==", "aR2qLw==", 11)
     again = bucket.get_blob("a/b é?#.txt")
-    assert (again.metadata, again.cache_control, again.content_type) == ({"colour": "blue"}, "no-store", "text/plain")
+    assert (again.metadata, again.cache_control, again.content_type) == (
+        {"colour": "blue"},
+        "no-store",
+        "text/plain",
+    )
     assert (again.generation, again.metageneration, again.etag) == (blob.generation, 1, blob.etag)
     assert again.download_as_bytes() == b"Hello World"
     assert again.download_as_bytes(start=6, end=8) == b"Wor"
@@ -71,10 +75,25 @@ STALE = {"if_generation_match": 6, "if_metageneration_match": 9}
 
 
 @pytest.mark.parametrize(
-    "verb", ["upload", "resumable", "get", "download", "patch", "update", "delete", "compose", "rewrite", "copy", "acl"]
+    "verb",
+    [
+        "upload",
+        "resumable",
+        "get",
+        "download",
+        "patch",
+        "update",
+        "delete",
+        "compose",
+        "rewrite",
+        "copy",
+        "acl",
+    ],
 )
 @pytest.mark.parametrize(("condition", "value"), STALE.items())
-def test_a_stale_precondition_is_412_for_every_verb_and_changes_nothing(bucket, verb, condition, value):
+def test_a_stale_precondition_is_412_for_every_verb_and_changes_nothing(
+    bucket, verb, condition, value
+):
     blob, other = bucket.blob("k"), bucket.blob("other")
     blob.upload_from_string(b"one")
     other.upload_from_string(b"two")
@@ -94,7 +113,11 @@ def test_a_stale_precondition_is_412_for_every_verb_and_changes_nothing(bucket, 
     }
     with pytest.raises(exceptions.PreconditionFailed) as refusal:
         verbs[verb]()
-    if verb not in ("download", "resumable", "upload"):  # of bytes the client tells the status alone
+    if verb not in (
+        "download",
+        "resumable",
+        "upload",
+    ):  # of bytes the client tells the status alone
         assert refusal.value.errors[0]["reason"] == "conditionNotMet"
     now = bucket.get_blob("k")
     assert (now.generation, now.metageneration, now.download_as_bytes()) == (before, 1, b"one")
@@ -146,7 +169,11 @@ def test_copies_share_no_fate_and_compositions_have_no_md5(client, bucket):
         part.upload_from_string(b"%d" % number * 5, content_type="text/plain")
     whole = bucket.blob("whole")
     whole.compose(parts)
-    assert (whole.download_as_bytes(), whole.md5_hash, whole.component_count) == (b"000001111122222", None, 3)
+    assert (whole.download_as_bytes(), whole.md5_hash, whole.component_count) == (
+        b"000001111122222",
+        None,
+        3,
+    )
     elsewhere = client.create_bucket("elsewhere")
     copy = bucket.copy_blob(parts[1], elsewhere, "copied")
     parts[1].delete()
@@ -179,7 +206,11 @@ def test_a_batch_does_each_of_its_calls_and_tells_the_first_failure(gcp, client,
         bucket.blob("b").patch()
         bucket.blob("c").delete()
     assert names(bucket.list_blobs()) == ["b"]
-    assert [call.status for call in gcp.calls() if call.operation == "storage.objects.delete"] == [204, 404, 204]
+    assert [call.status for call in gcp.calls() if call.operation == "storage.objects.delete"] == [
+        204,
+        404,
+        204,
+    ]
 
 
 def ask(gcp, method, path, headers=None, body=None):
@@ -189,23 +220,38 @@ def ask(gcp, method, path, headers=None, body=None):
     return answer.status, answer.headers, answer.read()
 
 
-def test_an_upload_in_parts_is_asked_how_far_it_is_goes_on_from_there_and_can_be_given_up(gcp, bucket):
+def test_an_upload_in_parts_is_asked_how_far_it_is_goes_on_from_there_and_can_be_given_up(
+    gcp, bucket
+):
     def begin(name):
-        _, headers, _ = ask(gcp, "POST", f"/upload/storage/v1/b/shop/o?uploadType=resumable&name={name}", body=b"{}")
+        _, headers, _ = ask(
+            gcp, "POST", f"/upload/storage/v1/b/shop/o?uploadType=resumable&name={name}", body=b"{}"
+        )
         return headers["Location"].removeprefix(gcp.url)
 
     unit, place = 256 << 10, begin("k")
     data = os.urandom(2 * unit + 7)
     assert ask(gcp, "PUT", place, {"Content-Range": "bytes */*"})[0] == 308
-    status, headers, _ = ask(gcp, "PUT", place, {"Content-Range": f"bytes 0-{unit - 1}/*"}, data[:unit])
+    status, headers, _ = ask(
+        gcp, "PUT", place, {"Content-Range": f"bytes 0-{unit - 1}/*"}, data[:unit]
+    )
     assert (status, headers["Range"]) == (308, f"bytes=0-{unit - 1}")
-    status, _, body = ask(gcp, "PUT", place, {"Content-Range": f"bytes {unit}-{unit + 99}/*"}, data[unit : unit + 100])
+    status, _, body = ask(
+        gcp, "PUT", place, {"Content-Range": f"bytes {unit}-{unit + 99}/*"}, data[unit : unit + 100]
+    )
     assert (status, b"multiples of" in body) == (400, True)
-    ask(gcp, "PUT", place, {"Content-Range": f"bytes 0-{2 * unit - 1}/*"}, data[: 2 * unit])  # what is there already is passed over
-    assert ask(gcp, "PUT", place, {"Content-Range": f"bytes */{len(data)}"})[1]["Range"] == f"bytes=0-{2 * unit - 1}"
+    ask(
+        gcp, "PUT", place, {"Content-Range": f"bytes 0-{2 * unit - 1}/*"}, data[: 2 * unit]
+    )  # what is there already is passed over
+    assert (
+        ask(gcp, "PUT", place, {"Content-Range": f"bytes */{len(data)}"})[1]["Range"]
+        == f"bytes=0-{2 * unit - 1}"
+    )
     last = {"Content-Range": f"bytes {2 * unit}-{len(data) - 1}/{len(data)}"}
     assert ask(gcp, "POST", place, last, data[2 * unit :])[0] == 200  # fsspec's way
-    assert ask(gcp, "PUT", place, last, data[2 * unit :])[0] == 200  # the reply was lost: the same again
+    assert (
+        ask(gcp, "PUT", place, last, data[2 * unit :])[0] == 200
+    )  # the reply was lost: the same again
     assert bucket.blob("k").download_as_bytes() == data
     place = begin("given-up")
     assert ask(gcp, "DELETE", place)[0] == 499
@@ -218,17 +264,47 @@ def test_bad_requests_are_answered_in_the_services_shape(gcp, bucket):
         ("GET", "/storage/v1/b/none", None, 404, b'"reason":"notFound"'),
         ("GET", "/storage/v1/b/shop/o/none", None, 404, b"No such object: shop/none"),
         ("POST", "/storage/v1/b?project=p", b"{", 400, b"Invalid JSON"),
-        ("POST", "/storage/v1/b?project=p", b'{"name": "UPPER"}', 400, b"Invalid bucket name: 'UPPER'"),
+        (
+            "POST",
+            "/storage/v1/b?project=p",
+            b'{"name": "UPPER"}',
+            400,
+            b"Invalid bucket name: 'UPPER'",
+        ),
         ("POST", "/storage/v1/b", b'{"name": "fine"}', 400, b"Required parameter: project"),
         ("POST", "/storage/v1/b?project=p", b'{"name": "shop"}', 409, b'"reason":"conflict"'),
         ("POST", "/upload/storage/v1/b/shop/o?uploadType=multipart", b"--x", 400, b"boundary"),
-        ("POST", "/upload/storage/v1/b/shop/o?uploadType=media", b"x", 400, b"Required parameter: name"),
-        ("POST", "/upload/storage/v1/b/none/o?uploadType=media&name=k", b"x", 404, b"bucket does not exist"),
-        ("POST", "/upload/storage/v1/b/shop/o?uploadType=other&name=k", b"x", 400, b"Invalid upload type"),
+        (
+            "POST",
+            "/upload/storage/v1/b/shop/o?uploadType=media",
+            b"x",
+            400,
+            b"Required parameter: name",
+        ),
+        (
+            "POST",
+            "/upload/storage/v1/b/none/o?uploadType=media&name=k",
+            b"x",
+            404,
+            b"bucket does not exist",
+        ),
+        (
+            "POST",
+            "/upload/storage/v1/b/shop/o?uploadType=other&name=k",
+            b"x",
+            400,
+            b"Invalid upload type",
+        ),
         ("GET", "/storage/v1/b/shop/o?pageToken=%21", None, 400, b"Invalid page token"),
         ("GET", "/storage/v1/b/shop/o/k?generation=x", None, 400, b"Invalid value for generation"),
         ("POST", "/batch/storage/v1", b"x", 400, b"multipart/mixed"),
-        ("GET", "/storage/v1/b/shop/anywhereCaches", None, 501, b"not supported by the offline GCP yet"),
+        (
+            "GET",
+            "/storage/v1/b/shop/anywhereCaches",
+            None,
+            501,
+            b"not supported by the offline GCP yet",
+        ),
         ("GET", "/shop/k?X-Goog-Signature=00", None, 400, b"Invalid argument"),
         ("POST", "/shop/", b"x", 400, b"exactly one file"),
         ("GET", "/shop/k", None, 404, b"<Code>NoSuchKey</Code>"),
@@ -257,7 +333,13 @@ with tempfile.NamedTemporaryFile() as file:
 blob.reload()
 print(blob.name, blob.metadata, blob.size, blob.self_link.split("/")[2])
 """
-    assert gcp.run(code).split() == ["../dir/\U0001f681", "{'colour':", "'blue'}", str(11 << 20), "storage.googleapis.com"]
+    assert gcp.run(code).split() == [
+        "../dir/\U0001f681",
+        "{'colour':",
+        "'blue'}",
+        str(11 << 20),
+        "storage.googleapis.com",
+    ]
 
 
 def test_signed_urls_hold_for_what_was_signed_and_until_their_time(gcp):
@@ -276,4 +358,6 @@ print(blob.generate_signed_url(expiration=60, version="v4"))
     assert lines == ["one 403 403"] * 2
     gcp.advance(61)
     path = url.removeprefix("https://storage.googleapis.com")
-    assert b"<Code>ExpiredToken</Code>" in ask(gcp, "GET", path, {"Host": "storage.googleapis.com"})[2]
+    assert (
+        b"<Code>ExpiredToken</Code>" in ask(gcp, "GET", path, {"Host": "storage.googleapis.com"})[2]
+    )

@@ -38,7 +38,12 @@ names = st.text(alphabet="ab/é", min_size=1, max_size=5)
 versions = st.lists(st.tuples(names, st.integers(1, 3)), unique=True, max_size=12).map(sorted)
 
 
-@given(versions=versions, prefix=st.sampled_from(["", "a", "a/"]), delimiter=st.sampled_from(["", "/"]), most=st.integers(1, 4))
+@given(
+    versions=versions,
+    prefix=st.sampled_from(["", "a", "a/"]),
+    delimiter=st.sampled_from(["", "/"]),
+    most=st.integers(1, 4),
+)
 def test_pages_of_any_size_together_are_the_whole_listing(versions, prefix, delimiter, most):
     asked = listing.ListQuery(prefix=prefix, delimiter=delimiter, trailing=bool(most % 2))
     whole = listing.page(versions, asked)
@@ -70,15 +75,25 @@ class Dated(msgspec.Struct):
 small = st.none() | st.integers(0, 2)
 
 
-@given(dated=st.none() | st.builds(Dated, st.integers(1, 2), st.integers(1, 2)), match=small, other=small, meta=small, other_meta=small)
-def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(dated, match, other, meta, other_meta):
+@given(
+    dated=st.none() | st.builds(Dated, st.integers(1, 2), st.integers(1, 2)),
+    match=small,
+    other=small,
+    meta=small,
+    other_meta=small,
+)
+def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(
+    dated, match, other, meta, other_meta
+):
     query = {
         "ifGenerationMatch": match,
         "ifGenerationNotMatch": other,
         "ifMetagenerationMatch": meta,
         "ifMetagenerationNotMatch": other_meta,
     }
-    asked = conditions.parse_conditions({key: str(value) for key, value in query.items() if value is not None})
+    asked = conditions.parse_conditions(
+        {key: str(value) for key, value in query.items() if value is not None}
+    )
     generation = dated.generation if dated else 0
     metageneration = dated.metageneration if dated else None
     matches = match in (None, generation) and meta in (None, metageneration)
@@ -101,7 +116,9 @@ def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, pa
     whole = b"".join(parts)
     written = content.write_content(tmp_path_factory.getbasetemp(), parts)
     assert b"".join(content.parts(written)) == whole
-    assert written.md5 == base64.b64encode(hashlib.md5(whole, usedforsecurity=False).digest()).decode()
+    assert (
+        written.md5 == base64.b64encode(hashlib.md5(whole, usedforsecurity=False).digest()).decode()
+    )
     assert written.crc32c == base64.b64encode(google_crc32c.value(whole).to_bytes(4)).decode()
     content.check(written, {"md5Hash": written.md5, "crc32c": written.crc32c})
     with pytest.raises(GcpError, match="doesn't match calculated CRC32C"):
@@ -110,29 +127,47 @@ def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, pa
 
 
 def test_a_hash_that_is_no_canonical_base64_is_passed_over():
-    assert content.told_by_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {"md5Hash": "XUFAKrxLKna5cZ2REBfFkg=="}
+    assert content.told_by_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {
+        "md5Hash": "XUFAKrxLKna5cZ2REBfFkg=="
+    }
 
 
 def test_a_partial_answer_holds_what_its_fields_name():
-    answer = {"kind": "k", "items": [{"name": "a", "size": "1", "acl": {"role": "R", "id": "i"}}, {"name": "b"}], "nextPageToken": "t"}
+    answer = {
+        "kind": "k",
+        "items": [{"name": "a", "size": "1", "acl": {"role": "R", "id": "i"}}, {"name": "b"}],
+        "nextPageToken": "t",
+    }
     assert partial.selected(answer, None) == answer
     assert partial.selected(answer, "items(name, acl/role),nextPageToken") == {
         "items": [{"name": "a", "acl": {"role": "R"}}, {"name": "b"}],
         "nextPageToken": "t",
     }
-    assert partial.selected(answer, "items/*/role") == {"items": [{"name": "a", "size": "1", "acl": {"role": "R"}}, {"name": "b"}]}
+    assert partial.selected(answer, "items/*/role") == {
+        "items": [{"name": "a", "size": "1", "acl": {"role": "R"}}, {"name": "b"}]
+    }
     for wrong in ("items(name", "items)", ",kind"):
         with pytest.raises(GcpError, match="Invalid field selection"):
             partial.selected(answer, wrong)
 
 
-def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes(tmp_path, monkeypatch):
+def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(store, "SOFT_BYTES", 10)
     now = datetime.now(UTC)
     bucket = store.Bucket(name="b", project="p", generation=1, created=now, updated=now)
     for number, size in enumerate((4, 4, 4, 11, 1)):
         written = content.write_content(tmp_path, [b"x" * size])
-        version = store.Version(bucket="b", name="k", generation=number, content=written, created=now, updated=now, class_changed=now)
+        version = store.Version(
+            bucket="b",
+            name="k",
+            generation=number,
+            content=written,
+            created=now,
+            updated=now,
+            class_changed=now,
+        )
         bucket.bury(version, now)
     assert [version.generation for version in bucket.buried(now)] == [4]
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"x"]
