@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the table below
     from isthmus import endpoints as endpoints
     from isthmus import events as events
+    from isthmus.core.runtime.project import Project as Project
+    from isthmus.core.runtime.project import open as open
     from isthmus.endpoints.adoption import adopt as adopt
     from isthmus.endpoints.deploy import deploy as deploy
     from isthmus.endpoints.gateway.gateway import Gateway as Gateway
@@ -44,12 +46,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.pipelines.training.training import train as train
     from isthmus.project.schema import schema as schema
     from isthmus.rollouts import rollout as rollout
-    from isthmus.runtime import Project as Project
-    from isthmus.runtime import open as open
 
 _WHERE = {
-    "open": "isthmus.runtime",
-    "Project": "isthmus.runtime",
+    "open": "isthmus.core.runtime.project",
+    "Project": "isthmus.core.runtime.project",
     "init": "isthmus.lifecycle.init",
     "schema": "isthmus.project.schema",
     "doctor": "isthmus.lifecycle.doctor",

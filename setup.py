@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 ROOMS = [
     "adapters",
     "cli",
+    "core",
     "endpoints",
     "events",
     "experiments",

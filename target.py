@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
-from . import logs, spans
+from .core import logs, spans
 from .errors import DryRun, MissingDependency, Unsupported
 from .times import Clock, wall_clock
 

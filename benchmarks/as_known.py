@@ -77,11 +77,11 @@ def cost(parent: Path) -> None:
 
 def shares_found(parent: Path, draws: int) -> None:
     import isthmus as im
+    from isthmus.core.runtime.project import Project
     from isthmus.feature_store.as_known import MOMENTS, examine, known_times
     from isthmus.feature_store.as_known_sql import inputs
     from isthmus.feature_store.views import view_sources
     from isthmus.project.scaffold import create
-    from isthmus.runtime import Project
 
     folder = parent / "openbandit"
     create(folder, example="openbandit")

@@ -96,11 +96,11 @@ def chain(command: tuple[str, ...]) -> tuple[float, float]:
     (submit until a watcher sees the end, first start to last end).
     """
     from isthmus.adapters import targets
+    from isthmus.core.runtime.project import Project
     from isthmus.pipelines.graph import Pipeline, Step
     from isthmus.pipelines.submit import submit
     from isthmus.pipelines.watch import watch
     from isthmus.project.specs import Description, ProjectSpec
-    from isthmus.runtime import Project
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -160,11 +160,11 @@ def fsyncs() -> int:
     from unittest.mock import patch
 
     from isthmus.adapters import targets
+    from isthmus.core.runtime.project import Project
     from isthmus.pipelines import step as module
     from isthmus.pipelines.graph import Pipeline, Step
     from isthmus.pipelines.submit import submit
     from isthmus.project.specs import Description, ProjectSpec
-    from isthmus.runtime import Project
     from isthmus.target import Profile
 
     with tempfile.TemporaryDirectory() as folder:

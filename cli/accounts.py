@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.runtime.project import Project
+from ..core.runtime.project import open as open_project
 from ..errors import Invalid
-from ..runtime import Project
-from ..runtime import open as open_project
 from ..target import AccountCheck, Estimate
 from .console import Console
 

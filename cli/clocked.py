@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..runtime import Project
+from ..core.runtime.project import Project
 from .console import Console
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .. import logs, spans
+from ..core import logs, spans
 from .console import PROJECT, Console, project_file
 
 # Of what is refused while an ended rollout keeps the traffic.

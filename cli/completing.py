@@ -84,7 +84,7 @@ def _files(pattern: str, folder: Path) -> Iterable[str]:
 
 def _runs(folder: Path) -> Iterable[str]:
     """Of the laptop: a cloud's are behind a call."""
-    from ..user_state import FOLDER, is_known
+    from ..core.user_state import FOLDER, is_known
 
     own = folder / FOLDER
     return (

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import click
 
-from .. import logs
+from ..core import logs
+from ..core.escapes import beneath, escaped, escaped_line
 from ..errors import (
     DryRun,
     IsthmusError,
@@ -23,11 +24,10 @@ from ..errors import (
     Refused,
     Unavailable,
 )
-from ..escapes import beneath, escaped, escaped_line
 from .tables import Grid
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from .terminal import Terminal
 
 
@@ -68,7 +68,7 @@ class Console:
         """The project of this command, with progress on stderr and, with `--dry-run`, a target that
         changes nothing.
         """
-        from ..runtime import open as open_project
+        from ..core.runtime.project import open as open_project
         from ..target import CallLog
 
         calls = CallLog(dry_run=self.dry_run)
@@ -241,7 +241,7 @@ class Console:
         """
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
-        from ..stacks import gone
+        from ..core.runtime.stacks import gone
 
         url = self._opened.target.profile.options.get("endpoint_url")
         return gone(self._opened.folder, None if url is None else str(url))

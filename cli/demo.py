@@ -50,7 +50,7 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
         elif not console.as_json:
             click.echo(line, err=True)
 
-    from .. import stacks
+    from ..core.runtime import stacks
 
     folder = Path(console.path).resolve().parent
     had_stack, had_home = bool(stacks.running_urls(folder)), bool(stacks.homes(folder))

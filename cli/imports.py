@@ -12,7 +12,7 @@ from .command import command
 from .console import Console
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 
 @command(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from ..core.user_state import FOLDER, is_known
 from ..errors import DryRun, IsthmusError, LimitExceeded
-from ..user_state import FOLDER, is_known
 from .console import Console, relative
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import logs, pandas_later
+from ..core import logs, pandas_later
+from ..core.escapes import escaping
 from ..errors import Invalid
-from ..escapes import escaping
 from .console import Console, show_warning
 from .leaving import guarded
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import logs
+from ..core import logs
+from ..core.user_state import FOLDER, make
 from ..errors import Invalid
-from ..user_state import FOLDER, make
 from .command import command
 from .console import Console
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..rollouts.controller import LookResult
     from ..rollouts.rollout import Outcome
-    from ..runtime import Project
 
 _CODES = {"promoted": 0, "refused": 1, "lost": 1, "aborted": 3, "waiting": 4, "timeout": 5}
 _WORDS = {"waiting": "waits for a person", "timeout": "goes on; the time to wait is over"}
@@ -310,10 +310,10 @@ def tick(console: Console, endpoint: str | None) -> None:
     help="Write its page there, too: traffic, guardrails, decisions.",
 )
 def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None) -> None:
+    from ..core.runtime.project import open as open_project
     from ..lifecycle.rehearse_offline import rehearse_offline
     from ..rollouts import report as pages
     from ..rollouts.rollout import rehearse as play
-    from ..runtime import open as open_project
 
     with open_project(
         console.path, target=console.target

@@ -15,8 +15,8 @@ from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..endpoints.port import EndpointSpec
-    from ..runtime import Project
 
 
 @command(

@@ -24,14 +24,14 @@ class _Cloud(click.ParamType["Offline"]):
     name = "cloud"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
-        from ..stacks import clouds
+        from ..core.runtime.stacks import clouds
 
         return f"{{{'|'.join(clouds())}}}"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Offline:
-        from ..stacks import clouds
+        from ..core.runtime.stacks import clouds
 
         known = clouds()
         if value not in known:
@@ -201,8 +201,8 @@ def down(console: Console, forget: bool) -> None:
 
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
+    from ..core.runtime.stacks import told
     from ..lifecycle import stack as stacks
-    from ..stacks import told
 
     standing = stacks.status()
     lines = [

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ..escapes import escaped_line
+from ..core.escapes import escaped_line
 
 GAP = "  "
 

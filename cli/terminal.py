@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..escapes import escaped, escaped_line
+from ..core.escapes import escaped, escaped_line
 from .tables import GAP, Grid
 
 _WIDTH = 80  # where the terminal does not say

@@ -105,7 +105,7 @@ def destroy(console: Console, yes: bool, wait: bool) -> None:
         console.result(remove(project))
         folder = project.folder
     if console.offline and not console.dry_run:
-        from ..stacks import stop
+        from ..core.runtime.stacks import stop
 
         if stop(folder, forget=True):
             console.say("the offline stack is stopped")

@@ -48,7 +48,7 @@ def reference() -> str:
         "| event | level | fields | when |\n|---|---|---|---|",
         *(
             f"| `{name}` | {' | '.join(about)} |"
-            for name, about in import_module("isthmus.logs").EVENTS.items()
+            for name, about in import_module("isthmus.core.logs").EVENTS.items()
         ),
         "\n## Python verbs",
         "`import isthmus as im`. The command line only parses and prints what these return.",

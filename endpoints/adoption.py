@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid, Refused, Unsupported
 from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem, neutral
 from ..project.specs import ProjectSpec
 from ..reports.results import Shown
-from ..runtime import Project
 from ..target import attribute
 from .gateway.inputs import ADOPTED, was_adopted
 from .traffic.split import HUNDRED, percent_text

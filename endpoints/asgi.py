@@ -26,7 +26,7 @@ def of_environment(environ: Mapping[str, str] = os.environ) -> Application:
     named = Path(environ.get("ISTHMUS_PROJECT", "."))
 
     def make() -> Service:
-        from ..runtime import open as open_project
+        from ..core.runtime.project import open as open_project
 
         path = str(named / "project.yaml" if named.is_dir() else named)
         project = open_project(path, target=environ.get("ISTHMUS_TARGET"))

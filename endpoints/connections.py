@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from .. import logs
+from ..core import logs
 from .door import Refusal
 
 if TYPE_CHECKING:

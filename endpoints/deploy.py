@@ -11,11 +11,11 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Conflict, Invalid, Refused, Unavailable
 from ..project.rules import counts_units
 from ..project.streams import streams_of
 from ..reports.results import Shown
-from ..runtime import Project
 from ..storage import wait
 from .gateway.inputs import manifest_of, union, view_keys
 from .gateway.streams import STREAMS

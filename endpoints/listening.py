@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import uvicorn
 
-from .. import logs, spans
+from ..core import logs, spans
 from ..errors import Unavailable
 from .gateway.asgi_limits import Bounded, Limits, within_descriptors
 

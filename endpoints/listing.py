@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..reports.results import Shown
-from ..runtime import Project
 from .port import EndpointState
 from .router import routed_endpoints
 

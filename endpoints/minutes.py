@@ -8,7 +8,7 @@ from statistics import median
 
 import msgspec
 
-from ..runtime import Project
+from ..core.runtime.project import Project
 from .hosting import metrics_delay
 from .port import Bucket, Window
 

@@ -9,9 +9,9 @@ from datetime import datetime
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import NotFound, Refused
 from ..project.specs import Endpoint, Variant
-from ..runtime import Project
 from .port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from .revision import revision_of
 from .traffic import owner

@@ -15,9 +15,9 @@ from typing import final
 
 import msgspec
 
+from ..core.formats import decode
 from ..errors import Busy, Unsupported
 from ..events.port import Row
-from ..formats import decode
 from ..storage import StateStore
 from ..target import Target
 from . import hosting

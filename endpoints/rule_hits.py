@@ -7,9 +7,9 @@ from datetime import date, timedelta
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import NotFound
 from ..project.rule_specs import Pin, Rule
-from ..runtime import Project
 from .gateway.rulebook import name_of
 from .gateway.streams import RANKINGS
 

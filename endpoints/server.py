@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from .. import logs
+from ..core import logs
 from ..errors import IsthmusError
 from ..pipelines.models.predictor import LoadedModel, load
 from . import door, peers, wire
@@ -296,7 +296,7 @@ def _fetch(uri: str) -> Path:
 
     It lives as long as the container.
     """
-    from ..runtime import open_blobs
+    from ..core.runtime.project import open_blobs
 
     folder = Path(tempfile.mkdtemp(prefix="isthmus-model-"))
     open_blobs(uri).download(uri, folder)

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid, NotFound
 from ..reports.results import Shown
-from ..runtime import Project
 from .gateway.streams import SHADOWS
 from .resolving import endpoint_of
 

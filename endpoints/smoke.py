@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import IsthmusError, NotFound
 from ..project.specs import Endpoint, ProjectSpec
-from ..runtime import Project
 from . import hosting
 from .gateway.gateway import Gateway
 

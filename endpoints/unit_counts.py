@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runtime import Project
+from ..core.runtime.project import Project
 from .gateway.capping import caps_of, judge
 from .gateway.rulebook import name_of
 

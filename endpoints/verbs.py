@@ -17,7 +17,7 @@ from .port import Bucket
 from .shadow_figures import ShadowFigures, shadow_figures
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from .gateway.explaining import Explanation
     from .gateway.ranked import Ranking
     from .port import Reply

@@ -12,10 +12,10 @@ from functools import cache
 
 import msgspec
 
+from ..core.formats import decoder
+from ..core.runtime.project import Project
 from ..errors import Invalid, NotFound
-from ..formats import decoder
 from ..project.specs import Attribute, Event
-from ..runtime import Project
 from . import values
 from .column_types import COLUMN_TYPES
 from .port import Rejected, Row, StreamSpec

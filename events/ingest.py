@@ -23,13 +23,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute
 
+from ..core.runtime.project import Project
+from ..core.user_state import FOLDER, make
 from ..errors import Invalid, LimitExceeded, NotFound, Refused
 from ..feature_store.port import TableSpec
 from ..project.fence import fence
 from ..project.specs import Event, ProjectSpec
 from ..reports.results import Rows
-from ..runtime import Project
-from ..user_state import FOLDER, make
 from . import files, lookup
 from .late import late_events
 from .raw_sources import keep_raw

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import NotFound
 from ..project.specs import Event
-from ..runtime import Project
 from .relations import (
     CORRECTION,
     STORED_TIMESTAMP,

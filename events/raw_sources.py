@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..formats import StoredDocument
+from ..core.formats import StoredDocument
+from ..core.runtime.project import Project
 from ..project.specs import Event
-from ..runtime import Project
 from .source import Source
 
 

@@ -20,7 +20,7 @@ from ..project.unit_metrics import reads
 from .relations import raw_name, view_name
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 

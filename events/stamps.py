@@ -10,10 +10,10 @@ from datetime import datetime
 
 import msgspec
 
+from ..core.formats import StoredDocument, decode
+from ..core.runtime.project import Project
 from ..errors import Conflict
-from ..formats import StoredDocument, decode
 from ..project.specs import Event
-from ..runtime import Project
 
 
 class BatchStamp(StoredDocument, frozen=True, kw_only=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..core.runtime.project import Project
 from ..errors import NotFound
 from ..feature_store.port import TableSpec
-from ..runtime import Project
 
 
 def require_table(project: Project, table: TableSpec) -> None:

@@ -17,8 +17,8 @@ from .readers import versions_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ..core.runtime.project import Project
     from ..project.specs import Description
-    from ..runtime import Project
 
 
 class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):

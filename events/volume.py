@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import NotFound
-from ..runtime import Project
 from .relations import raw_name
 
 

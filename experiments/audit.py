@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.assignment import bucket
 from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.gateway.streams import ASSIGNMENTS, RANKINGS
 from ..errors import NotFound
 from ..reports.results import Shown
-from ..runtime import Project
 from . import buckets, draft_audit, runs
 from .draft_audit import Drafts
 from .runs import FrozenRun

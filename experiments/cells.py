@@ -8,10 +8,10 @@ from datetime import datetime
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..feature_store.port import Params
 from ..project.experiment_specs import Analysis
 from ..project.specs import Objective
-from ..runtime import Project
 from ..times import utc_milliseconds
 from .sums import NOTHING, Sums
 

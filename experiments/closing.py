@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.live_document import Change, LiveRun
 from ..endpoints.port import EndpointState, VariantState
 from ..endpoints.router import routed_endpoints
@@ -27,7 +28,6 @@ from ..reports.results import Shown
 from ..rollouts import rollout
 from ..rollouts.hand_over import begun_state, hand_over
 from ..rollouts.states import State
-from ..runtime import Project
 from . import buckets, ownership, runs, startable
 from .answers import FOLLOW, parameters_text
 from .runs import FrozenRun, StoredLive

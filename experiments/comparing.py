@@ -7,8 +7,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
-from ..runtime import Project
 from ..times import utc_milliseconds
 from . import duel_powering, powering, run_powering, run_report, run_results
 from . import report as page_of_log

@@ -17,15 +17,15 @@ from typing import Any
 
 import msgspec
 
+from ..core.formats import decoder
+from ..core.runtime.project import Project
 from ..endpoints.gateway.assignment import Duel
 from ..endpoints.gateway.draft import Arranged, Pick, coins, draft, paired
 from ..endpoints.gateway.log_rows import credit
 from ..endpoints.gateway.ranking import Item, plain_arrangement
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..feature_store.history import entity_key
-from ..formats import decoder
 from ..project.experiment_specs import INTERLEAVED
-from ..runtime import Project
 from .runs import FrozenRun
 
 PAGE = 10_000  # answers of one query

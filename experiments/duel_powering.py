@@ -14,9 +14,9 @@ from functools import partial
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
 from ..reports.results import Shown
-from ..runtime import Project
 from .looks import cost_of_looks
 from .powering import daily_looks_text
 from .run_powering import effects, past, share_of

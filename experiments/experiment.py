@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..errors import Invalid, NotFound, Refused
 from ..project.names import did_you_mean
 from ..reports.results import Rows
-from ..runtime import Project
 from . import buckets, ownership, runs, startable
 from .answers import Ramped, Stopped
 from .audit import audit

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from ..core.runtime.project import Project
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic import owner
 from ..errors import Conflict, Refused
-from ..runtime import Project
 from . import runs
 
 

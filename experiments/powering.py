@@ -9,9 +9,9 @@ from datetime import datetime
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
 from ..reports.results import Shown
-from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells
 from .looks import cost_of_looks

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.log_rows import is_interleaved
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..project.reach import EXPOSURE_ID
-from ..runtime import Project
 
 PAGE = 10_000  # answers of one query
 OF_RANKINGS = (

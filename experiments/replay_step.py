@@ -32,9 +32,9 @@ from .version_replay import ARTIFACT, DOCUMENT, Question, VersionReplay
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..core.runtime.project import Project
     from ..endpoints.gateway.ranking import Arrangement
     from ..pipelines.context import StepContext
-    from ..runtime import Project
 
     Scored = tuple[Answer, Arrangement, NDArray[np.float64]]
 

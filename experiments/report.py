@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from ..core.runtime.project import Project
 from ..pipelines.evaluation.statistics import Estimate
 from ..pipelines.run_pages.report_store import keep
 from ..reports import page, plots
-from ..runtime import Project
 from .results import Look, Metric, Results, results
 from .results_text import percents, plural, points
 

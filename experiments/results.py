@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid, NotFound
 from ..pipelines.evaluation.statistics import Estimate
 from ..project.experiment_specs import Analysis, ExperimentGuardrail
 from ..project.specs import Objective
 from ..reports.results import Shown
-from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells, split, verdict
 from .cells import Cells

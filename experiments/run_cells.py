@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.log_rows import credit
 from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from ..errors import Invalid, NotFound
 from ..project.experiment_specs import MODEL_VERSION, Metric
 from ..project.specs import ProjectSpec
-from ..runtime import Project
 from ..times import utc_milliseconds
 from .run_sql import (
     TWICE,

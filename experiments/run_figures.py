@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from ..formats import StoredDocument
+from ..core.formats import StoredDocument
 from ..pipelines.evaluation.statistics import Estimate
 from ..project.experiment_specs import ExperimentGuardrail, Metric
 from ..reports.results import Shown

@@ -11,8 +11,8 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from ..core.formats import StoredDocument, decode
 from ..errors import Conflict
-from ..formats import StoredDocument, decode
 from ..storage import StateStore
 from .inference import NEW, closing
 

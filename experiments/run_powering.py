@@ -9,9 +9,9 @@ from functools import partial
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
 from ..project.experiment_specs import Experiment, Metric
-from ..runtime import Project
 from . import run_cells
 from .looks import cost_of_looks
 from .powering import EFFECTS, Need, Power

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.live_document import Change
 from ..errors import NotFound
 from ..pipelines.run_pages.report_store import keep
 from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
-from ..runtime import Project
 from . import run_results, run_text, runs
 from . import split as split_check
 from .definition_text import definition_rows

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid, NotFound, Refused
 from ..project.experiment_specs import MODEL_VERSION
-from ..runtime import Project
 from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
 from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict, wins

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from ..formats import decode
+from ..core.formats import decode
 from ..storage import BlobStore
 from .run_figures import RunResults
 

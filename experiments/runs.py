@@ -22,9 +22,9 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from msgspec.structs import asdict, replace
 
+from ..core.formats import StoredDocument, decode
 from ..endpoints.gateway.live_document import LARGEST, LIVE, Change, Live, LiveArm, LiveRun, What
 from ..errors import Conflict, Invalid
-from ..formats import StoredDocument, decode
 from ..project.experiment_specs import Experiment, Layer, Metric
 from ..project.specs import ProjectSpec
 from ..storage import StateStore

@@ -10,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..endpoints.traffic import owner
 from ..errors import Invalid, Refused
 from ..reports.results import Rows
-from ..runtime import Project
 from . import buckets, run_store, runs, startable
 from .answers import RunState, RunStatus
 from .runs import FrozenRun

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.assignment import uppers
 from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 from ..endpoints.port import EndpointState
@@ -18,7 +19,6 @@ from ..project.experiment_specs import INTERLEAVED, Experiment, Layer
 from ..project.names import did_you_mean
 from ..project.report import problem_at
 from ..project.specs import BUCKETS
-from ..runtime import Project
 from . import buckets, runs
 from .runs import Definition, FrozenRun
 from .target_check import check_target

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
@@ -15,7 +16,6 @@ from ..endpoints.smoke import Smoke, smoke_arm
 from ..errors import Conflict, Refused, Unavailable
 from ..project.specs import OF_EVERY_ENDPOINT
 from ..project.streams import streams_of
-from ..runtime import Project
 from . import buckets, ownership, runs, startable
 from .answers import Started
 from .runs import Definition, FrozenRun, StoredLive

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..core.formats import StoredDocument, decode
 from ..endpoints.gateway.inputs import manifest_of
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..errors import Invalid, IsthmusError, NotFound, Refused
-from ..formats import StoredDocument, decode
 from ..pipelines import step_names
 from ..pipelines.graph import Pipeline, Step
 from ..project.reach import has_exposure
@@ -31,10 +31,10 @@ from .replay_log import OF_EXPOSURES, OF_RANKINGS, Window
 from .run_cells import cutoffs
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..pipelines.document import StepFailure
     from ..pipelines.port import RunState
     from ..project.specs import ProjectSpec
-    from ..runtime import Project
 
 RECENT = timedelta(days=28)
 STEP, ARTIFACT, DOCUMENT = "replay", "replayed", "replay.json"

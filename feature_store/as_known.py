@@ -22,10 +22,10 @@ from typing import Any
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Refused
 from ..events.relations import view_name
 from ..project.options import budget
-from ..runtime import Project
 from .as_known_sql import (
     Input,
     blamed_sql,

@@ -16,7 +16,7 @@ from .training_set import join_view
 from .views import view_sources
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from .point_in_time import JoinView
 
 CHUNK = 100_000  # rows of one query

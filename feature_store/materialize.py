@@ -36,8 +36,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..reports.results import Rows
-from ..runtime import Project
 from ..times import utc_milliseconds
 from . import watermarks
 from .as_known import MOMENTS, AsKnown, require_as_known

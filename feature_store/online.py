@@ -10,9 +10,9 @@ from typing import Protocol, cast, final
 
 import msgspec
 
-from .. import spans
+from ..core import spans
+from ..core.runtime.project import Project
 from ..errors import NotFound
-from ..runtime import Project
 from .history import entity_key
 from .views import no_view, view_sources
 

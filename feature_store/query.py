@@ -13,7 +13,7 @@ from .sql import parse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 
 def query(project: Project, sql: str, /, *, limit: int | None = None, **params: object) -> pa.Table:

@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..events.relations import raw_name, view_name
 from ..project.options import budget
 from ..project.specs import ProjectSpec
-from ..runtime import Project
 from ..target import attribute
 from .relations import objective_view, static_raw_name
 from .sql import reads

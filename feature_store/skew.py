@@ -10,9 +10,9 @@ from itertools import groupby
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
 from ..reports.results import Shown
-from ..runtime import Project
 from . import watermarks
 from .history import ViewSource, latest_sql
 from .views import view_sources

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..core.formats import StoredDocument, decode
 from ..errors import Invalid, NotFound
 from ..events.column_types import arrow_type
 from ..events.port import Column, ColumnType
-from ..formats import StoredDocument, decode
 from ..project.names import OURS
 from .relations import static_raw_name, static_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 _RESERVED = ("loaded_timestamp", "dt")
 

@@ -11,10 +11,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from ..core.runtime.project import Project
 from ..errors import Invalid, NotFound
 from ..events.port import Column
 from ..project.specs import Feature
-from ..runtime import Project
 from ..times import utc_milliseconds
 from . import watermarks
 from .history import ViewSource

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from ..formats import StoredDocument, decode
-from ..runtime import Project
+from ..core.formats import StoredDocument, decode
+from ..core.runtime.project import Project
 
 
 class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):

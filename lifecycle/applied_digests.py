@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import msgspec
 
+from ..core.formats import StoredDocument, decode
+from ..core.runtime.project import Project
 from ..errors import Conflict
-from ..formats import StoredDocument, decode
-from ..runtime import Project
 
 KEY = "project"
 

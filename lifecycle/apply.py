@@ -9,13 +9,13 @@ import time
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..errors import Refused
 from ..events import relations as events
 from ..events.port import StreamSpec
 from ..feature_store import relations as features
 from ..feature_store.port import OnlineViewSpec
 from ..reports.results import Shown
-from ..runtime import Project
 from . import applied_digests, counter_tables, gateway_streams
 from .plan import Plan, PlanItem, plan
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..core.runtime.project import Project
 from ..project.rules import counts_units
-from ..runtime import Project
 from ..target import attribute
 
 

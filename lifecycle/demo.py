@@ -8,10 +8,10 @@ import random
 import time
 from datetime import datetime
 
+from ..core.runtime.project import Project
 from ..errors import Invalid
 from ..experiments.replay_estimates import Replay
 from ..pipelines.run_pages.leak import Leak
-from ..runtime import Project
 from . import demo_shop
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
 from .demo_shop import ShopDemo

@@ -32,10 +32,10 @@ from .demo_stages import (
 )
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..experiments.run_figures import Range, RunResults
     from ..experiments.simulation.driving import Played
     from ..rollouts.rehearsal import Rehearsal
-    from ..runtime import Project
 
 EXAMPLE = "shop"
 SCENARIO = "scenarios/canary.yaml"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar, final
 
+from ..core.runtime.project import Progress, Project
 from ..errors import Invalid
 from ..events.ingest import IngestReport
 from ..feature_store.as_known import AsKnown
@@ -14,7 +15,6 @@ from ..feature_store.materialize import MaterializeReport
 from ..feature_store.skew import SkewReport
 from ..pipelines.run_pages.figure_text import interval
 from ..pipelines.run_pages.records import Run
-from ..runtime import Progress, Project
 
 OnStage = Callable[
     [int, int, str, str], None

@@ -9,13 +9,13 @@ from collections import Counter
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.traffic import owner
 from ..errors import Conflict, Refused
 from ..experiments import runs
 from ..experiments.simulation import clock as simulated_time
 from ..reports.results import Shown
 from ..rollouts import rollout
-from ..runtime import Project
 from ..storage import Resource
 
 _ORDER = (

@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from ..core.installed import adapter, names
+from ..core.runtime.project import Project
+from ..core.user_state import forget
 from ..errors import IsthmusError
-from ..installed import adapter, names
 from ..project.profiles import DEFAULT
 from ..reports.results import Rows
-from ..runtime import Project
 from ..target import Adapter, Examination, attribute, require
-from ..user_state import forget
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

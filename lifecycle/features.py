@@ -15,9 +15,9 @@ from ..pipelines.training.training import as_of, configuration, window
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..feature_store.as_known import AsKnown
     from ..pipelines.evaluation.leak_alarm import Looked
-    from ..runtime import Project
 
 __all__ = ["check", "get", "leaks", "skew"]
 

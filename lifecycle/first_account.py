@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from .. import stacks
+from ..core.runtime import stacks
+from ..core.runtime.project import Project
 from ..errors import (
     AlreadyExists,
     Conflict,
@@ -30,7 +31,6 @@ from ..errors import (
     Unsupported,
 )
 from ..reports.results import Rows, Shown
-from ..runtime import Project
 from ..storage import wait
 from ..target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial, attribute
 

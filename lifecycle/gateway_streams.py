@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.exposed import exposed_view
 from ..endpoints.gateway.streams import STREAMS
 from ..project.streams import Stream, applied, exposed_events, logged
-from ..runtime import Project
 
 
 def due(project: Project) -> tuple[Stream, ...]:

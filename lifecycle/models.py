@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..experiments.version_replay import replay_version
 from ..pipelines import lineage
 from ..pipelines.training.promotion import promote, versions
 from ..reports.results import Rows, Shown
-from ..runtime import Project
 
 if TYPE_CHECKING:
     from datetime import datetime

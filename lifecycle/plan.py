@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import VariantSpec
 from ..endpoints.router import routed_endpoints
@@ -20,7 +21,6 @@ from ..project.options import budget, takes_unknown_prices
 from ..project.specs import Endpoint, FeatureView
 from ..project.streams import exposed_events
 from ..reports.results import Shown
-from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate, Profile
 from . import counter_tables

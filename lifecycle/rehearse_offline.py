@@ -11,8 +11,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from .. import stacks
 from ..adapters import targets
+from ..core.runtime import stacks
+from ..core.runtime.project import Project
+from ..core.user_state import FOLDER
 from ..errors import Unsupported
 from ..rollouts.rehearsal import Rehearsal
 from ..rollouts.rehearsal_endpoint import stand_up
@@ -21,9 +23,7 @@ from ..rollouts.scenario import Scenario
 from ..rollouts.setting import Setting
 from ..rollouts.states import Plan
 from ..rollouts.target_setting import TargetSetting
-from ..runtime import Project
 from ..target import Profile
-from ..user_state import FOLDER
 from .rehearsal_places import Cloud, Home, Place
 
 _SCRIPT = "traffic_script"  # the port by which minutes are made up

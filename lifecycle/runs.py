@@ -21,8 +21,8 @@ from ..pipelines.tracking.export import export
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
+    from ..core.runtime.project import Project
     from ..pipelines.port import RunState
-    from ..runtime import Project
 
 __all__ = ["cancel", "compare", "export", "list", "log", "note", "show", "tag", "why_rerun"]
 

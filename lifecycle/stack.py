@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import stacks
+from ..core.runtime import stacks
 from ..errors import NotFound
 from ..project.names import did_you_mean
 from ..reports.results import Shown

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import stacks
+from ..core.runtime import stacks
 from ..errors import (
     Invalid,
     IsthmusError,

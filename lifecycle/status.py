@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.port import EndpointState
 from ..endpoints.router import routed_endpoints
 from ..events.relations import raw_name
 from ..feature_store.port import TableState
 from ..reports.results import Shown
-from ..runtime import Project
 from .gateway_streams import due
 from .plan import headline, where
 

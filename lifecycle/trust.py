@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from .. import stacks, user_state
+from ..core import user_state
+from ..core.runtime import stacks
 from ..errors import Busy, Invalid, IsthmusError, NotFound
 from ..reports.results import Shown
 

@@ -102,7 +102,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     `target`: what cannot be done there is an error, which of another target is only said. NotFound:
     profiles.yaml has no such target.
     """
-    from .. import installed
+    from ..core import installed
     from ..events.check_sources import check_sources
     from ..project.load import parse
 
@@ -143,8 +143,8 @@ def check(
     """What needs an engine to know: view schemas, model features, and each target's SQL. The lines
     are by adapter.
     """
-    from .. import installed
     from ..adapters import targets
+    from ..core import installed
     from ..endpoints.target_check import can_count, can_run, can_shadow
     from ..experiments.target_check import can_start
     from ..feature_store.check import check as check_features

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.formats import StoredDocument
 from ..errors import Invalid, NotFound
-from ..formats import StoredDocument
 from ..storage import BlobStore, below, located
 from .document import StoredFolder, find, local_path, write
 

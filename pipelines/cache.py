@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
+from ..core.formats import StoredDocument
 from ..errors import Invalid
-from ..formats import StoredDocument
 from ..project.modules import importable
 from ..storage import BlobStore, below, located
 from .artifacts import damage, digest_file, digest_text

@@ -11,7 +11,7 @@ from ..errors import Invalid
 from .graph import fits
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from ..target import Target
     from .port import ValueType
 
@@ -51,7 +51,7 @@ class StepContext:
 
         Invalid when the run has no project.yaml.
         """
-        from ..runtime import reopen
+        from ..core.runtime.project import reopen
 
         if self.project_file is None:
             raise Invalid(

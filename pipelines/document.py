@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from ..core.formats import Kind, StoredDocument, decode
 from ..errors import Invalid, NotFound
-from ..formats import Kind, StoredDocument, decode
 from ..storage import BlobStore
 from ..target import Profile
 from .graph import Parameter, Step, Value

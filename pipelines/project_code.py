@@ -22,7 +22,7 @@ from .artifacts import damage, fetch, keep, manifest_of
 from .document import RunDocument, StoredFolder, local_path
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from ..storage import BlobStore
 
 LARGEST = 10 << 20  # bytes of one file

@@ -10,7 +10,7 @@ from .document import RunDocument, find, open_run
 from .results import step_folder
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 __all__ = ["KeyChange", "why_rerun"]
 

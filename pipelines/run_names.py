@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..core.formats import StoredDocument, decode
 from ..errors import Conflict
-from ..formats import StoredDocument, decode
 from ..storage import BlobStore
 from .document import runs_folder
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 COUNTER = "runs/counter"
 

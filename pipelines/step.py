@@ -22,10 +22,10 @@ from typing import Any
 
 import msgspec
 
-from .. import pandas_later
+from ..core import pandas_later
+from ..core.runtime.project import open_blobs, open_target
 from ..errors import IsthmusError, Refused
 from ..project.modules import importable
-from ..runtime import open_blobs, open_target
 from ..storage import BlobStore
 from ..times import utc_milliseconds
 from .artifacts import fetch, fetch_uri, keep

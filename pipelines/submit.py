@@ -23,7 +23,7 @@ from .project_code import keep_code
 from .results import adopt, input_digests, resolve
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
 
 
 def submit(

@@ -19,7 +19,7 @@ from .port import PipelineRun, RunState, StepState
 from .results import step_folder
 
 if TYPE_CHECKING:
-    from ..runtime import Project
+    from ..core.runtime.project import Project
     from ..target import Target
 
 _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the steps' own limits

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .. import installed
+from ..core import installed
 from ..errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ..target import Adapter, Offline, Profile
 from . import files, variables, yaml

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.signals import lives
 from ..errors import AlreadyExists, NotFound
-from ..signals import lives
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 

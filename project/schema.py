@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..installed import adapters
+from ..core.installed import adapters
 from ..target import Adapter
 from . import options, variables
 from .names import NAME, TARGET

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from .. import lease
+from ..core import lease
 from ..endpoints.traffic import owner
 from ..errors import (
     Conflict,

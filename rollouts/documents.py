@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ..core.formats import StoredDocument, decode
 from ..endpoints.port import Bucket
 from ..errors import Conflict, Invalid, Refused
-from ..formats import StoredDocument, decode
 from ..storage import BlobStore, StateStore
 from .states import Entry, Observation, State
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.minutes import settled_window
 from ..endpoints.port import EndpointSpec
 from ..errors import IsthmusError
-from ..runtime import Project
 from ..target import Estimate, attribute
 from .capacity import home, sized_spec
 from .seen import foresight, traffic_of

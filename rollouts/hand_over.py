@@ -13,13 +13,13 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.lease import Lease
+from ..core.runtime.project import Project
 from ..endpoints.port import EndpointSpec, EndpointState, VariantSpec
 from ..endpoints.revision import revision_of
 from ..endpoints.traffic.manual import observe
 from ..errors import Refused
-from ..lease import Lease
 from ..project.specs import Endpoint, Rollout, RolloutStep
-from ..runtime import Project
 from . import documents, planning
 from .moves import SHIFT_TIME, note
 from .planning import traits_of

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.lease import Lease
 from ..endpoints import hosting, router
 from ..endpoints.port import EndpointSpec
-from ..lease import Lease
 from ..project.specs import Endpoint, Rollout
 from ..target import Target
 from .moves import note

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.gateway.streams import EXPOSURES
 from ..endpoints.port import Window
@@ -12,7 +13,6 @@ from ..endpoints.router import routed_endpoints
 from ..endpoints.smoke import example_request, smoke
 from ..endpoints.traffic.manual import observe
 from ..errors import NotFound, Unavailable
-from ..runtime import Project
 from .ports import Ports
 
 # copies of one exposure, which a stream may hold, have one event_id

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.port import EndpointSpec, VariantSpec
 from ..errors import Invalid
 from ..project.specs import Endpoint, OfficeHours, Rollout
-from ..runtime import Project
 from ..target import Target
 from .convergence import is_open
 from .planning import plan

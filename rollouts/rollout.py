@@ -19,6 +19,8 @@ from typing import Literal
 
 import msgspec
 
+from ..core.runtime.project import Project
+from ..core.user_state import FOLDER, make
 from ..endpoints.port import EndpointState
 from ..endpoints.router import routed_endpoints
 from ..endpoints.traffic import owner
@@ -26,9 +28,7 @@ from ..endpoints.traffic.manual import observe
 from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..reports.results import Rows, Shown
-from ..runtime import Project
 from ..times import StillClockAlarm
-from ..user_state import FOLDER, make
 from . import documents, wishes
 from . import report as page_of_rollout
 from .controller import EVERY, LookResult, drive, give_back, look, tell_of

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..core.runtime.project import Project
 from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.resolving import endpoint_of, resolve
@@ -16,7 +17,6 @@ from ..endpoints.traffic.split import percent_text
 from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ..project.names import did_you_mean
 from ..project.specs import Rollout
-from ..runtime import Project
 from .planning import plan, traits_of
 from .states import Plan
 from .target_check import check_target

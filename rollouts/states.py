@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
+from ..core.formats import StoredDocument
+from ..core.lease import Lease
 from ..endpoints.port import Bucket, EndpointSpec, EndpointState
-from ..formats import StoredDocument
-from ..lease import Lease
 from ..project.specs import Guardrail, Hold, OfficeHours, RolloutStep
 
 Phase = Literal[

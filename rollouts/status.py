@@ -10,9 +10,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ..core.lease import LENGTH
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic.split import percent_text
-from ..lease import LENGTH
 from ..reports.results import Shown
 from .states import Check, Entry, Plan, State
 

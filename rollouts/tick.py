@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from .. import lease
+from ..core import lease
 from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown
 from .actions import Action, Shift, Take, Touch
 from .convergence import is_lost, target_split

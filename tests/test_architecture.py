@@ -34,26 +34,12 @@ FACADE = {
     "adapters",
     "adapters.targets",
 }  # all that the rooms above see of an adapter; the rest is what its Adapter says
-BOTTOM = {
-    "durable",
-    "errors",
-    "escapes",
-    "formats",
-    "logs",
-    "signals",
-    "storage",
-    "target",
-    "installed",
-    "times",
-    "spans",
-    "user_state",
-    "git_index",
-}  # the root modules that know nothing above them
+BOTTOM = {"core", "errors", "storage", "target", "times"}  # what knows nothing of the rooms
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
-FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "ui", "cli")
+FOLDERS = (*ROOMS, "core", "project", "reports", "lifecycle", "adapters", "ui", "cli")
 # The life of the stacks, and the commands: all that knows the package isthmus_stack.
 USE_STACK = {
-    "stacks.py",
+    "core/runtime/stacks.py",
     "lifecycle/stack.py",
     "lifecycle/stack_calls.py",
     "lifecycle/faults.py",
@@ -146,10 +132,13 @@ def allowed(importer, imported):
     room, other = importer.parts[0], imported.split(".")[0]
     if other == "isthmus_stack":
         return str(importer) in USE_STACK
+    below = room in ("project", "adapters", *(f"{name}.py" for name in BOTTOM))
+    if imported.startswith("core.runtime"):  # an open project stands on the rooms' floor
+        return not below and (room != "core" or importer.parts[1] == "runtime")
     if (other in ROOMS and imported.endswith(".port")) or other in BOTTOM:
         return True
     if other in ABOVE:
-        return room not in ("project", "adapters", *(f"{name}.py" for name in BOTTOM))
+        return not below
     if other not in FOLDERS:
         return True
     if "reports" in (room, other):
@@ -171,9 +160,9 @@ def allowed(importer, imported):
         return other not in ("adapters", "cli")
     if room == "cli":
         return other != "adapters" or imported in FACADE
-    if room == "runtime.py":
+    if str(importer) == "core/runtime/project.py":
         return imported in FACADE or other == "project"
-    if room == "stacks.py":
+    if str(importer) == "core/runtime/stacks.py":
         return other == "project"
     return (room == "__main__.py" and other == "cli") or room == "__init__.py"
 

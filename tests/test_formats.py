@@ -8,11 +8,11 @@ import sys
 RACE = """
 import sys, threading, types
 import msgspec
-from isthmus.formats import decode
+from isthmus.core.formats import decode
 KINDS = '''
 from __future__ import annotations
 import msgspec
-from isthmus.formats import StoredDocument
+from isthmus.core.formats import StoredDocument
 class Part(msgspec.Struct):
     names: dict[str, int | str] = {}
     of: tuple[str, ...] = ()

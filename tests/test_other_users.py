@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import pytest
 
 from isthmus.adapters.local.endpoints import supervision
+from isthmus.core.runtime.project import reopen
 from isthmus.endpoints.gateway.background import in_background
 from isthmus.endpoints.gateway.sample import SampleFailed
 from isthmus.endpoints.peers import allowed_users
 from isthmus.errors import Invalid
-from isthmus.runtime import reopen
 from isthmus.tests.endpoints import mini
 from isthmus.tests.endpoints.gateway_kit import deployed
 from isthmus.tests.experiments.shop import Shop

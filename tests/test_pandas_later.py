@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 pytestmark = pytest.mark.skipif(not find_spec("pandas"), reason="needs pandas")
-BEGIN = "import sys; from isthmus import pandas_later; pandas_later.install()\n"
+BEGIN = "import sys; from isthmus.core import pandas_later; pandas_later.install()\n"
 NULLS = (
     "print(pa.array(pd.Series([1.0, None])).null_count)"  # 0 where PyArrow does not know a Series
 )

@@ -1,11 +1,11 @@
-"""signals.py: a signal is told whichever thread it is given to."""
+"""core/signals.py: a signal is told whichever thread it is given to."""
 
 import os
 import signal
 import threading
 from queue import SimpleQueue
 
-from isthmus.signals import told
+from isthmus.core.signals import told
 
 
 def test_a_signal_of_another_thread_is_told_while_the_main_thread_waits_for_a_lock():

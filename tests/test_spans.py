@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import isthmus
-from isthmus import spans
+from isthmus.core import spans
 from isthmus.endpoints import listening
 from isthmus.errors import DryRun, Unavailable
 from isthmus.target import CallLog

@@ -11,10 +11,10 @@ import threading
 
 import pytest
 
-from isthmus import user_state
+from isthmus.core import user_state
+from isthmus.core.git_index import tracked_below
+from isthmus.core.user_state import known_id, make
 from isthmus.errors import Denied, Refused
-from isthmus.git_index import tracked_below
-from isthmus.user_state import known_id, make
 
 
 @pytest.fixture(autouse=True)

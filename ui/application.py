@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from ..core.runtime.project import Project
 from ..endpoints.door import Refusal
 from ..endpoints.gateway.asgi_limits import STRANGER
 from ..endpoints.mistakes import tell
@@ -30,7 +31,6 @@ from ..errors import Invalid, IsthmusError
 from ..experiments import runs
 from ..experiments.simulation.clock import is_simulated
 from ..reports import page as kit
-from ..runtime import Project
 from . import access, failures, forms, frame
 from .access import Access
 from .frame import Frame

@@ -8,13 +8,13 @@ import socket
 from functools import partial
 from pathlib import Path
 
+from ..core.runtime.project import Project, reopen
 from ..endpoints.door import Door, door, is_loopback
 from ..endpoints.listening import Server
 from ..endpoints.listening import config as listening_config
 from ..endpoints.peers import allowed_users, kernel_tells
 from ..errors import Invalid
 from ..experiments.simulation.clock import on_simulated_clock
-from ..runtime import Project, reopen
 from ..target import Target
 from .access import FORM, Access
 from .application import Application

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from ..runtime import Project
+from ..core.runtime.project import Project
 from .forms import Form
 
 

@@ -25,6 +25,7 @@ from typing import Protocol
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import (
     Conflict,
     Invalid,
@@ -34,7 +35,6 @@ from ...errors import (
     Throttled,
     Unavailable,
 )
-from ...formats import StoredDocument, decode
 from ...storage import Versioned, check_document, check_key, state_conflict
 
 _ATTEMPTS = 7

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import NotFound
-from ...formats import StoredDocument, decode
 from ...pipelines.port import PipelineRun
 from ...storage import BlobStore
 

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...core.formats import decoder
 from ...errors import Unavailable
-from ...formats import decoder
 from .transfers import arriving
 
 FRESH = timedelta(days=7)  # providers change prices some times a year

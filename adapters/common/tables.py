@@ -10,10 +10,10 @@ import uuid
 
 import msgspec
 
+from ...core.formats import StoredDocument
 from ...errors import Invalid, NotFound
 from ...events.port import Column
 from ...feature_store.port import TableSpec
-from ...formats import StoredDocument
 from ...project.names import NAME
 
 PARTITION = "dt"

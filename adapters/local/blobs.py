@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
-from ...durable import sync_folder
+from ...core.durable import sync_folder
+from ...core.user_state import ID
 from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
-from ...user_state import ID
 from ..common.blob_names import BlobNames, listed_below, parts_of, upload_uris
 from .errors import translated
 from .files import TEMPORARY, replacing

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ...durable import make_folder, sync_folder
-from ...signals import lives
+from ...core.durable import make_folder, sync_folder
+from ...core.signals import lives
 
 TEMPORARY = ".tmp-"  # prefix of what is not finished; no reader looks at it
 

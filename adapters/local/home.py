@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
-from ...formats import refuse_newer
+from ...core.formats import refuse_newer
+from ...core.user_state import known_id, make
 from ...target import Target
-from ...user_state import known_id, make
 from .errors import translated
 
 LOCAL, COUNTERS = "local.db", "counters.db"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import Busy, Invalid
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
-from ...formats import StoredDocument, decode
 from ...storage import Resource
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-from ...durable import make_folder
+from ...core.durable import make_folder
 from ...endpoints import hosting
 from ...errors import Invalid
 from ...target import Target

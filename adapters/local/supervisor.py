@@ -25,10 +25,10 @@ from typing import Any
 
 import msgspec
 
-from ... import logs
+from ...core import logs
+from ...core.formats import decode
 from ...endpoints.peers import allowed_users
 from ...endpoints.revision import identity, revision_of_variants
-from ...formats import decode
 from .endpoints import log_files, supervision
 from .endpoints.balancer import RETURN_WAIT, TIMEOUT, Balancer
 from .endpoints.model_server import ModelServer

@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, final
 from urllib.parse import urlsplit
 
-from ... import spans
+from ...core import spans
 from ...errors import Denied, Invalid
 from ...target import Target
 from ..common import adoption, control

@@ -16,8 +16,8 @@ from typing import Any, final
 
 import msgspec
 
+from ...core.formats import decoder
 from ...errors import AlreadyExists, Conflict, IsthmusError, NotFound
-from ...formats import decoder
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import wait
 from ...target import Target

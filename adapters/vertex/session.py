@@ -14,7 +14,7 @@ from typing import Any, final
 
 import msgspec
 
-from ... import spans
+from ...core import spans
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
 from ..common import adoption

@@ -13,8 +13,8 @@ from typing import final
 
 import uvicorn
 
+from ...core.runtime.project import Project
 from ...errors import Unavailable
-from ...runtime import Project
 from ...storage import wait
 from ..door import door
 from ..listening import config as listening_config

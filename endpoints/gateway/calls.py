@@ -11,8 +11,8 @@ from typing import Any, TypeVar, final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid, IsthmusError
-from ...runtime import Project
 from ..mistakes import tell
 from . import counters, ofrep
 from .answers import Answer, failure, status_of

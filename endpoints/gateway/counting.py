@@ -10,11 +10,11 @@ from typing import final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import IsthmusError
 from ...project.rule_specs import Rule, UnitCap
 from ...project.rules import counts_units
 from ...project.specs import Endpoint
-from ...runtime import Project
 from . import capping
 from .arranging import Candidates
 from .breaker import Breaker

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...events.emit import emit_stream
 from ...events.port import Rejected, Row
 from ...project.streams import Stream
-from ...runtime import Project
 from .streams import LATER, STREAMS
 
 

@@ -15,9 +15,9 @@ from typing import Any, Self, final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...events.port import Row
 from ...project.streams import Stream, exposed_events, streams_of, watched
-from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
 from ..resolving import endpoint_of
 from . import log_rows

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from ...core.formats import decode
+from ...core.runtime.project import Project
 from ...errors import Invalid, Refused
-from ...formats import decode
 from ...pipelines.models.predictor import MANIFEST, Manifest, ModelFeature
 from ...pipelines.port import ModelVersion
-from ...runtime import Project
 
 ADOPTED = "adopted:"  # before the digest of what it serves
 

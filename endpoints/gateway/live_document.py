@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...formats import StoredDocument
+from ...core.formats import StoredDocument
 from ...project.rule_specs import Condition
 
 LIVE = "experiments/live"  # the document's key in the StateStore

@@ -16,10 +16,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import final
 
+from ...core.formats import decode
+from ...core.runtime.project import Project
 from ...errors import Invalid
-from ...formats import decode
 from ...project.specs import BUCKETS, Endpoint
-from ...runtime import Project
 from . import sticky
 from .document_copy import DocumentCopy, Known, Read
 from .forks import renewed_when_forked

@@ -12,12 +12,12 @@ from typing import Any, final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid, NotFound
 from ...feature_store.online import OnlineReader, Served
 from ...feature_store.row_cache import RowCache
 from ...pipelines.models.predictor import Manifest
 from ...project.specs import Endpoint
-from ...runtime import Project
 from .inputs import Inputs, manifest_of, union, view_keys
 from .request import RankRequest
 from .rulebook import Rulebook

@@ -86,7 +86,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(settings: str, endpoint: str) -> int:
-    from ...runtime import open as open_project
+    from ...core.runtime.project import open as open_project
     from ..smoke import example_request
 
     sampler = msgspec.json.decode(settings, type=Sampler)

@@ -12,11 +12,11 @@ from typing import Any, final
 import msgspec
 from msgspec.structs import replace
 
-from ... import spans
+from ...core import spans
+from ...core.runtime.project import Project
 from ...errors import IsthmusError, NotFound
 from ...project.rule_specs import Rule
 from ...project.specs import Endpoint
-from ...runtime import Project
 from ..port import Reply
 from .arranging import Candidates
 from .assignment import Assigner, Decision, Duel

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from ... import logs
+from ...core import logs
+from ...core.runtime.project import Project
 from ...errors import IsthmusError
-from ...runtime import Project
 from ..door import TOKEN, door
 from ..listening import Server
 from ..listening import config as listening_config
@@ -120,7 +120,7 @@ def _run(
 
 
 def main(text: str) -> int:
-    from ...runtime import open as open_project
+    from ...core.runtime.project import open as open_project
 
     worker = msgspec.json.decode(text, type=Worker)
     logs.configure()

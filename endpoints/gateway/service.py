@@ -16,10 +16,10 @@ from typing import Any, final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid, IsthmusError, NotFound
 from ...feature_store import watermarks
 from ...project.names import did_you_mean
-from ...runtime import Project
 from .. import hosting
 from ..smoke import (
     REQUESTS as TRIES,

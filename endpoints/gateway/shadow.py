@@ -20,10 +20,10 @@ from typing import Any, final
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import IsthmusError, Unsupported
 from ...events.port import Row
 from ...project.specs import Endpoint, Shadow
-from ...runtime import Project
 from .. import hosting
 from ..mistakes import tell
 from .assignment import bucket

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from ...core.formats import StoredDocument
 from ...errors import Invalid
-from ...formats import StoredDocument
 from ...project.specs import BUCKETS
 from .live_document import Ranges
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import IsthmusError
 from ...events.emit import emit
 from ...events.port import Row
 from ...project.names import did_you_mean
-from ...runtime import Project
 
 MOST = 1_000  # events of a request
 _SCALARS = (str, int, float, type(None))

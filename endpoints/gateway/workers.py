@@ -17,7 +17,7 @@ from typing import Any, final
 
 import msgspec
 
-from ...signals import told
+from ...core.signals import told
 from ..listening import FINISHING
 from .server import NOT_OPENED, Settings, Worker
 from .service import CLOSING

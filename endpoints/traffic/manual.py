@@ -12,9 +12,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Conflict, NotFound
 from ...reports.results import Shown
-from ...runtime import Project
 from ...storage import wait
 from ...times import StillClockAlarm
 from ..port import EndpointState

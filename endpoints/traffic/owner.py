@@ -16,8 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import Refused
-from ...formats import StoredDocument, decode
 from ...storage import StateStore
 from ..port import EndpointState
 

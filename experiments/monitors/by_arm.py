@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...core.runtime.project import Project
 from ...project.monitor_specs import Monitor
 from ...project.reach import path
 from ...project.rules import entity_of
-from ...runtime import Project
 from ..run_cells import Reading
 from ..run_figures import ArmFigure, as_range
 from ..runs import FrozenRun

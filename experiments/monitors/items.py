@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...feature_store.point_in_time import join_params
 from ...feature_store.training_set import join_view
 from ...feature_store.views import view_sources
@@ -16,7 +17,6 @@ from ...project.monitor_specs import Alarms, Monitor
 from ...project.monitors import outcome_by
 from ...project.rules import entity_of
 from ...project.streams import Stream
-from ...runtime import Project
 from . import spread, trained
 from .intervals import enough
 from .items_sql import SUMS, Grouping, items_sql

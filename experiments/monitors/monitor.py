@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid, NotFound
 from ...project.monitor_specs import Monitor
 from ...project.names import did_you_mean
 from ...reports.results import Rows
-from ...runtime import Project
 from ...times import utc_milliseconds
 from . import items, snapshot, units
 from .reading import reading

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...project.monitor_specs import Monitor
 from ...project.streams import Stream
-from ...runtime import Project
 from ...times import utc_milliseconds
 from .snapshot import Row
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ...formats import StoredDocument, decode
+from ...core.formats import StoredDocument, decode
 from ...project.monitor_specs import Alarms
 from ...reports.results import Shown
 from ...storage import BlobStore

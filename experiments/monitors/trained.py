@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...feature_store.history import entity_key_sql
 from ...feature_store.point_in_time import JoinView, join_params, join_sql
 from ...pipelines.run_pages.records import Data, Run
@@ -18,7 +19,6 @@ from ...pipelines.run_pages.runs import of_version
 from ...project.monitor_specs import Monitor
 from ...project.rules import entity_of
 from ...project.specs import Entity
-from ...runtime import Project
 from .items_sql import UNKNOWN, Grouping
 from .snapshot import Row
 

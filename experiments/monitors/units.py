@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...pipelines.evaluation.statistics import Estimate
 from ...project.monitor_specs import Alarms, Monitor
 from ...project.reach import path
 from ...project.streams import Stream
-from ...runtime import Project
 from . import alike
 from .alike import Kind
 from .intervals import proportion

@@ -16,10 +16,10 @@ from typing import final
 import msgspec
 from msgspec.structs import replace
 
+from ...core.formats import StoredDocument, decode
+from ...core.runtime.project import Project
 from ...errors import NotFound
-from ...formats import StoredDocument, decode
 from ...project.options import on_this_machine as is_on_this_machine
-from ...runtime import Project
 from ...storage import BlobStore
 from ...target import Target
 from ...times import utc_milliseconds

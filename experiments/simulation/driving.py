@@ -18,8 +18,8 @@ from typing import Any, final
 import msgspec
 from msgspec.structs import replace
 
+from ...core.runtime.project import Progress
 from ...errors import Unavailable
-from ...runtime import Progress
 from .behaviour import Answered, Setting, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
 from .http_calls import THREADS, HttpCalls, Reply

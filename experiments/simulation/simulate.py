@@ -11,13 +11,13 @@ from typing import Any, final
 import msgspec
 from msgspec.structs import replace
 
+from ...core.runtime.project import Project, open_target
 from ...endpoints.gateway.background import in_background
 from ...endpoints.gateway.sample import SampleFailed
 from ...endpoints.router import routed_endpoints
 from ...endpoints.smoke import ranked_key
 from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
-from ...runtime import Project, open_target
 from .. import run_report, run_results
 from ..run_figures import RunResults
 from ..starting import start

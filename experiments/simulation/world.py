@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...project.modules import importable
 from ...project.specs import ProjectSpec
-from ...runtime import Project
 from .simulation import Action, Simulation
 
 Fields = Mapping[str, Any]

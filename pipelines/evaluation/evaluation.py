@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...formats import StoredDocument
+from ...core.formats import StoredDocument
 from .statistics import Estimate
 from .worth import Worth
 

@@ -30,8 +30,8 @@ from . import metrics, ranking
 from .statistics import sums
 
 if TYPE_CHECKING:
+    from ...core.runtime.project import Project
     from ...project.specs import Model
-    from ...runtime import Project
 
 _ALPHA = 0.01  # of a false alarm anywhere in one call
 _STRONG = (

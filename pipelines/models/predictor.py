@@ -37,8 +37,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound
-from ...formats import StoredDocument, decode
 from ...project.specs import Model
 from . import call_parameters, code_slice
 from .call_parameters import CallParameter

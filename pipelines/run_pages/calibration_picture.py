@@ -15,7 +15,7 @@ from .run_text import outcome_of
 from .runs import get_run, predictions_of
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _COLOURS = ("#1f66b0", "#c2540a", "#2e8b57", "#7b5ea7")
 

@@ -24,7 +24,7 @@ from .run_text import outcome_of, ranking_figures
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

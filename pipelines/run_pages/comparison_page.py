@@ -17,7 +17,7 @@ from .run_text import outcome_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _LONGEST = 8  # names in a file's name
 

@@ -27,7 +27,7 @@ from .figures import Seen, daily_chart, roc_chart
 from .report_store import keep
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
     from .records import Data
 
 

@@ -9,15 +9,15 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ...core.formats import StoredDocument
 from ...errors import Invalid
-from ...formats import StoredDocument
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..document import find, runs_folder, write
 from . import runs
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _TAG = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}"
 _LONGEST = 2000  # characters of a note

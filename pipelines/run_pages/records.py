@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...formats import StoredDocument, schema
+from ...core.formats import StoredDocument, schema
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..document import find, read, runs_folder, write

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...core.user_state import FOLDER, make
 from ...storage import BlobStore
-from ...user_state import FOLDER, make
 from ..document import local_path, runs_folder
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 
 def run_uri(blobs: BlobStore, run: str) -> str:

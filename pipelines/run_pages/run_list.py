@@ -18,7 +18,7 @@ from .notes import Notes
 from .records import Run
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 
 class NotedRun(Run, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from .records import Run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 
 def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _BATCH = 100  # of parameters and of tags that MLflow takes at once
 _METRICS = 1000

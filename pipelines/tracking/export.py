@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
     from ..run_pages.records import Run
 
 

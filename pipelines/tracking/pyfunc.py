@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
     from ..port import ModelVersion
     from ..run_pages.records import Run
 

@@ -18,7 +18,7 @@ from ...target import Packages, require
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 NEEDS = Packages(modules=("mlflow",), install="isthmus[mlflow]")
 _REACHED = 3.0  # seconds until a server that does not take connections is called away

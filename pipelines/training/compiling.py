@@ -19,7 +19,7 @@ from ..submit import prepare
 from .training import configuration, pipeline
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 EngineName = Literal["kubeflow", "argo"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...formats import decode
+from ...core.formats import decode
 from ..run_pages.records import Data
 
 if TYPE_CHECKING:

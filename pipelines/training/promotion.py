@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...core.formats import StoredDocument, decode
 from ...errors import NotFound, Refused
-from ...formats import StoredDocument, decode
 from ...times import utc_milliseconds
 from ..evaluation.gate import Verdict
 from ..port import Approval, ModelRegistry, ModelVersion
@@ -16,7 +16,7 @@ from ..run_pages import runs
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ...runtime import Project
+    from ...core.runtime.project import Project
     from ..run_pages.records import Run
 
 CHAMPION = "champion"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...core.formats import Kind, decode
 from ...errors import NotFound
-from ...formats import Kind, decode
 from ...project.specs import Feature, Model, ProjectSpec
 from ...storage import BlobStore
 from ..context import StepContext

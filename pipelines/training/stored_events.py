@@ -16,7 +16,7 @@ from .. import run_names
 from ..run_pages import records
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 
 class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):

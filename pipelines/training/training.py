@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ... import logs
+from ...core import logs
 from ...errors import Invalid, IsthmusError, NotFound
 from ...project.git import run_git
 from ...project.names import did_you_mean
@@ -27,7 +27,7 @@ from ..run_pages.records import Corrected, Git, Run
 from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
 

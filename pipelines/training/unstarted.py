@@ -15,14 +15,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...durable import sync_folder
+from ...core.durable import sync_folder
+from ...core.user_state import FOLDER, make
 from ...errors import AlreadyExists, Denied, IsthmusWarning
-from ...user_state import FOLDER, make
 from ..document import RunDocument, find, folder_of, run_uri
 from ..submit import run_id
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
 
 _SETTLED = timedelta(
     minutes=10

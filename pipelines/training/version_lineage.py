@@ -17,7 +17,7 @@ from ..run_pages import runs
 from .promotion import Promotion, promotions
 
 if TYPE_CHECKING:
-    from ...runtime import Project
+    from ...core.runtime.project import Project
     from ..run_pages.records import Run
 
 

@@ -11,13 +11,13 @@ from typing import final
 
 import msgspec
 
+from ...core.formats import decode
 from ...endpoints import hosting
 from ...endpoints.gateway import sticky
 from ...endpoints.minutes import floor_minute
 from ...endpoints.port import Bucket, EndpointSpec, Window
 from ...endpoints.router import RoutedEndpoints
 from ...errors import NotSettled, Unavailable
-from ...formats import decode
 from ...pipelines.port import ModelVersion
 from ...target import CallLog
 from ..ports import Ports

@@ -99,7 +99,7 @@ def test_the_wheel_holds_no_emulator_and_what_needs_one_names_the_line_that_inst
     shell, used
 ):
     names = shell("unzip -Z1 dist/isthmus-*.whl || python -m zipfile -l dist/isthmus-*.whl").stdout
-    assert "isthmus/stacks.py" in names
+    assert "isthmus/core/runtime/stacks.py" in names
     assert "localstack" not in names
     for command in ("isthmus stack up aws", "isthmus stack coverage aws", "isthmus stack policy"):
         done = shell(command, folder="shop", ok=False)
@@ -173,6 +173,7 @@ def test_a_job_of_it_opens_its_run_by_the_uri_alone(shell, used):
     )
     python(shell, put, folder="shop")
     done = python(
-        shell, f"from isthmus.runtime import open_blobs\nprint(open_blobs({uri!r}).get({uri!r}))"
+        shell,
+        f"from isthmus.core.runtime.project import open_blobs\nprint(open_blobs({uri!r}).get({uri!r}))",
     )
     assert done.stdout.strip() == "b'its run'"

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from isthmus.cli.console import FORMAT, Console
 from isthmus.cli.main import run
-from isthmus.user_state import FOLDER, ID
+from isthmus.core.user_state import FOLDER, ID
 from isthmus_stack.testing.shared import shared
 
 CHILD = "from isthmus.cli.main import run; run()"

@@ -18,7 +18,7 @@ import pytest
 
 from isthmus.adapters.local.endpoints.rows import Address, RunningServer
 from isthmus.adapters.local.processes import start_time
-from isthmus.formats import decode
+from isthmus.core.formats import decode
 from isthmus.tests.cli.running import isthmus, made, tree
 
 pytestmark = pytest.mark.slow

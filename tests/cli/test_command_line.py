@@ -11,10 +11,10 @@ import pytest
 from isthmus.cli.console import Console, project_file
 from isthmus.cli.examples import EXAMPLES
 from isthmus.cli.main import COMMANDS, GROUPS, main
+from isthmus.core.user_state import make
 from isthmus.errors import Refused
 from isthmus.target import Profile
 from isthmus.tests.cli.running import isthmus
-from isthmus.user_state import make
 
 
 def leaves(path, command):

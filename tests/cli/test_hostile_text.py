@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.cli import console as talking
-from isthmus.escapes import escaped, escaped_line, escaping
+from isthmus.core.escapes import escaped, escaped_line, escaping
 from isthmus.tests.cli.running import at_terminal, create, isthmus, made
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"  # OSC 52: what a terminal puts into the clipboard

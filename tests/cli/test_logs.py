@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 
-from isthmus import logs, spans
+from isthmus.core import logs, spans
 from isthmus.endpoints.listening import config
 from isthmus.errors import IsthmusWarning
 from isthmus.lifecycle.validate import validate
@@ -144,7 +144,7 @@ def test_a_server_logs_a_line_a_request_when_asked(logger, caplog, monkeypatch):
 
 def test_isthmus_is_imported_without_logging():
     code = (
-        "import isthmus, sys; from isthmus import logs; logs.emit('read', operation='get', "
+        "import isthmus, sys; from isthmus.core import logs; logs.emit('read', operation='get', "
         "resource='a'); print('logging' in sys.modules)"
     )
     assert (

@@ -19,8 +19,8 @@ from functools import cache
 
 import pytest
 
-from isthmus import installed
 from isthmus.adapters import targets
+from isthmus.core import installed
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
 from isthmus.target import missing
 from isthmus.tests.conformance.clicks import SPEC

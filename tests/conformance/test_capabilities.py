@@ -5,13 +5,13 @@ And the optional ports, which most targets refuse.
 
 import pytest
 
-from isthmus import installed
 from isthmus.adapters.rows import ROWS
+from isthmus.core import installed
+from isthmus.core.runtime.project import Project
 from isthmus.endpoints.adoption import describe
 from isthmus.endpoints.wire import MAX_BYTES
 from isthmus.errors import NotFound
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.tests.conformance.rows import asserting, columns
 from isthmus.tests.conformance.toy_models import (
     endpoint,

@@ -4,8 +4,8 @@ call.
 
 import pytest
 
-from isthmus import installed
 from isthmus.adapters.rows import ROWS
+from isthmus.core import installed
 from isthmus.errors import Unsupported
 from isthmus.tests.conformance.rows import EXTRAS, PORTS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from isthmus import formats
 from isthmus.adapters.local.home import FORMAT
+from isthmus.core import formats
 from isthmus.errors import Invalid, Refused
 from isthmus.tests.test_architecture import FILES, ROOT
 from isthmus_stack.run import Ready
@@ -30,7 +30,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "experiment_run": "experiments.runs:FrozenRun",
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
-    "known_folder": "user_state:KnownFolder",
+    "known_folder": "core.user_state:KnownFolder",
     "model": "pipelines.models.predictor:Manifest",
     "monitor": "experiments.monitors.snapshot:Snapshot",
     "notes": "pipelines.run_pages.notes:Notes",

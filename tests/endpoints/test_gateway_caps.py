@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from isthmus import installed
+from isthmus.core import installed
 from isthmus.endpoints.gateway import breaker, capping
 from isthmus.endpoints.gateway.counting import Counting
 from isthmus.endpoints.gateway.live_document import LiveArm

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 import isthmus
-from isthmus import logs
+from isthmus.core import logs
 from isthmus.endpoints import server
 from isthmus.pipelines.models import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from isthmus import installed
 from isthmus.adapters import targets
+from isthmus.core import installed
 from isthmus.endpoints.gateway import shadow
 from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.streams import SHADOWS

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
 from isthmus.events import relations
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.times import wall_clock
 

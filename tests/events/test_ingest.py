@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from isthmus.core.user_state import make
 from isthmus.errors import Busy, LimitExceeded, NotFound, Refused
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantined import quarantine, summary
 from isthmus.events.settle import settle
 from isthmus.events.sql import bounded
-from isthmus.user_state import make
 
 from .conftest import (
     NOW,

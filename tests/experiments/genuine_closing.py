@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from msgspec.structs import replace
 
+from isthmus.core.formats import decode
 from isthmus.endpoints.gateway import sticky
 from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.router import routed_endpoints
@@ -16,7 +17,6 @@ from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import manual as traffic_room
 from isthmus.errors import IsthmusError, NotFound
 from isthmus.experiments import experiment, runs, starting
-from isthmus.formats import decode
 from isthmus.rollouts import controller, rollout
 from isthmus.storage import wait
 

@@ -26,7 +26,7 @@ import msgspec
 import pyarrow as pa
 
 import isthmus
-from isthmus import stacks
+from isthmus.core.runtime.project import stacks
 from isthmus.endpoints.deploy import deploy
 from isthmus.events.ingest import ingest
 from isthmus.experiments import experiment

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid
 from isthmus.experiments.simulation.behaviour import Answered, Setting, events, is_lost, request
 from isthmus.experiments.simulation.people import DAY, Visit, visits
@@ -24,7 +25,6 @@ from isthmus.experiments.simulation.simulation import (
 )
 from isthmus.experiments.simulation.world import World, world_of
 from isthmus.project.experiment_specs import Metric, Total
-from isthmus.runtime import Project
 
 from .shop import Shop
 

@@ -101,7 +101,7 @@ def _folders_of(module):
 
 
 def _settle_without_files(_):
-    from isthmus.durable import sync_folder
+    from isthmus.core.durable import sync_folder
 
     def settle(aside):
         for folder in sorted(aside.iterdir()):
@@ -119,7 +119,7 @@ def _renamed_first(_):
     from contextlib import contextmanager
 
     from isthmus.adapters.local import files
-    from isthmus.durable import make_folder, sync_folder
+    from isthmus.core.durable import make_folder, sync_folder
 
     @contextmanager
     def replacing(path):

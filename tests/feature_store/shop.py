@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
 from isthmus.events import relations as events
 from isthmus.feature_store import relations
 from isthmus.feature_store.tables import load_static
@@ -22,7 +23,6 @@ from isthmus.project.specs import (
     ProjectSpec,
     StaticTable,
 )
-from isthmus.runtime import Project
 from isthmus.target import Profile
 
 START = datetime(2024, 3, 1, tzinfo=UTC)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound, Refused
 from isthmus.feature_store import watermarks
 from isthmus.feature_store.as_known import check_as_known, usual_computations
@@ -14,7 +15,6 @@ from isthmus.feature_store.materialize import materialize
 from isthmus.feature_store.tables import load_static
 from isthmus.lifecycle.apply import apply
 from isthmus.lifecycle.plan import plan
-from isthmus.runtime import Project
 from isthmus.tests.cli.running import create, isthmus
 
 from .shop import START, items, open_shop, put, spec

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 
+from isthmus.core.runtime.project import Project
 from isthmus.feature_store.as_known import examine
 from isthmus.feature_store.as_known_sql import computations, inputs
 from isthmus.feature_store.relations import objective_view
 from isthmus.feature_store.views import view_sources
 from isthmus.project.specs import Description, FeatureView, Objective, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.times import wall_clock
 
 from ..sampled import costly

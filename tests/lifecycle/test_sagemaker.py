@@ -14,11 +14,11 @@ import pytest
 
 import isthmus as im
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
 from isthmus.errors import Denied, Refused
 from isthmus.feature_store.as_known import check_as_known
 from isthmus.lifecycle.plan import plan
 from isthmus.project.load import load
-from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import aws_stack

@@ -10,9 +10,9 @@ import pytest
 import isthmus as im
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import counters
+from isthmus.core.runtime.project import Project
 from isthmus.errors import Denied
 from isthmus.project.load import load
-from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create
 from isthmus.tests.conformance.places import aws_stack

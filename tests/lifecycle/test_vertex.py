@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import isthmus as im
-from isthmus import stacks
+from isthmus.core.runtime.project import stacks
+from isthmus.core.user_state import kept_for, known_id
 from isthmus.errors import Refused
 from isthmus.lifecycle.plan import plan
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.conformance.toy_models import until
-from isthmus.user_state import kept_for, known_id
 from isthmus_stack.client import Stack
 from isthmus_stack.gcp.environment import stray
 from isthmus_stack.run import environment_for, read_ready

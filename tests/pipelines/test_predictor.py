@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.core.formats import decode
 from isthmus.errors import Invalid, NotFound
-from isthmus.formats import decode
 from isthmus.pipelines.models import code_slice, predictor
 from isthmus.pipelines.models.call_parameters import CallParameter
 from isthmus.project.specs import Feature, Model

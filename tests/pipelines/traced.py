@@ -5,11 +5,11 @@ steps that leave a trace.
 from datetime import timedelta
 
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
 from isthmus.pipelines.graph import Pipeline, Step
 from isthmus.pipelines.submit import submit
 from isthmus.pipelines.watch import watch
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.target import Profile
 
 TRACE = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + chr(10))"

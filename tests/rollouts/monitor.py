@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from isthmus.formats import decode
+from isthmus.core.formats import decode
 from isthmus.rollouts import documents, guardrails
 from isthmus.rollouts.convergence import is_split, settled_by
 from isthmus.rollouts.moves import MOST_CALLS

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from isthmus import lease
+from isthmus.core import lease
 from isthmus.errors import Conflict
 from isthmus.rollouts import controller, documents, guardrails, judging, moves
 from isthmus.rollouts.phases import baking, before

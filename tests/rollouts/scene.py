@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from isthmus.core.lease import Lease
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.lease import Lease
 from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
 from isthmus.rollouts import controller, documents
 from isthmus.rollouts.states import Plan, State, Wish

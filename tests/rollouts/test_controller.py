@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from isthmus import lease
+from isthmus.core import lease
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import Denied, Throttled, Unavailable
 from isthmus.project.specs import Guardrail, RolloutStep

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from isthmus.core.formats import decode
 from isthmus.endpoints.traffic.split import check
 from isthmus.errors import Conflict, Invalid, Refused
-from isthmus.formats import decode
 from isthmus.rollouts import documents, moves
 from isthmus.rollouts.states import Observation, State, Wish, Wishes
 

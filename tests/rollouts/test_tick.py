@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from isthmus.core.lease import Lease
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled
-from isthmus.lease import Lease
 from isthmus.project.specs import Guardrail, Hold, OfficeHours
 from isthmus.rollouts import capacity
 from isthmus.rollouts.actions import Apply, Shift, Take, Touch

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from isthmus.core.lease import Lease
 from isthmus.endpoints.port import Bucket, EndpointState, VariantState
 from isthmus.endpoints.revision import revision_of
-from isthmus.lease import Lease
 from isthmus.project.specs import RolloutStep
 from isthmus.rollouts.states import Observation, Wish
 from isthmus.rollouts.tick import tick

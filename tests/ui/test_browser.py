@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 import isthmus
+from isthmus.core.runtime.project import reopen
 from isthmus.experiments.experiment import history
 from isthmus.project.load import load
-from isthmus.runtime import reopen
 from isthmus.tests.experiments.shop import PROJECT, Shop
 
 from .chromium import MISSING, PROGRAM, Chromium

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import isthmus
+from isthmus.core.runtime.project import reopen
 from isthmus.errors import IsthmusError
 from isthmus.experiments.experiment import start
 from isthmus.project import yaml
 from isthmus.project.load import load
-from isthmus.runtime import reopen
 from isthmus.tests.experiments.shop import PROJECT, Shop
 from isthmus.ui.pages import draft, new_experiment
 

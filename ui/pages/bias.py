@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...experiments.monitors import monitor
 from ...experiments.monitors.monitor import Listed
 from ...reports import page as kit
-from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...endpoints import rule_hits
 from ...endpoints.minutes import settled_window
 from ...endpoints.port import Bucket, EndpointState, VariantState, Window
@@ -25,7 +26,6 @@ from ...reports import page as kit
 from ...reports import plots
 from ...rollouts import rollout
 from ...rollouts.status import Status
-from ...runtime import Project
 from ..reads import Reads, Unread, missing, whole
 from ..view import View
 from . import experiments

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...reports import page as kit
 from ...rollouts import documents, report, rollout
 from ...rollouts.states import Entry
 from ...rollouts.status import Status
-from ...runtime import Project
 from ..view import View
 from .endpoint import declared_endpoint
 from .endpoints import path

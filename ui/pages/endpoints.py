@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...endpoints.listing import Listing, listing
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic import owner
 from ...endpoints.traffic.split import percent_text
 from ...reports import page as kit
-from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 

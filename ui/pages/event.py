@@ -7,6 +7,7 @@ from datetime import date
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...events.catalogue import AttributeEntry, EventEntry, describe
 from ...events.quarantined import Group, summary
 from ...events.readers import versions_of
@@ -16,7 +17,6 @@ from ...feature_store.port import TableState
 from ...feature_store.scanned import scan_of
 from ...reports import page as kit
 from ...reports import plots
-from ...runtime import Project
 from ..reads import Reads, Unread, missing, whole
 from ..view import View
 from .events import path

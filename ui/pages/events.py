@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...events.catalogue import EventEntry, describe
 from ...lifecycle.status import TableLine, event_tables
 from ...reports import page as kit
-from ...runtime import Project
 from ..reads import Reads, Unread, missing
 from ..view import View
 

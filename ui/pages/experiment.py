@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...endpoints.gateway.live_document import Change
 from ...errors import NotFound
 from ...experiments import (
@@ -31,7 +32,6 @@ from ...pipelines.training.training import git
 from ...project.experiment_specs import Analysis, Experiment
 from ...project.report import place
 from ...reports import page as kit
-from ...runtime import Project
 from ..forms import Form
 from ..view import View
 from . import experiment_forms

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
+from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...experiments import experiment, run_results
 from ...experiments.answers import RunStatus
 from ...experiments.runs import FrozenRun
-from ...runtime import Project
 from ..forms import Field, Form
 from .experiments import path
 

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...endpoints.gateway.live_document import Live, LiveRun
 from ...experiments import buckets, runs
 from ...experiments.standing import Listed, listing
 from ...project.specs import BUCKETS
 from ...reports import page as kit
 from ...reports import plots
-from ...runtime import Project
 from ..view import View
 
 

@@ -7,12 +7,12 @@ from graphlib import TopologicalSorter
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...pipelines.lineage import Edge, Node
 from ...pipelines.training.version_lineage import VersionLineage, parsed, version_lineage
 from ...reports import flow
 from ...reports import page as kit
 from ...reports.plots import Style
-from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 from .links import run_link

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...endpoints.listing import Listing, listing
 from ...pipelines.port import ModelVersion
 from ...pipelines.run_pages import runs
@@ -15,7 +16,6 @@ from ...pipelines.run_pages.records import Run
 from ...pipelines.training import promotion
 from ...pipelines.training.promotion import Promotion
 from ...reports import page as kit
-from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 from .links import run_link, version_link

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...experiments.monitors import monitor, snapshot
 from ...experiments.monitors.snapshot import Snapshot
 from ...experiments.monitors.text import meanings
 from ...project.monitor_specs import Alarms
 from ...reports import page as kit
-from ...runtime import Project
 from ..forms import Form
 from ..reads import Reads, Unread, whole
 from ..view import View

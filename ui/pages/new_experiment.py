@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec.structs import replace
 
-from ...durable import make_folder, sync_folder
+from ...core.durable import make_folder, sync_folder
+from ...core.runtime.project import Project
 from ...errors import AlreadyExists, Invalid, IsthmusError, Problem, ProjectError
 from ...experiments import run_powering
 from ...experiments.powering import Power
@@ -23,7 +24,6 @@ from ...project.experiment_specs import Experiment, Metric
 from ...project.load import parse
 from ...project.specs import Description, Endpoint
 from ...reports import page as kit
-from ...runtime import Project
 from ..forms import Field, Form
 from ..view import Region, View
 from . import draft

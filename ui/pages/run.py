@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...errors import NotFound
 from ...pipelines import watch
 from ...pipelines.port import RunState
@@ -16,7 +17,6 @@ from ...pipelines.run_pages.notes import Notes
 from ...pipelines.run_pages.records import Run
 from ...pipelines.run_pages.run_list import NotedRun, with_notes
 from ...reports import page as kit
-from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 from .links import run_path, version_link

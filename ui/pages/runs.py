@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ...core.runtime.project import Project
 from ...pipelines import watch
 from ...pipelines.run_pages.run_list import NotedRun, comparable, conditions, figure, list_runs
 from ...reports import page as kit
-from ...runtime import Project
 from ..forms import Field, Form
 from ..reads import Reads, Unread, whole
 from ..view import View

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...pipelines.run_pages import comparison_page, runs
 from ...pipelines.run_pages.compare import compare
 from ...reports import page as kit
-from ...runtime import Project
 from ..view import View
 from .links import run_path
 

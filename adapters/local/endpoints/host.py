@@ -16,7 +16,7 @@ from typing import final
 
 import msgspec
 
-from ....durable import sync_folder
+from ....core.durable import sync_folder
 from ....endpoints import hosting
 from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
 from ....errors import (

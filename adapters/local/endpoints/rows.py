@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from ....core.formats import StoredDocument, decoder
 from ....endpoints.port import EndpointSpec, VariantSpec
-from ....formats import StoredDocument, decoder
 from ....storage import Phase
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (

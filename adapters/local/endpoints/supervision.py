@@ -16,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from ....durable import make_folder
+from ....core.durable import make_folder
+from ....core.formats import decode, decoder
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
-from ....formats import decode, decoder
 from ..files import remove_tree, replacing
 from ..processes import kill_now, members
 from .http import Client

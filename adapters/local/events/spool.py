@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ....durable import make_folder
+from ....core.durable import make_folder
 from ...common.conform import arrow_schema, in_time_order
 from ...common.tables import PARTITION, SPOOL, Document
 from ..sqlite import Database

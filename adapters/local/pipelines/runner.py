@@ -19,13 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from ....core.formats import Kind, decode
+from ....core.signals import told
 from ....errors import Invalid
-from ....formats import Kind, decode
 from ....pipelines.conditions import holds, text
 from ....pipelines.document import StepFailure, StepResult, folder_of, local_path
 from ....pipelines.port import PipelineRun, StepPhase, StepSpec
 from ....pipelines.supervision import VARIABLE
-from ....signals import told
 from ....storage import below
 from ....target import Profile, Target
 from .. import ADAPTER

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ....durable import make_folder, sync_folder
+from ....core.durable import make_folder, sync_folder
 from ...common.conform import by_date
 from ...common.tables import PARTITION, Document
 from .. import files

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ....formats import decode
+from ....core.formats import decode
 from ...common.tables import Document, existing_table
 
 SCHEMA = (

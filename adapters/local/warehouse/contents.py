@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from ....formats import StoredDocument, decode
+from ....core.formats import StoredDocument, decode
 from ..sqlite import Database
 from .batches import Batch, list_batch
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
+from ....core.formats import StoredDocument, decode
 from ....errors import AlreadyExists, Busy, Conflict, NotFound
 from ....events.port import Column
 from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
-from ....formats import StoredDocument, decode
 from ....storage import Phase, wait
 from ....target import Target
 from ....times import epoch_milliseconds, from_epoch

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ....core.formats import StoredDocument, decode
 from ....errors import (
     Conflict,
     Invalid,
@@ -29,7 +30,6 @@ from ....errors import (
     Throttled,
     Unavailable,
 )
-from ....formats import StoredDocument, decode
 from ...common.conform import by_date
 from ...common.tables import PARTITION, Document
 from ..blobs import delete_below

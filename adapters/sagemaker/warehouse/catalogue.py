@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
+from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, NotFound
-from ....formats import decode
 from ...common.tables import PARTITION, Document, existing_table
 from ..column_types import GLUE
 from ..errors import translated

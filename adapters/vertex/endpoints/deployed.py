@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
+from ....core.formats import decoder
 from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ....endpoints.revision import identity, revision_of_variants
-from ....formats import decoder
 from ....storage import Phase
 from ..names import PROJECT_LABEL
 from .labels import TOUCH, adopted_as, moment

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import msgspec
 
+from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, Conflict, LimitExceeded, NotFound
-from ....formats import decode
 from ...common.tables import PARTITION, Document, existing_table
 from .. import names
 from ..column_types import BIGQUERY

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.core.user_state import make
 from isthmus.errors import Invalid, LimitExceeded
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.target import Profile
-from isthmus.user_state import make
 
 from . import processes
 

@@ -22,6 +22,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import supervision
 from isthmus.adapters.local.endpoints.http import Client
 from isthmus.adapters.local.processes import members
+from isthmus.core.user_state import make
 from isthmus.endpoints.port import Window
 from isthmus.errors import (
     Busy,
@@ -42,7 +43,6 @@ from isthmus.tests.conformance.toy_models import (
     until,
     variant,
 )
-from isthmus.user_state import make
 
 pytestmark = pytest.mark.slow
 

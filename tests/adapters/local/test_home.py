@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 
 from isthmus.adapters.local.home import FORMAT, database
+from isthmus.core.user_state import make
 from isthmus.errors import Refused
 from isthmus.tests.adapters.local import processes
-from isthmus.user_state import make
 
 
 def user_version(home):

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints.request_log import file_name, log_line
+from isthmus.core.user_state import make
 from isthmus.endpoints.port import Window
 from isthmus.target import Profile
 from isthmus.times import epoch_milliseconds
-from isthmus.user_state import make
 
 
 @given(

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from isthmus import logs
+from isthmus.core import logs
 
 from .router_kit import GOOD, MOST, answers, asked, connect, read_all, request, serving, wait
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec
@@ -16,7 +17,6 @@ from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.submit import pipeline_run
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.data_kit import SPEC, rows
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, variant

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from isthmus.adapters.common import executions
+from isthmus.core.runtime.project import Project, open_blobs
 from isthmus.errors import Invalid, OutcomeUnknown, Throttled
 from isthmus.pipelines import project_code, watch
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
@@ -16,7 +17,6 @@ from isthmus.pipelines.graph import Artifact, Pipeline, Step, Value, check
 from isthmus.pipelines.port import Output
 from isthmus.pipelines.submit import pipeline_run, submit
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project, open_blobs
 from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantined import quarantine
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.tests.events.conftest import NOW, apply_tables
 
 ATTRIBUTES = (

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import Project
 from isthmus.errors import (
     AlreadyExists,
     Invalid,
@@ -19,7 +20,6 @@ from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
 from isthmus.lifecycle.status import status
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, ids, keys, rows
 

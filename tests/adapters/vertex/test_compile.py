@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from isthmus.adapters import targets
+from isthmus.core.runtime.project import open as open_project
+from isthmus.core.runtime.project import reopen
 from isthmus.errors import AlreadyExists, Invalid
 from isthmus.pipelines import ir
 from isthmus.pipelines.document import open_run
@@ -16,8 +18,6 @@ from isthmus.pipelines.graph import Pipeline, Step
 from isthmus.pipelines.port import Condition, Output
 from isthmus.pipelines.submit import prepare
 from isthmus.pipelines.training.compiling import compile_run
-from isthmus.runtime import open as open_project
-from isthmus.runtime import reopen
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.conformance.places import fresh, gcp_stack
 from isthmus.tests.endpoints.mini import FILES

@@ -87,7 +87,7 @@ def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack,
 SERVING = """
 import sys, msgspec
 from datetime import UTC, datetime
-from isthmus import pandas_later
+from isthmus.core import pandas_later
 from isthmus.adapters import targets
 from isthmus.target import Profile
 pandas_later.install()  # as every command does

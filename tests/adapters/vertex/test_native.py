@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -12,7 +13,6 @@ from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.submit import pipeline_run
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, variant
 

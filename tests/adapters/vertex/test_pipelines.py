@@ -10,6 +10,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.vertex.machines import container_limits
 from isthmus.adapters.vertex.pipelines.run_states import run_state
+from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid, OutcomeUnknown
 from isthmus.pipelines import watch
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
@@ -17,7 +18,6 @@ from isthmus.pipelines.graph import Artifact, Pipeline, Step, Value, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
 from isthmus.pipelines.submit import pipeline_run, submit
 from isthmus.project.specs import Description, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.storage import wait
 from isthmus.tests.conformance.places import fresh, gcp_stack
 from isthmus_stack.client import Stack

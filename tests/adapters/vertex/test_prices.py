@@ -6,10 +6,10 @@ import pytest
 
 from isthmus.adapters.vertex import prices
 from isthmus.adapters.vertex.machines import image, serving_replicas
+from isthmus.core.installed import adapter
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Invalid
 from isthmus.feature_store.scanned import Scan
-from isthmus.installed import adapter
 from isthmus.target import Profile, attribute
 
 

@@ -6,10 +6,10 @@ import json
 import pytest
 from google.cloud.bigquery import Table
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound
 from isthmus.events.ingest import ingest
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
-from isthmus.runtime import Project
 from isthmus.tests.events.conftest import NOW, apply_tables
 
 ATTRIBUTES = (

@@ -6,7 +6,7 @@ processes, ports, commands and modules. Nothing of it is used unless the id in i
 where only the user writes: `$XDG_STATE_HOME/isthmus`, else `~/.local/state/isthmus`.
 
     projects/<id>/project.json      where the folder with that id was last seen
-    projects/<id>/stack/            the offline stacks of that project: stacks.py
+    projects/<id>/stack/            the offline stacks of that project: core/runtime/stacks.py
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from typing import IO
 import msgspec
 from msgspec.structs import replace
 
+from ..errors import Denied, IsthmusError, Refused
 from .durable import make_folder, sync_folder
-from .errors import Denied, IsthmusError, Refused
 from .formats import StoredDocument, decode
 from .git_index import tracked_below
 

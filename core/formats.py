@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .errors import Invalid, Refused
+from ..errors import Invalid, Refused
 
 
 class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1):

@@ -4,7 +4,7 @@ The stack that a variable on loopback names, the server of profiles.yaml, or a s
 of the project's own, in this order.
 
 The project's own stack is a process of its own, started when first needed, recorded in the user's
-state folder (user_state.py) as
+state folder (core/user_state.py) as
 `projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps
 what it holds, that is beside it in
 `stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it
@@ -27,12 +27,12 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import Denied, Invalid, Unavailable, Unsupported
-from .formats import refuse_newer, schema, schema_of
-from .installed import adapter, adapters
-from .project.options import on_this_machine
-from .target import STACK_PACKAGE, Offline, Packages, attribute, require
-from .user_state import FOLDER, kept_for, known_id, make
+from ...errors import Denied, Invalid, Unavailable, Unsupported
+from ...project.options import on_this_machine
+from ...target import STACK_PACKAGE, Offline, Packages, attribute, require
+from ..formats import refuse_newer, schema, schema_of
+from ..installed import adapter, adapters
+from ..user_state import FOLDER, kept_for, known_id, make
 
 if TYPE_CHECKING:
     from isthmus_stack.run import Ready
@@ -303,9 +303,9 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     """Container image -> what it is on this machine: our model server, under every name that the
     project's profiles have for it.
     """
-    from .errors import IsthmusError
-    from .project.load import load
-    from .project.profiles import profiles
+    from ...errors import IsthmusError
+    from ...project.load import load
+    from ...project.profiles import profiles
 
     names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():

@@ -16,17 +16,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, final
 
-from . import spans
-from .errors import Busy, Unsupported
-from .target import attribute
-from .times import utc_milliseconds
-from .user_state import FOLDER, claim, known_id, make
+from ...errors import Busy, Unsupported
+from ...target import attribute
+from ...times import utc_milliseconds
+from .. import spans
+from ..user_state import FOLDER, claim, known_id, make
 
 if TYPE_CHECKING:
-    from .project.specs import Description, ProjectSpec
-    from .storage import BlobStore
-    from .target import CallLog, Profile, Target
-    from .times import Clock
+    from ...project.specs import Description, ProjectSpec
+    from ...storage import BlobStore
+    from ...target import CallLog, Profile, Target
+    from ...times import Clock
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
@@ -211,11 +211,11 @@ def open(
     """
     from msgspec import structs
 
+    from ...adapters import targets
+    from ...project.load import load
+    from ...project.profiles import folders, profile
+    from ..installed import adapter
     from . import stacks
-    from .adapters import targets
-    from .installed import adapter
-    from .project.load import load
-    from .project.profiles import folders, profile
 
     description = load(Path(path))
     known_id(Path(description.folder) / FOLDER)  # before a stack is looked for
@@ -241,7 +241,7 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
     """The target of a profile that a run.json carries: how a pipeline's step, a job of its own,
     comes back to its ports.
     """
-    from .adapters import targets
+    from ...adapters import targets
 
     return targets.load(profile, calls=calls)
 
@@ -251,7 +251,7 @@ def open_blobs(uri: str) -> BlobStore:
 
     Unsupported.
     """
-    from .adapters import targets
+    from ...adapters import targets
 
     return targets.blobs_for(uri)
 
@@ -261,6 +261,6 @@ def reopen(path: str | Path, target: Target) -> Project:
 
     ProjectError when its files are wrong by now.
     """
-    from .project.load import load
+    from ...project.load import load
 
     return Project(load(Path(path)), target)

@@ -10,8 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from .errors import Invalid, IsthmusError, MissingDependency, Unsupported
-from .target import Adapter
+from ..errors import Invalid, IsthmusError, MissingDependency, Unsupported
+from ..target import Adapter
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -65,7 +65,7 @@ def _own(name: str) -> Adapter | None:
 
     Every step of every pipeline comes by here.
     """
-    module = f"{__package__}.adapters.{name}"
+    module = f"{__name__.partition('.')[0]}.adapters.{name}"
     if not name.isidentifier() or find_spec(module) is None:
         return None
     own: Adapter | None = vars(import_module(module)).get("ADAPTER")

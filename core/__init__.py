@@ -1,0 +1,1 @@
+"""What every room stands on: durable files, stored documents, signals, logs, the stacks of a target."""

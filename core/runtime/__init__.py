@@ -1,0 +1,1 @@
+"""An open project, and the offline stacks that stand for a cloud."""
