@@ -84,8 +84,8 @@ def blobs_for(uri: str) -> BlobStore:
     its run.json and nothing else.
 
     The adapter is opened with `bucket: SCHEME://NAME` of the URI, the next part of it as its
-    project, and a stack's URL when one of the
-    variables of its offline stack has it. Unsupported for a scheme that nothing here opens.
+    project, and a stack's URL when one of the variables of its offline stack has it. Unsupported
+    for a scheme that nothing here opens.
     """
     scheme, _, rest = uri.partition("://")
     adapter = next(installed.adapters(lambda adapter: scheme and adapter.scheme == scheme), None)

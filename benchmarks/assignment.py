@@ -4,8 +4,7 @@ CPU of one with two holdouts and one run, beside one of its hashes; and how even
 and independent the hashes are.
 
 For units of three shapes and 60 salts: units by bucket, and the tenths of each two salts beside
-each other, by chi-square.
-`--units N` of a shape, default 1,000,000: some two minutes.
+each other, by chi-square. `--units N` of a shape, default 1,000,000: some two minutes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 server itself. `[--calls N] [--split N]`
 
 All three by the same boto3 client, in one run, in turns; then the split of 20,000 calls at 9:1 and
-at 1:0 (chi-square); then start-ups.
-Goals of the issue: at least twice moto's calls/s, at most twice the direct call's time.
+at 1:0 (chi-square); then start-ups. Goals of the issue: at least twice moto's calls/s, at most
+twice the direct call's time.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 constant, over HTTP and by `grpc.aio`.
 
 `python bare_gcp.py COUNT PORT` writes its ports. On the first (HTTP) and second (gRPC) each
-prediction is answered with COUNT numbers,
-whatever is asked, and a feature read with one value; what comes to the third is passed on to the
-model server at PORT, and its answer back.
+prediction is answered with COUNT numbers, whatever is asked, and a feature read with one value;
+what comes to the third is passed on to the model server at PORT, and its answer back.
 """
 
 from __future__ import annotations

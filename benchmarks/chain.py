@@ -3,9 +3,8 @@
 `python -m benchmarks.chain [--requests N] [--target T]`
 
 Each target: start, requests from 4 threads to a gateway with two workers, ramp 20 -> 40 -> 100 %,
-stop --ship, close. A gateway goes by
-a change within 6 s; no request fails; assignments, canonical rows and results (to 9 digits) are the
-same. Exit code 1 where that is not so.
+stop --ship, close. A gateway goes by a change within 6 s; no request fails; assignments, canonical
+rows and results (to 9 digits) are the same. Exit code 1 where that is not so.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 `python benchmarks/endpoint_call.py [--calls N]`
 
 Both serve the same predictor to the same client over kept connections, asked in blocks in turns, so
-that the machine's other work meets
-all: the ratio is the median of the rounds'. Then the split of N calls at 90/10, within 3 sigma.
+that the machine's other work meets all: the ratio is the median of the rounds'. Then the split of N
+calls at 90/10, within 3 sigma.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 largest relative distance of each.
 
 tea-tasting 2 needs Python 3.12, hence an environment of its own: `uv venv peers --python 3.13`, `uv
-pip install --python peers/bin/python
-tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:. peers/bin/python -m benchmarks
-experiments_peers`.
+pip install --python peers/bin/python tea-tasting pandas msgspec`, then `PYTHONPATH=.alias:.
+peers/bin/python -m benchmarks experiments_peers`.
 """
 
 from __future__ import annotations

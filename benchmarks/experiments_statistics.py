@@ -2,10 +2,9 @@
 row, seeds fixed.
 
 `python -m benchmarks.experiments_statistics [--runs 20000]`. Arms of tests/experiments/worlds.py: a
-rate, a ratio of people with several
-rows, a mean, revenue that few bring; each with and without the metric of the time before. What is
-compared goes through `ratio.points`
-and `inference.Horizon`, as results do.
+rate, a ratio of people with several rows, a mean, revenue that few bring; each with and without the
+metric of the time before. What is compared goes through `ratio.points` and `inference.Horizon`, as
+results do.
 """
 
 from __future__ import annotations

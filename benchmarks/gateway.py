@@ -2,12 +2,10 @@
 memory after many. `--requests N`
 
 One process, one request after the other, measured in turns, so that the machine's other work meets
-all. 20 candidates, 3 places,
-features of two views, exposures on; also with two layers that have a run each, then with four
-rules, too, then with a cap per unit beside
-them; what four threads count at once; an
-assignment and OpenFeature's flags. The memory is that of a process of its own that has ranked N
-times (default 100,000).
+all. 20 candidates, 3 places, features of two views, exposures on; also with two layers that have a
+run each, then with four rules, too, then with a cap per unit beside them; what four threads count
+at once; an assignment and OpenFeature's flags. The memory is that of a process of its own that has
+ranked N times (default 100,000).
 """
 
 from __future__ import annotations

@@ -2,12 +2,10 @@
 calls. `[--calls N] [--split N]`
 
 All ways in one run, in turns, beside a proxy of bytes, and beside each of Google's clients the same
-client asking a server that answers a
-constant: no stack on `grpc.aio` is quicker. CPU is the asked process's own, by /proc. Goals of the
-issue: bare HTTP at most 1.5 times the
-direct call; 600 calls a second on REST, 800 on gRPC; 0.25 ms of CPU a call on REST, 0.7 on gRPC; 41
-feature reads in 25 ms; SELECT 1 in
-40 ms; 100,000 rows loaded in 0.5 s; a publish in 2 ms.
+client asking a server that answers a constant: no stack on `grpc.aio` is quicker. CPU is the asked
+process's own, by /proc. Goals of the issue: bare HTTP at most 1.5 times the direct call; 600 calls
+a second on REST, 800 on gRPC; 0.25 ms of CPU a call on REST, 0.7 on gRPC; 41 feature reads in 25
+ms; SELECT 1 in 40 ms; 100,000 rows loaded in 0.5 s; a publish in 2 ms.
 """
 
 from __future__ import annotations

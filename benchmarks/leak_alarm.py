@@ -3,9 +3,8 @@
 `python -m benchmarks.leak_alarm [--worlds 200]`.
 
 Worlds of 1,000 people (tests/pipelines/honest.py), seeds 0 to 199: at 1 % a call 2 alarms are
-expected, and more than 7 have a chance of
-1 in 1,000. Leaks: a feature that holds its own list's clicks every day; one that does so on the
-first day only.
+expected, and more than 7 have a chance of 1 in 1,000. Leaks: a feature that holds its own list's
+clicks every day; one that does so on the first day only.
 """
 
 from __future__ import annotations

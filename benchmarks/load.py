@@ -3,9 +3,8 @@
 `make bench-load`, or `python -m benchmarks.load [--seconds N]`
 
 Six threads ask; three cases, each counted from the callers' side: acknowledged (an answer that
-fits), failed (refused, or the model's
-error: nothing is in doubt), unknown (sent, and the answer was lost). The counts go into
-docs/promises.md. Times are printed, not asserted.
+fits), failed (refused, or the model's error: nothing is in doubt), unknown (sent, and the answer
+was lost). The counts go into docs/promises.md. Times are printed, not asserted.
 """
 
 from __future__ import annotations

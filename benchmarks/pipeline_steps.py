@@ -2,10 +2,9 @@
 bare subprocesses and kfp.local.
 
 `python -m benchmarks.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
-environment of its own
-(`pip install kfp`), at its fastest: SubprocessRunner without a virtual environment, no `pip
-install` in each step, its import not counted
-(the pipeline is called again and again in one process).
+environment of its own (`pip install kfp`), at its fastest: SubprocessRunner without a virtual
+environment, no `pip install` in each step, its import not counted (the pipeline is called again and
+again in one process).
 """
 
 from __future__ import annotations

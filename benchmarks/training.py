@@ -2,8 +2,8 @@
 one that answers by rows.
 
 The trainer keeps Arrow and learns next to nothing, so what is shown is Isthmus' own share, with
-Python and its libraries (some 150 MB).
-`python -m benchmarks.training 1000000` measures another size.
+Python and its libraries (some 150 MB). `python -m benchmarks.training 1000000` measures another
+size.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 says it; and its adoption.
 
 Adopting changes nothing of what runs: each model behind it is registered as a version, and the
-provider's endpoint is tagged, last and at
-once. So a run that was cut is repeated, and one that ended finds it ours already.
+provider's endpoint is tagged, last and at once. So a run that was cut is repeated, and one that
+ended finds it ours already.
 """
 
 from __future__ import annotations
@@ -113,9 +113,8 @@ def describe(
     """A standing endpoint in our words. Nothing is changed.
 
     `name`: of the endpoint here; `model`: that its models become versions of (the endpoint's name);
-    `objective`: that it serves.
-    Refused: it is another project's. Unsupported: it, or its kind, cannot be taken over. See
-    Adopter.look, too.
+    `objective`: that it serves. Refused: it is another project's. Unsupported: it, or its kind,
+    cannot be taken over. See Adopter.look, too.
     """
     return _adoption(project, _standing(project, native, name), model, objective)
 

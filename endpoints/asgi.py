@@ -1,11 +1,10 @@
 """`app` is the gateway for any ASGI server (gateway/application.py).
 
 It serves every endpoint of the project that ISTHMUS_PROJECT names (a file or a folder; default: the
-working folder), on ISTHMUS_TARGET
-(default: that of profiles.yaml). ISTHMUS_ALLOW_HOST: names, with commas between, that callers may
-use for it. ISTHMUS_ALLOW_USER: other
-users of this machine that may ask (peers.py); a server that takes a caller's address from a header
-needs ISTHMUS_TOKEN, or `*`.
+working folder), on ISTHMUS_TARGET (default: that of profiles.yaml). ISTHMUS_ALLOW_HOST: names, with
+commas between, that callers may use for it. ISTHMUS_ALLOW_USER: other users of this machine that
+may ask (peers.py); a server that takes a caller's address from a header needs ISTHMUS_TOKEN, or
+`*`.
 """
 
 from __future__ import annotations

@@ -2,11 +2,9 @@
 and how long it may take.
 
 What a request means is not here. A raw asyncio protocol over httptools, as these hops are paid by
-every prediction. A connection answers in
-order; while it waits for an answer nothing more of it is parsed, and beyond 64 KiB nothing more is
-read. A request that is refused for its
-size is answered at once, and what its sender still sends is read and thrown away: who sends does
-not listen.
+every prediction. A connection answers in order; while it waits for an answer nothing more of it is
+parsed, and beyond 64 KiB nothing more is read. A request that is refused for its size is answered
+at once, and what its sender still sends is read and thrown away: who sends does not listen.
 """
 
 from __future__ import annotations

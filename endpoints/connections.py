@@ -107,10 +107,9 @@ class Connections:
     `handle` answers a request, now or later, in the loop's thread.
 
     `refusal` judges method, path, headers and the connection's user before the body is read, the
-    same at any time. `users`: of this
-    machine who may come, as a door has them. `headers`: those that somebody reads, in lower case; a
-    request that has one of them twice
-    is refused. `most`: connections; `most_body`: bytes of one request.
+    same at any time. `users`: of this machine who may come, as a door has them. `headers`: those
+    that somebody reads, in lower case; a request that has one of them twice is refused. `most`:
+    connections; `most_body`: bytes of one request.
     """
 
     def __init__(

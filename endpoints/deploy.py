@@ -72,8 +72,7 @@ def deploy(project: Project, name: str) -> Deployment:
     NotFound: no such endpoint, or an alias without a version. Invalid: a model takes a parameter as
     another type than is declared. Refused:
     a rejected version, a change of a variant that has traffic, or of any while a rollout or an
-    experiment owns the traffic. Unavailable: a
-    variant that does not start, with its last words.
+    experiment owns the traffic. Unavailable: a variant that does not start, with its last words.
     """
     with project.lock("deploy"):
         endpoint = endpoint_of(project, name)

@@ -3,12 +3,10 @@
 One function for all that speaks HTTP here, with two settings. Pure.
 
 `ours`: the gateway, the router, a page. A Host that is loopback, the address that it listens on, or
-named with `--allow-host`; bodies of a
-type that no page can send to another site without asking first; a token, which beyond loopback
-there must be, or where there is none a
-user of this machine who may come (peers.py).
-A provider's wire (the model server in a container): any Host, the provider's content types, no
-token of ours; nothing with an Origin.
+named with `--allow-host`; bodies of a type that no page can send to another site without asking
+first; a token, which beyond loopback there must be, or where there is none a user of this machine
+who may come (peers.py). A provider's wire (the model server in a container): any Host, the
+provider's content types, no token of ours; nothing with an Origin.
 """
 
 from __future__ import annotations

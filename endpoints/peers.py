@@ -1,8 +1,8 @@
 """Tell which user of this machine has the other end of a connection, by asking Linux.
 
 A server of ours that wants no token is for its own user, for root, and for whom ISTHMUS_ALLOW_USER
-names. Where the system cannot be
-asked (it is no Linux) everybody of this machine is answered, and `kernel_tells` says so.
+names. Where the system cannot be asked (it is no Linux) everybody of this machine is answered, and
+`kernel_tells` says so.
 """
 
 from __future__ import annotations

@@ -2,13 +2,11 @@
 in another one.
 
 A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals)
-is its thread's. So the thread that
-loads predicts, and health checks and time-outs are the loop's.
+is its thread's. So the thread that loads predicts, and health checks and time-outs are the loop's.
 
 Who asks often and alone has its connection lent to that thread, so that no other must wake for a
-request. It knows whole requests that are
-like the one before; with whatever else comes, and as soon as somebody else asks, the connection
-goes back to the loop.
+request. It knows whole requests that are like the one before; with whatever else comes, and as soon
+as somebody else asks, the connection goes back to the loop.
 """
 
 from __future__ import annotations

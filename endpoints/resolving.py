@@ -39,9 +39,8 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
     """The spec to be applied. NotFound: an alias that no version has. Refused: a rejected version.
 
     Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion.
-    One that still has traffic stays as it
-    is, also when its version is to be another variant's: that one gets it first, so that the
-    traffic can go there.
+    One that still has traffic stays as it is, also when its version is to be another variant's:
+    that one gets it first, so that the traffic can go there.
     """
     wanted = _versions(project, endpoint, may_lack_some=running is not None)
     serving = {variant.name: variant for variant in running.variants} if running else {}

@@ -36,8 +36,8 @@ def emit(
     """Append events to an event of the catalogue, by name, or to an internal stream.
 
     A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes.
-    What is not returned is durable.
-    NotFound for an unknown event; Invalid for one mapping in place of a sequence.
+    What is not returned is durable. NotFound for an unknown event; Invalid for one mapping in place
+    of a sequence.
     """
     if isinstance(rows, Mapping):
         raise Invalid(

@@ -43,8 +43,7 @@ def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
     depth).
 
     Names that begin with a dot or an underscore are passed over in folders, as Hive does. `shown`
-    is what the user wrote.
-    `fence`: the project's, where it was the project that wrote it.
+    is what the user wrote. `fence`: the project's, where it was the project that wrote it.
     NotFound: there is none. Invalid: one is of no format of events, or is not within the fence.
     """
     if path.is_dir():

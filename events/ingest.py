@@ -2,9 +2,8 @@
 or stored.
 
 Nothing is changed before every source has been read to its end and judged. What then changes is
-appended under names made from the content,
-and every step first asks what is there already: after a kill at any point the same command goes on,
-loses nothing and doubles nothing.
+appended under names made from the content, and every step first asks what is there already: after a
+kill at any point the same command goes on, loses nothing and doubles nothing.
 """
 
 from __future__ import annotations
@@ -90,20 +89,16 @@ def ingest(
     confirm_backfill: ConfirmBackfill | None = None,
 ) -> Rows[IngestReport]:
     """Store the events of the project's sources (every one, or the given event's), or of `data` for
-    one event: a file, a folder, a glob,
-    a table.
+    one event: a file, a folder, a glob, a table.
 
     Events that others refer to go first. What waited for its reference or its time is tried again,
-    whatever is ingested.
-    Another content of a stored event is quarantined, unless it `corrects` that: then it is the
-    event from now on, for every reader.
-    Events older than max_lateness are quarantined, unless this is a `backfill`; where an event's
-    first ingest holds some,
-    `confirm_backfill` is asked whether it is one.
-    Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a
-    Refused with the `reports`, when more
-    than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows
-    would not become good by holding them back.
+    whatever is ingested. Another content of a stored event is quarantined, unless it `corrects`
+    that: then it is the event from now on, for every reader. Events older than max_lateness are
+    quarantined, unless this is a `backfill`; where an event's first ingest holds some,
+    `confirm_backfill` is asked whether it is one. Invalid and NotFound for a source that cannot be
+    read, before anything is changed. TooManyBad, a Refused with the `reports`, when more than
+    `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would
+    not become good by holding them back.
     """
     with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
         chosen = _chosen(project, event, data is not None)

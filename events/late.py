@@ -26,11 +26,10 @@ pc: Any = pyarrow.compute
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
     """Those that wait and whose time has come, as validated events, some at a time.
 
-    They kept every other rule when they came: lateness is judged at arrival, not again.
-    Those that were stored since are among them: `settle` finds them there by date, which costs less
-    than asking the whole raw table here.
-    One that the event's present attributes cannot hold (its type was changed since) stays in
-    quarantine.
+    They kept every other rule when they came: lateness is judged at arrival, not again. Those that
+    were stored since are among them: `settle` finds them there by date, which costs less than
+    asking the whole raw table here. One that the event's present attributes cannot hold (its type
+    was changed since) stays in quarantine.
     """
     for rows in lookup.waiting(warehouse, event):
         late = _late_events(event, rows)

@@ -51,10 +51,9 @@ def open_sql(event: Event) -> str:
     """The open rows, in the neutral subset.
 
     A row is closed when its own content is what readers see or was until it was corrected (a late
-    reference that was stored), when it was
-    refused for a value and its id is stored since (it came again, mended), or when it waited and
-    has lost to another content of its id, or
-    waited for its time and waits for its reference now (that row is open instead).
+    reference that was stored), when it was refused for a value and its id is stored since (it came
+    again, mended), or when it waited and has lost to another content of its id, or waited for its
+    time and waits for its reference now (that row is open instead).
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     listed = ", ".join(f"q.{column.name}" for column in quarantine_table(event).columns)
@@ -107,9 +106,8 @@ def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
     """The open rows, newest batch first, in the order of their lines.
 
     Columns: quarantined_timestamp, event_id, attribute, reason, source, line, payload (JSON as it
-    was read), payload_digest, retry,
-    rule (the reason without the row's own value), event_timestamp (where the row has one).
-    NotFound for an unknown event, or before `apply`.
+    was read), payload_digest, retry, rule (the reason without the row's own value), event_timestamp
+    (where the row has one). NotFound for an unknown event, or before `apply`.
     """
     import pyarrow as pa
 

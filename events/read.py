@@ -55,10 +55,9 @@ def open_source(
     """Copy a source into `stage` and look at its columns. `data` may be a file, a folder or a glob.
 
     None: what the project says, `events.<event>.source` or `sources/<event>.sql` of its folder;
-    only the former may need the `target`.
-    Invalid, naming the file, for what cannot be read at all and for columns that the event does not
-    have; NotFound for no file.
-    Unsupported, naming the key, for a place that the target does not read.
+    only the former may need the `target`. Invalid, naming the file, for what cannot be read at all
+    and for columns that the event does not have; NotFound for no file. Unsupported, naming the key,
+    for a place that the target does not read.
     """
     stage.mkdir(parents=True, exist_ok=True)
     if data is None:

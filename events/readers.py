@@ -3,10 +3,9 @@
 Read from what they say, not from what they ran.
 
 An objective is a table of its exposure with what became of it, so it reads all of both events. A
-metric reads what it adds up, and what
-leads from there to the unit; a monitor the outcomes, and what leads to its groups. A view reads
-what its SQL names, from the tables that
-come from the event. A model reads what its objective and its views read.
+metric reads what it adds up, and what leads from there to the unit; a monitor the outcomes, and
+what leads to its groups. A view reads what its SQL names, from the tables that come from the event.
+A model reads what its objective and its views read.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def winning_order() -> str:
     every target (PORTS.md, section 3).
 
     A correction goes before what it corrects, then what was stored first; of one batch's contents
-    the one whose digest sorts first.
-    Copies from before these columns have nulls in them: not corrected, stored in 1970.
+    the one whose digest sorts first. Copies from before these columns have nulls in them: not
+    corrected, stored in 1970.
     """
     return (
         f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP "

@@ -1,8 +1,8 @@
 """A staged batch judged as a whole, beside what is stored: references, copies, conflicts.
 
 Its size is bounded by the disk and not by memory: DuckDB judges narrow rows (ids, dates, digests)
-and spills, what is stored comes in
-parts, and a row's state stands in a file beside the staged rows, in their order.
+and spills, what is stored comes in parts, and a row's state stands in a file beside the staged
+rows, in their order.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def settle(
     One at a time on `connection` (sql.bounded).
 
     Under one id and date stands the first content of `winning_order`, so what is stored stays and
-    another content of its id is refused;
-    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the
-    batch's content takes the stored one's place.
+    another content of its id is refused; of several in the batch itself the one whose digest sorts
+    first is taken. `corrects`: the batch's content takes the stored one's place.
     """
     unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
     late_there = (

@@ -158,8 +158,8 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
     what is no regular file.
 
     Not DuckDB's `file_search_path`: it looks into the process's own directory first, so a command
-    given elsewhere would read another
-    project's file of the same name. Not chdir: it moves every thread of the caller's process.
+    given elsewhere would read another project's file of the same name. Not chdir: it moves every
+    thread of the caller's process.
     """
     from sqlglot import TokenType
     from sqlglot.dialects.duckdb import DuckDB

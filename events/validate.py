@@ -89,8 +89,8 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 
     One reason a row, the first.
 
-    A `backfill` may be of any age.
-    References, duplicates and conflicts are looked for by stage.py, which sees the whole source.
+    A `backfill` may be of any age. References, duplicates and conflicts are looked for by stage.py,
+    which sees the whole source.
     """
     reasons: Reasons = {
         row: (name, Fault(values.unknown(name, event))) for row, name in reversed(chunk.strange)

@@ -2,9 +2,8 @@
 is refused.
 
 `validate.py` applies the same rules to whole columns and comes here for the values that a column's
-fast path could not settle;
-`emit.py` comes here for single events. One set of words, so that a reason reads the same whichever
-way an event came.
+fast path could not settle; `emit.py` comes here for single events. One set of words, so that a
+reason reads the same whichever way an event came.
 """
 
 from __future__ import annotations

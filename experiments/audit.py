@@ -2,8 +2,7 @@
 more, from what was frozen at its start.
 
 Of an interleaved run so is every draft (draft_audit.py). What is missing is counted, too: a number
-of `rankings.sequence` that no row of
-its gateway has is an answer that was lost.
+of `rankings.sequence` that no row of its gateway has is an answer that was lost.
 """
 
 from __future__ import annotations

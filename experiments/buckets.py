@@ -2,8 +2,7 @@
 lowest free, shrinking gives the last back.
 
 Ranges stand in the order in which they were taken. So a unit enters or leaves a run and never
-changes its arm, and no range has to be
-planned ahead. Pure.
+changes its arm, and no range has to be planned ahead. Pure.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """`close`: what a run has shipped becomes true below the gateway, and the run is over.
 
 In this order, so that no unit falls back in between: all of the traffic to the shipped variant,
-read back; the alias; the run leaves the
-live document; the promoted version comes home to the control's name (rollouts/hand_over.py), which
-gives the traffic back last. Each step
-looks first whether it is done: killed anywhere, `close` again goes on.
+read back; the alias; the run leaves the live document; the promoted version comes home to the
+control's name (rollouts/hand_over.py), which gives the traffic back last. Each step looks first
+whether it is done: killed anywhere, `close` again goes on.
 """
 
 from __future__ import annotations
@@ -76,9 +75,8 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     Takes as long as variants take to come up, and some minutes.
 
     NotFound: no run. Refused: nothing has shipped; project.yaml's defaults are not yet the shipped
-    parameters; it ships to some units
-    only, and not `everybody`; the version may not be promoted. Conflict, Busy: somebody else; again
-    goes on.
+    parameters; it ships to some units only, and not `everybody`; the version may not be promoted.
+    Conflict, Busy: somebody else; again goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)

@@ -30,8 +30,8 @@ def results(
     """Compare the arms of an experiment, or of one of its runs (`name.2`).
 
     `last`: what the last look at a run showed, without a query. Raises as results.results and
-    run_results.results; Invalid: of a log
-    nothing is stored, of two moments there is one, or it has not come yet.
+    run_results.results; Invalid: of a log nothing is stored, of two moments there is one, or it has
+    not come yet.
     """
     if as_of is not None and utc_milliseconds(as_of) > project.now():
         raise Invalid(

@@ -2,10 +2,8 @@
 once more, of both orders and the coins.
 
 Of an answer under rules the log has what these made of both orders, not the features that they
-read: the draft is made of that. Where it
-has not (of a gateway of before), or nothing was drafted, the credits alone are looked at: a place
-credits the variant that picked it, or
-nobody.
+read: the draft is made of that. Where it has not (of a gateway of before), or nothing was drafted,
+the credits alone are looked at: a place credits the variant that picked it, or nobody.
 """
 
 from __future__ import annotations

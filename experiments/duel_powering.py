@@ -2,9 +2,8 @@
 units had, as if each of them counted.
 
 An event counts that follows an item which one variant alone picked; how many do is known once both
-rank the same requests, by the first
-look (wins.units_needed). Without a preference each is a fair coin's, so of n that count the
-preference has a variance of 1 / n.
+rank the same requests, by the first look (wins.units_needed). Without a preference each is a fair
+coin's, so of n that count the preference has a variance of 1 / n.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     `ship`: every unit has this arm's instead, until `close`.
 
     Also ends what a start left that was killed, and a run that has shipped. Again: told, nothing
-    changes. NotFound: it never ran, or has
-    no such arm. Refused: its `close` is under way. Conflict: somebody was faster.
+    changes. NotFound: it never ran, or has no such arm. Refused: its `close` is under way.
+    Conflict: somebody was faster.
     """
     if not because.strip():
         raise Invalid(

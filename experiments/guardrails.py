@@ -1,9 +1,8 @@
 """What an experiment that is assigned may not harm. Pure.
 
 A guardrail holds when the bound on the side of the harm, one-sided at 5 %, is within its margin;
-all must hold, so none is corrected for
-the others (Schultzberg, Ankargren, Frånberg 2024). Harm beyond the margin is watched at every look
-by `always`, and stops early.
+all must hold, so none is corrected for the others (Schultzberg, Ankargren, Frånberg 2024). Harm
+beyond the margin is watched at every look by `always`, and stops early.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How many standard errors an interval is wide, by how often one looks. Pure.
 
 fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py).
-always: holds at every look at once,
-however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2021, eq. 9).
+always: holds at every look at once, however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy,
+Ramdas 2021, eq. 9).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
 
     `information`: of each look one over the variance of what is compared. The 5 % are spent by
-    units; how alike two looks are goes by
-    this, which grows faster than units where these go on acting. Empty: it grows as the units do.
+    units; how alike two looks are goes by this, which grows faster than units where these go on
+    acting. Empty: it grows as the units do.
     """
 
     inference: Inference

@@ -2,8 +2,8 @@
 left. Pure, NumPy.
 
 Spending by O'Brien and Fleming's function for two sides, 4 - 4 Phi(z(1 - alpha/4) / sqrt(t)) (Lan,
-DeMets 1983). The probabilities are
-integrals over the values that have crossed no bound yet, look by look (Armitage, McPherson, Rowe
+DeMets 1983). The probabilities are integrals over the values that have crossed no bound yet, look
+by look (Armitage, McPherson, Rowe
 1969), on a grid. How alike two looks
 are follows from the information, which may grow otherwise than what the spending goes by (Lan,
 DeMets 1989).

@@ -1,10 +1,9 @@
 """Several figures at once: how many of them are false alarms. Pure.
 
 Holm 1979: of all that decide together at most 5 % of runs show a difference that is not there,
-however they depend on each other. It holds
-with the bounds of a plan, too, where each is asked at its own level (Maurer, Bretz 2013).
-Benjamini, Hochberg 1995: q, the part of false
-alarms among what is called at that q.
+however they depend on each other. It holds with the bounds of a plan, too, where each is asked at
+its own level (Maurer, Bretz 2013). Benjamini, Hochberg 1995: q, the part of false alarms among what
+is called at that q.
 """
 
 from __future__ import annotations

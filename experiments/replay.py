@@ -41,19 +41,15 @@ def replay(
     """Estimate a policy's value per row from a log.
 
     `positions` count from 1 and `items` from 0; `policy_probabilities[item, position - 1]` is how
-    likely the policy shows the item there
-    (the same for every row: a policy without context), or one number a row. `expected`: a model's
-    rewards, one number a row each: of the
-    item that was shown, and the mean under the policy; the doubly robust estimate is unbiased
-    whatever they are, if they did not learn from
-    the row itself. The intervals (95 %) are the bootstrap's: over `units` (one value a row: whose
-    it is) where they are known, else over
-    rows, which is too narrow if people come back. Of fewer than ten: none.
-    `pool[item, position - 1]`: whether the log's policy might show the item there; of a policy
-    without context.
-    Invalid: no row, arrays of different lengths, a propensity that is not in (0, 1], a reward that
-    is not finite, an item or a position
-    that the policy has not. Refused: a part of the policy lies outside the `pool`.
+    likely the policy shows the item there (the same for every row: a policy without context), or
+    one number a row. `expected`: a model's rewards, one number a row each: of the item that was
+    shown, and the mean under the policy; the doubly robust estimate is unbiased whatever they are,
+    if they did not learn from the row itself. The intervals (95 %) are the bootstrap's: over
+    `units` (one value a row: whose it is) where they are known, else over rows, which is too narrow
+    if people come back. Of fewer than ten: none. `pool[item, position - 1]`: whether the log's
+    policy might show the item there; of a policy without context. Invalid: no row, arrays of
+    different lengths, a propensity that is not in (0, 1], a reward that is not finite, an item or a
+    position that the policy has not. Refused: a part of the policy lies outside the `pool`.
     """
     positions, items = np.asarray(positions), np.asarray(items)
     columns = [

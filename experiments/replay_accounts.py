@@ -2,11 +2,10 @@
 rewards for doubly robust.
 
 The model of rewards: the mean reward of shown items by position and by tenth of the replayed
-version's own scores, so it holds for scores
-of any kind. It is learnt from one half of the units and used for the other (cross-fitting,
-Chernozhukov et al. 2018): so what it says of a
-row did not learn from it, and the estimate stays unbiased. As it is constant in each cell, sums by
-cell are all that is kept.
+version's own scores, so it holds for scores of any kind. It is learnt from one half of the units
+and used for the other (cross-fitting, Chernozhukov et al. 2018): so what it says of a row did not
+learn from it, and the estimate stays unbiased. As it is constant in each cell, sums by cell are all
+that is kept.
 """
 
 from __future__ import annotations

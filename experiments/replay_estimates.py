@@ -11,8 +11,8 @@ r:
     2011)
 
 Only rows that the policy might have shown tell anything of it: `effective_rows` = (sum w)^2 / sum
-w^2 (Kish 1965) says how many, and
-`heavy` which share of the rows has a weight above HEAVY, so that a few of them decide.
+w^2 (Kish 1965) says how many, and `heavy` which share of the rows has a weight above HEAVY, so that
+a few of them decide.
 """
 
 from __future__ import annotations

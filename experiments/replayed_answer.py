@@ -2,9 +2,8 @@
 where it was shown. Pure.
 
 The version ranks the same eligible candidates, under the same rules. What is drawn does not depend
-on the order of a model, so a
-propensity that the rules as they are read now could not have given is seen, and the answer is left
-out.
+on the order of a model, so a propensity that the rules as they are read now could not have given is
+seen, and the answer is left out.
 """
 
 from __future__ import annotations

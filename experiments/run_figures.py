@@ -115,8 +115,8 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
     """What monitors of the endpoint say of each arm, 95 % of one look; it decides nothing.
 
     concentration: Gini of what is shown over the items that any arm showed, with `differences` to
-    the control. satisfied_ratio: the
-    satisfied share of `group` over that of `against`, two values of `attribute`.
+    the control. satisfied_ratio: the satisfied share of `group` over that of `against`, two values
+    of `attribute`.
     """
 
     figure: Literal["concentration", "satisfied_ratio"]

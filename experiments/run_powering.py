@@ -47,8 +47,8 @@ def power(
     `units_per_day`: of all arms together, else by the log.
 
     `known`: what `past` answered, where somebody remembers it. NotFound: no such experiment.
-    Invalid: the endpoint has served nobody, its
-    units have no outcome, or the metric is no share. Of one that interleaves: duel_powering.py.
+    Invalid: the endpoint has served nobody, its units have no outcome, or the metric is no share.
+    Of one that interleaves: duel_powering.py.
     """
     definition = definition_of(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]

@@ -44,9 +44,8 @@ def results(
     The look is recorded, and what it shows is stored.
 
     `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran.
-    Invalid: nobody was assigned.
-    Refused: the split is not as planned, so every figure would be biased. This is no look; it is
-    stored, for the page to tell.
+    Invalid: nobody was assigned. Refused: the split is not as planned, so every figure would be
+    biased. This is no look; it is stored, for the page to tell.
     """
     run = newest_run(project, name)
     plain = _plain(run)

@@ -46,8 +46,7 @@ def rows(
     source before `until`.
 
     Parameters: $earliest, a date; `until`, a time; of an objective $known; of what is credited
-    $since and both credits.
-    ValueError: the event does not reach the unit.
+    $since and both credits. ValueError: the event does not reach the unit.
     """
     event = spec.events[source.event]
     if source.credited:

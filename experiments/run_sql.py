@@ -11,9 +11,8 @@ number of metrics.
     before
 
 Grouping and sorting by text is what costs: arms and days are numbers and midnights, and travel with
-the unit, so that it is joined once.
-Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator of a rate, `m<i>_x` the numerator in
-the time before the first assignment.
+the unit, so that it is joined once. Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator
+of a rate, `m<i>_x` the numerator in the time before the first assignment.
 """
 
 from __future__ import annotations
@@ -58,16 +57,13 @@ def cells_sql(
     float64 of an attribute.
 
     arm: its number below `arms`, TWICE or UNKNOWN. first_day, day: their midnights. `unit`: the
-    endpoint's attribute. `units`: as
-    run_units.py has them, `segmented`: by segment. `daily`: metrics whose days are to be compared
-    by themselves. `credited`: of metrics
-    that `win_rate` gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not
-    included), $since,
-    $earliest: dates from which on assignments and events are read; of an objective $known, when its
-    outcomes are known; of a metric that is
-    `is_shifted` $shift<i>, of one whose `past_shifted` $shift<i>_x; of what is credited
-    $control_credit and $treatment_credit, as exposures
-    have them.
+    endpoint's attribute. `units`: as run_units.py has them, `segmented`: by segment. `daily`:
+    metrics whose days are to be compared by themselves. `credited`: of metrics that `win_rate`
+    gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included),
+    $since, $earliest: dates from which on assignments and events are read; of an objective $known,
+    when its outcomes are known; of a metric that is `is_shifted` $shift<i>, of one whose
+    `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as
+    exposures have them.
     """
     measures = [
         _Measure(at, metric, role, credited)

@@ -2,8 +2,7 @@
 segments, or all that an endpoint served.
 
 Columns: unit, arm, other (not `arm` where a unit was in both), segment, first_at, first_day (its
-midnight).
-Parameters: $run (or $endpoint), $since, a date, $until (not included).
+midnight). Parameters: $run (or $endpoint), $since, a date, $until (not included).
 """
 
 from __future__ import annotations

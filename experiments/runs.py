@@ -1,11 +1,9 @@
 """Where experiments' state is: the live document, its history, and what a run was when it started.
 
 `experiments/live` is changed by one compare-and-swap. Its last change stands within; the next one
-first copies it to
-`experiments/history/<version>`, so a crash leaves the old document or the new one, and no change is
-told twice or lost.
-`experiments/<name>/runs/<number>` is written once, before the run goes live: who writes it has the
-number.
+first copies it to `experiments/history/<version>`, so a crash leaves the old document or the new
+one, and no change is told twice or lost. `experiments/<name>/runs/<number>` is written once, before
+the run goes live: who writes it has the number.
 """
 
 from __future__ import annotations
@@ -257,8 +255,7 @@ def claim(state: StateStore, wanted: FrozenRun) -> FrozenRun:
     `wanted.run` is the experiment's name.
 
     A last number that never went live and says the same is taken up: who had it was stopped.
-    Conflict: somebody else took the number just
-    now.
+    Conflict: somebody else took the number just now.
     """
     name = wanted.run
     newest = max(numbers(state, name), default=0)

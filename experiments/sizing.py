@@ -2,8 +2,7 @@
 times in five, at 95 %. Pure.
 
 n an arm = (z_a + z_b)^2 (V_c + V_t) / effect^2, V the variance of one unit's part in the rate. Of
-rows that are units V_t is that of the
-raised rate; else it is taken to grow as the rate does.
+rows that are units V_t is that of the raised rate; else it is taken to grow as the rate does.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Pure.
 
 The Bayes factor of a Dirichlet around the planned shares against the shares themselves (Lindon,
-Malek 2020): under the plan it exceeds k
-at any look with probability 1 / k at most.
+Malek 2020): under the plan it exceeds k at any look with probability 1 / k at most.
 """
 
 from __future__ import annotations

@@ -26,9 +26,8 @@ def start(project: Project, name: str) -> Started:
     already: told, nothing changes.
 
     NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets,
-    the traffic has another owner, or a
-    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was
-    faster.
+    the traffic has another owner, or a run is live with another definition. Unavailable: an arm
+    does not answer. Conflict: somebody was faster.
     """
     with project.lock("experiment start"):
         definition = startable.definition_of(project, name)

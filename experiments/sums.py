@@ -1,8 +1,8 @@
 """Sums over the units of an arm. They add up: days to a total, arms to all. Pure.
 
 Plain sums of squares lose everything where a mean is ten million times its deviation; shifted by
-about the mean they lose nothing
-(Chan, Golub, LeVeque 1983). Whole numbers are exact without it, as Python's have no end.
+about the mean they lose nothing (Chan, Golub, LeVeque 1983). Whole numbers are exact without it, as
+Python's have no end.
 """
 
 from __future__ import annotations

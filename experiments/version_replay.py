@@ -2,11 +2,10 @@
 that answered, from what was logged.
 
 Each logged answer is asked again: the version's own predictor scores the logged candidates, with
-the features as they were known then, and
-the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability
-of each item that was shown. Clicks are
-taken to depend on the unit, the item and its position (the item-position model of Li et al. 2018),
-so places are weighed one by one.
+the features as they were known then, and the same rules, eligible items and parameters, with the
+endpoint's `explore`, give the probability of each item that was shown. Clicks are taken to depend
+on the unit, the item and its position (the item-position model of Li et al. 2018), so places are
+weighed one by one.
 """
 
 from __future__ import annotations
@@ -141,9 +140,8 @@ def replay_version(
     default the last 28 days.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count. NotFound: no such version
-    or endpoint. Refused: what was logged cannot tell; it says what is missing. Invalid: the
-    predictor failed, with the log's name.
+    closed count. NotFound: no such version or endpoint. Refused: what was logged cannot tell; it
+    says what is missing. Invalid: the predictor failed, with the log's name.
     """
     from ..pipelines import run_names
 

@@ -2,9 +2,8 @@
 unit. Pure.
 
 A unit's y is its events that count for the treatment less those for the control, its d all of these
-(run_sql.won). The difference is the
-mean of y; the preference is y / d, by the delta method (sums.py): 0.08 is 54 to 46 of what counts.
-Without a preference both are 0.
+(run_sql.won). The difference is the mean of y; the preference is y / d, by the delta method
+(sums.py): 0.08 is 54 to 46 of what counts. Without a preference both are 0.
 """
 
 from __future__ import annotations

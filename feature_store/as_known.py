@@ -2,15 +2,14 @@
 row says that it became known.
 
 For a moment T the view is computed over what was known at T, and over everything with the outcomes
-that became known after T turned round
-(as_known_sql.py). Every row of the full result that was known by T must be in both with the same
-values, else it has seen the future; every
-row that was there at T must still be there, whatever its created_timestamp is by now, else it
-disappears when later data come.
+that became known after T turned round (as_known_sql.py). Every row of the full result that was
+known by T must be in both with the same values, else it has seen the future; every row that was
+there at T must still be there, whatever its created_timestamp is by now, else it disappears when
+later data come.
 
 It finds peeks, and proves nothing of a view in which it finds none. Late events, corrections and
-the loads of static tables are taken as
-they are now: they are materialize's business, not the view's.
+the loads of static tables are taken as they are now: they are materialize's business, not the
+view's.
 """
 
 from __future__ import annotations
@@ -90,9 +89,8 @@ def check_as_known(
     Writes nothing.
 
     Costs at most `usual_computations(moments)` of each view, and more where a row is to blame.
-    NotFound, ProjectError as materialize.
-    Refused, with nothing computed, when that reads more than an hour of the profile's budget pays
-    for.
+    NotFound, ProjectError as materialize. Refused, with nothing computed, when that reads more than
+    an hour of the profile's budget pays for.
     """
     _require_affordable(project, views, _some(moments))
     return tuple(_reports(project, view_sources(project.description, views), moments))

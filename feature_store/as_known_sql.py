@@ -2,16 +2,13 @@
 beside the view over everything. Pure.
 
 One query computes the view `computations` times: over everything, and for each moment T over what
-was known at T (run "removed") and, of
-a view that reads an objective, over everything with the outcomes that became known after T turned
-round (run "flipped"). Rows are put side
-by side by (entity_key, event_timestamp, created_timestamp), which is unique in each run. No join
-and no relation read twice in a run: an
-engine that writes WITH out reads no more than one that keeps it.
+was known at T (run "removed") and, of a view that reads an objective, over everything with the
+outcomes that became known after T turned round (run "flipped"). Rows are put side by side by
+(entity_key, event_timestamp, created_timestamp), which is unique in each run. No join and no
+relation read twice in a run: an engine that writes WITH out reads no more than one that keeps it.
 
 How many rows are to blame is asked first, by aggregates alone: nothing wide is sorted, however long
-a history is. Which row is the first
-of them is asked where there are any.
+a history is. Which row is the first of them is asked where there are any.
 """
 
 from __future__ import annotations
@@ -191,8 +188,7 @@ def _runs(
     source: ViewSource, read: Sequence[Input], moments: int, *, again: bool
 ) -> dict[int, str]:
     """The view's SQL by run: 0 over everything, 2n + 1 with what moment n did not know removed, 2n
-    + 2 with it flipped, the last in
-    another order.
+    + 2 with it flipped, the last in another order.
     """
     runs = {0: source.view.sql}
     for number in range(moments):
@@ -284,8 +280,8 @@ def _blamed(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
     """Two conditions on a row that was known by T: of the full result, and not in the other runs
-    alike; there by T, and to blame where
-    nothing of its event is there any more. `repeat`: the run in another order.
+    alike; there by T, and to blame where nothing of its event is there any more. `repeat`: the run
+    in another order.
     """
     removed, known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []

@@ -54,9 +54,8 @@ def computed_sql(source: ViewSource) -> str:
     (key, event, created).
 
     A row is known at `created_timestamp`, but never before its own time. Of two rows with one key
-    and both times the one wins whose
-    features come last in the canonical order. A row without key or time describes nothing and is
-    left out.
+    and both times the one wins whose features come last in the canonical order. A row without key
+    or time describes nothing and is left out.
     """
     created = "event_timestamp"
     if source.has_created:

@@ -26,8 +26,8 @@ _Row = dict[str, object]
 @final
 class KnownStore:
     """`get` as the OnlineStore's, at `moment`: of rows with event_timestamp and created_timestamp
-    up to it, the newest as the training
-    set takes it (point_in_time.py). Copies: who asks may change them.
+    up to it, the newest as the training set takes it (point_in_time.py). Copies: who asks may
+    change them.
     """
 
     def __init__(

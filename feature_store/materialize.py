@@ -2,15 +2,14 @@
 online store up to it.
 
 A batch (view, sequence, until) holds what the view's SQL says up to `until` and the published
-history does not. Every row of it has a
-created_timestamp in (since, until]: rows that the SQL calls created since then keep their time, and
-what changed or appeared later than its
-own created_timestamp (a late event) is a correction created at `until`, for it became known only
-now. History is append-only.
+history does not. Every row of it has a created_timestamp in (since, until]: rows that the SQL calls
+created since then keep their time, and what changed or appeared later than its own
+created_timestamp (a late event) is a correction created at `until`, for it became known only now.
+History is append-only.
 
 Before a view's first batch, and after its SQL changed, it is checked that its rows see no later
-data (as_known.py): all views that are
-due, before any is written. A check that looked at something is noted by the digest of the SQL.
+data (as_known.py): all views that are due, before any is written. A check that looked at something
+is noted by the digest of the SQL.
 
 Killed at any point, running again doubles and loses nothing:
 
@@ -24,8 +23,8 @@ a half-written batch are above it;
 4. the online store is synced over (synced, until] and `synced` is noted. A sync may be repeated.
 
 `until` grows with every batch that has rows. Where the project's clock stands still (`now:` of an
-old log), a further batch is dated one
-millisecond after the last: its corrections must be newer than what they correct.
+old log), a further batch is dated one millisecond after the last: its corrections must be newer
+than what they correct.
 """
 
 from __future__ import annotations
@@ -79,10 +78,9 @@ def materialize(
     A view that was not checked before is, at so many `moments`: fewer read less, and find less.
 
     An `until` before the watermark cannot unpublish: the view stays where it is, and only late
-    events are picked up.
-    NotFound for an unknown view, ProjectError when a view's SQL is wrong, Busy when another command
-    holds the project. Refused, with
-    nothing written, when a view that was not checked before holds rows that have seen later data.
+    events are picked up. NotFound for an unknown view, ProjectError when a view's SQL is wrong,
+    Busy when another command holds the project. Refused, with nothing written, when a view that was
+    not checked before holds rows that have seen later data.
     """
     with project.lock("materialize"):
         sources = view_sources(project.description, views)

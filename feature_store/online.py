@@ -57,10 +57,9 @@ class OnlineReader:
         """NotFound for an unknown view.
 
         `views`: their names, or by view the features that are wanted, as a model's manifest has
-        them: then
-        no SQL is read, which would take an engine into a process that only serves. `cache`: of the
-        project's online store, for readers that
-        may share rows; or other rows than the store's, as `now` has them.
+        them: then no SQL is read, which would take an engine into a process that only serves.
+        `cache`: of the project's online store, for readers that may share rows; or other rows than
+        the store's, as `now` has them.
         """
         self._now = now or project.now
         self._store = cache or project.target.online

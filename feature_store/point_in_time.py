@@ -2,9 +2,8 @@
 own time.
 
 Of the rows with the same key, `event_timestamp <= t` and `created_timestamp <= t`, the newest wins
-by event_timestamp, then
-created_timestamp, then the features' canonical order (null lowest, then by value, column by
-column). Older than `ttl` (t - event_timestamp
+by event_timestamp, then created_timestamp, then the features' canonical order (null lowest, then by
+value, column by column). Older than `ttl` (t - event_timestamp
 > ttl) counts as absent. One output row per spine row: a null key or time finds nothing, duplicates
 stay.
 

@@ -21,9 +21,8 @@ def query(project: Project, sql: str, /, *, limit: int | None = None, **params: 
     float, string or datetime.
 
     `limit`: at most so many rows; without it all of them come into memory. Timestamps are UTC, in
-    milliseconds, without a zone.
-    Invalid, with the line: what is no SELECT, what the target cannot say, a table that is not
-    there, a parameter too many or too few.
+    milliseconds, without a zone. Invalid, with the line: what is no SELECT, what the target cannot
+    say, a table that is not there, a parameter too many or too few.
     """
     warehouse = project.target.warehouse
     if problems := warehouse.check(sql):

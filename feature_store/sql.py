@@ -3,10 +3,9 @@
 Pure: text in, problems out.
 
 An allow-list of syntax-tree nodes and of their parts (sql_forms.py) with rules on single nodes
-(sql_rules.py). It judges the text alone;
-types and names are judged by schema.py, against the project's relations. What it cannot see: ln and
-sqrt of what they are not defined for
-(nan in DuckDB and Athena, an error in BigQuery), and sums beyond 64 bits (an error on the clouds).
+(sql_rules.py). It judges the text alone; types and names are judged by schema.py, against the
+project's relations. What it cannot see: ln and sqrt of what they are not defined for (nan in DuckDB
+and Athena, an error in BigQuery), and sums beyond 64 bits (an error on the clouds).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 say of well-known strangers.
 
 A node or a part that is not here is refused. A construct is here when DuckDB, Athena (Trino) and
-BigQuery all have it with one meaning,
-or when the adapters can render it so; rules that look deeper are in sql_rules.py.
+BigQuery all have it with one meaning, or when the adapters can render it so; rules that look deeper
+are in sql_rules.py.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def ambiguous_orders(
     ties.
 
     An order is unique with event_id in it, with every key of the GROUP BY or DISTINCT below it
-    (PARTITION BY counts), or, of a static
-    table, with an entity's key (`keys`). A frame of the whole partition needs no order.
+    (PARTITION BY counts), or, of a static table, with an entity's key (`keys`). A frame of the
+    whole partition needs no order.
     """
     problems = (
         problem for scope in root.traverse() for problem in _of_select(scope, relations, keys)

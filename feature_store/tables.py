@@ -50,8 +50,8 @@ def load_static(project: Project, name: str) -> StaticLoad:
     the newest load only.
 
     Safe to run again after a crash at any point; going back to an earlier content (A, B, A) is a
-    load of its own. NotFound when the file is
-    not there; Invalid, naming file and column, when it cannot be a table.
+    load of its own. NotFound when the file is not there; Invalid, naming file and column, when it
+    cannot be a table.
     """
     with project.lock("apply"):
         data, digest = _read(project, name)

@@ -46,13 +46,11 @@ def training_set(
     (default: now), with the features.
 
     Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome
-    (int64), the exposure's attributes, then the
-    views' features in the order asked; with `stamps` also STAMP<view> of each view, null where it
-    has no row. Timestamps are timestamp[ms],
-    UTC. Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature;
-    Invalid when a view has not been
-    materialized or two columns would have one name. `earlier`: the views' features as they were
-    known so long before the row.
+    (int64), the exposure's attributes, then the views' features in the order asked; with `stamps`
+    also STAMP<view> of each view, null where it has no row. Timestamps are timestamp[ms], UTC.
+    Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature; Invalid
+    when a view has not been materialized or two columns would have one name. `earlier`: the views'
+    features as they were known so long before the row.
     """
     if objective not in project.spec.objectives:
         raise NotFound(
@@ -172,8 +170,8 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
     """SHA-256 of a table's canonical rows: equal on every target (PORTS.md, rule 5).
 
     Sorted by `key` (those of its columns that the table has, then by the whole row), times in UTC
-    milliseconds, floats to 9 significant
-    digits. Column names and their order count; integer widths and dictionary encoding do not.
+    milliseconds, floats to 9 significant digits. Column names and their order count; integer widths
+    and dictionary encoding do not.
     """
     positions = [table.column_names.index(name) for name in key if name in table.column_names]
     place: Callable[[tuple[str, ...]], Any] = itemgetter(*positions) if positions else len

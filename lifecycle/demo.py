@@ -38,9 +38,8 @@ def demo(
     May be run again: what is there already is found and kept.
 
     `example`: default, that of the project's name. `requests`: how many are served of openbandit
-    (default: 2000).
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
-    Invalid: the project is not the example.
+    (default: 2000). It stops the endpoint that it started, also when it fails or is interrupted,
+    unless `keep`. Invalid: the project is not the example.
     """
     if (example or project.spec.name) != demo_shop.EXAMPLE:
         return _openbandit(

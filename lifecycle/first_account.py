@@ -111,10 +111,9 @@ def first_round(
     smallest machines; then remove them all.
 
     After `minutes` no further call is made but those that remove. `record`: a new folder for what
-    was asked and answered, without names,
-    keys and accounts. What fails is a stage of the answer and not an error. Unsupported: there is
-    no round on this target.
-    AlreadyExists: `record` holds something.
+    was asked and answered, without names, keys and accounts. What fails is a stage of the answer
+    and not an error. Unsupported: there is no round on this target. AlreadyExists: `record` holds
+    something.
     """
     from ..adapters import targets
     from ..project.load import load

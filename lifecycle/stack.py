@@ -105,9 +105,8 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
     tell what is answered otherwise.
 
     `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
-    stopped afterwards).
-    NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls
-    cannot be asked again.
+    stopped afterwards). NotFound: no recording. Refused: a later version's. Invalid: damaged, or of
+    a cloud whose calls cannot be asked again.
     """
     with as_ours():
         from isthmus_stack import verbs

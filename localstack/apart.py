@@ -32,8 +32,7 @@ _LINES = 5  # of the log, in a Death
 _ENDS = 1.0
 
 # The stack's parent: it waits, and writes how the stack ended unless that was well. It needs no
-# more memory than a shell, so a kernel
-# that is short of memory takes the stack and leaves it.
+# more memory than a shell, so a kernel that is short of memory takes the stack and leaves it.
 _WATCH = """
 "$@" &
 stack=$!

@@ -54,10 +54,9 @@ class _Soon:
 
 class Clock:
     """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after
-    one has happened before the request that
-    asked for it is answered; `manual` stands still until `advance`. All of them can be advanced,
-    and what is due now runs at once on
-    all. Timers run one after the other, in the order of their times; requests go on meanwhile.
+    one has happened before the request that asked for it is answered; `manual` stands still until
+    `advance`. All of them can be advanced, and what is due now runs at once on all. Timers run one
+    after the other, in the order of their times; requests go on meanwhile.
     """
 
     def __init__(self, mode: Mode = "real") -> None:

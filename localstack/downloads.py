@@ -82,8 +82,7 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
     as SageMaker does.
 
     Refused: what it is not, a name that leaves the folder, more files or bytes than an archive of
-    its size may have. Then some of it may
-    have been unpacked.
+    its size may have. Then some of it may have been unpacked.
     """
     limit = min(_ALWAYS + _FOR_EACH * size, shutil.disk_usage(folder).free)
     content: Any = _Bounded(

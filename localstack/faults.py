@@ -41,12 +41,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. What is None fits everything.
 
     throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the
-    connection closes and nothing was done.
-    cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint
-    goes back without an error.
-    eventual-consistency: reads show the state before a change for `seconds`. duplicate: what was
-    put is delivered twice (streams).
-    lost-deploy: an operation of Vertex AI ends in an error after minutes, without an effect.
+    connection closes and nothing was done. cut-after: it was done, and the connection closes.
+    silent-rollback: an update of an endpoint goes back without an error. eventual-consistency:
+    reads show the state before a change for `seconds`. duplicate: what was put is delivered twice
+    (streams). lost-deploy: an operation of Vertex AI ends in an error after minutes, without an
+    effect.
     """
 
     kind: Kind

@@ -1,6 +1,5 @@
 """State as bytes: pickled, without what belongs to a process (locks, events, servers); refused
-where a class has changed since, or where
-this user's seal is not on it.
+where a class has changed since, or where this user's seal is not on it.
 """
 
 from __future__ import annotations

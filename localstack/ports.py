@@ -75,8 +75,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody else is given until the process that is told of it listens
-    there, seconds later: neither by the
-    kernel nor by another process that asks here.
+    there, seconds later: neither by the kernel nor by another process that asks here.
 
     OSError: all are taken.
     """

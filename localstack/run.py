@@ -132,15 +132,12 @@ def start(
     StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of
-    your own. `env`: more variables for it.
-    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr
-    instead of its log.
-    `any_key`: it takes any access key or token, and requests without one, of every user of this
-    machine. `moto_answers`: where nothing here
-    executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
-    holds (default: nowhere).
-    `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has
-    not.
+    your own. `env`: more variables for it. `query_memory`: what one query may use, such as 256MB.
+    `loud`: its complaints go to our stderr instead of its log. `any_key`: it takes any access key
+    or token, and requests without one, of every user of this machine. `moto_answers`: where nothing
+    here executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
+    holds (default: nowhere). `allow_hosts`: genuine hosts to which its door lets through.
+    ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"

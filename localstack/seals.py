@@ -2,9 +2,8 @@
 alone can read.
 
 A home holds pickles, and unpickling runs what they say. Whoever sends a folder can write anything
-into it, but no seal. The key is
-`$XDG_STATE_HOME/isthmus/stack.key`, else `~/.local/state/isthmus/stack.key`, made when it is first
-needed.
+into it, but no seal. The key is `$XDG_STATE_HOME/isthmus/stack.key`, else
+`~/.local/state/isthmus/stack.key`, made when it is first needed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 else out.
 
 Heads that come slowly are dropped, and so are bodies that stand still. When every place is taken,
-the connection that has been silent for
-longest makes room, unless its request is whole: then it is at work.
+the connection that has been silent for longest makes room, unless its request is whole: then it is
+at work.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """A run's graph as an Argo Workflow. Pure: a plain document, no library.
 
 What one must know (Argo's documentation: "Enhanced depends logic", "Retries", "Variables",
-"Expression"): `depends: a` also starts a task
-after a *skipped* a, so each dependency is written as `a.Succeeded`; a skipped task skips nothing
-else by itself, so a step inherits the
-conditions of what it needs; retries are of the engine's own errors only, as the step tries its
-command again itself; a value is put into a
-`when` as text, which a quote in it would break, so conditions are expressions.
+"Expression"): `depends: a` also starts a task after a *skipped* a, so each dependency is written as
+`a.Succeeded`; a skipped task skips nothing else by itself, so a step inherits the conditions of
+what it needs; retries are of the engine's own errors only, as the step tries its command again
+itself; a value is put into a `when` as text, which a quote in it would break, so conditions are
+expressions.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 one that failed.
 
 `runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/...,
-<artifact>.manifest.json, step.json,
-failed.json. step.json goes last: a step is finished if and only if it is there, and its artifacts
-are then complete.
+<artifact>.manifest.json, step.json, failed.json. step.json goes last: a step is finished if and
+only if it is there, and its artifacts are then complete.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a pipeline is, and the checks that it passes before anything is submitted.
 
 A step is a command or a function. An edge is made by naming something of another step: an output
-folder (`Artifact`), a small typed output
-(`Value`), a condition over one, or a plain `needs`.
+folder (`Artifact`), a small typed output (`Value`), a condition over one, or a plain `needs`.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     StepContext in the step's own process).
 
     Placeholders in `command`: `{parameters.x}`, `{inputs.x}` and `{outputs.x}` (folders),
-    `{values}` (a file to write the typed outputs to,
-    as one JSON object) and `{python}` (this interpreter). The command runs in the project's folder.
+    `{values}` (a file to write the typed outputs to, as one JSON object) and `{python}` (this
+    interpreter). The command runs in the project's folder.
     """
 
     name: str

@@ -2,12 +2,10 @@
 Pipelines takes, too. Pure.
 
 One container component a step, with the command that it has everywhere. Values travel in run.json:
-the document knows commands, order,
-conditions, and the typed outputs, each of which the step writes to its own file. Kubeflow's cache
-is off (ours looks at contents), and so
-are its retries (the step tries its command again itself). A step inherits the conditions of what it
-needs: what depends on a task that was
-not triggered is not defined by the representation.
+the document knows commands, order, conditions, and the typed outputs, each of which the step writes
+to its own file. Kubeflow's cache is off (ours looks at contents), and so are its retries (the step
+tries its command again itself). A step inherits the conditions of what it needs: what depends on a
+task that was not triggered is not defined by the representation.
 """
 
 from __future__ import annotations

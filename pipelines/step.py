@@ -2,9 +2,8 @@
 and in a local process.
 
 It finds everything in run.json: the profile that opens the target, the command, the inputs. It asks
-the cache once more, now that its real
-inputs are known; tries its command as often as it may; keeps artifacts, values, log and result.
-Exit 0 done, 1 failed, 143 cancelled.
+the cache once more, now that its real inputs are known; tries its command as often as it may; keeps
+artifacts, values, log and result. Exit 0 done, 1 failed, 143 cancelled.
 """
 
 from __future__ import annotations

@@ -37,11 +37,10 @@ def submit(
     """Start a pipeline under a short name such as r7 and return at once; `watch` follows it.
 
     Steps whose result is known are not submitted. To resume after a crash, submit again under a new
-    name: what finished is found in the
-    cache. `retry_of` names an earlier run, whose parameters hold unless others are given. The same
-    submit again changes nothing.
-    Invalid for a wrong graph or wrong parameters, AlreadyExists when the name belongs to another
-    run; nothing was started then.
+    name: what finished is found in the cache. `retry_of` names an earlier run, whose parameters
+    hold unless others are given. The same submit again changes nothing. Invalid for a wrong graph
+    or wrong parameters, AlreadyExists when the name belongs to another run; nothing was started
+    then.
     """
     started = prepare(project, pipeline, parameters=parameters, run=run, retry_of=retry_of)
     if started.steps:

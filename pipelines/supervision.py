@@ -1,8 +1,8 @@
 """How a step notices that its local runner has died.
 
 A runner that sets ISTHMUS_SUPERVISED holds the other end of the step's standard input: when that
-closes the runner is gone, and the step
-and its command stop, so that a resumed run does not meet them.
+closes the runner is gone, and the step and its command stop, so that a resumed run does not meet
+them.
 """
 
 from __future__ import annotations

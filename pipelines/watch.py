@@ -42,9 +42,8 @@ def watch(
     `pipelines.fail_fast`), it is cancelled from here.
 
     `on_change` gets every state that differs from the one before, `on_look` every one. Ctrl-C ends
-    the watching and not the run: the
-    KeyboardInterrupt carries a note that says how to look again. Unavailable when the run takes
-    longer than its steps may.
+    the watching and not the run: the KeyboardInterrupt carries a note that says how to look again.
+    Unavailable when the run takes longer than its steps may.
     """
     document = open_run(project.target.blobs, _short(run))
     seen: RunState | None = None

@@ -1,8 +1,7 @@
 """What a project's files may lead to: its own folder, and the paths that project.yaml declares.
 
 A project may be somebody else's. Links are followed to their end before they are judged, and
-nothing but regular files is opened: a named
-pipe would be waited for, a device would never end.
+nothing but regular files is opened: a named pipe would be waited for, a device would never end.
 """
 
 from __future__ import annotations

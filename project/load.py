@@ -72,9 +72,8 @@ def parse(
     `drafts`: files of sections that are not written yet, by their names.
 
     With errors there is a description only when they are confined to endpoints, experiments,
-    metrics, monitors, rollouts, models, trainers,
-    sources and profiles: the sound rest, so that views can be checked as well. It is for looking
-    at; `load` never returns one.
+    metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
+    views can be checked as well. It is for looking at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent

@@ -60,8 +60,7 @@ def profile(
     """One target (None: the default), with `options` laid over its own.
 
     Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the
-    server that the target's key `offline`
-    names, if any.
+    server that the target's key `offline` names, if any.
 
     NotFound for an unknown target; Invalid for an option that its adapter does not have;
     Unsupported for a cloud without an offline stack.
@@ -122,8 +121,7 @@ def check(
     """The targets of the file's text (None: there is no file), with what is wrong with it reported.
 
     `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all.
-    The others without theirs are left out.
-    `tracked`: those of `tracking` must be, too.
+    The others without theirs are left out. `tracked`: those of `tracking` must be, too.
     """
     default = Profile(
         name=DEFAULT,

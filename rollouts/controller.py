@@ -81,11 +81,10 @@ def look(
     lost nothing.
 
     `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`:
-    the document as this holder's last look
-    left it. It is not read again where a new minute is to be judged, as that is written by
-    compare-and-swap: whatever came in between makes
-    it fail, and the look begins anew; so it does where nothing was written. Errors of the
-    document's own reading are raised.
+    the document as this holder's last look left it. It is not read again where a new minute is to
+    be judged, as that is written by compare-and-swap: whatever came in between makes it fail, and
+    the look begins anew; so it does where nothing was written. Errors of the document's own reading
+    are raised.
 
     `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says
     so gives the lease back, too.
@@ -324,8 +323,7 @@ def drive(
     At its end the lease is given back.
 
     An error of a single look is not the end: it is looked again. Refused (a newer document),
-    Invalid, and a clock that stands still
-    (Unavailable) are.
+    Invalid, and a clock that stands still (Unavailable) are.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None

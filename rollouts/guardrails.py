@@ -1,9 +1,8 @@
 """Minutes of two variants -> a Check of each guardrail. Pure.
 
 A check judges everything since the bake began, so it does not matter when one looked, or how often.
-The verdicts, in their order: broken
-outright (fail), no data, fail, pass (the estimate is within the limit), inconclusive (it is above,
-without proof).
+The verdicts, in their order: broken outright (fail), no data, fail, pass (the estimate is within
+the limit), inconclusive (it is above, without proof).
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ def judge(
     caller begins, to `settled`.
 
     Both are by variant, as an Observation has them; scores are (how many, their mean) by minute.
-    `alone`: the new variant has all of the
-    traffic, so nothing can be compared.
+    `alone`: the new variant has all of the traffic, so nothing can be compared.
     """
     new, old = (
         Minutes(

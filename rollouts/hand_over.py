@@ -2,8 +2,8 @@
 to another one's name, and goes.
 
 An experiment that ships ends so. The rollout is written down in its phase `handing`, and driven as
-any other; it inherits the traffic
-from the run, so that the traffic has an owner until the roles are home.
+any other; it inherits the traffic from the run, so that the traffic has an owner until the roles
+are home.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def hand_over(
     `source`'s. Again: what was begun.
 
     Nothing moves until somebody drives it: rollout.run_to_end, tick. Refused: `to` has not all of
-    the traffic, other variants run than can
-    be told apart, or another rollout has not ended.
+    the traffic, other variants run than can be told apart, or another rollout has not ended.
     """
     if (state := begun_state(project, endpoint, heir_of)) is not None:
         return state

@@ -21,8 +21,7 @@ from .statistics import Counts
 QUIET_MINUTES = 3  # without a request: no data
 LEAST_MINUTES = 5  # that count, of a sign test; with errors, before a rate can fail
 # Broken outright, which takes no statistics: more than this part of the requests fails in two
-# minutes, neighbours among those with
-# requests, which have so many together
+# minutes, neighbours among those with requests, which have so many together
 OUTRIGHT_PART, OUTRIGHT_REQUESTS = 0.5, 20
 # ... or a latency is above so many times its limit in so many counting minutes running.
 OUTRIGHT_TIMES, OUTRIGHT_MINUTES = 3, 5

@@ -3,8 +3,7 @@
 A webhook that is down changes nothing else.
 
 They are of what is stored already: an entry of the history, or of the outbox as it was read. Who
-dies between a POST and writing it down
-posts it again, with the same id.
+dies between a POST and writing it down posts it again, with the same id.
 """
 
 from __future__ import annotations

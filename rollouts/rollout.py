@@ -275,8 +275,8 @@ def abort(
     Nothing takes an abort back. With nothing running: nothing is called.
 
     It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for
-    ever); later the controllers go on with it.
-    `watch` is given each look: what keeps the traffic from coming back is among its problems.
+    ever); later the controllers go on with it. `watch` is given each look: what keeps the traffic
+    from coming back is among its problems.
     """
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(

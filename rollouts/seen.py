@@ -2,8 +2,8 @@
 step nine times in ten. Pure, and quick.
 
 The evidence of errors is judged as it stands when the last checks running begin: what is found
-before is not counted, so a little more is
-found than is said. Latencies are followed minute by minute.
+before is not counted, so a little more is found than is said. Latencies are followed minute by
+minute.
 """
 
 from __future__ import annotations

@@ -26,9 +26,8 @@ def plan_of(project: Project, endpoint: str) -> Plan:
     """The rollout of project.yaml on what runs now, versions in the place of aliases.
 
     NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot
-    be. Busy: a variant is not ready.
-    Refused: the version was rejected or is the old one, a third variant has traffic, or other
-    versions run than project.yaml names.
+    be. Busy: a variant is not ready. Refused: the version was rejected or is the old one, a third
+    variant has traffic, or other versions run than project.yaml names.
     """
     rollout, endpoint_spec = _declared_rollout(project, endpoint), endpoint_of(project, endpoint)
     state = observe(project, endpoint)

@@ -3,11 +3,10 @@
 `math` only; all evidence is its logarithm.
 
 Each is a mean of test supermartingales: while the limit holds, its expectation is at most 1
-whenever one looks, so that it ever reaches
-1 / alpha with probability alpha at most (Ville 1939; Ramdas et al., Statistical Science 2023). Of
-rates this is so for independent
-requests; a dispersion above 1, of those that fail in packs, only lowers it (powers' means), and
-then it holds by simulation.
+whenever one looks, so that it ever reaches 1 / alpha with probability alpha at most (Ville 1939;
+Ramdas et al., Statistical Science 2023). Of rates this is so for independent requests; a dispersion
+above 1, of those that fail in packs, only lowers it (powers' means), and then it holds by
+simulation.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ def ratio_evidence(
     old) of the minutes with requests of both.
 
     The old variant's rate may be another one in each minute: of what fails in a minute only the new
-    variant's part is judged (Turner, Ly
-    and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
+    variant's part is judged (Turner, Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No
+    evidence is ln 1 = 0.
     """
     return _log_mean_exp(
         sum(

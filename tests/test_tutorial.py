@@ -2,8 +2,7 @@
 says; times, ids and ports may differ.
 
 A comment above a block says why it is not run, that its answer is drawn by lot, or that it waits
-for ISTHMUS_EVERY_BLOCK, which
-`make test-often` sets.
+for ISTHMUS_EVERY_BLOCK, which `make test-often` sets.
 """
 
 import io

@@ -29,9 +29,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     With `get` it changes nothing and asks for a page; else it is offered with --write only.
 
     `command`: what does the same at the console; without an `action` it is all that there is.
-    `note`: what it means.
-    `more`: fields that most leave empty, folded away. `fills`: the id of the part of the page that
-    is drawn anew while somebody types.
+    `note`: what it means. `more`: fields that most leave empty, folded away. `fills`: the id of the
+    part of the page that is drawn anew while somebody types.
     """
 
     action: str

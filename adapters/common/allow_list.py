@@ -1,8 +1,8 @@
 """What the clouds' SQL adapters share: the shape of an allow-list, and named windows written out.
 
 Each adapter's list says for every construct of the neutral subset how it is rendered and on which
-page the provider documents that; what a
-list does not name is refused. The local stack shares none of this (DESIGN.md, section 2).
+page the provider documents that; what a list does not name is refused. The local stack shares none
+of this (DESIGN.md, section 2).
 """
 
 from __future__ import annotations

@@ -2,15 +2,13 @@
 writes and a nonce.
 
 A lost reply turns success into a failed precondition, as whoever repeats a conditional write meets
-its own effect. So the SDK does not
-repeat these, every write carries a nonce of its own, and after any doubt the key is looked at: our
-nonce means that we have written. The
-nonce also makes a token that hashes the body one that never comes twice.
+its own effect. So the SDK does not repeat these, every write carries a nonce of its own, and after
+any doubt the key is looked at: our nonce means that we have written. The nonce also makes a token
+that hashes the body one that never comes twice.
 
 A deletion is a tombstone (an object without bytes) put under the token, then removed. Else nobody
-could tell, after a lost reply, whose
-deletion it was that took the key away; and of S3's DeleteObject two deleters would believe that
-they were first.
+could tell, after a lost reply, whose deletion it was that took the key away; and of S3's
+DeleteObject two deleters would believe that they were first.
 """
 
 from __future__ import annotations

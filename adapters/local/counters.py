@@ -1,8 +1,7 @@
 """Counters in SQLite: a row a number, and one a unit that says until when its numbers are needed.
 
 In a file of their own, as others that write hold local.db until the disk has it, and an answer
-waits for its count: so no count waits for
-the disk either. A kill loses none.
+waits for its count: so no count waits for the disk either. A kill loses none.
 """
 
 from __future__ import annotations

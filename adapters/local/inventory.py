@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS resources (
 """
 
 # kind -> "module:function"; the function takes (target, resource), returns at once, and treats
-# absent as success.
-# In the order in which a project is taken down: what is used comes after what uses it.
+# absent as success. In the order in which a project is taken down: what is used comes after what
+# uses it.
 DELETERS: dict[str, str] = {
     "endpoint": f"{__package__}.endpoints.host:delete",
     "counters": f"{__package__}.counters:delete",

@@ -2,8 +2,7 @@
 are exact, from every request.
 
 A rollout asks for the minutes of its bake again at every look. The log is only appended to, so an
-hour whose file has not changed since it
-was last read is not read again.
+hour whose file has not changed since it was last read is not read again.
 """
 
 from __future__ import annotations

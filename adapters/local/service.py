@@ -3,8 +3,8 @@
 `isthmus endpoints service NAME` prints its systemd unit.
 
 `python -m isthmus.adapters.local.service ...` is what the unit runs: it stands by while the
-endpoint runs outside of it, and becomes its
-watcher when nobody does any more, as after a restart of the machine.
+endpoint runs outside of it, and becomes its watcher when nobody does any more, as after a restart
+of the machine.
 """
 
 from __future__ import annotations

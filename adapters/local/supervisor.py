@@ -2,10 +2,9 @@
 and routes requests to them.
 
 Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that
-the variants' processes live by, and a
-pipe each way between the two. Each starts the other again when it dies. It ends when its row is
-gone. Nothing that it knows is lost with
-it: started again it reads the row, and takes over the processes that supervisor.json names.
+the variants' processes live by, and a pipe each way between the two. Each starts the other again
+when it dies. It ends when its row is gone. Nothing that it knows is lost with it: started again it
+reads the row, and takes over the processes that supervisor.json names.
 """
 
 from __future__ import annotations

@@ -52,8 +52,7 @@ class CloudWatchMetrics:
         """By variant its minutes in order, from CloudWatch's statistics and percentiles, in ms.
 
         NotSettled: CloudWatch may not have them yet. NotFound: no such endpoint. Invalid: not whole
-        minutes. Unavailable: it goes on giving
-        only a part.
+        minutes. Unavailable: it goes on giving only a part.
         """
         hosting.check_window(window)
         name = self._aws.endpoint_name(endpoint)

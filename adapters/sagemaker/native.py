@@ -2,8 +2,7 @@
 and awswrangler bound to the project.
 
 Each carries the target's boto3 Session: it goes on where the target's own calls go, to the offline
-stack too. What is done with it is the
-user's: no call log has it, and no dry run stops it.
+stack too. What is done with it is the user's: no call log has it, and no dry run stops it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 cache (price_list.py), else by a table.
 
 The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken
-down for the regions and instances on
-which independent copies of AWS's list agree; `TABLE` says how old they are. A price that is in
-neither is unknown, never a guess.
+down for the regions and instances on which independent copies of AWS's list agree; `TABLE` says how
+old they are. A price that is in neither is unknown, never a guess.
 """
 
 from __future__ import annotations

@@ -189,8 +189,7 @@ def bind(sql: str, params: Params) -> str:
     untyped text. Then `render` it.
 
     Takes bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) and None. Invalid
-    for another type, a name without a
-    value, or a value without a name.
+    for another type, a name without a value, or a value without a name.
     """
     tree = parse(sql)
     names = {placeholder.name for placeholder in tree.find_all(exp.Placeholder)}

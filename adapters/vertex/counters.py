@@ -2,9 +2,8 @@
 numbers.
 
 Firestore's databases take no labels: the name says whose one is. A document is called by its unit's
-digest, which is always an id that
-Firestore takes, and which spreads units that are numbered one after the other
-(firebase.google.com/docs/firestore/best-practices).
+digest, which is always an id that Firestore takes, and which spreads units that are numbered one
+after the other (firebase.google.com/docs/firestore/best-practices).
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 DeployedModel.
 
 Requests are counted by response_count: prediction_count counts instances. There is no aligner for a
-90th percentile, so latencies are read
-as distributions. Names and labels of a dedicated endpoint's metrics were not seen on an account
-yet.
+90th percentile, so latencies are read as distributions. Names and labels of a dedicated endpoint's
+metrics were not seen on an account yet.
 """
 
 from __future__ import annotations

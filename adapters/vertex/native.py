@@ -2,9 +2,8 @@
 objects.
 
 That SDK has one configuration a process. Each touch sets it to this target, the offline stack
-included; what the user makes with the SDK
-afterwards goes there, too. What is done with an object is the user's: no call log has it, and no
-dry run stops it.
+included; what the user makes with the SDK afterwards goes there, too. What is done with an object
+is the user's: no call log has it, and no dry run stops it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 cache (price_list.py), else by a table.
 
 The table has on-demand prices of a node of online prediction for a custom model
-(cloud.google.com/vertex-ai/pricing), where independent
-copies of that page agree; `TABLE` says how old they are. A Bigtable node of an online store is in
-neither. What is not is unknown.
+(cloud.google.com/vertex-ai/pricing), where independent copies of that page agree; `TABLE` says how
+old they are. A Bigtable node of an online store is in neither. What is not is unknown.
 """
 
 from __future__ import annotations

@@ -204,10 +204,9 @@ def open(
     the laptop).
 
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once;
-    Unsupported and MissingDependency when the
-    target cannot be loaded; Refused for a `.isthmus`, or a `home` of the laptop, that this user's
-    state folder does not know. Nothing is
-    called on a cloud before the first port is touched, and no module of the project is imported.
+    Unsupported and MissingDependency when the target cannot be loaded; Refused for a `.isthmus`, or
+    a `home` of the laptop, that this user's state folder does not know. Nothing is called on a
+    cloud before the first port is touched, and no module of the project is imported.
     """
     from msgspec import structs
 

@@ -4,12 +4,11 @@ The stack that a variable on loopback names, the server of profiles.yaml, or a s
 of the project's own, in this order.
 
 The project's own stack is a process of its own, started when first needed, recorded in the user's
-state folder (core/user_state.py) as
-`projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps
-what it holds, that is beside it in
-`stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it
-lies in the project: a record names a
-process that is signalled and a port that is talked to, and what a stack holds is unpickled.
+state folder (core/user_state.py) as `projects/<id>/stack/<cloud>.json` and used by every later
+command. Where the cloud's stack keeps what it holds, that is beside it in `stack/<cloud>/`, until
+`isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it lies in the project: a
+record names a process that is signalled and a port that is talked to, and what a stack holds is
+unpickled.
 """
 
 from __future__ import annotations

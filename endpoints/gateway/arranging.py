@@ -2,8 +2,7 @@
 to. Pure.
 
 Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response
-(rulebook.py). Candidates are indexes;
-what is null is of no group.
+(rulebook.py). Candidates are indexes; what is null is of no group.
 """
 
 from __future__ import annotations

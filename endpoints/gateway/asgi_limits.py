@@ -2,8 +2,8 @@
 refusals in JSON.
 
 A connection that waits (nothing asked yet, a head that is not whole, kept after an answer) is
-closed when its place is needed, the oldest
-first. So idle or slow clients lock nobody out; what is refused when every place is at work is told
+closed when its place is needed, the oldest first. So idle or slow clients lock nobody out; what is
+refused when every place is at work is told
 503.
 """
 

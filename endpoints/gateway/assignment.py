@@ -2,8 +2,8 @@
 name alone. Pure.
 
 `bucket` is MurmurHash3 (x86, 32 bits, seed 0) of `isthmus/1:<purpose>:<salt>:<unit>`, in ten
-thousandths of its range, so any language can
-say the same. mmh3 (MIT, maintained) computes it: 0.1 us a hash where SHA-256 takes 0.76.
+thousandths of its range, so any language can say the same. mmh3 (MIT, maintained) computes it: 0.1
+us a hash where SHA-256 takes 0.76.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator
     delivered, and the target closed.
 
     It begins once it is known which experiments run: whoever were answered before would get the
-    defaults, and count for no arm.
-    Unavailable: that is not known within a minute, or the gateway did not start.
+    defaults, and count for no arm. Unavailable: that is not known within a minute, or the gateway
+    did not start.
     """
     service = Service(
         project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True

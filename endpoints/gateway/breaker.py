@@ -2,8 +2,7 @@
 answers again.
 
 A call that failed and took `SLOW` opens the breaker: calls fail at once, as that one did, and a
-thread asks the store from time to time.
-What fails at once makes nobody wait, so it opens nothing.
+thread asks the store from time to time. What fails at once makes nobody wait, so it opens nothing.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 document, and what has left. Pure.
 
 What was shown in bucket i counts until bucket i + 24 is over. So no window has more than the most,
-and what has left the window is held
-back for one bucket at most: a 24th of it. Buckets ahead count, too: another gateway's clock may be,
-and `now:` may be moved back.
+and what has left the window is held back for one bucket at most: a 24th of it. Buckets ahead count,
+too: another gateway's clock may be, and `now:` may be moved back.
 """
 
 from __future__ import annotations

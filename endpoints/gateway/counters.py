@@ -2,9 +2,8 @@
 folder of theirs.
 
 A file is the count of its used bytes (u64), then entries: the key's length (u64), the key (UTF-8,
-spaces to a multiple of 8), a float64.
-A change is one store of eight aligned bytes, so who reads meanwhile, and who goes on after a kill,
-sees whole numbers.
+spaces to a multiple of 8), a float64. A change is one store of eight aligned bytes, so who reads
+meanwhile, and who goes on after a kill, sees whole numbers.
 """
 
 from __future__ import annotations

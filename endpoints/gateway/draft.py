@@ -2,14 +2,12 @@
 who picked it. Pure.
 
 After Radlinski, Kurup, Joachims (CIKM 2008), a lane of places (ranking.py) at a time, round by
-round. In a round both rankings pick their
-best candidate that is still free. Is it the same one, it is placed and credits nobody. Else a coin
-says whose pick stands first, and each
+round. In a round both rankings pick their best candidate that is still free. Is it the same one, it
+is placed and credits nobody. Else a coin says whose pick stands first, and each
 is credited with its own. So what a round places does not depend on its coin, only the order does:
-each of the two stands first with
-probability 1/2, and whoever clicks by place alone credits both alike. Where two picks want the last
-place of a group under a cap, or the
-last place of the lane, the coin's winner alone stands.
+each of the two stands first with probability 1/2, and whoever clicks by place alone credits both
+alike. Where two picks want the last place of a group under a cap, or the last place of the lane,
+the coin's winner alone stands.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ def exposed_view(event: Event) -> TableSpec:
     or none yet.
 
     One row each, also where an exposure's id stands on two dates: the earlier one counts. An
-    attribute of the event that is called like a
-    column of the exposure is left out: what a client says of it is not what was shown.
+    attribute of the event that is called like a column of the exposure is left out: what a client
+    says of it is not what was shown.
     """
     own = [column.name for column in event_columns(event) if column.name not in OF_EXPOSURE]
     names = ", ".join(OF_EXPOSURE)

@@ -50,8 +50,7 @@ class Gateway:
     What does not change from request to request is worked out once a second at most.
 
     Exposures are delivered by a thread, in groups: `close` (or `with`), the end of the project's
-    `with` and the end of the program wait for
-    them. `durable`: each answer waits for its own.
+    `with` and the end of the program wait for them. `durable`: each answer waits for its own.
     """
 
     def __init__(
@@ -69,8 +68,8 @@ class Gateway:
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
-        `emit`: where rows of a stream go, by default the project's own.
-        `live`: what reads which experiments run, for several gateways; by default one of its own.
+        `emit`: where rows of a stream go, by default the project's own. `live`: what reads which
+        experiments run, for several gateways; by default one of its own.
         """
         self.project = project
         self.endpoint = endpoint_of(project, endpoint)

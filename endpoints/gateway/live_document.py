@@ -40,10 +40,9 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run of an experiment as gateways know it. Its first arm is the control.
 
     shipped: every unit of the endpoint has the parameters of arm `ships`, in the layer's holdout
-    and the experiment's it has the control's.
-    interleave: these two variants rank each request of its units. All of them are in the first arm;
-    the others, one a variant, have no
-    bucket, and are there to be shipped.
+    and the experiment's it has the control's. interleave: these two variants rank each request of
+    its units. All of them are in the first arm; the others, one a variant, have no bucket, and are
+    there to be shipped.
     """
 
     run: str  # <experiment>.<number>

@@ -2,8 +2,8 @@
 that an answer waits for no commit.
 
 A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its
-way. Of a group the streams go one
-after the other, exposures first; one that fails takes no other with it.
+way. Of a group the streams go one after the other, exposures first; one that fails takes no other
+with it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class LogWriter:
         `durable`: `put` returns when the rows are delivered, or given up.
 
         `closers`: where `close` is while there is a thread, for what must come before the target is
-        closed. `lost` hears of rows of
-        which some are not delivered.
+        closed. `lost` hears of rows of which some are not delivered.
         """
         self._emit = emit
         self._name = name

@@ -3,8 +3,8 @@
 Pure but for the draw.
 
 Of a request that two variants scored a rule that changes scores, `boost`, works on each one's
-ranking; then the places of every lane are
-drafted from the two (draft.py), so `pin`, `reserve` and the caps hold for what is shown.
+ranking; then the places of every lane are drafted from the two (draft.py), so `pin`, `reserve` and
+the caps hold for what is shown.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Scores to an order, exploration, and the probability of what was shown. Pure.
 
 A place of an answer belongs to exactly one lane: a pinned item's, a reserved group's, or the free
-one (arranging.py). Without rules there
-is one lane, of all places and candidates.
+one (arranging.py). Without rules there is one lane, of all places and candidates.
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ def propensity(*, is_best: float, explore: float, candidates: int, quota: float 
     (1-e) when it is arranged there, and e (q/n) / m by a random order.
 
     `is_best`: whether it is arranged there, or how likely that is. `candidates`: m, those that a
-    draw puts in
-    order; `quota`: q/n, the share of the item's group that is drawn.
+    draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
     """
     return round(
         (1 - explore) * is_best + explore * quota / candidates, 12

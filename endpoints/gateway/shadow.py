@@ -2,9 +2,8 @@
 answered, and both answers are compared.
 
 Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never
-waits for it: a copy for which there is no
-room is dropped, and counted. Copies go one after the other, so a variant that is slow gets fewer,
-not more at once.
+waits for it: a copy for which there is no room is dropped, and counted. Copies go one after the
+other, so a variant that is slow gets fewer, not more at once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 many come again. Pure.
 
 What separates a model that teaches itself its bias from chance is how well each kind of *visitor*
-is served: the few find less, come back
-less, and are fewer among the clicks that the next model learns from.
+is served: the few find less, come back less, and are fewer among the clicks that the next model
+learns from.
 """
 
 from __future__ import annotations

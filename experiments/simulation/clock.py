@@ -2,10 +2,9 @@
 between simulations.
 
 Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is
-then stopped, or looked at, after
-what was simulated, and not before. It is the log's alone: traffic, rollouts and leases go by the
-target's own clock, as the gateways
-and the provider do, and would wait for ever for one that stands still.
+then stopped, or looked at, after what was simulated, and not before. It is the log's alone:
+traffic, rollouts and leases go by the target's own clock, as the gateways and the provider do, and
+would wait for ever for one that stands still.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def simulate(project: Project, path: Path) -> Simulated:
     results.
 
     ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not
-    up. KeyboardInterrupt: what was
-    answered is logged, and the next simulation goes on where this one stopped.
+    up. KeyboardInterrupt: what was answered is logged, and the next simulation goes on where this
+    one stopped.
     """
     check_here(project)
     simulation = read(path, project.spec)

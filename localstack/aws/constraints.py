@@ -2,8 +2,7 @@
 its operations' input.
 
 They are in botocore's models; botocore itself sends what breaks most of them. The words are the
-services' own (Coral's), all of a
-request's violations in one message.
+services' own (Coral's), all of a request's violations in one message.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """InvokeEndpoint on the wire: one blob in, one out, headers beside them.
 
 By the shapes of botocore's model, but without moto's general router, parser and serializer: they
-take longer than a small model does, and
-the serializer writes its own Content-Type over the member of that name.
+take longer than a small model does, and the serializer writes its own Content-Type over the member
+of that name.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 feature records it takes most of the time.
 
 Text, numbers, truth values, lists and structures, each of its own Python type, are written here.
-What is anything else (times, blobs,
-maps, members that are headers) is left to moto.
+What is anything else (times, blobs, maps, members that are headers) is left to moto.
 """
 
 from __future__ import annotations

@@ -7,14 +7,12 @@ from typing import Any
 
 from . import objects
 
-# service -> the action that tags at creation need as well, on what is created.
-# sagemaker: Service Authorization Reference, Amazon SageMaker. kinesis: API Reference,
-# CreateStream.
-# firehose: Developer Guide, "Understand tag basics". glue: Developer Guide, "AWS tags in AWS Glue".
-# cloudwatch: API Reference, PutMetricAlarm.
-# dynamodb: Developer Guide, "Tagging resources in DynamoDB".
-# athena: User Guide, "Tag-based IAM access control policies". logs: API Reference, CreateLogGroup.
-# states: Developer Guide, "Tagging".
+# service -> the action that tags at creation need as well, on what is created. sagemaker: Service
+# Authorization Reference, Amazon SageMaker. kinesis: API Reference, CreateStream. firehose:
+# Developer Guide, "Understand tag basics". glue: Developer Guide, "AWS tags in AWS Glue".
+# cloudwatch: API Reference, PutMetricAlarm. dynamodb: Developer Guide, "Tagging resources in
+# DynamoDB". athena: User Guide, "Tag-based IAM access control policies". logs: API Reference,
+# CreateLogGroup. states: Developer Guide, "Tagging".
 TAGGING = {
     "sagemaker": "sagemaker:AddTags",
     "kinesis": "kinesis:AddTagsToStream",
@@ -35,8 +33,7 @@ _ADDS_TAGS = (
 )  # tags are all that they do
 
 # Athena asks Glue with its caller's rights: User Guide, "Configure access to databases and tables
-# in the AWS Glue Data Catalog".
-# operation of Athena -> of Glue, on the same database and table
+# in the AWS Glue Data Catalog". operation of Athena -> of Glue, on the same database and table
 ATHENA_TO_GLUE = {
     "GetTableMetadata": "GetTable",
     "ListTableMetadata": "GetTables",
@@ -61,8 +58,8 @@ _RESULTS_FOLDER = (
 
 
 # Application Auto Scaling looks at the endpoint, changes it and keeps its alarms with its caller's
-# rights: SageMaker Developer Guide,
-# "Automatically scale models", prerequisites. operation -> actions on everything
+# rights: SageMaker Developer Guide, "Automatically scale models", prerequisites. operation ->
+# actions on everything
 SCALING = {
     "RegisterScalableTarget": (
         "iam:CreateServiceLinkedRole",

@@ -4,8 +4,8 @@
     def create_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]: ...
 
 `params` as botocore would have been given them (times are aware datetimes, blobs bytes); the result
-as botocore would return it
-(a StreamingBody as bytes). Handlers run in many threads at once: a store guards itself.
+as botocore would return it (a StreamingBody as bytes). Handlers run in many threads at once: a
+store guards itself.
 """
 
 from __future__ import annotations

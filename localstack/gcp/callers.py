@@ -2,9 +2,8 @@
 none.
 
 The emulator variables of Google's SDKs send nobody's credentials. Whose a loopback connection is,
-Linux says; where nobody says it, a
-token is needed. A token is what `/token` gave, or a JWT that the account's key has signed: the key
-is in a file for the stack's user.
+Linux says; where nobody says it, a token is needed. A token is what `/token` gave, or a JWT that
+the account's key has signed: the key is in a file for the stack's user.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 will do.
 
 Recorded of the real service: 9 of 9 states that were read twice had two etags with equal content,
-cloud-custodian df800e9e,
-tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current version is accepted, and
-none of an older one, is an assumption.
+cloud-custodian df800e9e, tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current
+version is accepted, and none of an older one, is an assumption.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """What a request's head says, read once for equal bytes: a program sends the same head again and
-again, and reading it takes longer than
-the rest of a small prediction's way.
+again, and reading it takes longer than the rest of a small prediction's way.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 transports.
 
 The `__init__` of such a package imports every client of it, synchronous and asynchronous: of Vertex
-AI's that is two thirds of the time
-and the memory of an import. Here it runs when somebody asks the package for what no module below it
-is called.
+AI's that is two thirds of the time and the memory of an import. Here it runs when somebody asks the
+package for what no module below it is called.
 """
 
 from __future__ import annotations

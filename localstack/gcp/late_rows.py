@@ -1,8 +1,8 @@
 """Rows that are on their way into BigQuery's tables: whoever reads one lets them arrive first.
 
 A BigQuery subscription, or an endpoint's request-response log, writes its rows in batches, some
-time after what they tell of. Here that
-time is over when somebody looks: the writer is noted, and BigQuery settles before it reads.
+time after what they tell of. Here that time is over when somebody looks: the writer is noted, and
+BigQuery settles before it reads.
 """
 
 from __future__ import annotations

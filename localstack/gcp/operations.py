@@ -101,10 +101,8 @@ def start(
     `work` gives the response, or raises GcpError.
 
     It runs in a thread of the stack once `delay` seconds, the provider's own, have passed on the
-    stack's clock (none on the instant
-    clock); a clock that is moved waits for it. What it gives, None for an Empty, is packed into the
-    operation; a GcpError becomes the
-    operation's error.
+    stack's clock (none on the instant clock); a clock that is moved waits for it. What it gives,
+    None for an Empty, is packed into the operation; a GcpError becomes the operation's error.
     """
     store = call.store(Operations)
     operation = operations_pb2.Operation(

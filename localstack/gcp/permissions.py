@@ -1,9 +1,8 @@
 """Which IAM permissions a call needs, by what it is called in the log. Pure.
 
 Vertex AI: cloud.google.com/vertex-ai/docs/general/iam-permissions; the others: the page of each
-method. Where Google's pages name none for
-an RPC (MergeVersionAliases, MutateDeployedModel), it is that of an update. Who asks for an
-operation that it started needs nothing more.
+method. Where Google's pages name none for an RPC (MergeVersionAliases, MutateDeployedModel), it is
+that of an update. Who asks for an operation that it started needs nothing more.
 """
 
 from __future__ import annotations

@@ -7,11 +7,10 @@
     def get_object(call: Call, request: HttpRequest) -> HttpAnswer: ...
 
 The first answers an RPC, over gRPC and over REST alike, with raw protobuf messages; a server stream
-returns an iterator, and a
-bidirectional one gets one, too. The second is for APIs that have no generated transports, and for
-the fast way of an RPC over HTTP.
-Handlers run in many threads at once: a store guards itself. One that is a coroutine function runs
-in the loop, and must not block it.
+returns an iterator, and a bidirectional one gets one, too. The second is for APIs that have no
+generated transports, and for the fast way of an RPC over HTTP. Handlers run in many threads at
+once: a store guards itself. One that is a coroutine function runs in the loop, and must not block
+it.
 """
 
 from __future__ import annotations
@@ -62,8 +61,8 @@ class GcpError(Exception):
     """An error as the service words it.
 
     `status`: a name of google.rpc.Code. `reason`: what BigQuery and Storage call it, such as
-    notFound. `http`: the HTTP status, where it
-    is not the code's. `details`: messages, or dictionaries of JSON with an @type, that go with it.
+    notFound. `http`: the HTTP status, where it is not the code's. `details`: messages, or
+    dictionaries of JSON with an @type, that go with it.
     """
 
     def __init__(

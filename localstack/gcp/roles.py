@@ -1,10 +1,8 @@
 """Google's predefined roles: how many permissions each grants, and those among them that a call
-here can need. Facts of August 2026; of
-datastore's roles an older copy.
+here can need. Facts of August 2026; of datastore's roles an older copy.
 
 From cloud.google.com/iam/docs/roles-permissions, by way of github.com/iann0036/iam-dataset. Roles
-of single resources, of service agents
-and of products that this stack has not are left out.
+of single resources, of service agents and of products that this stack has not are left out.
 """
 
 from __future__ import annotations

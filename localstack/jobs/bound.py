@@ -18,11 +18,10 @@ _ROUNDS = 5
 # The stack holds the other end of the pipe on fd 3. A watcher, no child of the command, reads it to
 # its end and then ends the command:
 # SIGTERM, and SIGKILL for the whole process group after a grace. The command takes the place of the
-# shell: its pid, signals and exit
-# code are its own. What left the group (setsid) is known by a variable that the command's processes
-# have, and the watcher has not; it goes
-# first, since the group holds the watcher. Where there is no /proc, or a process emptied its
-# environment, that one stays.
+# shell: its pid, signals and exit code are its own. What left the group (setsid) is known by a
+# variable that the command's processes have, and the watcher has not; it goes first, since the
+# group holds the watcher. Where there is no /proc, or a process emptied its environment, that one
+# stays.
 _SCRIPT = """
 exec 3<&0
 grace="$1"; bound="$2"; shift 2
@@ -48,8 +47,7 @@ def start(
     OSError where its folder is not there.
 
     Closing `stdin` asks it to end: SIGTERM, and SIGKILL for all of the group `grace` seconds later;
-    with 0 seconds only SIGKILL.
-    A command that does not exist ends with code 127, as in a shell.
+    with 0 seconds only SIGKILL. A command that does not exist ends with code 127, as in a shell.
     """
     return subprocess.Popen(
         ["sh", "-c", _SCRIPT, "sh", str(grace), secrets.token_hex(8), *command],

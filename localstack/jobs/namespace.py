@@ -17,8 +17,8 @@ OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where no mount must be tried
 _TRIES = 60
 
 # Where the host has no such folder, its parent is rebuilt in the container's folder: each entry
-# bound to itself, and our files beside them.
-# The root of the file system cannot be covered: there the rebuilt one becomes the command's root.
+# bound to itself, and our files beside them. The root of the file system cannot be covered: there
+# the rebuilt one becomes the command's root.
 _SCRIPT = """
 set -e
 folder="$1"; files="$2"; mount="$3"; work="$4"; shift 4

@@ -2,8 +2,8 @@
 is most of a start's CPU.
 
 All of a run's workers share that process, a template, which takes seconds of CPU to come up. A
-template is named by the function that
-imports, and says what is run for each module: `isthmus_stack.testing.forked:aws`.
+template is named by the function that imports, and says what is run for each module:
+`isthmus_stack.testing.forked:aws`.
 
 What is forked is a process like `python -m MODULE`: with its own pid, arguments, environment,
 folder, session, streams and exit code.

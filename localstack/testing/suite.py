@@ -21,9 +21,8 @@ from isthmus_stack.testing.shared import shared
 
 STACK = Path(isthmus_stack.__file__).parent
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew
-# where the environment keeps Python from
-# writing bytecode, and leave it among users' files where it does not. So would every worker, for
-# all that its tests import.
+# where the environment keeps Python from writing bytecode, and leave it among users' files where it
+# does not. So would every worker, for all that its tests import.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(STACK.parent / ".cache" / "bytecode")
@@ -44,8 +43,8 @@ os.environ["XDG_STATE_HOME"] = os.environ["ISTHMUS_TESTS_STATE"]
 # machine is busy.
 SLOW_LIMIT = 900
 # An example, or the making of it, may take long because the machine is busy. A change is judged by
-# the same examples each time; others are
-# looked for by `make test-often`, which tells the seed that repeats what it finds.
+# the same examples each time; others are looked for by `make test-often`, which tells the seed that
+# repeats what it finds.
 settings.register_profile("often", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
@@ -57,8 +56,8 @@ forked.install()
 sys.modules["localstack"] = isthmus_stack
 
 # Seconds that a folder's tests take together in `make test`, waiting for a core included: four
-# processes of 20 minutes are 4,800.
-# Measured on 2026-11-26; what a folder cannot afford goes to benchmarks/ or to `make test-often`.
+# processes of 20 minutes are 4,800. Measured on 2026-11-26; what a folder cannot afford goes to
+# benchmarks/ or to `make test-often`.
 BUDGETS = {"localstack": 860}
 seconds: Counter[str] = Counter()
 

@@ -2,8 +2,7 @@
 import (testing/forking.py).
 
 By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30
-s. What pytest rewrites is not imported
-there: no test, no helper, no plugin.
+s. What pytest rewrites is not imported there: no test, no helper, no plugin.
 """
 
 import contextlib

@@ -2,9 +2,8 @@
 runs it, docs/coverage.md shows it.
 
 A statement that does not hold here says why (`differs`), and its check must fail: one that begins
-to hold asks for its line to go.
-The statements are in `aws_pages`, a module a subject; they were written from the pages and not from
-the stack.
+to hold asks for its line to go. The statements are in `aws_pages`, a module a subject; they were
+written from the pages and not from the stack.
 """
 
 from collections.abc import Callable

@@ -2,8 +2,8 @@
 with moto's answers.
 
 Ours may say more than moto; what moto says, ours says too. Moments and random ids are compared by
-their kind only. Where moto crashes
-(its server answers 500), nobody can rely on what it says: ours must not crash, and that is all.
+their kind only. Where moto crashes (its server answers 500), nobody can rely on what it says: ours
+must not crash, and that is all.
 """
 
 import os
@@ -30,8 +30,7 @@ from isthmus_stack.tests.moto_scenarios import SCENARIOS
 pytestmark = pytest.mark.slow
 
 # (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else
-# that differs is a failure, and so is
-# a line here that no longer differs.
+# that differs is a failure, and so is a line here that no longer differs.
 _PROFILE = (
     "moto invents a user profile of a domain that nobody made; the service names one only to a "
     "caller in Studio"

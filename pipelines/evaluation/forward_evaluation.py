@@ -131,10 +131,9 @@ def forward(
     Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
-    can be learnt from them. `source` is a
-    Parquet file of `data`: with it a long evaluation runs its periods in several processes.
-    `shuffle`: also what worth.py measures.
-    `keeps`: Invalid before the second fit where the first model cannot be saved and loaded.
+    can be learnt from them. `source` is a Parquet file of `data`: with it a long evaluation runs
+    its periods in several processes. `shuffle`: also what worth.py measures. `keeps`: Invalid
+    before the second fit where the first model cannot be saved and loaded.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
     if shuffle:

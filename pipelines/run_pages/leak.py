@@ -54,8 +54,8 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     the whole window, and write the page.
 
     `feature` (default: the first whose view reads the objective) keeps its name; only its values
-    are the leak. Nothing is registered.
-    NotFound: no such run. Invalid: it has no feature that is made of past outcomes.
+    are the leak. Nothing is registered. NotFound: no such run. Invalid: it has no feature that is
+    made of past outcomes.
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)

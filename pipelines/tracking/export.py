@@ -38,8 +38,8 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
     What is there as it is stays untouched.
 
     NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does
-    not answer; again goes on from there.
-    MissingDependency: MLflow is not installed. Refused: `--offline`, and a server elsewhere.
+    not answer; again goes on from there. MissingDependency: MLflow is not installed. Refused:
+    `--offline`, and a server elsewhere.
     """
     uri = server.uri(project)
     if uri is None:

@@ -44,8 +44,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
     """MLflow's client, once its server takes connections; MLflow is imported then.
 
     Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
-    MissingDependency. Unavailable: the server does
-    not answer; Denied, Invalid: it says no.
+    MissingDependency. Unavailable: the server does not answer; Denied, Invalid: it says no.
     """
     target = project.target
     if (

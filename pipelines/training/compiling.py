@@ -51,9 +51,8 @@ def compile_run(
     is started.
 
     All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods
-    need an identity that may read and
-    write the bucket. Invalid where they could not reach it, or where no image is known;
-    AlreadyExists when the name is another run's.
+    need an identity that may read and write the bucket. Invalid where they could not reach it, or
+    where no image is known; AlreadyExists when the name is another run's.
     """
     blobs = project.target.blobs
     if local_path(blobs.root) is not None:

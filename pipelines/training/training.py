@@ -44,11 +44,9 @@ def train(
     name; its record is returned.
 
     `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note`
-    are kept with it. The gate decides which
-    alias the version gets; a gate that fails is a result and not an error. NotFound: no such
-    configuration.
-    Invalid: the trainer or the data failed: the message names the module, the line and the log, and
-    nothing was registered.
+    are kept with it. The gate decides which alias the version gets; a gate that fails is a result
+    and not an error. NotFound: no such configuration. Invalid: the trainer or the data failed: the
+    message names the module, the line and the log, and nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)

@@ -2,8 +2,8 @@
 removes them.
 
 The folder notes a run before its first document is written, and forgets it once the engine has it.
-So nobody else's run can be taken for
-one: neither a compiled run nor one of another checkout, which may be about to start.
+So nobody else's run can be taken for one: neither a compiled run nor one of another checkout, which
+may be about to start.
 """
 
 from __future__ import annotations

@@ -104,8 +104,7 @@ def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = 
     """Shift once more when the target was told another split than the intent, and is ready.
 
     `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of
-    taking its traffic; a target that cannot be
-    interrupted says Busy, and is asked again.
+    taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
     """
     endpoint = seen.endpoint
     if endpoint is None or is_split(target_split(endpoint), state.intent, state.plan):

@@ -58,8 +58,7 @@ def traits_of(target: Target, routing: str = "weighted") -> Traits:
     """A target's capabilities.
 
     A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences
-    a shift
-    has done it when it answers.
+    a shift has done it when it answers.
     """
     traits = planning.traits_of(target, routing)
     takes = _MINUTE if target.adapter.remote else _ZERO

@@ -1,15 +1,14 @@
 """A shop whose model teaches itself, for the tests of monitors and benchmarks/monitors.py.
 
 Two kinds of visitors, 60 : 40, each like items of their own kind. A version knows of each item how
-often it was clicked while the version
-before served, and nothing of visitors; version 1 knows nothing. It orders twenty drawn candidates
-by that and shows five, or draws five,
+often it was clicked while the version before served, and nothing of visitors; version 1 knows
+nothing. It orders twenty drawn candidates by that and shows five, or draws five,
 in one answer of twenty. Who clicked nothing in a window hardly comes back; new visitors come 60 :
 40.
 
 Made so that the page's figures come out (EXPERIMENTS.md, section 8): in six versions the many go
-from 60 to about 75 %, and from the second
-one on the few are satisfied half to three quarters as often.
+from 60 to about 75 %, and from the second one on the few are satisfied half to three quarters as
+often.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 benchmarks/monitors.py has more worlds of it.
 
 The promises of 200 worlds (95 % found by the third version, at most 2.5 % false alarms) are held to
-four binomial standard deviations of
-the number run here. Seeds were fixed beforehand.
+four binomial standard deviations of the number run here. Seeds were fixed beforehand.
 """
 
 from math import sqrt

@@ -2,8 +2,8 @@
 verb again, or a clear error.
 
 What a fault left half-made is in the inventory, which `plan` and `destroy` read: `destroy` right
-after it leaves nothing behind.
-ISTHMUS_EVERY_KILL=1, which `make test-often` sets, tries twice as much.
+after it leaves nothing behind. ISTHMUS_EVERY_KILL=1, which `make test-often` sets, tries twice as
+much.
 """
 
 import itertools

@@ -2,10 +2,9 @@
 dag, depends, when, retryStrategy, outputs.
 
 Sources: argo-workflows docs, "Enhanced Depends Logic" (results of a task; a plain name is
-`(a.Succeeded || a.Skipped || a.Daemoned)`),
-"Retries" (retryPolicy Always, OnFailure, OnError; limit), "Conditionals" (`when` false: Skipped),
-"Fields". A task whose `depends` can no
-longer hold is Omitted. Of expr-lang it reads what `{{=...}}` may hold here.
+`(a.Succeeded || a.Skipped || a.Daemoned)`), "Retries" (retryPolicy Always, OnFailure, OnError;
+limit), "Conditionals" (`when` false: Skipped), "Fields". A task whose `depends` can no longer hold
+is Omitted. Of expr-lang it reads what `{{=...}}` may hold here.
 """
 
 import re

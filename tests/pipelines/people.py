@@ -2,8 +2,7 @@
 everything more or less, and some kinds more.
 
 A list's rows share their person's liking, so rows are anything but independent. Two models score
-every row: one knows the items, the other
-who likes everything.
+every row: one knows the items, the other who likes everything.
 """
 
 from dataclasses import dataclass

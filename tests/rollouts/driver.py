@@ -3,8 +3,8 @@
 `python -m isthmus.tests.rollouts.driver PROFILE HOLDER ROUTING`.
 
 PROFILE is a target's, as JSON. The process writes a line before and after every call that changes
-something, and where it would sleep. It
-goes on when it reads the time, which is its clock from then on.
+something, and where it would sleep. It goes on when it reads the time, which is its clock from then
+on.
 """
 
 import sys

@@ -2,9 +2,8 @@
 faults, outages; a monitor judges.
 
 `episode(seed)` is one rollout from its start until its traffic is given back. Every controller is a
-thread of its own that holds still at
-any of its calls, so that every order of calls can come about; only one thread runs at a time, so
-that a seed is one story.
+thread of its own that holds still at any of its calls, so that every order of calls can come about;
+only one thread runs at a time, so that a seed is one story.
 """
 
 from __future__ import annotations

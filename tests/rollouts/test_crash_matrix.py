@@ -2,9 +2,8 @@
 goes on: nothing differs.
 
 By default every third pair of scenario and target is played, and each kind of point (what is done,
-in which phase of which step) is cut
-in one way, the next one in the next way. ISTHMUS_EVERY_CRASH=1 cuts every point in every way on
-every target: 5,200 rollouts, minutes.
+in which phase of which step) is cut in one way, the next one in the next way. ISTHMUS_EVERY_CRASH=1
+cuts every point in every way on every target: 5,200 rollouts, minutes.
 """
 
 import os

@@ -2,9 +2,8 @@
 endpoint of Vertex AI's, and elsewhere.
 
 ISTHMUS_EVERY_CRASH=1: on every target, an abort and a hand-over, before and after each kind of call
-in each phase, and asleep. Otherwise
-the scripted world (test_crash_matrix.py) and one hand-over on Vertex AI's stack
-(tests/experiments/test_closing_sticky.py) stand for it.
+in each phase, and asleep. Otherwise the scripted world (test_crash_matrix.py) and one hand-over on
+Vertex AI's stack (tests/experiments/test_closing_sticky.py) stand for it.
 """
 
 import os

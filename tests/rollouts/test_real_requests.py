@@ -2,8 +2,7 @@
 request fails, and the split is seen.
 
 The endpoints, their routers and their model servers are real; the rollout's clock is moved, and its
-guardrails are shown scripted minutes.
-On the stack the callers' requests are among them.
+guardrails are shown scripted minutes. On the stack the callers' requests are among them.
 """
 
 import threading

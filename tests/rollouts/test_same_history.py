@@ -2,8 +2,8 @@
 adapters: this machine, the clouds' stacks.
 
 The world is what CI and the simulation believe in, so it is judged here by what it stands for. One
-file is played in the suite, as real
-processes are slow; ISTHMUS_SCENARIOS=all plays every file (about five minutes).
+file is played in the suite, as real processes are slow; ISTHMUS_SCENARIOS=all plays every file
+(about five minutes).
 """
 
 import os

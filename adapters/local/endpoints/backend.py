@@ -2,8 +2,7 @@
 request at a time.
 
 A model predicts one request at a time. What waits does so here, where it can still go to another
-process: only the request that a process
-works at is lost with it.
+process: only the request that a process works at is lost with it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Readers see them at once: the engine reads files and spool together.
 
 Order of things, so that a reader sees each event once: it reads the spool, then lists the batches,
-and ignores what the spool still holds
-of published `spool-<last>` batches. Compaction publishes first and deletes afterwards.
+and ignores what the spool still holds of published `spool-<last>` batches. Compaction publishes
+first and deletes afterwards.
 """
 
 from __future__ import annotations

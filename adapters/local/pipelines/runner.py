@@ -2,9 +2,8 @@
 processes, in order, one for each CPU at once.
 
 States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those
-that run beside a step that failed, as
-nothing can come of them any more. When this process is killed its steps notice (see
-pipelines/supervision.py) and stop.
+that run beside a step that failed, as nothing can come of them any more. When this process is
+killed its steps notice (see pipelines/supervision.py) and stop.
 """
 
 from __future__ import annotations

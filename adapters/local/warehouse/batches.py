@@ -1,8 +1,8 @@
 """A table's batches: `warehouse/<table>/<batch>/dt=YYYY-MM-DD/rows.parquet`.
 
 A batch is written aside and takes its place by one rename: readers see all of its dates or none,
-and a batch that is there is never touched
-again. So listing is cheap, a repeat changes nothing, and two writers of one batch cannot mix.
+and a batch that is there is never touched again. So listing is cheap, a repeat changes nothing, and
+two writers of one batch cannot mix.
 """
 
 from __future__ import annotations

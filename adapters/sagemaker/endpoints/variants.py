@@ -1,8 +1,8 @@
 """A production variant of SageMaker as a variant of ours, and back. Pure.
 
 What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment:
-models never change, so what runs can be
-read back from the cloud. Weights are float32 and relative; ours are percents in steps of 0.01.
+models never change, so what runs can be read back from the cloud. Weights are float32 and relative;
+ours are percents in steps of 0.01.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once:
 Firehose repeat.
 
 The table is the warehouse's own: batches and single events are read together. Its Glue columns are
-Firehose's schema, so a column more is
-seen by Firehose too.
+Firehose's schema, so a column more is seen by Firehose too.
 """
 
 from __future__ import annotations

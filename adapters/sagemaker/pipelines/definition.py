@@ -3,9 +3,8 @@
 Pure: the same graph and settings give the same text.
 
 Values travel in run.json; the definition knows commands, order and conditions only. SageMaker
-forbids a condition step inside another's
-branch, so conditions are flattened: a step inherits those of what it needs, and steps with the same
-conditions share one condition step.
+forbids a condition step inside another's branch, so conditions are flattened: a step inherits those
+of what it needs, and steps with the same conditions share one condition step.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@
 does.
 
 A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects
-are the batch and where they go, so that
-a repeat copies the same ones; it stays, and is what makes the second `save` of a batch change
-nothing.
+are the batch and where they go, so that a repeat copies the same ones; it stays, and is what makes
+the second `save` of a batch change nothing.
 """
 
 from __future__ import annotations

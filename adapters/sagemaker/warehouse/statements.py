@@ -2,8 +2,7 @@
 lose. Pure.
 
 UNLOAD writes files side by side, so an ORDER BY means nothing in them: rows are numbered in that
-order, and sorted by their numbers
-when they are read.
+order, and sorted by their numbers when they are read.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Vertex AI's endpoint and its DeployedModels as an endpoint of ours with variants. Pure.
 
 What a variant is stands in its DeployedModel's display name, which never changes: `challenger:
-ranker@3, attempt 1`; of one that others
-deployed, and the project adopted, in a label of the endpoint (labels.py). What is wanted stands in
-the endpoint's description, as a
-deployment in progress, and one that failed, are seen in operations alone, which name no model.
+ranker@3, attempt 1`; of one that others deployed, and the project adopted, in a label of the
+endpoint (labels.py). What is wanted stands in the endpoint's description, as a deployment in
+progress, and one that failed, are seen in operations alone, which name no model.
 """
 
 from __future__ import annotations

@@ -57,9 +57,8 @@ class VertexEndpoints:
         """Nearer to the spec; returns what it saw before.
 
         While an operation runs on the endpoint nothing is asked of it: the next call goes on from
-        there.
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
-        served here.
+        there. Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot
+        be served here.
         """
         hosting.check_spec(spec, self._rules)
         versions = {

@@ -3,8 +3,7 @@
 At least once: both repeat.
 
 The table is the warehouse's own: batches and single events are read together. What the table does
-not take goes to a dead letter topic,
-whose subscription keeps it for a week.
+not take goes to a dead letter topic, whose subscription keeps it for a week.
 """
 
 from __future__ import annotations

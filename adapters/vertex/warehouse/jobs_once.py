@@ -1,9 +1,8 @@
 """BigQuery jobs that happen once, whoever repeats them.
 
 A job's id is made of what it does and the number of the try. Who starts a try that is there already
-(409) looks at it: what is done is
-done, what runs is waited for, and what failed is behind us: the next try. BigQuery knows its jobs
-for six months.
+(409) looks at it: what is done is done, what runs is waited for, and what failed is behind us: the
+next try. BigQuery knows its jobs for six months.
 """
 
 from __future__ import annotations

@@ -36,12 +36,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(ctx: Context, running: Running, query: Query) -> Result:
     """The query's rows with the names and DuckDB types of its columns, the bytes of S3 that were
-    read for it, and their rows; of a query
-    that is to be described, names and types alone.
+    read for it, and their rows; of a query that is to be described, names and types alone.
 
     Malformed: it does not parse. QueryFailed: Athena would fail it, in Athena's words. Cancelled,
-    TimedOut, Exhausted: what `running`
-    allows.
+    TimedOut, Exhausted: what `running` allows.
     """
     import duckdb
 

@@ -34,8 +34,7 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
     `targets` is null.
 
     QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce,
-    INVALID_CAST_ARGUMENT for a value that
-    does not fit.
+    INVALID_CAST_ARGUMENT for a value that does not fit.
     """
     import pyarrow as pa
 

@@ -1,8 +1,7 @@
 """An alarm that is in ALARM has a policy change a count.
 
 How Application Auto Scaling computes it from a tracked metric is not published. Here a metric of
-each instance is taken to be
-shared by all: count x metric / target, rounded up.
+each instance is taken to be shared by all: count x metric / target, rounded up.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 removed.
 
 moto resolves the template and makes what is not SageMaker's. A stack's status is told from here,
-also where nothing waits for it: a thread
-looks, and so does whoever asks.
+also where nothing waits for it: a thread looks, and so does whoever asks.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
     """Let moto find our classes.
 
     Not at the start: this module of moto's imports all of its services, and one of them asks for
-    the
-    profile of AWS_PROFILE.
+    the profile of AWS_PROFILE.
     """
     from moto.cloudformation import parsing
 

@@ -1,10 +1,9 @@
 """Alarms: moto keeps them, the stack's clock evaluates them.
 
 An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts
-until then. Composite alarms are not
-executed. Of alarm actions scaling policies are: when the state becomes ALARM, and at each look
-while it is. On the instant clock
-an alarm is looked at as soon as there is a datapoint, and the running period counts.
+until then. Composite alarms are not executed. Of alarm actions scaling policies are: when the state
+becomes ALARM, and at each look while it is. On the instant clock an alarm is looked at as soon as
+there is a datapoint, and the running period counts.
 """
 
 from __future__ import annotations

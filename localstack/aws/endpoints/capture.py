@@ -1,8 +1,7 @@
 """Data capture: what went in and came out, as JSON lines in S3, in SageMaker's layout.
 
 `<DestinationS3Uri>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl`. Without a
-CaptureContentTypeHeader everything is base64,
-as the API reference says of it.
+CaptureContentTypeHeader everything is base64, as the API reference says of it.
 """
 
 from __future__ import annotations

@@ -27,9 +27,8 @@ def later(
     """Run it on the clock.
 
     What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock
-    that is moved
-    waits for it. With moto's answers there may be no process: its clients expect an endpoint in
-    service.
+    that is moved waits for it. With moto's answers there may be no process: its clients expect an
+    endpoint in service.
     """
     inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
     if blocks and not inline:

@@ -2,8 +2,7 @@
 
 Layout:
 <S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/data/year=/month=/day=/hour=/<time>_<16
-characters>.parquet
-(Amazon SageMaker developer guide, "Feature Store storage configurations").
+characters>.parquet (Amazon SageMaker developer guide, "Feature Store storage configurations").
 """
 
 from __future__ import annotations

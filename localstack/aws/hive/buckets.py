@@ -63,9 +63,8 @@ def by_bucket(
 ) -> list[tuple[int, pa.Table]]:
     """Bucket's number (from 0) and rows, with all columns, of each bucket that has any.
 
-    `indices`: the columns that are hashed, `kinds`
-    their types in Glue. QueryFailed for a type that Athena does not bucket by, NotRun for one whose
-    hash is not here.
+    `indices`: the columns that are hashed, `kinds` their types in Glue. QueryFailed for a type that
+    Athena does not bucket by, NotRun for one whose hash is not here.
     """
     for kind in kinds:
         name = kind.partition("(")[0].partition("<")[0]

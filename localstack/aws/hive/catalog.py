@@ -102,8 +102,7 @@ class Catalog:
         """The table or view.
 
         QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only
-        its own log
-        explains.
+        its own log explains.
         """
         table = self.table(database, name)
         if table is None:

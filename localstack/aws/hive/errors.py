@@ -7,8 +7,8 @@ class QueryFailed(Exception):
     """A query that ends FAILED. `str()` is the StateChangeReason.
 
     `code`: Trino's error name, such as TABLE_NOT_FOUND; empty where Athena has words of its own.
-    `category` and `type`: of Athena's error
-    catalogue; category 1 is the system, 2 the query, 3 other.
+    `category` and `type`: of Athena's error catalogue; category 1 is the system, 2 the query, 3
+    other.
     """
 
     def __init__(

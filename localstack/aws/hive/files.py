@@ -40,8 +40,8 @@ def rows(
     `hidden` last, in the Arrow types of Glue's.
 
     QueryFailed: HIVE_BAD_DATA for a file that is damaged or of other types, HIVE_CURSOR_ERROR for
-    one that can be read in part, and
-    HIVE_INVALID_PARTITION_VALUE for a folder's value that is not of its column's type.
+    one that can be read in part, and HIVE_INVALID_PARTITION_VALUE for a folder's value that is not
+    of its column's type.
     """
     import pyarrow as pa
 
@@ -193,8 +193,8 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
 
 def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
     """The columns in the table's types: by their place, as Athena reads ORC unless
-    orc.column.index.access is false. HIVE_BAD_DATA for what
-    is no ORC file or of other types, HIVE_CURSOR_ERROR for one whose columns cannot be read.
+    orc.column.index.access is false. HIVE_BAD_DATA for what is no ORC file or of other types,
+    HIVE_CURSOR_ERROR for one whose columns cannot be read.
     """
     import pyarrow as pa
     from pyarrow import orc

@@ -21,9 +21,8 @@ _MILLIS = 10**11  # a whole number beyond it is milliseconds since 1970, not sec
 def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
     """A row a line, the columns in the table's types: by OpenX's serde or Hive's.
 
-    HIVE_BAD_DATA for a value of another type,
-    HIVE_CURSOR_ERROR for a line that is no object, unless ignore.malformed.json makes it a row of
-    nulls.
+    HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is no object,
+    unless ignore.malformed.json makes it a row of nulls.
     """
     import pyarrow as pa
 

@@ -184,8 +184,8 @@ def _groups(
     result: Result, partitioned_by: tuple[str, ...]
 ) -> list[tuple[tuple[str | None, ...], pa.Table]]:
     """The partition columns' values as text (None: null), and the rows without them; in the order
-    in which the partitions appear. The
-    result's last columns are the partition columns, as CREATE TABLE AS wants them.
+    in which the partitions appear. The result's last columns are the partition columns, as CREATE
+    TABLE AS wants them.
     """
     rows = result.rows
     if not partitioned_by:
@@ -206,8 +206,7 @@ def _by_bucket(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
     """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with
-    the group's columns. QueryFailed,
-    NotRun: see buckets.parted.
+    the group's columns. QueryFailed, NotRun: see buckets.parted.
     """
     names = [name.lower() for name in result.names]
     indices = [names.index(name) for name in form.bucketed_by]

@@ -32,8 +32,8 @@ class Keeper:
     """Keeps a stack in its home. `context` makes a handler's context for an account and a region.
 
     Stores are written after the objects, as they were before: what moves from a store into an
-    object meanwhile, as Firehose's records do,
-    is in one of them whenever the stack dies, or in both.
+    object meanwhile, as Firehose's records do, is in one of them whenever the stack dies, or in
+    both.
     """
 
     def __init__(self, home: Home, stack: Stack, context: Callable[[str, str], Context]) -> None:

@@ -1,8 +1,8 @@
 """Where a job's predictions go: files in Cloud Storage, or tables of BigQuery.
 
 Google documents the names of the folder and the tables, and the columns of models with schemata. Of
-a custom container, it is a guess that
-`prediction` and the `instance` of a line are texts of JSON in a table.
+a custom container, it is a guess that `prediction` and the `instance` of a line are texts of JSON
+in a table.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ def query(
     call: Call, project: str, sql: str, parameters: Mapping[str, Any] | None = None
 ) -> pa.Table:
     """A query's rows: its columns by their names, in the Arrow types of the Storage Read API.
-    `parameters` are named ones, with Python
-    values. GcpError for what BigQuery refuses, and for a statement that gives no rows.
+    `parameters` are named ones, with Python values. GcpError for what BigQuery refuses, and for a
+    statement that gives no rows.
     """
     here = place(call)
     try:

@@ -34,8 +34,7 @@ def arrow_type(field: Field) -> pa.DataType:
 
 def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
     """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py)
-    by column; pyarrow's error for one that
-    does not fit.
+    by column; pyarrow's error for one that does not fit.
     """
     import pyarrow as pa
 
@@ -59,8 +58,7 @@ def selection(fields: Sequence[Field]) -> str:
 
 def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
     """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and
-    BigQuery's Arrow types (times in
-    microseconds).
+    BigQuery's Arrow types (times in microseconds).
     """
     import pyarrow as pa
 

@@ -1,9 +1,8 @@
 """A resolved statement of GoogleSQL, or a parsed script, read from its bytes as it is walked.
 
 protobuf for Python refuses what nests deeper than 100 messages, which `a + a + ...` does after 25
-terms. A Node is one node of the
-tree: the fields of what it inherits from are its own, and it is what a union holds, never the
-union.
+terms. A Node is one node of the tree: the fields of what it inherits from are its own, and it is
+what a union holds, never the union.
 """
 
 from __future__ import annotations

@@ -188,8 +188,7 @@ def read(
     limit: int | None = None,
 ) -> pa.Table:
     """The fields' columns in the Arrow types of DuckDB's, in the order in which the rows were
-    written; `limit` rows (None: all) from
-    `start` on.
+    written; `limit` rows (None: all) from `start` on.
     """
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
     bounds = (f" LIMIT {limit}" if limit is not None else "") + (

@@ -113,8 +113,8 @@ def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
 
 def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense: bool) -> pa.Table:
     """The same columns and types, one row an entity: the latest by `timestamp`; where it is not
-    `dense`, each column's latest value that is
-    not null. SourceError when the source lacks the column `timestamp`.
+    `dense`, each column's latest value that is not null. SourceError when the source lacks the
+    column `timestamp`.
     """
     import pyarrow as pa
 
@@ -196,8 +196,8 @@ def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
 
 def joined(tables: Iterable[tuple[pa.Table, Sequence[str]]]) -> pa.Table:
     """All the sources' columns by their keys, an entity that any of them has; the ID columns of the
-    first name the result's, what a source
-    lacks is null. SourceError for keys of another number of columns.
+    first name the result's, what a source lacks is null. SourceError for keys of another number of
+    columns.
     """
     pairs = list(tables)
     table, id_columns = pairs[0]

@@ -2,13 +2,12 @@
 wrote goes up when it has ended.
 
 Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its
-command, its arguments, its variables or its
-parameters name, as gs://bucket/... or /gcs/bucket/..., and all of a bucket that is named alone.
+command, its arguments, its variables or its parameters name, as gs://bucket/... or /gcs/bucket/...,
+and all of a bucket that is named alone.
 
 A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`,
-`a/../b`, a segment of more than 255 bytes
-(which FUSE takes and a disk does not), a file beside a folder of its name (which FUSE shows under
-another name).
+`a/../b`, a segment of more than 255 bytes (which FUSE takes and a disk does not), a file beside a
+folder of its name (which FUSE shows under another name).
 """
 
 from __future__ import annotations

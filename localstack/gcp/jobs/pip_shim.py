@@ -3,9 +3,8 @@
 It stands alone: it is run by its path, in a container's own process.
 
 What is asked for and installed beside the stack is met; kfp is, whatever its version. The rest goes
-into a folder for that set of
-requirements, which is kept, and from there into this container's own folder of packages. The
-stack's environment is never changed.
+into a folder for that set of requirements, which is kept, and from there into this container's own
+folder of packages. The stack's environment is never changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Request-response logging: a sample of what went in and came out, in a table of BigQuery.
 
 Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the
-endpoint names others. No account has been
-asked for its columns. Rows arrive when somebody reads.
+endpoint names others. No account has been asked for its columns. Rows arrive when somebody reads.
 """
 
 from __future__ import annotations

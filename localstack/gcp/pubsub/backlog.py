@@ -2,9 +2,8 @@
 for their backoff.
 
 A message is redelivered when it is nacked (a deadline of 0) or its lease ends. With ordering, the
-messages of a key go out one pull (or one
-stream) at a time, and when one comes back all later ones of its key come back with it. Times are
-the stack's clock's.
+messages of a key go out one pull (or one stream) at a time, and when one comes back all later ones
+of its key come back with it. Times are the stack's clock's.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 reads it.
 
 With use_table_schema a message is a JSON object of the table's columns; without it, the column
-`data` gets the message as it is. What does
-not fit goes to the dead letter topic, or is tried again [docs: pubsub/docs/bigquery].
+`data` gets the message as it is. What does not fit goes to the dead letter topic, or is tried again
+[docs: pubsub/docs/bigquery].
 """
 
 from __future__ import annotations

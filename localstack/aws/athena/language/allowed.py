@@ -3,8 +3,8 @@
 Whatever is not here is refused before it is translated.
 
 Sources: Athena user guide, "Functions in Amazon Athena" (engine version 3), which refers to Trino's
-"Functions and operators", and
-"Considerations and limitations"; Trino's "SELECT" for the clauses. The list says what Athena knows,
+"Functions and operators", and "Considerations and limitations"; Trino's "SELECT" for the clauses.
+The list says what Athena knows,
 not what this stack can run:
 functions.py says that, and a function that is here and not there fails with a reason that names the
 stack.

@@ -1,8 +1,8 @@
 """Athena's functions that this stack runs, and what each is in DuckDB.
 
 A rule is a template ($1, $2 ... are the arguments) or a function of the arguments. Where the
-engines differ (dates that are counted in full
-units, nulls in concat and greatest, md5 of bytes) the rule is Trino's side.
+engines differ (dates that are counted in full units, nulls in concat and greatest, md5 of bytes)
+the rule is Trino's side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The values of a statement's question marks.
 
 An execution parameter that is a constant of SQL (`1`, `'usa'`, `DATE '2020-01-01'`, `CAST('1' AS
-bigint)`) is that constant; a word,
-or what does not parse, is a text: AWS's own awswrangler passes `Washington`. The values of EXECUTE
+bigint)`) is that constant; a word, or what does not parse, is a text: AWS's own awswrangler passes
+`Washington`. The values of EXECUTE
 ... USING are SQL and nothing else.
 """
 
