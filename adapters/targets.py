@@ -16,7 +16,7 @@ from ..times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from ..endpoints.port import VariantSpec
-    from ..feature_store.sql import Rendered
+    from ..feature_store.sql.subset import Rendered
     from ..storage import BlobStore
 
 

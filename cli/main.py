@@ -14,8 +14,8 @@ import click
 from ..core import logs, pandas_later
 from ..core.escapes import escaping
 from ..errors import Invalid
-from .console import Console, show_warning
-from .leaving import guarded
+from .console.console import Console, show_warning
+from .console.exits import guarded
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -132,7 +132,7 @@ class Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from ..project.names import nearest
+            from ..project.reading.names import nearest
 
             near = nearest(args[0], COMMANDS)
             raise click.UsageError(

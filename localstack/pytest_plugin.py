@@ -92,7 +92,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
-    from .jobs.images import anchored
+    from .core.images import anchored
     from .run import start
 
     images = {}

@@ -15,8 +15,8 @@ from typing import Protocol, Self, cast
 
 import msgspec
 
-from .folders import Owned
-from .jobs.images import anchored
+from .core.home.folders import Owned
+from .core.images import anchored
 
 CLOUDS = (
     "aws",

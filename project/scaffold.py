@@ -17,7 +17,7 @@ import msgspec
 
 from ..core.signals import lives
 from ..errors import AlreadyExists, NotFound
-from .names import PROJECT_LENGTH, did_you_mean, neutral
+from .reading.names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
 STARTER = "starter"  # the smallest project that does something

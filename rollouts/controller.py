@@ -26,14 +26,14 @@ from ..errors import (
     Unavailable,
 )
 from ..times import StillClockAlarm
-from . import documents
-from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
-from .documents import Stored
-from .judging import is_behind
-from .observing import is_due, minutes_so_far, observe
-from .ports import Ports
-from .states import Observation, State
-from .telling import tell
+from .announcements import tell
+from .evidence.judgement import is_behind
+from .observation import is_due, minutes_so_far, observe
+from .state import documents
+from .state.actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
+from .state.documents import Stored
+from .state.ports import Ports
+from .state.states import Observation, State
 from .tick import outcome, tick
 
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something

@@ -22,8 +22,8 @@ from msgspec.structs import replace
 
 from ..errors import Invalid, IsthmusError, Unavailable
 from ..storage import StateStore
-from . import documents
-from .states import Entry, State, What
+from .state import documents
+from .state.states import Entry, State, What
 
 NOTABLE: tuple[What, ...] = ("started", "waiting", "held", "promoted", "aborted", "lost", "drift")
 TIMEOUT = 5.0  # seconds

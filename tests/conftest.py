@@ -12,10 +12,10 @@ from importlib.util import find_spec
 import pytest
 
 from isthmus.adapters.common import price_list
-from isthmus.cli import console
-from isthmus.endpoints.gateway import live_reader
+from isthmus.cli.console import console
+from isthmus.endpoints.gateway.decide import live_reader
 from isthmus.tests import workers
-from isthmus.tests.pipelines import forked as forked_steps
+from isthmus.tests.pipelines.runs import forked as forked_steps
 from isthmus_stack.testing import suite
 
 console.QUIET = (

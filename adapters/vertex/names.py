@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ...errors import Invalid
-from ...project.names import NAME
+from ...project.reading.names import NAME
 
 PROJECT_LABEL = "isthmus_project"
 KIND_LABEL = "isthmus_kind"

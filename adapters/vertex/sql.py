@@ -19,10 +19,10 @@ import sqlglot
 from sqlglot import exp
 
 from ...feature_store.port import SqlProblem
-from ...feature_store.sql import Rendered, line_of, parse
-from ...feature_store.sql import check as check_neutral
-from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..common.allow_list import (
+from ...feature_store.sql.rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
+from ...feature_store.sql.subset import Rendered, line_of, parse
+from ...feature_store.sql.subset import check as check_neutral
+from ..common.warehouse.allow_list import (
     Form,
     generate,
     nodes_of,

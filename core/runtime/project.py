@@ -23,7 +23,7 @@ from .. import spans
 from ..user_state import FOLDER, claim, known_id, make
 
 if TYPE_CHECKING:
-    from ...project.specs import Description, ProjectSpec
+    from ...project.specs.description import Description, ProjectSpec
     from ...storage import BlobStore
     from ...target import CallLog, Profile, Target
     from ...times import Clock
@@ -212,7 +212,7 @@ def open(
 
     from ...adapters import targets
     from ...project.load import load
-    from ...project.profiles import folders, profile
+    from ...project.profiles.profiles import folders, profile
     from ..installed import adapter
     from . import stacks
 

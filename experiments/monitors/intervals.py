@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 from ...pipelines.evaluation.statistics import Estimate
-from ..ratio import Z
-from ..sums import FEWEST_OUTCOMES, FEWEST_UNITS
+from ..statistics.ratio import Z
+from ..statistics.sums import FEWEST_OUTCOMES, FEWEST_UNITS
 
 
 def enough(units: int, counted: float) -> bool:

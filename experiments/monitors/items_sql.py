@@ -18,10 +18,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...events.relations import view_name, winning_order
-from ...feature_store.point_in_time import JoinView, interval, join_sql
-from ...project.monitors import outcome_by
-from ...project.specs import Endpoint, ProjectSpec
+from ...events.tables.relations import view_name, winning_order
+from ...feature_store.joins.point_in_time import JoinView, interval, join_sql
+from ...project.monitors.monitors import outcome_by
+from ...project.specs.description import Endpoint, ProjectSpec
 
 MOST_GROUPS = 20  # those that are shown most; the rest is one more
 OTHERS, UNKNOWN = "(others)", "(unknown)"

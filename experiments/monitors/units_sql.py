@@ -8,9 +8,9 @@ targets does not take apart, so the caller does.
 
 from __future__ import annotations
 
-from ...project.reach import path
-from ...project.specs import Endpoint, Objective, ProjectSpec
-from ..run_rows import unit_rows
+from ...project.specs.description import Endpoint, Objective, ProjectSpec
+from ...project.specs.reach import path
+from ..measure.unit_events import unit_rows
 
 _NOW, _BEFORE, _FIRST = (
     "dt >= $since",

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ...core.formats import StoredDocument, decode
 from ...core.runtime.project import Project
 from ...errors import NotFound
-from ...project.options import on_this_machine as is_on_this_machine
+from ...project.profiles.options import on_this_machine as is_on_this_machine
 from ...storage import BlobStore
 from ...target import Target
 from ...times import utc_milliseconds

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
-from ...project.experiment_specs import Metric
+from ...project.specs.experiments import Metric
 
 Scalar = str | int | float | bool
 Effects = dict[str, dict[str, float]]  # by arm and event, relative to the event's chance

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isthmus_stack
-from isthmus_stack.testing import forked, workers
-from isthmus_stack.testing.shared import shared
+from isthmus_stack.testing import stack_templates as forked
+from isthmus_stack.testing import workers
+from isthmus_stack.testing.shared_folder import shared
 
 STACK = Path(isthmus_stack.__file__).parent
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew

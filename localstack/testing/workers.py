@@ -13,7 +13,7 @@ import sys
 import types
 from pathlib import Path
 
-from isthmus_stack.testing.forking import Forked
+from isthmus_stack.testing.fork_server import Forked
 
 LARGE = """pandas scipy.stats sklearn.linear_model sklearn.pipeline duckdb pyarrow.parquet sqlglot jinja2 boto3 awswrangler moto.s3.models
 moto.sagemaker.models moto.glue.models moto.dynamodb.models isthmus_stack.aws.handler_modules openapi_spec_validator ir_measures

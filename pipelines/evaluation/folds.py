@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.specs import Model
+from ...project.specs.description import Model
 from ..models import predictor, trainers
 from . import worth
 from .worth import Shuffled

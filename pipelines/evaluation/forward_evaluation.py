@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.specs import Model, Objective, ProjectSpec
+from ...project.specs.description import Model, Objective, ProjectSpec
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult

@@ -22,14 +22,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...project.quantities import duration_text
-from ..lineage import histories
+from ...project.reading.quantities import duration_text
+from ..models.lineage import histories
 from . import metrics, ranking
 from .statistics import sums
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...project.specs import Model
+    from ...project.specs.description import Model
 
 _ALPHA = 0.01  # of a false alarm anywhere in one call
 _STRONG = (
@@ -177,7 +177,7 @@ def look(
     """Look at a configuration's training set, and at its features of past outcomes as they were
     known twice `within` earlier.
     """
-    from ...feature_store.training_set import training_set
+    from ...feature_store.offline.training_set import training_set
 
     objective = project.spec.objectives[model.objective]
     back, views = 2 * objective.within, histories(project.spec, model.objective)

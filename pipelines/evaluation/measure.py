@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from . import metrics, statistics, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward

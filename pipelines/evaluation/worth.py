@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from . import metrics, units
 from .metrics import clusters
 from .statistics import Estimate

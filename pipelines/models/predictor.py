@@ -39,7 +39,7 @@ import msgspec
 
 from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound
-from ...project.specs import Model
+from ...project.specs.description import Model
 from . import call_parameters, code_slice
 from .call_parameters import CallParameter
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ...errors import IsthmusError, IsthmusWarning, NotFound
-from ...project.profiles import FILE
+from ...project.profiles.profiles import FILE
 from ...reports.results import Rows, Shown
 from ..run_pages import notes, runs
-from . import copying, fields, pyfunc, server
+from . import fields, pyfunc, server
+from . import mlflow_run as copying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

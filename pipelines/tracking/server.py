@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import Denied, Invalid, Refused, Unavailable
-from ...project.options import on_this_machine
-from ...project.profiles import FILE, mlflow
+from ...project.profiles.options import on_this_machine
+from ...project.profiles.profiles import FILE, mlflow
 from ...target import Packages, require
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
 from ...events.port import Row
 from ...storage import Phase
 from ...target import CallLog, Target
-from .. import planning
-from ..planning import TargetTraits
+from ..state import planning
+from ..state.planning import TargetTraits
 from .clock import VirtualClock
 from .stores import Models
 from .traffic import Behaviour

@@ -22,7 +22,7 @@ from isthmus.adapters import targets
 from isthmus.core import installed
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
 from isthmus.target import missing
-from isthmus.tests.conformance.clicks import SPEC
+from isthmus.tests.conformance.data.clicks import SPEC
 from isthmus.tests.conformance.places import fresh, named
 from isthmus.tests.conformance.rows import PORTS
 

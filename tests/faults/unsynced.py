@@ -143,9 +143,8 @@ def _make_only(_):
 
 
 def _spool_emptied_first(_):
-    from isthmus.adapters.common.conform import arrow_schema, in_time_order
-    from isthmus.adapters.local.events import spool
-    from isthmus.adapters.local.warehouse import batches, contents
+    from isthmus.adapters.common.warehouse.conformance import arrow_schema, in_time_order
+    from isthmus.adapters.local.warehouse import batches, contents, spool
 
     def compact(database, table, document, *, about=None):
         waiting = spool.read(
@@ -187,16 +186,16 @@ def _answered_before_the_commit(commit):
 def _never_synced(synced):
     from contextlib import closing
 
-    from isthmus.adapters.local import counters
     from isthmus.adapters.local.home import COUNTERS
     from isthmus.adapters.local.sqlite import Database
+    from isthmus.adapters.local.storage import counters
 
     assert synced
     return lambda target: closing(Database(target, counters._SCHEMA, file=COUNTERS, synced=False))
 
 
 def _dropped(_):
-    from isthmus_stack.home import Home
+    from isthmus_stack.core.home.home import Home
 
     return Home.drop
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import httptools
 import msgspec
 
-from ....endpoints.connections import Failure, Request
-from ....endpoints.mistakes import tell
+from ....endpoints.http.error_log import tell
+from ....endpoints.serving.connections import Failure, Request
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 

@@ -185,7 +185,7 @@ class ModelServer:
             command = [
                 "-P",
                 "-m",
-                "isthmus.endpoints.server",
+                "isthmus.endpoints.serving.server",
                 "--model",
                 str(self._model),
                 "--fd",

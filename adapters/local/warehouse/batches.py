@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ....core.durable import make_folder, sync_folder
-from ...common.conform import by_date
-from ...common.tables import PARTITION, Document
+from ...common.warehouse.conformance import by_date
+from ...common.warehouse.tables import PARTITION, Document
 from .. import files
 
 if TYPE_CHECKING:

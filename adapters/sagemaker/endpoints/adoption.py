@@ -14,10 +14,10 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.adoption import Standing, StandingVariant
+from ....endpoints.deploy.adoption import Standing, StandingVariant
 from ....endpoints.port import EndpointSpec, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
-from ....project.names import neutral
+from ....project.reading.names import neutral
 from ....target import Target
 from ...common import adoption
 from .. import names

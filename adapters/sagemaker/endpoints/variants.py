@@ -18,7 +18,7 @@ from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, Variant
 from ....endpoints.revision import identity, revision_of_variants
 from ....errors import Unsupported
 from ....pipelines.port import ModelVersion
-from ....project.names import neutral
+from ....project.reading.names import neutral
 from ....storage import Phase
 from .. import names
 

@@ -24,7 +24,7 @@ from ....feature_store.port import TableSpec
 from ....storage import Phase, wait
 from ....target import Target
 from ...common.event_values import TIME, check_stream, encode_events, rules_of
-from ...common.tables import without_stream
+from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
 from ..session import Aws, of

@@ -24,9 +24,9 @@ from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
 from ...common.online import latest_sql, merged, not_found
 from .. import names
-from ..documents import documents
 from ..errors import translated
 from ..session import Aws, of
+from ..storage.state import documents
 from . import record_batches, records
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from ....errors import (
     Throttled,
     Unavailable,
 )
-from ...common.conform import by_date
-from ...common.tables import PARTITION, Document
-from ..blobs import delete_below
+from ...common.warehouse.conformance import by_date
+from ...common.warehouse.tables import PARTITION, Document
 from ..errors import translated
 from ..session import Aws
+from ..storage.blobs import delete_below
 from . import athena, catalogue, statements
 from .catalogue import Stored
 

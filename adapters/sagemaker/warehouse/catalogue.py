@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, NotFound
-from ...common.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, Document, existing_table
 from ..column_types import GLUE
 from ..errors import translated
 from ..session import Aws

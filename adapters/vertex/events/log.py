@@ -19,7 +19,7 @@ from ....feature_store.port import TableSpec
 from ....storage import Phase
 from ....target import Target
 from ...common.event_values import TIME, EventRules, check_stream, encode_events, rules_of
-from ...common.tables import without_stream
+from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
 from ..session import Session, of

@@ -18,7 +18,7 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, Conflict, LimitExceeded, NotFound
-from ...common.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, Document, existing_table
 from .. import names
 from ..column_types import BIGQUERY
 from ..errors import translated

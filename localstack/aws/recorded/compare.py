@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ...calls import is_mutating
-from ..environment import variables
+from ...core.calls import is_mutating
+from ..core.environment import variables
 from .form import About, Call, plain
 from .scrub import STACK, UUID, WORD
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.events.relations import event_columns
+from isthmus.events.tables.relations import event_columns
 
 from .example import FOLDER, example, texts
 
