@@ -22,6 +22,7 @@ CLOUDS = (
     "aws",
     "gcp",
 )  # each a package beside this module: its __main__ serves, its `environment` says the rest
+_ENVIRONMENTS = {"aws": ".aws.core.environment", "gcp": ".gcp.environment"}
 _STARTS = 180.0  # seconds that a start may take; it takes about two
 # seconds that a clean end may take, before the process is killed: with a home it writes all that it
 # holds
@@ -277,7 +278,7 @@ def environment_of(cloud: str) -> Cloud:
     """What a cloud says of itself. ValueError for one that has no stack."""
     if cloud not in CLOUDS:
         raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
-    return cast("Cloud", import_module(f".{cloud}.environment", __package__))
+    return cast("Cloud", import_module(_ENVIRONMENTS[cloud], __package__))
 
 
 start_aws = partial(start, "aws")

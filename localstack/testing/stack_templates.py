@@ -74,10 +74,10 @@ def _import_aws():
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    from isthmus_stack.aws import front, handler_modules
-    from isthmus_stack.aws.core import in_process  # noqa: F401  a stack finds them imported
+    from isthmus_stack.aws import front, handler_modules  # noqa: F401  a stack finds it imported
+    from isthmus_stack.aws.core import in_process
     from isthmus_stack.aws.core.home import keeper  # noqa: F401  likewise
-    from isthmus_stack.aws.core.protocol import http, patterns
+    from isthmus_stack.aws.core.protocol import http, patterns  # noqa: F401  likewise
 
     handler_modules.load()
     for service in MOTO:

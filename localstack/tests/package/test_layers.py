@@ -118,15 +118,21 @@ def test_neither_stack_imports_the_other():
         }
 
 
-def test_tables_and_the_language_of_queries_stand_without_athena():
-    below = {"aws.hive": ("aws.hive",), "aws.athena.language": ("aws.hive", "aws.athena.language")}
+def test_athenas_tables_and_its_language_stand_without_its_queries():
+    athena = "aws.services.athena"
+    tables = (f"{athena}.errors", f"{athena}.formats", f"{athena}.tables")
+    below = {
+        f"{athena}.formats": tables,
+        f"{athena}.tables": tables,
+        f"{athena}.sql": (*tables, f"{athena}.sql"),
+    }
     for package, allowed in below.items():
         for name, imported in graph().items():
             if is_of(name, package):
                 assert not {
                     other
                     for other in imported
-                    if is_of(other, "aws.athena") and not is_of(other, *allowed)
+                    if is_of(other, athena) and not is_of(other, *allowed)
                 }, name
 
 

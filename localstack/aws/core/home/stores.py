@@ -30,7 +30,7 @@ from ..sessions import Sessions
 FORGOTTEN = (Executions, Evaluations, Variants, Queues, Backlogs, Buffer, Copies, Sessions)
 _LEFT: Left = {Variant: {"servers": tuple, "healthy": tuple}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
-_PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
+_PACKAGE = __name__.rsplit(".", 3)[0]  # of the stack for AWS
 _LARGE = (
     1 << 18
 )  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written

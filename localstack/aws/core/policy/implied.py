@@ -1,4 +1,4 @@
-"""What an operation needs beside its own action: data of policy.py, with AWS's page for each."""
+"""What an operation needs beside its own action: data of evaluation.py, with AWS's page for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S3's actions are not its operations: data of policy.py (Service Authorization Reference, Amazon
+"""S3's actions are not its operations: data of evaluation.py (Service Authorization Reference, Amazon
 S3).
 """
 

@@ -2,7 +2,8 @@
 error is written.
 
 Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private
-to moto: the version is pinned, and tests/test_front.py watches what is used of them.
+to moto: the version is pinned, and
+tests/aws/protocol/test_front.py watches what is used of them.
 """
 
 from __future__ import annotations

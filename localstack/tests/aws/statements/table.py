@@ -2,8 +2,9 @@
 runs it, docs/coverage.md shows it.
 
 A statement that does not hold here says why (`differs`), and its check must fail: one that begins
-to hold asks for its line to go. The statements are in `aws_pages`, a module a subject; they were
-written from the pages and not from the stack.
+to hold asks for its line to go.
+The statements are in `pages`, a module a subject; they were written from the pages and not from
+the stack.
 """
 
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def promises(text, page, *, clock="instant", differs=""):
 
 def statements():
     for subject in SUBJECTS:
-        import_module(f"isthmus_stack.tests.aws_pages.{subject}")
+        import_module(f"isthmus_stack.tests.aws.statements.pages.{subject}")
     return tuple(sorted(_statements, key=lambda statement: list(SUBJECTS).index(statement.subject)))
 
 

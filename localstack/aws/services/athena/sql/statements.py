@@ -58,7 +58,7 @@ class Deallocate(msgspec.Struct, frozen=True):
 
 
 class Ddl(msgspec.Struct, frozen=True):
-    """Hive's: ddl.py reads on."""
+    """Hive's: ddl/statements.py reads on."""
 
     text: str
     words: tuple[str, ...]  # the first few, upper case

@@ -1,4 +1,4 @@
-"""Tags of SageMaker's resources, one table for all kinds; tagging.py reads it beside moto's.
+"""Tags of SageMaker's resources, one table for all kinds; services/tagging reads it beside moto's.
 
 moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker.
 Whoever creates a resource calls `put(ctx, arn, params.get("Tags"))`, whoever deletes one `drop(ctx,
