@@ -99,10 +99,9 @@ def _import_gcp():
         "system"  # as the stack itself says, before it imports Arrow
     )
     from isthmus_stack.gcp import composition as handler_modules
-    from isthmus_stack.gcp.core.rpc import late_packages  # noqa: F401  likewise
+    from isthmus_stack.gcp.core.rpc import late_packages
     from isthmus_stack.gcp.core.rpc import methods as table
-    from isthmus_stack.gcp.core.server import front
-    from isthmus_stack.gcp.core.server import listeners as server
+    from isthmus_stack.gcp.core.server import front, listeners  # noqa: F401  likewise
 
     late_packages.install(api.module for api in table.APIS if api.module)
     late_packages.install = lambda _packages: None
