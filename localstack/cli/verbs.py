@@ -36,6 +36,7 @@ _OPTIONS = {
     "moto_answers": "--moto-answers",
     "home": "--home",
 }  # those that not every cloud has
+_PACKAGE = __name__.partition(".")[0]
 _Answer = TypeVar("_Answer")
 
 
@@ -164,7 +165,7 @@ def coverage(
         NotFound: the cloud, or the service.
     """
     check(cloud)
-    covered = import_module(f".{cloud}.coverage", __package__)
+    covered = import_module(f"{_PACKAGE}.{cloud}.coverage")
     if service is not None and service not in covered.FAMILIES:
         raise NotFound(
             f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}"

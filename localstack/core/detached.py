@@ -21,6 +21,7 @@ from ..run import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 from . import keys
 from .home.folders import is_taken
 
+_PACKAGE = __name__.partition(".")[0]
 _FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0
 _STOPS = 10.0  # seconds that an end may take
 _DIES = 10.0  # seconds from SIGKILL to the end: a busy machine may take its time
@@ -261,9 +262,7 @@ def _is_a_stack(pid: int) -> bool:
             ).stdout.split()
     except OSError:
         return False
-    return any(
-        f"{package}.{cloud}" in words for package in (__package__, _FORMER) for cloud in CLOUDS
-    )
+    return any(f"{package}.{cloud}" in words for package in (_PACKAGE, _FORMER) for cloud in CLOUDS)
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:

@@ -1,7 +1,7 @@
 """Stacks of the tests that are forked from one process a cloud, which has imported and read what
-each would (testing/forking.py).
+each would (testing/fork_server.py).
 
-The genuine start is judged by test_life.py, and by all that starts `isthmus` or a stack apart.
+The genuine start is judged by test_stack_end.py, and by all that starts `isthmus` or a stack apart.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
 """xdist's workers are forked from one process that has imported what is large among what tests
-import (testing/forking.py).
+import (testing/fork_server.py).
 
 By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30
 s. What pytest rewrites is not imported there: no test, no helper, no plugin.

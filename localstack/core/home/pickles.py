@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import seals
+from .former_modules import module_of_today
 
 _PACKAGE = __name__.partition(".")[0]
-_FORMER = "isthmus.localstack"  # this package's name in records of Isthmus 0.1.0
 _TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
 # Read again, such a thing is a new one.
 _NEW: dict[type, Callable[[], object]] = {
@@ -109,7 +109,7 @@ def thaw(
 def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
     for (written, name), fields in classes.items():
-        module = _module(written)
+        module = module_of_today(written)
         __import__(module)
         now = getattr(sys.modules[module], name, None)
         if now is None or _fields(now) != fields:
@@ -121,16 +121,7 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        return super().find_class(_module(module), name)
-
-
-def _module(written: str) -> str:
-    """Return the module of today for one that a record names."""
-    return (
-        f"{_PACKAGE}{written.removeprefix(_FORMER)}"
-        if written.startswith(f"{_FORMER}.")
-        else written
-    )
+        return super().find_class(module_of_today(module), name)
 
 
 class _Pickler(pickle.Pickler):

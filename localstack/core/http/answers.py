@@ -13,4 +13,4 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Cut(Exception):
-    """The connection is to be closed without an answer. The server (process.py) knows how."""
+    """The connection is to be closed without an answer. The server (wsgi_server.py) knows how."""

@@ -1,5 +1,5 @@
 """Processes that are forked from a template end, fail and are interrupted as genuine ones would
-(testing/forking.py).
+(testing/fork_server.py).
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from isthmus_stack.testing import fork_server as forking
+from isthmus_stack.testing import fork_server
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.slow
 TEMPLATE = """
 import os, socket, sys
 from pathlib import Path
-from isthmus_stack.testing import forking
+from isthmus_stack.testing import fork_server
 
 def toy(arguments):
     print(os.getpid(), *arguments, os.environ["TOLD"], os.getcwd(), os.getsid(0) == os.getpid(), flush=True)
     return int(sys.stdin.readline())
 
 toys = lambda: {"toy": toy}
-forking.serve("__main__:toys", socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
+fork_server.serve("__main__:toys", socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
@@ -34,16 +34,16 @@ forking.serve("__main__:toys", socket.socket(fileno=int(sys.argv[1])), Path(sys.
 def template(tmp_path, monkeypatch):
     """The template's process, in a group of its own."""
     place = tmp_path / "toy.lock"
-    with forking._socket() as listening:
-        listening.bind(forking._address(place))
+    with fork_server._socket() as listening:
+        listening.bind(fork_server._address(place))
         listening.listen()
         command = [sys.executable, "-c", TEMPLATE, str(listening.fileno()), str(place)]
         process = subprocess.Popen(
             command, pass_fds=[listening.fileno()], process_group=0, stderr=subprocess.PIPE
         )
-    monkeypatch.setattr(forking, "shared", lambda: tmp_path)
-    made = forking._Template("__main__:toy")
-    monkeypatch.setattr(forking, "_template", lambda _template: made)
+    monkeypatch.setattr(fork_server, "shared", lambda: tmp_path)
+    made = fork_server._Template("__main__:toy")
+    monkeypatch.setattr(fork_server, "_template", lambda _template: made)
     yield process
     made._socket.close()
     assert process.wait(120) in (0, -signal.SIGKILL)
@@ -53,7 +53,7 @@ def template(tmp_path, monkeypatch):
 def toy(folder, *, session=False):
     command = [sys.executable, "-m", "toy", "a", "b"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return forking.Forked(
+    return fork_server.Forked(
         "__main__:toys",
         command,
         **pipes,

@@ -84,15 +84,15 @@ def test_what_no_cloud_owns_imports_no_cloud():
     common = {name: imported for name, imported in graph().items() if not is_of(name, *SDKS)}
     assert len(common) > 10
     late = {
-        ("verbs", "aws.coverage"),
-        ("verbs", "gcp.coverage"),
-        ("texts", "aws.coverage"),
-        ("texts", "gcp.coverage"),
+        ("cli.verbs", "aws.coverage"),
+        ("cli.verbs", "gcp.coverage"),
+        ("cli.texts", "aws.coverage"),
+        ("cli.texts", "gcp.coverage"),
     }  # for types
     late |= {
-        ("verbs", "aws.recorded"),
-        ("verbs", "aws.recorded.compare"),
-        ("verbs", "aws.recorded.form"),
+        ("cli.verbs", "aws.recorded"),
+        ("cli.verbs", "aws.recorded.compare"),
+        ("cli.verbs", "aws.recorded.form"),
     }  # of which one cloud has any
     assert {
         (name, other)
