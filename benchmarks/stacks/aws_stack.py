@@ -30,7 +30,7 @@ from benchmarks.measure import SMALL, Line, scaled, table
 from isthmus.tests.conformance.toy_models import model_folder
 from isthmus_stack.run import start_aws
 
-SERVER = f"{sys.executable} -m isthmus.endpoints.serving.server --host 127.0.0.1"
+SERVER = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1"
 BODY = b'{"instances": [{"x": 1.0, "y": "a"}, {"x": 2.0, "y": "a"}]}'
 ROLE = "arn:aws:iam::123456789012:role/serving"
 ENDPOINT = "ranker"

@@ -20,7 +20,7 @@ from google.cloud import aiplatform_v1 as v1
 from google.cloud import storage
 from google.protobuf import json_format, struct_pb2
 
-SERVER = f"{sys.executable} -m isthmus.endpoints.serving.server --host 127.0.0.1"
+SERVER = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1"
 PROJECT = "bench-project"
 PARENT = f"projects/{PROJECT}/locations/us-central1"
 

@@ -1,10 +1,13 @@
 """The model server: one process, one model, the container protocols of SageMaker and of Vertex AI.
 
-`python -m isthmus.endpoints.serving.server --model FOLDER [--port N] [--digest SHA256] [--predict-timeout
-SECONDS]` SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE,
-AIP_PREDICT_ROUTE, AIP_HTTP_PORT. A request with an error in it answers 400, one above 10,000,000
-bytes 413, a predictor that raises 500, one that hangs 504; 503 says that too much waits already.
-Any Host may ask, as a provider's front and the laptop's router do; a web page may not (door.py).
+`python -m isthmus.endpoints.server --model FOLDER [--port N] [--digest SHA256] [--predict-timeout
+SECONDS]`
+SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE,
+AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
+A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises
+500, one that hangs 504; 503 says that
+too much waits already. Any Host may ask, as a provider's front and the laptop's router do; a web
+page may not (door.py).
 """
 
 from __future__ import annotations
@@ -192,7 +195,7 @@ class ModelServer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="isthmus.endpoints.serving.server", description=(__doc__ or "").partition("\n")[0]
+        prog="isthmus.endpoints.server", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument(
         "serve",

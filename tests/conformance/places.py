@@ -159,7 +159,7 @@ def stack(cloud, clock="instant"):
         cloud,
         clock=clock,
         images={
-            "isthmus": f"{sys.executable} -m isthmus.endpoints.serving.server --host 127.0.0.1 --model "
+            "isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model "
             "{model} --port {port}"
         },
     )

@@ -346,8 +346,7 @@ def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     found = stacks.images(tmp_path / "shop", AWS)
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
     assert all(
-        "-m isthmus.endpoints.serving.server --host 127.0.0.1 --model {model} --port {port}"
-        in command
+        "-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command
         for command in found.values()
     )
 

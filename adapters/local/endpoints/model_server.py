@@ -185,7 +185,7 @@ class ModelServer:
             command = [
                 "-P",
                 "-m",
-                "isthmus.endpoints.serving.server",
+                "isthmus.endpoints.server",
                 "--model",
                 str(self._model),
                 "--fd",

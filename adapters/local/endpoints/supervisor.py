@@ -40,7 +40,7 @@ from .serving_code import own_code
 from .variant import Variant
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
-SERVER = "isthmus.endpoints.serving.server"
+SERVER = "isthmus.endpoints.server"
 LAST_ANSWERS = (
     1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
 )

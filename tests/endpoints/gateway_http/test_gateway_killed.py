@@ -27,8 +27,8 @@ with mini.opened(Path(sys.argv[1])) as project:
 HANGING = """
 import sys, threading
 from pathlib import Path
-from isthmus.endpoints.gateway import sample
-from isthmus.endpoints.gateway import server as gateway_server
+from isthmus.endpoints.gateway.http import sample
+from isthmus.endpoints.gateway.http import server as gateway_server
 from isthmus.endpoints.http.server import listener
 from isthmus.tests.endpoints import mini
 

@@ -21,14 +21,14 @@ def folder(tmp_path_factory):
 
 RUN = """
 import re, resource, sys
-from isthmus.endpoints import predicting, server
+from isthmus.endpoints.serving import predictions, server
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 sys.exit(server.main(sys.argv[1:]))
 """
-DIES = RUN.replace("sys.exit(", "predicting.Request.write = None\nsys.exit(")
+DIES = RUN.replace("sys.exit(", "predictions.Request.write = None\nsys.exit(")
 HOLDS = RUN.replace(
     "sys.exit(",
-    "predicting._GRACE = 0.2\npredicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + "
+    "predictions._GRACE = 0.2\npredictions.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + "
     "'b')\nsys.exit(",
 )
 
