@@ -9,7 +9,7 @@ REPLAY = "isthmus.replay"  # replay
 
 _MODULES = {TRAIN: "isthmus.pipelines.training.steps", REPLAY: "isthmus.experiments.replay.step"}
 # What runs of 0.1.0 name, which had the modules of that time.
-_FORMER = {"isthmus.pipelines.training.steps": TRAIN, "isthmus.experiments.replay.step": REPLAY}
+_FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.replay_step": REPLAY}
 
 
 def module_of(function: str) -> str:

@@ -25,9 +25,9 @@ KINDS = {  # the file in each release's folder -> what reads it
     "evaluation": "pipelines.evaluation.evaluation:Evaluation",
     "experiment_change": "endpoints.gateway.live_document:Change",
     "experiment_live": "endpoints.gateway.live_document:Live",
-    "experiment_looks": "experiments.run_looks:Looks",
-    "experiment_results": "experiments.run_figures:RunResults",
-    "experiment_run": "experiments.runs:FrozenRun",
+    "experiment_looks": "experiments.results.looks:Looks",
+    "experiment_results": "experiments.results.results:RunResults",
+    "experiment_run": "experiments.design.runs:FrozenRun",
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
     "known_folder": "core.user_state:KnownFolder",
@@ -58,7 +58,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "step": "pipelines.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:Address",
     "table": "adapters.common.tables:Document",
-    "version_replay": "experiments.version_replay:VersionReplay",
+    "version_replay": "experiments.replay.version:VersionReplay",
 }
 
 

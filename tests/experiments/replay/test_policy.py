@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from isthmus.errors import Invalid, Refused
 from isthmus.experiments.replay.policy import fixed_ranking, replay, thompson_probabilities
 
-DATA = Path(__file__).parents[2] / "examples" / "openbandit" / "data"
+DATA = Path(__file__).parents[3] / "examples" / "openbandit" / "data"
 
 
 @pytest.fixture(scope="module")
