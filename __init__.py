@@ -78,11 +78,11 @@ _WHERE = {
     "experiment": "isthmus.experiments",
     "monitor": "isthmus.experiments.monitors",
     "events": "isthmus",
-    "features": "isthmus.lifecycle",
-    "runs": "isthmus.lifecycle",
-    "models": "isthmus.lifecycle",
+    "features": "isthmus.lifecycle.verbs",
+    "runs": "isthmus.lifecycle.verbs",
+    "models": "isthmus.lifecycle.verbs",
     "endpoints": "isthmus",
-    "stack": "isthmus.lifecycle",
+    "stack": "isthmus.lifecycle.stacks",
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name

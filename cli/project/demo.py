@@ -29,7 +29,7 @@ from ..console.console import Console
 )
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
     from ...lifecycle.demo import demo as openbandit
-    from ...lifecycle.demo import shop as shop
+    from ...lifecycle.demo import shop
 
     if console.path == "project.yaml" and not Path(console.path).exists():
         example = example or openbandit.EXAMPLE

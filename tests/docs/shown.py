@@ -5,8 +5,8 @@ times, ids and ports may differ.
 import re
 from pathlib import Path
 
-DOCS = Path(__file__).parents[1] / "docs"
-STACK_DOCS = Path(__file__).parents[1] / "localstack" / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
+STACK_DOCS = Path(__file__).parents[2] / "localstack" / "docs"
 # what took no time worth saying has none at its line's end
 MASKS = {
     r" +\d+\.\d+ s$": "",

@@ -17,7 +17,7 @@ from isthmus.tests.conformance.rows import PORTS
 from isthmus.tests.docs.shown import STACK_DOCS, block_of, masked
 from isthmus.tests.test_architecture import FOLDERS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 NEEDS = {
     "../localstack/docs/coverage.md": "moto",
     "../localstack/docs/coverage-gcp.md": "google.cloud.aiplatform_v1",

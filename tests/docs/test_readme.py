@@ -13,7 +13,7 @@ from isthmus.project.scaffold import create
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.sampled import EVERY
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
 SUITES = ("tests/", "localstack/tests/", "localstack/testing/")

@@ -14,7 +14,7 @@ from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.docs.shown import block_of, masked, pattern
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

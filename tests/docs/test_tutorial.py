@@ -20,7 +20,7 @@ from isthmus.tests.docs.shown import masked, pattern
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OFTEN = "ISTHMUS_EVERY_BLOCK" in os.environ
-PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
 
 
 class Terminal(io.StringIO):

@@ -50,7 +50,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "split": "endpoints.gateway.sticky:Split",
     "state_counter": "pipelines.run_names:Counter",
     "state_ingest": "events.stamps:BatchStamp",
-    "state_project": "lifecycle.applied_digests:Applied",
+    "state_project": "lifecycle.resources.applied_digests:Applied",
     "state_promotion": "pipelines.training.promotion:Promotion",
     "state_table": "feature_store.tables:_Loaded",
     "state_traffic": "endpoints.traffic.owner:Owner",

@@ -245,10 +245,11 @@ MUTANTS: Mapping[str, Mutant] = {
         f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)
     ),
     "a page's file is not synced": Mutant(
-        f"{_STORE}[a page's file]", (_files_of("ui.pages.new_experiment"),)
+        f"{_STORE}[a page's file]", (_files_of("ui.pages.experiments.new_experiment"),)
     ),
     "a page's file's folder is not synced": Mutant(
-        f"{_STORE}[a page's file]", (Change("ui.pages.new_experiment.sync_folder", _nothing),)
+        f"{_STORE}[a page's file]",
+        (Change("ui.pages.experiments.new_experiment.sync_folder", _nothing),),
     ),
     "no record of a stack is synced": Mutant(
         f"{_STORE}[a stack's home]", (_files_of("localstack.home"),)
