@@ -74,7 +74,7 @@ _WHERE = {
     "adopt": "isthmus.endpoints.deploy.adoption",
     "traffic": "isthmus.endpoints.traffic.manual",
     "Gateway": "isthmus.endpoints.gateway.gateway",
-    "rollout": "isthmus.rollouts",  # a module, as those that follow: im.rollout.start(...)
+    "rollout": "isthmus.rollouts.verbs",  # a module, as those that follow: im.rollout.start(...)
     "experiment": "isthmus.experiments",
     "monitor": "isthmus.experiments.monitors",
     "events": "isthmus",

@@ -216,10 +216,10 @@ def test_nothing_but_an_adapter_says_an_adapters_name():
     ("importer", "imported", "may"),
     [
         ("adapters/sagemaker/warehouse/warehouse.py", "adapters.local.errors", False),
-        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.common.queries", True),
+        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.common.warehouse.queries", True),
         ("adapters/sagemaker/warehouse/warehouse.py", "adapters.sagemaker.session", True),
         ("adapters/common/warehouse/queries.py", "adapters.local", False),
-        ("adapters/common/warehouse/queries.py", "adapters.common.results", True),
+        ("adapters/common/warehouse/queries.py", "adapters.common.warehouse.results", True),
         ("adapters/targets.py", "adapters.local", False),
     ],
 )

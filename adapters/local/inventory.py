@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS resources (
 # uses it.
 DELETERS: dict[str, str] = {
     "endpoint": f"{__package__}.endpoints.host:delete",
-    "counters": f"{__package__}.counters:delete",
-    "online_view": f"{__package__}.online:delete",
+    "counters": f"{__package__}.storage.counters:delete",
+    "online_view": f"{__package__}.online.store:delete",
     "stream": f"{__package__}.events.log:delete",
     "view": f"{__package__}.warehouse.warehouse:delete",
     "table": f"{__package__}.warehouse.warehouse:delete",
-    "model": f"{__package__}.registry:delete",
+    "model": f"{__package__}.pipelines.registry:delete",
 }
 
 

@@ -24,7 +24,8 @@ MARKS = (
     Mark(
         value="Vertex AI: etag of an endpoint",
         files=tuple(
-            f"vertex/endpoints/{name}.py" for name in ("deployed", "host", "adoption", "deploying")
+            f"vertex/endpoints/{name}.py"
+            for name in ("deployed_models", "host", "adoption", "deployment")
         ),
         use="never compared: it goes from a look into the one call that rests on that look. What "
         "two looks are compared "
@@ -34,7 +35,7 @@ MARKS = (
     ),
     Mark(
         value="Vertex AI: etag of a model",
-        files=("vertex/registry.py",),
+        files=("vertex/pipelines/registry.py",),
         use="never compared: read, changed, written; when refused, from a new read",
         rests_on=f"{_RECORDED}: equal content, another etag at each read, 2 of 2; {_ASSUMED}",
     ),
@@ -48,14 +49,14 @@ MARKS = (
     ),
     Mark(
         value="Cloud Storage: generation of an object",
-        files=("vertex/state.py",),
+        files=("vertex/storage/state.py",),
         use="the StateStore's token: the service compares it (ifGenerationMatch)",
         rests_on="Google's page Request preconditions: it names one version of an object's bytes, for "
         "ever",
     ),
     Mark(
         value="S3: ETag of an object",
-        files=("sagemaker/documents.py",),
+        files=("sagemaker/storage/state.py",),
         use="the StateStore's token: the service compares it (IfMatch). Each body carries a "
         "nonce, so none comes twice",
         rests_on="AWS's pages Conditional writes, and Object: it reflects changes of an object's "
@@ -87,9 +88,9 @@ MARKS = (
         value="Vertex AI, SageMaker: times of creation",
         files=(
             "vertex/endpoints/labels.py",
-            "vertex/metrics.py",
+            "vertex/telemetry/metrics.py",
             "sagemaker/online/store.py",
-            "sagemaker/registry.py",
+            "sagemaker/pipelines/registry.py",
         ),
         use="tell a thing from an earlier one of its name",
         rests_on=f"the service models; on Vertex AI {_RECORDED}: the same at each read",

@@ -317,7 +317,8 @@ KILLED = """
 import os, signal, sys, traceback
 from pathlib import Path
 import duckdb, pyarrow.parquet, sqlglot
-from isthmus.adapters.local import events, state, warehouse
+from isthmus.adapters.local import events, warehouse
+from isthmus.adapters.local.storage import state
 from isthmus.tests.events.conftest import make_project
 from isthmus.events.intake.ingest import ingest
 

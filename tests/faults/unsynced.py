@@ -222,7 +222,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "the spool is emptied before its batch is there": Mutant(
         f"{_STORE}[compaction]",
-        (Change("adapters.local.events.spool.compact", _spool_emptied_first),),
+        (Change("adapters.local.warehouse.spool.compact", _spool_emptied_first),),
     ),
     "a batch is published and its table's folder not synced": Mutant(
         f"{_STORE}[batches]",
@@ -236,13 +236,13 @@ MUTANTS: Mapping[str, Mutant] = {
         f"{_STORE}[blobs]", (Change("durable.make_folder", _make_only),)
     ),
     "a deleted blob's folder is not synced": Mutant(
-        f"{_STORE}[blobs]", (Change("adapters.local.blobs.sync_folder", _nothing),)
+        f"{_STORE}[blobs]", (Change("adapters.local.storage.blobs.sync_folder", _nothing),)
     ),
     "the project's folder is not synced": Mutant(
         f"{_STORE}[a new home]", (Change("user_state.make_folder", _make_only),)
     ),
     "an endpoint's counters are made unsynced": Mutant(
-        f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)
+        f"{_STORE}[counters]", (Change("adapters.local.storage.counters._synced", _never_synced),)
     ),
     "a page's file is not synced": Mutant(
         f"{_STORE}[a page's file]", (_files_of("ui.pages.experiments.new_experiment"),)

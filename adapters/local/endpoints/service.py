@@ -2,9 +2,9 @@
 
 `isthmus endpoints service NAME` prints its systemd unit.
 
-`python -m isthmus.adapters.local.endpoints.service ...` is what the unit runs: it stands by while the
-endpoint runs outside of it, and becomes its watcher when nobody does any more, as after a restart
-of the machine.
+`python -m isthmus.adapters.local.service ...` is what the unit runs: it stands by while the
+endpoint runs outside of it, and becomes its
+watcher when nobody does any more, as after a restart of the machine.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _unit(target: Target, endpoint: str) -> str:
         sys.executable,
         "-P",
         "-m",
-        "isthmus.adapters.local.endpoints.service",
+        "isthmus.adapters.local.service",
         "--home",
         str(folder),
         "--name",
@@ -119,7 +119,7 @@ def _quoted(word: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="isthmus.adapters.local.endpoints.service")
+    parser = argparse.ArgumentParser(prog="isthmus.adapters.local.service")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
     options, limits = parser.parse_known_args(arguments)

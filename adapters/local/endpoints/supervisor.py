@@ -336,7 +336,7 @@ def _connections() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="isthmus.adapters.local.endpoints.supervisor")
+    parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--max-bytes", type=int, required=True)

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-MODULE = "isthmus.adapters.local.endpoints.supervisor"
+MODULE = "isthmus.adapters.local.supervisor"
 FIRST_PAUSE, LONGEST_PAUSE = (
     0.05,
     30.0,

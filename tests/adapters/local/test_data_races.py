@@ -194,7 +194,7 @@ def test_another_processes_compaction_and_appends_are_seen(home, local):
     local.events.append("clicks_raw", [{"event_id": "mine", "event_timestamp": NOW}])
     assert local.warehouse.observe("clicks_raw").rows == 1
     code = """
-    from isthmus.adapters.local.events import spool
+    from isthmus.adapters.local.warehouse import spool
     spool.COMPACT = 10
     for n in range(25):
         target.events.append("clicks_raw", [{"event_id": f"{n}", "event_timestamp": datetime(2026, 1, 1, tzinfo=UTC)}])

@@ -234,7 +234,7 @@ def test_two_applies_at_once_start_one_supervisor(home, tmp_path, target):
         outcomes = list(pool.map(apply, others))
     assert None in outcomes
     assert settled(target).phase == "ready"
-    command = ["pgrep", "-fc", f"isthmus.adapters.local.endpoints.supervisor --home {home}"]
+    command = ["pgrep", "-fc", f"isthmus.adapters.local.supervisor --home {home}"]
     assert (
         subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() == "1"
     )

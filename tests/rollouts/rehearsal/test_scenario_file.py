@@ -136,7 +136,7 @@ def test_a_file_that_is_not_there_is_told_with_its_neighbour(tmp_path):
 
 
 def test_the_scenario_of_the_manual_is_one(tmp_path):
-    manual = (Path(__file__).parents[2] / "docs" / "rollouts.md").read_text()
+    manual = (Path(__file__).parents[3] / "docs" / "rollouts.md").read_text()
     block = next(
         block
         for block in re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)

@@ -18,7 +18,7 @@ from isthmus.tests.example import copied
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, VERTEX
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def entries(result, what):
