@@ -32,7 +32,7 @@ if not (find_spec("grpc") and find_spec("cryptography") and find_spec("google"))
     collect_ignore += ["adapters/vertex", "cli/test_stack_gcp.py"]
     collect_ignore_glob += ["*/test_vertex*"]
 if not find_spec("ir_measures"):
-    collect_ignore += ["pipelines/test_ranking.py"]
+    collect_ignore += ["pipelines/evaluation/test_ranking.py"]
 if not (find_spec("mypy") and find_spec("pyright")):
     collect_ignore += ["test_types.py"]
 

@@ -1,7 +1,7 @@
 """The as-known check: what it costs beside materialize, and the share of peeks that its three
 moments find, by how far they look ahead.
 
-`python -m benchmarks.as_known [--draws N]`: draws of the three moments, each by a seed of its own.
+`python -m benchmarks.data.as_known [--draws N]`: draws of the three moments, each by a seed of its own.
 Over the example's log.
 """
 

@@ -1,7 +1,7 @@
 """Events per CPU second through `ingest` beside other ways to read and check the same log; and the
 memory that logs of all sizes take.
 
-`python -m benchmarks.ingestion 1000000 2000000` measures the memory of other sizes. 20 million
+`python -m benchmarks.data.ingestion 1000000 2000000` measures the memory of other sizes. 20 million
 events take some ten minutes of CPU.
 """
 

@@ -2,9 +2,9 @@
 ASOF joins over the same Parquet files; 50,000 rows x 1,800 beside pandas.merge_asof and, in an
 environment of its own, Feast's two local stores.
 
-`python -m benchmarks.point_in_time [--rows N] [--feast-python /path/to/venv/bin/python]` (`uv pip
-install "feast[duckdb]==0.67.*"`). Every join here has the same answer for the first view's first
-feature, which is checked.
+`python -m benchmarks.data.point_in_time [--rows N] [--feast-python /path/to/venv/bin/python]` (`uv pip
+install "feast[duckdb]==0.67.*"`).
+Every join here has the same answer for the first view's first feature, which is checked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One call of the local endpoint beside a bare Starlette app with the same model.
 
-`python benchmarks/endpoints/endpoint_call.py [--calls N]`
+`python -m benchmarks.endpoints.endpoint_call [--calls N]`
 
 Both serve the same predictor to the same client over kept connections, asked in blocks in turns, so
 that the machine's other work meets all: the ratio is the median of the rounds'. Then the split of N

@@ -1,6 +1,6 @@
 """The laptop's endpoint under load while its processes are killed.
 
-`make bench-load`, or `python -m benchmarks.load [--seconds N]`
+`make bench-load`, or `python -m benchmarks.endpoints.load [--seconds N]`
 
 Six threads ask; three cases, each counted from the callers' side: acknowledged (an answer that
 fits), failed (refused, or the model's error: nothing is in doubt), unknown (sent, and the answer
@@ -39,7 +39,7 @@ from isthmus.tests.conformance.toy_models import (
 from ..measure import SMALL, scaled
 
 THREADS = 6
-PAGE = Path(__file__).parents[1] / "docs" / "promises.md"
+PAGE = Path(__file__).parents[2] / "docs" / "promises.md"
 BEGIN, END = "<!-- bench-load: begin -->\n", "<!-- bench-load: end -->"
 
 

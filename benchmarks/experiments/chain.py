@@ -1,6 +1,6 @@
 """An A/B test from start to close over HTTP on three targets, alike on all.
 
-`python -m benchmarks.chain [--requests N] [--target T]`
+`python -m benchmarks.experiments.chain [--requests N] [--target T]`
 
 Each target: start, requests from 4 threads to a gateway with two workers, ramp 20 -> 40 -> 100 %,
 stop --ship, close. A gateway goes by a change within 6 s; no request fails; assignments, canonical

@@ -2,10 +2,11 @@
 
 CPU seconds of DuckDB, one thread.
 
-`python -m benchmarks.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten
-exposures in two weeks, and in a second log 200. Every day's look from the cells is compared with a
-query that asks for that day alone, the last stage with one by hand: equal, or the program ends with
-1.
+`python -m benchmarks.experiments.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten
+exposures in two weeks, and in a second log 200.
+Every day's look from the cells is compared with a query that asks for that day alone, the last
+stage with one by hand: equal, or the
+program ends with 1.
 """
 
 from __future__ import annotations

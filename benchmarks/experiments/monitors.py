@@ -1,8 +1,8 @@
 """How often a monitor of units finds a model that teaches itself, and how often it cries where
 there is nothing; seeds fixed.
 
-`python -m benchmarks.monitors [--worlds 200] [--visitors 8000]`. Worlds of
-tests/experiments/monitors/feedback_world.py; a version's window goes
+`python -m benchmarks.experiments.monitors [--worlds 200] [--visitors 8000]`. Worlds of
+tests/experiments/feedback_world.py; a version's window goes
 through units.rows, as a look does.
 """
 

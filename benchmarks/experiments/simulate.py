@@ -1,9 +1,9 @@
 """Statistics through the whole chain: simulated visitors, the gateway over HTTP, its log, the
 query, the verdict; seeds fixed.
 
-`python -m benchmarks.simulate [--rounds 5]`. A round is one traffic in which 20 layers test the
-same visitors, each with arms that are alike; then two A/B tests whose effect is known; then a split
-that is broken.
+`python -m benchmarks.experiments.simulate [--rounds 5]`. A round is one traffic in which 20 layers test the
+same visitors, each with arms that are
+alike; then two A/B tests whose effect is known; then a split that is broken.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The leak alarm in honest worlds and in leaking ones:
 
-`python -m benchmarks.leak_alarm [--worlds 200]`.
+`python -m benchmarks.pipelines.leak_alarm [--worlds 200]`.
 
 Worlds of 1,000 people (tests/pipelines/evaluation/honest_logs.py), seeds 0 to 199: at 1 % a call 2 alarms are
 expected, and more than 7 have a chance of 1 in 1,000. Leaks: a feature that holds its own list's

@@ -1,10 +1,11 @@
 """What a pipeline step costs above the process that it runs: three trivial steps in a chain, beside
 bare subprocesses and kfp.local.
 
-`python -m benchmarks.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
-environment of its own (`pip install kfp`), at its fastest: SubprocessRunner without a virtual
-environment, no `pip install` in each step, its import not counted (the pipeline is called again and
-again in one process).
+`python -m benchmarks.pipelines.pipeline_steps [--kfp-python /path/to/venv/bin/python]`: KFP is measured in an
+environment of its own
+(`pip install kfp`), at its fastest: SubprocessRunner without a virtual environment, no `pip
+install` in each step, its import not counted
+(the pipeline is called again and again in one process).
 """
 
 from __future__ import annotations

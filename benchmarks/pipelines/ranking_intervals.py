@@ -1,7 +1,7 @@
 """Intervals that draw units: how long 2,000 samples of 100,000 rows and 1,000 units take, and how
 often they hold the truth.
 
-`python -m benchmarks.ranking_intervals [--logs 2000]`: simulated logs of 300 people
+`python -m benchmarks.pipelines.ranking_intervals [--logs 2000]`: simulated logs of 300 people
 (tests/pipelines/evaluation/people.py), seeds fixed. Beside them
 the row bootstrap, and the plain way: every sample a table of its own.
 """

@@ -2,8 +2,8 @@
 one that answers by rows.
 
 The trainer keeps Arrow and learns next to nothing, so what is shown is Isthmus' own share, with
-Python and its libraries (some 150 MB). `python -m benchmarks.training 1000000` measures another
-size.
+Python and its libraries (some 150 MB).
+`python -m benchmarks.pipelines.training 1000000` measures another size.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def tell():
     with open({file!r}, "a") as file:
         print(int(peak) / 1024, used.ru_utime + used.ru_stime, *sys.argv[1:], file=file)
 
-if "isthmus.pipelines.step.job" in sys.orig_argv:
+if "isthmus.pipelines.step" in sys.orig_argv:
     atexit.register(tell)
 """
 

@@ -1,11 +1,12 @@
 """How often guardrails take back a healthy rollout, and how soon a broken one: 4,000 simulated
 rollouts a row, seeds fixed.
 
-`python -m benchmarks.guardrails [--rollouts 4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20
-min), 40 looks, two checks running; 5 % false alarms of two guardrails: each stage and guardrail
-fails from an evidence of 160 on. What is compared is exactly at its limit: the hardest healthy
-case. Beside it a z-test at every look. The simulation's verdicts are compared with `judge`'s, check
-by check.
+`python -m benchmarks.rollouts.guardrails [--rollouts 4000]`. Three steps (5 % 10 min, 25 % 10 min, 50 % 20
+min), 40 looks, two checks running;
+5 % false alarms of two guardrails: each stage and guardrail fails from an evidence of 160 on. What
+is compared is exactly at its limit: the
+hardest healthy case. Beside it a z-test at every look. The simulation's verdicts are compared with
+`judge`'s, check by check.
 """
 
 from __future__ import annotations

@@ -24,9 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.aws_front import client, moto_server
-
 from benchmarks.measure import SMALL, Line, scaled, table
+from benchmarks.stacks.aws_front import client, moto_server
 from isthmus.tests.conformance.toy_models import model_folder
 from isthmus_stack.run import start_aws
 

@@ -29,7 +29,8 @@ from google.cloud import aiplatform_v1 as v1
 from google.cloud import bigquery, pubsub_v1
 from google.protobuf import json_format, struct_pb2
 
-from benchmarks.gcp_asked import (
+from benchmarks.measure import Line, scaled, table
+from benchmarks.stacks.gcp_clients import (
     PARENT,
     PROJECT,
     SERVER,
@@ -41,7 +42,6 @@ from benchmarks.gcp_asked import (
     instances,
     peers,
 )
-from benchmarks.measure import Line, scaled, table
 from isthmus.tests.conformance.toy_models import model_folder
 from isthmus_stack.gcp import environment
 from isthmus_stack.run import start

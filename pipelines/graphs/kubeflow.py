@@ -21,7 +21,7 @@ from .conditions import all_conditions
 
 SCHEMA = "2.1.0"
 RUN_URI = "run_uri"  # the one parameter: where run.json is
-COMMAND = ("python", "-m", "isthmus.pipelines.step.job")
+COMMAND = ("python", "-m", "isthmus.pipelines.step")
 Types = Mapping[tuple[str, str], ValueType]  # (step, output) -> its type
 _TYPES: Mapping[ValueType, str] = {
     "float": "NUMBER_DOUBLE",

@@ -1,4 +1,4 @@
-"""`python -m isthmus.pipelines.step.job --run RUN_URI --step NAME`: one step, the same in a cloud's job
+"""`python -m isthmus.pipelines.step --run RUN_URI --step NAME`: one step, the same in a cloud's job
 and in a local process.
 
 It finds everything in run.json: the profile that opens the target, the command, the inputs. It asks
@@ -21,8 +21,6 @@ from typing import Any
 
 import msgspec
 
-from ...core import pandas_later
-from ...core.runtime.project import open_blobs, open_target
 from ...errors import IsthmusError, Refused
 from ...project.modules import importable
 from ...storage import BlobStore
@@ -53,7 +51,7 @@ from .supervision import Supervisor
 
 def main(argv: list[str] | None = None) -> int:
     parser = ArgumentParser(
-        prog="python -m isthmus.pipelines.step.job",
+        prog="python -m isthmus.pipelines.step",
         description="Run one step of a submitted pipeline.",
     )
     parser.add_argument("--run", required=True, metavar="RUN_URI")
@@ -327,8 +325,3 @@ def _scratch() -> Path:
 
 def _now() -> datetime:
     return utc_milliseconds(datetime.now(UTC))
-
-
-if __name__ == "__main__":
-    pandas_later.install()
-    sys.exit(main())

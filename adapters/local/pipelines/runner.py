@@ -151,7 +151,7 @@ class Runner:
                 sys.executable,
                 "-P",
                 "-m",
-                "isthmus.pipelines.step.job",
+                "isthmus.pipelines.step",
                 "--run",
                 self.run.run_uri,
                 "--step",

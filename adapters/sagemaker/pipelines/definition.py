@@ -25,7 +25,7 @@ RUN_URI, RUN_FOLDER = (
     "RunFolder",
 )  # the parameters: run.json, and the folder that it is in
 _OUTPUT, _OUTPUT_PATH = "values", "/opt/ml/processing/output/values"
-_COMMAND = ("python", "-m", "isthmus.pipelines.step.job")
+_COMMAND = ("python", "-m", "isthmus.pipelines.step")
 _MARGIN = 300  # seconds for a step's own uploads, beyond what its attempts may take
 _LONGEST = 5 * 86_400  # seconds: what a processing job may take
 _TYPES = {

@@ -44,7 +44,7 @@ MEASURE = StepSpec(
 
 def test_a_step_is_one_container_with_the_command_that_it_has_everywhere():
     executor = written(MEASURE)["deploymentSpec"]["executors"]["exec-measure"]["container"]
-    assert executor["command"] == ["python", "-m", "isthmus.pipelines.step.job"]
+    assert executor["command"] == ["python", "-m", "isthmus.pipelines.step"]
     outputs = [
         word
         for name in ("auc", "name")

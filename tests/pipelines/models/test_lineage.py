@@ -10,7 +10,7 @@ from isthmus.errors import Invalid
 from isthmus.pipelines.models.lineage import Edge, Node, edges, graph
 from isthmus.project.load import load
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "openbandit"
 
 
 @pytest.fixture(scope="module")

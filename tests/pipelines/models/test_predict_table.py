@@ -11,7 +11,7 @@ from isthmus.errors import Invalid
 from isthmus.pipelines.models import trainers
 from isthmus.project.specs.description import Feature, Model
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 SIZE = 500
 
 

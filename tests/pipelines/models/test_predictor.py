@@ -18,8 +18,8 @@ from isthmus.pipelines.models import code_slice, predictor
 from isthmus.pipelines.models.call_parameters import CallParameter
 from isthmus.project.specs.description import Feature, Model
 
-DOCUMENTS = Path(__file__).parents[1] / "documents"
-RANKER = Path(__file__).parents[2] / "examples" / "openbandit"
+DOCUMENTS = Path(__file__).parents[2] / "documents"
+RANKER = Path(__file__).parents[3] / "examples" / "openbandit"
 MODEL = Model(
     name="logistic",
     path="models/logistic.yaml",

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from isthmus.adapters.local.pipelines import engine
 from isthmus_stack.testing.fork_server import starter
 
-RUNNER, STEP = "isthmus.adapters.local.pipelines.runner", "isthmus.pipelines.step.job"
+RUNNER, STEP = "isthmus.adapters.local.pipelines.runner", "isthmus.pipelines.step"
 USED = """duckdb numpy pandas pyarrow.compute pyarrow.csv pyarrow.json pyarrow.pandas_compat pyarrow.parquet sklearn.linear_model
 sklearn.pipeline sklearn.compose sqlglot yaml isthmus.adapters.local.storage.blobs isthmus.adapters.local.pipelines.registry isthmus.adapters.local.storage.state
 isthmus.adapters.local.warehouse.warehouse isthmus.adapters.targets isthmus.feature_store.offline.training_set isthmus.feature_store.sql.subset
@@ -33,7 +33,7 @@ def _subprocess():
 
 
 def steps():
-    runner, step = importlib.import_module(RUNNER), importlib.import_module(STEP)
+    runner, step = importlib.import_module(RUNNER), importlib.import_module(f"{STEP}.job")
     for name in USED.split():
         with contextlib.suppress(ImportError):  # not everybody has scikit-learn
             importlib.import_module(name)

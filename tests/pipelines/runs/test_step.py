@@ -252,7 +252,7 @@ def test_a_provider_reads_outputs_from_the_files_that_it_named(project, tmp_path
     command = [
         sys.executable,
         "-m",
-        "isthmus.pipelines.step.job",
+        "isthmus.pipelines.step",
         "--run",
         uri,
         "--step",
@@ -273,7 +273,7 @@ def test_a_step_refuses_the_run_of_a_newer_version_and_leaves_it_as_it_is(projec
     folder = local_path(uri).parent
     (folder / name).write_text('{"schema": 9}')
     before = tree(folder)
-    command = [sys.executable, "-m", "isthmus.pipelines.step.job", "--run", uri, "--step", "fit"]
+    command = [sys.executable, "-m", "isthmus.pipelines.step", "--run", uri, "--step", "fit"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.search(

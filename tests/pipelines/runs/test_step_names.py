@@ -9,7 +9,7 @@ import pytest
 from isthmus.pipelines.runs import step_names
 from isthmus.pipelines.runs.cache import KeyChange, _changes
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 RUNS = sorted([*(TESTS / "stored").rglob("run.json"), *(TESTS / "documents").rglob("run.json")])
 STORED = sorted(
     {
@@ -32,7 +32,7 @@ def test_a_stored_step_finds_its_function(function):
 
 
 def test_runs_of_0_1_0_named_the_modules_of_their_steps():
-    assert "isthmus.pipelines.training.steps:fit" in STORED
+    assert "isthmus.pipelines.training_steps:fit" in STORED
 
 
 def test_a_projects_own_function_keeps_its_name():
@@ -42,7 +42,7 @@ def test_a_projects_own_function_keeps_its_name():
 
 def test_the_same_step_by_its_name_of_before_is_not_told_as_a_change():
     before, after = (
-        {"function": "isthmus.pipelines.training.steps:fit", "rows": "1"},
+        {"function": "isthmus.pipelines.training_steps:fit", "rows": "1"},
         {"function": "isthmus.train:fit", "rows": "2"},
     )
     assert _changes("fit", before, after) == [

@@ -31,7 +31,7 @@ from isthmus.pipelines.training.unstarted_runs import remove_unstarted
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "openbandit"
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_a_task_is_a_processing_job_that_runs_the_one_command():
     assert (step["Name"], step["Type"]) == ("count", "Processing")
     assert step["Arguments"]["AppSpecification"] == {
         "ImageUri": SETTINGS.image,
-        "ContainerEntrypoint": ["python", "-m", "isthmus.pipelines.step.job"],
+        "ContainerEntrypoint": ["python", "-m", "isthmus.pipelines.step"],
         "ContainerArguments": ["--run", {"Get": "Parameters.RunUri"}, "--step", "count"],
     }
     assert step["Arguments"]["RoleArn"] == SETTINGS.role

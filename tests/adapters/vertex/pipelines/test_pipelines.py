@@ -96,7 +96,7 @@ def test_a_job_is_given_the_runs_uri_and_the_way_to_the_stack_and_no_profile(tar
     session = target.native
     (custom,) = session.jobs.list_custom_jobs(parent=session.parent)
     container = custom.job_spec.worker_pool_specs[0].container_spec
-    assert list(container.command) == ["python", "-m", "isthmus.pipelines.step.job"]
+    assert list(container.command) == ["python", "-m", "isthmus.pipelines.step"]
     assert list(container.args) == ["--run", run.run_uri, "--step", "once"]
     variables = {variable.name: variable.value for variable in container.env}
     assert variables["GCP_ENDPOINT_URL"] == target.profile.options["endpoint_url"]
