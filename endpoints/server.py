@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from .. import logs
+from ..core import logs
 from .serving.server import main
 
 if __name__ == "__main__":

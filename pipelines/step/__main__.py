@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ... import pandas_later
+from ...core import pandas_later
 from .job import main
 
 if __name__ == "__main__":

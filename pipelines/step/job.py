@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from ...core.runtime.project import open_blobs, open_target
 from ...errors import IsthmusError, Refused
 from ...project.modules import importable
 from ...storage import BlobStore
