@@ -29,14 +29,6 @@ def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyCh
     return Rows(change for name in names for change in _changes(project, document, name))
 
 
-def compared_with(project: Project, run: str, step: str) -> str | None:
-    """The run that `why_rerun` compares a step with; None when it had never finished before, or did
-    not run.
-    """
-    record = _record(project, open_run(project.target.blobs, run), step)
-    return record.previous if record else None
-
-
 def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyChange, ...]:
     record = _record(project, document, step)
     return record.changes if record else ()
