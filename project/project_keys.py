@@ -74,7 +74,8 @@ PROJECT = Record(
                 )
             ),
             example="[/data/logs]",
-            description="Files and folders outside of the project's folder that its sources may read, "
+            description="Files and folders outside of the project's folder that its sources may "
+            "read, "
             "absolute or from the folder. "
             "Links are followed to their end.",
         ),

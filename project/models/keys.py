@@ -30,7 +30,8 @@ EVALUATE = Record(
     keys={
         "forward": Key(
             shape=DURATION,
-            description="The length of one test period. Default: a tenth of the days to test, in whole "
+            description="The length of one test period. Default: a tenth of the days to test, in "
+            "whole "
             "days.",
         ),
         "after": Key(

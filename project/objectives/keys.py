@@ -41,7 +41,8 @@ OBJECTIVE = Record(
         "ranked_within": Key(
             shape=COLUMN,
             example="request_id",
-            description="The exposure's attribute whose rows, of one unit, were ranked against each "
+            description="The exposure's attribute whose rows, of one unit, were ranked against "
+            "each "
             "other. Default: the unit.",
         ),
     },

@@ -108,7 +108,8 @@ _SERVER = Record(
 # Keys that several adapters have.
 OFFLINE = Key(
     shape=_StandIn(),
-    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` "
+    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: "
+    "true` "
     "where it is not on this machine.",
 )
 BUDGET = Key(
@@ -124,7 +125,8 @@ def adopted(native: Text, what: str) -> Key:
     """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
     return Key(
         shape=MapOf(of=native, names=name_problem),
-        description="Endpoints that stood before the project took them over: its name for each, and "
+        description="Endpoints that stood before the project took them over: its name for each, "
+        "and "
         f"{what}.",
     )
 
@@ -190,7 +192,8 @@ TRACKING = Record(
                 example="http://127.0.0.1:5000",
             ),
             required=True,
-            description="The MLflow server to which training runs and the versions they made are copied "
+            description="The MLflow server to which training runs and the versions they made are "
+            "copied "
             "as they end.",
             example="http://127.0.0.1:5000",
         )
