@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..core import installed
+from ..core.plugins import installed
 from ..errors import IsthmusError, Unsupported
 from ..feature_store.port import SqlProblem
 from ..target import Adapter, CallLog, Estimate, Profile, Target, attribute, require

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.installed import adapters
+from ..core.plugins.installed import adapters
 from ..target import Adapter
 from .models.keys import MODEL
 from .profiles import options, variables

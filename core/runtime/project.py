@@ -213,7 +213,7 @@ def open(
     from ...adapters import targets
     from ...project.load import load
     from ...project.profiles.profiles import folders, profile
-    from ..installed import adapter
+    from ..plugins.installed import adapter
     from . import stacks
 
     description = load(Path(path))

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ...core.installed import adapter, names
+from ...core.plugins.installed import adapter, names
 from ...core.runtime.project import Project
 from ...core.user_state import forget
 from ...errors import IsthmusError

@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.adapters.vertex.machines import image, serving_replicas
 from isthmus.adapters.vertex.resources import prices
-from isthmus.core.installed import adapter
+from isthmus.core.plugins.installed import adapter
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Invalid
 from isthmus.feature_store.as_known.cost import Scan
