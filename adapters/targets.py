@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..core.plugins import installed
 from ..errors import IsthmusError, Unsupported
-from ..feature_store.port import SqlProblem
-from ..target import Adapter, CallLog, Estimate, Profile, Target, attribute, require
+from ..feature_store.port import Rendered, SqlProblem
+from ..target import Adapter, CallLog, Estimate, Profile, Target, require
 from ..times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from ..endpoints.port import VariantSpec
-    from ..feature_store.sql.subset import Rendered
     from ..storage import BlobStore
 
 
@@ -41,10 +40,9 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
     None: the adapter has no prices, as the laptop.
     """
     adapter = find(profile.adapter)
-    if not (adapter.estimate and variants):
+    if adapter.priced is None or not variants:
         return None
-    priced: Callable[[Profile, Sequence[VariantSpec]], Estimate] = attribute(adapter.estimate)
-    return priced(profile, variants)
+    return adapter.priced.estimate(profile, variants)
 
 
 def ask_prices(target: Target) -> None:
@@ -52,10 +50,9 @@ def ask_prices(target: Target) -> None:
 
     Where it is not told, the last or the adapter's table stands.
     """
-    if target.adapter.price_list:
-        ask: Callable[[Target], None] = attribute(target.adapter.price_list)
+    if target.adapter.priced is not None:
         with suppress(IsthmusError):
-            ask(target)
+            target.adapter.priced.refresh(target)
 
 
 def where(target: Target) -> str:
@@ -63,20 +60,18 @@ def where(target: Target) -> str:
 
     Denied without credentials, or with another account's; nothing is changed.
     """
-    if not target.adapter.where:
+    if target.adapter.located is None:
         return str(target.profile.options.get("bucket", target.name))
-    place: Callable[[Target], str] = attribute(target.adapter.where)
-    return place(target)
+    return target.adapter.located.place(target)
 
 
 def fixed(target: Target, endpoint: str) -> str:
     """In what an endpoint that stands differs from the target's profile and cannot be changed; "":
     in nothing, or it is not there.
     """
-    if not target.adapter.fixed:
+    if target.adapter.fixed is None:
         return ""
-    differs: Callable[[Target, str], str] = attribute(target.adapter.fixed)
-    return differs(target, endpoint)
+    return target.adapter.fixed.differences(target, endpoint)
 
 
 def blobs_for(uri: str) -> BlobStore:

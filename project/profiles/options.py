@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ...target import Adapter, Profile, attribute
+from ...target import Adapter, Profile
 from ..reading import yaml
 from ..reading.names import TARGET, name_problem
 from ..reading.quantities import Mistake
@@ -157,8 +157,7 @@ COMMON: dict[str, Key] = {
 
 def keys_of(adapter: Adapter) -> Mapping[str, Key]:
     """An adapter's own keys of profiles.yaml."""
-    keys: Mapping[str, Key] = attribute(adapter.options) if adapter.options else {}
-    return keys
+    return adapter.options.keys() if adapter.options is not None else {}
 
 
 def target_record(adapter: Adapter) -> Record:

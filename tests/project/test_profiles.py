@@ -122,9 +122,12 @@ def test_a_wrong_file_stops_every_target(example):
 
 def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
     lake = Adapter(
-        name="databrooks", title="Databrooks", capabilities={}, ports={}, options=f"{__name__}:KEYS"
+        name="databrooks",
+        title="Databrooks",
+        capabilities={},
+        ports={},
+        options=SimpleNamespace(keys=lambda: KEYS),
     )
-    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
     example.edit(
         "profiles.yaml",
         "  local: {}",

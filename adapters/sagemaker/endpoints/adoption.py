@@ -14,8 +14,7 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.deploy.adoption import Standing, StandingVariant
-from ....endpoints.port import EndpointSpec, VariantState
+from ....endpoints.port import EndpointSpec, Standing, StandingVariant, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import neutral
 from ....target import Target
@@ -30,7 +29,7 @@ VERSION_TAG = "isthmus:version:"
 
 @final
 class SageMakerAdopter:
-    """See endpoints.adoption.Adopter."""
+    """See endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
         self._aws: Aws = of(target)

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from ....endpoints.deploy.adoption import Standing, StandingVariant
-from ....endpoints.port import VariantSpec
+from ....endpoints.port import Standing, StandingVariant, VariantSpec
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import VARIANT_LENGTH, neutral
 from ....target import Target
@@ -23,7 +22,7 @@ from . import lookup as standing
 
 @final
 class VertexAdopter:
-    """See endpoints.adoption.Adopter."""
+    """See endpoints.port.Adopter."""
 
     def __init__(self, target: Target) -> None:
         self._session: Session = of(target)
