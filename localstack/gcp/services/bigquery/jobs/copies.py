@@ -11,13 +11,13 @@ import msgspec
 from ..data.types import Field, quoted
 from ..errors import BigQueryError, invalid
 from ..state.catalog import Table
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes as writing
 from ..tables import tables
 
 
-def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
+def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
     configuration = job.configuration["copy"]
     operation = configuration.get("operationType") or "COPY"
     resources = configuration.get("sourceTables") or [configuration.get("sourceTable")]
@@ -25,7 +25,7 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
     target = writing.target_of(configuration, "WRITE_EMPTY")
 
     def work() -> Outcome:
-        known = [here.catalog.table(ref) for ref in refs]
+        known = [instance.catalog.table(ref) for ref in refs]
         for table in known:
             if table.kind not in ("TABLE", "SNAPSHOT"):
                 raise invalid(f"Cannot copy {table.ref}: it is a {table.kind}")
@@ -48,10 +48,14 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
             if k in ("timePartitioning", "clustering", "description", "labels")
         }
         goal = writing.with_layout(target, layout)
-        count = writing.write(here, goal, known[0].fields, fill)
+        count = writing.write(instance, goal, known[0].fields, fill)
         if operation in ("SNAPSHOT", "CLONE"):
             _note_base(
-                here, known[0], target, operation, configuration.get("destinationExpirationTime")
+                instance,
+                known[0],
+                target,
+                operation,
+                configuration.get("destinationExpirationTime"),
             )
         return Outcome(rows=count, statistics={"copiedRows": str(count)})
 
@@ -61,7 +65,7 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
 
 
 def _note_base(
-    here: Place, base: Table, target: writing.Target, operation: str, expires: str | None
+    instance: Instance, base: Table, target: writing.Target, operation: str, expires: str | None
 ) -> None:
     """Note what a snapshot or a clone was made of.
 
@@ -75,7 +79,7 @@ def _note_base(
     about = {
         name: {
             "baseTableReference": base.ref.rest(),
-            time: here.now().isoformat().replace("+00:00", "Z"),
+            time: instance.now().isoformat().replace("+00:00", "Z"),
         }
     }
     until = datetime.fromisoformat(expires) if expires else None
@@ -85,4 +89,4 @@ def _note_base(
             table, written={**table.written, **about}, expires=until or table.expires
         )
 
-    here.catalog.change_table(target.ref, change)
+    instance.catalog.change_table(target.ref, change)

@@ -14,13 +14,13 @@ from ..data import arrow, encode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes as writing
 from ..tables import tables
 
 
-def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
+def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
     configuration = job.configuration["extract"]
     ref = writing.table_ref(configuration.get("sourceTable"), "sourceTable")
     uris = configuration.get("destinationUris") or [configuration.get("destinationUri")]
@@ -37,10 +37,10 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
     def work() -> Outcome:
         from ...storage import access
 
-        table = here.catalog.table(ref)
+        table = instance.catalog.table(ref)
         if not table.stored:
             raise invalid(f"Cannot extract {ref}: it is a {table.kind}")
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             job.running.watch(cursor)
             rows = warehouse.read(cursor, tables.relation(ref), table.fields)
         if form == "PARQUET":
@@ -53,7 +53,7 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
             rows=rows.num_rows,
             statistics={
                 "destinationUriFileCounts": ["1"],
-                "inputBytes": str(tables.measure(here, table)[1]),
+                "inputBytes": str(tables.measure(instance, table)[1]),
             },
         )
 

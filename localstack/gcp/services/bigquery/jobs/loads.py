@@ -10,7 +10,7 @@ from ....core.registry import Call, GcpError
 from ..data.types import Field, schema_from_rest
 from ..errors import BigQueryError, invalid, not_run
 from ..formats import csv_files, json_files, parquet_files
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
 from ..tables import row_writes as writing
 
@@ -28,7 +28,9 @@ _READERS: dict[str, Reader] = {
 _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 
 
-def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
+def prepare(
+    call: Call, instance: Instance, job: Job, upload: bytes | None
+) -> Callable[[], Outcome]:
     """What the job does. invalid, where its configuration is."""
     configuration = job.configuration["load"]
     form = str(configuration.get("sourceFormat") or "CSV").upper()
@@ -45,9 +47,9 @@ def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable
         raise BigQueryError("required", "Required parameter is missing: sourceUris", "sourceUris")
 
     def work() -> Outcome:
-        writing.check(here, target)
+        writing.check(instance, target)
         files = [upload] if upload is not None else list(_files(call, uris))
-        return _load(here, job, target, schema=schema, files=files, reader=_READERS[form])
+        return _load(instance, job, target, schema=schema, files=files, reader=_READERS[form])
 
     return work
 
@@ -79,7 +81,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
 
 
 def _load(
-    here: Place,
+    instance: Instance,
     job: Job,
     target: writing.Target,
     *,
@@ -88,7 +90,7 @@ def _load(
     reader: Reader,
 ) -> Outcome:
     configuration = job.configuration["load"]
-    current = here.catalog.find(target.ref)
+    current = instance.catalog.find(target.ref)
     if (
         schema is None
         and current is not None
@@ -118,7 +120,7 @@ def _load(
             )
         job.running.check()
 
-    count = writing.write(here, target, fields, fill)
+    count = writing.write(instance, target, fields, fill)
     job.warnings = bad
     size = sum(map(len, files))
     statistics = {

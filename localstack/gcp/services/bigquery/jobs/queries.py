@@ -14,7 +14,7 @@ import msgspec
 from ..data import encode
 from ..data.types import Field
 from ..errors import BigQueryError, not_run
-from ..operations import datasets
+from ..request_values import whole_or_none
 from ..sql.analysis import analyzer as analysis
 from ..sql.analysis import partition_filters as partitions
 from ..sql.analysis import sources
@@ -30,12 +30,11 @@ from ..sql.scripts import script as scripting
 from ..sql.scripts import structure
 from ..sql.statements import ddl, dml
 from ..state.catalog import TableRef
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.job_work import Running
 from ..state.jobs import Job, Outcome
+from ..tables import datasets, tables
 from ..tables import row_writes as writing
-from ..tables import tables
-from .results import whole_or_none
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
 _RESULT = "anon"  # begins the name of a table that holds a result
@@ -143,10 +142,10 @@ def _anonymous(project: str) -> dict[str, Any]:
     }
 
 
-def dry_run(here: Place, spec: Spec) -> Outcome:
+def dry_run(instance: Instance, spec: Spec) -> Outcome:
     """What the query would give and read."""
     if not analysis.available():
-        return Outcome(fields=unchecked.query(here, _question(spec))[1], kind="SELECT")
+        return Outcome(fields=unchecked.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
     nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
     if nodes and not _is_query(nodes):
@@ -154,13 +153,15 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
         return Outcome(
             kind="SCRIPT"
         )  # of what runs one after the other nothing is known before it ran
-    meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
+    meaning = analysis.analyze(
+        instance, with_functions(instance, question, nodes) if nodes else question
+    )
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in meaning.columns]
     return Outcome(
         fields=tuple(fields),
-        processed=bytes_processed(here, meaning),
+        processed=bytes_processed(instance, meaning),
         kind=kind_of(meaning),
         statistics=_referenced_tables(meaning),
     )
@@ -173,59 +174,59 @@ def _question(spec: Spec) -> Question:
     return msgspec.structs.replace(spec.question, parameters=parameters)
 
 
-def _execute_unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
+def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
     """Without GoogleSQL's analyzer."""
-    sql, fields = unchecked.query(here, _question(spec))
+    sql, fields = unchecked.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
             writing.fill_from(sql)(cursor, name, columns)
 
-    target = _target(here, spec)
+    target = _target(instance, spec)
     return Outcome(
         fields=fields,
         table=target.ref,
-        rows=writing.write(here, target, fields, fill),
+        rows=writing.write(instance, target, fields, fill),
         kind="SELECT",
     )
 
 
-def _target(here: Place, spec: Spec) -> writing.Target:
+def _target(instance: Instance, spec: Spec) -> writing.Target:
     """Where a query's rows go."""
     target = writing.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
-        ensure_hidden(here, target.ref.project, target.ref.dataset)
-        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
-        _forget_results(here)
-    writing.check(here, target)
+        ensure_hidden(instance, target.ref.project, target.ref.dataset)
+        target = msgspec.structs.replace(target, expires=instance.now() + _LIFETIME)
+        _forget_results(instance)
+    writing.check(instance, target)
     return target
 
 
-def _forget_results(here: Place) -> None:
+def _forget_results(instance: Instance) -> None:
     """Drop the oldest results before their time, where there are many: they are in memory."""
     results = [
         table
-        for table in here.catalog.every_table()
+        for table in instance.catalog.every_table()
         if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)
     ]
     for table in results[:-_MOST_RESULTS]:
         with contextlib.suppress(BigQueryError):  # another query was faster
-            tables.drop(here, table.ref)
+            tables.drop(instance, table.ref)
 
 
-def run(here: Place, spec: Spec, running: Running) -> Outcome:
+def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
     if not analysis.available():
-        return _execute_unchecked(here, spec, running)
+        return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
-        _open(here, spec)
+        _open(instance, spec)
     question = _question(spec)
     if not scripts.is_script(question.sql):
-        return _statement(here, spec, question, running)
+        return _statement(instance, spec, question, running)
     nodes = scripts.statements(question.sql)
     if _is_query(nodes):
-        return _statement(here, spec, with_functions(here, question, nodes), running)
-    return _script(here, spec, nodes, running)
+        return _statement(instance, spec, with_functions(instance, question, nodes), running)
+    return _script(instance, spec, nodes, running)
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
@@ -237,7 +238,7 @@ def _is_query(nodes: Sequence[Node]) -> bool:
     return all(map(scripts.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
 
 
-def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Question:
+def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
     """The last statement, with the functions that those before it make."""
     sql = question.sql
     for node in nodes[:-1]:
@@ -246,24 +247,24 @@ def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Qu
             sql=scripts.text_of(sql, node),
             parameters=question.parameters if question.named else (),
         )
-        name, function = scripting.function_definition(here, part)
+        name, function = scripting.function_definition(instance, part)
         question = msgspec.structs.replace(
             question, functions={**question.functions, name: function}
         )
     return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
 
 
-def _statement(here: Place, spec: Spec, question: Question, running: Running) -> Outcome:
+def _statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
     """A single statement."""
-    meaning = analysis.analyze(here, question)
+    meaning = analysis.analyze(instance, question)
     partitions.check_filters(meaning)
-    size = bytes_processed(here, meaning)
+    size = bytes_processed(instance, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = (
             f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
         )
         raise BigQueryError("bytesBilledLimitExceeded", words)
-    outcome = _execute(here, spec, meaning, running)
+    outcome = _execute(instance, spec, meaning, running)
     return msgspec.structs.replace(
         outcome,
         processed=size,
@@ -272,21 +273,21 @@ def _statement(here: Place, spec: Spec, question: Question, running: Running) ->
     )
 
 
-def _open(here: Place, spec: Spec) -> None:
+def _open(instance: Instance, spec: Spec) -> None:
     """Make the session; or notFound."""
     project, dataset = spec.question.project, str(spec.question.temporary)
     if spec.configuration.get("createSession"):
-        ensure_hidden(here, project, dataset)
+        ensure_hidden(instance, project, dataset)
         return
     try:
-        here.catalog.dataset(project, dataset)
+        instance.catalog.dataset(project, dataset)
     except BigQueryError as error:
         raise BigQueryError(
             "notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}"
         ) from error
 
 
-def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
+def _script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
     """Its result is the last statement's, also of one that gives no rows [docs:
     bigquery/docs/multi-statement-queries].
     """
@@ -295,22 +296,22 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
     structure.check_parameters(question, nodes)
     session = spec.question.temporary
     temporary = session or f"_script{uuid.uuid4().hex}"
-    ensure_hidden(here, spec.question.project, temporary)
+    ensure_hidden(instance, spec.question.project, temporary)
 
     def run_part(question: Question) -> Outcome:
         configuration = {**spec.configuration, **_anonymous(question.project)}
         return _statement(
-            here, msgspec.structs.replace(spec, configuration=configuration), question, running
+            instance, msgspec.structs.replace(spec, configuration=configuration), question, running
         )
 
     script = scripting.Script(
-        here, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
+        instance, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
     )
     try:
         control.execute(script, nodes)
     finally:
         if session is None:
-            datasets.remove(here, spec.question.project, temporary, contents=True)
+            datasets.remove(instance, spec.question.project, temporary, contents=True)
     children = script.children
     last = children[-1][1] if children else Outcome()
     size = sum(outcome.processed for _, outcome in children)
@@ -319,35 +320,39 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
     )
 
 
-def _execute(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     kind = meaning.statement.kind
     if kind == "query_stmt":
-        return _select(here, spec, meaning, running)
+        return _select(instance, spec, meaning, running)
     if kind in dml.KINDS:
-        return dml.run(here, meaning, running)
+        return dml.run(instance, meaning, running)
     if kind in ddl.KINDS:
-        return ddl.run(here, meaning, running)
+        return ddl.run(instance, meaning, running)
     raise not_run(f"the statement {kind.removesuffix('_stmt').replace('_', ' ').upper()}")
 
 
-def _select(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in meaning.columns)
-    target = _target(here, spec)
+    target = _target(instance, spec)
     rows = evaluation.select(
-        here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill)
+        instance,
+        meaning,
+        fields,
+        running,
+        lambda fill: writing.write(instance, target, fields, fill),
     )
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
-def ensure_hidden(here: Place, project: str, dataset: str) -> None:
-    with here.catalog.lock:
+def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
+    with instance.catalog.lock:
         try:
-            here.catalog.dataset(project, dataset)
+            instance.catalog.dataset(project, dataset)
         except BigQueryError:
-            datasets.create(here, project, dataset, {})
+            datasets.create(instance, project, dataset, {})
 
 
-def bytes_processed(here: Place, meaning: Analysis) -> int:
+def bytes_processed(instance: Instance, meaning: Analysis) -> int:
     """Logical bytes of the columns that a statement reads."""
     if not meaning.sources:
         return 0
@@ -362,7 +367,7 @@ def bytes_processed(here: Place, meaning: Analysis) -> int:
                     )
     total = 0
     for ref, names in read_columns.items():
-        _, sizes = tables.sizes_of(here, here.catalog.table(ref))
+        _, sizes = tables.sizes_of(instance, instance.catalog.table(ref))
         total += sum(size for name, size in sizes.items() if name.lower() in names)
     return total
 

@@ -12,9 +12,10 @@ from ....core.registry import HttpRequest
 from ..data import arrow, encode
 from ..data.types import arrow_schema
 from ..errors import invalid
+from ..request_values import whole, whole_or_none
 from ..state import warehouse
 from ..state.catalog import TableRef
-from ..state.instance import Place, whole
+from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
 from ..tables import tables
 
@@ -34,10 +35,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def whole_or_none(value: Any, name: str) -> int | None:
-    return None if value is None else whole(str(value), name)
-
-
 def timestamps_of(options: Mapping[str, Any]) -> str:
     """How timestamps are written (DataFormatOptions)."""
     if str(options.get("useInt64Timestamp", "")).lower() == "true":
@@ -53,20 +50,22 @@ def timestamps_of(options: Mapping[str, Any]) -> str:
     return str(form)
 
 
-def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> dict[str, Any]:
+def rows_page(
+    instance: Instance, outcome: Outcome, wanted: Page, timestamps: str
+) -> dict[str, Any]:
     """rows, totalRows and the next page's token of a query's result."""
     if outcome.table is None:
         return {}
-    shown, rest = _part(here, outcome.table, outcome, wanted)
+    shown, rest = _part(instance, outcome.table, outcome, wanted)
     rows = encode.rows(shown, outcome.fields, timestamps)
     return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
 
 
 def _part(
-    here: Place, table: TableRef, outcome: Outcome, wanted: Page
+    instance: Instance, table: TableRef, outcome: Outcome, wanted: Page
 ) -> tuple[Any, dict[str, Any]]:
     limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         part = warehouse.read(
             cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit
         )
@@ -76,14 +75,14 @@ def _part(
 
 
 def arrow_answer(
-    here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]
+    instance: Instance, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
     """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
-    answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
+    answer = results(instance, job, Page(limit=0), encode.MICROSECONDS)
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
-    rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
+    rows, rest = _part(instance, job.outcome.table, job.outcome, wanted)
     part = arrow.read_api_table(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []

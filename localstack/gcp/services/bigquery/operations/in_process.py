@@ -15,11 +15,12 @@ from ..sql.analysis import analyzer as analysis
 from ..sql.analysis.parameters import Parameter
 from ..sql.execution import reference_evaluation as evaluation
 from ..state.catalog import TableRef
-from ..state.instance import Place, gcp_error
+from ..state.instance import Instance
 from ..state.job_work import Running
-from ..tables import tables
-from . import datasets, rows
-from .instances import place
+from ..tables import datasets, tables
+from . import rows
+from .instances import instance_of
+from .routes import gcp_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,19 +33,19 @@ def query(
     `parameters` are named ones, with Python values. GcpError for what BigQuery refuses, and for a
     statement that gives no rows.
     """
-    here = place(call)
+    instance = instance_of(call)
     try:
         bound = tuple(
             Parameter(name=name.lower(), field=_field(name, value), value=value)
             for name, value in (parameters or {}).items()
         )
         meaning = analysis.analyze(
-            here, analysis.Question(sql=sql, project=project, parameters=bound)
+            instance, analysis.Question(sql=sql, project=project, parameters=bound)
         )
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in meaning.columns]
-        return arrow.read_api_table(evaluation.table(here, meaning, fields, Running()), fields)
+        return arrow.read_api_table(evaluation.table(instance, meaning, fields, Running()), fields)
     except BigQueryError as error:
         raise gcp_error(error) from error
 
@@ -56,11 +57,11 @@ def append_rows(
 
     GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field.
     """
-    here = place(call)
+    instance = instance_of(call)
     try:
-        known = here.catalog.table(_ref(here, table))
+        known = instance.catalog.table(_ref(instance, table))
         rows.append(
-            here,
+            instance,
             known,
             [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values],
         )
@@ -73,34 +74,38 @@ def append_rows(
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
     """A table's columns in its order. GcpError NOT_FOUND."""
     try:
-        here = place(call)
-        return here.catalog.table(_ref(here, table)).fields
+        instance = instance_of(call)
+        return instance.catalog.table(_ref(instance, table)).fields
     except BigQueryError as error:
         raise gcp_error(error) from error
 
 
 def version(call: Call) -> int:
     """Another one after every change of any table."""
-    return hash(frozenset((table.ref, table.etag) for table in place(call).catalog.every_table()))
+    return hash(
+        frozenset((table.ref, table.etag) for table in instance_of(call).catalog.every_table())
+    )
 
 
 def create_table(
     call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None
 ) -> None:
     """Dataset and table, where they are not there yet. GcpError."""
-    here = place(call)
-    ref = _ref(here, table)
+    instance = instance_of(call)
+    ref = _ref(instance, table)
     try:
-        with here.catalog.lock:
-            if not any(dataset.id == ref.dataset for dataset in here.catalog.datasets(ref.project)):
-                datasets.create(here, ref.project, ref.dataset, {})
-            if here.catalog.find(ref) is None:
+        with instance.catalog.lock:
+            if not any(
+                dataset.id == ref.dataset for dataset in instance.catalog.datasets(ref.project)
+            ):
+                datasets.create(instance, ref.project, ref.dataset, {})
+            if instance.catalog.find(ref) is None:
                 layout = (
                     {"timePartitioning": {"type": "DAY", "field": partition_by}}
                     if partition_by
                     else {}
                 )
-                tables.create(here, ref, layout, fields)
+                tables.create(instance, ref, layout, fields)
     except BigQueryError as error:
         raise gcp_error(error) from error
 
@@ -116,10 +121,10 @@ def parts(table: str) -> tuple[str, str, str]:
     return ref.project, ref.dataset, ref.table
 
 
-def _ref(here: Place, table: str) -> TableRef:
+def _ref(instance: Instance, table: str) -> TableRef:
     """The same with the project's id, where its number is named."""
     ref = _table_ref(table)
-    return TableRef(here.catalog.id_of(ref.project), ref.dataset, ref.table)
+    return TableRef(instance.catalog.id_of(ref.project), ref.dataset, ref.table)
 
 
 def _table_ref(table: str) -> TableRef:

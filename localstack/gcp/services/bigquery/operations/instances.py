@@ -7,7 +7,7 @@ import threading
 from ....core.registry import Call
 from ..pending_rows import LateRows
 from ..state.catalog import Catalog
-from ..state.instance import Place
+from ..state.instance import Instance
 from ..state.jobs import Jobs
 from ..state.warehouse import Warehouse
 from ..tables import tables
@@ -22,7 +22,7 @@ class Store:
         self.lock = threading.Lock()
 
 
-def place(call: Call) -> Place:
+def instance_of(call: Call) -> Instance:
     store = call.store(Store)
     with store.lock:
         if store.warehouse is None:
@@ -30,6 +30,6 @@ def place(call: Call) -> Place:
             call.on_stop(call.store(Jobs).stop)
             call.on_stop(store.warehouse.close)
     call.store(LateRows).settle()
-    here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
-    tables.expire(here)
-    return here
+    instance = Instance(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
+    tables.expire(instance)
+    return instance

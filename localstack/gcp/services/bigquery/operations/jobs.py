@@ -15,13 +15,15 @@ from ..jobs import copies as copying
 from ..jobs import extracts as extracting
 from ..jobs import loads as loading
 from ..jobs import queries as query
-from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
+from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of
+from ..request_values import whole, whole_or_none
 from ..sql.analysis.parameters import check_labels
 from ..sql.analysis.sources import in_location
-from ..state.instance import Answer, Place, body, moment, page, serves, whole
+from ..state.instance import Instance, moment
 from ..state.job_work import Running
 from ..state.jobs import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
-from .instances import place
+from .instances import instance_of
+from .routes import Answer, body, page, serves
 
 PATIENCE = {
     "real": 0.0,
@@ -42,7 +44,7 @@ async def insert_job(call: Call, request: HttpRequest) -> Answer:
 
 def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | None = None) -> Job:
     """Start a job from its resource."""
-    here = place(call)
+    instance = instance_of(call)
     configuration = dict(content.get("configuration") or {})
     configuration.pop("jobType", None)
     kinds = [kind for kind in _KINDS if kind in configuration]
@@ -59,30 +61,30 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
             "Value of the project in the job reference is not the URL's", "jobReference.projectId"
         )
     job = _new(
-        here,
+        instance,
         project,
         kinds[0],
         configuration=configuration,
         name=about.get("jobId"),
         location=about.get("location"),
     )
-    _check_location(here, job, about.get("location"))
-    work = _work(call, here, job, upload=upload, location=about.get("location"))
+    _check_location(instance, job, about.get("location"))
+    work = _work(call, instance, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
         job.outcome = (
-            query.dry_run(here, query.spec_of(job, about.get("location")))
+            query.dry_run(instance, query.spec_of(job, about.get("location")))
             if job.kind == "query"
             else Outcome()
         )
         job.running.end()
         return job
     call.store(Jobs).add(job)
-    start(call, here, job, work)
+    start(call, instance, job, work)
     return job
 
 
 def _new(
-    here: Place,
+    instance: Instance,
     project: str,
     kind: str,
     *,
@@ -93,58 +95,62 @@ def _new(
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
-        location=location or _location(here, project, configuration[kind]),
+        location=location or _location(instance, project, configuration[kind]),
         configuration=configuration,
         kind=kind,
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
 
 
-def _location(here: Place, project: str, configuration: dict[str, Any]) -> str:
+def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
     """Where the data is, as far as the configuration says; US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
-        for dataset in here.catalog.datasets(place_of.get("projectId") or project):
+        for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
             if dataset.id == place_of.get("datasetId"):
                 return dataset.location
     return "US"
 
 
-def _check_location(here: Place, job: Job, location: str | None) -> None:
+def _check_location(instance: Instance, job: Job, location: str | None) -> None:
     """notFound, where the job's tables are elsewhere."""
     for key in ("destinationTable", "sourceTable"):
         ref = job.configuration[job.kind].get(key) or {}
         project = ref.get("projectId") or job.project
         if location and any(
-            dataset.id == ref.get("datasetId") for dataset in here.catalog.datasets(project)
+            dataset.id == ref.get("datasetId") for dataset in instance.catalog.datasets(project)
         ):
-            in_location(here, project, ref["datasetId"], location)
+            in_location(instance, project, ref["datasetId"], location)
 
 
 def _work(
-    call: Call, here: Place, job: Job, *, upload: bytes | None, location: str | None
+    call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
     """What the job does. What is wrong with its configuration is refused at once."""
     if job.kind == "query":
         spec = query.spec_of(job, location)
-        return lambda: query.run(here, spec, job.running)
+        return lambda: query.run(instance, spec, job.running)
     if job.kind == "load":
-        return loading.prepare(call, here, job, upload)
-    return copying.prepare(here, job) if job.kind == "copy" else extracting.prepare(call, here, job)
+        return loading.prepare(call, instance, job, upload)
+    return (
+        copying.prepare(instance, job)
+        if job.kind == "copy"
+        else extracting.prepare(call, instance, job)
+    )
 
 
-def start(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
 
-    job.started = here.now()
-    call.spawn(_run, call.without_request(), here, job, work)
+    job.started = instance.now()
+    call.spawn(_run, call.without_request(), instance, job, work)
 
 
-def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
     try:
         job.running.check()
         job.outcome = work()
-        _add_children(call, here, job, job.outcome)
+        _add_children(call, instance, job, job.outcome)
     except BigQueryError as error:
         job.error = error
     except Exception as error:  # noqa: BLE001  a mistake of ours: a job must not stay RUNNING for ever
@@ -158,11 +164,11 @@ def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None
                 "internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}"
             )
     finally:
-        job.ended = here.now()
+        job.ended = instance.now()
         job.running.end()
 
 
-def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
+def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
     """A job for each statement of a script."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
@@ -170,7 +176,7 @@ def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
             {"query": {"query": sql.strip(), "useLegacySql": False}},
         )
         child = _new(
-            here,
+            instance,
             job.project,
             "query",
             configuration=configuration,
@@ -181,7 +187,7 @@ def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
             job.id,
             part,
             job.started,
-            here.now(),
+            instance.now(),
         )
         child.running.end()
         call.store(Jobs).add(child)
@@ -193,7 +199,7 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 
 def _job(call: Call, request: HttpRequest) -> Job:
-    place(call)
+    instance_of(call)
     return call.store(Jobs).get(
         request.params["project"], request.params["job"], request.query.get("location")
     )
@@ -218,7 +224,7 @@ def delete_job(call: Call, request: HttpRequest) -> Answer:
 
 @serves("jobs.list", "GET", "/projects/{project}/jobs")
 def list_jobs(call: Call, request: HttpRequest) -> Answer:
-    place(call)
+    instance_of(call)
     parent = request.query.get("parentJobId")
     states = {state.upper() for state in request.query_lists.get("stateFilter", ())}
     oldest, newest = (_time(request, name) for name in ("minCreationTime", "maxCreationTime"))
@@ -261,7 +267,7 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
             if k.startswith("formatOptions.")
         }
     )
-    return await call.in_thread(lambda: results(place(call), job, Page.of(request), form))
+    return await call.in_thread(lambda: results(instance_of(call), job, Page.of(request), form))
 
 
 def _seconds(milliseconds: str | int | None) -> float:
@@ -272,7 +278,7 @@ def _seconds(milliseconds: str | int | None) -> float:
     )
 
 
-def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
+def results(instance: Instance, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
     """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
     answer: dict[str, Any] = {
         "kind": "bigquery#getQueryResultsResponse",
@@ -302,7 +308,7 @@ def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, A
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},
-        **rows_page(here, job.outcome, wanted, timestamps),
+        **rows_page(instance, job.outcome, wanted, timestamps),
     }
 
 
@@ -325,11 +331,11 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
     """What is asked, and the job that answers, which may be the one of an earlier request with the
     same requestId; a dry run has ended.
     """
-    here, content = place(call), body(request)
+    instance, content = instance_of(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
     configuration = query.configuration_of(content)
     job = _new(
-        here,
+        instance,
         request.params["project"],
         "query",
         configuration=configuration,
@@ -339,22 +345,22 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
     check_labels(configuration.get("labels"))
     spec = query.spec_of(job, content.get("location"))
     if content.get("dryRun"):
-        job.outcome = query.dry_run(here, spec)
+        job.outcome = query.dry_run(instance, spec)
         job.running.end()
         return content, job
     current = call.store(Jobs).add(job, content.get("requestId"))
     if current is job:
-        start(call, here, job, lambda: query.run(here, spec, job.running))
+        start(call, instance, job, lambda: query.run(instance, spec, job.running))
     return content, current
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
     """A QueryResponse. Raises what the job ended with."""
-    here = place(call)
+    instance = instance_of(call)
     wanted = Page(limit=whole_or_none(content.get("maxResults"), "maxResults"))
     if content.get("queryResultsFormat") == "ARROW":
-        return arrow_answer(here, job, wanted, results)
-    answer = results(here, job, wanted, timestamps_of(content.get("formatOptions") or {}))
+        return arrow_answer(instance, job, wanted, results)
+    answer = results(instance, job, wanted, timestamps_of(content.get("formatOptions") or {}))
     return {**answer, "kind": "bigquery#queryResponse"}
 
 

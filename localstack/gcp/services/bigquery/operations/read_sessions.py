@@ -18,10 +18,11 @@ from ..errors import BigQueryError
 from ..sql.execution import row_restrictions as restriction
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Place, gcp_error
+from ..state.instance import Instance
 from ..state.jobs import Jobs
 from ..tables import tables
-from .instances import place
+from .instances import instance_of
+from .routes import gcp_error
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
@@ -54,7 +55,7 @@ class Sessions:
 
 @handles(f"{_SERVICE}.CreateReadSession")
 def create_read_session(call: Call, request: Any) -> Any:
-    here, wanted = place(call), request.read_session
+    instance, wanted = instance_of(call), request.read_session
     match = _TABLE.fullmatch(wanted.table)
     if match is None:
         raise GcpError("INVALID_ARGUMENT", f"request failed: Invalid table name: {wanted.table!r}")
@@ -68,14 +69,16 @@ def create_read_session(call: Call, request: Any) -> Any:
             "INVALID_ARGUMENT", "request failed: the data format of a read session is ARROW or AVRO"
         )
     try:
-        table = here.catalog.table(TableRef(here.catalog.id_of(match[1]), match[2], match[3]))
-        session = _session(call, here, table, request)
+        table = instance.catalog.table(
+            TableRef(instance.catalog.id_of(match[1]), match[2], match[3])
+        )
+        session = _session(call, instance, table, request)
     except BigQueryError as error:
         raise gcp_error(error) from error
     return _session_message(request, session)
 
 
-def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
+def _session(call: Call, instance: Instance, table: Table, request: Any) -> Session:
     """The rows as they are now, in a table of their own."""
     options = request.read_session.read_options
     if not table.stored:
@@ -86,14 +89,14 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
         )
     fields = _selected(table.fields, list(options.selected_fields))
     where = (
-        restriction.condition(here, table, options.row_restriction)
+        restriction.condition(instance, table, options.row_restriction)
         if options.row_restriction
         else ""
     )
     location = table.location.lower()
     name = f"projects/{table.ref.project}/locations/{location}/sessions/{uuid.uuid4().hex}"
     relation = warehouse.relation("", "_read", name.rpartition("/")[2])
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         names = ", ".join(quoted(field.name) for field in fields)
         rows = f"SELECT {names or '*'} FROM {tables.relation(table.ref)}"
         cursor.execute(f"CREATE TABLE {relation} AS {rows}{f' WHERE {where}' if where else ''}")
@@ -105,22 +108,22 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
         fields=fields,
         relation=relation,
         streams=streams,
-        expires=here.now() + _LIFETIME,
+        expires=instance.now() + _LIFETIME,
     )
     sessions = call.store(Sessions)
     with sessions.lock:
-        _forget(here, sessions)
+        _forget(instance, sessions)
         sessions.by_name[name] = session
     return session
 
 
-def _forget(here: Place, sessions: Sessions) -> None:
+def _forget(instance: Instance, sessions: Sessions) -> None:
     known = list(sessions.by_name.values())
-    gone = {session.name: session for session in known if session.expires <= here.now()}
+    gone = {session.name: session for session in known if session.expires <= instance.now()}
     gone |= {session.name: session for session in known[:-_MOST_SESSIONS]}
     for session in gone.values():
         del sessions.by_name[session.name]
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {session.relation}")
 
 
@@ -170,7 +173,7 @@ def _session_message(request: Any, session: Session) -> Any:
 def read_rows(call: Call, request: Any) -> Iterator[Any]:
     from google.cloud.bigquery_storage_v1.types import ReadRowsResponse
 
-    here = place(call)
+    instance = instance_of(call)
     relation, fields, start, size = _stream(call, request.read_stream)
     if not 0 <= request.offset <= size:
         raise GcpError(
@@ -182,7 +185,7 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
     place_in_stream = request.offset
     while place_in_stream < size:
         count = min(_BATCH, size - place_in_stream)
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             rows = warehouse.read(
                 cursor, relation, fields, start=start + place_in_stream, limit=count
             )

@@ -13,13 +13,15 @@ from ..data.types import Field
 from ..errors import invalid, not_run
 from ..formats import json_files
 from ..jobs import results
+from ..request_values import whole
 from ..sql.execution import default_values as defaults
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Answer, Place, body, serves, whole
+from ..state.instance import Instance
 from ..tables import row_writes as writing
 from ..tables import tables
-from .instances import place
+from .instances import instance_of
+from .routes import Answer, body, serves
 from .tables import ref_of
 
 _TABLE = "/projects/{project}/datasets/{dataset}/tables/{table}"
@@ -53,8 +55,8 @@ class Inserted:
 
 @serves("tabledata.list", "GET", f"{_TABLE}/data")
 def list_rows(call: Call, request: HttpRequest) -> Answer:
-    here = place(call)
-    table = here.catalog.table(ref_of(request))
+    instance = instance_of(call)
+    table = instance.catalog.table(ref_of(request))
     if not table.stored:
         raise invalid(f"Cannot list a table of type {table.kind}.")
     fields = _selected(table.fields, request.query.get("selectedFields"))
@@ -62,7 +64,7 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
         request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex"
     )
     limit = min(whole(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         total = warehouse.count(cursor, tables.relation(table.ref))
         part = warehouse.read(cursor, tables.relation(table.ref), fields, start=start, limit=limit)
     form = results.timestamps_of(
@@ -96,8 +98,8 @@ def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
 
 @serves("tabledata.insertAll", "POST", f"{_TABLE}/insertAll")
 def insert_all(call: Call, request: HttpRequest) -> Answer:
-    here, content, ref = place(call), body(request), ref_of(request)
-    table = here.catalog.table(ref)
+    instance, content, ref = instance_of(call), body(request), ref_of(request)
+    table = instance.catalog.table(ref)
     if table.kind != "TABLE":
         raise invalid(f"Cannot add rows to a table of type {table.kind}.")
     if content.get("templateSuffix"):
@@ -111,11 +113,11 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
         )
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
-    values, wrong = _check_rows(table, rows, content, defaults.values(here, table))
+    values, wrong = _check_rows(table, rows, content, defaults.values(instance, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
         _append(
-            call, here, table, [(rows[index].get("insertId"), value) for index, value in values]
+            call, instance, table, [(rows[index].get("insertId"), value) for index, value in values]
         )
     else:
         wrong += [{"index": index, "errors": [_error("stopped", "", "")]} for index, _ in values]
@@ -155,23 +157,29 @@ def _error(reason: str, location: str, message: str) -> dict[str, str]:
 
 
 def _append(
-    call: Call, here: Place, table: Table, rows: Sequence[tuple[str | None, Mapping[str, Any]]]
+    call: Call,
+    instance: Instance,
+    table: Table,
+    rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    inserted, now = call.store(Inserted), here.now()
+    inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()
         for name, row in rows:
             if inserted.new(table.ref, name, now) and (name is None or name not in names):
                 fresh.append(row)
                 names |= {name} if name is not None else set()
-        append(here, table, fresh)
+        append(instance, table, fresh)
         inserted.note(table.ref, [name for name, _ in rows], now)
 
 
-def append(here: Place, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as decode.py reads them, all of them or none."""
     if rows:
         target = writing.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
         writing.write(
-            here, target, table.fields, writing.fill_rows(json_files.table_of(rows, table.fields))
+            instance,
+            target,
+            table.fields,
+            writing.fill_rows(json_files.table_of(rows, table.fields)),
         )

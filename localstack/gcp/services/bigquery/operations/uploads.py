@@ -14,10 +14,10 @@ from typing import Any
 
 from ....core.registry import Call, HttpAnswer, HttpRequest
 from ..errors import BigQueryError
-from ..state.instance import Answer, body, serves, with_project_id
 from ..state.jobs import Job, resource
 from .jobs import PATIENCE, begin
 from .request_shapes import checked
+from .routes import Answer, body, serves, with_project_id
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _PATH = "/upload/bigquery/v2/projects/{project}/jobs"

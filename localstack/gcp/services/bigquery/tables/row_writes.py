@@ -15,7 +15,7 @@ from ..data.types import Field, quoted
 from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
-from ..state.instance import Place
+from ..state.instance import Instance
 from . import partition_decorators as decorators
 from . import tables
 
@@ -87,27 +87,27 @@ def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
     return TableRef(*map(str, parts))
 
 
-def check(here: Place, target: Target) -> None:
+def check(instance: Instance, target: Target) -> None:
     """What can be refused before anything is read."""
-    if here.catalog.find(target.ref) is None:
-        here.catalog.dataset(target.ref.project, target.ref.dataset)
+    if instance.catalog.find(target.ref) is None:
+        instance.catalog.dataset(target.ref.project, target.ref.dataset)
         if target.create == "CREATE_NEVER":
             raise BigQueryError("notFound", f"Not found: Table {target.ref}")
 
 
-def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> int:
+def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
     """Rows that were added. Readers see the table as it was until all of them are there."""
     name = tables.relation(target.ref)
-    with here.warehouse.transaction(name) as cursor, column_errors():
-        check(here, target)
-        current = here.catalog.find(target.ref)
+    with instance.warehouse.transaction(name) as cursor, column_errors():
+        check(instance, target)
+        current = instance.catalog.find(target.ref)
         if current is not None and current.kind != "TABLE":
             raise invalid(
                 f"{target.ref} is not allowed for this operation because it is currently a "
                 f"{current.kind}."
             )
         if target.partition is not None:
-            return _write_partition(here, cursor, target, tuple(fields), fill)
+            return _write_partition(instance, cursor, target, tuple(fields), fill)
         before = (
             0
             if current is None or target.write.startswith("WRITE_TRUNCATE")
@@ -120,20 +120,24 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
         fill(cursor, name, [column for column in columns if column.name.lower() in written])
         after = warehouse.count(cursor, name)
         new = (
-            tables.new_table(here, target.ref, target.written, columns) if current is None else None
+            tables.new_table(instance, target.ref, target.written, columns)
+            if current is None
+            else None
         )
     if new is not None:
-        here.catalog.add_table(msgspec.structs.replace(new, expires=target.expires or new.expires))
+        instance.catalog.add_table(
+            msgspec.structs.replace(new, expires=target.expires or new.expires)
+        )
     else:
-        tables.wrote(here, target.ref, columns)
+        tables.wrote(instance, target.ref, columns)
     return after - before
 
 
 def _write_partition(
-    here: Place, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
+    instance: Instance, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
 ) -> int:
     """Rows into one partition of a table that is there. invalid, where a row belongs to another."""
-    current = here.catalog.find(target.ref)
+    current = instance.catalog.find(target.ref)
     if current is None:
         raise not_run(
             f"a decorator of a table that is not there yet ({target.ref}${target.partition})"
@@ -160,7 +164,7 @@ def _write_partition(
             "Some rows belong to different partitions rather than destination partition "
             f"{target.ref}${target.partition}"
         )
-    tables.wrote(here, target.ref, columns)
+    tables.wrote(instance, target.ref, columns)
     return warehouse.count(cursor, name) - before
 
 

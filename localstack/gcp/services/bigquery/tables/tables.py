@@ -14,7 +14,7 @@ from ..sql.analysis import analyzer as analysis
 from ..sql.language import unchecked_queries as unchecked
 from ..state import warehouse
 from ..state.catalog import Table, TableRef, check_table_id, match
-from ..state.instance import Place, milliseconds, moment
+from ..state.instance import Instance, milliseconds, moment
 
 _COMPUTED = {
     "kind", "id", "etag", "selfLink", "tableReference", "creationTime", "lastModifiedTime", "location", "type", "schema", "numRows",
@@ -55,39 +55,42 @@ def relation(ref: TableRef) -> str:
 
 
 def create(
-    here: Place, ref: TableRef, content: Mapping[str, Any], fields: Sequence[Field] | None = None
+    instance: Instance,
+    ref: TableRef,
+    content: Mapping[str, Any],
+    fields: Sequence[Field] | None = None,
 ) -> Table:
     """From a Table resource. BigQueryError: duplicate, notFound, invalid."""
-    here.catalog.dataset(ref.project, ref.dataset)
-    if here.catalog.find(ref) is not None:
+    instance.catalog.dataset(ref.project, ref.dataset)
+    if instance.catalog.find(ref) is not None:
         raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
     check_table_id(ref)
     schema = tuple(fields) if fields is not None else schema_from_rest(content.get("schema"))
     written = _writable(content)
     if "view" in written:
-        schema = _view_schema(here, ref, written["view"], schema)
-    table = new_table(here, ref, written, schema, content.get("expirationTime"))
+        schema = _view_schema(instance, ref, written["view"], schema)
+    table = new_table(instance, ref, written, schema, content.get("expirationTime"))
     if table.kind == "TABLE":
-        with here.warehouse.transaction(relation(ref)) as cursor:
-            if here.catalog.find(ref) is not None:
+        with instance.warehouse.transaction(relation(ref)) as cursor:
+            if instance.catalog.find(ref) is not None:
                 raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
             warehouse.create(cursor, relation(ref), schema)
-    return here.catalog.add_table(table)
+    return instance.catalog.add_table(table)
 
 
 def new_table(
-    here: Place,
+    instance: Instance,
     ref: TableRef,
     written: Mapping[str, Any],
     fields: Sequence[Field],
     expires: Any = None,
 ) -> Table:
     """A new table, which is in no catalog yet. invalid where its layout does not fit its columns."""
-    dataset = here.catalog.dataset(ref.project, ref.dataset)
+    dataset = instance.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
     _check_names(fields)
     _check_layout(written, fields)
-    now = here.now()
+    now = instance.now()
     lifetime = dataset.written.get("defaultTableExpirationMs")
     until = (
         moment(expires)
@@ -108,13 +111,13 @@ def new_table(
 
 
 def _view_schema(
-    here: Place, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
+    instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
 ) -> tuple[Field, ...]:
     """The columns of its query, with the descriptions that the schema gives them."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
     columns = (analysis if analysis.available() else unchecked).describe(
-        here, ref.project, str(view.get("query", ""))
+        instance, ref.project, str(view.get("query", ""))
     )
     about = {field.name.lower(): field.about for field in described}
     return tuple(
@@ -187,7 +190,7 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
             raise invalid(f"Clustering is not supported for the field {name} of type {field.type}.")
 
 
-def resource(here: Place, table: Table) -> dict[str, Any]:
+def resource(instance: Instance, table: Table) -> dict[str, Any]:
     ref = table.ref
     answer: dict[str, Any] = {
         "kind": "bigquery#table",
@@ -206,7 +209,7 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
     if table.expires is not None:
         answer["expirationTime"] = milliseconds(table.expires)
     if table.stored:
-        rows, size = measure(here, table)
+        rows, size = measure(instance, table)
         sizes = ("numBytes", "numTotalLogicalBytes", "numActiveLogicalBytes")
         answer |= {
             "numRows": str(rows),
@@ -217,49 +220,49 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
     return answer
 
 
-def measure(here: Place, table: Table) -> tuple[int, int]:
+def measure(instance: Instance, table: Table) -> tuple[int, int]:
     """Rows and logical bytes."""
-    rows, sizes = sizes_of(here, table)
+    rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
 
-def sizes_of(here: Place, table: Table) -> tuple[int, Mapping[str, int]]:
+def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
     """Rows, and logical bytes by column; counted once for each content."""
-    known = here.catalog.sizes.get(table.ref)
+    known = instance.catalog.sizes.get(table.ref)
     if known is None or known[0] != (table.version, table.fields):
-        with here.warehouse.session() as cursor:
+        with instance.warehouse.session() as cursor:
             rows, sizes = warehouse.measure(cursor, relation(table.ref), table.fields)
         known = ((table.version, table.fields), rows, sizes)
-        here.catalog.sizes[table.ref] = known
+        instance.catalog.sizes[table.ref] = known
     return known[1], known[2]
 
 
-def wrote(here: Place, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
+def wrote(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
     """Note that a table's rows have changed, and its columns, where they are given."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
         return msgspec.structs.replace(
-            table, version=table.version + 1, modified=here.now(), fields=columns
+            table, version=table.version + 1, modified=instance.now(), fields=columns
         )
 
-    return here.catalog.change_table(ref, change)
+    return instance.catalog.change_table(ref, change)
 
 
 def change(
-    here: Place,
+    instance: Instance,
     ref: TableRef,
     content: Mapping[str, Any],
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
     """`written`: what its owner's part becomes. A schema may grow and relax, nothing else."""
-    current = here.catalog.table(ref)
+    current = instance.catalog.table(ref)
     match(current.etag, if_match)
     owned = _writable(written)
     fields = current.fields
     if owned.get("view") and owned["view"] != current.written.get("view"):
-        fields = _view_schema(here, ref, owned["view"], schema_from_rest(content.get("schema")))
+        fields = _view_schema(instance, ref, owned["view"], schema_from_rest(content.get("schema")))
     elif content.get("schema") is not None:
         fields = schema_from_rest(content["schema"])
         if current.kind == "TABLE":
@@ -268,13 +271,13 @@ def change(
     expires = current.expires
     if "expirationTime" in content:
         expires = moment(content["expirationTime"]) if content["expirationTime"] else None
-    with here.warehouse.transaction(relation(ref)) as cursor:
+    with instance.warehouse.transaction(relation(ref)) as cursor:
         if current.kind == "TABLE" and fields != current.fields:
             reshape(cursor, relation(ref), current.fields, fields)
-        return here.catalog.change_table(
+        return instance.catalog.change_table(
             ref,
             lambda table: msgspec.structs.replace(
-                table, written=owned, fields=fields, expires=expires, modified=here.now()
+                table, written=owned, fields=fields, expires=expires, modified=instance.now()
             ),
             if_match,
         )
@@ -308,7 +311,7 @@ def check_change(
             )
 
 
-def alter(here: Place, new: Table) -> Table:
+def alter(instance: Instance, new: Table) -> Table:
     """Note what a table has become. invalid, where its layout does not fit its columns."""
     _check_names(new.fields)
     _check_layout(new.written, new.fields)
@@ -321,13 +324,13 @@ def alter(here: Place, new: Table) -> Table:
             written=new.written,
             expires=new.expires,
             version=version,
-            modified=here.now(),
+            modified=instance.now(),
         )
 
-    return here.catalog.change_table(new.ref, change)
+    return instance.catalog.change_table(new.ref, change)
 
 
-def rename(here: Place, ref: TableRef, name: str) -> None:
+def rename(instance: Instance, ref: TableRef, name: str) -> None:
     """Give a table another name in its dataset. duplicate, invalid; notImplemented for a temporary
     one.
     """
@@ -335,13 +338,13 @@ def rename(here: Place, ref: TableRef, name: str) -> None:
         raise not_run(f"RENAME TO of a temporary table ({ref.table})")
     new = msgspec.structs.replace(ref, table=name)
     check_table_id(new)
-    with here.warehouse.transaction(relation(ref)) as cursor:
-        table = here.catalog.table(ref)
-        if here.catalog.find(new) is not None:
+    with instance.warehouse.transaction(relation(ref)) as cursor:
+        table = instance.catalog.table(ref)
+        if instance.catalog.find(new) is not None:
             raise BigQueryError("duplicate", f"Already Exists: Table {new}")
         cursor.execute(f"ALTER TABLE {relation(ref)} RENAME TO {quoted(name)}")
-        here.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=here.now()))
-        here.catalog.remove_table(ref)
+        instance.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=instance.now()))
+        instance.catalog.remove_table(ref)
 
 
 def reshape(
@@ -377,20 +380,20 @@ def reshape(
         cursor.execute("DROP TABLE IF EXISTS _before")
 
 
-def drop(here: Place, ref: TableRef) -> None:
-    table = here.catalog.table(ref)
+def drop(instance: Instance, ref: TableRef) -> None:
+    table = instance.catalog.table(ref)
     if table.stored:
-        with here.warehouse.transaction(relation(ref)) as cursor:
+        with instance.warehouse.transaction(relation(ref)) as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {relation(ref)}")
-    here.catalog.remove_table(ref)
+    instance.catalog.remove_table(ref)
 
 
-def expire(here: Place) -> None:
+def expire(instance: Instance) -> None:
     """Drop what is gone by its own time."""
-    now = here.clock.now()
-    for table in here.catalog.every_table():
+    now = instance.clock.now()
+    for table in instance.catalog.every_table():
         if table.expires is not None and table.expires <= now:
             try:
-                drop(here, table.ref)
+                drop(instance, table.ref)
             except BigQueryError:  # another thread was faster
                 continue

@@ -14,7 +14,7 @@ from .....googlesql.analyzer import Constant, Function, Path, Table
 from ...data.googlesql_values import field_of, proto_value, type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid, invalid_query
-from ...state.instance import Place
+from ...state.instance import Instance
 from . import routines, sources
 from .parameters import Parameter
 from .resolved_tree import Node, statement
@@ -83,7 +83,7 @@ def available() -> bool:
     return compiled.available()
 
 
-def analyze(here: Place, question: Question) -> Analysis:
+def analyze(instance: Instance, question: Question) -> Analysis:
     """InvalidQuery in Google's words, notFound by the table's name."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -99,12 +99,13 @@ def analyze(here: Place, question: Question) -> Analysis:
 
     try:
         functions = routines.called_functions(
-            here, question.sql, question.functions, question.project, question.dataset
+            instance, question.sql, question.functions, question.project, question.dataset
         )
         inner = [path for function in functions.values() for path in function.tables]
         known = {
-            path: _source(here, path, question) for path in (*named_tables(question.sql), *inner)
-        } | _altered_table(here, question)
+            path: _source(instance, path, question)
+            for path in (*named_tables(question.sql), *inner)
+        } | _altered_table(instance, question)
         message = catalog_of(
             {path: table_of(source) for path, source in known.items()},
             functions,
@@ -177,9 +178,9 @@ def _message(variable: Parameter) -> bytes:
     )
 
 
-def _source(here: Place, path: Path, question: Question) -> Source:
+def _source(instance: Instance, path: Path, question: Question) -> Source:
     return sources.source_of(
-        here,
+        instance,
         path,
         question.project,
         dataset=question.dataset,
@@ -188,7 +189,7 @@ def _source(here: Place, path: Path, question: Question) -> Source:
     )
 
 
-def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
+def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
     """The table of ALTER TABLE, which is not among those that a statement reads or writes; none,
     where it need not be there.
     """
@@ -197,7 +198,7 @@ def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
         return {}
     path = tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match["path"]))
     try:
-        return {path: _source(here, path, question)}
+        return {path: _source(instance, path, question)}
     except BigQueryError as error:
         if error.reason == "notFound" and match["optional"]:
             return {}
@@ -228,10 +229,10 @@ def _number(
         _number(inner, (*path, inner.name), numbers)
 
 
-def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
     """The columns of a query."""
     question = Question(sql=sql, project=project)
-    meaning = analyze(here, question)
+    meaning = analyze(instance, question)
     if meaning.statement.kind != "query_stmt":
         raise invalid("A view needs a query")
     return tuple(field for _, field in meaning.columns)

@@ -11,7 +11,7 @@ from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
@@ -45,31 +45,31 @@ def fields(name: str) -> tuple[Field, ...]:
     return _VIEWS[name]
 
 
-def rows(here: Place, ref: TableRef) -> list[dict[str, Any]]:
+def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
     """Of the view `ref.table`, about a project or one of its datasets."""
-    values = _ROWS[ref.table](here, ref)
+    values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
-def _tables(here: Place, ref: TableRef) -> Iterator[Table]:
+def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
     datasets = (
         [ref.dataset]
         if ref.dataset
-        else [d.id for d in here.catalog.datasets(ref.project) if not d.id.startswith("_")]
+        else [d.id for d in instance.catalog.datasets(ref.project) if not d.id.startswith("_")]
     )
     for dataset in datasets:
-        yield from here.catalog.tables(ref.project, dataset)
+        yield from instance.catalog.tables(ref.project, dataset)
 
 
-def _schemata(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for dataset in here.catalog.datasets(ref.project):
+def _schemata(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for dataset in instance.catalog.datasets(ref.project):
         if not dataset.id.startswith("_"):
             yield ref.project, dataset.id, None, dataset.created, dataset.modified, dataset.location
 
 
-def _table_rows(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         base = table.kind == "TABLE"
         name = "BASE TABLE" if base else table.kind
         yield (
@@ -83,8 +83,8 @@ def _table_rows(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _views(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         if table.kind == "VIEW":
             yield (
                 ref.project,
@@ -96,8 +96,8 @@ def _views(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _columns(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    for table in _tables(here, ref):
+def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
+    for table in _tables(instance, ref):
         clustered = [
             name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()
         ]
@@ -111,7 +111,7 @@ def _columns(here: Place, ref: TableRef) -> Iterator[tuple[Any, ...]]:
             )  # fmt: skip
 
 
-_ROWS: dict[str, Callable[[Place, TableRef], Iterator[tuple[Any, ...]]]] = {
+_ROWS: dict[str, Callable[[Instance, TableRef], Iterator[tuple[Any, ...]]]] = {
     "SCHEMATA": _schemata,
     "TABLES": _table_rows,
     "VIEWS": _views,

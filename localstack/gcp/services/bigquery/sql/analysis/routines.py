@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from .....googlesql.analyzer import Function, Path, named_tables
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 from .resolved_tree import Node
 
 
@@ -31,7 +31,7 @@ def function_of(sql: str, node: Node) -> Function:
 
 
 def called_functions(
-    here: Place,
+    instance: Instance,
     sql: str,
     temporary: Mapping[str, Function],
     project: str,
@@ -41,8 +41,8 @@ def called_functions(
     that these call.
     """
     known: dict[Path, Function] = {}
-    with here.catalog.lock:
-        stored = dict(here.catalog.routines)
+    with instance.catalog.lock:
+        stored = dict(instance.catalog.routines)
     for ref, function in stored.items():
         known |= dict.fromkeys(_paths(ref, project, dataset), function)
     known |= {(name,): function for name, function in temporary.items()}
@@ -76,7 +76,7 @@ def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iter
         yield (ref.table,)
 
 
-def keep(here: Place, ref: TableRef, function: Function, mode: int) -> str:
+def keep(instance: Instance, ref: TableRef, function: Function, mode: int) -> str:
     """What was done: CREATE, REPLACE or SKIP. notFound, duplicate, invalidQuery."""
     replace, if_not_exists = 1, 2
     short = [".".join(path) for path in function.tables if len(".".join(path).split(".")) < 2]
@@ -84,30 +84,32 @@ def keep(here: Place, ref: TableRef, function: Function, mode: int) -> str:
         raise invalid_query(
             f'Table "{short[0]}" must be qualified with a dataset (e.g. dataset.table).'
         )
-    with here.catalog.lock:
-        here.catalog.dataset(ref.project, ref.dataset)
-        there = ref in here.catalog.routines
+    with instance.catalog.lock:
+        instance.catalog.dataset(ref.project, ref.dataset)
+        there = ref in instance.catalog.routines
         if there and mode == if_not_exists:
             return "SKIP"
         if there and mode != replace:
             raise BigQueryError("duplicate", f"Already Exists: Routine {ref}")
-        here.catalog.routines[ref] = function
+        instance.catalog.routines[ref] = function
     return "REPLACE" if there else "CREATE"
 
 
-def drop(here: Place, ref: TableRef, *, if_exists: bool) -> str:
+def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
     """DROP or SKIP. notFound."""
-    with here.catalog.lock:
-        here.catalog.dataset(ref.project, ref.dataset)
-        if here.catalog.routines.pop(ref, None) is not None:
+    with instance.catalog.lock:
+        instance.catalog.dataset(ref.project, ref.dataset)
+        if instance.catalog.routines.pop(ref, None) is not None:
             return "DROP"
     if if_exists:
         return "SKIP"
     raise BigQueryError("notFound", f"Not found: Routine {ref}")
 
 
-def within(here: Place, project: str, dataset: str) -> list[TableRef]:
-    with here.catalog.lock:
+def within(instance: Instance, project: str, dataset: str) -> list[TableRef]:
+    with instance.catalog.lock:
         return [
-            ref for ref in here.catalog.routines if (ref.project, ref.dataset) == (project, dataset)
+            ref
+            for ref in instance.catalog.routines
+            if (ref.project, ref.dataset) == (project, dataset)
         ]

@@ -11,7 +11,7 @@ from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 
 _SCHEMA = "INFORMATION_SCHEMA"
 _SUFFIX = "_TABLE_SUFFIX"
@@ -61,15 +61,15 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 
 
 def table_of(
-    here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None
+    instance: Instance, path: Sequence[str], project: str, dataset: tuple[str, str] | None
 ) -> TableRef:
     """The same with the project's id, where the statement has its number."""
     ref = ref_of(path, project, dataset)
-    return msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
+    return msgspec.structs.replace(ref, project=instance.catalog.id_of(ref.project))
 
 
 def source_of(
-    here: Place,
+    instance: Instance,
     path: Sequence[str],
     project: str,
     *,
@@ -81,21 +81,21 @@ def source_of(
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
     if _SCHEMA in upper:
-        return _information(here, parts, upper.index(_SCHEMA), project)
+        return _information(instance, parts, upper.index(_SCHEMA), project)
     if (
         temporary
         and len(parts) == 1
-        and (table := here.catalog.find(TableRef(project, temporary, parts[0])))
+        and (table := instance.catalog.find(TableRef(project, temporary, parts[0])))
     ):
         return Source(ref=table.ref, fields=table.fields, table=table)
-    ref = table_of(here, path, project, dataset)
+    ref = table_of(instance, path, project, dataset)
     if ref.table.endswith("*"):
-        return _wildcard(here, ref, location)
+        return _wildcard(instance, ref, location)
     if "$" in ref.table:
         raise not_run(f"partition decorators in a query ({ref.table})")
     try:
-        in_location(here, ref.project, ref.dataset, location)
-        table = here.catalog.table(ref)
+        in_location(instance, ref.project, ref.dataset, location)
+        table = instance.catalog.table(ref)
     except BigQueryError as error:
         raise BigQueryError(
             "notFound", f"{error.message} was not found in location {location or 'US'}"
@@ -103,15 +103,15 @@ def source_of(
     return Source(ref=ref, fields=table.fields, table=table)
 
 
-def _wildcard(here: Place, ref: TableRef, location: str | None) -> Source:
+def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
     """Of `events_*`: its columns are those of the newest table [docs:
     bigquery/docs/querying-wildcard-tables]. notFound, invalidQuery.
     """
-    in_location(here, ref.project, ref.dataset, location)
+    in_location(instance, ref.project, ref.dataset, location)
     prefix = ref.table.removesuffix("*")
     parts = [
         table
-        for table in here.catalog.tables(ref.project, ref.dataset)
+        for table in instance.catalog.tables(ref.project, ref.dataset)
         if table.ref.table.startswith(prefix)
     ]
     if not parts:
@@ -142,14 +142,14 @@ def _check_part(newest: Table, part: Table) -> None:
         )
 
 
-def in_location(here: Place, project: str, name: str, location: str | None) -> None:
+def in_location(instance: Instance, project: str, name: str, location: str | None) -> None:
     """notFound, where the dataset is elsewhere."""
-    dataset = here.catalog.dataset(project, name)
+    dataset = instance.catalog.dataset(project, name)
     if location and dataset.location.lower() != location.lower() and not name.startswith("_"):
         raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
 
 
-def _information(here: Place, parts: Sequence[str], place: int, project: str) -> Source:
+def _information(instance: Instance, parts: Sequence[str], place: int, project: str) -> Source:
     from . import information_schema as information
 
     if place + 2 != len(parts):
@@ -164,9 +164,9 @@ def _information(here: Place, parts: Sequence[str], place: int, project: str) ->
         if not before:
             raise invalid_query(f"{_SCHEMA}.{name} must be qualified with a dataset or a region")
         owner, dataset = (before[0], before[1]) if len(before) > 1 else (project, before[0])
-    owner = here.catalog.id_of(owner)
+    owner = instance.catalog.id_of(owner)
     if dataset:
-        here.catalog.dataset(owner, dataset)
+        instance.catalog.dataset(owner, dataset)
     return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
 
 

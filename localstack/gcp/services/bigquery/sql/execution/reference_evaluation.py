@@ -13,7 +13,7 @@ from ...data.googlesql_values import proto_value, python_value, type_text
 from ...data.types import Field, duckdb_type, quoted
 from ...errors import BigQueryError, invalid_query, not_run
 from ...state import catalog
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...tables import row_writes as writing
 from ...tables import tables
@@ -34,7 +34,7 @@ MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
 def select(
-    here: Place,
+    instance: Instance,
     meaning: Analysis,
     fields: Sequence[Field],
     running: Running,
@@ -47,11 +47,11 @@ def select(
     BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
     """
     try:
-        sql = translation.query(here, meaning)
+        sql = translation.query(instance, meaning)
     except BigQueryError as error:
         if error.reason != "notImplemented":
             raise
-        return write(writing.fill_rows(evaluate(here, meaning, fields, error)))
+        return write(writing.fill_rows(evaluate(instance, meaning, fields, error)))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
@@ -63,25 +63,27 @@ def select(
     except BigQueryError as error:
         if error.reason not in ("notImplemented", "invalidQuery"):
             raise
-        rows = evaluate(here, meaning, fields, error)
+        rows = evaluate(instance, meaning, fields, error)
     return write(writing.fill_rows(rows))
 
 
-def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
+def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
     """A query's rows as Arrow, as DuckDB holds them."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
 
         def write(fill: writing.Fill) -> int:
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE _answer ({columns})")
             fill(cursor, "temp.main._answer", fields)
             return 0
 
-        select(here, meaning, fields, running, write)
+        select(instance, meaning, fields, running, write)
         return cursor.sql("SELECT * FROM temp.main._answer").to_arrow_table()
 
 
-def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
+def evaluate(
+    instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
+) -> Any:
     """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow
     table in the types that DuckDB is given.
 
@@ -108,7 +110,7 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     request.simple_catalog.CopyFrom(
         catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables))
     )
-    _fill(here, meaning.sources, request, reason)
+    _fill(instance, meaning.sources, request, reason)
     for name, parameter in named.items():
         request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
     try:
@@ -183,10 +185,10 @@ def _place_name(place: int) -> str:
     return f"place_{place}"
 
 
-def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
+def _fill(instance: Instance, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
     left = MOST_ROWS
     for source in known:
-        rows = rows_of(here, source, left)
+        rows = rows_of(instance, source, left)
         left -= len(rows)
         if left < 0 and reason.reason != "notImplemented":
             raise reason
@@ -202,14 +204,14 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
             )
 
 
-def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
+def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
     """At most one row more than `most`."""
     if source.table is None:
-        return information.rows(here, source.ref)
+        return information.rows(instance, source.ref)
     if source.table.kind == "VIEW":
-        return _view_rows(here, source.table)
+        return _view_rows(instance, source.table)
     relation = f"({translation.wildcard(source)})" if source.parts else tables.relation(source.ref)
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         return _python(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
 
 
@@ -218,9 +220,9 @@ def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _view_rows(here: Place, view: catalog.Table) -> list[dict[str, Any]]:
+def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
     question = analysis.Question(sql=view.written["view"]["query"], project=view.ref.project)
-    meaning = analysis.analyze(here, question)
+    meaning = analysis.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
-    rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()
+    rows: list[dict[str, Any]] = table(instance, meaning, fields, Running()).to_pylist()
     return rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...data.types import Field, quoted
 from ...errors import BigQueryError, invalid_query, not_run
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...tables import tables
 from ..analysis import analyzer as analysis
@@ -23,9 +23,9 @@ from ..language.translator import Translator
 _NOT_RUN = "NOT RUN: "
 
 
-def translator(here: Place, meaning: Analysis) -> Translator:
+def translator(instance: Instance, meaning: Analysis) -> Translator:
     relations = [
-        (_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)])
+        (_relation(instance, source), [field.name for field in (*source.fields, *source.pseudo)])
         for source in meaning.sources
     ]
     question = meaning.question
@@ -33,14 +33,14 @@ def translator(here: Place, meaning: Analysis) -> Translator:
     return Translator(
         relations,
         question.parameters,
-        here.clock.now(),
+        instance.clock.now(),
         variables=variables,
         scans=SCANS,
         expressions=EXPRESSIONS,
     )
 
 
-def query(here: Place, meaning: Analysis) -> str:
+def query(instance: Instance, meaning: Analysis) -> str:
     """A SELECT whose columns have the names of the statement's output. notImplemented by the name
     of what DuckDB cannot do truly.
     """
@@ -49,7 +49,7 @@ def query(here: Place, meaning: Analysis) -> str:
         for number, field in meaning.columns
     )
     return (
-        f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS "
+        f"SELECT {columns} FROM ({translator(instance, meaning).scan(meaning.statement.query)}) AS "
         "result"
     )
 
@@ -66,9 +66,9 @@ def _without_null_elements(number: int, field: Field) -> str:
     )
 
 
-def condition(here: Place, meaning: Analysis) -> str:
+def condition(instance: Instance, meaning: Analysis) -> str:
     """The WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
-    t = translator(here, meaning)
+    t = translator(instance, meaning)
     filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
     if len(filters) != 1 or any(node.kind == "subquery_expr" for node in meaning.statement.walk()):
         raise not_run("a row restriction that is not one condition")
@@ -88,16 +88,16 @@ def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
 
 
-def _relation(here: Place, source: Source) -> str:
+def _relation(instance: Instance, source: Source) -> str:
     if source.table is None:
-        return _information(here, source)
+        return _information(instance, source)
     if source.parts:
         return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
         question = analysis.Question(
             sql=source.table.written["view"]["query"], project=source.ref.project
         )
-        return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
+        return f"({query(instance, analysis.analyze(instance, question))}) AS {quoted(source.ref.table)}"
     return tables.relation(source.ref)
 
 
@@ -123,8 +123,8 @@ def _absent(field: Field) -> str:
     return literals.constant([] if field.repeated else None, field)
 
 
-def _information(here: Place, source: Source) -> str:
-    rows = information.rows(here, source.ref)
+def _information(instance: Instance, source: Source) -> str:
+    rows = information.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
     written = [
         f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.types import DUCKDB, Field, check_names
 from ...errors import invalid_query, not_run
 from ...state import warehouse
-from ...state.instance import Place
+from ...state.instance import Instance
 from ..analysis.analyzer import Question
 from ..analysis.sources import source_of
 from . import literals
@@ -26,7 +26,7 @@ _NAMES = {text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY
 }  # fmt: skip
 
 
-def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
+def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...]]:
     """SQL of DuckDB, and its columns."""
     import sqlglot  # not above: a process whose queries are checked does without it
     from sqlglot import exp
@@ -46,7 +46,7 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
         if isinstance(table.this, exp.Identifier) and not (
             table.name.lower() in known and not table.db
         ):
-            _place(here, table, question)
+            _place(instance, table, question)
     positions = iter(question.parameters)
     for node in list(parsed.find_all(exp.Parameter, exp.Placeholder)):
         named = isinstance(node, exp.Parameter)
@@ -57,16 +57,16 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
             sqlglot.parse_one(literals.constant(parameter.value, parameter.field), read="duckdb")
         )
     sql = parsed.sql("duckdb")
-    return sql, _columns(here, sql)
+    return sql, _columns(instance, sql)
 
 
-def _place(here: Place, table: exp.Table, question: Question) -> None:
+def _place(instance: Instance, table: exp.Table, question: Question) -> None:
     import sqlglot
     from sqlglot import exp
 
     path = tuple(part.name for part in table.parts)
     source = source_of(
-        here, path, question.project, dataset=question.dataset, location=question.location
+        instance, path, question.project, dataset=question.dataset, location=question.location
     )
     if source.table is None:
         raise not_run("INFORMATION_SCHEMA, without GoogleSQL's analyzer")
@@ -74,22 +74,23 @@ def _place(here: Place, table: exp.Table, question: Question) -> None:
     alias = table.alias or path[-1].rpartition(".")[2]
     if source.table.kind == "VIEW":
         view, _ = query(
-            here, Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+            instance,
+            Question(sql=source.table.written["view"]["query"], project=source.ref.project),
         )
         table.replace(exp.alias_(sqlglot.parse_one(f"({view})", read="duckdb"), alias, table=True))
     else:
         table.replace(exp.alias_(exp.to_table(relation, dialect="duckdb"), alias, table=True))
 
 
-def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
     """The columns of a query."""
-    return query(here, Question(sql=sql, project=project))[1]
+    return query(instance, Question(sql=sql, project=project))[1]
 
 
-def _columns(here: Place, sql: str) -> tuple[Field, ...]:
+def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
     import duckdb
 
-    with here.warehouse.session() as cursor:
+    with instance.warehouse.session() as cursor:
         try:
             described = cursor.execute(f"DESCRIBE {sql}").fetchall()
         except duckdb.Error as error:

@@ -59,7 +59,7 @@ def _function(script: Script, node: Node) -> None:
         _statement(script, node)
         return
     function_name, function = function_definition(
-        script.here, script.question(text_of(script.sql, node), node)
+        script.instance, script.question(text_of(script.sql, node), node)
     )
     script.functions[function_name] = function
 
@@ -143,7 +143,9 @@ def _declared_column(script: Script, node: Node) -> Field:
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
-    meaning = analysis.analyze(script.here, script.question(f"SELECT CAST(NULL AS {text})", node))
+    meaning = analysis.analyze(
+        script.instance, script.question(f"SELECT CAST(NULL AS {text})", node)
+    )
     return meaning.columns[0][1]
 
 
@@ -170,7 +172,7 @@ def _set_system(script: Script, node: Node) -> None:
         raise not_run(f"SET {name}")
     value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
     project, _, dataset = (value or "").rpartition(".")
-    script.here.catalog.dataset(project or script.outer.project, dataset)
+    script.instance.catalog.dataset(project or script.outer.project, dataset)
     script.outer = msgspec.structs.replace(
         script.outer, dataset=(project or script.outer.project, dataset)
     )

@@ -14,7 +14,7 @@ import msgspec
 from ...data.googlesql_values import type_text
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
 from ..analysis import routines
@@ -34,9 +34,14 @@ class Script:
     """
 
     def __init__(
-        self, here: Place, question: Question, nodes: Sequence[Node], running: Running, run: Run
+        self,
+        instance: Instance,
+        question: Question,
+        nodes: Sequence[Node],
+        running: Running,
+        run: Run,
     ) -> None:
-        self.here, self.sql, self.running, self._run = here, question.sql, running, run
+        self.instance, self.sql, self.running, self._run = instance, question.sql, running, run
         self.outer = question
         self.scopes: list[dict[str, Parameter]] = [{}]
         self.functions = dict(question.functions)
@@ -100,9 +105,9 @@ class Script:
         return fields[0], rows[0][fields[0].name]
 
     def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
-        meaning = analyze(self.here, question)
+        meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
-        return fields, evaluation.table(self.here, meaning, fields, self.running).to_pylist()
+        return fields, evaluation.table(self.instance, meaning, fields, self.running).to_pylist()
 
     def is_true(self, node: Node) -> bool:
         return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
@@ -159,9 +164,9 @@ def variable(name: str, field: Field, value: Any) -> Parameter:
     )
 
 
-def function_definition(here: Place, question: Question) -> tuple[str, Any]:
+def function_definition(instance: Instance, question: Question) -> tuple[str, Any]:
     """The name of the function that a CREATE TEMP FUNCTION makes, and the function."""
-    node = analyze(here, question).statement
+    node = analyze(instance, question).statement
     if len(node.name_path) != 1:
         raise invalid_query("Temporary functions cannot have a dataset in their name")
     if node.name_path[0] in question.functions and node.create_mode == 0:

@@ -9,7 +9,7 @@ import msgspec
 from ...data.types import Field
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table, TableRef
-from ...state.instance import Place, moment
+from ...state.instance import Instance, moment
 from ...tables import tables
 from ..analysis.resolved_tree import Node
 from . import column_definitions as columns
@@ -19,33 +19,33 @@ _WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what a colu
 _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
 
 
-def alter(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
+def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
     """Do the actions of an ALTER TABLE, all of them or none. notFound, duplicate, invalid,
     invalidQuery, notImplemented.
     """
-    kind = here.catalog.table(ref).kind
+    kind = instance.catalog.table(ref).kind
     if kind != "TABLE":
         raise invalid_query(
             f"{ref} is not allowed for this operation because it is currently a {kind}."
         )
     if any(action.kind == "rename_to_action" for action in actions):
-        _rename(here, ref, actions)
+        _rename(instance, ref, actions)
         return
     name = tables.relation(ref)
-    with here.warehouse.transaction(name) as cursor:
-        old = here.catalog.table(ref)
+    with instance.warehouse.transaction(name) as cursor:
+        old = instance.catalog.table(ref)
         new, origins = _change(old, actions)
         tables.reshape(cursor, name, old.fields, new.fields, origins)
-        tables.alter(here, new)
+        tables.alter(instance, new)
 
 
-def _rename(here: Place, ref: TableRef, actions: Sequence[Node]) -> None:
+def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
     if len(path) > 1 or "." in path[0]:
         raise invalid_query(f'name "{".".join(path)}" cannot contain dot.')
-    tables.rename(here, ref, path[0])
+    tables.rename(instance, ref, path[0])
 
 
 def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:

@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 
 from ...errors import BigQueryError, invalid_query, not_run
-from ...operations import datasets
 from ...state.catalog import TableRef
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
+from ...tables import datasets, tables
 from ...tables import row_writes as writing
-from ...tables import tables
 from ..analysis import routines, sources
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
@@ -28,11 +27,11 @@ _CASCADE = 2  # DropMode
 _TEMPORARY = 3  # CreateScope
 
 
-def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
-    return _RUN[meaning.statement.kind](here, meaning, running)
+def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
-def _ref(here: Place, meaning: Analysis) -> TableRef:
+def _ref(instance: Instance, meaning: Analysis) -> TableRef:
     """Of the table that the statement makes, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
@@ -41,9 +40,9 @@ def _ref(here: Place, meaning: Analysis) -> TableRef:
         return TableRef(question.project, question.temporary, node.name_path[0])
     if question.temporary is not None and len(node.name_path) == 1:
         temporary = TableRef(question.project, question.temporary, node.name_path[0])
-        if here.catalog.find(temporary) is not None:
+        if instance.catalog.find(temporary) is not None:
             return temporary
-    return sources.table_of(here, node.name_path, question.project, question.dataset)
+    return sources.table_of(instance, node.name_path, question.project, question.dataset)
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
@@ -51,10 +50,10 @@ def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcom
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
-def _mode(here: Place, node: Node, ref: TableRef) -> str:
+def _mode(instance: Instance, node: Node, ref: TableRef) -> str:
     """CREATE, REPLACE or SKIP. duplicate, where the statement says neither."""
-    here.catalog.dataset(ref.project, ref.dataset)
-    if here.catalog.find(ref) is None:
+    instance.catalog.dataset(ref.project, ref.dataset)
+    if instance.catalog.find(ref) is None:
         return "CREATE"
     if node.create_mode == _REPLACE:
         return "REPLACE"
@@ -63,8 +62,8 @@ def _mode(here: Place, node: Node, ref: TableRef) -> str:
     raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
 
 
-def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
+def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(instance, meaning)
     if any(
         part in node
         for part in (
@@ -77,32 +76,32 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
         )
     ):
         raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
-    operation = _mode(here, node, ref)
+    operation = _mode(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
     written = options.laid_out(_layout(node), options.table(node.option_list))
     expires = written.pop("expirationTime", None)
     defined = tuple(columns.column(definition) for definition in node.column_definition_list)
     new = tables.new_table(
-        here, ref, written, defined, expires
+        instance, ref, written, defined, expires
     )  # refused before anything is replaced
     if node.kind == "create_table_stmt":
         if operation == "REPLACE":
-            tables.drop(here, ref)
+            tables.drop(instance, ref)
         tables.create(
-            here, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined
+            instance, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined
         )
         return _outcome(operation, ref)
     fields = [field for _, field in meaning.columns]
 
     def write(fill: writing.Fill) -> int:
         target = writing.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
-        return writing.write(here, target, defined, fill)
+        return writing.write(instance, target, defined, fill)
 
-    if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
-        tables.drop(here, ref)
-    rows = evaluation.select(here, meaning, fields, running, write)
-    here.catalog.change_table(
+    if operation == "REPLACE" and instance.catalog.table(ref).kind != "TABLE":
+        tables.drop(instance, ref)
+    rows = evaluation.select(instance, meaning, fields, running, write)
+    instance.catalog.change_table(
         ref,
         lambda table: msgspec.structs.replace(
             table, written=written, created=new.created, expires=new.expires
@@ -164,59 +163,59 @@ def _partition(node: Node) -> dict[str, Any]:
     return {"timePartitioning": {"type": granularity, "field": name.column.name}}
 
 
-def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
-    operation = _mode(here, node, ref)
+def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(instance, meaning)
+    operation = _mode(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
     if operation == "REPLACE":
-        if here.catalog.table(ref).kind != "VIEW":
+        if instance.catalog.table(ref).kind != "VIEW":
             raise invalid_query(f"{ref} is not a view and cannot be replaced by one")
-        tables.drop(here, ref)
+        tables.drop(instance, ref)
     names = [column.name for column in node.output_column_list]
     if node.has_explicit_columns:
         raise not_run(f"CREATE VIEW with a list of columns ({', '.join(names)})")
     tables.create(
-        here,
+        instance,
         ref,
         {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
     )
     return _outcome(operation, ref)
 
 
-def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node = meaning.statement
     if node.object_type == "SCHEMA":
-        return _drop_schema(here, meaning)
-    ref = _ref(here, meaning)
-    table = here.catalog.find(ref)
+        return _drop_schema(instance, meaning)
+    ref = _ref(instance, meaning)
+    table = instance.catalog.find(ref)
     if node.object_type not in ("TABLE", "VIEW"):
         raise not_run(f"DROP {node.object_type}")
     if table is None:
         if node.is_if_exists:
             return _outcome("SKIP", ref)
-        here.catalog.table(ref)
+        instance.catalog.table(ref)
     elif table.kind != node.object_type:
         raise invalid_query(f"{ref} is a {table.kind}: DROP {node.object_type} does not drop it")
-    tables.drop(here, ref)
+    tables.drop(instance, ref)
     return _outcome("DROP", ref)
 
 
-def _create_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _create_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
     if node.create_scope == _TEMPORARY:
         raise invalid_query(
             "CREATE TEMPORARY FUNCTION statements must be followed by an actual query."
         )
-    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
-    return _routine(routines.keep(here, ref, function, node.create_mode), ref)
+    ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
+    return _routine(routines.keep(instance, ref, function, node.create_mode), ref)
 
 
-def _drop_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node, question = meaning.statement, meaning.question
-    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
-    return _routine(routines.drop(here, ref, if_exists=node.is_if_exists), ref)
+    ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
+    return _routine(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
 
 
 def _routine(operation: str, ref: TableRef) -> Outcome:
@@ -224,51 +223,51 @@ def _routine(operation: str, ref: TableRef) -> Outcome:
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
-def _dataset(here: Place, meaning: Analysis) -> tuple[str, str]:
+def _dataset(instance: Instance, meaning: Analysis) -> tuple[str, str]:
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]
-    return here.catalog.id_of(parts[0]), parts[1]
+    return instance.catalog.id_of(parts[0]), parts[1]
 
 
-def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
-    project, name = _dataset(here, meaning)
+def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
+    project, name = _dataset(instance, meaning)
     if meaning.statement.is_if_exists and not any(
-        dataset.id == name for dataset in here.catalog.datasets(project)
+        dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
         return _outcome("SKIP")
-    datasets.remove(here, project, name, contents=meaning.statement.drop_mode == _CASCADE)
+    datasets.remove(instance, project, name, contents=meaning.statement.drop_mode == _CASCADE)
     return _outcome("DROP")
 
 
-def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, (project, name) = meaning.statement, _dataset(here, meaning)
+def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, (project, name) = meaning.statement, _dataset(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
-        dataset.id == name for dataset in here.catalog.datasets(project)
+        dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
         return _outcome("SKIP")
     if node.create_mode == _REPLACE:
         raise not_run("CREATE OR REPLACE SCHEMA")
-    datasets.create(here, project, name, options.dataset(node.option_list))
+    datasets.create(instance, project, name, options.dataset(node.option_list))
     return _outcome("CREATE")
 
 
-def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(here, meaning)
-    if here.catalog.find(ref) is None and node.is_if_exists:
+def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(instance, meaning)
+    if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
-    altering.alter(here, ref, node.alter_action_list)
+    altering.alter(instance, ref, node.alter_action_list)
     return _outcome("ALTER", ref)
 
 
-def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    ref = _ref(here, meaning)
+def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
+    ref = _ref(instance, meaning)
     changes = options.table(meaning.statement.option_list)
     content = (
         {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
     )
     tables.change(
-        here, ref, content, options.laid_out(here.catalog.table(ref).written, changes), None
+        instance, ref, content, options.laid_out(instance.catalog.table(ref).written, changes), None
     )
     return _outcome("ALTER", ref)
 

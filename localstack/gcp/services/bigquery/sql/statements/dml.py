@@ -9,7 +9,7 @@ from ...data import arrow
 from ...data.types import Field, quoted
 from ...errors import invalid_query, not_run
 from ...state.catalog import Table
-from ...state.instance import Place
+from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
 from ...tables import tables
@@ -31,13 +31,13 @@ _TWICE = "UPDATE/MERGE must match at most one source row for each target row"
 class _Work:
     """One statement over its target table, in a transaction."""
 
-    def __init__(self, here: Place, meaning: Analysis, cursor: Any) -> None:
+    def __init__(self, instance: Instance, meaning: Analysis, cursor: Any) -> None:
         self.statement = meaning.statement
-        self.t: Translator = translation.translator(here, meaning)
+        self.t: Translator = translation.translator(instance, meaning)
         self.cursor = cursor
         self.table = target_of(meaning)
         self.name = tables.relation(self.table.ref)
-        self.defaults = defaults.values(here, self.table)
+        self.defaults = defaults.values(instance, self.table)
         scan = self.statement.table_scan
         self.columns = {
             c.column_id: self.table.fields[index]
@@ -64,7 +64,7 @@ def target_of(meaning: Analysis) -> Table:
     return table
 
 
-def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
+def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
     table = target_of(meaning)
     if any(
         part in meaning.statement
@@ -76,12 +76,12 @@ def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
         )
     ):
         raise not_run("DML with THEN RETURN, ASSERT_ROWS_MODIFIED or ON CONFLICT")
-    with here.warehouse.transaction(tables.relation(table.ref)) as cursor:
+    with instance.warehouse.transaction(tables.relation(table.ref)) as cursor:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            affected = _RUN[meaning.statement.kind](_Work(here, meaning, cursor))
+            affected = _RUN[meaning.statement.kind](_Work(instance, meaning, cursor))
         running.check()
-    tables.wrote(here, table.ref)
+    tables.wrote(instance, table.ref)
     return Outcome(affected=affected)
 
 
