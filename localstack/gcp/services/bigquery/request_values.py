@@ -7,7 +7,12 @@ from typing import Any
 from .errors import BigQueryError
 
 
-def whole(text: str, name: str) -> int:
+def whole_number(text: str, name: str) -> int:
+    """Read a whole number.
+
+    Raises:
+        BigQueryError: `invalid`, by the parameter's name.
+    """
     if not text.isdigit():
         raise BigQueryError(
             "invalid", f"Invalid value at '{name}': {text!r} is not a whole number", name
@@ -15,5 +20,6 @@ def whole(text: str, name: str) -> int:
     return int(text)
 
 
-def whole_or_none(value: Any, name: str) -> int | None:
-    return None if value is None else whole(str(value), name)
+def whole_number_or_none(value: Any, name: str) -> int | None:
+    """Read a whole number; None stays None."""
+    return None if value is None else whole_number(str(value), name)

@@ -17,7 +17,7 @@ import msgspec
 from google.pubsub_v1 import types
 
 from ...core.registry import Call, GcpError
-from ..bigquery.pending_rows import LateRows
+from ..bigquery.pending_rows import PendingRows
 from .backlog import Delivery
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def check(call: Call, subscription: Any) -> None:
 def attach(call: Call, subscription: Subscription) -> None:
     """Write from now on what the subscription gets."""
     context = call.without_request()
-    late, timed = context.store(LateRows), threading.Event()
+    late, timed = context.store(PendingRows), threading.Event()
 
     def noted() -> None:
         late.note(subscription, lambda: write(context, subscription))
@@ -117,7 +117,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
         try:
             decode.record(row, fields, ignore_unknown=config.drop_unknown_fields)
             rows[delivery.ack_id] = row
-        except decode.Wrong:
+        except decode.WrongValue:
             unfit.append(delivery.ack_id)
     backlog.reject(unfit)
     for ack_id in backlog.modify(
@@ -133,7 +133,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
     """When somebody reads next."""
-    call.store(LateRows).note(subscription, lambda: write(call, subscription))
+    call.store(PendingRows).note(subscription, lambda: write(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:

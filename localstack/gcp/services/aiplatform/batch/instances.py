@@ -99,7 +99,7 @@ def _of_csv(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
-    table = bigquery.parts(uri)
+    table = bigquery.table_parts(uri)
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
     for batch in rows.to_batches(max_chunksize=_ROWS):
         for values in batch.to_pylist():

@@ -144,7 +144,7 @@ def _follow(call: Call, name: str, view: str) -> None:
     """
     from ...bigquery.operations import in_process as access
 
-    versions, version = call.store(Served).versions, access.version(call)
+    versions, version = call.store(Served).versions, access.content_version(call)
     if call.clock.mode != "instant" or versions.get(view) != version:
         versions[view] = version
         _run(call, name, view)

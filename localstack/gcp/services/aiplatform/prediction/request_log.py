@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.projects import by_id
 from ....core.registry import Call, GcpError
-from ...bigquery.pending_rows import LateRows
+from ...bigquery.pending_rows import PendingRows
 from .forwarding import Exchange
 
 TABLE = "request_response_logging"
@@ -67,7 +67,7 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
     with waiting.lock:
         waiting.rows.setdefault(table, []).append(row)
     context = call.without_request()
-    call.store(LateRows).note((Waiting, table), lambda: _write(context, waiting, table))
+    call.store(PendingRows).note((Waiting, table), lambda: _write(context, waiting, table))
 
 
 def _write(call: Call, waiting: Waiting, table: str) -> None:

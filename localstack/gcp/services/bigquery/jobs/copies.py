@@ -1,4 +1,4 @@
-"""Copy jobs."""
+"""Copy jobs: tables copied, appended, or noted as a snapshot or a clone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from ..tables import tables
 
 
 def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
+    """Return the work of a copy job.
+
+    Raises:
+        BigQueryError: `invalid`, where its configuration is.
+    """
     configuration = job.configuration["copy"]
     operation = configuration.get("operationType") or "COPY"
     resources = configuration.get("sourceTables") or [configuration.get("sourceTable")]
@@ -25,34 +30,35 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
     target = writing.target_of(configuration, "WRITE_EMPTY")
 
     def work() -> Outcome:
-        known = [instance.catalog.table(ref) for ref in refs]
-        for table in known:
+        source_tables = [instance.catalog.table(ref) for ref in refs]
+        for table in source_tables:
             if table.kind not in ("TABLE", "SNAPSHOT"):
                 raise invalid(f"Cannot copy {table.ref}: it is a {table.kind}")
-            if table.fields != known[0].fields:
+            if table.fields != source_tables[0].fields:
                 raise invalid(
-                    f"Cannot copy {table.ref}: its schema differs from that of {known[0].ref}"
+                    f"Cannot copy {table.ref}: its schema differs from that of "
+                    f"{source_tables[0].ref}"
                 )
 
         def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
             job.running.watch(cursor)
             names = ", ".join(quoted(column.name) for column in columns)
-            for table in known:
+            for table in source_tables:
                 cursor.execute(
                     f"INSERT INTO {name} ({names}) SELECT {names} FROM {tables.relation(table.ref)}"
                 )
 
         layout = {
             k: v
-            for k, v in known[0].written.items()
+            for k, v in source_tables[0].written.items()
             if k in ("timePartitioning", "clustering", "description", "labels")
         }
         goal = writing.with_layout(target, layout)
-        count = writing.write(instance, goal, known[0].fields, fill)
+        count = writing.write(instance, goal, source_tables[0].fields, fill)
         if operation in ("SNAPSHOT", "CLONE"):
             _note_base(
                 instance,
-                known[0],
+                source_tables[0],
                 target,
                 operation,
                 configuration.get("destinationExpirationTime"),

@@ -1,4 +1,4 @@
-"""Extract jobs: a table as files in Storage."""
+"""Extract jobs: a table written as a file in Storage."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from ..tables import tables
 
 
 def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
+    """Return the work of an extract job.
+
+    Raises:
+        BigQueryError: `required` or `notImplemented`.
+    """
     configuration = job.configuration["extract"]
     ref = writing.table_ref(configuration.get("sourceTable"), "sourceTable")
     uris = configuration.get("destinationUris") or [configuration.get("destinationUri")]
@@ -76,26 +81,28 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
 
 def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
     lines = [
-        json.dumps(_object(row, fields), ensure_ascii=False)
+        json.dumps(_json_object(row, fields), ensure_ascii=False)
         for row in encode.rows(rows, fields, encode.ISO)
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
     cells = zip(fields, row["f"], strict=True)
-    return {field.name: _member(cell["v"], field) for field, cell in cells if cell["v"] is not None}
+    return {
+        field.name: _json_value(cell["v"], field) for field, cell in cells if cell["v"] is not None
+    }
 
 
-def _member(value: Any, field: Field) -> Any:
+def _json_value(value: Any, field: Field) -> Any:
     if field.repeated:
-        return [_single(member["v"], field) for member in value]
-    return _single(value, field)
+        return [_json_element(member["v"], field) for member in value]
+    return _json_element(value, field)
 
 
-def _single(value: Any, field: Field) -> Any:
+def _json_element(value: Any, field: Field) -> Any:
     if field.type == "RECORD":
-        return _object(value, field.fields)
+        return _json_object(value, field.fields)
     if field.type == "BOOLEAN":
         return value == "true"
     return (

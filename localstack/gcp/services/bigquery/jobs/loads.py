@@ -31,7 +31,11 @@ _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 def prepare(
     call: Call, instance: Instance, job: Job, upload: bytes | None
 ) -> Callable[[], Outcome]:
-    """What the job does. invalid, where its configuration is."""
+    """Return the work of a load job.
+
+    Raises:
+        BigQueryError: `invalid`, where its configuration is.
+    """
     configuration = job.configuration["load"]
     form = str(configuration.get("sourceFormat") or "CSV").upper()
     if form in _ABSENT:
@@ -55,7 +59,11 @@ def prepare(
 
 
 def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
-    """NotFound for an address at which nothing is."""
+    """Return the files that addresses in Storage name.
+
+    Raises:
+        BigQueryError: `notFound` for an address at which nothing is.
+    """
     from ...storage import access
 
     contents = []
@@ -106,7 +114,7 @@ def _load(
         fields, rows, wrong = reader(content, schema, configuration)
         bad += wrong
         if len(bad) > rest:
-            raise _too_many(bad, rows)
+            raise _too_many_errors(bad, rows)
         parts.append((fields, rows))
         schema = schema or fields
     fields = parts[0][0]
@@ -133,7 +141,7 @@ def _load(
     return Outcome(rows=count, statistics=statistics)
 
 
-def _too_many(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
+def _too_many_errors(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
     words = "Error while reading data, error message: "
     if len(bad) == 1 and not rows.num_rows:
         return invalid(words + bad[0].message)

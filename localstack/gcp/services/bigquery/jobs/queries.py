@@ -1,4 +1,4 @@
-"""A query job: from its statement to rows in a table, or to a table that is changed."""
+"""Query jobs: from a statement to rows in a table, or to a table that is changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from ..data import encode
 from ..data.types import Field
 from ..errors import BigQueryError, not_run
-from ..request_values import whole_or_none
+from ..request_values import whole_number_or_none
 from ..sql.analysis import analyzer as analysis
 from ..sql.analysis import partition_filters as partitions
 from ..sql.analysis import sources
@@ -42,7 +42,10 @@ _MOST_RESULTS = 300  # that are kept
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """`question`: without its parameters, which are read when the job runs."""
+    """The task of a query job.
+
+    `question` is without its parameters, which are read when the job runs.
+    """
 
     question: Question
     configuration: Mapping[str, Any]  # the job's `query`
@@ -50,10 +53,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The job configuration of a QueryRequest."""
+    """Return the job configuration of a QueryRequest."""
     keys = (
-        "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode", "queryParameters", "maximumBytesBilled",
-        "connectionProperties", "createSession",
+        "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode",
+        "queryParameters", "maximumBytesBilled", "connectionProperties", "createSession",
     )  # fmt: skip
     outer = ("labels", "dryRun", "jobTimeoutMs")
     return {
@@ -63,7 +66,11 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
-    """invalid, where the configuration is."""
+    """Return what a job is to do, and complete its configuration.
+
+    Raises:
+        BigQueryError: `invalid`, where the configuration is.
+    """
     configuration = {"priority": "INTERACTIVE", **job.configuration["query"]}
     job.configuration = {**job.configuration, "query": configuration}
     if not str(configuration.get("query") or "").strip():
@@ -89,7 +96,7 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
         project=job.project,
         dataset=dataset,
         location=location,
-        temporary=_session(configuration),
+        temporary=_session_dataset(configuration),
         renames=not configuration.get("destinationTable"),
     )
     if question.temporary is not None:
@@ -99,17 +106,20 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     else:
         job.configuration = {
             **job.configuration,
-            "query": {**configuration, **_anonymous(job.project)},
+            "query": {**configuration, **_anonymous_destination(job.project)},
         }
-    most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
+    most = whole_number_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
 
 
 _SESSION = "_session"
 
 
-def _session(configuration: Mapping[str, Any]) -> str | None:
-    """The hidden dataset of a session's temporary tables: of one that the job makes, or names."""
+def _session_dataset(configuration: Mapping[str, Any]) -> str | None:
+    """Return the hidden dataset of a session's temporary tables.
+
+    The session is one that the job makes, or one that it names.
+    """
     properties = {
         entry.get("key"): entry.get("value")
         for entry in configuration.get("connectionProperties") or ()
@@ -120,7 +130,7 @@ def _session(configuration: Mapping[str, Any]) -> str | None:
 
 
 def _parameters_as_text(value: Any) -> Any:
-    """Parameters as the API gives them back: their values are text."""
+    """Return parameters as the API gives them back: their values are text."""
     if isinstance(value, dict):
         texts = (
             {"value": encode.float_text(value["value"])}
@@ -131,8 +141,8 @@ def _parameters_as_text(value: Any) -> Any:
     return [_parameters_as_text(member) for member in value] if isinstance(value, list) else value
 
 
-def _anonymous(project: str) -> dict[str, Any]:
-    """Where a query's result is kept for a day."""
+def _anonymous_destination(project: str) -> dict[str, Any]:
+    """Return the destination of a query that names none; its result is kept for a day."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -143,7 +153,7 @@ def _anonymous(project: str) -> dict[str, Any]:
 
 
 def dry_run(instance: Instance, spec: Spec) -> Outcome:
-    """What the query would give and read."""
+    """Return what the query would give and read."""
     if not analysis.available():
         return Outcome(fields=unchecked.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
@@ -162,12 +172,17 @@ def dry_run(instance: Instance, spec: Spec) -> Outcome:
     return Outcome(
         fields=tuple(fields),
         processed=bytes_processed(instance, meaning),
-        kind=kind_of(meaning),
+        kind=statement_type(meaning),
         statistics=_referenced_tables(meaning),
     )
 
 
 def _question(spec: Spec) -> Question:
+    """Return the question with its parameters.
+
+    Raises:
+        BigQueryError: `invalid`, where one is.
+    """
     parameters = read(
         spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ()
     )
@@ -175,7 +190,7 @@ def _question(spec: Spec) -> Question:
 
 
 def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Without GoogleSQL's analyzer."""
+    """Run a query without GoogleSQL's analyzer."""
     sql, fields = unchecked.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
@@ -193,7 +208,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
 
 
 def _target(instance: Instance, spec: Spec) -> writing.Target:
-    """Where a query's rows go."""
+    """Return where a query's rows go, and make its hidden dataset."""
     target = writing.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)
@@ -216,22 +231,24 @@ def _forget_results(instance: Instance) -> None:
 
 
 def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
+    """Run a query job, which is a statement or a script."""
     if not analysis.available():
         return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
-        _open(instance, spec)
+        _open_session(instance, spec)
     question = _question(spec)
     if not scripts.is_script(question.sql):
-        return _statement(instance, spec, question, running)
+        return _run_statement(instance, spec, question, running)
     nodes = scripts.statements(question.sql)
     if _is_query(nodes):
-        return _statement(instance, spec, with_functions(instance, question, nodes), running)
-    return _script(instance, spec, nodes, running)
+        return _run_statement(instance, spec, with_functions(instance, question, nodes), running)
+    return _run_script(instance, spec, nodes, running)
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
-    """Whether it is no script for BigQuery: one statement, behind nothing but functions [docs:
-    multi-statement-queries].
+    """Return whether a text is no script for BigQuery.
+
+    It is one statement, behind nothing but functions [docs: multi-statement-queries].
     """
     if len(nodes) == 1:
         return nodes[0].kind not in control.OF_SCRIPTS and not scripts.makes_function(nodes[0])
@@ -239,7 +256,7 @@ def _is_query(nodes: Sequence[Node]) -> bool:
 
 
 def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
-    """The last statement, with the functions that those before it make."""
+    """Return the last statement, with the functions that those before it make."""
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
@@ -254,8 +271,8 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
     return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
 
 
-def _statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
-    """A single statement."""
+def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
+    """Run a single statement, within the bytes that the job may bill."""
     meaning = analysis.analyze(instance, question)
     partitions.check_filters(meaning)
     size = bytes_processed(instance, meaning)
@@ -268,13 +285,17 @@ def _statement(instance: Instance, spec: Spec, question: Question, running: Runn
     return msgspec.structs.replace(
         outcome,
         processed=size,
-        kind=kind_of(meaning),
+        kind=statement_type(meaning),
         statistics={**_referenced_tables(meaning), **outcome.statistics},
     )
 
 
-def _open(instance: Instance, spec: Spec) -> None:
-    """Make the session; or notFound."""
+def _open_session(instance: Instance, spec: Spec) -> None:
+    """Make the job's session, or check that it exists.
+
+    Raises:
+        BigQueryError: `notFound`.
+    """
     project, dataset = spec.question.project, str(spec.question.temporary)
     if spec.configuration.get("createSession"):
         ensure_hidden(instance, project, dataset)
@@ -287,9 +308,10 @@ def _open(instance: Instance, spec: Spec) -> None:
         ) from error
 
 
-def _script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Its result is the last statement's, also of one that gives no rows [docs:
-    bigquery/docs/multi-statement-queries].
+def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
+    """Run a script, whose result is its last statement's, also of one that gives no rows.
+
+    Source: [docs: bigquery/docs/multi-statement-queries].
     """
     question = _question(spec)
     structure.check(question, nodes)
@@ -299,8 +321,8 @@ def _script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Runn
     ensure_hidden(instance, spec.question.project, temporary)
 
     def run_part(question: Question) -> Outcome:
-        configuration = {**spec.configuration, **_anonymous(question.project)}
-        return _statement(
+        configuration = {**spec.configuration, **_anonymous_destination(question.project)}
+        return _run_statement(
             instance, msgspec.structs.replace(spec, configuration=configuration), question, running
         )
 
@@ -345,6 +367,7 @@ def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running)
 
 
 def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
+    """Make a hidden dataset, if there is none of this name."""
     with instance.catalog.lock:
         try:
             instance.catalog.dataset(project, dataset)
@@ -353,7 +376,7 @@ def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
 
 
 def bytes_processed(instance: Instance, meaning: Analysis) -> int:
-    """Logical bytes of the columns that a statement reads."""
+    """Return the logical bytes of the columns that a statement reads."""
     if not meaning.sources:
         return 0
     read_columns: dict[TableRef, set[str]] = {}
@@ -372,15 +395,15 @@ def bytes_processed(instance: Instance, meaning: Analysis) -> int:
     return total
 
 
-def kind_of(meaning: Analysis) -> str:
-    """The statementType of a job."""
+def statement_type(meaning: Analysis) -> str:
+    """Return the statementType of a job."""
     kind = meaning.statement.kind.removesuffix("_stmt")
-    known = {
+    other_names = {
         "query": "SELECT",
         "truncate": "TRUNCATE_TABLE",
         "drop": f"DROP_{meaning.statement.object_type}" if kind == "drop" else "",
     }
-    return known.get(kind) or kind.upper()
+    return other_names.get(kind) or kind.upper()
 
 
 def _referenced_tables(meaning: Analysis) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""bigquery.datasets."""
+"""The operations bigquery.datasets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import msgspec
 from ....core.registry import Call, HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
 from ..state.catalog import Dataset
-from ..state.instance import milliseconds
+from ..state.instance import rest_time
 from ..tables import datasets
 from .instances import instance_of
 from .routes import Answer, body, flag, merged, page, serves
 
 
 def resource(dataset: Dataset) -> dict[str, Any]:
+    """Return a dataset as the REST API shows it."""
     access = dataset.written.get("access") or [
         {"role": "WRITER", "specialGroup": "projectWriters"},
         {"role": "OWNER", "specialGroup": "projectOwners"},
@@ -29,8 +30,8 @@ def resource(dataset: Dataset) -> dict[str, Any]:
         "datasetReference": {"datasetId": dataset.id, "projectId": dataset.project},
         **dataset.written,
         "access": access,
-        "creationTime": milliseconds(dataset.created),
-        "lastModifiedTime": milliseconds(dataset.modified),
+        "creationTime": rest_time(dataset.created),
+        "lastModifiedTime": rest_time(dataset.modified),
         "location": dataset.location,
         "type": "DEFAULT",
     }
@@ -38,11 +39,11 @@ def resource(dataset: Dataset) -> dict[str, Any]:
 
 @serves("datasets.list", "GET", "/projects/{project}/datasets")
 def list_datasets(call: Call, request: HttpRequest) -> Answer:
-    wanted = _label_filter(request.query.get("filter", ""))
+    has_labels = _label_filter(request.query.get("filter", ""))
     listed = [
         d
         for d in instance_of(call).catalog.datasets(request.params["project"])
-        if wanted(d.written.get("labels") or {})
+        if has_labels(d.written.get("labels") or {})
     ]
     if not flag(request, "all"):
         listed = [d for d in listed if not d.id.startswith("_")]
@@ -57,7 +58,10 @@ def list_datasets(call: Call, request: HttpRequest) -> Answer:
 
 
 def _label_filter(expression: str) -> Any:
-    """labels.key[:value], several divided by blanks [docs: rest/v2/datasets/list]."""
+    """Return the test that a filter makes: `labels.key[:value]`, several divided by blanks.
+
+    Source: [docs: rest/v2/datasets/list].
+    """
     conditions = []
     for part in expression.split():
         name, _, value = part.partition(":")

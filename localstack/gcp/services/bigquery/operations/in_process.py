@@ -29,9 +29,16 @@ if TYPE_CHECKING:
 def query(
     call: Call, project: str, sql: str, parameters: Mapping[str, Any] | None = None
 ) -> pa.Table:
-    """A query's rows: its columns by their names, in the Arrow types of the Storage Read API.
-    `parameters` are named ones, with Python values. GcpError for what BigQuery refuses, and for a
-    statement that gives no rows.
+    """Return a query's rows, in the Arrow types of the Storage Read API.
+
+    Args:
+        call: The request that asks.
+        project: The project whose tables need no project.
+        sql: The query.
+        parameters: Named ones, with Python values.
+
+    Raises:
+        GcpError: What BigQuery refuses, and a statement that gives no rows.
     """
     instance = instance_of(call)
     try:
@@ -53,26 +60,34 @@ def query(
 def append_rows(
     call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False
 ) -> None:
-    """Rows of JSON values into `project.dataset.table`, all of them or none.
+    """Append rows of JSON values to `project.dataset.table`, all of them or none.
 
-    GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field.
+    Raises:
+        GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field.
     """
     instance = instance_of(call)
     try:
-        known = instance.catalog.table(_ref(instance, table))
+        destination = instance.catalog.table(_ref(instance, table))
         rows.append(
             instance,
-            known,
-            [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values],
+            destination,
+            [
+                decode.record(value, destination.fields, ignore_unknown=ignore_unknown)
+                for value in values
+            ],
         )
-    except decode.Wrong as error:
+    except decode.WrongValue as error:
         raise gcp_error(invalid(str(error))) from error
     except BigQueryError as error:
         raise gcp_error(error) from error
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
-    """A table's columns in its order. GcpError NOT_FOUND."""
+    """Return a table's columns in its order.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     try:
         instance = instance_of(call)
         return instance.catalog.table(_ref(instance, table)).fields
@@ -80,8 +95,8 @@ def table_schema(call: Call, table: str) -> tuple[Field, ...]:
         raise gcp_error(error) from error
 
 
-def version(call: Call) -> int:
-    """Another one after every change of any table."""
+def content_version(call: Call) -> int:
+    """Return a number that changes with every change of any table."""
     return hash(
         frozenset((table.ref, table.etag) for table in instance_of(call).catalog.every_table())
     )
@@ -90,7 +105,11 @@ def version(call: Call) -> int:
 def create_table(
     call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None
 ) -> None:
-    """Dataset and table, where they are not there yet. GcpError."""
+    """Make a dataset and a table, where they do not exist.
+
+    Raises:
+        GcpError: What BigQuery refuses.
+    """
     instance = instance_of(call)
     ref = _ref(instance, table)
     try:
@@ -110,9 +129,11 @@ def create_table(
         raise gcp_error(error) from error
 
 
-def parts(table: str) -> tuple[str, str, str]:
-    """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError
-    INVALID_ARGUMENT.
+def table_parts(table: str) -> tuple[str, str, str]:
+    """Return project, dataset and table of `bq://project.dataset.table`, or without `bq://`.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT.
     """
     try:
         ref = _table_ref(table)
@@ -122,21 +143,21 @@ def parts(table: str) -> tuple[str, str, str]:
 
 
 def _ref(instance: Instance, table: str) -> TableRef:
-    """The same with the project's id, where its number is named."""
+    """Return the table of an address, with the project's id where its number is named."""
     ref = _table_ref(table)
     return TableRef(instance.catalog.id_of(ref.project), ref.dataset, ref.table)
 
 
 def _table_ref(table: str) -> TableRef:
-    """Also bq://project.dataset.table."""
-    parts = (
+    """Return the table of an address, which may begin with `bq://`."""
+    names = (
         table.removeprefix("bq://")
         .replace(":", ".", 1 if table.count(".") == 1 else 0)
         .rsplit(".", 2)
     )
-    if len(parts) != 3 or not all(parts):
+    if len(names) != 3 or not all(names):
         raise invalid(f"Invalid table name: {table!r}; it is project.dataset.table")
-    return TableRef(*parts)
+    return TableRef(*names)
 
 
 _TYPES = {
@@ -152,6 +173,7 @@ _TYPES = {
 
 
 def _field(name: str, value: Any) -> Field:
+    """Return the column of a query parameter by its Python value."""
     if isinstance(value, list):
         element = _field(name, value[0]) if value else Field(name=name, type="STRING")
         return Field(name=name, type=element.type, mode="REPEATED")

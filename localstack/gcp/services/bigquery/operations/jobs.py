@@ -1,4 +1,4 @@
-"""bigquery.jobs."""
+"""The operations bigquery.jobs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..jobs import extracts as extracting
 from ..jobs import loads as loading
 from ..jobs import queries as query
 from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of
-from ..request_values import whole, whole_or_none
+from ..request_values import whole_number, whole_number_or_none
 from ..sql.analysis.parameters import check_labels
-from ..sql.analysis.sources import in_location
-from ..state.instance import Instance, moment
+from ..sql.analysis.sources import check_location
+from ..state.instance import Instance, time_of_rest
 from ..state.job_work import Running
 from ..state.jobs import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
 from .instances import instance_of
@@ -60,7 +60,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
         raise invalid(
             "Value of the project in the job reference is not the URL's", "jobReference.projectId"
         )
-    job = _new(
+    job = _new_job(
         instance,
         project,
         kinds[0],
@@ -68,7 +68,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
         name=about.get("jobId"),
         location=about.get("location"),
     )
-    _check_location(instance, job, about.get("location"))
+    _check_tables_location(instance, job, about.get("location"))
     work = _work(call, instance, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
         job.outcome = (
@@ -83,7 +83,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     return job
 
 
-def _new(
+def _new_job(
     instance: Instance,
     project: str,
     kind: str,
@@ -104,7 +104,7 @@ def _new(
 
 
 def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
-    """Where the data is, as far as the configuration says; US."""
+    """Return where the data is, as far as the configuration says; else US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
         for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
@@ -113,21 +113,25 @@ def _location(instance: Instance, project: str, configuration: dict[str, Any]) -
     return "US"
 
 
-def _check_location(instance: Instance, job: Job, location: str | None) -> None:
-    """notFound, where the job's tables are elsewhere."""
+def _check_tables_location(instance: Instance, job: Job, location: str | None) -> None:
+    """Raise `notFound` if the job's tables are in another location."""
     for key in ("destinationTable", "sourceTable"):
         ref = job.configuration[job.kind].get(key) or {}
         project = ref.get("projectId") or job.project
         if location and any(
             dataset.id == ref.get("datasetId") for dataset in instance.catalog.datasets(project)
         ):
-            in_location(instance, project, ref["datasetId"], location)
+            check_location(instance, project, ref["datasetId"], location)
 
 
 def _work(
     call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
-    """What the job does. What is wrong with its configuration is refused at once."""
+    """Return what the job does.
+
+    Raises:
+        BigQueryError: What is wrong with its configuration.
+    """
     if job.kind == "query":
         spec = query.spec_of(job, location)
         return lambda: query.run(instance, spec, job.running)
@@ -169,13 +173,13 @@ def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) 
 
 
 def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
-    """A job for each statement of a script."""
+    """Add a job for each statement of a script."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
             f"script_job_{job.id}_{number}",
             {"query": {"query": sql.strip(), "useLegacySql": False}},
         )
-        child = _new(
+        child = _new_job(
             instance,
             job.project,
             "query",
@@ -195,10 +199,10 @@ def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) ->
 
 @serves("jobs.get", "GET", "/projects/{project}/jobs/{job}")
 def get_job(call: Call, request: HttpRequest) -> Answer:
-    return resource(_job(call, request))
+    return resource(_requested_job(call, request))
 
 
-def _job(call: Call, request: HttpRequest) -> Job:
+def _requested_job(call: Call, request: HttpRequest) -> Job:
     instance_of(call)
     return call.store(Jobs).get(
         request.params["project"], request.params["job"], request.query.get("location")
@@ -207,15 +211,15 @@ def _job(call: Call, request: HttpRequest) -> Job:
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
 def cancel_job(call: Call, request: HttpRequest) -> Answer:
-    """It ends in a moment; whoever cares asks for its state."""
-    job = _job(call, request)
+    """Stop a job, which ends in a moment; whoever cares asks for its state."""
+    job = _requested_job(call, request)
     job.running.stop()
     return {"kind": "bigquery#jobCancelResponse", "job": resource(job)}
 
 
 @serves("jobs.delete", "DELETE", "/projects/{project}/jobs/{job}/delete")
 def delete_job(call: Call, request: HttpRequest) -> Answer:
-    job = _job(call, request)
+    job = _requested_job(call, request)
     if not job.done:
         raise BigQueryError("resourceInUse", f"Job {job.project}:{job.id} is still running")
     call.store(Jobs).remove(job)
@@ -250,13 +254,13 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
     text = request.query.get(name)
-    return moment(whole(text, name)) if text else None
+    return time_of_rest(whole_number(text, name)) if text else None
 
 
 @serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
 async def get_query_results(call: Call, request: HttpRequest) -> Answer:
     seconds = _seconds(request.query.get("timeoutMs"))
-    job = await call.in_thread(_job, call, request)
+    job = await call.in_thread(_requested_job, call, request)
     if job.kind != "query":
         raise invalid(f"Cannot retrieve query results of a {job.kind} job")
     await job.running.wait(seconds)
@@ -267,19 +271,30 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
             if k.startswith("formatOptions.")
         }
     )
-    return await call.in_thread(lambda: results(instance_of(call), job, Page.of(request), form))
-
-
-def _seconds(milliseconds: str | int | None) -> float:
-    return (
-        _DEFAULT_WAIT
-        if milliseconds is None
-        else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    return await call.in_thread(
+        lambda: results(instance_of(call), job, Page.from_request(request), form)
     )
 
 
-def results(instance: Instance, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
-    """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
+def _seconds(milliseconds: str | int | None) -> float:
+    """Return how long a request waits for its job.
+
+    Raises:
+        BigQueryError: `invalid`.
+    """
+    return (
+        _DEFAULT_WAIT
+        if milliseconds is None
+        else min(whole_number(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
+    )
+
+
+def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
+    """Return a GetQueryResultsResponse, which is a QueryResponse, too.
+
+    Raises:
+        BigQueryError: What the job ended with.
+    """
     answer: dict[str, Any] = {
         "kind": "bigquery#getQueryResultsResponse",
         "jobReference": reference(job),
@@ -308,7 +323,7 @@ def results(instance: Instance, job: Job, wanted: Page, timestamps: str) -> dict
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},
-        **rows_page(instance, job.outcome, wanted, timestamps),
+        **rows_page(instance, job.outcome, page_asked, timestamps),
     }
 
 
@@ -328,13 +343,14 @@ async def run_query(call: Call, request: HttpRequest) -> Answer:
 
 
 def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
-    """What is asked, and the job that answers, which may be the one of an earlier request with the
-    same requestId; a dry run has ended.
+    """Return the body of a request, and the job that answers it.
+
+    The job may be that of an earlier request with the same requestId; a dry run's has ended.
     """
     instance, content = instance_of(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
     configuration = query.configuration_of(content)
-    job = _new(
+    job = _new_job(
         instance,
         request.params["project"],
         "query",
@@ -355,12 +371,16 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
-    """A QueryResponse. Raises what the job ended with."""
+    """Return a QueryResponse.
+
+    Raises:
+        BigQueryError: What the job ended with.
+    """
     instance = instance_of(call)
-    wanted = Page(limit=whole_or_none(content.get("maxResults"), "maxResults"))
+    first_page = Page(limit=whole_number_or_none(content.get("maxResults"), "maxResults"))
     if content.get("queryResultsFormat") == "ARROW":
-        return arrow_answer(instance, job, wanted, results)
-    answer = results(instance, job, wanted, timestamps_of(content.get("formatOptions") or {}))
+        return arrow_answer(instance, job, first_page, results)
+    answer = results(instance, job, first_page, timestamps_of(content.get("formatOptions") or {}))
     return {**answer, "kind": "bigquery#queryResponse"}
 
 

@@ -11,7 +11,7 @@ from ....core.projects import Projects
 from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from ..errors import BigQueryError
 from ..operations.request_shapes import checked
-from ..request_values import whole
+from ..request_values import whole_number
 
 Answer = HttpAnswer | dict[str, Any]
 
@@ -23,20 +23,21 @@ Handler = Callable[[Call, HttpRequest], Answer] | Callable[[Call, HttpRequest], 
 
 
 def gcp_error(error: BigQueryError) -> GcpError:
+    """Return a refusal of BigQuery's as the error that a handler raises."""
     place = {"location": error.location, "locationType": "parameter"} if error.location else {}
     return GcpError(error.status, error.message, reason=error.reason, http=error.http, **place)
 
 
 def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handler]:
-    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape.
+    """Put a handler into the table of routes, at a path below /bigquery/v2.
 
-    A coroutine function runs in the loop.
+    What it refuses is answered in BigQuery's shape. A coroutine function runs in the loop.
     """
 
     def decorate(function: Handler) -> Handler:
         @functools.wraps(function)
         def in_thread(call: Call, request: HttpRequest) -> Any:
-            _by_id(call, request)
+            _note_project(call, request)
             try:
                 return function(call, request)
             except BigQueryError as error:
@@ -44,7 +45,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
         @functools.wraps(function)
         async def in_loop(call: Call, request: HttpRequest) -> Any:
-            _by_id(call, request)
+            _note_project(call, request)
             try:
                 answer: Any = function(call, request)
                 return await answer
@@ -63,21 +64,27 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """The request's JSON, its members of the API's kinds.
+    """Return the request's JSON, whose members are of the API's kinds.
 
-    BigQueryError invalid: a member is of another.
+    Raises:
+        BigQueryError: `invalid`: a member is of another kind.
     """
     return with_project_id(checked(request.json()), request)
 
 
 def with_project_id(content: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
-    """What a request carries, with its project's id where it has the number."""
+    """Return what a request carries, with its project's id where it has the number."""
     number = request.params.get(_NUMBER)
-    return content if number is None else _replaced(content, number, request.params["project"])
+    return (
+        content if number is None else _with_project_id(content, number, request.params["project"])
+    )
 
 
-def _by_id(call: Call, request: HttpRequest) -> None:
-    """A project may be named by its number, which is all that a job of Vertex AI is told of it."""
+def _note_project(call: Call, request: HttpRequest) -> None:
+    """Note a project by its id, which a request may name by its number.
+
+    The number is all that a job of Vertex AI is told of its project.
+    """
     project = request.params.get("project")
     if project is None:
         return
@@ -88,34 +95,42 @@ def _by_id(call: Call, request: HttpRequest) -> None:
         request.params |= {_NUMBER: project, "project": projects.id_of(project)}
 
 
-def _replaced(value: Any, number: str, project: str) -> Any:
+def _with_project_id(value: Any, number: str, project: str) -> Any:
     if isinstance(value, list):
-        return [_replaced(item, number, project) for item in value]
+        return [_with_project_id(item, number, project) for item in value]
     if not isinstance(value, dict):
         return value
-    return {key: _of_member(key, item, number, project) for key, item in value.items()}
+    return {key: _member_with_project_id(key, item, number, project) for key, item in value.items()}
 
 
-def _of_member(key: str, value: Any, number: str, project: str) -> Any:
+def _member_with_project_id(key: str, value: Any, number: str, project: str) -> Any:
     if key == "json":  # a row: what its columns are called, and hold, is its sender's
         return value
-    return project if key == "projectId" and value == number else _replaced(value, number, project)
+    return (
+        project
+        if key == "projectId" and value == number
+        else _with_project_id(value, number, project)
+    )
 
 
 def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:
-    """The items that maxResults and pageToken ask for, and the next token."""
-    start = whole(request.query.get("pageToken", "0"), "pageToken")
-    size = min(whole(request.query.get("maxResults", str(most)), "maxResults"), most)
+    """Return the items that maxResults and pageToken ask for, and the next token."""
+    start = whole_number(request.query.get("pageToken", "0"), "pageToken")
+    size = min(whole_number(request.query.get("maxResults", str(most)), "maxResults"), most)
     end = start + size
     return items[start:end], str(end) if end < len(items) else None
 
 
 def flag(request: HttpRequest, name: str) -> bool:
+    """Return whether a parameter of the request says true."""
     return request.query.get(name, "").lower() == "true"
 
 
 def merged(current: Any, change: Any) -> Any:
-    """As a PATCH changes a resource: null removes, an object is merged, everything else replaces."""
+    """Return a resource as a PATCH changes it.
+
+    Null removes a member, an object is merged, everything else replaces.
+    """
     if not isinstance(change, dict) or not isinstance(current, dict):
         return (
             {k: v for k, v in change.items() if v is not None}

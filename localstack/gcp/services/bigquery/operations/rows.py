@@ -1,4 +1,4 @@
-"""Single rows: bigquery.tabledata."""
+"""The operations bigquery.tabledata: single rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..data.types import Field
 from ..errors import invalid, not_run
 from ..formats import json_files
 from ..jobs import results
-from ..request_values import whole
+from ..request_values import whole_number
 from ..sql.execution import default_values as defaults
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
@@ -33,20 +33,21 @@ _MOST = 50_000  # rows of one request [docs: bigquery/quotas#streaming_inserts]
 
 
 class Inserted:
-    """insertIds of the last minute."""
+    """The insertIds of the last minute."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[TableRef, str], datetime] = {}
         self.lock = threading.Lock()
 
     def new(self, ref: TableRef, name: str | None, now: datetime) -> bool:
-        """Whether a row is not there already. The caller has the lock."""
+        """Return whether a row was not inserted yet. The caller has the lock."""
         if name is None:
             return True
-        seen = self._seen.get((ref, name))
-        return seen is None or now - seen > _REMEMBERED
+        inserted_at = self._seen.get((ref, name))
+        return inserted_at is None or now - inserted_at > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
+        """Remember the insertIds of rows, and forget old ones."""
         self._seen = {
             key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
         }
@@ -60,10 +61,10 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
     if not table.stored:
         raise invalid(f"Cannot list a table of type {table.kind}.")
     fields = _selected(table.fields, request.query.get("selectedFields"))
-    start = whole(
+    start = whole_number(
         request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex"
     )
-    limit = min(whole(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
+    limit = min(whole_number(request.query.get("maxResults", str(_PAGE)), "maxResults"), _PAGE)
     with instance.warehouse.session() as cursor:
         total = warehouse.count(cursor, tables.relation(table.ref))
         part = warehouse.read(cursor, tables.relation(table.ref), fields, start=start, limit=limit)
@@ -89,11 +90,11 @@ def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
     if not text:
         return fields
     names = [name.strip().lower() for name in text.split(",")]
-    known = {field.name.lower(): field for field in fields}
-    missing = [name for name in names if name not in known]
+    by_name = {field.name.lower(): field for field in fields}
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise invalid(f"No such field: {missing[0]}", "selectedFields")
-    return tuple(known[name] for name in names)
+    return tuple(by_name[name] for name in names)
 
 
 @serves("tabledata.insertAll", "POST", f"{_TABLE}/insertAll")
@@ -116,7 +117,7 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
     values, wrong = _check_rows(table, rows, content, defaults.values(instance, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
-        _append(
+        _append_new(
             call, instance, table, [(rows[index].get("insertId"), value) for index, value in values]
         )
     else:
@@ -134,7 +135,7 @@ def _check_rows(
     content: Mapping[str, Any],
     absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
-    """Index and value of the rows that fit, and the errors of the others."""
+    """Return index and value of the rows that fit, and the errors of the others."""
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
@@ -147,7 +148,7 @@ def _check_rows(
                     ),
                 )
             )
-        except decode.Wrong as error:
+        except decode.WrongValue as error:
             wrong.append({"index": index, "errors": [_error("invalid", error.place, error.words)]})
     return values, wrong
 
@@ -156,12 +157,13 @@ def _error(reason: str, location: str, message: str) -> dict[str, str]:
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 
-def _append(
+def _append_new(
     call: Call,
     instance: Instance,
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
+    """Append the rows whose insertIds are new."""
     inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()
@@ -174,7 +176,7 @@ def _append(
 
 
 def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as decode.py reads them, all of them or none."""
+    """Append rows that decode.py has read, all of them or none."""
     if rows:
         target = writing.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
         writing.write(

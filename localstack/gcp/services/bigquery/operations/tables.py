@@ -1,4 +1,4 @@
-"""bigquery.tables."""
+"""The operations bigquery.tables, and the lists of models and routines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _TABLE = f"{_TABLES}/{{table}}"
 
 
 def ref_of(request: HttpRequest) -> TableRef:
-    """A partition's decorator (`t$20240101`) is part of the name here."""
+    """Return the table that a request's path names.
+
+    A partition's decorator (`t$20240101`) is part of the name here.
+    """
     return TableRef(request.params["project"], request.params["dataset"], request.params["table"])
 
 
@@ -38,7 +41,7 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
         "timePartitioning",
         "clustering",
     )
-    rows = [{k: v for k, v in _resource(table).items() if k in keys} for table in shown]
+    rows = [{k: v for k, v in _list_entry(table).items() if k in keys} for table in shown]
     return {
         "kind": "bigquery#tableList",
         **({"tables": rows} if rows else {}),
@@ -47,17 +50,17 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
     }
 
 
-def _resource(table: Table) -> dict[str, Any]:
-    from ..state.instance import milliseconds
+def _list_entry(table: Table) -> dict[str, Any]:
+    from ..state.instance import rest_time
 
     view = {"view": {"useLegacySql": False}} if table.kind == "VIEW" else {}
-    expires = {"expirationTime": milliseconds(table.expires)} if table.expires else {}
+    expires = {"expirationTime": rest_time(table.expires)} if table.expires else {}
     return {
         "kind": "bigquery#table",
         "id": str(table.ref),
         "tableReference": table.ref.rest(),
         "type": table.kind,
-        "creationTime": milliseconds(table.created),
+        "creationTime": rest_time(table.created),
         **table.written,
         **view,
         **expires,
@@ -139,7 +142,7 @@ def set_policy(call: Call, request: HttpRequest) -> Answer:
 
 @serves("tables.testIamPermissions", "POST", f"{_TABLE}:testIamPermissions")
 def test_permissions(call: Call, request: HttpRequest) -> Answer:
-    """Everybody may do everything here."""
+    """Answer that everybody may do everything."""
     instance_of(call).catalog.table(ref_of(request))
     named = body(request).get("permissions") or []
     return {

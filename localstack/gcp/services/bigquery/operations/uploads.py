@@ -1,5 +1,6 @@
-"""/upload/bigquery/v2: load jobs with their file, in one request (multipart) or in many
-(resumable).
+"""Upload load jobs with their file (/upload/bigquery/v2).
+
+A file comes in one request (multipart) or in many (resumable).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Uploads:
 def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
-        content, file = _split(request)
+        content, file = _split_multipart(request)
         return resource(
             _wait(
                 call,
@@ -75,7 +76,7 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
             return uploads.ended[name]
         if name not in uploads.started:
             raise BigQueryError("notFound", f"Not found: upload {name}")
-        whole = _add(uploads.parts[name], request)
+        whole = _add_part(uploads.parts[name], request)
         if not whole:
             size = len(uploads.parts[name])
             return HttpAnswer(
@@ -102,8 +103,11 @@ def _wait(call: Call, job: Job) -> Job:
     return job
 
 
-def _add(part: bytearray, request: HttpRequest) -> bool:
-    """Whether the file is whole now. What was stored before stays, whatever comes again."""
+def _add_part(part: bytearray, request: HttpRequest) -> bool:
+    """Add a request's bytes to a file, and return whether it is whole now.
+
+    What was stored before stays, whatever comes again.
+    """
     match = _RANGE.fullmatch(
         request.headers.get("content-range", f"bytes 0-{len(request.body) - 1}/{len(request.body)}")
     )
@@ -122,8 +126,8 @@ def _add(part: bytearray, request: HttpRequest) -> bool:
     return total != "*" and len(part) >= int(total)
 
 
-def _split(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
-    """The job and the file of a multipart/related body."""
+def _split_multipart(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
+    """Return the job and the file of a multipart/related body."""
     header = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
         header, headersonly=True

@@ -1,4 +1,4 @@
-"""What BigQuery's handlers work with: the catalog, the warehouse, the jobs and the stack's clock."""
+"""One stack's BigQuery as handlers use it: the catalog, the warehouse, the stack's clock."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from .warehouse import Warehouse
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """One stack's BigQuery."""
+
     catalog: Catalog
     warehouse: Warehouse
     clock: Clock
 
     def now(self) -> datetime:
-        """In whole milliseconds, as BigQuery notes times."""
+        """Return the stack's time in whole milliseconds, as BigQuery notes times."""
         now = self.clock.now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def milliseconds(moment: datetime) -> str:
-    return str(int(moment.timestamp() * 1000))
+def rest_time(time: datetime) -> str:
+    """Return a time as the REST API writes it."""
+    return str(int(time.timestamp() * 1000))
 
 
-def moment(written: str | int) -> datetime:
+def time_of_rest(written: str | int) -> datetime:
+    """Read a time that the REST API wrote."""
     return datetime.fromtimestamp(int(written) / 1000, UTC)

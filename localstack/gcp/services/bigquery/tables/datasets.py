@@ -30,6 +30,11 @@ _SHORTEST = 3_600_000  # ms of defaultTableExpirationMs [docs: rest/v2/datasets]
 
 
 def create(instance: Instance, project: str, name: str, content: dict[str, Any]) -> Dataset:
+    """Make a dataset from a Dataset resource.
+
+    Raises:
+        BigQueryError: `duplicate` or `invalid`.
+    """
     now = instance.now()
     location = content.get("location") or "US"
     written = writable_members(content)
@@ -46,6 +51,11 @@ def create(instance: Instance, project: str, name: str, content: dict[str, Any])
 
 
 def writable_members(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of a Dataset resource that its owner writes.
+
+    Raises:
+        BigQueryError: `invalid`, where a lifetime is too short.
+    """
     written = {
         key: value for key, value in content.items() if key not in COMPUTED and value is not None
     }
@@ -62,6 +72,11 @@ def writable_members(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove(instance: Instance, project: str, name: str, *, contents: bool) -> None:
+    """Remove a dataset, with its tables and functions if `contents`.
+
+    Raises:
+        BigQueryError: `notFound`; `resourceInUse` where it is not empty.
+    """
     dataset = instance.catalog.dataset(project, name)
     within = instance.catalog.tables(project, name)
     functions = routines.within(instance, project, name)

@@ -20,7 +20,7 @@ from isthmus_stack.gcp.services.bigquery.data.types import (
 )
 from isthmus_stack.gcp.services.bigquery.errors import BigQueryError
 from isthmus_stack.gcp.services.bigquery.jobs import queries as query
-from isthmus_stack.gcp.services.bigquery.operations import datasets
+from isthmus_stack.gcp.services.bigquery.tables import datasets
 from isthmus_stack.gcp.services.bigquery.operations import rows as single_rows
 from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer as analysis
 from isthmus_stack.gcp.services.bigquery.sql.analysis import resolved_tree as resolved
@@ -28,7 +28,7 @@ from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluati
 from isthmus_stack.gcp.services.bigquery.sql.execution import translation
 from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing as scripts
 from isthmus_stack.gcp.services.bigquery.state.catalog import Catalog, TableRef
-from isthmus_stack.gcp.services.bigquery.state.instance import Place
+from isthmus_stack.gcp.services.bigquery.state.instance import Instance
 from isthmus_stack.gcp.services.bigquery.state.job_work import Running
 from isthmus_stack.gcp.services.bigquery.state.jobs import Job
 from isthmus_stack.gcp.services.bigquery.state.warehouse import Warehouse
@@ -73,7 +73,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    made = Place(
+    made = Instance(
         catalog=Catalog(),
         warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None),
         clock=Clock("manual"),
@@ -250,5 +250,5 @@ def test_a_float_is_written_so_that_it_is_read_the_same(value):
 
 @given(st.datetimes(timezones=st.just(dt.UTC)))
 def test_a_timestamp_is_written_so_that_it_is_read_the_same(value):
-    assert decode.instant(f"{encode.datetime_text(value)}+00:00") == value
-    assert decode.instant(f"{encode.datetime_text(value)}Z") == value
+    assert decode.timestamp_of(f"{encode.datetime_text(value)}+00:00") == value
+    assert decode.timestamp_of(f"{encode.datetime_text(value)}Z") == value

@@ -14,7 +14,7 @@ from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
 from isthmus_stack.core.clock import Clock
 from isthmus_stack.gcp.core.registry import GcpError
 from isthmus_stack.gcp.services.bigquery.operations import in_process as access
-from isthmus_stack.gcp.services.bigquery.pending_rows import LateRows
+from isthmus_stack.gcp.services.bigquery.pending_rows import PendingRows
 from isthmus_stack.gcp.services.pubsub import bigquery_subscriptions as to_bigquery
 from isthmus_stack.gcp.services.pubsub.backlog import Backlog, Rules
 from isthmus_stack.gcp.services.pubsub.records import Subscription
@@ -195,7 +195,7 @@ def slow(monkeypatch):
         backlog,
         lambda _attributes: True,
     )
-    late = LateRows()
+    late = PendingRows()
     call = SimpleNamespace(store=lambda _kind: late, clock=clock, without_request=lambda: call)
     slow = SimpleNamespace(
         rows=written, backlog=backlog, late=late, clock=clock, error=None, seconds=60

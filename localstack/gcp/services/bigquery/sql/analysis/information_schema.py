@@ -1,5 +1,6 @@
-"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS, with the columns that say something here
-[docs: information-schema-intro].
+"""INFORMATION_SCHEMA: SCHEMATA, TABLES, VIEWS and COLUMNS.
+
+They have the columns that say something here [docs: information-schema-intro].
 """
 
 from __future__ import annotations
@@ -40,19 +41,21 @@ _VIEWS = {
 
 
 def fields(name: str) -> tuple[Field, ...]:
+    """Return the columns of a view of INFORMATION_SCHEMA."""
     if name not in _VIEWS:
         raise not_run(f"INFORMATION_SCHEMA.{name}")
     return _VIEWS[name]
 
 
 def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
-    """Of the view `ref.table`, about a project or one of its datasets."""
+    """Return the rows of the view `ref.table`, about a project or one of its datasets."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
+    """Yield the tables of a dataset, or of all that are not hidden."""
     datasets = (
         [ref.dataset]
         if ref.dataset
@@ -105,8 +108,9 @@ def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
         for number, field in enumerate(table.fields, 1):
             name = field.name.lower()
             yield (
-                ref.project, table.ref.dataset, table.ref.table, field.name, number, "NO" if field.mode == "REQUIRED" else "YES",
-                type_text(field).replace("`", ""), "NO", "NO", "YES" if name == partitioned else "NO",
+                ref.project, table.ref.dataset, table.ref.table, field.name, number,
+                "NO" if field.mode == "REQUIRED" else "YES", type_text(field).replace("`", ""),
+                "NO", "NO", "YES" if name == partitioned else "NO",
                 clustered.index(name) + 1 if name in clustered else None,
             )  # fmt: skip
 

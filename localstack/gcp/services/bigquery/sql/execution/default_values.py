@@ -12,9 +12,7 @@ from . import reference_evaluation as evaluation
 
 
 def values(instance: Instance, table: Table) -> dict[str, Any]:
-    """What a column is now in a row that does not name it, by the column's name, for those that
-    have a default.
-    """
+    """Return the present defaults of a table's columns, by the column's name."""
     return {
         field.name: _value(instance, table, field.about["defaultValueExpression"])
         for field in table.fields

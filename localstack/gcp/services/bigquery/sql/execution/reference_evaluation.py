@@ -1,5 +1,6 @@
-"""A query by GoogleSQL's reference implementation: right by definition, and slow; so over small
-tables only.
+"""Run queries, where DuckDB does not, by GoogleSQL's reference implementation.
+
+It is right by definition, and slow; so it runs over small tables only.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ def select(
     running: Running,
     write: Callable[[writing.Fill], int],
 ) -> int:
-    """Hand a query's rows to `write`:
+    """Hand a query's rows to `write`.
 
-    DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
+    They are DuckDB's; or, where it does not run the query truly or fails, the reference
+    implementation's.
 
-    BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
+    Raises:
+        BigQueryError: What the reference implementation refuses, in Google's words; DuckDB's error
+            where the tables are too large for it.
     """
     try:
         sql = translation.query(instance, meaning)
@@ -68,7 +72,7 @@ def select(
 
 
 def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
-    """A query's rows as Arrow, as DuckDB holds them."""
+    """Return a query's rows as Arrow, as DuckDB holds them."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
     with instance.warehouse.session() as cursor:
 
@@ -84,11 +88,16 @@ def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], runnin
 def evaluate(
     instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
 ) -> Any:
-    """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow
-    table in the types that DuckDB is given.
+    """Return a query's rows by the reference implementation, as an Arrow table for DuckDB.
 
-    `reason`: why DuckDB does not run it; raised where the tables are too large for this.
-    BigQueryError for what the query does wrong.
+    Args:
+        instance: The stack's BigQuery.
+        meaning: The query.
+        fields: Its columns.
+        reason: Why DuckDB does not run it; raised where the tables are too large for this.
+
+    Raises:
+        BigQueryError: What the query does wrong.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -102,7 +111,7 @@ def evaluate(
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
     named = {
-        parameter.name or _place_name(place): parameter
+        parameter.name or _positional_name(place): parameter
         for place, parameter in enumerate(parameters, 1)
     }
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
@@ -110,7 +119,7 @@ def evaluate(
     request.simple_catalog.CopyFrom(
         catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables))
     )
-    _fill(instance, meaning.sources, request, reason)
+    _add_rows(instance, meaning.sources, request, reason)
     for name, parameter in named.items():
         request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
     try:
@@ -139,11 +148,10 @@ def evaluate(
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """The query with each table under one name and each parameter under a name of its own, and the
-    tables.
+    """Return the query with flat names, and its tables by these.
 
-    The implementation looks for rows below no inner catalog, and takes no parameters by their
-    place.
+    Each table is under one name and each parameter under a name of its own: the implementation
+    looks for rows below no inner catalog, and takes no parameters by their place.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -157,7 +165,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
     edits: dict[tuple[int, int], str] = {}
-    known: dict[tuple[str, ...], Any] = {}
+    tables_by_path: dict[tuple[str, ...], Any] = {}
     root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
     for node in root.walk():
         if node.kind == "table_scan":
@@ -168,31 +176,38 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
                 else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
             )
             edits[place.start, place.end] = f"`{source.ref}`{alias}"
-            known[str(source.ref),] = analysis.table_of(source)
+            tables_by_path[str(source.ref),] = analysis.table_of(source)
         elif node.kind == "parameter" and not node.name:
             place = node.parse_location_range
-            edits[place.start, place.end] = f"@{_place_name(node.position)}"
+            edits[place.start, place.end] = f"@{_positional_name(node.position)}"
     for (start, end), new in sorted(edits.items(), reverse=True):
         text = text[:start] + new.encode() + text[end:]
     if root.kind != "query_stmt":
         text = _QUERY.split(text[root.parse_location_range.end :], maxsplit=1)[1]
     if meaning.question.target is not None:  # the implementation coerces no result
         text = f"SELECT CAST(({text.decode()}\n) AS {meaning.question.target})".encode()
-    return text.decode(), known
+    return text.decode(), tables_by_path
 
 
-def _place_name(place: int) -> str:
+def _positional_name(place: int) -> str:
     return f"place_{place}"
 
 
-def _fill(instance: Instance, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
-    left = MOST_ROWS
-    for source in known:
-        rows = rows_of(instance, source, left)
-        left -= len(rows)
-        if left < 0 and reason.reason != "notImplemented":
+def _add_rows(
+    instance: Instance, sources: Sequence[Source], request: Any, reason: BigQueryError
+) -> None:
+    """Put the rows of all tables into the request.
+
+    Raises:
+        BigQueryError: `reason` or `notImplemented`, where there are too many.
+    """
+    rows_left = MOST_ROWS
+    for source in sources:
+        rows = rows_of(instance, source, rows_left)
+        rows_left -= len(rows)
+        if rows_left < 0 and reason.reason != "notImplemented":
             raise reason
-        if left < 0:
+        if rows_left < 0:
             raise not_run(
                 f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows"
             ) from reason
@@ -205,17 +220,17 @@ def _fill(instance: Instance, known: Sequence[Source], request: Any, reason: Big
 
 
 def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
-    """At most one row more than `most`."""
+    """Return a source's rows; of a table at most one more than `most`."""
     if source.table is None:
         return information.rows(instance, source.ref)
     if source.table.kind == "VIEW":
         return _view_rows(instance, source.table)
     relation = f"({translation.wildcard(source)})" if source.parts else tables.relation(source.ref)
     with instance.warehouse.session() as cursor:
-        return _python(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
+        return _python_rows(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
 
 
-def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
+def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
     return rows
 

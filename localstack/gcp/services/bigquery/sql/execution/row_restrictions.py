@@ -1,4 +1,4 @@
-"""row_restriction of a read session: a condition of GoogleSQL over one table's columns."""
+"""The row_restriction of a read session: a condition of GoogleSQL over one table's columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from . import translation
 
 
 def condition(instance: Instance, table: Table, text: str) -> str:
-    """Over the table's columns in DuckDB. invalid in GoogleSQL's words."""
+    """Return the condition over the table's columns in DuckDB.
+
+    Raises:
+        BigQueryError: `invalid` in GoogleSQL's words.
+    """
     name = f"`{table.ref.project}.{table.ref.dataset}.{table.ref.table}`"
     question = analysis.Question(
         sql=f"SELECT * FROM {name} WHERE {text}", project=table.ref.project

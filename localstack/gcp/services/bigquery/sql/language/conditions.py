@@ -1,4 +1,4 @@
-"""Comparisons and conditions: NULL, NaN and CASE as GoogleSQL has them."""
+"""Write comparisons and conditions: NULL, NaN and CASE as GoogleSQL has them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _joining(word: str) -> Callable[[Translator, Node], str]:
 
 
 def comparison(operator: str, left: str, right: str, kind: int) -> str:
-    """NaN equals nothing in GoogleSQL, and is the greatest number in DuckDB."""
+    """Write a comparison; NaN equals nothing in GoogleSQL and is the greatest number in DuckDB."""
     if kind in (STRUCT, ARRAY):
         raise not_run("comparing STRUCT or ARRAY")
     if kind != FLOAT:

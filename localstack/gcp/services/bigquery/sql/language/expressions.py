@@ -1,4 +1,4 @@
-"""Expressions."""
+"""Write expressions: literals, columns, STRUCTs, subqueries; other modules write the rest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """An expression over columns that are computed before it, as a call of a function in SQL is."""
+    """Write an expression over columns computed before it, as a call of a function in SQL is."""
     inner = "SELECT 1 AS none_"
     for assignment in node.assignment_list:
         number = assignment.column.column_id
@@ -71,6 +71,7 @@ def _struct(t: Translator, node: Node) -> str:
 
 
 def _member(t: Translator, node: Node) -> str:
+    """Write the access to a STRUCT's field."""
     field = field_of(node.expr.type)
     return (
         f"struct_extract({t.expression(node.expr)}, "

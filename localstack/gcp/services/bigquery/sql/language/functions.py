@@ -1,4 +1,7 @@
-"""Scalar functions: the list of those that DuckDB runs as BigQuery does. {0} is the first argument."""
+"""Write scalar functions: those that DuckDB runs as BigQuery does.
+
+In templates {0} is the first argument.
+"""
 
 from __future__ import annotations
 
@@ -108,6 +111,7 @@ _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
 
 
 def call(t: Translator, node: Node) -> str:
+    """Write the call of a scalar function or of an operator."""
     name = node.function.name.removeprefix("ZetaSQL:")
     if node.error_mode and name not in _SAFE:
         raise not_run(f"SAFE.{name.upper()}")
@@ -126,6 +130,7 @@ def call(t: Translator, node: Node) -> str:
 
 
 def _words(name: str) -> str:
+    """Return how an error names a function or an operator."""
     return (
         f"the function {name.upper()}"
         if not name.startswith("$")

@@ -1,4 +1,7 @@
-"""The statements that only a script has: variables, branches, loops, blocks, and EXECUTE IMMEDIATE."""
+"""Run the statements that only a script has.
+
+They are variables, branches, loops, blocks, and EXECUTE IMMEDIATE.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ _UNCAUGHT = (
 
 
 class _Jump(Exception):
-    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script.
+    """A BREAK, CONTINUE or RETURN on its way to the loop, the block or the end of the script.
 
-    `label`: in small letters.
+    `label` is in small letters.
     """
 
     def __init__(self, *, again: bool = False, label: str = "", ends: bool = False) -> None:
@@ -38,7 +41,8 @@ class _Jump(Exception):
 def execute(script: Script, nodes: Sequence[Node]) -> None:
     """Run a whole script, which structure.py has checked.
 
-    BigQueryError of the statement that fails.
+    Raises:
+        BigQueryError: That of the statement that fails.
     """
     with contextlib.suppress(_Jump):  # RETURN
         _run(script, nodes)
@@ -47,16 +51,18 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
 def _run(script: Script, nodes: Sequence[Node]) -> None:
     for node in nodes:
         script.running.check()
-        _ACTIONS.get(node.kind, _statement)(script, node)
+        _ACTIONS.get(node.kind, _run_statement)(script, node)
 
 
-def _statement(script: Script, node: Node) -> None:
+def _run_statement(script: Script, node: Node) -> None:
+    """Run a statement that is not one of scripts alone."""
     script.ran(script.question(text_of(script.sql, node), node))
 
 
-def _function(script: Script, node: Node) -> None:
+def _create_function(script: Script, node: Node) -> None:
+    """Run CREATE FUNCTION; a temporary function is the script's own."""
     if not makes_function(node):
-        _statement(script, node)
+        _run_statement(script, node)
         return
     function_name, function = function_definition(
         script.instance, script.question(text_of(script.sql, node), node)
@@ -64,8 +70,8 @@ def _function(script: Script, node: Node) -> None:
     script.functions[function_name] = function
 
 
-def _dynamic(script: Script, node: Node) -> None:
-    """EXECUTE IMMEDIATE, which sees no variable of the script."""
+def _execute_immediate(script: Script, node: Node) -> None:
+    """Run EXECUTE IMMEDIATE, whose statement sees no variable of the script."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -84,11 +90,15 @@ def _dynamic(script: Script, node: Node) -> None:
     if parts[0].kind != "query_statement":
         raise invalid_query("EXECUTE IMMEDIATE with INTO clause must use a query statement")
     names = [identifier.id_string for identifier in node.into_clause.identifiers.identifier_list]
-    _into(script, names, *script.rows(question))
+    _assign_row(script, names, *script.rows(question))
 
 
 def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-    """Of USING. invalidQuery, where not all have a name or none, or two have the same."""
+    """Return the parameters of USING.
+
+    Raises:
+        BigQueryError: `invalidQuery`, where not all have a name or none, or two have the same.
+    """
     arguments = tuple(_argument(script, node) for node in nodes)
     names = {argument.name for argument in arguments}
     if "" in names and len(names) > 1:
@@ -106,9 +116,10 @@ def _argument(script: Script, node: Node) -> Parameter:
     return Parameter(name=name, field=field, value=value)
 
 
-def _into(
+def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
+    """Assign the row of a query to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -193,7 +204,7 @@ def _if(script: Script, node: Node) -> None:
 def _case(script: Script, node: Node) -> None:
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
-        place = _match(script, node.expression, [clause.condition for clause in clauses])
+        place = _first_match(script, node.expression, [clause.condition for clause in clauses])
     else:
         place = next(
             (number for number, clause in enumerate(clauses) if script.is_true(clause.condition)),
@@ -205,8 +216,11 @@ def _case(script: Script, node: Node) -> None:
         _run(script, node.else_list.statement_list)
 
 
-def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
-    """The place of the first that equals the expression, which is computed once."""
+def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
+    """Return the place of the first condition that equals the expression.
+
+    The expression is computed once.
+    """
     parts = [expression, *conditions]
     first, *others = [f"({text_of(script.sql, part).strip()}\n)" for part in parts]
     whens = " ".join(f"WHEN {other} THEN {number}" for number, other in enumerate(others))
@@ -216,14 +230,14 @@ def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int 
 
 
 def _while(script: Script, node: Node) -> None:
-    """WHILE; LOOP is one without a condition."""
+    """Run WHILE; LOOP is one without a condition."""
     while "condition" not in node or script.is_true(node.condition):
-        if _pass(script, node):
+        if _leaves_loop(script, node):
             return
 
 
 def _repeat(script: Script, node: Node) -> None:
-    while not _pass(script, node):
+    while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
@@ -235,14 +249,14 @@ def _for(script: Script, node: Node) -> None:
     for row in rows:
         script.scopes.append({name.lower(): variable(name, record, row)})
         try:
-            if _pass(script, node):
+            if _leaves_loop(script, node):
                 return
         finally:
             script.scopes.pop()
 
 
-def _pass(script: Script, node: Node) -> bool:
-    """Run a loop's body once. Whether it is left."""
+def _leaves_loop(script: Script, node: Node) -> bool:
+    """Run a loop's body once, and return whether the loop is left."""
     script.running.check()
     try:
         _run(script, node.body.statement_list)
@@ -266,7 +280,7 @@ def _block(script: Script, node: Node) -> None:
 
 
 def _run_guarded(script: Script, node: Node, depth: int) -> None:
-    """A block's statements; or its handler's, where one fails."""
+    """Run a block's statements; or its handler's, where one fails."""
     try:
         _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
@@ -318,8 +332,8 @@ _ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
     "return_statement": _return,
     "break_statement": _break,
     "continue_statement": _continue,
-    "execute_immediate_statement": _dynamic,
-    "create_function_statement": _function,
+    "execute_immediate_statement": _execute_immediate,
+    "create_function_statement": _create_function,
 }
 OF_SCRIPTS = frozenset(
     {*_ACTIONS, *REFUSED} - {"create_function_statement"}

@@ -1,4 +1,4 @@
-"""What a script holds while it runs: its variables, its functions, what its statements gave.
+"""The state of a script that runs: variables, functions, what its statements gave.
 
 What an expression means, and whether a value fits a variable, is for GoogleSQL's analyzer to say; a
 variable is a constant to it.
@@ -28,9 +28,10 @@ Run: TypeAlias = Callable[[Question], Outcome]
 
 
 class Script:
-    """`question`: what its names mean when it begins.
+    """A script that runs.
 
-    `children`: each statement that ran, and what came of it.
+    `question` is what its names mean when it begins. `children` has each statement that ran, and
+    what came of it.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class Script:
         self.functions = dict(question.functions)
         self.errors: list[BigQueryError] = []
         self._affected: int | None = None
-        self._places = sorted(place for node in nodes for place in _places(node))
+        self._places = sorted(place for node in nodes for place in _positional_parameters(node))
         self.children: list[tuple[str, Outcome]] = []
 
     def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
-        """A statement made of these parts of the script, one behind the other."""
+        """Return the statement that these parts of the script make, one behind the other."""
         variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
         return msgspec.structs.replace(
             self.outer,
@@ -64,8 +65,9 @@ class Script:
         )
 
     def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-        """The parameters that parts of the script take: those by place in the order in which they
-        stand in it.
+        """Return the parameters that parts of the script take.
+
+        Those that go by place are in the order in which they stand in the script.
         """
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
@@ -73,10 +75,11 @@ class Script:
         return tuple(
             parameters[self._places.index(place)]
             for node in nodes
-            for place in sorted(_places(node))
+            for place in sorted(_positional_parameters(node))
         )
 
     def _system(self) -> tuple[Parameter, ...]:
+        """Return the system variables that statements may read."""
         dataset = self.outer.dataset[1] if self.outer.dataset else None
         message = self.errors[-1].message if self.errors else None
         texts = {
@@ -97,22 +100,26 @@ class Script:
         )
 
     def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
-        """An expression's field and value; of the target's type, where it is coerced to it as an
-        assignment does.
+        """Return an expression's field and value.
+
+        With a `target` the value is coerced to its type as an assignment does.
         """
         kind = type_text(target) if target is not None else None
         fields, rows = self.rows(self.question(query_of(self.sql, node), node, target=kind))
         return fields[0], rows[0][fields[0].name]
 
     def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
+        """Return the columns and rows of a query."""
         meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
         return fields, evaluation.table(self.instance, meaning, fields, self.running).to_pylist()
 
     def is_true(self, node: Node) -> bool:
+        """Return whether a condition is true, and not NULL."""
         return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
 
     def ran(self, question: Question) -> None:
+        """Run a statement, and note what came of it."""
         outcome = self._run(question)
         self.children.append((question.sql, outcome))
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
@@ -127,7 +134,10 @@ class Script:
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        """`field`: the value's own type, from which it is coerced to the variable's."""
+        """Assign a value to a variable.
+
+        `field` is the value's own type, from which it is coerced to the variable's.
+        """
         scope = self._scope_of(name)
         current = scope[name.lower()]
         if type_text(field) != type_text(current.field):
@@ -147,8 +157,8 @@ class Script:
         return rows[0][fields[0].name]
 
 
-def _places(node: Node) -> list[int]:
-    """Where it has a parameter by place."""
+def _positional_parameters(node: Node) -> list[int]:
+    """Return where a node has parameters that go by place."""
     return [
         part.parse_location_range.start
         for part in node.walk()
@@ -157,6 +167,7 @@ def _places(node: Node) -> list[int]:
 
 
 def variable(name: str, field: Field, value: Any) -> Parameter:
+    """Return a script's variable of this name, type and value."""
     return Parameter(
         name=name.lower(),
         field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields),
@@ -165,7 +176,7 @@ def variable(name: str, field: Field, value: Any) -> Parameter:
 
 
 def function_definition(instance: Instance, question: Question) -> tuple[str, Any]:
-    """The name of the function that a CREATE TEMP FUNCTION makes, and the function."""
+    """Return the name of the function that a CREATE TEMP FUNCTION makes, and the function."""
     node = analyze(instance, question).statement
     if len(node.name_path) != 1:
         raise invalid_query("Temporary functions cannot have a dataset in their name")

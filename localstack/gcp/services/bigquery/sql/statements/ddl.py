@@ -1,4 +1,4 @@
-"""CREATE, ALTER and DROP of tables, views, functions and datasets."""
+"""Run CREATE, ALTER and DROP of tables, views, functions and datasets."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
-def _ref(instance: Instance, meaning: Analysis) -> TableRef:
-    """Of the table that the statement makes, changes or drops."""
+def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
+    """Return the table that the statement makes, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
         if question.temporary is None or len(node.name_path) != 1:
@@ -50,8 +50,12 @@ def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcom
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
-def _mode(instance: Instance, node: Node, ref: TableRef) -> str:
-    """CREATE, REPLACE or SKIP. duplicate, where the statement says neither."""
+def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
+    """Return what a CREATE does: CREATE, REPLACE or SKIP.
+
+    Raises:
+        BigQueryError: `duplicate`, where the statement says neither.
+    """
     instance.catalog.dataset(ref.project, ref.dataset)
     if instance.catalog.find(ref) is None:
         return "CREATE"
@@ -63,7 +67,7 @@ def _mode(instance: Instance, node: Node, ref: TableRef) -> str:
 
 
 def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(instance, meaning)
+    node, ref = meaning.statement, _table_ref(instance, meaning)
     if any(
         part in node
         for part in (
@@ -76,10 +80,10 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
         )
     ):
         raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
-    operation = _mode(instance, node, ref)
+    operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
-    written = options.laid_out(_layout(node), options.table(node.option_list))
+    written = options.with_changes(_layout(node), options.table(node.option_list))
     expires = written.pop("expirationTime", None)
     defined = tuple(columns.column(definition) for definition in node.column_definition_list)
     new = tables.new_table(
@@ -111,10 +115,10 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
 
 
 def _layout(node: Node) -> dict[str, Any]:
-    """PARTITION BY and CLUSTER BY."""
+    """Return the layout that PARTITION BY and CLUSTER BY ask for."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
-        layout |= _partition(node.partition_by_list[0])
+        layout |= _partitioning(node.partition_by_list[0])
     if node.cluster_by_list:
         if any(column.kind != "column_ref" for column in node.cluster_by_list):
             raise invalid_query("Entries in the CLUSTER BY clause must be column names")
@@ -122,8 +126,8 @@ def _layout(node: Node) -> dict[str, Any]:
     return layout
 
 
-def _range(node: Node) -> dict[str, Any]:
-    """PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(start, end, interval))."""
+def _range_partitioning(node: Node) -> dict[str, Any]:
+    """Return the layout of PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(...))."""
     name, bounds = node.argument_list
     if (
         name.kind != "column_ref"
@@ -146,12 +150,12 @@ def _range(node: Node) -> dict[str, Any]:
     }
 
 
-def _partition(node: Node) -> dict[str, Any]:
+def _partitioning(node: Node) -> dict[str, Any]:
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
         if function == "range_bucket":
-            return _range(node)
+            return _range_partitioning(node)
         if function not in ("date", "date_trunc", "timestamp_trunc", "datetime_trunc"):
             raise not_run(f"PARTITION BY {function.upper()}")
         name = node.argument_list[0]
@@ -164,8 +168,8 @@ def _partition(node: Node) -> dict[str, Any]:
 
 
 def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(instance, meaning)
-    operation = _mode(instance, node, ref)
+    node, ref = meaning.statement, _table_ref(instance, meaning)
+    operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
     if operation == "REPLACE":
@@ -187,7 +191,7 @@ def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node = meaning.statement
     if node.object_type == "SCHEMA":
         return _drop_schema(instance, meaning)
-    ref = _ref(instance, meaning)
+    ref = _table_ref(instance, meaning)
     table = instance.catalog.find(ref)
     if node.object_type not in ("TABLE", "VIEW"):
         raise not_run(f"DROP {node.object_type}")
@@ -209,21 +213,21 @@ def _create_function(instance: Instance, meaning: Analysis, _running: Running) -
             "CREATE TEMPORARY FUNCTION statements must be followed by an actual query."
         )
     ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
-    return _routine(routines.keep(instance, ref, function, node.create_mode), ref)
+    return _routine_outcome(routines.store(instance, ref, function, node.create_mode), ref)
 
 
 def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     node, question = meaning.statement, meaning.question
     ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
-    return _routine(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
+    return _routine_outcome(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
 
 
-def _routine(operation: str, ref: TableRef) -> Outcome:
+def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
     target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
-def _dataset(instance: Instance, meaning: Analysis) -> tuple[str, str]:
+def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]
@@ -231,7 +235,7 @@ def _dataset(instance: Instance, meaning: Analysis) -> tuple[str, str]:
 
 
 def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
-    project, name = _dataset(instance, meaning)
+    project, name = _dataset_name(instance, meaning)
     if meaning.statement.is_if_exists and not any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
@@ -241,7 +245,7 @@ def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
 
 
 def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    node, (project, name) = meaning.statement, _dataset(instance, meaning)
+    node, (project, name) = meaning.statement, _dataset_name(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
     ):
@@ -253,7 +257,7 @@ def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> 
 
 
 def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(instance, meaning)
+    node, ref = meaning.statement, _table_ref(instance, meaning)
     if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
     altering.alter(instance, ref, node.alter_action_list)
@@ -261,13 +265,17 @@ def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Ou
 
 
 def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    ref = _ref(instance, meaning)
+    ref = _table_ref(instance, meaning)
     changes = options.table(meaning.statement.option_list)
     content = (
         {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
     )
     tables.change(
-        instance, ref, content, options.laid_out(instance.catalog.table(ref).written, changes), None
+        instance,
+        ref,
+        content,
+        options.with_changes(instance.catalog.table(ref).written, changes),
+        None,
     )
     return _outcome("ALTER", ref)
 

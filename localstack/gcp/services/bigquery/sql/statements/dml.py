@@ -1,4 +1,7 @@
-"""INSERT, UPDATE, DELETE, MERGE and TRUNCATE: one transaction each, by the rows' numbers in DuckDB."""
+"""Run INSERT, UPDATE, DELETE, MERGE and TRUNCATE.
+
+Each is one transaction, by the rows' numbers in DuckDB.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ _TWICE = "UPDATE/MERGE must match at most one source row for each target row"
 
 
 class _Work:
-    """One statement over its target table, in a transaction."""
+    """A statement over its target table, in a transaction."""
 
     def __init__(self, instance: Instance, meaning: Analysis, cursor: Any) -> None:
         self.statement = meaning.statement
@@ -45,18 +48,19 @@ class _Work:
         }
 
     def target(self) -> str:
-        """The table's rows, with their numbers."""
+        """Return a query of the table's rows, with their numbers."""
         columns = "".join(
             f", {quoted(field.name)} AS c{number}" for number, field in self.columns.items()
         )
         return f"SELECT rowid AS row_{columns} FROM {self.name}"
 
     def number(self, sql: str) -> int:
-        """Rows that a statement has changed."""
+        """Run a statement, and return how many rows it has changed."""
         return int(self.cursor.execute(sql).fetchall()[0][0])
 
 
 def target_of(meaning: Analysis) -> Table:
+    """Return the table that a statement changes."""
     source: Source = meaning.sources[meaning.statement.table_scan.table.serialization_id]
     table = source.table
     if table is None or table.kind != "TABLE" or source.parts:
@@ -81,7 +85,7 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
         with translation.bigquery_errors(running):
             affected = _RUN[meaning.statement.kind](_Work(instance, meaning, cursor))
         running.check()
-    tables.wrote(instance, table.ref)
+    tables.note_write(instance, table.ref)
     return Outcome(affected=affected)
 
 
@@ -104,7 +108,7 @@ def _insert(work: _Work) -> Mapping[str, int]:
 
 
 def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
-    """Rows that were added."""
+    """Insert rows with the defaults of columns that are not named, and return how many."""
     named = {field.name for field in fields}
     absent = {name: value for name, value in work.defaults.items() if name not in named}
     added = [field for field in work.table.fields if field.name in absent]
@@ -152,7 +156,7 @@ def _update(work: _Work) -> Mapping[str, int]:
 
 
 def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
-    """Set what the items say in the rows that `FROM rows` gives."""
+    """Set what the items say in the rows that `FROM rows` gives, and return how many."""
     values = _new_values(work, items)
     columns = ", ".join(f"{sql} AS {quoted(field.name)}" for field, sql in values)
     work.cursor.execute(
@@ -170,7 +174,10 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
 
 
 def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
-    """Fields of the table, and what each becomes; members of a record are put together."""
+    """Return fields of the table, and what each becomes.
+
+    Changed members of a record are put together.
+    """
     changes: dict[int, list[Change]] = {}
     for item in items:
         if any(
@@ -217,7 +224,8 @@ def _merge(work: _Work) -> Mapping[str, int]:
     pools = {
         _MATCHED: "matched_",
         _BY_SOURCE: "(SELECT * FROM target_ WHERE row_ NOT IN (SELECT row_ FROM matched_))",
-        _BY_TARGET: "(SELECT * FROM source_ WHERE source_row_ NOT IN (SELECT source_row_ FROM matched_))",
+        _BY_TARGET: "(SELECT * FROM source_ WHERE source_row_ NOT IN "
+        "(SELECT source_row_ FROM matched_))",
     }
     for kind, pool in pools.items():
         conditions = [
@@ -246,6 +254,10 @@ def _merge(work: _Work) -> Mapping[str, int]:
 
 
 def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
+    """Do what a clause of MERGE says to the rows that it chose.
+
+    Return what was done, and to how many rows.
+    """
     if clause.action_type == _UPDATE:
         return "updated", _set_items(work, clause.update_item_list, rows)
     if clause.action_type == _DELETE:
