@@ -11,7 +11,7 @@ from typing import Any
 from ..data import decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid, not_run
-from . import schema_detection as detect
+from . import schema_detection
 from .json_files import table_of, unzipped
 
 _DETECTED = 500  # rows from which a schema is made
@@ -115,12 +115,12 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
         for i in range(len(first))
     ]
     header = skip > 0 or (
-        all(detect.text_type(word) == "STRING" for word in first)
+        all(schema_detection.text_type(word) == "STRING" for word in first)
         and (any(kind != "STRING" for kind in kinds))
     )
     if not header:
         kinds = [
-            detect.common_type([kind, detect.text_type(word)]) if word else kind
+            schema_detection.common_type([kind, schema_detection.text_type(word)]) if word else kind
             for kind, word in zip(kinds, first, strict=True)
         ]
     names = [
@@ -133,7 +133,11 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
 
 
 def _detected_type(values: Sequence[str]) -> str:
-    return detect.common_type(map(detect.text_type, values)) if values else "STRING"
+    return (
+        schema_detection.common_type(map(schema_detection.text_type, values))
+        if values
+        else "STRING"
+    )
 
 
 def _column_name(word: str, place: int) -> str:

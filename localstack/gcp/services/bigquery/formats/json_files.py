@@ -11,7 +11,7 @@ import msgspec
 from ..data import arrow, decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid
-from . import schema_detection as detect
+from . import schema_detection
 
 _DETECTED = 500  # rows from which a schema is made [docs: bigquery/docs/schema-detect]
 
@@ -22,7 +22,7 @@ def read(
     """Read JSON lines: columns, an Arrow table for DuckDB, and the errors of rows left out."""
     lines = [line for line in unzipped(content).split(b"\n") if line.strip()]
     if schema is None:
-        schema = detect.columns_of_objects(
+        schema = schema_detection.columns_of_objects(
             [_object(line, number) for number, line in enumerate(lines[:_DETECTED], 1)]
         )
     unknown = bool(configuration.get("ignoreUnknownValues"))

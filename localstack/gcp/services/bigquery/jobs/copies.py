@@ -13,8 +13,7 @@ from ..errors import BigQueryError, invalid
 from ..state.catalog import Table
 from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
-from ..tables import tables
+from ..tables import row_writes, tables
 
 
 def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
@@ -26,8 +25,8 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
     configuration = job.configuration["copy"]
     operation = configuration.get("operationType") or "COPY"
     resources = configuration.get("sourceTables") or [configuration.get("sourceTable")]
-    refs = [writing.table_ref(resource, "sourceTable") for resource in resources]
-    target = writing.target_of(configuration, "WRITE_EMPTY")
+    refs = [row_writes.table_ref(resource, "sourceTable") for resource in resources]
+    target = row_writes.target_of(configuration, "WRITE_EMPTY")
 
     def work() -> Outcome:
         source_tables = [instance.catalog.table(ref) for ref in refs]
@@ -53,8 +52,8 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
             for k, v in source_tables[0].written.items()
             if k in ("timePartitioning", "clustering", "description", "labels")
         }
-        goal = writing.with_layout(target, layout)
-        count = writing.write(instance, goal, source_tables[0].fields, fill)
+        goal = row_writes.with_layout(target, layout)
+        count = row_writes.write(instance, goal, source_tables[0].fields, fill)
         if operation in ("SNAPSHOT", "CLONE"):
             _note_base(
                 instance,
@@ -71,7 +70,7 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
 
 
 def _note_base(
-    instance: Instance, base: Table, target: writing.Target, operation: str, expires: str | None
+    instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
 ) -> None:
     """Note what a snapshot or a clone was made of.
 

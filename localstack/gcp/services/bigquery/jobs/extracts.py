@@ -16,8 +16,7 @@ from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
 from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
-from ..tables import tables
+from ..tables import row_writes, tables
 
 
 def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
@@ -27,7 +26,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
         BigQueryError: `required` or `notImplemented`.
     """
     configuration = job.configuration["extract"]
-    ref = writing.table_ref(configuration.get("sourceTable"), "sourceTable")
+    ref = row_writes.table_ref(configuration.get("sourceTable"), "sourceTable")
     uris = configuration.get("destinationUris") or [configuration.get("destinationUri")]
     form = str(configuration.get("destinationFormat") or "CSV").upper()
     if form not in _FORMATS:

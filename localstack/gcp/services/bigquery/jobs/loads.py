@@ -12,7 +12,7 @@ from ..errors import BigQueryError, invalid, not_run
 from ..formats import csv_files, json_files, parquet_files
 from ..state.instance import Instance
 from ..state.jobs import Job, Outcome
-from ..tables import row_writes as writing
+from ..tables import row_writes
 
 # A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
 # and rows that were left out.
@@ -44,14 +44,14 @@ def prepare(
         raise invalid(f"Invalid value for sourceFormat: {form}", "sourceFormat")
     if configuration.get("hivePartitioningOptions"):
         raise not_run("hivePartitioningOptions")
-    target = writing.target_of(configuration, "WRITE_APPEND")
+    target = row_writes.target_of(configuration, "WRITE_APPEND")
     schema = schema_from_rest(configuration["schema"]) if configuration.get("schema") else None
     uris = configuration.get("sourceUris") or ()
     if upload is None and not uris:
         raise BigQueryError("required", "Required parameter is missing: sourceUris", "sourceUris")
 
     def work() -> Outcome:
-        writing.check(instance, target)
+        row_writes.check(instance, target)
         files = [upload] if upload is not None else list(_files(call, uris))
         return _load(instance, job, target, schema=schema, files=files, reader=_READERS[form])
 
@@ -91,7 +91,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
 def _load(
     instance: Instance,
     job: Job,
-    target: writing.Target,
+    target: row_writes.Target,
     *,
     schema: tuple[Field, ...] | None,
     files: Sequence[bytes],
@@ -123,12 +123,12 @@ def _load(
         job.running.watch(cursor)
         for own, rows in parts:
             names = {field.name.lower() for field in own}
-            writing.fill_rows(rows)(
+            row_writes.fill_rows(rows)(
                 cursor, name, [column for column in columns if column.name.lower() in names]
             )
         job.running.check()
 
-    count = writing.write(instance, target, fields, fill)
+    count = row_writes.write(instance, target, fields, fill)
     job.warnings = bad
     size = sum(map(len, files))
     statistics = {

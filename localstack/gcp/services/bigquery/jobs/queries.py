@@ -15,26 +15,20 @@ from ..data import encode
 from ..data.types import Field
 from ..errors import BigQueryError, not_run
 from ..request_values import whole_number_or_none
-from ..sql.analysis import analyzer as analysis
-from ..sql.analysis import partition_filters as partitions
-from ..sql.analysis import sources
+from ..sql.analysis import analyzer, partition_filters, sources
 from ..sql.analysis.analyzer import Analysis, Question
 from ..sql.analysis.parameters import read
 from ..sql.analysis.resolved_tree import Node
-from ..sql.execution import reference_evaluation as evaluation
-from ..sql.execution import translation
-from ..sql.language import unchecked_queries as unchecked
-from ..sql.scripts import control_flow as control
-from ..sql.scripts import parsing as scripts
+from ..sql.execution import reference_evaluation, translation
+from ..sql.language import unchecked_queries
+from ..sql.scripts import control_flow, parsing, structure
 from ..sql.scripts import script as scripting
-from ..sql.scripts import structure
 from ..sql.statements import ddl, dml
 from ..state.catalog import TableRef
 from ..state.instance import Instance
 from ..state.job_work import Running
 from ..state.jobs import Job, Outcome
-from ..tables import datasets, tables
-from ..tables import row_writes as writing
+from ..tables import datasets, row_writes, tables
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
 _RESULT = "anon"  # begins the name of a table that holds a result
@@ -102,7 +96,7 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     if question.temporary is not None:
         job.session = question.temporary.removeprefix(_SESSION)
     if configuration.get("destinationTable"):
-        writing.target_of(configuration, "WRITE_EMPTY")
+        row_writes.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {
             **job.configuration,
@@ -154,16 +148,16 @@ def _anonymous_destination(project: str) -> dict[str, Any]:
 
 def dry_run(instance: Instance, spec: Spec) -> Outcome:
     """Return what the query would give and read."""
-    if not analysis.available():
-        return Outcome(fields=unchecked.query(instance, _question(spec))[1], kind="SELECT")
+    if not analyzer.available():
+        return Outcome(fields=unchecked_queries.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
-    nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
+    nodes = parsing.statements(question.sql) if parsing.is_script(question.sql) else []
     if nodes and not _is_query(nodes):
         structure.check(question, nodes)
         return Outcome(
             kind="SCRIPT"
         )  # of what runs one after the other nothing is known before it ran
-    meaning = analysis.analyze(
+    meaning = analyzer.analyze(
         instance, with_functions(instance, question, nodes) if nodes else question
     )
     fields: Sequence[Field] = ()
@@ -191,30 +185,30 @@ def _question(spec: Spec) -> Question:
 
 def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
     """Run a query without GoogleSQL's analyzer."""
-    sql, fields = unchecked.query(instance, _question(spec))
+    sql, fields = unchecked_queries.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            writing.fill_from(sql)(cursor, name, columns)
+            row_writes.fill_from(sql)(cursor, name, columns)
 
     target = _target(instance, spec)
     return Outcome(
         fields=fields,
         table=target.ref,
-        rows=writing.write(instance, target, fields, fill),
+        rows=row_writes.write(instance, target, fields, fill),
         kind="SELECT",
     )
 
 
-def _target(instance: Instance, spec: Spec) -> writing.Target:
+def _target(instance: Instance, spec: Spec) -> row_writes.Target:
     """Return where a query's rows go, and make its hidden dataset."""
-    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
+    target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)
         target = msgspec.structs.replace(target, expires=instance.now() + _LIFETIME)
         _forget_results(instance)
-    writing.check(instance, target)
+    row_writes.check(instance, target)
     return target
 
 
@@ -232,14 +226,14 @@ def _forget_results(instance: Instance) -> None:
 
 def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
     """Run a query job, which is a statement or a script."""
-    if not analysis.available():
+    if not analyzer.available():
         return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
         _open_session(instance, spec)
     question = _question(spec)
-    if not scripts.is_script(question.sql):
+    if not parsing.is_script(question.sql):
         return _run_statement(instance, spec, question, running)
-    nodes = scripts.statements(question.sql)
+    nodes = parsing.statements(question.sql)
     if _is_query(nodes):
         return _run_statement(instance, spec, with_functions(instance, question, nodes), running)
     return _run_script(instance, spec, nodes, running)
@@ -251,8 +245,8 @@ def _is_query(nodes: Sequence[Node]) -> bool:
     It is one statement, behind nothing but functions [docs: multi-statement-queries].
     """
     if len(nodes) == 1:
-        return nodes[0].kind not in control.OF_SCRIPTS and not scripts.makes_function(nodes[0])
-    return all(map(scripts.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
+        return nodes[0].kind not in control_flow.OF_SCRIPTS and not parsing.makes_function(nodes[0])
+    return all(map(parsing.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
 
 
 def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
@@ -261,20 +255,20 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
             question,
-            sql=scripts.text_of(sql, node),
+            sql=parsing.text_of(sql, node),
             parameters=question.parameters if question.named else (),
         )
         name, function = scripting.function_definition(instance, part)
         question = msgspec.structs.replace(
             question, functions={**question.functions, name: function}
         )
-    return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
+    return msgspec.structs.replace(question, sql=parsing.text_of(sql, nodes[-1]))
 
 
 def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
     """Run a single statement, within the bytes that the job may bill."""
-    meaning = analysis.analyze(instance, question)
-    partitions.check_filters(meaning)
+    meaning = analyzer.analyze(instance, question)
+    partition_filters.check_filters(meaning)
     size = bytes_processed(instance, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = (
@@ -330,7 +324,7 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
         instance, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part
     )
     try:
-        control.execute(script, nodes)
+        control_flow.execute(script, nodes)
     finally:
         if session is None:
             datasets.remove(instance, spec.question.project, temporary, contents=True)
@@ -356,12 +350,12 @@ def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running
 def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in meaning.columns)
     target = _target(instance, spec)
-    rows = evaluation.select(
+    rows = reference_evaluation.select(
         instance,
         meaning,
         fields,
         running,
-        lambda fill: writing.write(instance, target, fields, fill),
+        lambda fill: row_writes.write(instance, target, fields, fill),
     )
     return Outcome(fields=fields, table=target.ref, rows=rows)
 

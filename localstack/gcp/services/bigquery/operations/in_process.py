@@ -11,9 +11,9 @@ from ....core.registry import Call
 from ..data import arrow, decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid
-from ..sql.analysis import analyzer as analysis
+from ..sql.analysis import analyzer
 from ..sql.analysis.parameters import Parameter
-from ..sql.execution import reference_evaluation as evaluation
+from ..sql.execution import reference_evaluation
 from ..state.catalog import TableRef
 from ..state.instance import Instance
 from ..state.job_work import Running
@@ -46,13 +46,15 @@ def query(
             Parameter(name=name.lower(), field=_field(name, value), value=value)
             for name, value in (parameters or {}).items()
         )
-        meaning = analysis.analyze(
-            instance, analysis.Question(sql=sql, project=project, parameters=bound)
+        meaning = analyzer.analyze(
+            instance, analyzer.Question(sql=sql, project=project, parameters=bound)
         )
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in meaning.columns]
-        return arrow.read_api_table(evaluation.table(instance, meaning, fields, Running()), fields)
+        return arrow.read_api_table(
+            reference_evaluation.table(instance, meaning, fields, Running()), fields
+        )
     except BigQueryError as error:
         raise gcp_error(error) from error
 

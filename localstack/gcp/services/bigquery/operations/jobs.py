@@ -11,10 +11,7 @@ from typing import Any
 
 from ....core.registry import Call, HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
-from ..jobs import copies as copying
-from ..jobs import extracts as extracting
-from ..jobs import loads as loading
-from ..jobs import queries as query
+from ..jobs import copies, extracts, loads, queries
 from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of
 from ..request_values import whole_number, whole_number_or_none
 from ..sql.analysis.parameters import check_labels
@@ -72,7 +69,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     work = _work(call, instance, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
         job.outcome = (
-            query.dry_run(instance, query.spec_of(job, about.get("location")))
+            queries.dry_run(instance, queries.spec_of(job, about.get("location")))
             if job.kind == "query"
             else Outcome()
         )
@@ -133,14 +130,14 @@ def _work(
         BigQueryError: What is wrong with its configuration.
     """
     if job.kind == "query":
-        spec = query.spec_of(job, location)
-        return lambda: query.run(instance, spec, job.running)
+        spec = queries.spec_of(job, location)
+        return lambda: queries.run(instance, spec, job.running)
     if job.kind == "load":
-        return loading.prepare(call, instance, job, upload)
+        return loads.prepare(call, instance, job, upload)
     return (
-        copying.prepare(instance, job)
+        copies.prepare(instance, job)
         if job.kind == "copy"
-        else extracting.prepare(call, instance, job)
+        else extracts.prepare(call, instance, job)
     )
 
 
@@ -349,7 +346,7 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
     """
     instance, content = instance_of(call), body(request)
     _seconds(content.get("timeoutMs"))  # refused before anything runs
-    configuration = query.configuration_of(content)
+    configuration = queries.configuration_of(content)
     job = _new_job(
         instance,
         request.params["project"],
@@ -359,14 +356,14 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
         location=content.get("location"),
     )
     check_labels(configuration.get("labels"))
-    spec = query.spec_of(job, content.get("location"))
+    spec = queries.spec_of(job, content.get("location"))
     if content.get("dryRun"):
-        job.outcome = query.dry_run(instance, spec)
+        job.outcome = queries.dry_run(instance, spec)
         job.running.end()
         return content, job
     current = call.store(Jobs).add(job, content.get("requestId"))
     if current is job:
-        start(call, instance, job, lambda: query.run(instance, spec, job.running))
+        start(call, instance, job, lambda: queries.run(instance, spec, job.running))
     return content, current
 
 

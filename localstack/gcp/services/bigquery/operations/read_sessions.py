@@ -15,7 +15,7 @@ from ....core.registry import Call, GcpError, handles
 from ..data import arrow
 from ..data.types import Field, arrow_schema, quoted
 from ..errors import BigQueryError
-from ..sql.execution import row_restrictions as restriction
+from ..sql.execution import row_restrictions
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
 from ..state.instance import Instance
@@ -92,7 +92,7 @@ def _open_session(call: Call, instance: Instance, table: Table, request: Any) ->
         )
     fields = _selected(table.fields, list(options.selected_fields))
     where = (
-        restriction.condition(instance, table, options.row_restriction)
+        row_restrictions.condition(instance, table, options.row_restriction)
         if options.row_restriction
         else ""
     )

@@ -14,12 +14,11 @@ from ..errors import invalid, not_run
 from ..formats import json_files
 from ..jobs import results
 from ..request_values import whole_number
-from ..sql.execution import default_values as defaults
+from ..sql.execution import default_values
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
 from ..state.instance import Instance
-from ..tables import row_writes as writing
-from ..tables import tables
+from ..tables import row_writes, tables
 from .instances import instance_of
 from .routes import Answer, body, serves
 from .tables import ref_of
@@ -114,7 +113,7 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
         )
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
-    values, wrong = _check_rows(table, rows, content, defaults.values(instance, table))
+    values, wrong = _check_rows(table, rows, content, default_values.values(instance, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
         _append_new(
@@ -178,10 +177,10 @@ def _append_new(
 def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append rows that decode.py has read, all of them or none."""
     if rows:
-        target = writing.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
-        writing.write(
+        target = row_writes.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
+        row_writes.write(
             instance,
             target,
             table.fields,
-            writing.fill_rows(json_files.table_of(rows, table.fields)),
+            row_writes.fill_rows(json_files.table_of(rows, table.fields)),
         )

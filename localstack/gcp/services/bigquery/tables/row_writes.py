@@ -17,8 +17,7 @@ from ..errors import BigQueryError, invalid, not_run
 from ..state import warehouse
 from ..state.catalog import Table, TableRef
 from ..state.instance import Instance
-from . import partition_decorators as decorators
-from . import tables
+from . import partition_decorators, tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,7 +64,7 @@ def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
     Raises:
         BigQueryError: `invalid` or `required`.
     """
-    ref, partition = decorators.split(
+    ref, partition = partition_decorators.split(
         table_ref(configuration.get("destinationTable"), "destinationTable")
     )
     create = configuration.get("createDisposition") or "CREATE_IF_NEEDED"
@@ -158,7 +157,7 @@ def _write_partition(
             f"a decorator of a table that is not there yet ({target.ref}${target.partition})"
         )
     name = tables.relation(target.ref)
-    within = decorators.condition(
+    within = partition_decorators.condition(
         target.ref, str(target.partition), current.written, current.fields
     )
     if target.write == "WRITE_EMPTY" and warehouse.count(cursor, f"{name} WHERE {within}"):

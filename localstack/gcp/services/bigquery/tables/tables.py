@@ -10,11 +10,11 @@ import msgspec
 
 from ..data.types import Field, quoted, schema_from_rest, schema_to_rest
 from ..errors import BigQueryError, invalid, not_run
-from ..sql.analysis import analyzer as analysis
-from ..sql.language import unchecked_queries as unchecked
+from ..sql.analysis import analyzer
+from ..sql.language import unchecked_queries
 from ..state import warehouse
 from ..state.catalog import Table, TableRef, check_etag, check_table_id
-from ..state.instance import Instance, time_of_rest, rest_time
+from ..state.instance import Instance, rest_time, time_of_rest
 
 _COMPUTED = {
     "kind", "id", "etag", "selfLink", "tableReference", "creationTime", "lastModifiedTime",
@@ -126,7 +126,7 @@ def _view_schema(
     """Return the columns of a view's query, with the descriptions that the schema gives them."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
-    columns = (analysis if analysis.available() else unchecked).describe(
+    columns = (analyzer if analyzer.available() else unchecked_queries).describe(
         instance, ref.project, str(view.get("query", ""))
     )
     about = {field.name.lower(): field.about for field in described}

@@ -19,20 +19,17 @@ from isthmus_stack.gcp.services.bigquery.data.types import (
     schema_from_rest,
 )
 from isthmus_stack.gcp.services.bigquery.errors import BigQueryError
-from isthmus_stack.gcp.services.bigquery.jobs import queries as query
-from isthmus_stack.gcp.services.bigquery.tables import datasets
+from isthmus_stack.gcp.services.bigquery.jobs import queries
 from isthmus_stack.gcp.services.bigquery.operations import rows as single_rows
-from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer as analysis
-from isthmus_stack.gcp.services.bigquery.sql.analysis import resolved_tree as resolved
-from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluation as evaluation
-from isthmus_stack.gcp.services.bigquery.sql.execution import translation
-from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing as scripts
+from isthmus_stack.gcp.services.bigquery.sql.analysis import analyzer, resolved_tree
+from isthmus_stack.gcp.services.bigquery.sql.execution import reference_evaluation, translation
+from isthmus_stack.gcp.services.bigquery.sql.scripts import parsing
 from isthmus_stack.gcp.services.bigquery.state.catalog import Catalog, TableRef
 from isthmus_stack.gcp.services.bigquery.state.instance import Instance
 from isthmus_stack.gcp.services.bigquery.state.job_work import Running
 from isthmus_stack.gcp.services.bigquery.state.jobs import Job
 from isthmus_stack.gcp.services.bigquery.state.warehouse import Warehouse
-from isthmus_stack.gcp.services.bigquery.tables import tables
+from isthmus_stack.gcp.services.bigquery.tables import datasets, tables
 from isthmus_stack.gcp.services.bigquery.tables.row_writes import fill_from
 
 HERE = Path(__file__).parent
@@ -72,7 +69,7 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
+def instance(tmp_path_factory):
     made = Instance(
         catalog=Catalog(),
         warehouse=Warehouse(tmp_path_factory.mktemp("bigquery"), None),
@@ -105,19 +102,19 @@ def comparable(value):
     return [comparable(member) for member in value] if isinstance(value, list) else value
 
 
-def by_duckdb(here, meaning, fields):
-    with here.warehouse.session() as cursor, translation.bigquery_errors(Running()):
+def by_duckdb(instance, meaning, fields):
+    with instance.warehouse.session() as cursor, translation.bigquery_errors(Running()):
         cursor.execute(
             "CREATE TEMP TABLE answer "
             f"({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})"
         )
-        fill_from(translation.query(here, meaning))(cursor, "temp.main.answer", fields)
+        fill_from(translation.query(instance, meaning))(cursor, "temp.main.answer", fields)
         return cursor.execute("SELECT * FROM temp.main.answer").to_arrow_table().to_pylist()
 
 
-def by_reference(here, meaning, fields):
-    rows = evaluation.evaluate(
-        here, meaning, fields, BigQueryError("invalidQuery", "judged")
+def by_reference(instance, meaning, fields):
+    rows = reference_evaluation.evaluate(
+        instance, meaning, fields, BigQueryError("invalidQuery", "judged")
     ).to_pylist()
     repeated = {field.name for field in fields if field.repeated}
     return [
@@ -152,25 +149,25 @@ def statements(group):
     (HERE / "expressions.txt").read_text().split("\n\n"),
     ids=lambda group: group.splitlines()[0].strip("# "),
 )
-def test_duckdb_agrees_with_the_reference_implementation(here, group):
+def test_duckdb_agrees_with_the_reference_implementation(instance, group):
     for sql in statements(group):
-        meaning = analysis.analyze(here, analysis.Question(sql=sql, project="p"))
+        meaning = analyzer.analyze(instance, analyzer.Question(sql=sql, project="p"))
         fields = [field for _, field in meaning.columns]
-        assert outcome(by_duckdb, here, meaning, fields) == outcome(
-            by_reference, here, meaning, fields
+        assert outcome(by_duckdb, instance, meaning, fields) == outcome(
+            by_reference, instance, meaning, fields
         ), sql[:200]
 
 
 @judged
-def test_a_long_sum_is_read_although_protobuf_does_not(here):
-    meaning = analysis.analyze(
-        here,
-        analysis.Question(
+def test_a_long_sum_is_read_although_protobuf_does_not(instance):
+    meaning = analyzer.analyze(
+        instance,
+        analyzer.Question(
             sql=f"SELECT {' + '.join(['k'] * 60)} AS x FROM ds.t WHERE k = 7", project="p"
         ),
     )
-    assert isinstance(meaning.statement, resolved.Node)
-    assert by_duckdb(here, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
+    assert isinstance(meaning.statement, resolved_tree.Node)
+    assert by_duckdb(instance, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
 
 
 FUNCTIONS = """
@@ -185,18 +182,18 @@ FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
 
 
 @judged
-def test_functions_in_sql_give_what_the_reference_implementation_gives(here):
-    nodes = scripts.statements(FUNCTIONS)
-    question = query.with_functions(here, analysis.Question(sql=FUNCTIONS, project="p"), nodes)
-    meaning = analysis.analyze(here, question)
+def test_functions_in_sql_give_what_the_reference_implementation_gives(instance):
+    nodes = parsing.statements(FUNCTIONS)
+    question = queries.with_functions(instance, analyzer.Question(sql=FUNCTIONS, project="p"), nodes)
+    meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
-    rows = comparable(by_duckdb(here, meaning, fields))
+    rows = comparable(by_duckdb(instance, meaning, fields))
     assert len(rows) == len(ROWS)
-    assert rows == comparable(by_reference(here, meaning, fields))
+    assert rows == comparable(by_reference(instance, meaning, fields))
 
 
 @judged
-def test_a_script_can_be_cancelled_in_its_loop(here):
+def test_a_script_can_be_cancelled_in_its_loop(instance):
     configuration = {"query": {"query": "LOOP SELECT 1; END LOOP", "useLegacySql": False}}
     job = Job(
         project="p",
@@ -204,16 +201,16 @@ def test_a_script_can_be_cancelled_in_its_loop(here):
         location="US",
         configuration=configuration,
         kind="query",
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
     threading.Timer(0.1, job.running.stop).start()
     with pytest.raises(BigQueryError, match="cancelled"):
-        query.run(here, query.spec_of(job), job.running)
+        queries.run(instance, queries.spec_of(job), job.running)
 
 
-def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
-    monkeypatch.setattr(analysis, "available", lambda: False)
+def test_without_the_analyzer_a_query_runs_unchecked(instance, monkeypatch):
+    monkeypatch.setattr(analyzer, "available", lambda: False)
     configuration = {"query": {"query": "SELECT k, s FROM ds.t WHERE k > 2", "useLegacySql": False}}
     job = Job(
         project="p",
@@ -221,17 +218,17 @@ def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
         location="US",
         configuration=configuration,
         kind="query",
-        created=here.now(),
+        created=instance.now(),
         running=Running(),
     )
-    done = query.run(here, query.spec_of(job), job.running)
+    done = queries.run(instance, queries.spec_of(job), job.running)
     assert (done.rows, [(field.name, field.type) for field in done.fields]) == (
         2,
         [("k", "INTEGER"), ("s", "STRING")],
     )
     job.configuration = {"query": {"query": "DELETE FROM ds.t WHERE TRUE", "useLegacySql": False}}
     with pytest.raises(BigQueryError, match="without GoogleSQL's analyzer"):
-        query.run(here, query.spec_of(job), job.running)
+        queries.run(instance, queries.spec_of(job), job.running)
 
 
 @given(

@@ -162,7 +162,7 @@ def _information_view(instance: Instance, parts: Sequence[str], place: int, proj
 
     `place` is where that word stands among the name's parts.
     """
-    from . import information_schema as information
+    from . import information_schema
 
     if place + 2 != len(parts):
         raise invalid_query(f'Invalid table name: "{".".join(parts)}"')
@@ -181,7 +181,7 @@ def _information_view(instance: Instance, parts: Sequence[str], place: int, proj
     owner = instance.catalog.id_of(owner)
     if dataset:
         instance.catalog.dataset(owner, dataset)
-    return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
+    return Source(ref=TableRef(owner, dataset, name), fields=information_schema.fields(name))
 
 
 def referenced_tables(sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 from ...state.catalog import Table
 from ...state.instance import Instance
 from ...state.job_work import Running
-from ..analysis import analyzer as analysis
-from . import reference_evaluation as evaluation
+from ..analysis import analyzer
+from . import reference_evaluation
 
 
 def values(instance: Instance, table: Table) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def values(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def _value(instance: Instance, table: Table, expression: str) -> Any:
-    meaning = analysis.analyze(
-        instance, analysis.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
+    meaning = analyzer.analyze(
+        instance, analyzer.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
     )
     fields = [field for _, field in meaning.columns]
-    return evaluation.table(instance, meaning, fields, Running()).column(0)[0].as_py()
+    return reference_evaluation.table(instance, meaning, fields, Running()).column(0)[0].as_py()

@@ -16,10 +16,8 @@ from ...errors import BigQueryError, invalid_query, not_run
 from ...state import catalog
 from ...state.instance import Instance
 from ...state.job_work import Running
-from ...tables import row_writes as writing
-from ...tables import tables
-from ..analysis import analyzer as analysis
-from ..analysis import information_schema as information
+from ...tables import row_writes, tables
+from ..analysis import analyzer, information_schema
 from ..analysis.analyzer import Analysis, analyzer_error, types_of
 from ..analysis.resolved_tree import statement
 from ..analysis.sources import Source
@@ -39,7 +37,7 @@ def select(
     meaning: Analysis,
     fields: Sequence[Field],
     running: Running,
-    write: Callable[[writing.Fill], int],
+    write: Callable[[row_writes.Fill], int],
 ) -> int:
     """Hand a query's rows to `write`.
 
@@ -55,12 +53,12 @@ def select(
     except BigQueryError as error:
         if error.reason != "notImplemented":
             raise
-        return write(writing.fill_rows(evaluate(instance, meaning, fields, error)))
+        return write(row_writes.fill_rows(evaluate(instance, meaning, fields, error)))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.bigquery_errors(running):
-            writing.fill_from(sql)(cursor, name, columns)
+            row_writes.fill_from(sql)(cursor, name, columns)
 
     try:
         return write(fill)
@@ -68,7 +66,7 @@ def select(
         if error.reason not in ("notImplemented", "invalidQuery"):
             raise
         rows = evaluate(instance, meaning, fields, error)
-    return write(writing.fill_rows(rows))
+    return write(row_writes.fill_rows(rows))
 
 
 def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
@@ -76,7 +74,7 @@ def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], runnin
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
     with instance.warehouse.session() as cursor:
 
-        def write(fill: writing.Fill) -> int:
+        def write(fill: row_writes.Fill) -> int:
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE _answer ({columns})")
             fill(cursor, "temp.main._answer", fields)
             return 0
@@ -117,7 +115,7 @@ def evaluate(
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
     request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
     request.simple_catalog.CopyFrom(
-        catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables))
+        catalog_of(paths, meaning.functions, analyzer.constants(meaning.question.variables))
     )
     _add_rows(instance, meaning.sources, request, reason)
     for name, parameter in named.items():
@@ -176,7 +174,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
                 else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
             )
             edits[place.start, place.end] = f"`{source.ref}`{alias}"
-            tables_by_path[str(source.ref),] = analysis.table_of(source)
+            tables_by_path[str(source.ref),] = analyzer.table_of(source)
         elif node.kind == "parameter" and not node.name:
             place = node.parse_location_range
             edits[place.start, place.end] = f"@{_positional_name(node.position)}"
@@ -222,7 +220,7 @@ def _add_rows(
 def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
     """Return a source's rows; of a table at most one more than `most`."""
     if source.table is None:
-        return information.rows(instance, source.ref)
+        return information_schema.rows(instance, source.ref)
     if source.table.kind == "VIEW":
         return _view_rows(instance, source.table)
     relation = f"({translation.wildcard(source)})" if source.parts else tables.relation(source.ref)
@@ -236,8 +234,8 @@ def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
 
 
 def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
-    question = analysis.Question(sql=view.written["view"]["query"], project=view.ref.project)
-    meaning = analysis.analyze(instance, question)
+    question = analyzer.Question(sql=view.written["view"]["query"], project=view.ref.project)
+    meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
     rows: list[dict[str, Any]] = table(instance, meaning, fields, Running()).to_pylist()
     return rows

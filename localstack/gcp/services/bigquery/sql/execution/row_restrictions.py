@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import BigQueryError, invalid
 from ...state.catalog import Table
 from ...state.instance import Instance
-from ..analysis import analyzer as analysis
+from ..analysis import analyzer
 from . import translation
 
 
@@ -16,11 +16,11 @@ def condition(instance: Instance, table: Table, text: str) -> str:
         BigQueryError: `invalid` in GoogleSQL's words.
     """
     name = f"`{table.ref.project}.{table.ref.dataset}.{table.ref.table}`"
-    question = analysis.Question(
+    question = analyzer.Question(
         sql=f"SELECT * FROM {name} WHERE {text}", project=table.ref.project
     )
     try:
-        return translation.condition(instance, analysis.analyze(instance, question))
+        return translation.condition(instance, analyzer.analyze(instance, question))
     except BigQueryError as error:
         if error.reason == "invalidQuery":
             raise invalid(

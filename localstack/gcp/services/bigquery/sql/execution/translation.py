@@ -10,8 +10,7 @@ from ...errors import BigQueryError, invalid_query, not_run
 from ...state.instance import Instance
 from ...state.job_work import Running
 from ...tables import tables
-from ..analysis import analyzer as analysis
-from ..analysis import information_schema as information
+from ..analysis import analyzer, information_schema
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
 from ..analysis.sources import Source
@@ -98,10 +97,10 @@ def _relation(instance: Instance, source: Source) -> str:
     if source.parts:
         return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
-        question = analysis.Question(
+        question = analyzer.Question(
             sql=source.table.written["view"]["query"], project=source.ref.project
         )
-        sql = query(instance, analysis.analyze(instance, question))
+        sql = query(instance, analyzer.analyze(instance, question))
         return f"({sql}) AS {quoted(source.ref.table)}"
     return tables.relation(source.ref)
 
@@ -132,7 +131,7 @@ def _column_of_part(name: str | None, field: Field) -> str:
 
 
 def _information_schema_rows(instance: Instance, source: Source) -> str:
-    rows = information.rows(instance, source.ref)
+    rows = information_schema.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
     written = [
         f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})"

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 from ...errors import not_run
 from ..analysis.resolved_tree import Node
-from . import arrays, conditions, dates, json_functions, numbers
-from . import strings as texts
+from . import arrays, conditions, dates, json_functions, numbers, strings
 from .translator import Translator, arguments
 from .type_kinds import (
     ARRAY,
@@ -103,7 +102,7 @@ _ARITY = {"split": 2, "array_to_string": 2}
 _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
     **conditions.FUNCTIONS,
     **numbers.FUNCTIONS,
-    **texts.FUNCTIONS,
+    **strings.FUNCTIONS,
     **arrays.FUNCTIONS,
     **dates.FUNCTIONS,
     **json_functions.FUNCTIONS,

@@ -13,7 +13,7 @@ import msgspec
 
 from ...data.types import Field
 from ...errors import BigQueryError, invalid_query, not_run
-from ..analysis import analyzer as analysis
+from ..analysis import analyzer
 from ..analysis.parameters import Parameter
 from ..analysis.resolved_tree import Node
 from .parsing import label_of, makes_function, statements, text_of
@@ -154,7 +154,7 @@ def _declared_column(script: Script, node: Node) -> Field:
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
-    meaning = analysis.analyze(
+    meaning = analyzer.analyze(
         script.instance, script.question(f"SELECT CAST(NULL AS {text})", node)
     )
     return meaning.columns[0][1]

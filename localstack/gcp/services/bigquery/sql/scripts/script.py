@@ -21,7 +21,7 @@ from ..analysis import routines
 from ..analysis.analyzer import Question, analyze
 from ..analysis.parameters import Parameter
 from ..analysis.resolved_tree import Node
-from ..execution import reference_evaluation as evaluation
+from ..execution import reference_evaluation
 from .parsing import query_of
 
 Run: TypeAlias = Callable[[Question], Outcome]
@@ -112,7 +112,9 @@ class Script:
         """Return the columns and rows of a query."""
         meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
-        return fields, evaluation.table(self.instance, meaning, fields, self.running).to_pylist()
+        return fields, reference_evaluation.table(
+            self.instance, meaning, fields, self.running
+        ).to_pylist()
 
     def is_true(self, node: Node) -> bool:
         """Return whether a condition is true, and not NULL."""

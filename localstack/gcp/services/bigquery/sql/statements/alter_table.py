@@ -12,8 +12,7 @@ from ...state.catalog import Table, TableRef
 from ...state.instance import Instance, time_of_rest
 from ...tables import tables
 from ..analysis.resolved_tree import Node
-from . import column_definitions as columns
-from . import ddl_options as options
+from . import column_definitions, ddl_options
 
 _WIDER = {"INTEGER": ("NUMERIC", "FLOAT"), "NUMERIC": ("FLOAT",)}  # what a column's values fit, too
 _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
@@ -72,15 +71,15 @@ def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
 
 
 def _set_options(table: Table, action: Node) -> Table:
-    changes = options.table(action.option_list)
+    changes = ddl_options.table(action.option_list)
     if "expirationTime" in changes:
         expires = changes.pop("expirationTime")
         table = msgspec.structs.replace(table, expires=time_of_rest(expires) if expires else None)
-    return msgspec.structs.replace(table, written=options.with_changes(table.written, changes))
+    return msgspec.structs.replace(table, written=ddl_options.with_changes(table.written, changes))
 
 
 def _add_column(table: Table, action: Node) -> Table:
-    column = columns.column(action.column_definition)
+    column = column_definitions.column(action.column_definition)
     if column.name.lower() in {field.name.lower() for field in table.fields}:
         if action.is_if_not_exists:
             return table
@@ -171,14 +170,14 @@ def _drop_not_null(field: Field, _action: Node) -> Field:
 
 
 def _set_column_options(field: Field, action: Node) -> Field:
-    about = {**field.about, **options.column(action.option_list)}
+    about = {**field.about, **ddl_options.column(action.option_list)}
     return msgspec.structs.replace(
         field, about={key: value for key, value in about.items() if value is not None}
     )
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
-    new = columns.column_of(action)
+    new = column_definitions.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
     if new.about or not (same or wider):

@@ -8,7 +8,7 @@ from ...data.googlesql_values import field_of
 from ...data.types import Field
 from ...errors import not_run
 from ..analysis.resolved_tree import Node
-from . import ddl_options as options
+from . import ddl_options
 
 
 def column(definition: Node) -> Field:
@@ -21,7 +21,7 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
     """Return a column with what its annotations say: NOT NULL, OPTIONS, type parameters."""
     if annotations is None:
         return field
-    about = options.column(annotations.option_list)
+    about = ddl_options.column(annotations.option_list)
     about |= _parameters(annotations, field)
     mode = "REQUIRED" if annotations.not_null and not field.repeated else field.mode
     children = annotations.child_list

@@ -11,16 +11,13 @@ from ...state.catalog import TableRef
 from ...state.instance import Instance
 from ...state.job_work import Running
 from ...state.jobs import Outcome
-from ...tables import datasets, tables
-from ...tables import row_writes as writing
+from ...tables import datasets, row_writes, tables
 from ..analysis import routines, sources
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
-from ..execution import reference_evaluation as evaluation
+from ..execution import reference_evaluation
 from ..language.dates import part_of
-from . import alter_table as altering
-from . import column_definitions as columns
-from . import ddl_options as options
+from . import alter_table, column_definitions, ddl_options
 
 _REPLACE, _IF_NOT_EXISTS = 1, 2  # CreateMode
 _CASCADE = 2  # DropMode
@@ -83,9 +80,11 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
     operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
-    written = options.with_changes(_layout(node), options.table(node.option_list))
+    written = ddl_options.with_changes(_layout(node), ddl_options.table(node.option_list))
     expires = written.pop("expirationTime", None)
-    defined = tuple(columns.column(definition) for definition in node.column_definition_list)
+    defined = tuple(
+        column_definitions.column(definition) for definition in node.column_definition_list
+    )
     new = tables.new_table(
         instance, ref, written, defined, expires
     )  # refused before anything is replaced
@@ -98,13 +97,13 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
         return _outcome(operation, ref)
     fields = [field for _, field in meaning.columns]
 
-    def write(fill: writing.Fill) -> int:
-        target = writing.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
-        return writing.write(instance, target, defined, fill)
+    def write(fill: row_writes.Fill) -> int:
+        target = row_writes.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
+        return row_writes.write(instance, target, defined, fill)
 
     if operation == "REPLACE" and instance.catalog.table(ref).kind != "TABLE":
         tables.drop(instance, ref)
-    rows = evaluation.select(instance, meaning, fields, running, write)
+    rows = reference_evaluation.select(instance, meaning, fields, running, write)
     instance.catalog.change_table(
         ref,
         lambda table: msgspec.structs.replace(
@@ -182,7 +181,7 @@ def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Ou
     tables.create(
         instance,
         ref,
-        {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
+        {**ddl_options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}},
     )
     return _outcome(operation, ref)
 
@@ -252,7 +251,7 @@ def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> 
         return _outcome("SKIP")
     if node.create_mode == _REPLACE:
         raise not_run("CREATE OR REPLACE SCHEMA")
-    datasets.create(instance, project, name, options.dataset(node.option_list))
+    datasets.create(instance, project, name, ddl_options.dataset(node.option_list))
     return _outcome("CREATE")
 
 
@@ -260,13 +259,13 @@ def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Ou
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
-    altering.alter(instance, ref, node.alter_action_list)
+    alter_table.alter(instance, ref, node.alter_action_list)
     return _outcome("ALTER", ref)
 
 
 def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
     ref = _table_ref(instance, meaning)
-    changes = options.table(meaning.statement.option_list)
+    changes = ddl_options.table(meaning.statement.option_list)
     content = (
         {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
     )
@@ -274,7 +273,7 @@ def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Ou
         instance,
         ref,
         content,
-        options.with_changes(instance.catalog.table(ref).written, changes),
+        ddl_options.with_changes(instance.catalog.table(ref).written, changes),
         None,
     )
     return _outcome("ALTER", ref)

@@ -19,8 +19,7 @@ from ...tables import tables
 from ..analysis.analyzer import Analysis
 from ..analysis.resolved_tree import Node
 from ..analysis.sources import Source
-from ..execution import default_values as defaults
-from ..execution import translation
+from ..execution import default_values, translation
 from ..language import literals
 from ..language.translator import Translator
 from .record_members import Change, new_value
@@ -40,7 +39,7 @@ class _Work:
         self.cursor = cursor
         self.table = target_of(meaning)
         self.name = tables.relation(self.table.ref)
-        self.defaults = defaults.values(instance, self.table)
+        self.defaults = default_values.values(instance, self.table)
         scan = self.statement.table_scan
         self.columns = {
             c.column_id: self.table.fields[index]
