@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixture
-    from .client import Stack
-    from .run import RunningStack
+    from .core.client import Stack
+    from .core.launch import RunningStack
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,7 +93,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
     from .core.images import anchored
-    from .run import start
+    from .core.launch import start
 
     images = {}
     for line in config.getini(f"{cloud}_stack_images"):
@@ -114,8 +114,8 @@ def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """The stack without what an earlier test left, and this process led to it until the test is
     over.
     """
-    from .client import Stack
-    from .run import environment_for
+    from .core.client import Stack
+    from .core.launch import environment_for
 
     stack = Stack(running.url, running.cloud)
     stack.reset()

@@ -14,8 +14,8 @@ from ..core.calls import Calls, is_mutating, names
 from ..core.error_log import tell, tell_line
 from ..core.faults import OF_THE_WIRE, Fault
 from ..core.http.answers import Answer, Cut
+from ..core.minutes import Minutes
 from ..core.state import Stack, State
-from ..minutes import Minutes
 from . import coverage
 from .core import in_process
 from .core.caller import on_behalf_of

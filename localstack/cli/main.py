@@ -12,7 +12,7 @@ import msgspec
 
 from ..core.clock import MODES
 from ..core.faults import KINDS
-from ..run import CLOUDS, environment_of
+from ..core.launch import CLOUDS, environment_of
 from . import texts, verbs
 from .errors import Invalid, StackError, Unavailable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core.faults import Fault
-from ..run import RunningStack, environment_of
+from ..core.launch import RunningStack, environment_of
 
 if TYPE_CHECKING:
     from ..aws.coverage import Covered as CoveredAws

@@ -14,12 +14,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..client import Stack
+from ..core.client import Stack
 from ..core.detached import NoAnswer, running, running_at, stop_apart, stop_at
 from ..core.faults import KINDS, Fault
 from ..core.home.folders import is_taken
 from ..core.home.home import LISTENING, NotUsable, adopt
-from ..run import CLOUDS, Ready, RunningStack, StackFailed, environment_for, environment_of, start
+from ..core.launch import (
+    CLOUDS,
+    Ready,
+    RunningStack,
+    StackFailed,
+    environment_for,
+    environment_of,
+    start,
+)
 from .errors import Invalid, MissingPackage, Newer, NotFound, Unavailable, Unsupported
 
 if TYPE_CHECKING:

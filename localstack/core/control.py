@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from ..minutes import Minutes
 from .calls import Calls
 from .faults import Fault, check
 from .http.answers import Answer
 from .http.peers import is_other_user
 from .keys import FILE
+from .minutes import Minutes
 from .state import Stack
 
 _encode = msgspec.json.Encoder().encode

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..run import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 from . import keys
 from .home.folders import is_taken
+from .launch import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 
 _PACKAGE = __name__.partition(".")[0]
 _FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0

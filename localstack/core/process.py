@@ -18,7 +18,6 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from ..run import Ready, environment_of, read_ready
 from . import keys
 from .clock import MODES, Clock, Mode
 from .faults import Faults
@@ -26,6 +25,7 @@ from .home.folders import Owned
 from .home.home import LISTENING, Home, NotUsable
 from .home.pickles import Changed
 from .http.wsgi_server import Channel, WsgiServer
+from .launch import Ready, environment_of, read_ready
 from .state import Stack, State
 
 HOST = "127.0.0.1"

@@ -10,7 +10,7 @@ import os
 import subprocess
 from types import SimpleNamespace
 
-from isthmus_stack import run
+from isthmus_stack.core import launch as run
 from isthmus_stack.testing.fork_server import Forked
 
 MOTO = (

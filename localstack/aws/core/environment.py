@@ -79,7 +79,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 def summary(url: str) -> str:
     """How many operations the stack at `url` executes."""
-    from ...client import Stack
+    from ...core.client import Stack
 
     levels = Counter(operation["level"] for operation in Stack(url).coverage())
     return f"{levels['executes']} operations execute, {levels['stores only']} only store"

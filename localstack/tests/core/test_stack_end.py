@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_stack import run
+from isthmus_stack.core import launch as run
 from isthmus_stack.core.home.folders import Owned, Taken, sweep
 from isthmus_stack.jobs import process_group as bound
 from isthmus_stack.run import start_aws

@@ -13,8 +13,8 @@ import msgspec
 from ....core import control
 from ....core.calls import Calls
 from ....core.http.answers import Answer
+from ....core.minutes import Minutes
 from ....core.state import Stack, State
-from ....minutes import Minutes
 from ... import composition as handler_modules
 from ...environment import PROJECT, STACK, Environment
 from ..identity.callers import Callers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .....minutes import Minutes
+from .....core.minutes import Minutes
 from ....core.registry import Call
 from ...monitoring import online_prediction as online
 from .records import Endpoints, Hosted

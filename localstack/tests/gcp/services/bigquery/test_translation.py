@@ -184,7 +184,9 @@ FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
 @judged
 def test_functions_in_sql_give_what_the_reference_implementation_gives(instance):
     nodes = parsing.statements(FUNCTIONS)
-    question = queries.with_functions(instance, analyzer.Question(sql=FUNCTIONS, project="p"), nodes)
+    question = queries.with_functions(
+        instance, analyzer.Question(sql=FUNCTIONS, project="p"), nodes
+    )
     meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]
     rows = comparable(by_duckdb(instance, meaning, fields))
