@@ -80,7 +80,7 @@ bench: .venv/.setup
 
 # The laptop's endpoint while its processes are killed, three minutes; it writes what it counted into docs/promises.md.
 bench-load: .venv/.setup
-	.venv/bin/python -m benchmarks.load
+	.venv/bin/python -m benchmarks.endpoints.load
 
 # Hours for all of it: every system call of every verb, disturbed in four ways. Needs cc.
 bench-faults: .venv/.setup

@@ -15,74 +15,74 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus import events as events
     from isthmus.core.runtime.project import Project as Project
     from isthmus.core.runtime.project import open as open
-    from isthmus.endpoints.adoption import adopt as adopt
-    from isthmus.endpoints.deploy import deploy as deploy
+    from isthmus.endpoints.deploy.adoption import adopt as adopt
+    from isthmus.endpoints.deploy.deploy import deploy as deploy
     from isthmus.endpoints.gateway.gateway import Gateway as Gateway
     from isthmus.endpoints.traffic.manual import traffic as traffic
-    from isthmus.events.emit import emit as emit
-    from isthmus.events.ingest import ingest as ingest
+    from isthmus.events.intake.emit import emit as emit
+    from isthmus.events.intake.ingest import ingest as ingest
     from isthmus.experiments import experiment as experiment
     from isthmus.experiments.monitors import monitor as monitor
-    from isthmus.feature_store.materialize import materialize as materialize
-    from isthmus.feature_store.query import query as query
-    from isthmus.feature_store.training_set import training_set as training_set
-    from isthmus.lifecycle import features as features
-    from isthmus.lifecycle import models as models
-    from isthmus.lifecycle import runs as runs
-    from isthmus.lifecycle import stack as stack
-    from isthmus.lifecycle.apply import apply as apply
-    from isthmus.lifecycle.demo import demo as demo
-    from isthmus.lifecycle.destroy import destroy as destroy
-    from isthmus.lifecycle.doctor import doctor as doctor
-    from isthmus.lifecycle.first_account import first_account as first_account
-    from isthmus.lifecycle.first_account import first_round as first_round
-    from isthmus.lifecycle.init import init as init
-    from isthmus.lifecycle.plan import plan as plan
-    from isthmus.lifecycle.status import status as status
-    from isthmus.lifecycle.trust import trust as trust
-    from isthmus.lifecycle.validate import validate as validate
-    from isthmus.pipelines.training.compiling import compile_run as compile_run
+    from isthmus.feature_store.offline.materialize import materialize as materialize
+    from isthmus.feature_store.offline.training_set import training_set as training_set
+    from isthmus.feature_store.sql.query import query as query
+    from isthmus.lifecycle.checks.doctor import doctor as doctor
+    from isthmus.lifecycle.checks.first_account import first_account as first_account
+    from isthmus.lifecycle.checks.first_account import first_round as first_round
+    from isthmus.lifecycle.checks.validate import validate as validate
+    from isthmus.lifecycle.demo.demo import demo as demo
+    from isthmus.lifecycle.resources.apply import apply as apply
+    from isthmus.lifecycle.resources.destroy import destroy as destroy
+    from isthmus.lifecycle.resources.plan import plan as plan
+    from isthmus.lifecycle.resources.status import status as status
+    from isthmus.lifecycle.stacks import stack as stack
+    from isthmus.lifecycle.start.init import init as init
+    from isthmus.lifecycle.start.trust import trust as trust
+    from isthmus.lifecycle.verbs import features as features
+    from isthmus.lifecycle.verbs import models as models
+    from isthmus.lifecycle.verbs import runs as runs
+    from isthmus.pipelines.training.compilation import compile_run as compile_run
     from isthmus.pipelines.training.promotion import promote as promote
     from isthmus.pipelines.training.training import train as train
     from isthmus.project.schema import schema as schema
-    from isthmus.rollouts import rollout as rollout
+    from isthmus.rollouts.verbs import rollout as rollout
 
 _WHERE = {
     "open": "isthmus.core.runtime.project",
     "Project": "isthmus.core.runtime.project",
-    "init": "isthmus.lifecycle.init",
+    "init": "isthmus.lifecycle.start.init",
     "schema": "isthmus.project.schema",
-    "doctor": "isthmus.lifecycle.doctor",
-    "first_account": "isthmus.lifecycle.first_account",
-    "first_round": "isthmus.lifecycle.first_account",
-    "demo": "isthmus.lifecycle.demo",
-    "validate": "isthmus.lifecycle.validate",
-    "trust": "isthmus.lifecycle.trust",
-    "plan": "isthmus.lifecycle.plan",
-    "apply": "isthmus.lifecycle.apply",
-    "status": "isthmus.lifecycle.status",
-    "destroy": "isthmus.lifecycle.destroy",
-    "ingest": "isthmus.events.ingest",
-    "emit": "isthmus.events.emit",
-    "materialize": "isthmus.feature_store.materialize",
-    "query": "isthmus.feature_store.query",
-    "training_set": "isthmus.feature_store.training_set",
+    "doctor": "isthmus.lifecycle.checks.doctor",
+    "first_account": "isthmus.lifecycle.checks.first_account",
+    "first_round": "isthmus.lifecycle.checks.first_account",
+    "demo": "isthmus.lifecycle.demo.demo",
+    "validate": "isthmus.lifecycle.checks.validate",
+    "trust": "isthmus.lifecycle.start.trust",
+    "plan": "isthmus.lifecycle.resources.plan",
+    "apply": "isthmus.lifecycle.resources.apply",
+    "status": "isthmus.lifecycle.resources.status",
+    "destroy": "isthmus.lifecycle.resources.destroy",
+    "ingest": "isthmus.events.intake.ingest",
+    "emit": "isthmus.events.intake.emit",
+    "materialize": "isthmus.feature_store.offline.materialize",
+    "query": "isthmus.feature_store.sql.query",
+    "training_set": "isthmus.feature_store.offline.training_set",
     "train": "isthmus.pipelines.training.training",
-    "compile_run": "isthmus.pipelines.training.compiling",
+    "compile_run": "isthmus.pipelines.training.compilation",
     "promote": "isthmus.pipelines.training.promotion",
-    "deploy": "isthmus.endpoints.deploy",
-    "adopt": "isthmus.endpoints.adoption",
+    "deploy": "isthmus.endpoints.deploy.deploy",
+    "adopt": "isthmus.endpoints.deploy.adoption",
     "traffic": "isthmus.endpoints.traffic.manual",
     "Gateway": "isthmus.endpoints.gateway.gateway",
-    "rollout": "isthmus.rollouts",  # a module, as those that follow: im.rollout.start(...)
+    "rollout": "isthmus.rollouts.verbs",  # a module, as those that follow: im.rollout.start(...)
     "experiment": "isthmus.experiments",
     "monitor": "isthmus.experiments.monitors",
     "events": "isthmus",
-    "features": "isthmus.lifecycle",
-    "runs": "isthmus.lifecycle",
-    "models": "isthmus.lifecycle",
+    "features": "isthmus.lifecycle.verbs",
+    "runs": "isthmus.lifecycle.verbs",
+    "models": "isthmus.lifecycle.verbs",
     "endpoints": "isthmus",
-    "stack": "isthmus.lifecycle",
+    "stack": "isthmus.lifecycle.stacks",
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name

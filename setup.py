@@ -37,7 +37,7 @@ setup(
         "isthmus",
         *(f"isthmus.{room}" for room in rooms),
         "isthmus.tests",
-        "isthmus.tests.conformance",
+        *(f"isthmus.{name}" for name in find_packages(include=["tests.conformance*"])),
     ],
     package_dir={"isthmus": "."},
     cmdclass={"build_py": BuildPy},

@@ -200,9 +200,8 @@ def wait(
     """Observe until the predicate holds and return what was seen then.
 
     Unavailable when `deadline` passes first: the work may still end, and observing again later is
-    safe.
-    The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are seen
-    quickly, long ones are not asked often.
+    safe. The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are
+    seen quickly, long ones are not asked often.
     """
     begun = clock()
     while not until(seen := observe()):

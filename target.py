@@ -156,7 +156,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     ]  # port -> "module:attribute" of what takes the Target; a port that is absent is refused by its name
     needs: Packages = Packages()
     options: str = (
-        ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.shapes.Key]
+        ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.reading.shapes.Key]
     )
     engine: Engine | None = None  # None: neutral SQL runs there as it is, or there is no warehouse
     # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ..errors import Invalid
-from ..project.names import did_you_mean
+from ..project.reading.names import did_you_mean
 from ..target import Capability
 
 # Row -> the type of its quantity; None: it has a level alone.

@@ -16,7 +16,7 @@ from ..times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from ..endpoints.port import VariantSpec
-    from ..feature_store.sql import Rendered
+    from ..feature_store.sql.subset import Rendered
     from ..storage import BlobStore
 
 
@@ -84,8 +84,8 @@ def blobs_for(uri: str) -> BlobStore:
     its run.json and nothing else.
 
     The adapter is opened with `bucket: SCHEME://NAME` of the URI, the next part of it as its
-    project, and a stack's URL when one of the
-    variables of its offline stack has it. Unsupported for a scheme that nothing here opens.
+    project, and a stack's URL when one of the variables of its offline stack has it. Unsupported
+    for a scheme that nothing here opens.
     """
     scheme, _, rest = uri.partition("://")
     adapter = next(installed.adapters(lambda adapter: scheme and adapter.scheme == scheme), None)

@@ -11,24 +11,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = sorted(
-    p.stem
-    for p in Path(__file__).parent.glob("*.py")
-    if p.stem not in ("__init__", "__main__", "bare_gcp", "gcp_asked", "measure")
-)
+HERE = Path(__file__).parent
+MODULES = {
+    path.stem: ".".join(("benchmarks", *path.relative_to(HERE).with_suffix("").parts))
+    for path in sorted(HERE.rglob("*.py"), key=lambda path: path.stem)
+    if path.stem not in ("__init__", "__main__", "bare_gcp", "gcp_clients", "measure")
+}
 
 
 def main() -> None:
     options = [word for word in sys.argv[1:] if word.startswith("--")]
     named = [word for word in sys.argv[1:] if word not in options]
-    if unknown := [name for name in named if name not in NAMES]:
-        raise SystemExit(f"no benchmark {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    if unknown := [name for name in named if name not in MODULES]:
+        raise SystemExit(f"no benchmark {unknown[0]!r}; there are: {', '.join(MODULES)}")
     failed = []
-    for name in named or NAMES:
+    for name in named or MODULES:
         print(f"\n--- {name}", flush=True)
-        if subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{name}", *options], check=False
-        ).returncode:
+        if subprocess.run([sys.executable, "-m", MODULES[name], *options], check=False).returncode:
             failed.append(name)
     if failed:
         raise SystemExit(f"failed, or missed its goal: {', '.join(failed)}")

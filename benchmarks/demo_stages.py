@@ -40,7 +40,7 @@ def stages(target: str) -> dict[str, float]:
     """Seconds of each stage; opening the project (and starting the stack) is the first."""
     import isthmus as im
     from isthmus.core.runtime.project import stacks
-    from isthmus.lifecycle.demo import demo
+    from isthmus.lifecycle.demo.demo import demo
     from isthmus.project.scaffold import create
 
     began = time.perf_counter()

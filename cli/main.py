@@ -14,8 +14,8 @@ import click
 from ..core import logs, pandas_later
 from ..core.escapes import escaping
 from ..errors import Invalid
-from .console import Console, show_warning
-from .leaving import guarded
+from .console.console import Console, show_warning
+from .console.exits import guarded
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -23,53 +23,101 @@ if TYPE_CHECKING:
 # heading -> command -> (module below this package, attribute, the line that `isthmus --help` shows)
 GROUPS = {
     "Begin": {
-        "init": ("start", "init", "Make a new project, or a copy of the example."),
-        "demo": ("demo", "demo", "The whole example, from raw files to served answers."),
-        "validate": ("start", "validate", "Check every file of the project, for every target."),
-        "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
-        "trust": ("trust", "trust", "Use a project's .isthmus that came from elsewhere."),
-        "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
-        "completion": ("start", "completion", "Complete commands and names in bash, zsh or fish."),
+        "init": ("project.start", "init", "Make a new project, or a copy of the example."),
+        "demo": ("project.demo", "demo", "The whole example, from raw files to served answers."),
+        "validate": (
+            "project.start",
+            "validate",
+            "Check every file of the project, for every target.",
+        ),
+        "doctor": (
+            "project.start",
+            "doctor",
+            "What works on this machine, and what to do about the rest.",
+        ),
+        "trust": ("project.trust", "trust", "Use a project's .isthmus that came from elsewhere."),
+        "schema": (
+            "project.start",
+            "schema",
+            "Print the JSON Schema of the project's files, for editors.",
+        ),
+        "completion": (
+            "project.start",
+            "completion",
+            "Complete commands and names in bash, zsh or fish.",
+        ),
     },
     "Build": {
-        "plan": ("world", "plan", "What would be made, and what differs."),
-        "apply": ("world", "apply", "Make the tables and views that the project describes."),
-        "status": ("world", "status", "What exists, how fresh it is, who has the traffic."),
-        "destroy": ("world", "destroy", "Remove what apply and deploy made."),
-        "events": ("events", "events", "The event catalogue: list, show, diff, quarantine."),
-        "ingest": ("events", "ingest", "Validate and store events."),
-        "materialize": ("features", "materialize", "Compute feature views and put them online."),
-        "features": ("features", "features", "Read online features, check for skew and leaks."),
-        "query": ("query", "query", "Read any table or view with SQL."),
+        "plan": ("project.resources", "plan", "What would be made, and what differs."),
+        "apply": (
+            "project.resources",
+            "apply",
+            "Make the tables and views that the project describes.",
+        ),
+        "status": (
+            "project.resources",
+            "status",
+            "What exists, how fresh it is, who has the traffic.",
+        ),
+        "destroy": ("project.resources", "destroy", "Remove what apply and deploy made."),
+        "events": ("data.events", "events", "The event catalogue: list, show, diff, quarantine."),
+        "ingest": ("data.events", "ingest", "Validate and store events."),
+        "materialize": (
+            "data.features",
+            "materialize",
+            "Compute feature views and put them online.",
+        ),
+        "features": (
+            "data.features",
+            "features",
+            "Read online features, check for skew and leaks.",
+        ),
+        "query": ("data.query", "query", "Read any table or view with SQL."),
     },
     "Train": {
-        "train": ("training", "train", "Train, evaluate, gate and register models."),
-        "compile": ("compiling", "compile_", "A training run as a document for Kubeflow or Argo."),
-        "runs": ("training", "runs", "List, show and compare runs; why a step ran again."),
-        "models": ("training", "models", "Versions, aliases, promotion and lineage."),
+        "train": ("training.training", "train", "Train, evaluate, gate and register models."),
+        "compile": (
+            "training.compilation",
+            "compile_",
+            "A training run as a document for Kubeflow or Argo.",
+        ),
+        "runs": ("training.training", "runs", "List, show and compare runs; why a step ran again."),
+        "models": ("training.training", "models", "Versions, aliases, promotion and lineage."),
     },
     "Serve": {
-        "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
-        "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
-        "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
-        "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
-        "traffic": ("serving", "traffic", "Change the split between variants, read back."),
+        "deploy": ("serving.endpoints", "deploy", "Put model versions behind an endpoint."),
+        "import": (
+            "serving.adoption",
+            "import_",
+            "Take over an endpoint that stands on a cloud already.",
+        ),
+        "endpoints": ("serving.endpoints", "endpoints", "List, invoke, watch and serve endpoints."),
+        "gateway": (
+            "serving.gateway",
+            "gateway",
+            "Serve endpoints over HTTP: rank, health, metrics.",
+        ),
+        "traffic": (
+            "serving.endpoints",
+            "traffic",
+            "Change the split between variants, read back.",
+        ),
         "rollout": (
-            "rollouts",
+            "serving.rollouts",
             "rollout",
             "Move traffic from one variant to another, step by step, guarded.",
         ),
         "experiment": (
-            "experiments",
+            "serving.experiments",
             "experiment",
             "A/B tests: start, ramp and stop a run, compare its arms.",
         ),
         "monitor": (
-            "monitors",
+            "serving.monitors",
             "monitor",
             "Bias: what is shown and who is served, by groups, with alarms.",
         ),
-        "ui": ("pages", "ui", "Experiments, endpoints, models, events in a browser."),
+        "ui": ("serving.pages", "ui", "Experiments, endpoints, models, events in a browser."),
     },
     "Offline": {
         "stack": (
@@ -132,7 +180,7 @@ class Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from ..project.names import nearest
+            from ..project.reading.names import nearest
 
             near = nearest(args[0], COMMANDS)
             raise click.UsageError(

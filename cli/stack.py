@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Invalid, Unavailable
-from .command import Command, command
-from .console import Console
-from .tables import grid
+from .console.command import Command, command
+from .console.console import Console
+from .console.tables import grid
 
 if TYPE_CHECKING:
     from ..target import Offline
@@ -129,10 +129,10 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
 @_of_the_process
 def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     process = _process_options(options)
-    from isthmus_stack import texts
+    from isthmus_stack.cli import texts
     from isthmus_stack.run import environment_of
 
     port = environment_of(cloud.cloud).PORT if port is None else port
@@ -163,7 +163,7 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
 @_of_the_process
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001  it prints nothing of its own
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     words = words[words[0] == "--" :]
     if not words or words[0].startswith("-"):
@@ -176,10 +176,10 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the process as the verbs take them: images by name."""
-    from ..lifecycle.stack_calls import as_ours
+    from ..lifecycle.stacks.calls import as_ours
 
     with as_ours():
-        from isthmus_stack import verbs
+        from isthmus_stack.cli import verbs
 
         return {**options, "images": verbs.image_commands(options["images"])}
 
@@ -190,7 +190,7 @@ def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
 )
 @click.option("--forget", is_flag=True, help="Remove what it holds.")
 def down(console: Console, forget: bool) -> None:
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     ended = stacks.down(forget=forget)
     words = (
@@ -202,7 +202,7 @@ def down(console: Console, forget: bool) -> None:
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
     from ..core.runtime.stacks import told
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     standing = stacks.status()
     lines = [
@@ -219,10 +219,10 @@ def status(console: Console) -> None:
     "--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform."
 )
 def coverage(console: Console, cloud: Offline, service: str | None) -> None:
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     operations = stacks.coverage(cloud.cloud, service=service)
-    from isthmus_stack import texts
+    from isthmus_stack.cli import texts
 
     rows, total = texts.coverage_rows(operations)
     console.result(operations, grid(rows, head=("service", "operation", "level", "by")), total)
@@ -235,10 +235,10 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 )
 @_url
 def policy(console: Console, url: str | None) -> None:
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     granted = stacks.policy(url=url)
-    from isthmus_stack import texts  # after the verb, which says how to install it
+    from isthmus_stack.cli import texts  # after the verb, which says how to install it
 
     rights, text = texts.policy_parts(granted)
     console.result({"policy": rights}, text, raw=True)
@@ -254,7 +254,7 @@ def policy(console: Console, url: str | None) -> None:
     "--url", help="Of another server, which is changed by it (default: a stack of its own)."
 )
 def compare(console: Console, folder: Path, url: str | None) -> None:
-    from ..lifecycle import stack as stacks
+    from ..lifecycle.stacks import stack as stacks
 
     comparison = stacks.compare(folder, url=url)
     console.result(comparison)
@@ -298,10 +298,10 @@ def fault() -> None:
 @click.option("--code", help="error: the error code to answer.")
 @_url
 def add(console: Console, url: str | None, **rule: Any) -> None:
-    from ..lifecycle import faults
+    from ..lifecycle.stacks import faults
 
     planned = faults.add(rule.pop("kind"), url=url, times=rule.pop("times") or None, **rule)
-    from isthmus_stack import texts
+    from isthmus_stack.cli import texts
 
     console.result(planned, texts.fault_line(planned))
 
@@ -309,10 +309,10 @@ def add(console: Console, url: str | None, **rule: Any) -> None:
 @command(project=False, help="The faults that are still to come.")
 @_url
 def list_faults(console: Console, url: str | None) -> None:
-    from ..lifecycle import faults
+    from ..lifecycle.stacks import faults
 
     coming = faults.list(url=url)
-    from isthmus_stack import texts
+    from isthmus_stack.cli import texts
 
     console.result(coming, "\n".join(map(texts.fault_line, coming)) or "no faults")
 
@@ -321,7 +321,7 @@ def list_faults(console: Console, url: str | None) -> None:
 @click.argument("number", type=int, required=False)
 @_url
 def clear(console: Console, url: str | None, number: int | None) -> None:
-    from ..lifecycle import faults
+    from ..lifecycle.stacks import faults
 
     cleared = faults.clear(number, url=url)
     console.result(cleared, f"fault {number} is taken back" if number else "no faults")

@@ -2,7 +2,7 @@
 wrote it.
 
 Event values, names of files, a provider's words and the lines of jobs are others'. The stream
-escapes them, and no caller has to think of it; only what draws on a terminal (cli/terminal.py)
+escapes them, and no caller has to think of it; only what draws on a terminal (cli/console/terminal.py)
 writes past it, and escapes the text within its drawing.
 
 Escaped are the control characters but newline and tab (a lone carriage return among them), those

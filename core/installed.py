@@ -31,8 +31,8 @@ def adapter(name: str) -> Adapter:
     """One adapter, also when its own packages are not here (`require` tells).
 
     Unsupported when nothing installed has that name; MissingDependency when its package lacks
-    another; Invalid when it cannot be imported,
-    or when what its entry point names is not an Adapter of that name.
+    another; Invalid when it cannot be imported, or when what its entry point names is not an
+    Adapter of that name.
     """
     if (own := _own(name)) is not None:
         return own

@@ -89,8 +89,7 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
     process is a program of ours.
 
     `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one
-    starts. Without one of LEVELS: JSON from
-    info on, text not at all.
+    starts. Without one of LEVELS: JSON from info on, text not at all.
     """
     if level is not None:
         os.environ[LEVEL] = level

@@ -1,8 +1,7 @@
 """Signals, told to a function whichever thread of the process the kernel gives them to.
 
 A handler of Python's runs in the main thread, once that is back at bytecode. A main thread that
-waits in a read or for a lock does not
-hear of a signal that another thread was given.
+waits in a read or for a lock does not hear of a signal that another thread was given.
 """
 
 from __future__ import annotations

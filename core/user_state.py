@@ -37,8 +37,7 @@ ID = "id"  # the file in it
 _ID_NEW = "id.new"  # while it is written
 _ID = re.compile(r"[0-9a-f]{32}")
 # What is made again by the next command that needs it. All else on the laptop (local.db,
-# counters.db,
-# warehouse/, runs/, models/, raw/, ...) is what was stored, and may be the only copy.
+# counters.db, warehouse/, runs/, models/, raw/, ...) is what was stored, and may be the only copy.
 _DERIVED = frozenset({"lock", "reports", "rehearsal", "rollouts", "stack", "starting", "tmp"})
 _TRACEBACK = "traceback-"
 _NAMED = 6  # entries that a message names

@@ -2,11 +2,9 @@
 Lambda, Cloud Run).
 
 As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a
-monitor. As a handler it raises either, so
-that the schedule's own alarm tells of it. Looks are kept once a day: a call that is repeated, or
-tried again, does no harm.
-PROJECT (default: project.yaml beside this file) and TARGET (default: profiles.yaml's) are
-environment variables.
+monitor. As a handler it raises either, so that the schedule's own alarm tells of it. Looks are kept
+once a day: a call that is repeated, or tried again, does no harm. PROJECT (default: project.yaml
+beside this file) and TARGET (default: profiles.yaml's) are environment variables.
 """
 # ruff: noqa: INP001  a script, not a package
 

@@ -4,13 +4,11 @@
     arn:...] [--offline] [--yes]
 
 Stages that have been done are found and kept, so it may be run again after anything. The traffic of
-an endpoint that exists is not touched,
-but by --rollout, which is refused while one runs: steps, guardrails and the way back are those of
-project.yaml. Ctrl-C leaves it as it is;
-`isthmus rollout run` goes on.
-The image that jobs and endpoints run is deploy/Dockerfile.
-deploy/vertex.py is this text, but for the target's name and the identity that jobs act as: each is
-there to be read, and copied, alone.
+an endpoint that exists is not touched, but by --rollout, which is refused while one runs: steps,
+guardrails and the way back are those of project.yaml. Ctrl-C leaves it as it is; `isthmus rollout
+run` goes on. The image that jobs and endpoints run is deploy/Dockerfile. deploy/vertex.py is this
+text, but for the target's name and the identity that jobs act as: each is there to be read, and
+copied, alone.
 """
 # ruff: noqa: INP001  a script, not a package
 

@@ -5,11 +5,10 @@ that variant fails.
     [--max-errors 1%] [--min-requests 200]
 
 For any endpoint with two or more variants, whoever made it; credentials are boto3's own. Each step
-sets the weights, waits for InService
-and reads them back together with the endpoint's configuration: SageMaker may go back to an old one
-in silence, and ends InService then.
-During the bake the variant's share of failed requests is read from CloudWatch every minute.
-Exit code: 0 all steps done; 1 stopped, with the split that stands.
+sets the weights, waits for InService and reads them back together with the endpoint's
+configuration: SageMaker may go back to an old one in silence, and ends InService then. During the
+bake the variant's share of failed requests is read from CloudWatch every minute. Exit code: 0 all
+steps done; 1 stopped, with the split that stands.
 """
 # ruff: noqa: INP001  a script, not a package
 

@@ -2,11 +2,9 @@
 that calls a function once a minute).
 
 The function's package holds the project's folder and `isthmus[sagemaker]`. PROJECT (default:
-project.yaml beside this file) and TARGET
-(default: profiles.yaml's) are environment variables. What it may do in AWS: run a rollout against
-the
-offline AWS, and `isthmus stack policy` writes it.
-Start rollouts with `isthmus rollout start ENDPOINT --no-controller`. A look that is killed, late or
+project.yaml beside this file) and TARGET (default: profiles.yaml's) are environment variables. What
+it may do in AWS: run a rollout against the offline AWS, and `isthmus stack policy` writes it. Start
+rollouts with `isthmus rollout start ENDPOINT --no-controller`. A look that is killed, late or
 doubled does no harm.
 """
 # ruff: noqa: INP001  a script, not a package

@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: `make docs`. tests/test_docs.py says when one is out of date."""  # noqa: INP001
+"""Writes the pages that follow from the code: `make docs`. tests/docs/test_docs.py says when one is out of date."""  # noqa: INP001
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def reference() -> str:
 def _commands() -> Iterator[str]:
     import click
 
-    from isthmus.cli.examples import EXAMPLES
+    from isthmus.cli.console.examples import EXAMPLES
 
     main = import_module("isthmus.cli.main")
     for name in main.COMMANDS:
@@ -194,7 +194,7 @@ def coverage() -> str:
     hold there.
     """
     operations: str = import_module("isthmus_stack.aws.coverage").page()
-    statements: str = import_module("isthmus_stack.tests.statements").chapter()
+    statements: str = import_module("isthmus_stack.tests.aws.statements.table").chapter()
     return operations + statements
 
 

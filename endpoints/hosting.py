@@ -19,7 +19,7 @@ from ..events.port import Row
 from ..pipelines.models.call_parameters import SCALARS, is_scalar
 from .port import NO_PARAMETERS, EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
-from .traffic.split import HUNDRED, check, percent_text
+from .split import HUNDRED, check, percent_text
 
 if TYPE_CHECKING:
     from ..target import Capability, Target

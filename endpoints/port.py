@@ -38,8 +38,8 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A new endpoint gives its first variant 100 %, the others 0.
 
     `sticky`: the gateway splits (router.py). The host answers a call that names its variant, and
-    any other by the first one; `shift` is
-    Unsupported. What an endpoint has here it keeps: Conflict.
+    any other by the first one; `shift` is Unsupported. What an endpoint has here it keeps:
+    Conflict.
     """
 
     name: str
@@ -135,9 +135,8 @@ class EndpointHost(Protocol):
         there is no such endpoint.
 
         Two looks between which nobody changed split or variants have one token, whatever else of
-        the provider's moved: its etags and times,
-        processes, instances by autoscaling. Where a shift fences (`traffic.touch`) each makes
-        another one, also to the same split.
+        the provider's moved: its etags and times, processes, instances by autoscaling. Where a
+        shift fences (`traffic.touch`) each makes another one, also to the same split.
         """
         ...
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..errors import Problem
-from ..project.report import problem_at
-from ..project.rule_specs import UnitCap
-from ..project.rules import counts_units, places
-from ..project.specs import Description, Endpoint
+from ..project.endpoints.rules import counts_units, places
+from ..project.reading.report import problem_at
+from ..project.specs.description import Description, Endpoint
+from ..project.specs.rules import UnitCap
 from ..target import Capability
 from .hosting import STICKY, aims
 

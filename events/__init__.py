@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .verbs import diff as diff
-    from .verbs import list as list
-    from .verbs import quarantine as quarantine
-    from .verbs import show as show
+    from .catalogue.verbs import diff as diff
+    from .catalogue.verbs import list as list
+    from .catalogue.verbs import quarantine as quarantine
+    from .catalogue.verbs import show as show
 else:
 
     def __getattr__(name: str) -> object:
         if name not in ("diff", "list", "quarantine", "show"):
             raise AttributeError(f"module 'isthmus.events' has no attribute {name!r}")
-        from . import verbs
+        from .catalogue import verbs
 
         return getattr(verbs, name)

@@ -67,8 +67,8 @@ class Sources(Protocol):
 
     def copy(self, uri: str, folder: Path) -> None:
         """One object, those below a prefix (it ends in /), or those that a glob matches (`*` within
-        a folder, `**` across), into a folder,
-        under their names below what is fixed in the URI. NotFound: there is none.
+        a folder, `**` across), into a folder, under their names below what is fixed in the URI.
+        NotFound: there is none.
         """
         ...
 

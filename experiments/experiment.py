@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ..core.runtime.project import Project
-from ..endpoints.gateway.live_document import Change, Live, LiveRun
+from ..endpoints.gateway.decide.live_document import Change, Live, LiveRun
 from ..errors import Invalid, NotFound, Refused
-from ..project.names import did_you_mean
+from ..project.reading.names import did_you_mean
 from ..reports.results import Rows
-from . import buckets, ownership, runs, startable
-from .answers import Ramped, Stopped
-from .audit import audit
-from .closing import close
-from .comparing import power, report, results
-from .runs import StoredLive
-from .standing import listing as list
-from .standing import status
-from .starting import start, traffic_text
+from .design import buckets, runs
+from .design import definition as startable
+from .design.runs import StoredLive
+from .measure.audit import audit
+from .results.comparison import power, report, results
+from .running import ownership
+from .running.answers import Ramped, Stopped
+from .running.close import close
+from .running.start import start, traffic_text
+from .running.status import listing as list
+from .running.status import status
 
 if TYPE_CHECKING:
     from .simulation.simulate import Simulated
@@ -98,8 +100,8 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     `ship`: every unit has this arm's instead, until `close`.
 
     Also ends what a start left that was killed, and a run that has shipped. Again: told, nothing
-    changes. NotFound: it never ran, or has
-    no such arm. Refused: its `close` is under way. Conflict: somebody was faster.
+    changes. NotFound: it never ran, or has no such arm. Refused: its `close` is under way.
+    Conflict: somebody was faster.
     """
     if not because.strip():
         raise Invalid(

@@ -1,5 +1,5 @@
 """`python -m isthmus_stack`, as the command `isthmus-stack`."""
 
-from .command_line import main
+from .cli.main import main
 
 main()

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from . import keys
-from .calls import StackCall
-from .faults import Fault
-from .keys import Keys
+from .core import keys
+from .core.calls import StackCall
+from .core.faults import Fault
+from .core.keys import Keys
 from .minutes import Minute, Minutes
 from .run import variables
 

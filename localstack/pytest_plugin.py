@@ -6,9 +6,8 @@ and docs/offline-gcp.md show them.
 Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual),
 `aws_stack_images` (lines NAME=COMMAND),
 `aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true:
-what moto makes up is answered where
-nothing here executes); `gcp_stack_clock`, `gcp_stack_images`, `gcp_stack_open` (false; true: any
-token is taken).
+what moto makes up is answered where nothing here executes); `gcp_stack_clock`, `gcp_stack_images`,
+`gcp_stack_open` (false; true: any token is taken).
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
-    from .jobs.images import anchored
+    from .core.images import anchored
     from .run import start
 
     images = {}

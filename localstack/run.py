@@ -15,13 +15,14 @@ from typing import Protocol, Self, cast
 
 import msgspec
 
-from .folders import Owned
-from .jobs.images import anchored
+from .core.home.folders import Owned
+from .core.images import anchored
 
 CLOUDS = (
     "aws",
     "gcp",
 )  # each a package beside this module: its __main__ serves, its `environment` says the rest
+_ENVIRONMENTS = {"aws": ".aws.core.environment", "gcp": ".gcp.environment"}
 _STARTS = 180.0  # seconds that a start may take; it takes about two
 # seconds that a clean end may take, before the process is killed: with a home it writes all that it
 # holds
@@ -132,15 +133,12 @@ def start(
     StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of
-    your own. `env`: more variables for it.
-    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr
-    instead of its log.
-    `any_key`: it takes any access key or token, and requests without one, of every user of this
-    machine. `moto_answers`: where nothing here
-    executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
-    holds (default: nowhere).
-    `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has
-    not.
+    your own. `env`: more variables for it. `query_memory`: what one query may use, such as 256MB.
+    `loud`: its complaints go to our stderr instead of its log. `any_key`: it takes any access key
+    or token, and requests without one, of every user of this machine. `moto_answers`: where nothing
+    here executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it
+    holds (default: nowhere). `allow_hosts`: genuine hosts to which its door lets through.
+    ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -280,7 +278,7 @@ def environment_of(cloud: str) -> Cloud:
     """What a cloud says of itself. ValueError for one that has no stack."""
     if cloud not in CLOUDS:
         raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
-    return cast("Cloud", import_module(f".{cloud}.environment", __package__))
+    return cast("Cloud", import_module(_ENVIRONMENTS[cloud], __package__))
 
 
 start_aws = partial(start, "aws")

@@ -9,27 +9,23 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import (
-    analyses,
-    build,
-    experiment_checks,
-    experiments,
-    files,
-    monitors,
-    profiles,
-    references,
-    rollouts,
-    rules,
-    trainers,
-    unit_metrics,
-    yaml,
-)
-from .fence import Fence, fence
-from .names import name_problem
-from .report import Report
-from .sections import MODEL, PROJECT, SECTIONS
-from .shapes import WRONG
-from .specs import Description, Model, ProjectSpec
+from .endpoints import rules
+from .experiments import analyses, experiments
+from .experiments import checks as experiment_checks
+from .metrics import metrics as unit_metrics
+from .models import trainers
+from .monitors import monitors
+from .profiles import profiles
+from .project_keys import MODEL, PROJECT, SECTIONS
+from .reading import files, yaml
+from .reading.fence import Fence, fence
+from .reading.names import name_problem
+from .reading.report import Report
+from .reading.shapes import WRONG
+from .rollouts import rollouts
+from .sections import references
+from .sections import values as build
+from .specs.description import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is
 # still a description.
@@ -72,9 +68,8 @@ def parse(
     `drafts`: files of sections that are not written yet, by their names.
 
     With errors there is a description only when they are confined to endpoints, experiments,
-    metrics, monitors, rollouts, models, trainers,
-    sources and profiles: the sound rest, so that views can be checked as well. It is for looking
-    at; `load` never returns one.
+    metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
+    views can be checked as well. It is for looking at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent

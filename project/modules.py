@@ -1,9 +1,8 @@
 """The modules beside project.yaml: trainers, predictors, functions of steps.
 
 They are importable where one of them is about to run, and not before: a project may be somebody
-else's, and its folder may hold a file by
-the name of any library. So our own processes are started with Python's -P, too, which leaves the
-current folder out.
+else's, and its folder may hold a file by the name of any library. So our own processes are started
+with Python's -P, too, which leaves the current folder out.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ def importable(folder: str) -> None:
     """Let modules of a project's folder be imported, each from what its file holds now.
 
     Python's own bytecode files tell two sources apart by length and second of writing. A trainer
-    that was edited twice in a second would
-    run as it was before, and its result would be kept under the new source's key.
+    that was edited twice in a second would run as it was before, and its result would be kept under
+    the new source's key.
     """
     if folder not in _folders:
         _folders.add(folder)

@@ -10,12 +10,15 @@ from pathlib import Path
 import msgspec
 
 from ..errors import Invalid, ProjectError
-from . import build, files, references, trainers, yaml
-from .fence import fence
-from .report import Report
-from .sections import MODEL
-from .shapes import WRONG
-from .specs import Description, Model
+from .models import trainers
+from .project_keys import MODEL
+from .reading import files, yaml
+from .reading.fence import fence
+from .reading.report import Report
+from .reading.shapes import WRONG
+from .sections import references
+from .sections import values as build
+from .specs.description import Description, Model
 
 
 def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:

@@ -17,7 +17,7 @@ import msgspec
 
 from ..core.signals import lives
 from ..errors import AlreadyExists, NotFound
-from .names import PROJECT_LENGTH, did_you_mean, neutral
+from .reading.names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
 STARTER = "starter"  # the smallest project that does something
@@ -55,10 +55,9 @@ def create(
     """Fill a new or empty folder with an example; its files, sorted, below `folder` as given.
 
     Without a name it is the shop, and the project is named after the folder, as the starter always
-    is. `files`: texts by path, in place of
-    the shop's but for the starter's profiles. AlreadyExists when the folder holds anything;
-    NotFound for an unknown example. A new folder
-    appears whole or not at all.
+    is. `files`: texts by path, in place of the shop's but for the starter's profiles. AlreadyExists
+    when the folder holds anything; NotFound for an unknown example. A new folder appears whole or
+    not at all.
     """
     shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():

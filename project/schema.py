@@ -8,10 +8,10 @@ from typing import Any
 
 from ..core.installed import adapters
 from ..target import Adapter
-from . import options, variables
-from .names import NAME, TARGET
-from .sections import MODEL, PROJECT, SECTIONS
-from .shapes import Key, Record
+from .profiles import options, variables
+from .project_keys import MODEL, PROJECT, SECTIONS
+from .reading.names import NAME, TARGET
+from .reading.shapes import Key, Record
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = ("integer", "number", "boolean")

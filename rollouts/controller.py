@@ -26,14 +26,14 @@ from ..errors import (
     Unavailable,
 )
 from ..times import StillClockAlarm
-from . import documents
-from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
-from .documents import Stored
-from .judging import is_behind
-from .observing import is_due, minutes_so_far, observe
-from .ports import Ports
-from .states import Observation, State
-from .telling import tell
+from .announcements import tell
+from .evidence.judgement import is_behind
+from .observation import is_due, minutes_so_far, observe
+from .state import documents
+from .state.actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
+from .state.documents import Stored
+from .state.ports import Ports
+from .state.states import Observation, State
 from .tick import outcome, tick
 
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
@@ -81,11 +81,10 @@ def look(
     lost nothing.
 
     `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`:
-    the document as this holder's last look
-    left it. It is not read again where a new minute is to be judged, as that is written by
-    compare-and-swap: whatever came in between makes
-    it fail, and the look begins anew; so it does where nothing was written. Errors of the
-    document's own reading are raised.
+    the document as this holder's last look left it. It is not read again where a new minute is to
+    be judged, as that is written by compare-and-swap: whatever came in between makes it fail, and
+    the look begins anew; so it does where nothing was written. Errors of the document's own reading
+    are raised.
 
     `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says
     so gives the lease back, too.
@@ -324,8 +323,7 @@ def drive(
     At its end the lease is given back.
 
     An error of a single look is not the end: it is looked again. Refused (a newer document),
-    Invalid, and a clock that stands still
-    (Unavailable) are.
+    Invalid, and a clock that stands still (Unavailable) are.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None

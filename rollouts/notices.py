@@ -3,8 +3,7 @@
 A webhook that is down changes nothing else.
 
 They are of what is stored already: an entry of the history, or of the outbox as it was read. Who
-dies between a POST and writing it down
-posts it again, with the same id.
+dies between a POST and writing it down posts it again, with the same id.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from msgspec.structs import replace
 
 from ..errors import Invalid, IsthmusError, Unavailable
 from ..storage import StateStore
-from . import documents
-from .states import Entry, State, What
+from .state import documents
+from .state.states import Entry, State, What
 
 NOTABLE: tuple[What, ...] = ("started", "waiting", "held", "promoted", "aborted", "lost", "drift")
 TIMEOUT = 5.0  # seconds

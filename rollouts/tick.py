@@ -13,15 +13,15 @@ from msgspec.structs import replace
 
 from ..core import lease
 from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown
-from .actions import Action, Shift, Take, Touch
-from .convergence import is_lost, target_split
-from .moves import Step, note, to_aborting, to_ended
 from .phases.baking import baking
-from .phases.before import shifting, sizing, starting
 from .phases.ending import aborting, end
 from .phases.handing import handing
 from .phases.promoted import promote
-from .states import Observation, Phase, State, Wish
+from .phases.shifting import shifting, sizing, starting
+from .state.actions import Action, Shift, Take, Touch
+from .state.convergence import is_lost, target_split
+from .state.states import Observation, Phase, State, Wish
+from .state.transitions import Step, note, to_aborting, to_ended
 
 _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "starting": starting,

@@ -2,9 +2,8 @@
 order, with other seeds and a loaded core.
 
 A round that has ended is kept below .cache/often/<state of the checkout>/, so that a run that was
-stopped goes on where it was. At the
-end comes a table of what failed how often, with the seeds that repeat it. Exits 1 when a test
-failed in any round.
+stopped goes on where it was. At the end comes a table of what failed how often, with the seeds that
+repeat it. Exits 1 when a test failed in any round.
 """
 
 from __future__ import annotations

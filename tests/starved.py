@@ -2,9 +2,8 @@
 at random, as on a busy machine.
 
 What fails once in a hundred runs of the suite, since a process stood still between two of its
-steps, fails here within minutes. The
-idea is the chaos mode of rr. Of Linux, and of who may take SCHED_IDLE from a process again: root.
-Exits 1 when a test failed.
+steps, fails here within minutes. The idea is the chaos mode of rr. Of Linux, and of who may take
+SCHED_IDLE from a process again: root. Exits 1 when a test failed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The import rules of docs/architecture.md, read from the code.
 
-Those inside the stacks: localstack/tests/test_layers.py.
+Those inside the stacks: localstack/tests/package/test_layers.py.
 """
 
 import ast
@@ -40,13 +40,13 @@ FOLDERS = (*ROOMS, "core", "project", "reports", "lifecycle", "adapters", "ui", 
 # The life of the stacks, and the commands: all that knows the package isthmus_stack.
 USE_STACK = {
     "core/runtime/stacks.py",
-    "lifecycle/stack.py",
-    "lifecycle/stack_calls.py",
-    "lifecycle/faults.py",
-    "lifecycle/trust.py",
-    "lifecycle/first_account.py",
-    "lifecycle/rehearsal_places.py",
-    "lifecycle/rehearse_offline.py",
+    "lifecycle/stacks/stack.py",
+    "lifecycle/stacks/calls.py",
+    "lifecycle/stacks/faults.py",
+    "lifecycle/start/trust.py",
+    "lifecycle/checks/first_account.py",
+    "lifecycle/rehearsal/places.py",
+    "lifecycle/rehearsal/offline.py",
     "cli/stack.py",
 }
 FILES = sorted(
@@ -209,17 +209,17 @@ def test_nothing_but_an_adapter_says_an_adapters_name():
         and isinstance(node.value, str)
         and node.value.strip() in ADAPTERS
     ]
-    assert said == [("project/profiles.py", "local")]
+    assert said == [("project/profiles/profiles.py", "local")]
 
 
 @pytest.mark.parametrize(
     ("importer", "imported", "may"),
     [
         ("adapters/sagemaker/warehouse/warehouse.py", "adapters.local.errors", False),
-        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.common.queries", True),
+        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.common.warehouse.queries", True),
         ("adapters/sagemaker/warehouse/warehouse.py", "adapters.sagemaker.session", True),
-        ("adapters/common/queries.py", "adapters.local", False),
-        ("adapters/common/queries.py", "adapters.common.results", True),
+        ("adapters/common/warehouse/queries.py", "adapters.local", False),
+        ("adapters/common/warehouse/queries.py", "adapters.common.warehouse.results", True),
         ("adapters/targets.py", "adapters.local", False),
     ],
 )
@@ -237,8 +237,8 @@ def test_the_column_types_are_spelled_in_one_table_and_in_each_others_own():
         if isinstance(node, ast.Dict)
         and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
     }
-    assert Path("events/column_types.py") in tables
-    others = tables - {Path("events/column_types.py")}
+    assert Path("events/tables/column_types.py") in tables
+    others = tables - {Path("events/tables/column_types.py")}
     assert all(
         (path.parts[0] == "adapters" or path.parts[1] == "tracking")
         and path.name == "column_types.py"
@@ -248,7 +248,7 @@ def test_the_column_types_are_spelled_in_one_table_and_in_each_others_own():
 
 def test_one_module_says_what_a_mistyped_word_was_meant_to_be():
     users = {str(path.relative_to(ROOT)) for path in FILES if "difflib" in imports(path)}
-    assert users == {"project/names.py"}
+    assert users == {"project/reading/names.py"}
 
 
 def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not():
@@ -324,19 +324,22 @@ def test_the_package_and_its_help_load_nothing_heavy(code):
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
-# above the engine of steps, which lies flat; each may import those before it
-PIPELINES = ("models", "evaluation", "run_pages", "tracking", "training")
+# above the port; each may import those before it
+PIPELINES = (
+    "graphs",
+    "runs",
+    "step",
+    "models",
+    "evaluation",
+    "run_pages",
+    "tracking",
+    "training",
+)
 
 
-def test_pipelines_engine_lies_below_its_folders_and_each_of_them_below_the_next():
+def test_each_folder_of_pipelines_lies_below_the_next():
     def level(place):
-        return (
-            PIPELINES.index(place[1]) + 1
-            if len(place) > 2
-            else len(PIPELINES)
-            if place[1] == "training_steps"
-            else 0
-        )
+        return PIPELINES.index(place[1]) + 1 if len(place) > 2 else 0
 
     places = {module_name(path): path for path in FILES if path.is_relative_to(ROOT / "pipelines")}
     assert {name.split(".")[1] for name in places if name.count(".") > 1} == set(PIPELINES)

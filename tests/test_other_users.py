@@ -13,17 +13,17 @@ import pytest
 
 from isthmus.adapters.local.endpoints import supervision
 from isthmus.core.runtime.project import reopen
-from isthmus.endpoints.gateway.background import in_background
-from isthmus.endpoints.gateway.sample import SampleFailed
-from isthmus.endpoints.peers import allowed_users
+from isthmus.endpoints.gateway.http.background import in_background
+from isthmus.endpoints.gateway.http.sample import SampleFailed
+from isthmus.endpoints.http.peers import allowed_users
 from isthmus.errors import Invalid
 from isthmus.tests.endpoints import mini
-from isthmus.tests.endpoints.gateway_kit import deployed
+from isthmus.tests.endpoints.gateway.gateway_kit import deployed
 from isthmus.tests.experiments.shop import Shop
 from isthmus.tests.other_user import USER, asked, needs_root
 from isthmus.tests.ui.drawn import serving
 from isthmus.tests.ui.test_new_experiment import DRAFT
-from isthmus_stack import keys
+from isthmus_stack.core import keys
 from isthmus_stack.gcp import environment
 from isthmus_stack.run import start
 

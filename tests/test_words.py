@@ -18,11 +18,11 @@ def _trees_are_let_go():
 
 NO_NAMES = frozenset(("found", "said", "given", "held", "made", "kept", "one", "each"))
 KEYS = {  # fields whose names are keys of a stored document or of --json
-    ("lifecycle/apply.py", "made"),
-    ("lifecycle/destroy.py", "kept"),
-    ("lifecycle/status.py", "made"),
+    ("lifecycle/resources/apply.py", "made"),
+    ("lifecycle/resources/destroy.py", "kept"),
+    ("lifecycle/resources/status.py", "made"),
     ("pipelines/models/predictor.py", "kept"),
-    ("rollouts/rehearsal.py", "kept"),
+    ("rollouts/rehearsal/results.py", "kept"),
 }
 
 

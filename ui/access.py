@@ -1,9 +1,8 @@
 """Who may see a page, who may change something from it, and by which name. Pure.
 
-Every request passes endpoints/door.py; the token beyond loopback may also come as the password that
-a browser asks for. A change must carry
-the Origin of this server and a token that only its own pages have: tied to a cookie that is sent
-with no request of another site.
+Every request passes endpoints/http/door.py; the token beyond loopback may also come as the password that
+a browser asks for. A change must carry the Origin of this server and a token that only its own
+pages have: tied to a cookie that is sent with no request of another site.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from contextlib import suppress
 
 import msgspec
 
-from ..endpoints.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
+from ..endpoints.http.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
 
 COOKIE = "isthmus_ui"
 FORM = b"application/x-www-form-urlencoded"

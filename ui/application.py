@@ -24,20 +24,21 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ..core.runtime.project import Project
-from ..endpoints.door import Refusal
-from ..endpoints.gateway.asgi_limits import STRANGER
-from ..endpoints.mistakes import tell
+from ..endpoints.http.asgi_limits import STRANGER
+from ..endpoints.http.door import Refusal
+from ..endpoints.http.error_log import tell
 from ..errors import Invalid, IsthmusError
-from ..experiments import runs
+from ..experiments.design import runs
 from ..experiments.simulation.clock import is_simulated
 from ..reports import page as kit
-from . import access, failures, forms, frame
+from . import access
 from .access import Access
-from .frame import Frame
 from .pages import ACTIONS, HOME, PAGES, Action, Page
-from .script import SCRIPT
-from .style import SHEET
-from .view import View
+from .parts import failures, forms, frame
+from .parts.frame import Frame
+from .parts.script import SCRIPT
+from .parts.style import SHEET
+from .parts.view import View
 
 _LARGEST = 65_536  # bytes of a form
 _FIELDS = 200

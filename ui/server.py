@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from ..core.runtime.project import Project, reopen
-from ..endpoints.door import Door, door, is_loopback
-from ..endpoints.listening import Server
-from ..endpoints.listening import config as listening_config
-from ..endpoints.peers import allowed_users, kernel_tells
+from ..endpoints.http.door import Door, door, is_loopback
+from ..endpoints.http.peers import allowed_users, kernel_tells
+from ..endpoints.http.server import Server
+from ..endpoints.http.server import config as listening_config
 from ..errors import Invalid
 from ..experiments.simulation.clock import on_simulated_clock
 from ..target import Target

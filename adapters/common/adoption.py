@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from ...endpoints.port import EndpointSpec
 from ...errors import NotFound, Refused, Unsupported
-from ...project.names import neutral
+from ...project.reading.names import neutral
 from ...target import Profile
 
 CAPABILITY = "import"

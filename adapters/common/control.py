@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import Invalid, Unavailable
-from ...project.options import on_this_machine
+from ...project.profiles.options import on_this_machine
 
 _direct = urllib.request.build_opener(
     urllib.request.ProxyHandler({})
@@ -46,7 +46,7 @@ def keys(url: str) -> dict[str, Any]:
     or another user's.
 
     `control`: for the control routes; `pair`: `access_key` and `secret_key`, what an SDK signs
-    with. localstack/keys.py writes them.
+    with. localstack/core/keys.py writes them.
     """
     if not on_this_machine(url):
         return {}

@@ -12,9 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from ...errors import Invalid
-from ...events.column_types import COLUMN_TYPES
 from ...events.port import Column, ColumnType, Rejected, Row, StreamSpec
-from .tables import PARTITION, Document
+from ...events.tables.column_types import COLUMN_TYPES
+from .warehouse.tables import PARTITION, Document
 
 T = TypeVar("T")
 TIME = "event_timestamp"

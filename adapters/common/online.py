@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...errors import Invalid, NotFound
 from ...events.port import Column
-from .relations import quoted
+from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:

@@ -19,7 +19,7 @@ import msgspec
 
 from ...core.formats import decoder
 from ...errors import Unavailable
-from .transfers import arriving
+from .storage.transfers import arriving
 
 FRESH = timedelta(days=7)  # providers change prices some times a year
 _FORM = 1  # of the file's name: another form is another file

@@ -24,16 +24,16 @@ CREATE TABLE IF NOT EXISTS resources (
 """
 
 # kind -> "module:function"; the function takes (target, resource), returns at once, and treats
-# absent as success.
-# In the order in which a project is taken down: what is used comes after what uses it.
+# absent as success. In the order in which a project is taken down: what is used comes after what
+# uses it.
 DELETERS: dict[str, str] = {
     "endpoint": f"{__package__}.endpoints.host:delete",
-    "counters": f"{__package__}.counters:delete",
-    "online_view": f"{__package__}.online:delete",
+    "counters": f"{__package__}.storage.counters:delete",
+    "online_view": f"{__package__}.online.store:delete",
     "stream": f"{__package__}.events.log:delete",
     "view": f"{__package__}.warehouse.warehouse:delete",
     "table": f"{__package__}.warehouse.warehouse:delete",
-    "model": f"{__package__}.registry:delete",
+    "model": f"{__package__}.pipelines.registry:delete",
 }
 
 

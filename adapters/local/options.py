@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...project import quantities
-from ...project.names import name_problem
-from ...project.shapes import Folder, Key, MapOf, Record, Text
+from ...project.reading import quantities
+from ...project.reading.names import name_problem
+from ...project.reading.shapes import Folder, Key, MapOf, Record, Text
 
 
 def _duration(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...feature_store.sql import Rendered, check
+from ...feature_store.sql.subset import Rendered, check
 
 __all__ = ["check", "render"]
 

@@ -1,6 +1,6 @@
 """The five column types as AWS's services spell them.
 
-Athena says them as the neutral subset does (events/column_types.py).
+Athena says them as the neutral subset does (events/tables/column_types.py).
 """
 
 from __future__ import annotations

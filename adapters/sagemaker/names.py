@@ -1,9 +1,8 @@
 """Names and tags of what this adapter makes. Pure.
 
 Endpoints, their variants, models and pipelines take `-` for `_`; streams and feature groups keep
-`_`. Tables and views need no
-prefix: every project has a Glue database of its own. What carries a tag carries all three, from the
-creating call on.
+`_`. Tables and views need no prefix: every project has a Glue database of its own. What carries a
+tag carries all three, from the creating call on.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ...errors import Invalid
-from ...project.names import NAME
+from ...project.reading.names import NAME
 
 PROJECT_TAG = "isthmus:project"
 KIND_TAG = "isthmus:kind"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...project.options import BUDGET, IMAGE, OFFLINE, adopted
-from ...project.shapes import Key, Number, Record, Text
+from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
+from ...project.reading.shapes import Key, Number, Record, Text
 
 _ROLE = Text(
     what="a role's ARN",

@@ -17,11 +17,11 @@ from sqlglot import exp
 
 from ...errors import Invalid
 from ...feature_store.port import Params, SqlProblem
-from ...feature_store.sql import Rendered, parse
-from ...feature_store.sql import check as check_neutral
-from ...feature_store.sql_rules import CASTS, parse_timestamp, unit_of
+from ...feature_store.sql.rules import CASTS, parse_timestamp, unit_of
+from ...feature_store.sql.subset import Rendered, parse
+from ...feature_store.sql.subset import check as check_neutral
 from ...times import utc_milliseconds
-from ..common.allow_list import (
+from ..common.warehouse.allow_list import (
     Form,
     generate,
     nodes_of,
@@ -189,8 +189,7 @@ def bind(sql: str, params: Params) -> str:
     untyped text. Then `render` it.
 
     Takes bool, int, float, str, datetime (aware, or naive in UTC; milliseconds) and None. Invalid
-    for another type, a name without a
-    value, or a value without a name.
+    for another type, a name without a value, or a value without a name.
     """
     tree = parse(sql)
     names = {placeholder.name for placeholder in tree.find_all(exp.Placeholder)}

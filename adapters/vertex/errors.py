@@ -221,8 +221,8 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
     """The command that enables the API that an answer names as disabled; "": it speaks of none.
 
     google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and
-    Storage's own form has the reason
-    accessNotConfigured, and the API in the address that its message gives.
+    Storage's own form has the reason accessNotConfigured, and the API in the address that its
+    message gives.
     """
     if not _DISABLED.search(words):
         return ""

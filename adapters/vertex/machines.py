@@ -7,7 +7,7 @@ from typing import Any
 
 from ...endpoints.port import VariantSpec
 from ...errors import Invalid
-from ...pipelines.ir import Resources
+from ...pipelines.graphs.kubeflow import Resources
 from ...target import Profile
 
 DEFAULT = "n1-standard-2"

@@ -1,8 +1,8 @@
 """Names and labels of what this adapter makes. Pure.
 
 Endpoints, models, pipelines, topics and subscriptions take `-` for `_`; tables, views and feature
-stores keep `_`. A label's value holds
-no more than small letters, digits, `-` and `_`, which a neutral name is.
+stores keep `_`. A label's value holds no more than small letters, digits, `-` and `_`, which a
+neutral name is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ...errors import Invalid
-from ...project.names import NAME
+from ...project.reading.names import NAME
 
 PROJECT_LABEL = "isthmus_project"
 KIND_LABEL = "isthmus_kind"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ...project.options import BUDGET, IMAGE, OFFLINE, adopted
-from ...project.quantities import Mistake
-from ...project.shapes import FILLED, Key, OneOf, Record, Text
+from ...project.profiles.options import BUDGET, IMAGE, OFFLINE, adopted
+from ...project.reading.quantities import Mistake
+from ...project.reading.shapes import FILLED, Key, OneOf, Record, Text
 
 _REPLICAS = r"[1-9][0-9]{0,3}(\.\.[1-9][0-9]{0,3})?"
 _ACCOUNT = Text(

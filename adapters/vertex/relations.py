@@ -23,8 +23,7 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
     round.
 
     A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery
-    `x.y` is the field y of its own column x
-    before it is the column y of the relation x around it.
+    `x.y` is the field y of its own column x before it is the column y of the relation x around it.
     """
     scopes = list(traverse_scope(tree))
     taken = {column.name.lower() for column in tree.find_all(exp.Column) if not column.table}

@@ -1,12 +1,12 @@
 """The neutral subset in BigQuery's words (GoogleSQL). Pure; no SDK.
 
 Nobody has run these texts on an account yet (`known: docs`); GoogleSQL's analyzer takes them, and
-its reference implementation gives
-DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's TIMESTAMP, which is UTC. What differs
+its reference implementation gives DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's
+TIMESTAMP, which is UTC. What differs
 from DuckDB is said in other words:
 RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; a / 0 is an
-error, and so are ln(0), sqrt(-1),
-exp(1000) and power(0, -1); a column with the name of a relation is the relation's whole row.
+error, and so are ln(0), sqrt(-1), exp(1000) and power(0, -1); a column with the name of a relation
+is the relation's whole row.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import sqlglot
 from sqlglot import exp
 
 from ...feature_store.port import SqlProblem
-from ...feature_store.sql import Rendered, line_of, parse
-from ...feature_store.sql import check as check_neutral
-from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..common.allow_list import (
+from ...feature_store.sql.rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
+from ...feature_store.sql.subset import Rendered, line_of, parse
+from ...feature_store.sql.subset import check as check_neutral
+from ..common.warehouse.allow_list import (
     Form,
     generate,
     nodes_of,

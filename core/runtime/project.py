@@ -23,7 +23,7 @@ from .. import spans
 from ..user_state import FOLDER, claim, known_id, make
 
 if TYPE_CHECKING:
-    from ...project.specs import Description, ProjectSpec
+    from ...project.specs.description import Description, ProjectSpec
     from ...storage import BlobStore
     from ...target import CallLog, Profile, Target
     from ...times import Clock
@@ -204,16 +204,15 @@ def open(
     the laptop).
 
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once;
-    Unsupported and MissingDependency when the
-    target cannot be loaded; Refused for a `.isthmus`, or a `home` of the laptop, that this user's
-    state folder does not know. Nothing is
-    called on a cloud before the first port is touched, and no module of the project is imported.
+    Unsupported and MissingDependency when the target cannot be loaded; Refused for a `.isthmus`, or
+    a `home` of the laptop, that this user's state folder does not know. Nothing is called on a
+    cloud before the first port is touched, and no module of the project is imported.
     """
     from msgspec import structs
 
     from ...adapters import targets
     from ...project.load import load
-    from ...project.profiles import folders, profile
+    from ...project.profiles.profiles import folders, profile
     from ..installed import adapter
     from . import stacks
 

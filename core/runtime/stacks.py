@@ -4,12 +4,11 @@ The stack that a variable on loopback names, the server of profiles.yaml, or a s
 of the project's own, in this order.
 
 The project's own stack is a process of its own, started when first needed, recorded in the user's
-state folder (core/user_state.py) as
-`projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps
-what it holds, that is beside it in
-`stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it
-lies in the project: a record names a
-process that is signalled and a port that is talked to, and what a stack holds is unpickled.
+state folder (core/user_state.py) as `projects/<id>/stack/<cloud>.json` and used by every later
+command. Where the cloud's stack keeps what it holds, that is beside it in `stack/<cloud>/`, until
+`isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it lies in the project: a
+record names a process that is signalled and a port that is talked to, and what a stack holds is
+unpickled.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import Denied, Invalid, Unavailable, Unsupported
-from ...project.options import on_this_machine
+from ...project.profiles.options import on_this_machine
 from ...target import STACK_PACKAGE, Offline, Packages, attribute, require
 from ..formats import refuse_newer, schema, schema_of
 from ..installed import adapter, adapters
@@ -71,7 +70,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from isthmus_stack.apart import NoAnswer, answering, previous, start_apart
+    from isthmus_stack.core.detached import NoAnswer, answering, previous, start_apart
     from isthmus_stack.run import StackFailed
 
     ready = record(folder, stack)
@@ -154,7 +153,7 @@ def _own(folder: Path, url: str) -> Path | None:
 
 
 def _told(ready: Path) -> str | None:
-    from isthmus_stack.apart import death
+    from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))
     if end is None:
@@ -220,7 +219,7 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
     if place is None or not place.exists():
         return False
     require_package()
-    from isthmus_stack.apart import NoAnswer, stop_apart
+    from isthmus_stack.core.detached import NoAnswer, stop_apart
 
     with _one_at_a_time(place):  # one that is being started has no record yet
         try:
@@ -239,7 +238,7 @@ def _forget(place: Path, *, ending: bool) -> None:
     `ending`: its stack was told to end, and may have lost its command line, by which it is known,
     before its lock.
     """
-    from isthmus_stack.folders import Owned, Taken, remove_tree
+    from isthmus_stack.core.home.folders import Owned, Taken, remove_tree
 
     deadline = time.monotonic() + _LETS_GO * ending
     while True:
@@ -278,7 +277,7 @@ def running(folder: Path) -> dict[str, Ready]:
     """Cloud -> the project's own stack that runs."""
     if not (files := _records(folder)):
         return {}
-    from isthmus_stack.apart import running
+    from isthmus_stack.core.detached import running
 
     return {file.stem: stack for file in files if (stack := running(file))}
 
@@ -305,7 +304,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     """
     from ...errors import IsthmusError
     from ...project.load import load
-    from ...project.profiles import profiles
+    from ...project.profiles.profiles import profiles
 
     names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():

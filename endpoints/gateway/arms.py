@@ -11,12 +11,12 @@ from datetime import date, datetime
 from typing import Any, final
 
 from ...events.port import Row
-from ...project.specs import Endpoint
-from ...project.streams import Stream
-from . import log_rows
-from .assignment import Assigner, Assignment, Decision
-from .forks import renewed_when_forked
-from .live_reader import LiveReader
+from ...project.specs.description import Endpoint
+from ...project.specs.streams import Stream
+from .decide.assignment import Assigner, Assignment, Decision
+from .decide.live_reader import LiveReader
+from .log import log_rows
+from .processes.forks import renewed_when_forked
 
 REMEMBERED = 100_000  # units and runs of which a process knows that they are logged; some 25 MB
 

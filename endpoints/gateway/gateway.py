@@ -17,30 +17,30 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...events.port import Row
-from ...project.streams import Stream, exposed_events, streams_of, watched
+from ...project.specs.streams import Stream, exposed_events, streams_of, watched
 from ..port import NO_PARAMETERS, Reply
-from ..resolving import endpoint_of
-from . import log_rows
-from .answer_numbers import AnswerNumbers
+from ..traffic.resolution import endpoint_of
 from .arms import Arms
-from .arranging import steps
-from .assignment import Assigner, Decision, Duel
-from .counting import Counting
-from .delivery import deliver
-from .draft import coins
-from .explaining import Explanation, explanation
-from .live_reader import LiveReader, reader_of
-from .log_rows import Answered
-from .log_writer import CLOSING, Emit, LogWriter
-from .models import REFRESH, Models
-from .overruling import Drawn, draw, interleave
-from .ranked import Assigned, Ranking
-from .ranking import as_scores
-from .request import asked_of, context_of, parsed, shape_of, unit_of
-from .rulebook import Rulebook, pinned_items
-from .scoring import Question, Scored, Scoring
+from .decide.assignment import Assigner, Decision, Duel
+from .decide.live_reader import LiveReader, reader_of
+from .decide.rulebook import Rulebook, pinned_items
+from .log import log_rows
+from .log.answer_ids import AnswerNumbers
+from .log.delivery import deliver
+from .log.log_rows import Answered
+from .log.log_writer import CLOSING, Emit, LogWriter
+from .placement import Drawn, draw, interleave
+from .processes.tally import Tally
+from .rank.arrangement import steps
+from .rank.draft import coins
+from .rank.explanation import Explanation, explanation
+from .rank.models import REFRESH, Models
+from .rank.ranking import as_scores
+from .rank.ranking_answer import Assigned, Ranking
+from .rank.scores import Question, Scored, Scoring
+from .rank.unit_caps import Counting
+from .request.request import asked_of, context_of, parsed, shape_of, unit_of
 from .shadow import shadowing
-from .tally import Tally
 
 
 @final
@@ -50,8 +50,7 @@ class Gateway:
     What does not change from request to request is worked out once a second at most.
 
     Exposures are delivered by a thread, in groups: `close` (or `with`), the end of the project's
-    `with` and the end of the program wait for
-    them. `durable`: each answer waits for its own.
+    `with` and the end of the program wait for them. `durable`: each answer waits for its own.
     """
 
     def __init__(
@@ -69,8 +68,8 @@ class Gateway:
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
-        `emit`: where rows of a stream go, by default the project's own.
-        `live`: what reads which experiments run, for several gateways; by default one of its own.
+        `emit`: where rows of a stream go, by default the project's own. `live`: what reads which
+        experiments run, for several gateways; by default one of its own.
         """
         self.project = project
         self.endpoint = endpoint_of(project, endpoint)

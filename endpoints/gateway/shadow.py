@@ -2,9 +2,8 @@
 answered, and both answers are compared.
 
 Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never
-waits for it: a copy for which there is no
-room is dropped, and counted. Copies go one after the other, so a variant that is slow gets fewer,
-not more at once.
+waits for it: a copy for which there is no room is dropped, and counted. Copies go one after the
+other, so a variant that is slow gets fewer, not more at once.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ import msgspec
 from ...core.runtime.project import Project
 from ...errors import IsthmusError, Unsupported
 from ...events.port import Row
-from ...project.specs import Endpoint, Shadow
+from ...project.specs.description import Endpoint, Shadow
 from .. import hosting
-from ..mistakes import tell
-from .assignment import bucket
-from .forks import renewed_when_forked
-from .log_rows import Answered
-from .log_writer import LogWriter
-from .models import Models
-from .ranking import Item, as_scores, order
-from .request import RankRequest
-from .scoring import Scored
-from .tally import Tally
+from ..http.error_log import tell
+from .decide.assignment import bucket
+from .log.log_rows import Answered
+from .log.log_writer import LogWriter
+from .processes.forks import renewed_when_forked
+from .processes.tally import Tally
+from .rank.models import Models
+from .rank.ranking import Item, as_scores, order
+from .rank.scores import Scored
+from .request.request import RankRequest
 
 ROOM = 200  # copies that may wait
 _LONGEST = 300  # characters of what went wrong

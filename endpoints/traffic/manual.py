@@ -18,9 +18,9 @@ from ...reports.results import Shown
 from ...storage import wait
 from ...times import StillClockAlarm
 from ..port import EndpointState
-from ..router import resolution, routed_endpoints
+from ..split import check, completed, percent_text, representable
 from . import owner
-from .split import check, completed, percent_text, representable
+from .router import resolution, routed_endpoints
 
 
 class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):

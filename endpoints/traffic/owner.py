@@ -76,8 +76,7 @@ def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
     """Whether it has the traffic still. A rollout or an experiment until it gives it back.
 
     A `deploy` or `traffic` that was killed leaves its claim: it has none once its split is what
-    serves, or after 15 minutes in which
-    nothing moves.
+    serves, or after 15 minutes in which nothing moves.
     """
     if owner.lasting or owner.owner == "none":
         return owner.lasting
@@ -127,8 +126,7 @@ def take(
     Refused: it has another owner. Conflict: somebody was faster.
 
     `command` ends it, as people are told. `endpoint`: as it was observed just now. `heir_of`: a run
-    that is over leaves it the traffic,
-    which so never is nobody's.
+    that is over leaves it the traffic, which so never is nobody's.
     """
     claim = read(state, endpoint.name)
     if (

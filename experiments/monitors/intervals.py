@@ -3,9 +3,8 @@
 Pure.
 
 A figure of totals over units has the variance of its linear part, unit by unit (the delta method,
-as in ratio.py); a bootstrap by unit
-has the same one, and the tests compare the two. Below 100 units, or 10 of what is counted, there is
-none, and so no alarm.
+as in ratio.py); a bootstrap by unit has the same one, and the tests compare the two. Below 100
+units, or 10 of what is counted, there is none, and so no alarm.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from __future__ import annotations
 import math
 
 from ...pipelines.evaluation.statistics import Estimate
-from ..ratio import Z
-from ..sums import FEWEST_OUTCOMES, FEWEST_UNITS
+from ..statistics.ratio import Z
+from ..statistics.sums import FEWEST_OUTCOMES, FEWEST_UNITS
 
 
 def enough(units: int, counted: float) -> bool:

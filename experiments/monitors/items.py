@@ -9,21 +9,22 @@ from typing import Any
 import msgspec
 
 from ...core.runtime.project import Project
-from ...feature_store.point_in_time import join_params
-from ...feature_store.training_set import join_view
-from ...feature_store.views import view_sources
+from ...feature_store.joins.point_in_time import join_params
+from ...feature_store.offline.training_set import join_view
+from ...feature_store.views.sources import view_sources
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
-from ...project.monitor_specs import Alarms, Monitor
-from ...project.monitors import outcome_by
-from ...project.rules import entity_of
-from ...project.streams import Stream
-from . import spread, trained
+from ...project.endpoints.rules import entity_of
+from ...project.monitors.monitors import outcome_by
+from ...project.specs.monitors import Alarms, Monitor
+from ...project.specs.streams import Stream
+from . import spread
+from . import training_shares as trained
 from .intervals import enough
 from .items_sql import SUMS, Grouping, items_sql
-from .reading import Reading, Seen
 from .snapshot import ItemFigure, Row, Scope, newest
 from .spread import Spread, Sums
 from .units import version_order
+from .windows import Reading, Seen
 
 STREAM: Stream = "exposures"
 Place = tuple[Scope, str]  # (scope, label)

@@ -1,6 +1,5 @@
 """The query of a monitor of items, in the neutral subset: sums by unit of what each group was shown
-and of what was clicked, and how
-exposures are spread over items.
+and of what was clicked, and how exposures are spread over items.
 
     rated    one row an exposure, once: its item's group when it was shown, and the outcome; null
     where it is not known
@@ -19,10 +18,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...events.relations import view_name, winning_order
-from ...feature_store.point_in_time import JoinView, interval, join_sql
-from ...project.monitors import outcome_by
-from ...project.specs import Endpoint, ProjectSpec
+from ...events.tables.relations import view_name, winning_order
+from ...feature_store.joins.point_in_time import JoinView, interval, join_sql
+from ...project.monitors.monitors import outcome_by
+from ...project.specs.description import Endpoint, ProjectSpec
 
 MOST_GROUPS = 20  # those that are shown most; the rest is one more
 OTHERS, UNKNOWN = "(others)", "(unknown)"
@@ -88,10 +87,9 @@ def items_sql(spec: ProjectSpec, endpoint: Endpoint, by: Grouping) -> str:
     """Columns: kind, scope, label, grp, n, and SUMS (float64; those that a kind has not are 0).
 
     kind: `group` and `all` by scope (n: units), `spread` by scope (n: items shown), `catalogue` by
-    group (n: items there are).
-    Parameters: $endpoint, $entity, $until (not included), the dates $since, $first, $first_end (not
-    included); where outcomes are
-    known ($known), and those that `join_params` names.
+    group (n: items there are). Parameters: $endpoint, $entity, $until (not included), the dates
+    $since, $first, $first_end (not included); where outcomes are known ($known), and those that
+    `join_params` names.
     """
     spine = f"SELECT {', '.join(_SPINE)} FROM copies WHERE isthmus_copy = 1"
     grouped = spine if by.view is None else join_sql(spine, _SPINE, [by.view])

@@ -11,13 +11,13 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import Invalid, NotFound
-from ...project.monitor_specs import Monitor
-from ...project.names import did_you_mean
+from ...project.reading.names import did_you_mean
+from ...project.specs.monitors import Monitor
 from ...reports.results import Rows
 from ...times import utc_milliseconds
 from . import items, snapshot, units
-from .reading import reading
 from .snapshot import Snapshot
+from .windows import reading
 
 
 def show(

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from ...core.formats import StoredDocument, decode
-from ...project.monitor_specs import Alarms
+from ...project.specs.monitors import Alarms
 from ...reports.results import Shown
 from ...storage import BlobStore
 

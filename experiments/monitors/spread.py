@@ -2,8 +2,8 @@
 their variance at the unit. Pure.
 
 A unit's part in a figure f of totals is its linear part: of a / b it is (a_u - f b_u) / b, of ln(a
-/ b) it is a_u / a - b_u / b. The
-variance is the sum of its squares over units, which sums of products give without a row of a unit.
+/ b) it is a_u / a - b_u / b. The variance is the sum of its squares over units, which sums of
+products give without a row of a unit.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
 
 def gini(spread: Spread, catalogue: int) -> Estimate:
     """Of exposures over the items that there are: 0 when all are shown equally often, near 1 when
-    one is. With the order as it is seen,
-    it is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items
-    shown.
+    one is. With the order as it is seen, it is 2 places / shown in the numerator: (2 places / shown
+    + N - 2 n - 1) / N with n of N items shown.
     """
     there = max(catalogue, spread.items)
     place = share(

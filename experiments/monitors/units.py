@@ -11,15 +11,15 @@ import msgspec
 from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...pipelines.evaluation.statistics import Estimate
-from ...project.monitor_specs import Alarms, Monitor
-from ...project.reach import path
-from ...project.streams import Stream
-from . import alike
-from .alike import Kind
+from ...project.specs.monitors import Alarms, Monitor
+from ...project.specs.reach import path
+from ...project.specs.streams import Stream
+from . import parity as alike
 from .intervals import proportion
-from .reading import Reading, Seen
+from .parity import Kind
 from .snapshot import Row, Scope, UnitFigure
 from .units_sql import units_sql
+from .windows import Reading, Seen
 
 STREAM: Stream = "rankings"
 NOBODY_SAID = "(not said)"  # the group of units whose requests left the attribute out

@@ -2,16 +2,15 @@
 who of them found something.
 
 A unit stands by its first answer of a period (of those whose request said something of it): by the
-version that gave it, and by the
-attributes of that request. They are JSON, which the SQL of all targets does not take apart, so the
-caller does.
+version that gave it, and by the attributes of that request. They are JSON, which the SQL of all
+targets does not take apart, so the caller does.
 """
 
 from __future__ import annotations
 
-from ...project.reach import path
-from ...project.specs import Endpoint, Objective, ProjectSpec
-from ..run_rows import unit_rows
+from ...project.specs.description import Endpoint, Objective, ProjectSpec
+from ...project.specs.reach import path
+from ..measure.unit_events import unit_rows
 
 _NOW, _BEFORE, _FIRST = (
     "dt >= $since",
@@ -24,9 +23,8 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     """Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64).
 
     period: `now`, the window; `day`, each day of it; `before`, the window before, with who is
-    `back` in this one; `first`, the first one.
-    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest =
-    $since, $before, $first and $first_end (not
+    `back` in this one; `first`, the first one. Parameters: $endpoint; $until, and of outcomes
+    $known (not included); the dates $earliest = $since, $before, $first and $first_end (not
     included). Where no outcome comes to a unit, $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ...project.reach import EXPOSURE_ID
-from ...project.specs import Attribute, Endpoint, ProjectSpec
-from .people import Visit
+from ...project.specs.description import Attribute, Endpoint, ProjectSpec
+from ...project.specs.reach import EXPOSURE_ID
 from .simulation import Action, Simulation
+from .visits import Visit
 from .world import Fields, World
 
 

@@ -2,10 +2,9 @@
 between simulations.
 
 Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is
-then stopped, or looked at, after
-what was simulated, and not before. It is the log's alone: traffic, rollouts and leases go by the
-target's own clock, as the gateways
-and the provider do, and would wait for ever for one that stands still.
+then stopped, or looked at, after what was simulated, and not before. It is the log's alone:
+traffic, rollouts and leases go by the target's own clock, as the gateways and the provider do, and
+would wait for ever for one that stands still.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 from ...core.formats import StoredDocument, decode
 from ...core.runtime.project import Project
 from ...errors import NotFound
-from ...project.options import on_this_machine as is_on_this_machine
+from ...project.profiles.options import on_this_machine as is_on_this_machine
 from ...storage import BlobStore
 from ...target import Target
 from ...times import utc_milliseconds

@@ -12,23 +12,24 @@ import msgspec
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project, open_target
-from ...endpoints.gateway.background import in_background
-from ...endpoints.gateway.sample import SampleFailed
-from ...endpoints.router import routed_endpoints
-from ...endpoints.smoke import ranked_key
+from ...endpoints.gateway.http.background import in_background
+from ...endpoints.gateway.http.sample import SampleFailed
+from ...endpoints.gateway.smoke import ranked_key
+from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
-from .. import run_report, run_results
-from ..run_figures import RunResults
-from ..starting import start
+from ..results import page as run_report
+from ..results import run_results
+from ..results.results import RunResults
+from ..running.start import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
 from .clock import MovedClock, SimulatedTime
-from .driving import Drive, Played, Stopping
+from .drive import Drive, Played, Stopping
 from .http_calls import HttpCalls
-from .people import visits
 from .simulation import Effects, Simulation, true_effect
 from .simulation_file import read
+from .visits import visits
 from .world import world_of
 
 
@@ -56,7 +57,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
     clock: str = "simulated clock"
 
     def __str__(self) -> str:
-        from .telling import text
+        from .text import text
 
         return text(self)
 
@@ -66,8 +67,8 @@ def simulate(project: Project, path: Path) -> Simulated:
     results.
 
     ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not
-    up. KeyboardInterrupt: what was
-    answered is logged, and the next simulation goes on where this one stopped.
+    up. KeyboardInterrupt: what was answered is logged, and the next simulation goes on where this
+    one stopped.
     """
     check_here(project)
     simulation = read(path, project.spec)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
-from ...project.experiment_specs import Metric
+from ...project.specs.experiments import Metric
 
 Scalar = str | int | float | bool
 Effects = dict[str, dict[str, float]]  # by arm and event, relative to the event's chance
@@ -76,8 +76,7 @@ def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | Non
     """The arm's relative effect on a metric. None: it does not follow from the effects alone.
 
     A total of an event grows as the chances of the event and of what it follows; a share of units
-    with one does not. What the project's
-    own world says of a chance depends on what an arm shows.
+    with one does not. What the project's own world says of a chance depends on what an arm shows.
     """
     of = {action.event: action for action in simulation.actions}
     names = [metric.numerator.event, *([metric.denominator.event] if metric.denominator else [])]

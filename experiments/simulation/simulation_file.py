@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...endpoints.smoke import ranked_key
+from ...endpoints.gateway.smoke import ranked_key
 from ...errors import ProjectError
-from ...project import yaml
-from ...project.experiment_specs import Experiment
-from ...project.files import read_yaml
-from ...project.names import did_you_mean
-from ...project.quantities import Mistake, duration, percent
-from ...project.reach import EXPOSURE_ID
-from ...project.report import Report, child
-from ...project.shapes import WRONG, Key, MapOf, Number, Record, Schema, Text, shown
-from ...project.specs import Attribute, Endpoint, ProjectSpec
+from ...project.reading import yaml
+from ...project.reading.files import read_yaml
+from ...project.reading.names import did_you_mean
+from ...project.reading.quantities import Mistake, duration, percent
+from ...project.reading.report import Report, child
+from ...project.reading.shapes import WRONG, Key, MapOf, Number, Record, Schema, Text, shown
+from ...project.specs.description import Attribute, Endpoint, ProjectSpec
+from ...project.specs.experiments import Experiment
+from ...project.specs.reach import EXPOSURE_ID
 from .simulation import Action, Bots, Broken, Late, Simulation
 
 _EFFECT = r"[+-]?[0-9]{1,4}(\.[0-9]{1,6})?%"

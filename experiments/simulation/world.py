@@ -16,7 +16,7 @@ import msgspec
 from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...project.modules import importable
-from ...project.specs import ProjectSpec
+from ...project.specs.description import ProjectSpec
 from .simulation import Action, Simulation
 
 Fields = Mapping[str, Any]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from ..process import leave, options, serve
-from .environment import PORT
+from ..core.process import leave, options, serve
+from .core.environment import PORT
 
 
 def main(arguments: list[str] | None = None) -> int:
     wanted = options("aws", PORT, arguments)
     from . import handler_modules
+    from .core.protocol.http import Channel
     from .front import Front
-    from .http import Channel
 
     handler_modules.load(wanted.handlers)
     return serve("aws", wanted, Front, channel=Channel, versions={"moto": version("moto")})

@@ -15,7 +15,7 @@ import msgspec
 from botocore.session import get_session
 
 from . import handler_modules
-from .registry import OPERATIONS
+from .core.registry import OPERATIONS
 
 Level = Literal["executes", "stores only", "not there"]
 

@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import control
-from ..calls import Calls, is_mutating, names
-from ..faults import OF_THE_WIRE, Fault
+from ..core import control
+from ..core.calls import Calls, is_mutating, names
+from ..core.error_log import tell, tell_line
+from ..core.faults import OF_THE_WIRE, Fault
+from ..core.http.answers import Answer, Cut
+from ..core.state import Stack, State
 from ..minutes import Minutes
-from ..mistakes import tell, tell_line
-from ..state import Stack, State
-from ..wsgi import Answer, Cut
-from . import constraints, coverage, door, in_process, managed_policies, moto_server, wire
-from .access import Access
-from .caller import on_behalf_of
-from .endpoints.scripted import add as add_minutes
-from .environment import ACCOUNT, REGION
-from .incoming import Incoming
-from .policy import AccessRequest, Used
-from .proxy import Proxy
-from .registry import OPERATIONS, AwsError, Context
+from . import coverage
+from .core import in_process
+from .core.caller import on_behalf_of
+from .core.environment import ACCOUNT, REGION
+from .core.identity import authentication as door
+from .core.incoming import Incoming
+from .core.policy import managed as managed_policies
+from .core.policy.enforcement import Access
+from .core.policy.evaluation import AccessRequest, Used
+from .core.protocol import constraints, moto_server, wire
+from .core.protocol.proxy import Proxy
+from .core.registry import OPERATIONS, AwsError, Context
+from .services.sagemaker.endpoints.invocation.scripted_traffic import add as add_minutes
 
 if TYPE_CHECKING:
-    from .home.keeper import Keeper
+    from .core.home.keeper import Keeper
 
 _encode = msgspec.json.Encoder().encode
 _MOTO_RESET = (
@@ -195,7 +199,7 @@ class Front:
         back.
         """
         if self.stack.persistent is not None:
-            from .home.keeper import Keeper
+            from .core.home.keeper import Keeper
 
             keeper = Keeper(
                 self.stack.persistent,

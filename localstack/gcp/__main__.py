@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 
-from ..process import HOST, leave, options, serve
+from ..core.process import HOST, leave, options, serve
 from .environment import PORT
 
 
@@ -15,11 +15,12 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault(
         "ARROW_DEFAULT_MEMORY_POOL", "system"
     )  # Arrow's own pool keeps 30 MB of what it has freed
-    from . import handler_modules, late_packages
-    from .front import Front
+    from . import composition as handler_modules
+    from .core.rpc import late_packages
+    from .core.rpc.methods import APIS, load
+    from .core.server.front import Front
+    from .core.server.listeners import Server
     from .googlesql import compiled as googlesql
-    from .server import Server
-    from .table import APIS, load
 
     late_packages.install(api.module for api in APIS if api.module)
     handler_modules.load_own(wanted.handlers)

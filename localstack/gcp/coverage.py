@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from . import handler_modules, table
+from . import composition as handler_modules
+from .core.registry import ROUTES, RPCS
+from .core.rpc import methods as table
 from .environment import SERVICES
-from .registry import ROUTES, RPCS
 
 Level = Literal["executes", "stores only", "not there"]
 FAMILIES = (*SERVICES.split(), "bigquerystorage", "firestoreadmin", "operations")

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from ..downloads import place
-from . import namespace
+from ..core.downloads import place
+from . import mount_namespace as namespace
 
 _INHERITED = (
     "PATH",

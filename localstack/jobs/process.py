@@ -15,7 +15,7 @@ from typing import IO, Literal
 
 import msgspec
 
-from . import bound
+from . import process_group as bound
 
 _TICK = 0.02
 

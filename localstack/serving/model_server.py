@@ -16,10 +16,10 @@ from typing import IO, Protocol
 
 import msgspec
 
-from ..jobs import bound
+from ..core.http.ports import free_port
+from ..core.state import State
 from ..jobs import container as containers
-from ..ports import free_port
-from ..state import State
+from ..jobs import process_group as bound
 from .connections import Answer, Connections, NotReached, TimedOut
 
 # seconds that requests under way get, as SageMaker's own limit; more where they were given more

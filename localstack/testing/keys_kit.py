@@ -7,7 +7,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from isthmus_stack.keys import of
+from isthmus_stack.core.keys import of
 from isthmus_stack.run import variables
 
 

@@ -1,9 +1,9 @@
-"""Import what an offline AWS imports, once, for the stacks that are forked (testing/forking.py)."""
+"""Import what an offline AWS imports, once, for the stacks that are forked (testing/fork_server.py)."""
 
 import gc
 
-from isthmus_stack.testing import forked
+from isthmus_stack.testing import stack_templates
 
-MAINS = forked.aws()
+MAINS = stack_templates.aws()
 gc.collect()
 gc.freeze()  # pages that no collection writes to stay shared

@@ -17,14 +17,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isthmus_stack
-from isthmus_stack.testing import forked
-from isthmus_stack.testing.shared import shared
+from isthmus_stack.testing import stack_templates
+from isthmus_stack.testing.shared_folder import shared
 
 STACK = Path(isthmus_stack.__file__).parent
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew
-# where the environment keeps Python from
-# writing bytecode, and leave it among users' files where it does not. So would every worker, for
-# all that its tests import.
+# where the environment keeps Python from writing bytecode, and leave it among users' files where it
+# does not. So would every worker, for all that its tests import.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(STACK.parent / ".cache" / "bytecode")
@@ -49,21 +48,21 @@ os.environ["XDG_STATE_HOME"] = os.environ["ISTHMUS_TESTS_STATE"]
 # machine is busy.
 SLOW_LIMIT = 900
 # An example, or the making of it, may take long because the machine is busy. A change is judged by
-# the same examples each time; others are
-# looked for by `make test-often`, which tells the seed that repeats what it finds.
+# the same examples each time; others are looked for by `make test-often`, which tells the seed that
+# repeats what it finds.
 settings.register_profile("often", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
 gc.disable()  # what is imported and collected stays: see pytest_collection_finish
-forked.install()
+stack_templates.install()
 
 # pytest names a test by its folder, and would import `localstack/__init__.py` by that name, a
 # second time.
 sys.modules["localstack"] = isthmus_stack
 
 # Seconds that a folder's tests take together in `make test`, waiting for a core included: four
-# processes of 20 minutes are 4,800.
-# Measured on 2026-11-26; what a folder cannot afford goes to benchmarks/ or to `make test-often`.
+# processes of 20 minutes are 4,800. Measured on 2026-11-26; what a folder cannot afford goes to
+# benchmarks/ or to `make test-often`.
 BUDGETS = {"localstack": 860}
 seconds: Counter[str] = Counter()
 

@@ -17,7 +17,7 @@ if not (find_spec("boto3") and find_spec("awswrangler") and find_spec("moto")):
 if not (find_spec("grpc") and find_spec("cryptography") and find_spec("google")):
     collect_ignore += ["gcp"]
 
-EXAMPLES = "isthmus_stack.tests.example_handlers"
+EXAMPLES = "isthmus_stack.tests.aws.example_handlers"
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def aws(example_stack):
 @pytest.fixture(scope="session")
 def job_process():
     from isthmus_stack.testing import stacks
-    from isthmus_stack.testing.jobkit import Aws
+    from isthmus_stack.testing.jobs_kit import Aws
 
     return Aws(stacks.shared("real").url)
 

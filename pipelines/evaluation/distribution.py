@@ -71,8 +71,8 @@ def drift(before: Distribution, column: Any) -> float:
     Scorecards, 2006): nulls are a bin, too.
 
     Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is
-    dear but finite. By convention below 0.1
-    is little and above 0.25 is much; by chance alone about (bins - 1) (1 / rows + 1 / rows).
+    dear but finite. By convention below 0.1 is little and above 0.25 is much; by chance alone about
+    (bins - 1) (1 / rows + 1 / rows).
     """
     known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
     valued = before.rows - before.nulls

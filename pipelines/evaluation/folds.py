@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.specs import Model
+from ...project.specs.description import Model
 from ..models import predictor, trainers
 from . import worth
 from .worth import Shuffled
@@ -143,8 +143,8 @@ def predict_folds(
     The first that fits tells how long the others will take.
 
     Where that is long the second is asked, too: the first one may have imported the trainer's
-    libraries. `keeps`: the first model is also
-    saved and loaded, so that nobody waits for the others to hear that none of them can be.
+    libraries. `keeps`: the first model is also saved and loaded, so that nobody waits for the
+    others to hear that none of them can be.
     """
     here = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.specs import Model, Objective, ProjectSpec
+from ...project.specs.description import Model, Objective, ProjectSpec
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
@@ -131,10 +131,9 @@ def forward(
     Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
-    can be learnt from them. `source` is a
-    Parquet file of `data`: with it a long evaluation runs its periods in several processes.
-    `shuffle`: also what worth.py measures.
-    `keeps`: Invalid before the second fit where the first model cannot be saved and loaded.
+    can be learnt from them. `source` is a Parquet file of `data`: with it a long evaluation runs
+    its periods in several processes. `shuffle`: also what worth.py measures. `keeps`: Invalid
+    before the second fit where the first model cannot be saved and loaded.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
     if shuffle:

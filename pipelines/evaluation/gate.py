@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from ...project.metrics import AGAINST, CUTOFF, cutoffs, ranks
-from ...project.specs import Bound, Gate
+from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
+from ...project.specs.description import Bound, Gate
 from .leak_alarm import Looked
 from .statistics import Estimate
 

@@ -2,13 +2,11 @@
 worse a little earlier, may have seen it.
 
 A feature that leaks on one day (a first day whose outcomes were counted with it) stands out among
-the days. One that leaks every day does
-not, but what it saw was known too early by some minutes: with the values that were known twice the
-outcome's time earlier its worth falls.
-A feature that honestly lives for minutes only falls, too: the alarm asks, people answer. Neither
-sees a value that holds later outcomes
-long before them (a mean over the whole log, as a static table): that is the as-known check's
-business, where the table says when it knew.
+the days. One that leaks every day does not, but what it saw was known too early by some minutes:
+with the values that were known twice the outcome's time earlier its worth falls. A feature that
+honestly lives for minutes only falls, too: the alarm asks, people answer. Neither sees a value that
+holds later outcomes long before them (a mean over the whole log, as a static table): that is the
+as-known check's business, where the table says when it knew.
 """
 
 from __future__ import annotations
@@ -24,14 +22,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...project.quantities import duration_text
-from ..lineage import histories
+from ...project.reading.quantities import duration_text
+from ..models.lineage import histories
 from . import metrics, ranking
 from .statistics import sums
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
-    from ...project.specs import Model
+    from ...project.specs.description import Model
 
 _ALPHA = 0.01  # of a false alarm anywhere in one call
 _STRONG = (
@@ -107,18 +105,14 @@ def leak_alarm(
         |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
 
     A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days,
-    weighted by their pairs of positives and
-    negatives; m counts the tests (Bonferroni), alpha = 0.01. t is the variance between the other
-    days beyond their own (DerSimonian and
-    Laird 1986): a history that grows makes honest days differ. V_e is D V(A, p_e, n_e) with a day's
-    positives and negatives p and n and the
-    variance V of an AUC by Hanley and McNeil (Radiology 143, 1982) at A, so under the hypothesis
-    that day d is like the others. (Taken at
-    A_d it would shrink to nothing as A_d nears 1, and few positives would prove anything.) Where
-    rows have units, D is the design effect,
-    the variance over units of the AUC of all days (Obuchowski 1997) over that of independent rows,
-    1 at least, and V_d is not below the
-    day's own variance over its units.
+    weighted by their pairs of positives and negatives; m counts the tests (Bonferroni), alpha =
+    0.01. t is the variance between the other days beyond their own (DerSimonian and Laird 1986): a
+    history that grows makes honest days differ. V_e is D V(A, p_e, n_e) with a day's positives and
+    negatives p and n and the variance V of an AUC by Hanley and McNeil (Radiology 143, 1982) at A,
+    so under the hypothesis that day d is like the others. (Taken at A_d it would shrink to nothing
+    as A_d nears 1, and few positives would prove anything.) Where rows have units, D is the design
+    effect, the variance over units of the AUC of all days (Obuchowski 1997) over that of
+    independent rows, 1 at least, and V_d is not below the day's own variance over its units.
 
         V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),   Q1 = A / (2 - A),
         Q2 = 2 A^2 / (1 + A)
@@ -183,7 +177,7 @@ def look(
     """Look at a configuration's training set, and at its features of past outcomes as they were
     known twice `within` earlier.
     """
-    from ...feature_store.training_set import training_set
+    from ...feature_store.offline.training_set import training_set
 
     objective = project.spec.objectives[model.objective]
     back, views = 2 * objective.within, histories(project.spec, model.objective)

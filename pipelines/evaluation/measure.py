@@ -2,8 +2,8 @@
 model's on the same rows.
 
 Where the log names a unit, intervals draw units (units.py). Where it names none rows are taken as
-independent: an AUC's interval draws
-rows, calibration's is the exact Poisson one, and all of them are too narrow if people come back.
+independent: an AUC's interval draws rows, calibration's is the exact Poisson one, and all of them
+are too narrow if people come back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from . import metrics, statistics, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward

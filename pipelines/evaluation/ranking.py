@@ -3,8 +3,8 @@
 NDCG@k, MRR, recall@k, AUC within the group, and what comes first.
 
 Rows with equal scores stand in random order, and a metric is its mean over these orders: as
-scikit-learn's `ndcg_score` has it. With
-distinct scores the figures are those of ir-measures (trec_eval).
+scikit-learn's `ndcg_score` has it. With distinct scores the figures are those of ir-measures
+(trec_eval).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from . import measure, metrics, units
 from .evaluation import Segment
 from .metrics import clusters

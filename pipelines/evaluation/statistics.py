@@ -3,9 +3,8 @@
 Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n
 row numbers drawn a sample). A difference
 of two models is taken within each sample. Its samples start from `seed + 1` for one reason:
-EXAMPLE.md's interval then comes out to the
-digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 positives the third digit is the
-generator's; no verdict may hang on it.
+EXAMPLE.md's interval then comes out to the digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011).
+With 62 positives the third digit is the generator's; no verdict may hang on it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 are drawn, not rows.
 
 Every metric here is a ratio of sums over rows, so a unit's part of both sums is all that a sample
-needs: with `counts[s, u]`, how often
-unit u is in sample s, all metrics of all samples are one matrix product. What is compared stands in
-the same product: it is paired.
+needs: with `counts[s, u]`, how often unit u is in sample s, all metrics of all samples are one
+matrix product. What is compared stands in the same product: it is paired.
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as numerator / denominator, each by unit (arrays of one length).
 
     `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A
-    sample that holds a unit w times holds the
-    pairs of u and v w_u w_v times; to first order it moves twice as far as the ratio of these sums
-    does (Hoeffding 1948). A share of pairs,
-    so it stays between 0 and 1.
+    sample that holds a unit w times holds the pairs of u and v w_u w_v times; to first order it
+    moves twice as far as the ratio of these sums does (Hoeffding 1948). A share of pairs, so it
+    stays between 0 and 1.
     """
 
     numerator: Floats

@@ -2,15 +2,12 @@
 of a test period.
 
 The model stays as it was fitted and every row keeps its other features (Breiman, Machine Learning
-45, 2001). So features that say the same
-thing hide each other, and a feature that the model does not use is worth nothing whatever it knows.
-Whole units are sampled, as intervals
-draw units; the one shuffle's own chance is in the interval, since a unit's rows get values of
-others.
+45, 2001). So features that say the same thing hide each other, and a feature that the model does
+not use is worth nothing whatever it knows. Whole units are sampled, as intervals draw units; the
+one shuffle's own chance is in the interval, since a unit's rows get values of others.
 
 A feature that is one value for a whole list (who asks, and where) is exchanged between lists and
-not rows: a list with values of many
-people would lose an order that such a feature never made.
+not rows: a list with values of many people would lose an order that such a feature never made.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from . import metrics, units
 from .metrics import clusters
 from .statistics import Estimate

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Invalid
-from ...project.specs import ParameterType
+from ...project.specs.description import ParameterType
 
 Scalar = bool | int | float | str
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"

@@ -2,9 +2,8 @@
 only training uses.
 
 A top-level statement is kept when it binds a name that a kept statement uses, or changes such a
-name. What cannot be followed (star
-imports, `globals()`, `eval`, `exec`) keeps the module whole, which is always right and only
-heavier.
+name. What cannot be followed (star imports, `globals()`, `eval`, `exec`) keeps the module whole,
+which is always right and only heavier.
 """
 
 from __future__ import annotations

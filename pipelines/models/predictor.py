@@ -39,7 +39,7 @@ import msgspec
 
 from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound
-from ...project.specs import Model
+from ...project.specs.description import Model
 from . import call_parameters, code_slice
 from .call_parameters import CallParameter
 
@@ -49,9 +49,8 @@ MANIFEST = "model.json"
 @runtime_checkable
 class Predictor(Protocol):
     """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by
-    columns, for evaluation, at a fraction of
-    the memory and time. Keyword-only parameters of `predict` may be set by each call;
-    `predict_table` is called without any.
+    columns, for evaluation, at a fraction of the memory and time. Keyword-only parameters of
+    `predict` may be set by each call; `predict_table` is called without any.
     """
 
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
@@ -119,10 +118,9 @@ def save(
     """Write a model folder whole (it replaces an older one) and return its digest.
 
     `types` are the features' column types by name, `keys` each view's entity key. The folder is
-    loaded once before it is put in place, so
-    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON
-    cannot carry, a class that cannot be found,
-    a keyword-only parameter of `predict` that no call could send.
+    loaded once before it is put in place, so what cannot be loaded is never registered. Invalid:
+    not a predictor, an attribute that JSON cannot carry, a class that cannot be found, a
+    keyword-only parameter of `predict` that no call could send.
     """
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
@@ -163,8 +161,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
     `digest`: what the registry says that it holds.
 
     NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, it
-    does not load, or it takes other parameters
-    than the manifest says.
+    does not load, or it takes other parameters than the manifest says.
     """
     manifest = whole(folder)
     if digest:

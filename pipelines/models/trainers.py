@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Invalid
 from ...project.modules import importable
-from ...project.specs import Model
+from ...project.specs.description import Model
 from .predictor import Predictor
 
 if TYPE_CHECKING:

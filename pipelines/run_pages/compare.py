@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from ...reports.results import Rows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation

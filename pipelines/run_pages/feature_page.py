@@ -4,7 +4,7 @@ at serving, how far it has drifted.
 
 from __future__ import annotations
 
-from ...project.metrics import CUTOFF
+from ...project.models.gate_figures import CUTOFF
 from ...reports import page, plots
 from ..evaluation.distribution import Distribution, spoken_age
 from ..evaluation.evaluation import Evaluation

@@ -234,8 +234,8 @@ def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
     outcomes is left out.
 
     The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the
-    log names units, that of an AUC of
-    clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
+    log names units, that of an AUC of clustered rows (Obuchowski, Biometrics 53, 1997): each unit's
+    part of it, squared and summed.
     """
     days, scores, outcomes = (
         day_of(predictions),

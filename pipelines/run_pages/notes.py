@@ -13,7 +13,7 @@ from ...core.formats import StoredDocument
 from ...errors import Invalid
 from ...reports.results import Shown
 from ...storage import BlobStore
-from ..document import find, runs_folder, write
+from ..runs.document import find, runs_folder, write
 from . import runs
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import msgspec
 from ...core.formats import StoredDocument, schema
 from ...reports.results import Shown
 from ...storage import BlobStore
-from ..document import find, read, runs_folder, write
 from ..evaluation.distribution import Distribution
 from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import Looked
+from ..runs.document import find, read, runs_folder, write
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...core.user_state import FOLDER, make
 from ...storage import BlobStore
-from ..document import local_path, runs_folder
+from ..runs.document import local_path, runs_folder
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project

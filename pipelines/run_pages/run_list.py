@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import Invalid
-from ...project.metrics import AGAINST, EXAMPLES, check_problem
-from ...project.names import did_you_mean
+from ...project.models.gate_figures import AGAINST, EXAMPLES, check_problem
+from ...project.reading.names import did_you_mean
 from ...reports.results import Rows
 from ..evaluation.statistics import Estimate
 from . import notes, runs

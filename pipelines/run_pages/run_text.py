@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...project.metrics import AGAINST, ranks
+from ...project.models.gate_figures import AGAINST, ranks
 from .figure_text import days, estimate, independence, interval, number_of, people, signed
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import NotFound
 from ...storage import BlobStore, located
-from .. import run_names
-from ..document import StepResult, local_path, read, runs_folder
+from ..runs import names as run_names
+from ..runs.document import StepResult, local_path, read, runs_folder
 from . import records
 from .records import Run
 

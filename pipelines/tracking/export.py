@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ...errors import IsthmusError, IsthmusWarning, NotFound
-from ...project.profiles import FILE
+from ...project.profiles.profiles import FILE
 from ...reports.results import Rows, Shown
 from ..run_pages import notes, runs
-from . import copying, fields, pyfunc, server
+from . import fields, pyfunc, server
+from . import mlflow_run as copying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,8 +39,8 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
     What is there as it is stays untouched.
 
     NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does
-    not answer; again goes on from there.
-    MissingDependency: MLflow is not installed. Refused: `--offline`, and a server elsewhere.
+    not answer; again goes on from there. MissingDependency: MLflow is not installed. Refused:
+    `--offline`, and a server elsewhere.
     """
     uri = server.uri(project)
     if uri is None:

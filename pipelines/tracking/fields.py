@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ...project.metrics import AGAINST
+from ...project.models.gate_figures import AGAINST
 from ...times import epoch_milliseconds
 from ..evaluation.statistics import Estimate
 from ..run_pages.notes import Notes

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound
-from ..artifacts import digest_text
 from ..models.code_slice import libraries
 from ..models.predictor import Manifest, whole
+from ..runs.artifacts import digest_text
 from . import isthmus_pyfunc
 from .column_types import MLFLOW
 

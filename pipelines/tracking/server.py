@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...errors import Denied, Invalid, Refused, Unavailable
-from ...project.options import on_this_machine
-from ...project.profiles import FILE, mlflow
+from ...project.profiles.options import on_this_machine
+from ...project.profiles.profiles import FILE, mlflow
 from ...target import Packages, require
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
     """MLflow's client, once its server takes connections; MLflow is imported then.
 
     Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
-    MissingDependency. Unavailable: the server does
-    not answer; Denied, Invalid: it says no.
+    MissingDependency. Unavailable: the server does not answer; Denied, Invalid: it says no.
     """
     target = project.target
     if (

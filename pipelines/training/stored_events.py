@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...events.relations import raw_name
-from ...project.specs import Model
-from .. import run_names
+from ...events.tables.relations import raw_name
+from ...project.specs.description import Model
 from ..run_pages import records
+from ..runs import names as run_names
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project

@@ -14,16 +14,17 @@ import msgspec
 from ...core import logs
 from ...errors import Invalid, IsthmusError, NotFound
 from ...project.git import run_git
-from ...project.names import did_you_mean
 from ...project.overrides import overridden
-from ...project.specs import Model
-from .. import run_names, step_names
-from ..document import write
-from ..graph import Artifact, Pipeline, Step
+from ...project.reading.names import did_you_mean
+from ...project.specs.description import Model
+from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
 from ..run_pages.records import Corrected, Git, Run
+from ..runs import names as run_names
+from ..runs import step_names
+from ..runs.document import write
 from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
@@ -44,11 +45,9 @@ def train(
     name; its record is returned.
 
     `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note`
-    are kept with it. The gate decides which
-    alias the version gets; a gate that fails is a result and not an error. NotFound: no such
-    configuration.
-    Invalid: the trainer or the data failed: the message names the module, the line and the log, and
-    nothing was registered.
+    are kept with it. The gate decides which alias the version gets; a gate that fails is a result
+    and not an error. NotFound: no such configuration. Invalid: the trainer or the data failed: the
+    message names the module, the line and the log, and nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)
@@ -159,10 +158,10 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
-    from ..submit import submit
+    from ..runs.submission import submit
+    from ..runs.watch import failure, watch
     from ..tracking.export import mirror
-    from ..watch import failure, watch
-    from .unstarted import remove_unstarted, starting
+    from .unstarted_runs import remove_unstarted, starting
 
     remove_unstarted(project)
     planned = pipeline(
@@ -239,7 +238,7 @@ def _period(project: Project, run: str) -> str:
     """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to
     its colon.
     """
-    from ..watch import log
+    from ..runs.watch import log
 
     try:
         lines = log(project, run, "evaluate").splitlines()
@@ -276,7 +275,7 @@ def _failed_run(
 
 def _log(project: Project, name: str, planned: Pipeline) -> str:
     """The steps' logs, one after another."""
-    from ..watch import log
+    from ..runs.watch import log
 
     parts = []
     for step in planned.steps:
@@ -326,8 +325,8 @@ def _code(project: Project, model: Model) -> str:
     """A digest of the trainer's code as far as it is the project's, and the versions of what it
     imports. Invalid: it does not parse.
     """
-    from ..artifacts import digest_text
     from ..models import code_slice
+    from ..runs.artifacts import digest_text
 
     module, _, function = model.trainer.rpartition(".")
     path = project.folder.joinpath(*module.split(".")).with_suffix(".py")

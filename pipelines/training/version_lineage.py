@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import NotFound
-from ...project.specs import ProjectSpec
-from .. import lineage
-from ..lineage import Edge, Node
+from ...project.specs.description import ProjectSpec
+from ..models import lineage
+from ..models.lineage import Edge, Node
 from ..port import ModelVersion
 from ..run_pages import runs
 from .promotion import Promotion, promotions

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..convergence import is_converged, is_ready, is_served, settled_by
-from ..judging import is_behind, judge, standing
-from ..moves import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
-from ..states import Observation, State, Wish
-from .before import may_go_up
+from ..evidence.judgement import is_behind, judge, standing
+from ..state.convergence import is_converged, is_ready, is_served, settled_by
+from ..state.states import Observation, State, Wish
+from ..state.transitions import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
+from .shifting import may_go_up
 
 PATIENCE = timedelta(minutes=5)  # with a variant that is not ready
 MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again means it

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ...endpoints.port import EndpointSpec, EndpointState
-from ..actions import Action, Apply, Release, SetAlias
-from ..capacity import final, is_sized
-from ..convergence import is_lost, is_served, is_split, target_split, version_of
-from ..moves import MOST_CALLS, Step, note, to_ended
-from ..states import Observation, State
-from .before import put_right
+from ..state.actions import Action, Apply, Release, SetAlias
+from ..state.capacity import final, is_sized
+from ..state.convergence import is_lost, is_served, is_split, target_split, version_of
+from ..state.states import Observation, State
+from ..state.transitions import MOST_CALLS, Step, note, to_ended
 from .promoted import model_of
+from .shifting import put_right
 
 PATIENCE = timedelta(
     minutes=30

@@ -13,15 +13,15 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ...endpoints.traffic.convergence import variants_ready
-from ..actions import Apply, SetAlias
-from ..capacity import final, home, is_sized
-from ..convergence import is_converged, is_served, next_minute, settled_by, version_of
-from ..judging import is_behind, judge, judged_until
-from ..moves import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
-from ..states import Observation, State
+from ..evidence.judgement import is_behind, judge, judged_until
+from ..state.actions import Apply, SetAlias
+from ..state.capacity import final, home, is_sized
+from ..state.convergence import is_converged, is_served, next_minute, settled_by, version_of
+from ..state.states import Observation, State
+from ..state.transitions import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
 from .baking import MOST_CORRECTIONS, has_drifted, unready, with_readiness, with_token
-from .before import put_right
 from .promoted import model_of
+from .shifting import put_right
 
 SMALL = Decimal(10)  # percent that the old variant's name gets first
 LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay

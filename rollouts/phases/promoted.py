@@ -8,13 +8,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ..actions import SetAlias
-from ..convergence import is_converged, is_served, version_of
-from ..judging import is_behind, judge, standing
-from ..moves import Step, note, to_aborting, to_handing
-from ..states import Observation, State
+from ..evidence.judgement import is_behind, judge, standing
+from ..state.actions import SetAlias
+from ..state.convergence import is_converged, is_served, version_of
+from ..state.states import Observation, State
+from ..state.transitions import Step, note, to_aborting, to_handing
 from .baking import MOST_CORRECTIONS, unready, with_readiness
-from .before import may_go_up, put_right
+from .shifting import may_go_up, put_right
 
 
 def promote(state: State, seen: Observation, now: datetime) -> Step:

@@ -26,8 +26,8 @@ from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
 from ...events.port import Row
 from ...storage import Phase
 from ...target import CallLog, Target
-from .. import planning
-from ..planning import TargetTraits
+from ..state import planning
+from ..state.planning import TargetTraits
 from .clock import VirtualClock
 from .stores import Models
 from .traffic import Behaviour
@@ -58,8 +58,7 @@ def traits_of(target: Target, routing: str = "weighted") -> Traits:
     """A target's capabilities.
 
     A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences
-    a shift
-    has done it when it answers.
+    a shift has done it when it answers.
     """
     traits = planning.traits_of(target, routing)
     takes = _MINUTE if target.adapter.remote else _ZERO

@@ -13,14 +13,14 @@ import msgspec
 
 from ...core.formats import decode
 from ...endpoints import hosting
-from ...endpoints.gateway import sticky
-from ...endpoints.minutes import floor_minute
+from ...endpoints.gateway.decide import sticky_split as sticky
+from ...endpoints.operations.minutes import floor_minute
 from ...endpoints.port import Bucket, EndpointSpec, Window
-from ...endpoints.router import RoutedEndpoints
+from ...endpoints.traffic.router import RoutedEndpoints
 from ...errors import NotSettled, Unavailable
 from ...pipelines.port import ModelVersion
 from ...target import CallLog
-from ..ports import Ports
+from ..state.ports import Ports
 from .clock import VirtualClock
 from .host import Fleet, Traits, WorldEndpoints
 from .stores import Documents, Models, WorldBlobs, WorldRegistry, WorldState

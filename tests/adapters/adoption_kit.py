@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import yaml
 
 import isthmus
-from isthmus.endpoints.adoption import adopt
+from isthmus.endpoints.deploy.adoption import adopt
 from isthmus.target import CallLog
 
 PROJECT = """

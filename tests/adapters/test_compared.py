@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import isthmus
-from isthmus.tests.conformance.compared import MARKS
+from isthmus.tests.conformance.provider_marks import MARKS
 
 ADAPTERS = Path(isthmus.__file__).parent / "adapters"
 WORDS = re.compile(

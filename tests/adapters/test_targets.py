@@ -11,7 +11,7 @@ from isthmus.adapters import targets
 from isthmus.core import installed
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid, MissingDependency, Unsupported
-from isthmus.project.specs import Description, ProjectSpec
+from isthmus.project.specs.description import Description, ProjectSpec
 from isthmus.target import Adapter, CallLog, Packages, Profile
 
 

@@ -22,14 +22,14 @@ import msgspec
 import pyarrow as pa
 
 import isthmus
-from isthmus.cli.console import FORMAT
-from isthmus.cli.examples import EXAMPLES
-from isthmus.lifecycle.doctor import Finding
-from isthmus.lifecycle.first_account import Round
+from isthmus.cli.console.console import FORMAT
+from isthmus.cli.console.examples import EXAMPLES
+from isthmus.lifecycle.checks.doctor import Finding
+from isthmus.lifecycle.checks.first_account import Round
 from isthmus.pipelines.run_pages.compare import Comparison
 from isthmus.pipelines.run_pages.records import Run
-from isthmus.rollouts.rollout import Started
-from isthmus.rollouts.status import Status
+from isthmus.rollouts.verbs.rollout import Started
+from isthmus.rollouts.verbs.status import Status
 from isthmus.target import AccountCheck
 
 # command -> its verb, where Python's name is another

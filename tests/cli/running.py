@@ -20,10 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.cli.console import FORMAT, Console
+from isthmus.cli.console.console import FORMAT, Console
 from isthmus.cli.main import run
 from isthmus.core.user_state import FOLDER, ID
-from isthmus_stack.testing.shared import shared
+from isthmus_stack.testing.shared_folder import shared
 
 CHILD = "from isthmus.cli.main import run; run()"
 

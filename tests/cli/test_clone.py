@@ -1,6 +1,5 @@
 """Somebody else's project on this machine: whatever lies in its folder, verbs that only look run
-nothing of it, signal no process that it
-names and talk to no port that it names.
+nothing of it, signal no process that it names and talk to no port that it names.
 """
 
 import json

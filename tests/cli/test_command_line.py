@@ -8,8 +8,8 @@ from contextlib import chdir
 import click
 import pytest
 
-from isthmus.cli.console import Console, project_file
-from isthmus.cli.examples import EXAMPLES
+from isthmus.cli.console.console import Console, project_file
+from isthmus.cli.console.examples import EXAMPLES
 from isthmus.cli.main import COMMANDS, GROUPS, main
 from isthmus.core.user_state import make
 from isthmus.errors import Refused

@@ -7,9 +7,9 @@ import errno
 import click
 import pytest
 
-from isthmus.cli import console
-from isthmus.cli.console import Console
-from isthmus.cli.leaving import guarded
+from isthmus.cli.console import console
+from isthmus.cli.console.console import Console
+from isthmus.cli.console.exits import guarded
 from isthmus.tests.cli.running import at_terminal, isthmus, plain, start
 
 pytestmark = pytest.mark.slow

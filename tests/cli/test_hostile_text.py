@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.cli import console as talking
+from isthmus.cli.console import console as talking
 from isthmus.core.escapes import escaped, escaped_line, escaping
 from isthmus.tests.cli.running import at_terminal, create, isthmus, made
 

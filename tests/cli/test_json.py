@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from isthmus.cli.console import FORMAT
+from isthmus.cli.console.console import FORMAT
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.json_shapes import shape_of, strangers
 from isthmus.tests.cli.running import at_terminal, isthmus, plain, too_wide
@@ -66,28 +66,30 @@ ELSEWHERE = {
     "completion": "test_command_line.py",
     "demo": "tests/lifecycle/test_demo.py",
     "runs export": "tests/pipelines/tracking/test_mlflow.py",
-    "models replay": "tests/experiments/test_version_replay.py",
-    "endpoints shadow": "tests/endpoints/test_shadow.py",
+    "models replay": "tests/experiments/replay/test_version.py",
+    "endpoints shadow": "tests/endpoints/gateway/test_shadow.py",
     "endpoints serve": "it runs until it is stopped",
-    "gateway": "tests/endpoints/test_gateway_process.py",
+    "gateway": "tests/endpoints/gateway_http/test_gateway_process.py",
     "ui": "tests/ui/test_command.py",
-    "import": "tests/adapters/sagemaker/test_adoption.py",
-    "compile": "tests/adapters/vertex/test_compile.py",
+    "import": "tests/adapters/sagemaker/endpoints/test_adoption.py",
+    "compile": "tests/adapters/vertex/pipelines/test_compile.py",
 }
 
 
 ELSEWHERE |= {
-    f"experiment {name}": "tests/experiments/test_results.py"
+    f"experiment {name}": "tests/experiments/results/test_results.py"
     for name in ("list", "results", "power", "report")
 }
-ELSEWHERE |= {f"monitor {name}": "tests/experiments/test_monitors.py" for name in ("show", "list")}
 ELSEWHERE |= {
-    f"experiment {name}": "tests/experiments/test_console.py"
+    f"monitor {name}": "tests/experiments/monitors/test_monitors.py" for name in ("show", "list")
+}
+ELSEWHERE |= {
+    f"experiment {name}": "tests/experiments/running/test_console.py"
     for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
 }
-ELSEWHERE |= {"experiment simulate": "tests/experiments/test_simulate.py"}
+ELSEWHERE |= {"experiment simulate": "tests/experiments/simulation/test_simulate.py"}
 ELSEWHERE |= {
-    f"rollout {name}": "tests/rollouts/test_verbs.py"
+    f"rollout {name}": "tests/rollouts/verbs/test_verbs.py"
     for name in (
         "start",
         "status",

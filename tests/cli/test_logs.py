@@ -13,9 +13,9 @@ from datetime import datetime
 import pytest
 
 from isthmus.core import logs, spans
-from isthmus.endpoints.listening import config
+from isthmus.endpoints.http.server import config
 from isthmus.errors import IsthmusWarning
-from isthmus.lifecycle.validate import validate
+from isthmus.lifecycle.checks.validate import validate
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.test_architecture import FILES, nodes
 
@@ -107,7 +107,7 @@ def test_a_warning_of_ours_is_told_as_errors_are(new, monkeypatch):
         warnings.warn("run r1 is not in MLflow", IsthmusWarning, stacklevel=2)
         return validate(*arguments, **options)
 
-    monkeypatch.setattr("isthmus.lifecycle.validate.validate", warned)
+    monkeypatch.setattr("isthmus.lifecycle.checks.validate.validate", warned)
     assert isthmus(new, "validate").err == "warning  run r1 is not in MLflow\n"
     monkeypatch.setenv(logs.FORM, "json")
     (record,) = map(json.loads, isthmus(new, "validate").err.splitlines())

@@ -12,11 +12,11 @@ from botocore.config import Config
 
 from isthmus.tests.cli import running
 from isthmus.tests.cli.running import at_terminal, too_wide
-from isthmus.tests.shown import block_of
+from isthmus.tests.docs.shown import block_of
 from isthmus_stack.aws import coverage
 from isthmus_stack.client import Stack
-from isthmus_stack.jobs.images import anchored
-from isthmus_stack.keys import of
+from isthmus_stack.core.images import anchored
+from isthmus_stack.core.keys import of
 from isthmus_stack.run import environment_for
 from isthmus_stack.testing import stacks
 from isthmus_stack.testing.keys_kit import keys

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from isthmus.cli.console import Console
-from isthmus.cli.tables import grid
-from isthmus.cli.terminal import broken
+from isthmus.cli.console.console import Console
+from isthmus.cli.console.tables import grid
+from isthmus.cli.console.terminal import broken
 from isthmus.tests.cli.running import at_terminal, edit, isthmus, plain
 
 RED = "\x1b[1;31m"

@@ -8,7 +8,7 @@ from typing import get_origin
 import pytest
 
 import isthmus
-from isthmus.cli.examples import EXAMPLES
+from isthmus.cli.console.examples import EXAMPLES
 from isthmus.tests.cli.json_shapes import alternatives, evaluate, is_struct, verb_of
 
 PROGRAMS = {"completion", "ui"}  # for a shell and for a browser: there is nothing to return

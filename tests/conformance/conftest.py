@@ -3,12 +3,11 @@
 `python -m isthmus.tests.conformance ADAPTER [--port PORT]` judges any installed adapter.
 
 A test takes `target`, its file names the port that it judges and those that it also needs
-(`ports`), and `@needs("row")` names its row of
-the parity table. Native or emulated: it must pass. Refused: the harness expects Unsupported naming
-that row, and no mutating call of the
-test's own in the log. There is no skip; test_capabilities.py fails for a row without a test and for
-a test without a row. A port that an
-adapter lacks is one refusal in test_ports.py, and the tests that need it are not collected.
+(`ports`), and `@needs("row")` names its row of the parity table. Native or emulated: it must pass.
+Refused: the harness expects Unsupported naming that row, and no mutating call of the test's own in
+the log. There is no skip; test_capabilities.py fails for a row without a test and for a test
+without a row. A port that an adapter lacks is one refusal in test_ports.py, and the tests that need
+it are not collected.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from isthmus.adapters import targets
 from isthmus.core import installed
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
 from isthmus.target import missing
-from isthmus.tests.conformance.clicks import SPEC
+from isthmus.tests.conformance.data.clicks import SPEC
 from isthmus.tests.conformance.places import fresh, named
 from isthmus.tests.conformance.rows import PORTS
 

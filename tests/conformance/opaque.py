@@ -97,7 +97,7 @@ def _etag_and_times(target):
 
 def monitor(target):
     """A foreign monitoring job: recorded to move the endpoint's etag and update_time
-    (localstack/gcp/endpoints/monitoring_jobs.py).
+    (localstack/gcp/services/aiplatform/endpoints/operations/monitoring_jobs.py).
     """
     from google.cloud import aiplatform_v1 as ai
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from isthmus.core import installed
 from isthmus.target import Capability
-from isthmus.tests.conformance.compared import compared
+from isthmus.tests.conformance.provider_marks import compared
 from isthmus.tests.conformance.rows import asserting, columns
 
 KNOWN = {
@@ -23,7 +23,7 @@ KNOWN = {
 
 
 def parity() -> str:
-    """The page, made again by `make docs`; tests/test_docs.py compares it with what is committed."""
+    """The page, made again by `make docs`; tests/docs/test_docs.py compares it with what is committed."""
     return "\n".join(_parity()) + "\n"
 
 

@@ -4,8 +4,8 @@ Clouds are their local stacks: one process a session, reset for every test; or, 
 SageMaker, what ISTHMUS_CONFORMANCE_ENDPOINT names.
 
 An adapter names its own in the entry point group `isthmus.conformance`: a function that takes an
-empty folder, empties whatever stands for
-the adapter's cloud, and gives the options of a profile there.
+empty folder, empties whatever stands for the adapter's cloud, and gives the options of a profile
+there.
 """
 
 from __future__ import annotations

@@ -24,13 +24,16 @@ def asserting() -> dict[str, tuple[str, ...]]:
     of the files.
     """
     asserted: dict[str, list[str]] = {}
-    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("test_*.py"), key=lambda path: path.name):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for row in map(_row, node.decorator_list):
                     if row:
-                        asserted.setdefault(row, []).append(f"{path.name}::{node.name}")
+                        asserted.setdefault(row, []).append(
+                            f"{path.relative_to(folder)}::{node.name}"
+                        )
     return {row: tuple(tests) for row, tests in asserted.items()}
 
 

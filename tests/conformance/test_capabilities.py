@@ -8,10 +8,10 @@ import pytest
 from isthmus.adapters.rows import ROWS
 from isthmus.core import installed
 from isthmus.core.runtime.project import Project
-from isthmus.endpoints.adoption import describe
-from isthmus.endpoints.wire import MAX_BYTES
+from isthmus.endpoints.deploy.adoption import describe
+from isthmus.endpoints.serving.payloads import MAX_BYTES
 from isthmus.errors import NotFound
-from isthmus.project.specs import Description, ProjectSpec
+from isthmus.project.specs.description import Description, ProjectSpec
 from isthmus.tests.conformance.rows import asserting, columns
 from isthmus.tests.conformance.toy_models import (
     endpoint,

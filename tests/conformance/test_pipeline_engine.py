@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from isthmus.pipelines.document import RunDocument, encode_run, run_uri
-from isthmus.pipelines.graph import Pipeline, Step, check
+from isthmus.pipelines.graphs.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
-from isthmus.pipelines.submit import pipeline_run
-from isthmus.pipelines.watch import end_beside_failure
+from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
+from isthmus.pipelines.runs.submission import pipeline_run
+from isthmus.pipelines.runs.watch import end_beside_failure
 from isthmus.storage import wait
 
 pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]

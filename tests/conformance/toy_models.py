@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.pipelines.models import predictor
-from isthmus.project.specs import Feature, Model
+from isthmus.project.specs.description import Feature, Model
 from isthmus.storage import wait
 
 SOURCE = '''

@@ -8,7 +8,7 @@ import json
 import sys
 
 import isthmus
-from isthmus.events.ingest import ingest
+from isthmus.events.intake.ingest import ingest
 from isthmus.pipelines.models import predictor
 from isthmus.project.modules import importable
 

@@ -11,14 +11,13 @@ from types import SimpleNamespace
 
 import msgspec
 
-from isthmus.endpoints.gateway.assignment import bucket
+from isthmus.endpoints.gateway.decide.assignment import bucket
+from isthmus.endpoints.gateway.decide.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.models.predictor import Manifest
-from isthmus.project.experiment_specs import Layer
-from isthmus.project.specs import (
+from isthmus.project.specs.description import (
     Attribute,
     Endpoint,
     Entity,
@@ -28,6 +27,7 @@ from isthmus.project.specs import (
     ProjectSpec,
     Variant,
 )
+from isthmus.project.specs.experiments import Layer
 from isthmus.storage import Versioned
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -12,16 +12,16 @@ import pytest
 import isthmus
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.events.ingest import ingest
-from isthmus.feature_store import history
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.point_in_time import JoinView, join_params, join_sql, point_in_time
-from isthmus.feature_store.skew import skew
-from isthmus.feature_store.training_set import join_view, training_set
-from isthmus.feature_store.views import view_sources
-from isthmus.project.specs import Feature
+from isthmus.events.intake.ingest import ingest
+from isthmus.feature_store.joins import view_history as history
+from isthmus.feature_store.joins.point_in_time import JoinView, join_params, join_sql, point_in_time
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.offline.training_set import join_view, training_set
+from isthmus.feature_store.online.skew import skew
+from isthmus.feature_store.views.sources import view_sources
+from isthmus.project.specs.description import Feature
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.endpoints import mini
 

@@ -16,16 +16,16 @@ import msgspec
 import pytest
 
 import isthmus as im
-from isthmus.endpoints.deploy import deploy
-from isthmus.endpoints.gateway.assignment import bucket
+from isthmus.endpoints.deploy.deploy import deploy
+from isthmus.endpoints.gateway.decide.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.endpoints.resolving import endpoint_of, resolve, under
-from isthmus.endpoints.router import routed_endpoints
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import intent, traffic
+from isthmus.endpoints.traffic.resolution import endpoint_of, resolve, under
+from isthmus.endpoints.traffic.router import routed_endpoints
 from isthmus.errors import Conflict, Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
-from isthmus.lifecycle.destroy import destroy
+from isthmus.lifecycle.resources.destroy import destroy
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini

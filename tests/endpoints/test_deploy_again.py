@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import traffic

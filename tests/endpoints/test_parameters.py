@@ -2,11 +2,11 @@
 
 import pytest
 
-from isthmus.endpoints.parameters import comparison
+from isthmus.endpoints.deploy.parameters import comparison
 from isthmus.errors import Invalid
 from isthmus.pipelines.models.call_parameters import CallParameter
 from isthmus.pipelines.models.predictor import Manifest
-from isthmus.project.specs import Endpoint, Parameter
+from isthmus.project.specs.description import Endpoint, Parameter
 
 
 def endpoint(kind="float", default=0.5):

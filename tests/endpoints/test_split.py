@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from isthmus.adapters.local.endpoints.router import Router
 from isthmus.endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from isthmus.endpoints.revision import revision_of
+from isthmus.endpoints.split import check, completed, parsed
 from isthmus.endpoints.traffic.convergence import has_converged
-from isthmus.endpoints.traffic.split import check, completed, parsed
 from isthmus.errors import Invalid, Unsupported
 
 NAMES = ("champion", "challenger")

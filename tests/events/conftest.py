@@ -6,8 +6,8 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.core.runtime.project import Project
-from isthmus.events import relations
-from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
+from isthmus.events.tables import relations
+from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
 from isthmus.target import Profile
 from isthmus.times import wall_clock
 

@@ -4,7 +4,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from isthmus.events.column_types import COLUMN_TYPES, OF_ATTRIBUTE, arrow_type, of_arrow, sql_type
+from isthmus.events.tables.column_types import (
+    COLUMN_TYPES,
+    OF_ATTRIBUTE,
+    arrow_type,
+    of_arrow,
+    sql_type,
+)
 
 
 @pytest.mark.parametrize("name", COLUMN_TYPES)

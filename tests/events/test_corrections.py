@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from isthmus.errors import NotFound, Unavailable
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import Group, quarantine, summary
-from isthmus.events.relations import quarantine_table, raw_table
-from isthmus.events.values import CONFLICT
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.refusals.open_rows import Group, quarantine, summary
+from isthmus.events.tables.relations import quarantine_table, raw_table
+from isthmus.events.validation.values import CONFLICT
 from isthmus.feature_store.port import TableSpec
 
 from .conftest import IMPRESSION, apply_tables, arrow_table, counts, impression, make_project, seen

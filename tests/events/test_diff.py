@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from isthmus.errors import Invalid, NotFound
-from isthmus.events.catalogue import catalogue, describe
-from isthmus.events.changes import at_revision, diff
-from isthmus.events.readers import readers
-from isthmus.project.specs import (
+from isthmus.events.catalogue.changes import at_revision, diff
+from isthmus.events.catalogue.entries import catalogue, describe
+from isthmus.events.catalogue.readers import readers
+from isthmus.project.specs.description import (
     Attribute,
     Event,
     Feature,

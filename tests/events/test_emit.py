@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from isthmus.errors import Invalid, NotFound
-from isthmus.events.emit import emit, emit_stream, stream_of
-from isthmus.events.ingest import ingest
+from isthmus.events.intake.emit import emit, emit_stream, stream_of
+from isthmus.events.intake.ingest import ingest
 from isthmus.events.port import Column, Rejected, StreamSpec
 
 from .conftest import CLICK, IMPRESSION, NOW, click, impression, raw_count, seen

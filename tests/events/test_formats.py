@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.events.ingest import ingest
+from isthmus.events.intake.ingest import ingest
 
 from .conftest import NOW, counts, impression, raw_count, seen, typed, write_lines
 

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import Invalid, IsthmusError
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import quarantine
-from isthmus.events.read import open_source
-from isthmus.events.stage import stage
-from isthmus.project.fence import fence
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.intake.staging import stage
+from isthmus.events.refusals.open_rows import quarantine
+from isthmus.events.sources.origins import open_source
+from isthmus.project.reading.fence import fence
 
 from .conftest import IMPRESSION, NOW, impression, raw_count
 

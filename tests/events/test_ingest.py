@@ -14,10 +14,10 @@ import pytest
 
 from isthmus.core.user_state import make
 from isthmus.errors import Busy, LimitExceeded, NotFound, Refused
-from isthmus.events.ingest import _percents, ingest
-from isthmus.events.quarantined import quarantine, summary
-from isthmus.events.settle import settle
-from isthmus.events.sql import bounded
+from isthmus.events.intake.ingest import _percents, ingest
+from isthmus.events.intake.settlement import settle
+from isthmus.events.refusals.open_rows import quarantine, summary
+from isthmus.events.sources.sql import bounded
 
 from .conftest import (
     NOW,
@@ -239,9 +239,9 @@ def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_o
         return whole(spec, warehouse, event, staged, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr("isthmus.events.ingest.settle", full)
+        patch.setattr("isthmus.events.intake.ingest.settle", full)
         patch.setattr(
-            "isthmus.events.ingest.bounded",
+            "isthmus.events.intake.ingest.bounded",
             lambda spill, reads: bounded(spill, reads=(*reads, Path("/dev/full"))),
         )
         with pytest.raises(LimitExceeded, match="is full") as error:

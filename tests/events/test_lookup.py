@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from isthmus.events import lookup, settle
+from isthmus.events.intake import settlement as settle
+from isthmus.events.tables import lookup
 
 STORED = """
 SELECT '2026-01-0' || (1 + n // 400) AS dt, {id} AS event_id, md5('' || n) AS payload_digest, 0::BIGINT AS correction,

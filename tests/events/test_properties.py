@@ -18,14 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import arrow, lookup, settle, text
-from isthmus.events.emit import emit
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import quarantine
-from isthmus.events.read import open_source
-from isthmus.events.validate import validate
-from isthmus.project.fence import fence
-from isthmus.project.specs import Attribute, Event
+from isthmus.events.intake import settlement as settle
+from isthmus.events.intake.emit import emit
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.refusals.open_rows import quarantine
+from isthmus.events.sources import arrow
+from isthmus.events.sources import text_files as text
+from isthmus.events.sources.origins import open_source
+from isthmus.events.tables import lookup
+from isthmus.events.validation.chunks import validate
+from isthmus.project.reading.fence import fence
+from isthmus.project.specs.description import Attribute, Event
 
 from ..sampled import EVERY, costly
 from .conftest import IMPRESSION, NOW, click, impression, make_project, raw_count, seen
@@ -314,9 +317,10 @@ KILLED = """
 import os, signal, sys, traceback
 from pathlib import Path
 import duckdb, pyarrow.parquet, sqlglot
-from isthmus.adapters.local import events, state, warehouse
+from isthmus.adapters.local import events, warehouse
+from isthmus.adapters.local.storage import state
 from isthmus.tests.events.conftest import make_project
-from isthmus.events.ingest import ingest
+from isthmus.events.intake.ingest import ingest
 
 def killed(folder, cut, place):
     project = make_project(folder)

@@ -16,12 +16,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown
-from isthmus.events.emit import emit, stream_of
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import quarantine, summary
-from isthmus.events.relations import exactly_once_view, raw_table
-from isthmus.events.validate import Chunk, validate
-from isthmus.project.specs import Attribute, Event
+from isthmus.events.intake.emit import emit, stream_of
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.refusals.open_rows import quarantine, summary
+from isthmus.events.tables.relations import exactly_once_view, raw_table
+from isthmus.events.validation.chunks import Chunk, validate
+from isthmus.project.specs.description import Attribute, Event
 
 from ..sampled import costly
 from .conftest import IMPRESSION, NOW, impression, make_project, seen

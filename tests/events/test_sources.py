@@ -14,10 +14,10 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import Invalid, NotFound, Unsupported
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import quarantine
-from isthmus.events.sql import rooted
-from isthmus.project.fence import fence
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.refusals.open_rows import quarantine
+from isthmus.events.sources.sql import rooted
+from isthmus.project.reading.fence import fence
 from isthmus.tests.cli.running import create, edit
 
 from .conftest import IMPRESSION, SPEC, counts, impression, make_project, raw_count, seen, typed

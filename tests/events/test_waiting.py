@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from isthmus.events.ingest import ingest
-from isthmus.events.quarantined import quarantine, summary
-from isthmus.project.specs import Attribute, Event, ProjectSpec
+from isthmus.events.intake.ingest import ingest
+from isthmus.events.refusals.open_rows import quarantine, summary
+from isthmus.project.specs.description import Attribute, Event, ProjectSpec
 
 from .conftest import NOW, SPEC, click, counts, impression, make_project, seen
 
@@ -46,7 +46,7 @@ def test_a_click_before_its_impression_is_stored_when_the_impression_comes(
 
 def events_judged(monkeypatch):
     """The names of the events whose batches are judged from now on."""
-    module, names = importlib.import_module("isthmus.events.ingest"), []
+    module, names = importlib.import_module("isthmus.events.intake.ingest"), []
     settle = module.settle
 
     def noted(spec, warehouse, event, staged, **options):

@@ -8,10 +8,12 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 import isthmus
+from isthmus.endpoints.gateway.smoke import Smoke
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.endpoints.smoke import Smoke
-from isthmus.experiments import runs, starting
-from isthmus.project.experiment_specs import (
+from isthmus.experiments.design import runs
+from isthmus.experiments.running import start as starting
+from isthmus.project.specs.description import Parameter
+from isthmus.project.specs.experiments import (
     INTERLEAVED,
     Experiment,
     ExperimentArm,
@@ -19,7 +21,6 @@ from isthmus.project.experiment_specs import (
     Metric,
     Total,
 )
-from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
 from isthmus.target import CallLog

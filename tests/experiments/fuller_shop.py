@@ -4,8 +4,8 @@ way from an event to its unit.
 
 from datetime import timedelta
 
-from isthmus.project.experiment_specs import Metric, Total
-from isthmus.project.specs import Attribute, Event, Objective, ProjectSpec
+from isthmus.project.specs.description import Attribute, Event, Objective, ProjectSpec
+from isthmus.project.specs.experiments import Metric, Total
 
 DAY = timedelta(days=1)
 

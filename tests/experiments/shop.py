@@ -12,12 +12,12 @@ from shutil import copytree
 import pandas as pd
 
 import isthmus
-from isthmus.endpoints.gateway import log_rows
-from isthmus.endpoints.gateway.assignment import Assigner
-from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
-from isthmus.events.emit import emit_stream
-from isthmus.events.ingest import ingest
-from isthmus.experiments import runs
+from isthmus.endpoints.gateway.decide.assignment import Assigner
+from isthmus.endpoints.gateway.log import log_rows
+from isthmus.endpoints.gateway.log.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
+from isthmus.events.intake.emit import emit_stream
+from isthmus.events.intake.ingest import ingest
+from isthmus.experiments.design import runs
 from isthmus.experiments.experiment import start
 
 START = datetime(2026, 11, 2, 9, tzinfo=UTC)

@@ -16,10 +16,10 @@ import pyarrow as pa
 import isthmus as im
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import request_log
-from isthmus.adapters.local.events import spool
-from isthmus.endpoints.gateway.delivery import deliver
-from isthmus.endpoints.gateway.log_writer import LogWriter
-from isthmus.endpoints.gateway.streams import EXPOSURES
+from isthmus.adapters.local.warehouse import spool
+from isthmus.endpoints.gateway.log.delivery import deliver
+from isthmus.endpoints.gateway.log.log_writer import LogWriter
+from isthmus.endpoints.gateway.log.streams import EXPOSURES
 from isthmus.errors import AlreadyExists
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -120,7 +120,7 @@ def _local(folder):
 
 @contextmanager
 def _home(folder):
-    from isthmus_stack.home import Home
+    from isthmus_stack.core.home.home import Home
 
     home = Home(folder / "stack" / "home", "aws", {}, moto_answers=False)
     try:
@@ -338,7 +338,7 @@ def _has_emitted(project):
 
 
 def _write_experiment(project):
-    from isthmus.ui.pages import new_experiment
+    from isthmus.ui.pages.experiments import new_experiment
 
     if "bolder" not in project.spec.experiments:
         new_experiment.write(project, DRAFT)

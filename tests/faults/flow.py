@@ -12,7 +12,7 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import IsthmusError, NotFound
-from isthmus.feature_store.training_set import training_set
+from isthmus.feature_store.offline.training_set import training_set
 from isthmus.pipelines.training.training import window
 from isthmus.tests.cli.running import CHILD, start
 
@@ -109,7 +109,7 @@ def settle(folder, *, within=300):
 
     Those that were never started.
     """
-    from isthmus.pipelines.watch import has_ended, observe
+    from isthmus.pipelines.runs.watch import has_ended, observe
 
     deadline, not_started = time.monotonic() + within, []
     with im.open(folder / "project.yaml") as project:

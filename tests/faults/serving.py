@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from isthmus.experiments import experiment
-from isthmus.rollouts import rollout
+from isthmus.rollouts.verbs import rollout
 from isthmus.tests.cli.running import create, edit
 
 _SPLIT = """      champion: {model: ranker@champion, traffic: 90}

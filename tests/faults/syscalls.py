@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import isthmus as im
-from isthmus.adapters.local import upkeep
+from isthmus.adapters.local.warehouse import upkeep
 from isthmus.errors import NotFound
 from isthmus.tests.cli.running import create, tree
 from isthmus.tests.faults.flow import RELATIONS, digest, settle

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.cli import console
+from isthmus.cli.console import console
 from isthmus.tests.cli.running import create, isthmus, made, tree
 
 pytestmark = pytest.mark.slow

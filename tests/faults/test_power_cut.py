@@ -1,10 +1,9 @@
 """The power fails after an answer or between two syncs: what was said to be durable is there.
 
 And the rest can be done again. A few places each, drawn with a fixed seed; all of them, and the
-verbs
-that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of unsynced.py is tried on the test that
-it
-names, so that these are known to fail: four of them, or all with ISTHMUS_EVERY_MUTANT=1.
+verbs that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of unsynced.py is tried on the
+test that it names, so that these are known to fail: four of them, or all with
+ISTHMUS_EVERY_MUTANT=1.
 """
 
 import os
@@ -25,7 +24,7 @@ from isthmus.tests.faults.power_cut import MUTANT, Commands, Kept, Verb, lose
 from isthmus.tests.faults.preloaded import COMPILER
 from isthmus.tests.faults.unsynced import MUTANTS
 from isthmus_stack import run
-from isthmus_stack.testing.jobkit import Aws
+from isthmus_stack.testing.jobs_kit import Aws
 
 pytestmark = [
     pytest.mark.slow,

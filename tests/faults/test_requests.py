@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.tests.cli.running import isthmus, start
 from isthmus.tests.conformance.toy_models import until
-from isthmus_stack.ports import free_port
+from isthmus_stack.core.http.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -2,8 +2,8 @@
 verb again, or a clear error.
 
 What a fault left half-made is in the inventory, which `plan` and `destroy` read: `destroy` right
-after it leaves nothing behind.
-ISTHMUS_EVERY_KILL=1, which `make test-often` sets, tries twice as much.
+after it leaves nothing behind. ISTHMUS_EVERY_KILL=1, which `make test-often` sets, tries twice as
+much.
 """
 
 import itertools
@@ -15,12 +15,12 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import IsthmusError
-from isthmus.lifecycle.plan import plan
+from isthmus.lifecycle.resources.plan import plan
 from isthmus.tests.cli.running import create, edit
 from isthmus.tests.conformance.places import aws_stack
 from isthmus.tests.faults import flow
 from isthmus.tests.faults.flow import RELATIONS, digest
-from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.aws.core.environment import STRAY
 from isthmus_stack.client import Stack
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import Conflict, IsthmusError
-from isthmus.lifecycle.plan import plan
+from isthmus.lifecycle.resources.plan import plan
 from isthmus.tests.cli.running import create, edit
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.faults.flow import RELATIONS, digest, insisted

@@ -1,6 +1,6 @@
 """kill -9 of a project's own GCP stack in the middle of a load, a pipeline and a deployment: what
-the command says, what is left, and
-that a new stack takes the same commands. GCP's stack keeps nothing, so they begin with `apply`.
+the command says, what is left, and that a new stack takes the same commands. GCP's stack keeps
+nothing, so they begin with `apply`.
 """
 
 import os

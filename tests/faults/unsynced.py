@@ -143,9 +143,8 @@ def _make_only(_):
 
 
 def _spool_emptied_first(_):
-    from isthmus.adapters.common.conform import arrow_schema, in_time_order
-    from isthmus.adapters.local.events import spool
-    from isthmus.adapters.local.warehouse import batches, contents
+    from isthmus.adapters.common.warehouse.conformance import arrow_schema, in_time_order
+    from isthmus.adapters.local.warehouse import batches, contents, spool
 
     def compact(database, table, document, *, about=None):
         waiting = spool.read(
@@ -187,16 +186,16 @@ def _answered_before_the_commit(commit):
 def _never_synced(synced):
     from contextlib import closing
 
-    from isthmus.adapters.local import counters
     from isthmus.adapters.local.home import COUNTERS
     from isthmus.adapters.local.sqlite import Database
+    from isthmus.adapters.local.storage import counters
 
     assert synced
     return lambda target: closing(Database(target, counters._SCHEMA, file=COUNTERS, synced=False))
 
 
 def _dropped(_):
-    from isthmus_stack.home import Home
+    from isthmus_stack.core.home.home import Home
 
     return Home.drop
 
@@ -223,7 +222,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "the spool is emptied before its batch is there": Mutant(
         f"{_STORE}[compaction]",
-        (Change("adapters.local.events.spool.compact", _spool_emptied_first),),
+        (Change("adapters.local.warehouse.spool.compact", _spool_emptied_first),),
     ),
     "a batch is published and its table's folder not synced": Mutant(
         f"{_STORE}[batches]",
@@ -237,19 +236,20 @@ MUTANTS: Mapping[str, Mutant] = {
         f"{_STORE}[blobs]", (Change("durable.make_folder", _make_only),)
     ),
     "a deleted blob's folder is not synced": Mutant(
-        f"{_STORE}[blobs]", (Change("adapters.local.blobs.sync_folder", _nothing),)
+        f"{_STORE}[blobs]", (Change("adapters.local.storage.blobs.sync_folder", _nothing),)
     ),
     "the project's folder is not synced": Mutant(
         f"{_STORE}[a new home]", (Change("user_state.make_folder", _make_only),)
     ),
     "an endpoint's counters are made unsynced": Mutant(
-        f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)
+        f"{_STORE}[counters]", (Change("adapters.local.storage.counters._synced", _never_synced),)
     ),
     "a page's file is not synced": Mutant(
-        f"{_STORE}[a page's file]", (_files_of("ui.pages.new_experiment"),)
+        f"{_STORE}[a page's file]", (_files_of("ui.pages.experiments.new_experiment"),)
     ),
     "a page's file's folder is not synced": Mutant(
-        f"{_STORE}[a page's file]", (Change("ui.pages.new_experiment.sync_folder", _nothing),)
+        f"{_STORE}[a page's file]",
+        (Change("ui.pages.experiments.new_experiment.sync_folder", _nothing),),
     ),
     "no record of a stack is synced": Mutant(
         f"{_STORE}[a stack's home]", (_files_of("localstack.home"),)

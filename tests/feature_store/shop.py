@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from isthmus.adapters import targets
 from isthmus.core.runtime.project import Project
-from isthmus.events import relations as events
-from isthmus.feature_store import relations
-from isthmus.feature_store.tables import load_static
-from isthmus.project.specs import (
+from isthmus.events.tables import relations as events
+from isthmus.feature_store.tables import relations
+from isthmus.feature_store.tables.static_tables import load_static
+from isthmus.project.specs.description import (
     Attribute,
     Description,
     Entity,

@@ -9,12 +9,12 @@ import pytest
 
 from isthmus.core.runtime.project import Project
 from isthmus.errors import NotFound, Refused
-from isthmus.feature_store import watermarks
-from isthmus.feature_store.as_known import check_as_known, usual_computations
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.tables import load_static
-from isthmus.lifecycle.apply import apply
-from isthmus.lifecycle.plan import plan
+from isthmus.feature_store.as_known.check import check_as_known, usual_computations
+from isthmus.feature_store.offline import watermarks
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.tables.static_tables import load_static
+from isthmus.lifecycle.resources.apply import apply
+from isthmus.lifecycle.resources.plan import plan
 from isthmus.tests.cli.running import create, isthmus
 
 from .shop import START, items, open_shop, put, spec

@@ -17,11 +17,11 @@ from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from isthmus.core.runtime.project import Project
-from isthmus.feature_store.as_known import examine
-from isthmus.feature_store.as_known_sql import computations, inputs
-from isthmus.feature_store.relations import objective_view
-from isthmus.feature_store.views import view_sources
-from isthmus.project.specs import Description, FeatureView, Objective, ProjectSpec
+from isthmus.feature_store.as_known.check import examine
+from isthmus.feature_store.as_known.queries import computations, inputs
+from isthmus.feature_store.tables.relations import objective_view
+from isthmus.feature_store.views.sources import view_sources
+from isthmus.project.specs.description import Description, FeatureView, Objective, ProjectSpec
 from isthmus.times import wall_clock
 
 from ..sampled import costly

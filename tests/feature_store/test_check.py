@@ -3,10 +3,10 @@
 import msgspec
 
 from isthmus.adapters.targets import sql_of
-from isthmus.feature_store.check import check, check_target
 from isthmus.feature_store.port import SqlProblem
-from isthmus.project.rule_specs import Block, Boost, Cap, Condition
-from isthmus.project.specs import Feature
+from isthmus.feature_store.views.checks import check, check_target
+from isthmus.project.specs.description import Feature
+from isthmus.project.specs.rules import Block, Boost, Cap, Condition
 
 from ..adapters.sql.example import example
 from .test_schema import with_view

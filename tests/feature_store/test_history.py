@@ -1,12 +1,12 @@
 import pytest
 
-from isthmus.feature_store.history import body, first_sql, latest_sql, next_sql
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.skew import skew
-from isthmus.feature_store.sql import check
-from isthmus.feature_store.training_set import training_set
-from isthmus.feature_store.views import view_sources
-from isthmus.project.specs import Feature
+from isthmus.feature_store.joins.view_history import body, first_sql, latest_sql, next_sql
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.offline.training_set import training_set
+from isthmus.feature_store.online.skew import skew
+from isthmus.feature_store.sql.subset import check
+from isthmus.feature_store.views.sources import view_sources
+from isthmus.project.specs.description import Feature
 
 from .shop import START, put
 

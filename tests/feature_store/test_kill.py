@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.online import read
-from isthmus.feature_store.skew import skew
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.online.reads import read
+from isthmus.feature_store.online.skew import skew
 
 from .shop import START, Clock, history, open_shop, put
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 _CHILD = """
 import importlib.util, os, signal, sys
 from datetime import timedelta
-from isthmus.feature_store.materialize import materialize
+from isthmus.feature_store.offline.materialize import materialize
 
 found = importlib.util.spec_from_file_location("shop", sys.argv[1])
 shop = importlib.util.module_from_spec(found)

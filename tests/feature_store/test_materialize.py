@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Busy, NotFound, OutcomeUnknown, Unavailable
-from isthmus.events.ingest import ingest
-from isthmus.feature_store import watermarks
-from isthmus.feature_store.history import computed_sql
-from isthmus.feature_store.materialize import materialize, watermark
-from isthmus.feature_store.online import read
-from isthmus.feature_store.views import view_sources
+from isthmus.events.intake.ingest import ingest
+from isthmus.feature_store.joins.view_history import computed_sql
+from isthmus.feature_store.offline import watermarks
+from isthmus.feature_store.offline.materialize import materialize, watermark
+from isthmus.feature_store.online.reads import read
+from isthmus.feature_store.views.sources import view_sources
 
 from ..sampled import costly
 from .shop import START, Clock, history, items, open_shop, plain, put, spec
@@ -220,7 +220,7 @@ def test_a_changed_static_table_corrects_the_rows_that_it_changes(shop, clock):
     materialize(shop, ["item_profile"])
     items(shop.folder, prices=(1.5, 9.0, 4.0))
     clock.to(2)
-    from isthmus.feature_store.tables import load_static
+    from isthmus.feature_store.tables.static_tables import load_static
 
     load_static(shop, "items")
     assert materialize(shop, ["item_profile"])[0].rows == 1
@@ -455,7 +455,7 @@ class DateByDate:
 
 
 def test_a_batch_that_is_half_there_is_neither_read_nor_doubled(shop, clock):
-    from isthmus.feature_store.training_set import join_view
+    from isthmus.feature_store.offline.training_set import join_view
 
     warehouse = DateByDate(shop.target.warehouse)
     shop.target.__dict__["warehouse"] = warehouse

@@ -3,12 +3,12 @@ from datetime import UTC, timedelta
 import pytest
 
 from isthmus.errors import Invalid, NotFound
-from isthmus.feature_store.history import entity_key
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.online import OnlineReader, read
-from isthmus.feature_store.row_cache import RowCache
-from isthmus.feature_store.skew import skew
-from isthmus.project.specs import FeatureView
+from isthmus.feature_store.joins.view_history import entity_key
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.online.reads import OnlineReader, read
+from isthmus.feature_store.online.row_cache import RowCache
+from isthmus.feature_store.online.skew import skew
+from isthmus.project.specs.description import FeatureView
 
 from .shop import HISTORY_SQL, START, open_shop, plain, put, spec
 

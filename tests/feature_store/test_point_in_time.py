@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, Unsupported
 from isthmus.events.port import Column
-from isthmus.feature_store.point_in_time import JoinView, join_params, join_sql, point_in_time
+from isthmus.feature_store.joins.point_in_time import JoinView, join_params, join_sql, point_in_time
 from isthmus.target import Adapter, Capability, Profile, Target
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.feature_store import row_cache
-from isthmus.feature_store.row_cache import RowCache
+from isthmus.feature_store.online import row_cache
+from isthmus.feature_store.online.row_cache import RowCache
 
 
 class Store:

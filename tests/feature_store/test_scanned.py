@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 import isthmus
 from isthmus.errors import Refused
-from isthmus.feature_store.as_known import check_as_known, price
+from isthmus.feature_store.as_known.check import check_as_known, price
+from isthmus.feature_store.as_known.cost import Scan, scanned_bytes, spoken_bytes
 from isthmus.feature_store.port import TableState
-from isthmus.feature_store.scanned import Scan, scanned_bytes, spoken_bytes
 from isthmus.project import scaffold
 
 
@@ -75,7 +75,8 @@ def test_a_check_that_reads_more_than_an_hour_of_the_budget_pays_for_is_refused_
             project.target.profile, options={"region": region, "budget": "40.00 USD/h"}
         )
         project.target.adapter = replace(
-            project.target.adapter, scan_price="isthmus.adapters.sagemaker.prices:scanning"
+            project.target.adapter,
+            scan_price="isthmus.adapters.sagemaker.resources.prices:scanning",
         )
         with pytest.raises(Refused if remedy else Asked) as refused:
             check_as_known(project, ["item_history"], moments=moments)

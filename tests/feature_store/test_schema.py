@@ -5,9 +5,9 @@ remedy.
 import msgspec
 import pytest
 
-from isthmus.feature_store.schema import ViewSchema, relation_columns, view_schemas
-from isthmus.feature_store.view_columns import column_type
-from isthmus.project.specs import StaticTable
+from isthmus.feature_store.views.columns import column_type
+from isthmus.feature_store.views.schema import ViewSchema, relation_columns, view_schemas
+from isthmus.project.specs.description import StaticTable
 
 from ..adapters.sql.example import example
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.targets import sql_of
-from isthmus.events.relations import exactly_once_view
-from isthmus.feature_store.as_known_sql import blamed_sql, inputs, known_times_sql, totals_sql
-from isthmus.feature_store.history import ViewSource, first_sql, latest_sql, next_sql
-from isthmus.feature_store.point_in_time import JoinView, join_sql
-from isthmus.feature_store.relations import objective_view, static_table
-from isthmus.feature_store.schema import view_schemas
-from isthmus.feature_store.sql import check, parse, tables
-from isthmus.feature_store.sql_forms import FORMS, PARTS, STRANGERS
-from isthmus.feature_store.views import view_sources
+from isthmus.events.tables.relations import exactly_once_view
+from isthmus.feature_store.as_known.queries import blamed_sql, inputs, known_times_sql, totals_sql
+from isthmus.feature_store.joins.point_in_time import JoinView, join_sql
+from isthmus.feature_store.joins.view_history import ViewSource, first_sql, latest_sql, next_sql
+from isthmus.feature_store.sql.forms import FORMS, PARTS, STRANGERS
+from isthmus.feature_store.sql.subset import check, parse, tables
+from isthmus.feature_store.tables.relations import objective_view, static_table
+from isthmus.feature_store.views.schema import view_schemas
+from isthmus.feature_store.views.sources import view_sources
 
 from ..adapters.sql.example import example
 

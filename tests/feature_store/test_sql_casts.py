@@ -3,8 +3,8 @@
 import pytest
 
 from isthmus.events.port import Column
-from isthmus.feature_store.sql import check, parse
-from isthmus.feature_store.sql_casts import lossy_casts
+from isthmus.feature_store.sql.casts import lossy_casts
+from isthmus.feature_store.sql.subset import check, parse
 
 RELATIONS = {
     "x": (

@@ -6,7 +6,12 @@ import pytest
 
 from isthmus.errors import Invalid, NotFound, OutcomeUnknown, Unavailable
 from isthmus.events.port import Column
-from isthmus.feature_store.tables import columns, inspect_static, load_static, read_file
+from isthmus.feature_store.tables.static_tables import (
+    columns,
+    inspect_static,
+    load_static,
+    read_file,
+)
 
 from .shop import items
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, NotFound
-from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.training_set import (
+from isthmus.feature_store.offline.materialize import materialize
+from isthmus.feature_store.offline.training_set import (
     _canonical,
     _canonical_texts,
     canonical_hash,
     training_set,
 )
-from isthmus.project.specs import Feature
+from isthmus.project.specs.description import Feature
 
 from .shop import START, open_shop, plain, put, spec
 
@@ -170,7 +170,7 @@ def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
     }
     table = pa.table(columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isthmus.feature_store.training_set._ROWS", part)
+        patch.setattr("isthmus.feature_store.offline.training_set._ROWS", part)
         by_arrow = canonical_hash(table)
         assert by_arrow == canonical_hash(
             table.set_column(

@@ -7,12 +7,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from isthmus.feature_store.as_known_sql import inputs
-from isthmus.feature_store.check import check
-from isthmus.feature_store.schema import view_schemas
-from isthmus.feature_store.views import view_sources
-from isthmus.lifecycle.validate import validate
-from isthmus.project.specs import Objective, StaticTable
+from isthmus.feature_store.as_known.queries import inputs
+from isthmus.feature_store.views.checks import check
+from isthmus.feature_store.views.schema import view_schemas
+from isthmus.feature_store.views.sources import view_sources
+from isthmus.lifecycle.checks.validate import validate
+from isthmus.project.specs.description import Objective, StaticTable
 from isthmus.tests.cli.running import create, edit
 
 from .test_schema import with_view

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 import isthmus
-from isthmus.lifecycle import counter_tables
-from isthmus.lifecycle.destroy import to_destroy
+from isthmus.lifecycle.resources import counter_tables
+from isthmus.lifecycle.resources.destroy import to_destroy
 from isthmus.tests.endpoints import mini
 
 RULES = "    rules:\n      - cap: {by: item_id, max: 2, per: unit, in: 24h}\n"

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 import isthmus as im
-from isthmus.lifecycle import demo
+from isthmus.lifecycle.demo import demo
 from isthmus.tests.cli.running import at_terminal, isthmus, too_wide
 
 pytestmark = pytest.mark.slow

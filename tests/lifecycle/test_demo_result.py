@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from isthmus.endpoints.gateway.streams import EXPOSURES
-from isthmus.events.emit import emit_stream
-from isthmus.lifecycle.demo import _exposures
-from isthmus.lifecycle.demo_result import Served, _traffic
+from isthmus.endpoints.gateway.log.streams import EXPOSURES
+from isthmus.events.intake.emit import emit_stream
+from isthmus.lifecycle.demo.demo import _exposures
+from isthmus.lifecycle.demo.result import Served, _traffic
 from isthmus.tests.endpoints import mini
-from isthmus.tests.endpoints.test_streams import SHOWN
+from isthmus.tests.endpoints.gateway.test_streams import SHOWN
 
 
 def served(**requests):

@@ -9,7 +9,7 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import AlreadyExists, IsthmusError, Unsupported
-from isthmus.lifecycle import first_account
+from isthmus.lifecycle.checks import first_account
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import aws_stack
 from isthmus_stack.aws.recorded import form

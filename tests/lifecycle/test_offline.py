@@ -17,14 +17,15 @@ import isthmus
 from isthmus.core.runtime.project import stacks
 from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.project.load import load
-from isthmus.project.profiles import profile
+from isthmus.project.profiles.profiles import profile
 from isthmus.project.scaffold import create
-from isthmus_stack import apart, process
-from isthmus_stack.apart import running
 from isthmus_stack.client import Stack
-from isthmus_stack.folders import Owned
+from isthmus_stack.core import detached as apart
+from isthmus_stack.core import process
+from isthmus_stack.core.detached import running
+from isthmus_stack.core.home.folders import Owned
 from isthmus_stack.run import read_ready
-from isthmus_stack.testing.jobkit import Aws, alive, until
+from isthmus_stack.testing.jobs_kit import Aws, alive, until
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +164,9 @@ def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_i
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
-    monkeypatch.setattr("isthmus_stack.apart._boot_time", lambda: datetime.now(UTC).timestamp())
+    monkeypatch.setattr(
+        "isthmus_stack.core.detached._boot_time", lambda: datetime.now(UTC).timestamp()
+    )
     assert "this machine was restarted after" in stacks.told(folder)
 
 
@@ -249,7 +252,7 @@ def test_a_home_that_an_ended_stack_lets_go_of_late_is_removed(tmp_path, monkeyp
     home = stacks.home(tmp_path, AWS)
     home.mkdir(parents=True)
     stacks.record(tmp_path, AWS).write_text("{}")
-    monkeypatch.setattr("isthmus_stack.apart.stop_apart", lambda _: True)
+    monkeypatch.setattr("isthmus_stack.core.detached.stop_apart", lambda _: True)
     threading.Timer(0.5, Owned(home).leave).start()
     assert stacks.stop(tmp_path, forget=True)
     assert not home.exists()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from isthmus.adapters.local.endpoints.request_log import RequestLog, file_name
 from isthmus.adapters.local.endpoints.serving import serving
-from isthmus.lifecycle.rehearsal_places import Home
+from isthmus.lifecycle.rehearsal.places import Home
 from isthmus.rollouts.world import START
 from isthmus.target import Profile
 

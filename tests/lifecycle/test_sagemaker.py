@@ -16,13 +16,13 @@ import isthmus as im
 from isthmus.adapters import targets
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Denied, Refused
-from isthmus.feature_store.as_known import check_as_known
-from isthmus.lifecycle.plan import plan
+from isthmus.feature_store.as_known.check import check_as_known
+from isthmus.lifecycle.resources.plan import plan
 from isthmus.project.load import load
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import aws_stack
-from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.aws.core.environment import STRAY
 from isthmus_stack.client import Stack
 
 pytestmark = pytest.mark.slow

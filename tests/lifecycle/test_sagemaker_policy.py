@@ -9,14 +9,14 @@ import pytest
 
 import isthmus as im
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import counters
+from isthmus.adapters.sagemaker.storage import counters
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Denied
 from isthmus.project.load import load
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create
 from isthmus.tests.conformance.places import aws_stack
-from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.aws.core.environment import STRAY
 from isthmus_stack.client import Stack
 from isthmus_stack.testing.keys_kit import keys
 

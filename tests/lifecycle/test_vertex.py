@@ -15,7 +15,7 @@ import isthmus as im
 from isthmus.core.runtime.project import stacks
 from isthmus.core.user_state import kept_for, known_id
 from isthmus.errors import Refused
-from isthmus.lifecycle.plan import plan
+from isthmus.lifecycle.resources.plan import plan
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.conformance.toy_models import until

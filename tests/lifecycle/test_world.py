@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 import isthmus as im
-from isthmus.endpoints.gateway.streams import EXPOSURES
+from isthmus.endpoints.gateway.log.streams import EXPOSURES
 from isthmus.errors import ProjectError, Refused
-from isthmus.lifecycle.doctor import doctor
-from isthmus.lifecycle.status import status
+from isthmus.lifecycle.checks.doctor import doctor
+from isthmus.lifecycle.resources.status import status
 from isthmus.target import Adapter, Packages
 from isthmus.tests.cli.running import edit, isthmus, tree
 

@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 import isthmus
-from isthmus.feature_store import training_set
-from isthmus.pipelines import run_names, step_names, training_steps
-from isthmus.pipelines.context import StepContext
-from isthmus.pipelines.document import StepResult, StoredFolder, local_path, run_uri, write
+from isthmus.feature_store.offline import training_set
 from isthmus.pipelines.run_pages import records
+from isthmus.pipelines.runs import names as run_names
+from isthmus.pipelines.runs import step_names
+from isthmus.pipelines.runs.document import StepResult, StoredFolder, local_path, run_uri, write
+from isthmus.pipelines.step.context import StepContext
+from isthmus.pipelines.training import steps as training_steps
 from isthmus.pipelines.training import training
 
 PROJECT = """

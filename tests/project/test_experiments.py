@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from isthmus.events.readers import readers
-from isthmus.project import reach
-from isthmus.project.experiment_specs import (
+from isthmus.events.catalogue.readers import readers
+from isthmus.project.specs import reach
+from isthmus.project.specs.description import Parameter
+from isthmus.project.specs.experiments import (
     ExperimentArm,
     ExperimentGuardrail,
     Layer,
@@ -15,9 +16,8 @@ from isthmus.project.experiment_specs import (
     Plan,
     Total,
 )
-from isthmus.project.monitor_specs import Alarms, Monitor
-from isthmus.project.rule_specs import Condition
-from isthmus.project.specs import Parameter
+from isthmus.project.specs.monitors import Alarms, Monitor
+from isthmus.project.specs.rules import Condition
 
 from . import home_shop
 from .cases import P

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.errors import NotFound, ProjectError
 from isthmus.project.load import load, parse
-from isthmus.project.specs import Bound, Feature
+from isthmus.project.specs.description import Bound, Feature
 
 from .conftest import EXAMPLE
 

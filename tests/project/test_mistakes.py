@@ -3,7 +3,7 @@
 import pytest
 
 from isthmus.project.load import parse
-from isthmus.project.names import did_you_mean
+from isthmus.project.reading.names import did_you_mean
 
 from .cases import CASES, F, L, P, Q
 

@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
 from isthmus.project.load import load, parse
-from isthmus.project.profiles import mlflow, profile, profiles
-from isthmus.project.shapes import Folder, Key, Number
+from isthmus.project.profiles.profiles import mlflow, profile, profiles
+from isthmus.project.reading.shapes import Folder, Key, Number
 from isthmus.target import Adapter
 
 KEYS = {"workspace": Key(shape=Number(whole=True)), "cache": Key(shape=Folder(default=".cache"))}

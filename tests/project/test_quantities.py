@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.project import quantities as q
+from isthmus.project.reading import quantities as q
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # hypothesis adds no zone of its own
 READERS = [q.duration, q.percent, q.share, q.moment, q.window, q.rate]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.project import yaml
 from isthmus.project.load import load, parse
+from isthmus.project.reading import yaml
 
 from . import home_shop
 from .conftest import EXAMPLE

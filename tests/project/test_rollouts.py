@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from isthmus.project.specs import Guardrail, Hold, OfficeHours, Rollout, RolloutStep
+from isthmus.project.specs.description import Guardrail, Hold, OfficeHours, Rollout, RolloutStep
 
 from .cases import STEPS, P
 

@@ -10,9 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from isthmus.errors import AlreadyExists, NotFound
-from isthmus.project import scaffold, yaml
+from isthmus.project import scaffold
 from isthmus.project.load import load, parse
-from isthmus.project.profiles import profiles
+from isthmus.project.profiles.profiles import profiles
+from isthmus.project.reading import yaml
 
 
 def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from isthmus.project import yaml
+from isthmus.project.reading import yaml
 from isthmus.project.schema import schema as json_schema
 
 from . import home_shop

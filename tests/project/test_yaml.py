@@ -7,7 +7,7 @@ import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.project import yaml
+from isthmus.project.reading import yaml
 
 TEXT = st.text(
     st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=12

@@ -6,7 +6,9 @@ from functools import partial
 
 import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.rollouts import controller, documents, rollout
+from isthmus.rollouts import controller
+from isthmus.rollouts.state import documents
+from isthmus.rollouts.verbs import rollout
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
 from isthmus.tests.example import copied

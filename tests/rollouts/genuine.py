@@ -5,9 +5,9 @@ stacks on their manual clocks.
 from datetime import timedelta
 from importlib.util import find_spec
 
-from isthmus.lifecycle.rehearsal_places import Cloud, Home
-from isthmus.rollouts.rehearsal_endpoint import stand_up
-from isthmus.rollouts.rehearse import plan_of
+from isthmus.lifecycle.rehearsal.places import Cloud, Home
+from isthmus.rollouts.rehearsal.endpoint import stand_up
+from isthmus.rollouts.rehearsal.rehearse import plan_of
 from isthmus.rollouts.world import traits_of
 from isthmus.target import Profile
 from isthmus.tests.conformance import places

@@ -6,10 +6,11 @@ from collections import Counter
 from datetime import timedelta
 
 from isthmus.core.formats import decode
-from isthmus.rollouts import documents, guardrails
-from isthmus.rollouts.convergence import is_split, settled_by
-from isthmus.rollouts.moves import MOST_CALLS
-from isthmus.rollouts.states import Entry, State
+from isthmus.rollouts.evidence import guardrails
+from isthmus.rollouts.state import documents
+from isthmus.rollouts.state.convergence import is_split, settled_by
+from isthmus.rollouts.state.states import Entry, State
+from isthmus.rollouts.state.transitions import MOST_CALLS
 
 judge = guardrails.judge  # of its own, also where a mutant replaces the engine's
 

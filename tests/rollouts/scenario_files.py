@@ -3,10 +3,17 @@
 from decimal import Decimal
 from pathlib import Path
 
-from isthmus.project.specs import AfterRollout, Endpoint, Guardrail, Rollout, RolloutStep, Variant
-from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import plan_of, setting
-from isthmus.rollouts.scenario_file import read
+from isthmus.project.specs.description import (
+    AfterRollout,
+    Endpoint,
+    Guardrail,
+    Rollout,
+    RolloutStep,
+    Variant,
+)
+from isthmus.rollouts.rehearsal.player import play
+from isthmus.rollouts.rehearsal.rehearse import plan_of, setting
+from isthmus.rollouts.rehearsal.scenario_file import read
 from isthmus.tests.rollouts.scene import MINUTE
 
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from isthmus.core.lease import Lease
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
-from isthmus.rollouts import controller, documents
-from isthmus.rollouts.states import Plan, State, Wish
+from isthmus.project.specs.description import Guardrail, Hold, OfficeHours, RolloutStep
+from isthmus.rollouts import controller
+from isthmus.rollouts.state import documents
+from isthmus.rollouts.state.states import Plan, State, Wish
 from isthmus.rollouts.world import START, Behaviour, Traits, World
 from isthmus.target import CallLog
 

@@ -1,7 +1,7 @@
 """A model monitoring job that somebody else makes over a rollout's endpoint of Vertex AI.
 
 It changes the endpoint's etag and update_time (recorded:
-localstack/gcp/endpoints/monitoring_jobs.py), and nobody's traffic.
+localstack/gcp/services/aiplatform/endpoints/operations/monitoring_jobs.py), and nobody's traffic.
 """
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from isthmus.tests.conformance.opaque import monitor
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts import genuine
-from isthmus.tests.rollouts.killed import Rollouts, judged
+from isthmus.tests.rollouts.crashes.killed_drivers import Rollouts, judged
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 
-from isthmus.rollouts import documents, report
-from isthmus.rollouts.retrace import retrace
-from isthmus.tests.pipelines.test_report import Whole
+from isthmus.rollouts.page import report
+from isthmus.rollouts.page.verdict_history import retrace
+from isthmus.rollouts.state import documents
+from isthmus.tests.pipelines.run_pages.test_report import Whole
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER
 from isthmus.tests.ui.chromium import MISSING, PROGRAM

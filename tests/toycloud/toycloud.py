@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from isthmus.adapters.rows import rows
 from isthmus.errors import Invalid, NotFound
-from isthmus.project.shapes import Key, Text
+from isthmus.project.reading.shapes import Key, Text
 from isthmus.storage import BlobInfo
 from isthmus.target import Adapter
 from isthmus.times import utc_milliseconds

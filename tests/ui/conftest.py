@@ -8,9 +8,9 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
-from isthmus.endpoints.door import door
+from isthmus.endpoints.http.door import door
 from isthmus.errors import Refused
-from isthmus.experiments.comparing import results
+from isthmus.experiments.results.comparison import results
 from isthmus.tests.experiments.shop import DAY, START, Shop
 from isthmus.ui.access import FORM, Access
 from isthmus.ui.application import Application

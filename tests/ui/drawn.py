@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 import uvicorn
 
-from isthmus.endpoints.listening import config, listener, url
+from isthmus.endpoints.http.server import config, listener, url
 from isthmus.ui import server
 from isthmus.ui.application import Application
 

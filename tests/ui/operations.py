@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import isthmus
-from isthmus.endpoints.gateway import capping
-from isthmus.endpoints.gateway.streams import RANKINGS
+from isthmus.endpoints.gateway.decide import caps as capping
+from isthmus.endpoints.gateway.log.streams import RANKINGS
 from isthmus.endpoints.port import Bucket, EndpointState, VariantState
 from isthmus.errors import Unavailable
-from isthmus.events.emit import emit_stream
-from isthmus.events.ingest import ingest
+from isthmus.events.intake.emit import emit_stream
+from isthmus.events.intake.ingest import ingest
 from isthmus.experiments.monitors import snapshot
 from isthmus.experiments.monitors.snapshot import Snapshot
 from isthmus.experiments.monitors.units import Cell, rows

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from isthmus.endpoints.door import door
+from isthmus.endpoints.http.door import door
 from isthmus.errors import Invalid
 from isthmus.tests.experiments.shop import Shop
 from isthmus.ui import access, server

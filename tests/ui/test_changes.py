@@ -9,10 +9,10 @@ from threading import Event
 import pytest
 
 import isthmus
-from isthmus.experiments import runs
+from isthmus.experiments.design import runs
 from isthmus.experiments.experiment import history, start, status
 from isthmus.tests.experiments.shop import PROJECT, Shop
-from isthmus.ui.pages import experiment_forms
+from isthmus.ui.pages.experiments import forms as experiment_forms
 
 from .conftest import HOST, Browser
 

@@ -15,10 +15,10 @@ import isthmus
 from isthmus.core.runtime.project import reopen
 from isthmus.errors import IsthmusError
 from isthmus.experiments.experiment import start
-from isthmus.project import yaml
 from isthmus.project.load import load
+from isthmus.project.reading import yaml
 from isthmus.tests.experiments.shop import PROJECT, Shop
-from isthmus.ui.pages import draft, new_experiment
+from isthmus.ui.pages.experiments import draft, new_experiment
 
 from .conftest import HOST, Browser
 

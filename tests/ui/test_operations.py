@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from isthmus.endpoints.rule_hits import hits_sql
-from isthmus.events.volume import volume_sql
-from isthmus.feature_store import sql as neutral
+from isthmus.endpoints.operations.rule_hits import hits_sql
+from isthmus.events.tables.volume import volume_sql
 from isthmus.feature_store.port import TableState
-from isthmus.pipelines import watch
+from isthmus.feature_store.sql import subset as neutral
 from isthmus.pipelines.port import RunState
-from isthmus.pipelines.run_names import next_name
 from isthmus.pipelines.run_pages.run_list import list_runs
-from isthmus.project.rule_specs import Block, Condition
+from isthmus.pipelines.runs import watch
+from isthmus.pipelines.runs.names import next_name
+from isthmus.project.specs.rules import Block, Condition
 from isthmus.ui.pages import PAGES
 
 from .chromium import MISSING, PROGRAM, Chromium

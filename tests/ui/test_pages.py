@@ -6,12 +6,13 @@ from urllib.parse import urlencode
 import pytest
 
 from isthmus.errors import Unavailable
+from isthmus.experiments.running.status import listing
 from isthmus.experiments.simulation import clock
-from isthmus.experiments.standing import listing
 from isthmus.tests.experiments.shop import DAY, START, Shop
-from isthmus.tests.pipelines.test_report import Balanced
+from isthmus.tests.pipelines.run_pages.test_report import Balanced
 from isthmus.ui import server
-from isthmus.ui.pages import HOME, PAGES, experiments, new_experiment
+from isthmus.ui.pages import HOME, PAGES
+from isthmus.ui.pages.experiments import experiments, new_experiment
 
 from .chromium import MISSING, PROGRAM, Chromium
 from .conftest import Browser

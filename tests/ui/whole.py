@@ -2,7 +2,7 @@
 
 import re
 
-from isthmus.tests.pipelines.test_report import Balanced
+from isthmus.tests.pipelines.run_pages.test_report import Balanced
 
 OPERATIONS = (
     "/endpoints",

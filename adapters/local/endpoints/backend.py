@@ -2,8 +2,7 @@
 request at a time.
 
 A model predicts one request at a time. What waits does so here, where it can still go to another
-process: only the request that a process
-works at is lost with it.
+process: only the request that a process works at is lost with it.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any, Protocol
 import httptools
 import msgspec
 
-from ....endpoints.connections import Failure, Request
-from ....endpoints.mistakes import tell
+from ....endpoints.http.error_log import tell
+from ....endpoints.serving.connections import Failure, Request
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 

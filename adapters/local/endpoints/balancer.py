@@ -19,8 +19,7 @@ class Balancer:
     """A request is sent once.
 
     `timeout` is a prediction's; a request waits `return_wait` when no process is ready, and where
-    all are busy
-    as long as it takes to end what hangs and to replace its process: the sum of both.
+    all are busy as long as it takes to end what hangs and to replace its process: the sum of both.
     """
 
     def __init__(

@@ -41,8 +41,7 @@ PING_EVERY, HUNG = (
 
 class ModelServer:
     """`life`: the read end of a pipe whose other end the supervisor and its watcher hold; the
-    process ends when both are gone. Without it
-    the process ends with this one.
+    process ends when both are gone. Without it the process ends with this one.
 
     `take_over`: a process that runs already. `changed` is called when another process runs than
     before.

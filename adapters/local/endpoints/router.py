@@ -2,7 +2,7 @@
 forwards bytes.
 
 A request is never sent twice and never to another variant: both would bend the split. HTTP with
-whoever asks is endpoints/connection.py.
+whoever asks is endpoints/serving/connection.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import cached_property
 from random import Random
 from time import monotonic
 
-from ....endpoints.connection import Connection
-from ....endpoints.connections import Connections, Request
-from ....endpoints.door import Refusal, door, refusal
-from ....endpoints.mistakes import tell
+from ....endpoints.http.door import Refusal, door, refusal
+from ....endpoints.http.error_log import tell
+from ....endpoints.serving.connection import Connection
+from ....endpoints.serving.connections import Connections, Request
 from .backend import Answer, Exchange, failure
 from .balancer import Balancer
 

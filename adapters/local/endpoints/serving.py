@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ....project import quantities
+from ....project.reading import quantities
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,16 +3,14 @@
 A second process that is small, so that it is the last to be killed.
 
 It is run as a file by an isolated Python, imports nothing of ours, and holds what must not go with
-a supervisor: the lock, the listening
-socket, in whose queue connections wait meanwhile, and the pipe that the model servers live by, so
-that the next supervisor takes them over.
+a supervisor: the lock, the listening socket, in whose queue connections wait meanwhile, and the
+pipe that the model servers live by, so that the next supervisor takes them over.
 
     python -I -S watcher.py LOCK LISTEN LIFE_READ LIFE_WRITE UP DOWN ARGUMENT...
 
 The first six are descriptors. UP: a pipe from a supervisor that runs already, DOWN: one to it; -1:
-start one. The arguments are the
-supervisor's. It writes `u` when it serves and `e` when it ends because it should; when it only
-ends, it has died.
+start one. The arguments are the supervisor's. It writes `u` when it serves and `e` when it ends
+because it should; when it only ends, it has died.
 """
 
 from __future__ import annotations

@@ -19,12 +19,11 @@ from ....storage import Phase, Resource
 from ....target import Target
 from ....times import epoch_milliseconds
 from ...common.event_values import TIME, check_stream, encode_events, event_values, rules_of
-from ...common.tables import Document
+from ...common.warehouse.tables import Document
 from .. import inventory
 from ..errors import translated
 from ..sqlite import Database
-from ..warehouse import catalogue, contents, warehouse
-from . import spool
+from ..warehouse import catalogue, contents, spool, warehouse
 
 
 class _Ticket:

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 import msgspec
 
-from ....pipelines.document import folder_of, local_path
 from ....pipelines.port import PipelineRun, RunState
+from ....pipelines.runs.document import folder_of, local_path
 from ....storage import located
 from ....target import Target
 from ..errors import translated

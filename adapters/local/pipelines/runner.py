@@ -2,9 +2,8 @@
 processes, in order, one for each CPU at once.
 
 States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those
-that run beside a step that failed, as
-nothing can come of them any more. When this process is killed its steps notice (see
-pipelines/supervision.py) and stop.
+that run beside a step that failed, as nothing can come of them any more. When this process is
+killed its steps notice (see pipelines/step/supervision.py) and stop.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from queue import Empty, SimpleQueue
 from ....core.formats import Kind, decode
 from ....core.signals import told
 from ....errors import Invalid
-from ....pipelines.conditions import holds, text
-from ....pipelines.document import StepFailure, StepResult, folder_of, local_path
+from ....pipelines.graphs.conditions import holds, text
 from ....pipelines.port import PipelineRun, StepPhase, StepSpec
-from ....pipelines.supervision import VARIABLE
+from ....pipelines.runs.document import StepFailure, StepResult, folder_of, local_path
+from ....pipelines.step.supervision import VARIABLE
 from ....storage import below
 from ....target import Profile, Target
 from .. import ADAPTER
@@ -34,7 +33,7 @@ from ..processes import kill_session, me
 from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
-# What a step that was told to end exits with: its own word (pipelines/step.py), or the signals'.
+# What a step that was told to end exits with: its own word (pipelines/step/job.py), or the signals'.
 _TOLD = (143, -signal.SIGTERM, -signal.SIGKILL)
 _ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")
 

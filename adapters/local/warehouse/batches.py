@@ -1,8 +1,8 @@
 """A table's batches: `warehouse/<table>/<batch>/dt=YYYY-MM-DD/rows.parquet`.
 
 A batch is written aside and takes its place by one rename: readers see all of its dates or none,
-and a batch that is there is never touched
-again. So listing is cheap, a repeat changes nothing, and two writers of one batch cannot mix.
+and a batch that is there is never touched again. So listing is cheap, a repeat changes nothing, and
+two writers of one batch cannot mix.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ....core.durable import make_folder, sync_folder
-from ...common.conform import by_date
-from ...common.tables import PARTITION, Document
+from ...common.warehouse.conformance import by_date
+from ...common.warehouse.tables import PARTITION, Document
 from .. import files
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from ....core.formats import decode
-from ...common.tables import Document, existing_table
+from ...common.warehouse.tables import Document, existing_table
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS warehouse_tables (name TEXT PRIMARY KEY, document BLOB NOT NULL) "

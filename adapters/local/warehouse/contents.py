@@ -3,12 +3,10 @@
 Readers and `doctor --deep` compare.
 
 A batch is published first and noted then: one whose writer was killed between is noted when it is
-written again, or by the sweep of the
-next command that changes something (upkeep.py). Not the other way round: of two writers of one
-batch the one whose rename came too late may
-have noted its own files. DuckDB does not verify the checksums of Parquet's pages, so a process
-compares the whole files before it first
-queries them.
+written again, or by the sweep of the next command that changes something (upkeep.py). Not the other
+way round: of two writers of one batch the one whose rename came too late may have noted its own
+files. DuckDB does not verify the checksums of Parquet's pages, so a process compares the whole
+files before it first queries them.
 """
 
 from __future__ import annotations

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
-from ....events.sql import of_the_system
+from ....events.sources.sql import of_the_system
 from ....target import Target
-from ...common import results
-from ...common.queries import bind, sql_error, sql_invalid, with_position
-from ...common.relations import path_literal, quoted, relations_in
-from ...common.tables import Document
+from ...common.warehouse import results
+from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
+from ...common.warehouse.relations import path_literal, quoted, relations_in
+from ...common.warehouse.tables import Document
 from .. import files
 from ..errors import FULL
-from ..events import spool
 from ..home import home
 from ..sqlite import Database
-from . import batches, contents, relations
+from . import batches, contents, relations, spool
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ....events.column_types import sql_type
-from ...common import relations
-from ...common.relations import quoted
-from ...common.tables import PARTITION, Document
-from ..events.spool import SEQUENCE
+from ....events.tables.column_types import sql_type
+from ...common.warehouse import relations
+from ...common.warehouse.relations import quoted
+from ...common.warehouse.tables import PARTITION, Document
+from .spool import SEQUENCE
 
 
 def spool_table(document: Document) -> str:

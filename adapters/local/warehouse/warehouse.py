@@ -9,16 +9,21 @@ from ....errors import Invalid, NotFound
 from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....storage import Resource
 from ....target import Target
-from ...common import results
-from ...common.conform import check_columns, conform, in_time_order
-from ...common.relations import quoted
-from ...common.tables import Document, check_batch_name, check_spec, evolved, without_stream
+from ...common.warehouse import results
+from ...common.warehouse.conformance import check_columns, conform, in_time_order
+from ...common.warehouse.relations import quoted
+from ...common.warehouse.tables import (
+    Document,
+    check_batch_name,
+    check_spec,
+    evolved,
+    without_stream,
+)
 from .. import files, inventory
 from ..errors import translated
-from ..events import spool
 from ..home import home
 from ..sqlite import Database
-from . import batches, catalogue, contents
+from . import batches, catalogue, contents, spool
 from .engine import Engine
 
 if TYPE_CHECKING:

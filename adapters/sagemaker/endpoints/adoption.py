@@ -1,9 +1,8 @@
 """Endpoints that stood before Isthmus: what they run, and the tags that make them a project's.
 
 What is adopted carries the project's three tags and, for each model behind it,
-`isthmus:version:<digest of its container>` = `ranker@1`.
-By content, not by name: what others deploy there afterwards is foreign until it is adopted, too,
-also under the name of an old model.
+`isthmus:version:<digest of its container>` = `ranker@1`. By content, not by name: what others
+deploy there afterwards is foreign until it is adopted, too, also under the name of an old model.
 SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known without
 asking anybody.
 """
@@ -15,10 +14,10 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.adoption import Standing, StandingVariant
+from ....endpoints.deploy.adoption import Standing, StandingVariant
 from ....endpoints.port import EndpointSpec, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
-from ....project.names import neutral
+from ....project.reading.names import neutral
 from ....target import Target
 from ...common import adoption
 from .. import names

@@ -4,9 +4,8 @@
 nothing else.
 
 What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint
-would meet the update that it began. It
-is also sent soon or not at all, as nothing can fence it: at most `_FRESH` after the look that it
-stands on, and given up after 15 s.
+would meet the update that it began. It is also sent soon or not at all, as nothing can fence it: at
+most `_FRESH` after the look that it stands on, and given up after 15 s.
 """
 
 from __future__ import annotations
@@ -53,9 +52,8 @@ class SageMakerEndpoints:
         """Nearer to the spec; returns what it saw before.
 
         While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes
-        on from there.
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
-        served here.
+        on from there. Conflict: a variant that has traffic would change. Invalid, Unsupported: what
+        cannot be served here.
         """
         hosting.check_spec(spec, self._rules)
         name = self._aws.endpoint_name(spec.name)

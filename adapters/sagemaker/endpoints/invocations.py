@@ -7,7 +7,7 @@ from typing import Any
 from ....endpoints.hosting import predictions
 from ....endpoints.port import Reply
 from ....errors import Invalid, NotFound
-from ....project.names import neutral
+from ....project.reading.names import neutral
 from ..errors import translated
 
 # in the custom attributes, which a container's answer carries through SageMaker

@@ -1,8 +1,8 @@
 """A production variant of SageMaker as a variant of ours, and back. Pure.
 
 What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment:
-models never change, so what runs can be
-read back from the cloud. Weights are float32 and relative; ours are percents in steps of 0.01.
+models never change, so what runs can be read back from the cloud. Weights are float32 and relative;
+ours are percents in steps of 0.01.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, Variant
 from ....endpoints.revision import identity, revision_of_variants
 from ....errors import Unsupported
 from ....pipelines.port import ModelVersion
-from ....project.names import neutral
+from ....project.reading.names import neutral
 from ....storage import Phase
 from .. import names
 

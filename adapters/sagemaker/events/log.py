@@ -4,8 +4,7 @@ Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once:
 Firehose repeat.
 
 The table is the warehouse's own: batches and single events are read together. Its Glue columns are
-Firehose's schema, so a column more is
-seen by Firehose too.
+Firehose's schema, so a column more is seen by Firehose too.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ....feature_store.port import TableSpec
 from ....storage import Phase, wait
 from ....target import Target
 from ...common.event_values import TIME, check_stream, encode_events, rules_of
-from ...common.tables import without_stream
+from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
 from ..session import Aws, of

@@ -13,7 +13,7 @@ from ....errors import Invalid
 from ....events.port import Column, Row
 from ....times import utc_milliseconds
 from ...common.event_values import EventRules, event_values
-from ...common.tables import PARTITION
+from ...common.warehouse.tables import PARTITION
 
 _RECORDS = 500  # a call
 _BYTES = 5 << 20  # a call; the service takes 10 MiB, keys included

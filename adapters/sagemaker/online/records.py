@@ -1,9 +1,8 @@
 """Rows of features as Feature Store's records and back. Pure.
 
 Its values are strings, and a null is a feature that is left out. What its String and Fractional may
-not take as it is (floats that are no
-number, empty texts, control characters) travels in one feature more, as JSON, so that every value
-comes back bit by bit.
+not take as it is (floats that are no number, empty texts, control characters) travels in one
+feature more, as JSON, so that every value comes back bit by bit.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """OnlineStore in SageMaker Feature Store: one online-only feature group a view.
 
 Feature Store serves a record only when its EventTime is greater than the one that is there. So the
-EventTime is the sync's `until`, made to
-grow with every sync: a correction with the same feature time is served, and so is a new feature of
-an old row. What a group cannot say (the
-columns' types, up to which time it serves everything) is a document beside it, void when the group
-was made again.
+EventTime is the sync's `until`, made to grow with every sync: a correction with the same feature
+time is served, and so is a new feature of an old row. What a group cannot say (the columns' types,
+up to which time it serves everything) is a document beside it, void when the group was made again.
 """
 
 from __future__ import annotations
@@ -26,9 +24,9 @@ from ....target import Target
 from ....times import epoch_milliseconds, from_epoch
 from ...common.online import latest_sql, merged, not_found
 from .. import names
-from ..documents import documents
 from ..errors import translated
 from ..session import Aws, of
+from ..storage.state import documents
 from . import record_batches, records
 
 if TYPE_CHECKING:

@@ -3,9 +3,8 @@
 Pure: the same graph and settings give the same text.
 
 Values travel in run.json; the definition knows commands, order and conditions only. SageMaker
-forbids a condition step inside another's
-branch, so conditions are flattened: a step inherits those of what it needs, and steps with the same
-conditions share one condition step.
+forbids a condition step inside another's branch, so conditions are flattened: a step inherits those
+of what it needs, and steps with the same conditions share one condition step.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ....pipelines.conditions import all_conditions
+from ....pipelines.graphs.conditions import all_conditions
 from ....pipelines.port import Condition, PipelineRun, StepSpec
 
 VERSION = "2020-12-01"

@@ -9,10 +9,10 @@ from typing import final
 import msgspec
 
 from ....errors import AlreadyExists, Conflict, NotFound
-from ....pipelines.document import StepFailure, find, folder_of
 from ....pipelines.port import PipelineRun, RunState
+from ....pipelines.runs.document import StepFailure, find, folder_of
 from ....target import Target
-from ...common.executions import Execution, read, write
+from ...common.pipelines.executions import Execution, read, write
 from ..machines import image, job_environment, job_machine
 from ..names import dashed
 from ..session import Aws, of

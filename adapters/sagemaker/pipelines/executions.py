@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...common.executions import Execution
+from ...common.pipelines.executions import Execution
 from ..session import Aws
 
 

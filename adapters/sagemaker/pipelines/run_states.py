@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ....pipelines.conditions import all_conditions
+from ....pipelines.graphs.conditions import all_conditions
 from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
 from ....times import utc_milliseconds
-from ...common.run_states import Judgement, Link, Why
-from ...common.run_states import run_state as common_state
+from ...common.pipelines.run_states import Judgement, Link, Why
+from ...common.pipelines.run_states import run_state as common_state
 from .definition import branch_name
 
 _RUN: Mapping[str, RunPhase] = {

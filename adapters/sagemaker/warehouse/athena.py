@@ -13,9 +13,9 @@ import msgspec
 
 from ....errors import Busy, Denied, Invalid, IsthmusError, LimitExceeded, Throttled, Unavailable
 from ....storage import wait
-from ..blobs import delete_below
 from ..errors import translated
 from ..session import Aws
+from ..storage.blobs import delete_below
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,9 +4,8 @@
 does.
 
 A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects
-are the batch and where they go, so that
-a repeat copies the same ones; it stays, and is what makes the second `save` of a batch change
-nothing.
+are the batch and where they go, so that a repeat copies the same ones; it stays, and is what makes
+the second `save` of a batch change nothing.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from ....errors import (
     Throttled,
     Unavailable,
 )
-from ...common.conform import by_date
-from ...common.tables import PARTITION, Document
-from ..blobs import delete_below
+from ...common.warehouse.conformance import by_date
+from ...common.warehouse.tables import PARTITION, Document
 from ..errors import translated
 from ..session import Aws
+from ..storage.blobs import delete_below
 from . import athena, catalogue, statements
 from .catalogue import Stored
 

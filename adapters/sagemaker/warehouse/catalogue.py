@@ -3,9 +3,8 @@
 A table's document is one of its parameters: what Glue cannot say (required, the time column).
 
 `dt` is found by partition projection: nobody registers a partition, so Firehose's objects are seen
-too. The projected range is the range of
-the dates that were written, widened before a write, as Athena looks into every date of it when a
-query does not name any.
+too. The projected range is the range of the dates that were written, widened before a write, as
+Athena looks into every date of it when a query does not name any.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, NotFound
-from ...common.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, Document, existing_table
 from ..column_types import GLUE
 from ..errors import translated
 from ..session import Aws

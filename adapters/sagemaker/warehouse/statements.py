@@ -2,8 +2,7 @@
 lose. Pure.
 
 UNLOAD writes files side by side, so an ORDER BY means nothing in them: rows are numbered in that
-order, and sorted by their numbers
-when they are read.
+order, and sorted by their numbers when they are read.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from ....errors import Invalid
-from ....events.column_types import sql_type
 from ....events.port import Column, ColumnType
+from ....events.tables.column_types import sql_type
 from ....feature_store.port import Params
-from ....feature_store.sql import parse
-from ...common.outputs import named_outputs
-from ...common.relations import quoted
-from ...common.tables import PARTITION
+from ....feature_store.sql.subset import parse
+from ...common.warehouse.output_columns import named_outputs
+from ...common.warehouse.relations import quoted
+from ...common.warehouse.tables import PARTITION
 from .. import sql as athena
 
 ROW = "isthmus_row"

@@ -9,12 +9,12 @@ import msgspec
 
 from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....target import Target
-from ...common.binder import bind
-from ...common.conform import check_columns, conform, in_time_order
-from ...common.results import columns as columns_of
-from ...common.tables import Document, check_batch_name, check_spec, evolved
-from ..blobs import delete_below
+from ...common.warehouse.binder import bind
+from ...common.warehouse.conformance import check_columns, conform, in_time_order
+from ...common.warehouse.results import columns as columns_of
+from ...common.warehouse.tables import Document, check_batch_name, check_spec, evolved
 from ..session import Aws, of
+from ..storage.blobs import delete_below
 from . import athena, batches, catalogue, statements
 
 if TYPE_CHECKING:

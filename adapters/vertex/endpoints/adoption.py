@@ -7,16 +7,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from ....endpoints.adoption import Standing, StandingVariant
+from ....endpoints.deploy.adoption import Standing, StandingVariant
 from ....endpoints.port import VariantSpec
 from ....errors import Busy, Conflict, NotFound, Refused
-from ....project.names import VARIANT_LENGTH, neutral
+from ....project.reading.names import VARIANT_LENGTH, neutral
 from ....target import Target
 from ...common import adoption
 from .. import operations
 from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, label_filter
 from ..session import CONTROL, Session, of
-from . import deployed, labels, standing
+from . import deployed_models as deployed
+from . import labels
+from . import lookup as standing
 
 
 @final

@@ -24,12 +24,15 @@ from ...common import adoption
 from .. import operations
 from ..names import endpoint_id
 from ..session import Session, of
-from . import apart, deployed, repeating, standing
-from .apart import Parts
-from .deployed import Seen
-from .deploying import Deployer, Versions
+from . import adopted_versions as repeating
+from . import deployed_models as deployed
+from . import lookup as standing
+from . import sticky as apart
+from .deployed_models import Seen
+from .deployment import Deployer, Versions
 from .invocations import Invoker
 from .labels import TOUCH, is_adopted
+from .sticky import Parts
 
 SHARED_BYTES = 1_500_000  # of a request to a shared endpoint
 _KIND_REMEDY = (
@@ -57,9 +60,8 @@ class VertexEndpoints:
         """Nearer to the spec; returns what it saw before.
 
         While an operation runs on the endpoint nothing is asked of it: the next call goes on from
-        there.
-        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be
-        served here.
+        there. Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot
+        be served here.
         """
         hosting.check_spec(spec, self._rules)
         versions = {

@@ -14,7 +14,7 @@ from ....endpoints.port import Reply
 from ....errors import Busy, Denied, ModelError, NotFound, Throttled, Unavailable
 from ..errors import LOGIN, translated
 from ..session import Session
-from . import deployed
+from . import deployed_models as deployed
 
 _JSON = "application/json"
 _SECONDS = 60  # that a shared endpoint gives a model

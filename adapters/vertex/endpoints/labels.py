@@ -3,9 +3,8 @@
 `isthmus_variant_<digest>` = `old_1-ranker-3`. Pure.
 
 By content, not by id: what others deploy there afterwards is foreign until it is adopted, too, also
-under the id of an old one. A label's
-key and value have 63 characters at most; a variant has 16, a model 28, and no neutral name has a
-hyphen.
+under the id of an old one. A label's key and value have 63 characters at most; a variant has 16, a
+model 28, and no neutral name has a hyphen.
 """
 
 from __future__ import annotations

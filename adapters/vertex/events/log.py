@@ -3,8 +3,7 @@
 At least once: both repeat.
 
 The table is the warehouse's own: batches and single events are read together. What the table does
-not take goes to a dead letter topic,
-whose subscription keeps it for a week.
+not take goes to a dead letter topic, whose subscription keeps it for a week.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ....feature_store.port import TableSpec
 from ....storage import Phase
 from ....target import Target
 from ...common.event_values import TIME, EventRules, check_stream, encode_events, rules_of
-from ...common.tables import without_stream
+from ...common.warehouse.tables import without_stream
 from .. import names
 from ..errors import translated
 from ..session import Session, of

@@ -14,7 +14,7 @@ from ....errors import Invalid
 from ....events.port import Column, Row
 from ....times import utc_milliseconds
 from ...common.event_values import EventRules, event_values
-from ...common.tables import PARTITION
+from ...common.warehouse.tables import PARTITION
 
 _MESSAGES = 1_000  # a call
 _BYTES = 8 << 20  # a call; the service takes 10 MB, base64 and all

@@ -2,9 +2,8 @@
 BigQuery view for each online view.
 
 The BigQuery view `<view>_latest` holds each entity once, as it was known at a moment that is
-written in it: a sync moves the moment, then
-copies the whole. What it serves (its features, that moment) is a document in its description,
-changed with its text under its etag.
+written in it: a sync moves the moment, then copies the whole. What it serves (its features, that
+moment) is a document in its description, changed with its text under its etag.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, final
 
 from ....errors import AlreadyExists, Busy, NotFound
-from ....pipelines import ir
-from ....pipelines.document import StepFailure, find, folder_of
+from ....pipelines.graphs import kubeflow as ir
 from ....pipelines.port import PipelineRun, RunState
+from ....pipelines.runs.document import StepFailure, find, folder_of
 from ....target import Target
-from ...common.executions import Execution, read, write
+from ...common.pipelines.executions import Execution, read, write
 from ..machines import container_limits, image, job_environment, job_machine
 from ..names import dashed
 from ..session import Session, of

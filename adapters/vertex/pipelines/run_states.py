@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ....pipelines.ir import task_name
+from ....pipelines.graphs.kubeflow import task_name
 from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
 from ....times import utc_milliseconds
-from ...common.run_states import Judgement, Link, Why
-from ...common.run_states import run_state as common_state
+from ...common.pipelines.run_states import Judgement, Link, Why
+from ...common.pipelines.run_states import run_state as common_state
 
 _RUN: Mapping[str, RunPhase] = {
     "PIPELINE_STATE_SUCCEEDED": "done",

@@ -1,9 +1,8 @@
 """The project's tables and views in its BigQuery dataset.
 
 A table's document (what BigQuery cannot say: required columns, the time column, a view's neutral
-SQL) is JSON in its description, changed
-under the table's etag. A label holds the document's digest, so that one listing tells which
-documents are to be read again.
+SQL) is JSON in its description, changed under the table's etag. A label holds the document's
+digest, so that one listing tells which documents are to be read again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import msgspec
 
 from ....core.formats import decode
 from ....errors import AlreadyExists, Busy, Conflict, LimitExceeded, NotFound
-from ...common.tables import PARTITION, Document, existing_table
+from ...common.warehouse.tables import PARTITION, Document, existing_table
 from .. import names
 from ..column_types import BIGQUERY
 from ..errors import translated

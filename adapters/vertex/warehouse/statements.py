@@ -13,9 +13,9 @@ from sqlglot import exp
 from ....errors import Invalid
 from ....events.port import Column
 from ....feature_store.port import Params
-from ....feature_store.sql import parse
-from ...common.outputs import named_outputs
-from ...common.tables import PARTITION, Document
+from ....feature_store.sql.subset import parse
+from ...common.warehouse.output_columns import named_outputs
+from ...common.warehouse.tables import PARTITION, Document
 from .. import sql as bigquery
 from ..column_types import BIGQUERY
 

@@ -16,13 +16,13 @@ import msgspec
 from ....errors import Invalid
 from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....target import Target
-from ...common.binder import bind
-from ...common.conform import check_columns, conform, in_time_order
-from ...common.results import columns as columns_of
-from ...common.tables import PARTITION, Document, check_batch_name, check_spec, evolved
+from ...common.warehouse.binder import bind
+from ...common.warehouse.conformance import check_columns, conform, in_time_order
+from ...common.warehouse.results import columns as columns_of
+from ...common.warehouse.tables import PARTITION, Document, check_batch_name, check_spec, evolved
 from ..session import Session, of, retry
 from . import catalogue, statements
-from .jobs_once import once
+from .jobs import once
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,8 +1,6 @@
 """Ask recorded calls again, of a server that must answer as the recorded one did: its status, its
-error code, the shape of its answer
-(names and kinds), and the values that do not change from one time to the next: those of a list in
-the service's model, truths, and what
-the caller had named.
+error code, the shape of its answer (names and kinds), and the values that do not change from one
+time to the next: those of a list in the service's model, truths, and what the caller had named.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ...calls import is_mutating
-from ..environment import variables
+from ...core.calls import is_mutating
+from ..core.environment import variables
 from .form import About, Call, plain
 from .scrub import STACK, UUID, WORD
 

@@ -32,9 +32,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was asked, as boto3 was given it, and what was answered.
 
-    Values that JSON has no kind for are objects with one key: `$bytes`
-    (base64), `$text` (bytes that are text), `$size` (bytes that are not kept), `$time`, `$stream`
-    (a body, which is not kept).
+    Values that JSON has no kind for are objects with one key: `$bytes` (base64), `$text` (bytes
+    that are text), `$size` (bytes that are not kept), `$time`, `$stream` (a body, which is not
+    kept).
     """
 
     number: int

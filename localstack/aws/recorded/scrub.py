@@ -2,8 +2,8 @@
 
 Of a request all, with the account, keys, people and the caller's own names replaced; of a request's
 body with the names alone replaced. Of an answer only words that a request had used before, and
-those of which the service's model has a
-list: every other text becomes `text-N`, the same text always the same one.
+those of which the service's model has a list: every other text becomes `text-N`, the same text
+always the same one.
 """
 
 from __future__ import annotations

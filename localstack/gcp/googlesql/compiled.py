@@ -3,10 +3,8 @@
 Compiling its WebAssembly takes 30 s of CPU and 1 GB; loading the result 60 ms.
 
 So it is compiled once for each version, by a process of its own that gives the memory back, under a
-lock. Whoever can
-write machine code there runs code as us: its folder is this user's alone, its name holds its
-digest, and both are
-looked at before it is loaded.
+lock. Whoever can write machine code there runs code as us: its folder is this user's alone, its
+name holds its digest, and both are looked at before it is loaded.
 """
 
 from __future__ import annotations

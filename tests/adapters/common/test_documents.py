@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isthmus.adapters.common import documents
+from isthmus.adapters.common.storage import documents
 from isthmus.errors import Conflict, Throttled
 
 

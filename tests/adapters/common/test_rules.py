@@ -12,17 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.adapters.common import queries
 from isthmus.adapters.common.adoption import not_ours
-from isthmus.adapters.common.blob_names import LAST, BlobNames, listed_below, parts_of, upload_uris
-from isthmus.adapters.common.conform import by_date
 from isthmus.adapters.common.event_values import event_values, rules_of
 from isthmus.adapters.common.online import latest_sql, merged
-from isthmus.adapters.common.registry import check_alias, no_version
-from isthmus.adapters.common.tables import Document
+from isthmus.adapters.common.pipelines.registry import check_alias, no_version
+from isthmus.adapters.common.storage.blob_names import (
+    LAST,
+    BlobNames,
+    listed_below,
+    parts_of,
+    upload_uris,
+)
+from isthmus.adapters.common.warehouse import queries
+from isthmus.adapters.common.warehouse.conformance import by_date
+from isthmus.adapters.common.warehouse.tables import Document
 from isthmus.errors import Invalid, NotFound
-from isthmus.events.column_types import COLUMN_TYPES
 from isthmus.events.port import Column
+from isthmus.events.tables.column_types import COLUMN_TYPES
 
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 

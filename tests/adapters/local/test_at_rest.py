@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import files, upkeep
-from isthmus.adapters.local.warehouse import contents
+from isthmus.adapters.local import files
+from isthmus.adapters.local.warehouse import contents, upkeep
 from isthmus.errors import Invalid
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import TableSpec

@@ -8,7 +8,7 @@ import time
 
 from isthmus.adapters.local.endpoints.backend import Backend
 from isthmus.adapters.local.endpoints.balancer import Balancer
-from isthmus.tests.adapters.local.asked import ask
+from isthmus.tests.adapters.local.balancer_kit import ask
 
 
 class Server:

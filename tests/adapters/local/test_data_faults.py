@@ -129,7 +129,7 @@ def test_a_sync_killed_in_its_transaction_changed_nothing_and_can_be_repeated(ho
     process = processes.start(
         home,
         """
-        from isthmus.adapters.local import online
+        from isthmus.adapters.local.online import store as online
         whole = online._rows
         def half(latest):
             for row in list(whole(latest))[:1]: yield row
@@ -151,7 +151,7 @@ def test_a_compaction_killed_after_publishing_shows_each_event_once(home, local)
     process = processes.start(
         home,
         """
-        from isthmus.adapters.local.events import spool
+        from isthmus.adapters.local.warehouse import spool
         spool.COMPACT = 10
         spool.remove = lambda *a, **k: stay()
         now = datetime(2026, 1, 1, tzinfo=UTC)

@@ -155,7 +155,7 @@ def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
 def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(
     home, local, monkeypatch, limit, value
 ):
-    from isthmus.adapters.local.events import spool
+    from isthmus.adapters.local.warehouse import spool
 
     monkeypatch.setattr(spool, limit, value)
     local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
@@ -194,7 +194,7 @@ def test_another_processes_compaction_and_appends_are_seen(home, local):
     local.events.append("clicks_raw", [{"event_id": "mine", "event_timestamp": NOW}])
     assert local.warehouse.observe("clicks_raw").rows == 1
     code = """
-    from isthmus.adapters.local.events import spool
+    from isthmus.adapters.local.warehouse import spool
     spool.COMPACT = 10
     for n in range(25):
         target.events.append("clicks_raw", [{"event_id": f"{n}", "event_timestamp": datetime(2026, 1, 1, tzinfo=UTC)}])

@@ -12,7 +12,7 @@ from isthmus.adapters.local.endpoints import model_server
 from isthmus.adapters.local.endpoints.balancer import Balancer
 from isthmus.adapters.local.endpoints.variant import Variant
 from isthmus.endpoints.port import VariantSpec
-from isthmus.tests.adapters.local import asked
+from isthmus.tests.adapters.local import balancer_kit as asked
 from isthmus.tests.conformance.toy_models import model_folder
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import struct
 
 import pytest
 
-from isthmus.endpoints import connection as http
-from isthmus.endpoints import connections
+from isthmus.endpoints.serving import connection as http
+from isthmus.endpoints.serving import connections
 
 from .router_kit import GOOD, answers, asked, connect, read_all, read_one, request, serving, wait
 

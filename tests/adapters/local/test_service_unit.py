@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from isthmus.adapters.local.service import unit_of
+from isthmus.adapters.local.endpoints.service import unit_of
 from isthmus.errors import Invalid
 
 FOLDERS = (

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import counters as module
 from isthmus.adapters.sagemaker.session import of
+from isthmus.adapters.sagemaker.storage import counters as module
 from isthmus.errors import LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.tests.conformance.places import PROJECT
 from isthmus_stack.client import Stack

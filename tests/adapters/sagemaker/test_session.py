@@ -16,8 +16,8 @@ from isthmus.adapters.sagemaker import session
 from isthmus.errors import Denied, DryRun, Invalid
 from isthmus.target import CallLog, Profile
 from isthmus.tests.conformance.places import aws_stack
-from isthmus_stack import keys
 from isthmus_stack.client import Stack
+from isthmus_stack.core import keys
 
 
 def opened(profile, calls=None, **options):

@@ -7,21 +7,21 @@ from pathlib import Path
 import msgspec
 
 import isthmus
-from isthmus.endpoints.gateway.exposed import exposed_view
+from isthmus.endpoints.gateway.log.exposed_view import exposed_view
 from isthmus.events.port import Column
-from isthmus.events.relations import exactly_once_view
-from isthmus.experiments.cells import cells_sql
-from isthmus.experiments.monitors.by_arm_sql import satisfied_sql, spread_sql
+from isthmus.events.tables.relations import exactly_once_view
+from isthmus.experiments.measure.cells_sql import cells_sql as cells_of_run
+from isthmus.experiments.measure.cells_sql import win_rate
+from isthmus.experiments.measure.log_cells import cells_sql
+from isthmus.experiments.measure.run_units import ENDPOINT_UNITS, segment_units, versions_sql
+from isthmus.experiments.monitors.arms_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
-from isthmus.experiments.monitors.trained import trained_sql
+from isthmus.experiments.monitors.training_shares import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
-from isthmus.experiments.run_sql import cells_sql as cells_of_run
-from isthmus.experiments.run_sql import win_rate
-from isthmus.experiments.run_units import ENDPOINT_UNITS, segment_units, versions_sql
-from isthmus.feature_store.point_in_time import JoinView
-from isthmus.feature_store.relations import objective_view
+from isthmus.feature_store.joins.point_in_time import JoinView
+from isthmus.feature_store.tables.relations import objective_view
 from isthmus.project.load import load
-from isthmus.project.specs import Attribute, Endpoint, Entity, Event
+from isthmus.project.specs.description import Attribute, Endpoint, Entity, Event
 from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
 FOLDER = Path(isthmus.__file__).parent / "examples" / "openbandit"

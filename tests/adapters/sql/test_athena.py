@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.sagemaker.sql import FORMS, bind, check, render
 from isthmus.errors import Invalid
-from isthmus.feature_store.sql_forms import FORMS as NEUTRAL
+from isthmus.feature_store.sql.forms import FORMS as NEUTRAL
 
 ENGINE = duckdb.connect()
 

@@ -7,7 +7,7 @@ import pytest
 from isthmus.adapters.local import sql as local
 from isthmus.adapters.vertex.sql import FORMS, check, render
 from isthmus.errors import Invalid
-from isthmus.feature_store.sql_forms import FORMS as NEUTRAL
+from isthmus.feature_store.sql.forms import FORMS as NEUTRAL
 
 
 def said(sql):

@@ -2,8 +2,7 @@
 (PORTS.md, section 4).
 
 After a deliberate change: ISTHMUS_WRITE_GOLDEN=1 pytest tests/adapters/sql; then read the diff
-beside the pages that adapters/<x>/sql.py
-names.
+beside the pages that adapters/<x>/sql.py names.
 """
 
 import os

@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.tests.experiments import watched_shop
+from isthmus.tests.experiments.monitors import watched_shop
 from isthmus_stack.gcp.googlesql.compiled import available
 from isthmus_stack.gcp.googlesql.reference import Relation, evaluate
 
@@ -165,7 +165,7 @@ class Tables:
         self.relations = relations
 
     def needed(self, database, name, _at=None):
-        from isthmus_stack.aws.hive.catalog import Column, Table
+        from isthmus_stack.aws.services.athena.tables.catalog import Column, Table
 
         columns = tuple(
             Column(name=column, type=HIVE[kind]) for column, kind in self.relations[name][0]
@@ -178,9 +178,9 @@ class Tables:
 def by_athena(relations, frames, tmp_path_factory):
     """The stack's engine, without the stack."""
     pytest.importorskip("moto")
-    from isthmus_stack.aws.athena import engine
-    from isthmus_stack.aws.athena.databases import Databases
-    from isthmus_stack.aws.athena.language.translate import translate
+    from isthmus_stack.aws.services.athena.queries import engine
+    from isthmus_stack.aws.services.athena.queries.databases import Databases
+    from isthmus_stack.aws.services.athena.sql.translation import translate
 
     def run(sql):
         translated = translate(sql, Tables(relations), "db", BEGIN)

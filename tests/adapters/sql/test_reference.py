@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
+from isthmus.endpoints.gateway.log.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
 from isthmus.events.port import Column
-from isthmus.events.relations import event_columns
-from isthmus.feature_store.schema import relation_columns
+from isthmus.events.tables.relations import event_columns
+from isthmus.feature_store.views.schema import relation_columns
 from isthmus.tests.experiments.fuller_shop import SHOP
 from isthmus.tests.sampled import costly
 from isthmus_stack.gcp.googlesql.compiled import available

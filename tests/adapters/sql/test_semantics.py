@@ -1,9 +1,8 @@
 """The rows that a rendering gives, as far as DuckDB can tell.
 
 The clouds' functions are macros here and BigQuery's order of nulls is a setting, so this catches a
-wrong interval, argument order or place
-of nulls. It cannot judge the clouds: whether Athena and BigQuery accept the text, only an account
-tells.
+wrong interval, argument order or place of nulls. It cannot judge the clouds: whether Athena and
+BigQuery accept the text, only an account tells.
 """
 
 import duckdb
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.events.relations import event_columns
+from isthmus.events.tables.relations import event_columns
 
 from .example import FOLDER, example, texts
 

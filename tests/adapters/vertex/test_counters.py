@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.api_core import exceptions
 
-from isthmus.adapters.vertex import counters, names, session
+from isthmus.adapters.vertex import names, session
+from isthmus.adapters.vertex.storage import counters
 from isthmus.errors import Denied, NotFound, Throttled
 from isthmus.tests.adapters.vertex.test_errors import disabled_by_grpc
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from isthmus.adapters.common.event_values import rules_of
-from isthmus.adapters.common.tables import Document
+from isthmus.adapters.common.warehouse.tables import Document
 from isthmus.adapters.vertex.events import messages
 from isthmus.errors import Denied, Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import StreamSpec
 from isthmus.storage import wait
-from isthmus.tests.conformance.clicks import COLUMNS, SPEC, rows
+from isthmus.tests.conformance.data.clicks import COLUMNS, SPEC, rows
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
 STREAM = StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id")

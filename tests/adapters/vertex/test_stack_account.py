@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from isthmus.adapters.vertex import backend, session, stack_account
 from isthmus.errors import Denied
-from isthmus_stack.gcp.keys import Keys
+from isthmus_stack.gcp.core.identity.keys import Keys
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ if (
 
 import isthmus
 from isthmus.errors import Invalid
-from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
+from isthmus.pipelines.runs.document import local_path
 from isthmus.pipelines.tracking import pyfunc
 from isthmus.pipelines.tracking import server as tracking
 from isthmus.pipelines.tracking.export import mirror
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
-from isthmus_stack.ports import free_port
+from isthmus_stack.core.http.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -1,0 +1,1 @@
+"""Pipeline runs and model registries as every adapter judges them."""

@@ -1,0 +1,38 @@
+"""What ties our run_id to a provider's execution: a small document in the blobs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ....core.formats import StoredDocument, decode
+from ....errors import NotFound
+from ....pipelines.port import PipelineRun
+from ....storage import BlobStore
+
+
+class Execution(StoredDocument, frozen=True, kw_only=True):
+    """`executions/<run_id>.json`: written before anything starts, so that a repeat asks for exactly
+    the same.
+    """
+
+    run: PipelineRun
+    pipeline: str  # the provider's name
+    version: int | None = None  # where the provider numbers a pipeline's: known before the start
+    arn: str | None = None  # where the provider names an execution itself: known after it
+
+
+def read(blobs: BlobStore, run_id: str) -> Execution | None:
+    uri = _uri(blobs, run_id)
+    try:
+        return decode(blobs.get(uri), Execution, what=uri)
+    except NotFound:
+        return None
+
+
+def write(blobs: BlobStore, execution: Execution) -> Execution:
+    blobs.put(_uri(blobs, execution.run.run_id), msgspec.json.encode(execution))
+    return execution
+
+
+def _uri(blobs: BlobStore, run_id: str) -> str:
+    return f"{blobs.root.rstrip('/')}/executions/{run_id}.json"

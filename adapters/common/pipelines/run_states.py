@@ -1,0 +1,73 @@
+"""A provider's view of a run as ours: what it says of the steps that it started; of the others,
+what follows from the graph. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ....pipelines.graphs.conditions import text
+from ....pipelines.port import PipelineRun, RunPhase, RunState, StepSpec, StepState
+
+_WAS = {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}
+
+Why = Callable[[str], str | None]
+Link = Callable[[str], str | None]
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider said of a step's conditions."""
+
+    untrue: bool = False
+    error: str | None = None  # why they could not be judged
+
+
+def run_state(
+    run: PipelineRun,
+    phase: RunPhase,
+    started: Mapping[str, StepState],
+    judged: Callable[[StepSpec], Judgement | None],
+) -> RunState:
+    """Return the run's state. A run that was cancelled because a step of it had failed has failed.
+
+    Args:
+        run: What was submitted.
+        phase: The provider's word for the run.
+        started: The steps that the provider began.
+        judged: What it said of a step's conditions; None where it has not judged them.
+    """
+    if phase == "cancelled" and any(step.phase == "failed" for step in started.values()):
+        phase = "failed"
+    states: dict[str, StepState] = {}
+    for spec in run.steps:
+        states[spec.name] = started.get(spec.name) or _not_started(
+            spec, judged(spec) or Judgement(), states, phase
+        )
+    return RunState(run_id=run.run_id, phase=phase, steps=tuple(states.values()))
+
+
+def _not_started(
+    spec: StepSpec, judgement: Judgement, before: Mapping[str, StepState], phase: RunPhase
+) -> StepState:
+    unmet = next((name for name in spec.needs if before[name].phase in _WAS), None)
+    if unmet is not None and before[unmet].phase != "cancelled":
+        return StepState(
+            name=spec.name,
+            phase="skipped",
+            reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}",
+        )
+    if judgement.error is not None:
+        return StepState(
+            name=spec.name,
+            phase="failed",
+            reason=f"its condition cannot be judged: {judgement.error}",
+        )
+    if judgement.untrue and spec.when is not None:
+        return StepState(name=spec.name, phase="skipped", reason=f"not {text(spec.when)}")
+    if phase in ("running", "cancelling"):
+        return StepState(name=spec.name, phase="waiting")
+    if phase == "cancelled":
+        return StepState(name=spec.name, phase="cancelled")
+    return StepState(name=spec.name, phase="skipped", reason="the run ended before it could begin")

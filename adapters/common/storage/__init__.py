@@ -1,0 +1,1 @@
+"""Blobs, small documents and counts as every store keeps them."""

@@ -1,0 +1,82 @@
+"""Which URIs a BlobStore takes, and in which order a folder goes up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ....errors import Invalid, NotFound
+
+LAST = "manifest.json"  # of an uploaded folder: readers look for it first
+
+
+class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
+    """In what one store's names differ from another's."""
+
+    root: str  # a uri
+    temporary: str  # begins the names of files that are not finished
+    reserved: frozenset[str]  # first parts below the root that other ports keep
+    target: str = "the target"  # as messages say it
+
+
+def parts_of(uri: str, names: BlobNames) -> list[str]:
+    """A blob's path below the root.
+
+    Invalid: outside of it, a part that cannot be kept, or a first part that is another port's.
+    """
+    if not uri.startswith(names.root + "/"):
+        raise _outside(uri, names)
+    parts = uri[len(names.root) + 1 :].split("/")
+    check_parts(parts, uri, names)
+    if parts[0] in names.reserved:
+        raise Invalid(
+            f"{uri}: `{parts[0]}` belongs to another part of {names.target}",
+            remedy="choose another first part",
+        )
+    return parts
+
+
+def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
+    """Below the root: the folder of every blob whose uri begins with `prefix`, and the prefix
+    itself. Invalid: outside of the root.
+    """
+    if not prefix.startswith(names.root + "/") and not names.root.startswith(prefix):
+        raise _outside(prefix, names)
+    below = prefix[len(names.root) + 1 :]
+    folder, _, _ = below.rpartition("/")
+    check_parts(folder.split("/") if folder else [], prefix, names)
+    return folder, below
+
+
+def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
+    """Invalid: a part that cannot be kept."""
+    for part in parts:
+        if part in {"", ".", ".."} or "\0" in part or part.startswith(names.temporary):
+            raise Invalid(
+                f"{uri}: {part!r} cannot be a part of a uri",
+                remedy="parts joined by single slashes, none of them . or ..",
+            )
+
+
+def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
+    """Each finished file below a folder with the uri that it gets, manifest.json last.
+
+    NotFound: no such folder.
+    """
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder} to upload")
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(names.temporary)
+    )
+    files.sort(key=lambda path: path == folder / LAST)
+    return [(path, f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}") for path in files]
+
+
+def _outside(uri: str, names: BlobNames) -> Invalid:
+    return Invalid(
+        f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root"
+    )

@@ -1,0 +1,1 @@
+"""Tables, relations and queries as every warehouse judges them, and the clouds' allow-list of SQL."""

@@ -1,0 +1,177 @@
+"""What the clouds' SQL adapters share: the shape of an allow-list, and named windows written out.
+
+Each adapter's list says for every construct of the neutral subset how it is rendered and on which
+page the provider documents that; what a list does not name is refused. The local stack shares none
+of this (DESIGN.md, section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import msgspec
+from sqlglot import ErrorLevel, exp
+
+from ....errors import Invalid
+from ....feature_store.port import SqlProblem
+from ....feature_store.sql.rules import definition
+from ....feature_store.sql.subset import line_of
+
+_EXACT = (
+    "0.1 is exact in DuckDB and a float in the cloud: write CAST(0.1 AS DOUBLE), or whole "
+    "numbers: a / 10"
+)
+_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Neg, exp.Paren)
+_DECIDED = (
+    exp.Round,
+    exp.Floor,
+    exp.Ceil,
+    exp.Sign,
+    exp.Mod,
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.Between,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
+)
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an allow-list."""
+
+    nodes: tuple[type[exp.Expr], ...]
+    rendering: str  # for the reader; the golden texts show it
+    page: str  # where the provider says that it has this
+
+
+def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
+    return frozenset(node for form in forms for node in form.nodes)
+
+
+def unlisted_nodes(
+    tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str
+) -> tuple[SqlProblem, ...]:
+    """The constructs that the neutral subset has and this engine's list has not."""
+    return tuple(
+        SqlProblem(
+            line=line_of(node),
+            what=node.key.upper(),
+            why=f"it is not in the list of what {engine} says as DuckDB does",
+        )
+        for node in tree.walk()
+        if type(node) not in allowed
+    )
+
+
+def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
+    """Where 0.1 as a float may give another answer than DuckDB's, which is exact: what is computed
+    of it is rounded or compared.
+    """
+    return tuple(
+        SqlProblem(line=line_of(node), what=f"{node.sql(dialect='duckdb')}", why=_EXACT)
+        for node in tree.find_all(*_DECIDED)
+        if any(
+            map(
+                _exact,
+                (
+                    value
+                    for part in ("this", "expression", "low", "high")
+                    if (value := node.args.get(part)) is not None
+                ),
+            )
+        )
+        and not (
+            isinstance(node, exp.Predicate)
+            and not any(map(_is_arithmetic, node.iter_expressions()))
+        )
+    )
+
+
+def _exact(node: exp.Expr) -> bool:
+    """Whether DuckDB computes it as a DECIMAL that no float equals (0.5 is one), unless one of its
+    columns is a DOUBLE.
+    """
+    if isinstance(node, exp.Literal):
+        return (
+            not node.is_string
+            and "e" not in node.name.lower()
+            and Decimal(node.name) != Decimal(float(node.name))
+        )
+    return isinstance(node, _ARITHMETIC) and any(map(_exact, node.iter_expressions()))
+
+
+def _is_arithmetic(node: exp.Expr) -> bool:
+    """A number by itself is compared alike: what equals it, or is beyond it, does so as a float,
+    too.
+    """
+    return isinstance(
+        node.unnest() if isinstance(node, exp.Paren) else node,
+        exp.Add | exp.Sub | exp.Mul | exp.Mod,
+    )
+
+
+def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
+    """Invalid with the first problem: rendering is for text that `check` accepts."""
+    if problems:
+        first = problems[0]
+        raise Invalid(
+            f"line {first.line}: {first.what} cannot be said to {engine}", remedy=first.why
+        )
+
+
+def write_windows_out(tree: exp.Expr) -> None:
+    """Put each named window where it is used: an inline OVER is in every engine's reference."""
+    for window in list(tree.find_all(exp.Window)):
+        if (
+            window.arg_key != "windows"
+            and window.args.get("alias")
+            and (named := definition(window)) is not None
+        ):
+            _inline(window, named)
+    for select in tree.find_all(exp.Select):
+        select.set("windows", None)
+
+    for spec in tree.find_all(exp.WindowSpec):
+        for part, value in spec.args.items():
+            if isinstance(value, str):
+                spec.set(part, value.upper())
+
+
+def _inline(window: exp.Window, named: exp.Window) -> None:
+    """Give a window that names its definition what that says."""
+    for part in ("partition_by", "order", "spec"):
+        if value := named.args.get(part):
+            window.set(
+                part, [item.copy() for item in value] if isinstance(value, list) else value.copy()
+            )
+    window.set("alias", None)
+
+
+def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """Put `say(node)` in the place of each node, children first, so that what is inside a rewritten
+    node is rewritten too.
+    """
+    for node in reversed(list(tree.walk(bfs=True))):
+        parent = node.parent
+        if parent is None:
+            continue
+        part, index = node.arg_key, node.index
+        replacement = say(node)
+        if replacement is not node and part is not None:
+            parent.set(part, replacement, index)
+    return tree
+
+
+def generate(tree: exp.Expr, dialect: str) -> str:
+    """Text, one clause a line so that an engine's line number means something.
+
+    Comments stay with the author. The tree is used up.
+    """
+    return tree.sql(
+        dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE
+    )

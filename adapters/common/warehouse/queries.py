@@ -1,0 +1,90 @@
+"""A query bound in DuckDB, and what is wrong with it:
+
+DuckDB's words with their position, and the table that was probably meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ....errors import Invalid
+from ....project.reading.names import did_you_mean
+from .results import parameters
+
+if TYPE_CHECKING:
+    import duckdb
+
+_LINE = re.compile(r"\n\nLINE (\d+): (.*)\n( *)\^")
+_MISSING = re.compile(r"Table with name (\w+) does not exist")
+_SUGGESTION = re.compile(r"\nDid you mean [^\n]*")  # DuckDB suggests tables of its own catalogue
+
+
+def bind(
+    connection: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
+) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
+    """The query as a relation that has not run yet, and those of the parameters that it uses.
+
+    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `with_position` and
+    `sql_error`.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise Invalid(
+            "SQL: a query is one SELECT statement", remedy="tables change by append and save only"
+        )
+    statement = statements[0]
+    values = parameters(params, set(statement.named_parameters))
+    # without parameters the relation stays lazy and the result is not copied
+    relation = connection.sql(statement, params=values) if values else connection.sql(statement)
+    assert relation is not None  # noqa: S101  a SELECT always gives a relation
+    return relation, values
+
+
+def with_position(
+    connection: duckdb.DuckDBPyConnection,
+    error: duckdb.Error,
+    sql: str,
+    params: Mapping[str, object],
+) -> duckdb.Error:
+    """The error with its position: binding a relation loses it, preparing the same statement finds
+    it again.
+    """
+    import duckdb
+
+    if "\n\nLINE " in str(error):
+        return error
+    try:
+        cursor = connection.cursor()
+        statement = cursor.extract_statements(sql)[0]
+        cursor.execute(statement, parameters(params, set(statement.named_parameters)))
+    except duckdb.Error as again:
+        return again
+    return error
+
+
+def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
+    """Invalid with `line L, column C`; for a table that is not there, the nearest of `tables`."""
+    text = str(error)
+    if (missing := _MISSING.search(text)) is None:
+        return sql_invalid(text)
+    remedy = (
+        did_you_mean(missing.group(1).lower(), tables)
+        or "`isthmus apply` makes the tables that the project declares"
+    )
+    return sql_invalid(_SUGGESTION.sub("", text), remedy=remedy)
+
+
+def sql_invalid(text: str, *, remedy: str | None = None) -> Invalid:
+    """DuckDB's words with `line L, column C` in front."""
+    place = _LINE.search(text)
+    words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
+    words = re.sub(r"^\w+ Error: ", "", words)
+    if place is None:
+        return Invalid(f"SQL: {words}", remedy=remedy)
+    number, line, indent = place.groups()
+    column = len(indent) - len(f"LINE {number}: ") + 1
+    # DuckDB shortens long lines with dots; the column would then be a lie
+    where = f"line {number}" if line.startswith("...") else f"line {number}, column {column}"
+    return Invalid(f"SQL, {where}: {words}", remedy=remedy)

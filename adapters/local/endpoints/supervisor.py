@@ -1,0 +1,393 @@
+"""The process behind a local endpoint: it keeps the variants' processes as the row in SQLite says,
+and routes requests to them.
+
+Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that
+the variants' processes live by, and a pipe each way between the two. Each starts the other again
+when it dies. It ends when its row is gone. Nothing that it knows is lost with it: started again it
+reads the row, and takes over the processes that supervisor.json names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ....core import logs
+from ....core.formats import decode
+from ....endpoints.http.peers import allowed_users
+from ....endpoints.revision import identity, revision_of_variants
+from ..home import database
+from ..processes import alive, kill_now, members, start_time
+from . import log_files, supervision
+from .balancer import RETURN_WAIT, TIMEOUT, Balancer
+from .model_server import ModelServer
+from .request_log import KEPT, RequestLog
+from .router import CONNECTIONS, Router
+from .rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .serving_code import own_code
+from .variant import Variant
+
+POLL = 0.5  # seconds; the host also says at once when it wrote
+SERVER = "isthmus.endpoints.server"
+LAST_ANSWERS = (
+    1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
+)
+RESERVED = 100  # descriptors for what is no client's connection
+
+
+class Descriptors(msgspec.Struct, frozen=True):
+    """Open files that the watcher gave. `up`, `down`: the pipes to and from it."""
+
+    lock: int
+    listen: int
+    life_read: int
+    life_write: int
+    up: int
+    down: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    max_bytes: int  # of a request and of an answer
+    timeout: float = TIMEOUT  # seconds
+    return_wait: float = RETURN_WAIT
+    keep_log: timedelta = KEPT
+
+
+class Supervisor:
+    """`arguments`: its own, for the watcher that it starts when there is none any more.
+
+    `again`: it follows one that has died.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        address: Address,
+        *,
+        limits: Limits,
+        fds: Descriptors,
+        arguments: Sequence[str],
+        again: bool,
+    ) -> None:
+        self.name = name
+        self.home = home
+        self.folder = endpoint_folder(home, name)
+        self.address = address
+        self.limits = limits
+        self.fds = fds
+        self.arguments = arguments
+        self.again = again
+        self.log = RequestLog(self.folder / "requests", keep=limits.keep_log)
+        self.router = Router(
+            instance=address.instance,
+            key=address.key,
+            max_bytes=limits.max_bytes,
+            control=self.control,
+            log=self.log.write,
+            connections=_connections(),
+            users=allowed_users(),
+        )
+        self.connection = database(home)
+        self.row: EndpointRow | None = None
+        self.variants: dict[str, Variant] = {}
+        self.ending: set[asyncio.Task[None]] = set()
+        self.done = asyncio.Event()
+        self._unadopted = list(address.servers) if again else []
+        self._changed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        own_code()  # of the files as they are now
+
+    def follow(self) -> None:
+        """Bring processes and split to the row.
+
+        Synchronous: whoever asked sees the new state in the answer.
+        """
+        row = read(self.connection, self.name)
+        if row is None or row.instance != self.address.instance:
+            self.done.set()
+            return
+        if self.row is not None and row.version == self.row.version:
+            return
+        wanted = {spec.name: spec for spec in row.spec.variants}
+        for name, variant in list(self.variants.items()):
+            if name not in wanted or identity(wanted[name]) != identity(variant.spec):
+                self._end(self.variants.pop(name))
+        for name, spec in wanted.items():
+            if name not in self.variants:
+                limits = self.limits
+                balancer = Balancer(
+                    name,
+                    spec.version,
+                    timeout=limits.timeout,
+                    return_wait=limits.return_wait,
+                    max_answer=limits.max_bytes,
+                )
+                self.variants[name] = Variant(
+                    spec,
+                    self.home / row.folders[name],
+                    self.folder / "logs" / f"{name}.log",
+                    balancer,
+                    life=self.fds.life_read,
+                    running=self._adopt(identity(spec)),
+                    changed=self._changed.set,
+                )
+                leaving = self.variants[name].surplus
+            else:
+                leaving = self.variants[name].resize(spec)
+            for server in leaving:
+                self._end(server)
+        self.variants = {name: self.variants[name] for name in wanted}
+        self.router.balancers = {name: variant.balancer for name, variant in self.variants.items()}
+        self.router.split(steps(row.split))
+        self.row = row
+
+    def _adopt(self, wanted: tuple[str, str, int, str, int]) -> list[RunningServer]:
+        """The processes of that variant which an earlier supervisor left."""
+        mine = [server for server in self._unadopted if server.identity == wanted]
+        self._unadopted = [server for server in self._unadopted if server.identity != wanted]
+        return [server for server in mine if alive(server.pid, server.started)]
+
+    def control(self, method: str, path: str) -> tuple[int, bytes]:
+        if path == "follow" and method == "POST":
+            self.follow()
+        elif path == "again" and method == "POST":
+            self.follow()
+            for variant in self.variants.values():
+                variant.again()
+        elif path == "renew" and method == "POST":
+            for variant in self.variants.values():
+                if any(server.older for server in variant.servers):
+                    self._begin(variant.renew())
+        elif path == "replace" and method == "POST":
+            self._begin(self._leave())
+        elif path != "state":
+            return 404, b'{"error": "NotFound"}'
+        return 200, msgspec.json.encode(self.report())
+
+    def report(self) -> Report:
+        row = self.row
+        return Report(
+            token=row.token if row else "",
+            revision=revision_of_variants(
+                (v.spec for v in self.variants.values()),
+                routing=row.spec.routing if row else "weighted",
+            ),
+            split=row.split if row else {},
+            variants=tuple(variant.report() for variant in self.variants.values()),
+            code=own_code(),
+        )
+
+    def _end(self, leaving: Variant | ModelServer) -> None:
+        self._begin(leaving.end())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.ending.add(task)
+        task.add_done_callback(self.ending.discard)
+
+    async def _leave(self) -> None:
+        """Make room for a supervisor of the code that is installed now: the watcher starts it, and
+        it takes over what runs.
+
+        New connections wait in the socket's queue meanwhile. Who is connected is told with the next
+        answer that it was the last.
+        """
+        if self._server is None:
+            return
+        self._server.close()
+        connections = self.router.connections
+        with connections.lock:
+            connections.stopping = True
+        await asyncio.sleep(LAST_ANSWERS)
+        connections.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.timeout):
+                await connections.ended.wait()
+        print(
+            "isthmus: leaving to another supervisor, as deploy asked", file=sys.stderr, flush=True
+        )
+        os._exit(0)  # a clean end would end the model servers, too
+
+    async def run(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.done.set)
+        self.follow()
+        if self.again:
+            self._end_strangers()
+        self._server = server = await loop.create_server(
+            self.router.protocol, sock=listening, backlog=supervision.BACKLOG
+        )
+        writer = loop.create_task(self._write_down())
+        loop.add_reader(self.fds.down, self._watch_again)
+        with suppress(BrokenPipeError):  # then the other pipe tells of it
+            os.write(self.fds.up, b"u")
+        while not self.done.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.done.wait(), POLL)
+            for log in self._logs():
+                await asyncio.to_thread(log_files.limit, log)  # in a thread, as below
+            if not self.done.is_set():
+                self.follow()
+        server.close()
+        for variant in self.variants.values():
+            self._end(variant)
+        await asyncio.gather(*self.ending)
+        writer.cancel()
+        self.connection.close()
+        loop.remove_reader(self.fds.down)
+        with suppress(BrokenPipeError):
+            os.write(self.fds.up, b"e")  # else the watcher would start it again
+
+    def _logs(self) -> list[Path]:
+        """They grow by each request when asked (`-v`), and by what a model prints."""
+        return [
+            self.folder / "supervisor.log",
+            *(self.folder / "logs" / f"{name}.log" for name in self.variants),
+        ]
+
+    async def _write_down(self) -> None:
+        """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            servers = [
+                s.running
+                for v in self.variants.values()
+                for s in v.servers
+                if s.running is not None
+            ]
+            self.address = msgspec.structs.replace(
+                self.address, pid=os.getpid(), group=os.getpgrp(), servers=tuple(servers)
+            )
+            try:
+                await asyncio.to_thread(supervision.write_address, self.folder, self.address)
+            except (
+                OSError
+            ) as error:  # a full disk: it serves on, and who takes over does not know of the newest
+                print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
+
+    def _watch_again(self) -> None:
+        """The watcher is gone.
+
+        The next one is started with the same files, and knows this process by a new pipe.
+        """
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.fds.down)
+        print("isthmus: the watcher has died; starting another", file=sys.stderr, flush=True)
+        for descriptor in (self.fds.up, self.fds.down):
+            os.close(descriptor)
+        from_me, up = os.pipe()
+        down, to_me = os.pipe()
+        fds = msgspec.structs.replace(self.fds, up=up, down=down)
+        supervision.start_watcher(
+            (fds.lock, fds.listen, fds.life_read, fds.life_write, from_me, to_me),
+            self.arguments,
+            session=False,
+        )
+        os.close(from_me)
+        os.close(to_me)
+        self.fds = fds
+        loop.add_reader(down, self._watch_again)
+
+    def _end_strangers(self) -> None:
+        """Model servers that nobody wants: of variants that were removed meanwhile, or started in
+        the moment in which a supervisor died.
+        """
+        for server in self._unadopted:
+            kill_now(server.pid, server.started)
+        self._unadopted = []
+        known = {server.pid for server in self.address.servers}
+        for member in members(os.getpgrp()):
+            if SERVER in member.command and member.pid not in known and member.parent not in known:
+                kill_now(member.pid, start_time(member.pid) or "")
+
+
+def _connections() -> int:
+    """How many clients there can be at once: below the limit of descriptors, as whoever is above it
+    can only be left waiting.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + RESERVED
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return (
+        CONNECTIONS
+        if soft == resource.RLIM_INFINITY
+        else min(CONNECTIONS, max(soft // 2, soft - RESERVED))
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--max-bytes", type=int, required=True)
+    parser.add_argument("--timeout", type=float, default=TIMEOUT)
+    parser.add_argument("--return-wait", type=float, default=RETURN_WAIT)
+    parser.add_argument("--keep-log", type=float, default=KEPT.total_seconds(), help="seconds")
+    parser.add_argument("--fds", required=True)
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="an earlier supervisor has died: take over what it left",
+    )
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(argv)
+    logs.configure()
+    fds = Descriptors(*map(int, options.fds.split(",")))
+    for descriptor in msgspec.structs.astuple(fds):
+        os.set_inheritable(descriptor, False)  # the variants must not hold the lock after us
+    folder = endpoint_folder(options.home, options.name)
+    address = decode(
+        (folder / "supervisor.json").read_bytes(), Address, what=str(folder / "supervisor.json")
+    )
+    limits = Limits(
+        max_bytes=options.max_bytes,
+        timeout=options.timeout,
+        return_wait=options.return_wait,
+        keep_log=timedelta(seconds=options.keep_log),
+    )
+    listening = socket.socket(
+        fileno=os.dup(fds.listen)
+    )  # the server closes its own; this one is the next watcher's
+    listening.setblocking(False)
+    own = argv[: argv.index("--fds")]
+
+    async def supervise() -> None:
+        await Supervisor(
+            options.home,
+            options.name,
+            address,
+            limits=limits,
+            fds=fds,
+            arguments=own,
+            again=options.again,
+        ).run(listening)
+
+    import uvloop
+
+    uvloop.run(supervise())
+    return 0
+
+
+if __name__ == "__main__":
+    logs.tolerate_full_disk()
+    sys.exit(main())

@@ -1,0 +1,306 @@
+"""OnlineStore in SQLite: a table a view, one row an entity, values with their types bit by bit."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+
+from ....core.formats import StoredDocument, decode
+from ....errors import Busy, Invalid
+from ....events.port import Column
+from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
+from ....storage import Resource
+from ....target import Target
+from ....times import epoch_milliseconds, from_epoch
+from ...common.online import latest_sql, merged, not_found
+from ...common.warehouse.relations import quoted
+from .. import inventory
+from ..errors import translated
+from ..sqlite import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS online_views (name TEXT PRIMARY KEY, document BLOB NOT NULL, synced INTEGER) WITHOUT ROWID;
+"""
+_NAME = re.compile(r"[a-z](_?[a-z0-9])*")
+_KEYS = 500  # of one statement; more keys take several
+_NAN = b"nan:"  # SQLite has no NaN: it would come back as null
+
+
+class _View(StoredDocument, frozen=True, kw_only=True):
+    name: str
+    features: tuple[Column, ...]
+
+
+class _Reader(msgspec.Struct, frozen=True):
+    """What a read needs. Made again every second: another process may have added a feature."""
+
+    expires: float  # monotonic
+    sql: Callable[[int], str]
+    names: tuple[str, ...]
+    conversions: tuple[
+        tuple[int, Callable[[Any], object]], ...
+    ]  # by place: what SQLite has no type for
+
+
+@final
+class LocalOnlineStore:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._calls = target.calls
+        self._database = Database(target, inventory.SCHEMA + _SCHEMA)
+        self._readers: dict[str, _Reader] = {}
+
+    def apply(self, view: OnlineViewSpec) -> None:
+        """Features may be added. Invalid: dropped, or of another type."""
+        if not _NAME.fullmatch(view.name):
+            raise Invalid(
+                f"{view.name!r} is not a view name",
+                remedy="small letters, digits and single underscores, a letter first",
+            )
+        wanted = _View(name=view.name, features=_features(self._view(view.name), view))
+        if wanted == self._view(view.name):
+            return
+        with (
+            self._calls.mutating("online.apply", view.name),
+            self._database.transaction(f"applying {view.name}") as db,
+        ):
+            old = _read(db, view.name)
+            wanted = _View(name=view.name, features=_features(old, view))
+            # no column types: SQLite would turn 1.0 into 1
+            names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
+            table = _table(view.name)
+            if old is None:
+                db.execute(
+                    f"CREATE TABLE {table} (entity_key TEXT PRIMARY KEY, event_ms, "
+                    f"created_ms{names}) WITHOUT ROWID"
+                )
+            else:
+                for feature in wanted.features[len(old.features) :]:
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(feature.name)}")
+            # a new feature may be in history already: the next sync reads everything
+            db.execute(
+                "INSERT OR REPLACE INTO online_views VALUES (?, ?, NULL)",
+                (view.name, msgspec.json.encode(wanted)),
+            )
+            inventory.record(self._target, "online_view", view.name, connection=db)
+        self._readers.clear()
+
+    def observe(self, view: str) -> OnlineViewState | None:
+        """Ready with the features that it serves, or None."""
+        self._calls.reading("online.observe", view)
+        known = self._view(view)
+        return None if known is None else OnlineViewState(phase="ready", columns=known.features)
+
+    def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
+        """One transaction.
+
+        `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds.
+        """
+        known = self._view(view.name)
+        if known is None:
+            raise not_found(view.name)
+        synced = _synced_until(self._database.connection, view.name)
+        end = epoch_milliseconds(until)
+        start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
+        if start is None and synced is not None:
+            end = max(end, synced)  # a rebuild must not take back what a later sync has served
+        latest = self._latest(view, known, start, end)
+        with (
+            self._calls.mutating("online.sync", view.name),
+            self._database.transaction(f"syncing {view.name}") as db,
+        ):
+            table = _table(view.name)
+            if start is None:
+                if _synced_until(db, view.name) != synced:
+                    raise Busy(
+                        f"online view {view.name}: another sync ended while this one was reading",
+                        remedy="run it again",
+                    )
+                db.execute(f"DELETE FROM {table}")
+            names = [
+                "entity_key",
+                "event_ms",
+                "created_ms",
+                *(feature.name for feature in known.features),
+            ]
+            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
+            db.executemany(
+                f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES "
+                f"({', '.join('?' * len(names))}) "
+                f"ON CONFLICT (entity_key) DO UPDATE SET {changes} "
+                f"WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, "
+                f"{table}.created_ms)",
+                _rows(latest),
+            )
+            db.execute(
+                "UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1",
+                (view.name, end),
+            )
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
+
+    def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
+        after = "" if start is None else "created_timestamp > $since AND "
+        own = ("entity_key", "event_timestamp", "created_timestamp")
+        sql = latest_sql(view.history, own, known.features, f"{after}created_timestamp <= $until")
+        params = {"until": from_epoch(end)}
+        if start is not None:
+            params["since"] = from_epoch(start)
+        return self._target.warehouse.query(sql, params)
+
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """By view a row for each key, in order, or None; a SELECT of many keys.
+
+        NotFound: no such view.
+        """
+        return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
+
+    def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
+        rows: dict[str, dict[str, object]] = {}
+        try:
+            reader, db = self._reader(view)
+            for start in range(0, len(keys), _KEYS):
+                some = keys[start : start + _KEYS]
+                for key, *values in db.execute(reader.sql(len(some)), some):
+                    for place, back in reader.conversions:
+                        if values[place] is not None:
+                            values[place] = back(values[place])
+                    rows[key] = dict(zip(reader.names, values, strict=True))
+        except sqlite3.Error:
+            self._readers.pop(view, None)
+            with translated(f"reading {view}"):
+                self._reader(view)  # NotFound: it was deleted since
+                raise
+        if len(rows) == len(keys):  # every key once: nothing is shared between the answers
+            return [rows[key] for key in keys]
+        return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
+
+    def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
+        db = self._database.connection
+        reader = self._readers.get(view)
+        if reader is None or reader.expires < time.monotonic():
+            known = _read(db, view)
+            if known is None:
+                self._readers.pop(view, None)
+                raise not_found(view)
+            reader = self._readers[view] = _make_reader(known)
+        return reader, db
+
+    def _view(self, name: str) -> _View | None:
+        with translated("reading the online views"):
+            return _read(self._database.connection, name)
+
+    def remove(self, name: str) -> None:
+        """The Inventory's. Absent is success."""
+        with self._database.transaction(f"deleting {name}") as db:
+            db.execute(f"DROP TABLE IF EXISTS {_table(name)}")
+            db.execute("DELETE FROM online_views WHERE name = ?", (name,))
+            inventory.forget(self._target, "online_view", name, connection=db)
+        self._readers.clear()
+
+    def close(self) -> None:
+        self._readers.clear()
+        self._database.close()
+
+
+def _make_reader(view: _View) -> _Reader:
+    names = ", ".join(
+        ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
+    )
+    statements: dict[int, str] = {}
+
+    def sql(keys: int) -> str:
+        if keys not in statements:
+            statements[keys] = (
+                f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN "
+                f"({', '.join('?' * keys)})"
+            )
+        return statements[keys]
+
+    return _Reader(
+        expires=time.monotonic() + 1.0,
+        sql=sql,
+        names=("feature_timestamp", *(feature.name for feature in view.features)),
+        conversions=(
+            (0, from_epoch),
+            *(
+                (n, _BACK[feature.type])
+                for n, feature in enumerate(view.features, 1)
+                if feature.type in _BACK
+            ),
+        ),
+    )
+
+
+def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
+    return view.features if old is None else merged(view.name, old.features, view.features)
+
+
+def _read(db: sqlite3.Connection, name: str) -> _View | None:
+    row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
+    return (
+        None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
+    )
+
+
+def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
+    """Up to which created time (ms) the view serves everything; None: it must be rebuilt."""
+    row: tuple[int | None] | None = db.execute(
+        "SELECT synced FROM online_views WHERE name = ?", (view,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _table(view: str) -> str:
+    return quoted(f"online_{view}")
+
+
+def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
+    """SQLite's values: timestamps as milliseconds, NaN as bytes."""
+    import pyarrow as pa
+
+    for batch in latest.to_batches(max_chunksize=10_000):
+        columns: list[list[Any]] = []
+        for values in batch.columns:
+            if pa.types.is_timestamp(values.type):
+                columns.append(values.cast(pa.int64()).to_pylist())
+            elif pa.types.is_floating(values.type):
+                columns.append(
+                    [
+                        _NAN + struct.pack("<d", value)
+                        if value is not None and math.isnan(value)
+                        else value
+                        for value in values.to_pylist()
+                    ]
+                )
+            else:
+                columns.append(values.to_pylist())
+        yield from zip(*columns, strict=True)
+
+
+def _float(value: float | bytes) -> object:
+    return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
+
+
+_BACK: dict[str, Callable[[Any], object]] = {
+    "bool": bool,
+    "float64": _float,
+    "timestamp": from_epoch,
+}
+
+
+def delete(target: Target, resource: Resource) -> None:
+    """Inventory's deleter of online views."""
+    store = target.online
+    if isinstance(store, LocalOnlineStore):
+        store.remove(resource.name)

@@ -1,0 +1,1 @@
+"""What endpoints and jobs report: minutes of requests, and logs."""

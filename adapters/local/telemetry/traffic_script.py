@@ -1,0 +1,62 @@
+"""TrafficScript: minutes that nobody sent, in the request log as the router would have written
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import final
+
+from ....endpoints import hosting
+from ....endpoints.port import TrafficMinute
+from ....target import Target
+from ....times import epoch_milliseconds
+from ..endpoints.request_log import file_name, log_line
+from ..endpoints.rows import endpoint_folder
+from ..home import home
+
+
+@final
+class LocalTrafficScript:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
+        """Into the files of the request log, a write a minute.
+
+        NotFound: no such endpoint. Invalid: a minute that cannot be.
+        """
+        state = self._target.endpoints.observe(endpoint)
+        if state is None:
+            raise hosting.not_found(endpoint)
+        hosting.check_minutes(endpoint, minutes, [variant.name for variant in state.variants])
+        folder = endpoint_folder(home(self._target), endpoint) / "requests"
+        folder.mkdir(parents=True, exist_ok=True)
+        for minute in minutes:
+            with (
+                self._target.calls.mutating("metrics.add", endpoint),
+                (folder / file_name(minute.start)).open("ab", buffering=0) as file,
+            ):
+                file.write(_lines(minute))
+
+    def advance(self, span: timedelta) -> None:
+        """What serves here keeps no time of its own."""
+
+
+def _lines(minute: TrafficMinute) -> bytes:
+    """The requests, evenly over the minute."""
+    start, latencies, errors = (
+        epoch_milliseconds(minute.start),
+        minute.latencies_ms,
+        minute.client_errors + minute.server_errors,
+    )
+    return b"".join(
+        log_line(
+            start + 60_000 * place // minute.requests,
+            minute.variant,
+            400 if place < minute.client_errors else 500 if place < errors else 200,
+            round(latencies[place % len(latencies)] * 1000),
+        )
+        for place in range(minute.requests)
+    )

@@ -1,0 +1,163 @@
+"""Single events wait in SQLite until there are enough for a batch.
+
+Readers see them at once: the engine reads files and spool together.
+
+Order of things, so that a reader sees each event once: it reads the spool, then lists the batches,
+and ignores what the spool still holds of published `spool-<last>` batches. Compaction publishes
+first and deletes afterwards.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from ....core.durable import make_folder
+from ...common.warehouse.conformance import arrow_schema, in_time_order
+from ...common.warehouse.tables import PARTITION, SPOOL, Document
+from ..sqlite import Database
+from . import batches, contents
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# AUTOINCREMENT: a number is never given again, also after its row was deleted
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, rows BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
+"""
+SEQUENCE = "isthmus_sequence"
+# events that wait before a reader makes a batch of files of them; it reads no more at a time
+COMPACT = 20_000
+COMPACT_BYTES = 32 << 20  # the same, of events with long texts
+
+Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
+
+
+class Waiting(NamedTuple):
+    """`more`: there may be more. `size`: bytes of the events as they are stored."""
+
+    events: pa.Table
+    more: bool
+    size: int
+
+
+def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
+    """Inside the caller's transaction.
+
+    MessagePack keeps floats bit by bit, NaN too. Returns the sequence number.
+    """
+    cursor = db.execute(
+        "INSERT INTO event_spool (stream, rows) VALUES (?, ?)",
+        (stream, msgspec.msgpack.encode(rows)),
+    )
+    return cursor.lastrowid or 0
+
+
+def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> None:
+    db.execute(
+        "DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)",
+        (stream, up_to),
+    )
+
+
+def read(
+    db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None
+) -> Waiting:
+    """What was appended after a sequence number:
+
+    `isthmus_sequence` (int64), the table's columns, dt.
+
+    `about`: the first so many events or COMPACT_BYTES, and those that were appended together with
+    the last of them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    stored = db.execute(
+        "SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY "
+        "sequence",
+        (document.name, after),
+    )
+    sequences: list[int] = []
+    rows: list[list[object]] = []
+    size, more = 0, False
+    for sequence, encoded in stored:
+        decoded = msgspec.msgpack.decode(encoded)
+        rows += decoded
+        sequences += [sequence] * len(decoded)
+        size += len(encoded)
+        if about is not None and (len(rows) >= about or size >= COMPACT_BYTES):
+            more = True
+            break
+    schema = arrow_schema(document.columns)
+    # without pa.array([]), which imports pandas to see whether it was given some of its own; so
+    # does schema.empty_table
+    if not rows:
+        none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+        return Waiting(
+            none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(
+                PARTITION, pa.nulls(0, pa.string())
+            ),
+            False,
+            0,
+        )
+    width = len(schema)
+    # a column that the table gained since the event was written is null in it
+    columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    data = pa.Table.from_arrays(arrays, schema=schema)
+    dates = pc.strftime(data.column(document.time_column), format="%Y-%m-%d")
+    return Waiting(
+        data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(
+            PARTITION, dates
+        ),
+        more,
+        size,
+    )
+
+
+def floor(published: Sequence[batches.Batch]) -> int:
+    """The last sequence number that is in the table's files."""
+    return max(
+        (
+            int(batch.name.removeprefix(SPOOL))
+            for batch in published
+            if batch.name.startswith(SPOOL)
+        ),
+        default=0,
+    )
+
+
+def compact(
+    database: Database, table: Path, document: Document, *, about: int | None = None
+) -> bool:
+    """Move the spool's events (`about`: the first so many) into a batch.
+
+    False: another process is at it.
+    """
+    make_folder(table.parent)
+    with (table.parent / f".compact-{document.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        done = floor(batches.list_batches(table, {}))
+        waiting = read(database.connection, document, after=done, about=about).events
+        last = done
+        if waiting.num_rows:
+            last = waiting.column(SEQUENCE)[-1].as_py()
+            rows = in_time_order(
+                document,
+                waiting.drop_columns([SEQUENCE, PARTITION]).cast(arrow_schema(document.columns)),
+            )
+            written = batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            contents.note(database, table, f"{SPOOL}{last:020d}", again=not written)
+        with database.transaction(f"compacting {document.name}") as db:
+            remove(db, document.name, up_to=last)
+    return True

@@ -1,0 +1,286 @@
+"""ModelRegistry on SageMaker: a model is a model package group, a version a package, an alias a tag
+of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, final
+
+import msgspec
+
+from ....errors import AlreadyExists, NotFound
+from ....pipelines.port import Approval, ModelVersion
+from ....storage import wait
+from ....target import Target
+from ...common.pipelines.registry import check_alias, check_approval, no_version
+from ..machines import image as our_image
+from ..names import dashed
+from ..session import Aws, of
+
+ALIAS_TAG = "isthmus:alias:"
+_APPROVALS: Mapping[Approval, str] = {
+    "pending": "PendingManualApproval",
+    "approved": "Approved",
+    "rejected": "Rejected",
+}
+_OURS: Mapping[str, Approval] = {theirs: ours for ours, theirs in _APPROVALS.items()}
+_READY = timedelta(minutes=5)
+
+
+class _Package(msgspec.Struct, frozen=True, kw_only=True):
+    """What never changes in a package."""
+
+    digest: str
+    uri: str
+    image: str
+
+
+class _Group(msgspec.Struct, frozen=True, kw_only=True):
+    arn: str
+    created: str  # tells a group from an earlier one of its name
+
+
+@final
+class SageMakerRegistry:
+    def __init__(self, target: Target) -> None:
+        self._aws: Aws = of(target)
+        self._packages: dict[str, _Package] = {}  # by ARN
+
+    def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
+        """The digest is looked for first; the token makes two registrations at once, and a repeat,
+        one.
+        """
+        name = dashed(self._aws.project, model)
+        group = self._group(name) or self._make_group(name, model)
+        if (there := self._by_digest(name, digest)) is None:
+            with self._aws.mutating("CreateModelPackage", name):
+                self._aws.client("sagemaker").create_model_package(
+                    ModelPackageGroupName=name,
+                    ModelPackageDescription=digest,
+                    InferenceSpecification=_inference(uri, image or our_image(self._aws.profile)),
+                    CustomerMetadataProperties={"digest": digest, **({"uri": uri} if uri else {})},
+                    ModelApprovalStatus=_APPROVALS["pending"],
+                    ClientToken=sha256(
+                        f"{group.arn}\n{group.created}\n{digest}".encode()
+                    ).hexdigest()[:32],
+                )
+            there = wait(
+                lambda: self._by_digest(name, digest),
+                lambda found: found is not None,
+                deadline=_READY,
+                what=f"registering {model}",
+            )
+        assert there is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
+        return self._version(model, there, self._aliases(group))
+
+    def get(self, model: str, ref: int | str) -> ModelVersion:
+        """By number or alias (a tag of the group). NotFound, with what there is."""
+        return self._version(model, *self._lookup(model, ref))
+
+    def arn(self, model: str, ref: int | str) -> str:
+        """The package of a version, by number or alias. NotFound."""
+        return str(self._lookup(model, ref)[0]["ModelPackageArn"])
+
+    def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """The packages that are Completed, oldest first; none of a model that is not there."""
+        name = dashed(self._aws.project, model)
+        group = self._group(name)
+        if group is None:
+            return ()
+        aliases = self._aliases(group)
+        return tuple(self._version(model, each, aliases) for each in self._list(name))
+
+    def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """A tag of the model package group: one call moves it.
+
+        NotFound: no such version. Invalid: no name for an alias.
+        """
+        check_alias(alias)
+        group = self._group(dashed(self._aws.project, model))
+        key, client = f"{ALIAS_TAG}{alias}", self._aws.client("sagemaker")
+        if version is None:
+            if group is not None:
+                with self._aws.mutating("DeleteTags", f"{model}@{alias}"):
+                    client.delete_tags(ResourceArn=group.arn, TagKeys=[key])
+            return
+        self.get(model, version)
+        assert group is not None  # noqa: S101  it has a version
+        with self._aws.mutating("AddTags", f"{model}@{alias}"):
+            client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
+
+    def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
+        """UpdateModelPackage, with the first 1,024 characters of the note.
+
+        NotFound: no such version. Invalid: no Approval.
+        """
+        check_approval(approval)
+        name = dashed(self._aws.project, model)
+        packages = self._list(name) if self._group(name) else ()
+        package = next(
+            (summary for summary in packages if summary["ModelPackageVersion"] == version), None
+        )
+        if package is None:
+            raise _absent(model, version, packages, {})
+        with self._aws.mutating("UpdateModelPackage", f"{model}@{version}"):
+            more = {"ApprovalDescription": note[:1024]} if note else {}
+            self._aws.client("sagemaker").update_model_package(
+                ModelPackageArn=package["ModelPackageArn"],
+                ModelApprovalStatus=_APPROVALS[approval],
+                **more,
+            )
+
+    def _lookup(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
+        """A version's summary, and the model's aliases. NotFound."""
+        name = dashed(self._aws.project, model)
+        group = self._group(name)
+        packages = self._list(name) if group else ()
+        aliases = self._aliases(group) if group else {}
+        number = ref if isinstance(ref, int) else aliases.get(ref)
+        summary = next(
+            (package for package in packages if package["ModelPackageVersion"] == number), None
+        )
+        if summary is None:
+            raise _absent(model, ref, packages, aliases)
+        return summary, aliases
+
+    def _group(self, name: str) -> _Group | None:
+        try:
+            with self._aws.reading("DescribeModelPackageGroup", name):
+                group = self._aws.client("sagemaker").describe_model_package_group(
+                    ModelPackageGroupName=name
+                )
+        except NotFound:
+            return None
+        return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
+
+    def _make_group(self, name: str, model: str) -> _Group:
+        try:
+            with self._aws.mutating("CreateModelPackageGroup", name):
+                self._aws.client("sagemaker").create_model_package_group(
+                    ModelPackageGroupName=name,
+                    ModelPackageGroupDescription=f"{model}, by Isthmus",
+                    Tags=self._aws.tags("model", model),
+                )
+        except AlreadyExists:  # somebody else was a little faster
+            pass
+        group = wait(
+            lambda: self._group(name),
+            lambda seen: seen is not None,
+            deadline=_READY,
+            what=f"model package group {name}",
+        )
+        assert group is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
+        return group
+
+    def _list(self, name: str) -> Sequence[dict[str, Any]]:
+        """Summaries of the usable packages, oldest first."""
+        with self._aws.reading("ListModelPackages", name):
+            pages = (
+                self._aws.client("sagemaker")
+                .get_paginator("list_model_packages")
+                .paginate(ModelPackageGroupName=name, SortBy="CreationTime", SortOrder="Ascending")
+            )
+            summaries = [summary for page in pages for summary in page["ModelPackageSummaryList"]]
+        return sorted(
+            filter(_is_usable, summaries), key=lambda summary: int(summary["ModelPackageVersion"])
+        )
+
+    def _by_digest(self, name: str, digest: str) -> dict[str, Any] | None:
+        return next(
+            (each for each in self._list(name) if each.get("ModelPackageDescription") == digest),
+            None,
+        )
+
+    def _aliases(self, group: _Group) -> dict[str, int]:
+        with self._aws.reading("ListTags", group.arn):
+            pages = (
+                self._aws.client("sagemaker")
+                .get_paginator("list_tags")
+                .paginate(ResourceArn=group.arn)
+            )
+            tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return {
+            key.removeprefix(ALIAS_TAG): int(value)
+            for key, value in tags.items()
+            if key.startswith(ALIAS_TAG) and value.isdigit()
+        }
+
+    def _version(
+        self, model: str, summary: Mapping[str, Any], aliases: Mapping[str, int]
+    ) -> ModelVersion:
+        number = int(summary["ModelPackageVersion"])
+        package = self._package(summary["ModelPackageArn"])
+        return ModelVersion(
+            model=model,
+            version=number,
+            digest=package.digest,
+            uri=package.uri,
+            image=package.image,
+            approval=_OURS.get(summary.get("ModelApprovalStatus", ""), "pending"),
+            aliases=frozenset(
+                alias for alias, of_version in aliases.items() if of_version == number
+            ),
+        )
+
+    def _package(self, arn: str) -> _Package:
+        if arn not in self._packages:
+            with self._aws.reading("DescribeModelPackage", arn):
+                package = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
+            self._packages[arn] = _package(package)
+        return self._packages[arn]
+
+
+def _inference(uri: str, image: str) -> dict[str, Any]:
+    """An uncompressed folder: the same bytes on every target.
+
+    Of what others made: its archive, or no data beside the image.
+    """
+    if not uri or uri.endswith(".tar.gz"):
+        return {"Containers": [{"Image": image, **({"ModelDataUrl": uri} if uri else {})}]}
+    source = {"S3Uri": f"{uri.rstrip('/')}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {
+        "Containers": [{"Image": image, "ModelDataSource": {"S3DataSource": source}}],
+        "SupportedContentTypes": ["application/json"],
+        "SupportedResponseMIMETypes": ["application/json"],
+    }
+
+
+def _is_usable(summary: Mapping[str, Any]) -> bool:
+    """Neither under way nor failed, and a version of a group."""
+    return (
+        summary.get("ModelPackageStatus", "Completed") == "Completed"
+        and "ModelPackageVersion" in summary
+    )
+
+
+def _package(package: Mapping[str, Any]) -> _Package:
+    """Of a package that somebody else registered, what it says; its digest is unknown."""
+    properties = package.get("CustomerMetadataProperties", {})
+    container: Mapping[str, Any] = next(
+        iter(package.get("InferenceSpecification", {}).get("Containers", ())), {}
+    )
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get(
+        "S3Uri"
+    ) or container.get("ModelDataUrl", "")
+    return _Package(
+        digest=properties.get("digest", ""),
+        uri=properties.get("uri") or source.rstrip("/"),
+        image=container.get("Image", ""),
+    )
+
+
+def _absent(
+    model: str, ref: int | str, packages: Sequence[Mapping[str, Any]], aliases: Mapping[str, int]
+) -> NotFound:
+    numbers = [package["ModelPackageVersion"] for package in packages]
+    return no_version(
+        model,
+        ref,
+        {
+            number: [alias for alias, version in aliases.items() if version == number]
+            for number in numbers
+        },
+    )

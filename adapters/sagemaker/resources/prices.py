@@ -1,0 +1,123 @@
+"""What an endpoint's instances cost an hour, and what Athena reads: by AWS's list in the user's
+cache (price_list.py), else by a table.
+
+The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken
+down for the regions and instances on which independent copies of AWS's list agree; `TABLE` says how
+old they are. A price that is in neither is unknown, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from ....endpoints.port import VariantSpec
+from ....target import Estimate, Profile
+from ...common.price_list import PriceList, from_cache
+from ..machines import serving_counts, serving_machine
+
+PROVIDER = "aws"  # in the cache
+TABLE = "2026-07"  # year and month of the newest copy
+
+_US: Mapping[str, str] = {
+    "ml.t3.medium": "0.05",
+    "ml.t3.large": "0.10",
+    "ml.t3.xlarge": "0.20",
+    "ml.t3.2xlarge": "0.399",
+    "ml.m5.large": "0.115",
+    "ml.m5.xlarge": "0.23",
+    "ml.m5.2xlarge": "0.461",
+    "ml.m5.4xlarge": "0.922",
+    "ml.c5.xlarge": "0.204",
+    "ml.c5.2xlarge": "0.408",
+    "ml.r5.2xlarge": "0.605",
+    "ml.r5.4xlarge": "1.21",
+    "ml.g4dn.xlarge": "0.736",
+    "ml.g4dn.2xlarge": "0.94",
+    "ml.g4dn.12xlarge": "4.89",
+    "ml.g5.xlarge": "1.408",
+    "ml.g5.2xlarge": "1.515",
+    "ml.p3.2xlarge": "3.825",
+}
+_TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "us-west-2": _US}
+
+
+# USD a TB of "SQL queries": of aws.amazon.com/athena/pricing, by the same rule
+_SCANNED: Mapping[str, Decimal] = {
+    "us-east-1": Decimal(5),
+    "us-east-2": Decimal(5),
+    "us-west-2": Decimal(5),
+}
+
+
+# USD a million requests to on-demand tables, a write of 1 KB, a consistent read of 4 KB:
+# aws.amazon.com/dynamodb/pricing, by the same rule
+_WRITES: Mapping[str, str] = {"us-east-1": "0.625", "us-east-2": "0.625", "us-west-2": "0.625"}
+_READS: Mapping[str, str] = {"us-east-1": "0.125", "us-east-2": "0.125", "us-west-2": "0.125"}
+
+
+class Machines(msgspec.Struct, frozen=True, kw_only=True):
+    """So many instances of a type."""
+
+    machine: str
+    count: int
+
+
+def of(profile: Profile, region: str | None = None) -> PriceList:
+    """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the
+    shipped table.
+    """
+    region = region or str(profile.options.get("region", ""))
+    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
+    table = {machine: Decimal(price) for machine, price in _TABLE.get(region, {}).items()}
+    return listed or PriceList(date=TABLE, hourly=table, scanned=_SCANNED.get(region))
+
+
+def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
+    """USD an hour; None: unknown."""
+    price = prices.hourly.get(machine)
+    return None if price is None else price * count
+
+
+def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
+    """USD an hour of all; unknown as soon as one is."""
+    costs = [hourly(prices, each.machine, each.count) for each in machines]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
+    """What variants need at least, by machine."""
+    counts: dict[str, int] = {}
+    for variant in variants:
+        machine = serving_machine(profile, variant)
+        counts[machine] = counts.get(machine, 0) + serving_counts(profile, variant)[0]
+    return tuple(Machines(machine=machine, count=count) for machine, count in counts.items())
+
+
+def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
+    """What the variants would cost an hour in the profile's region."""
+    machines, prices = machines_of(profile, variants), of(profile)
+    return Estimate(
+        hourly_cost=total(prices, machines),
+        machines=", ".join(f"{each.count} x {each.machine}" for each in machines),
+        table=prices.date,
+    )
+
+
+def scanning(profile: Profile) -> Decimal | None:
+    """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown.
+
+    Less than 10 MB of a query count as 10 MB.
+    """
+    return of(profile).scanned
+
+
+def counting(profile: Profile) -> Decimal | None:
+    """USD a million answers whose counts are read and added to, while a unit's item has 1 KB; each
+    further one costs a write more.
+    """
+    region = str(profile.options.get("region", ""))
+    return Decimal(_WRITES[region]) + Decimal(_READS[region]) if region in _WRITES else None

@@ -1,0 +1,1 @@
+"""Blobs and state in S3, counters in DynamoDB."""

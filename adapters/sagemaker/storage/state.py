@@ -1,0 +1,89 @@
+"""Documents in S3: IfNoneMatch, IfMatch, and the nonce in an object's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, final
+
+from ....errors import NotFound
+from ....target import Target
+from ....times import utc_milliseconds
+from ...common.storage.documents import Documents, Seen, Stored, Words
+from ..errors import translated
+from ..session import Aws, of
+
+_WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list="ListObjectsV2")
+
+
+def state(target: Target) -> Documents:
+    """StateStore in S3: no second service, no second permission."""
+    return documents(of(target), "state")
+
+
+def documents(aws: Aws, folder: str) -> Documents:
+    """The documents below a folder of the project's root."""
+    return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
+
+
+@final
+class _S3Objects:
+    def __init__(self, aws: Aws, folder: str) -> None:
+        self._aws = aws
+        self._folder = folder
+
+    def read(self, key: str) -> Stored | None:
+        """One GetObject; its ETag is the token. None: absent."""
+        try:
+            with translated(f"reading {key}"):
+                reply = self._aws.s3().get_object(**self._object(key))
+                body: bytes = reply["Body"].read()
+        except NotFound:
+            return None
+        written: datetime = reply["LastModified"]
+        return Stored(body=body, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
+
+    def look(self, key: str) -> Seen | None:
+        try:
+            with translated(f"looking at {key}"):
+                reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
+        except NotFound:
+            return None
+        return Seen(
+            token=_bare(reply["ETag"]),
+            nonce=reply.get("Metadata", {}).get("nonce", ""),
+            tombstone=reply.get("ContentLength") == 0,
+        )
+
+    def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
+        condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
+        with translated(f"writing {key}", effect=True):
+            reply = self._aws.s3(retrying=False).put_object(
+                **self._object(key), Body=body, Metadata={"nonce": nonce}, **condition
+            )
+        return _bare(reply["ETag"])
+
+    def remove(self, key: str, token: str) -> None:
+        with translated(f"deleting {key}"):
+            self._aws.s3(retrying=False).delete_object(**self._object(key), IfMatch=token)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        start = self._aws.key(self._folder, "")
+        for page in (
+            self._aws.s3()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._aws.bucket, Prefix=start + prefix)
+        ):
+            yield from (
+                item["Key"][len(start) :] for item in page.get("Contents", ()) if item["Size"]
+            )
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self._aws.bucket}/{self._aws.key(self._folder, key)}"
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._aws.bucket, "Key": self._aws.key(self._folder, key)}
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')

@@ -1,0 +1,1 @@
+"""What endpoints and jobs report to CloudWatch: minutes of requests, and logs."""

@@ -1,0 +1,350 @@
+"""Vertex AI's endpoint and its DeployedModels as an endpoint of ours with variants. Pure.
+
+What a variant is stands in its DeployedModel's display name, which never changes: `challenger:
+ranker@3, attempt 1`; of one that others deployed, and the project adopted, in a label of the
+endpoint (labels.py). What is wanted stands in the endpoint's description, as a deployment in
+progress, and one that failed, are seen in operations alone, which name no model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from ....core.formats import decoder
+from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
+from ....endpoints.revision import identity, revision_of_variants
+from ....storage import Phase
+from ..names import PROJECT_LABEL
+from .labels import TOUCH, adopted_as, moment
+
+_NAME = re.compile(
+    r"(?P<name>[^:@,]+): (?P<model>[^:@,]+)@(?P<version>\d+)(, on (?P<machine>[^,]+))?(, "
+    r"attempt (?P<attempt>\d+))?"
+)
+_DEPLOYING = "DeployModelOperationMetadata"
+_FORGIVEN = 20  # failed deployments that a description names
+
+
+class Intention(msgspec.Struct, frozen=True, kw_only=True):
+    """What `apply` wanted last, as JSON in the endpoint's description."""
+
+    isthmus: tuple[str, ...]  # the display names of the variants, in their order
+    failed: tuple[
+        str, ...
+    ] = ()  # operations that had failed before: they say nothing of what is wanted now
+    apart: tuple[
+        str, ...
+    ] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
+    theirs: str = ""  # of one that was adopted: the description that it had
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at an endpoint."""
+
+    endpoint: Any
+    operations: Sequence[Any]
+
+    @property
+    def running(self) -> list[Any]:
+        return [operation for operation in self.operations if not operation.done]
+
+    @property
+    def failures(self) -> list[Any]:
+        """The deployments that failed for what is wanted now."""
+        forgiven = intention(self.endpoint).failed
+        return [
+            operation
+            for operation in failed_deployments(self.operations)
+            if number_of(operation) not in forgiven
+        ]
+
+
+def display_name(variant: VariantSpec) -> str:
+    machine = f", on {variant.machine}" if variant.machine else ""
+    return f"{variant.name}: {variant.model}@{variant.version}{machine}" + (
+        f", attempt {variant.attempt}" if variant.attempt else ""
+    )
+
+
+def spec_of(name: str) -> VariantSpec | None:
+    """The variant that a display name says; None: somebody else's."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    return VariantSpec(
+        name=match["name"],
+        model=match["model"],
+        version=int(match["version"]),
+        machine=match["machine"] or "",
+        attempt=int(match["attempt"] or 0),
+    )
+
+
+def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
+    """What is deployed, by DeployedModel's id; None: it is somebody else's."""
+    labels = dict(endpoint.labels)
+    return {
+        model.id: adopted_as(labels, model) or spec_of(model.display_name)
+        for model in endpoint.deployed_models
+    }
+
+
+def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
+    """Variants by the id of the DeployedModel that each is, or will be: one that was adopted keeps
+    its own.
+    """
+    there = {identity(spec): key for key, spec in specs(endpoint).items() if spec is not None}
+    return {there.get(identity(variant)) or number(variant): variant for variant in variants}
+
+
+def number(variant: VariantSpec) -> str:
+    """The id that we give a DeployedModel: 10 digits of the variant's hash, so that deploying it
+    twice is refused.
+    """
+    digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
+    return str(10**9 + digest % (9 * 10**9))
+
+
+def description(
+    spec: EndpointSpec,
+    operations: Iterable[Any] = (),
+    *,
+    apart: Iterable[str] = (),
+    theirs: str = "",
+) -> str:
+    """The endpoint's description for a spec.
+
+    `operations`: all that there are; `theirs`: the one that it takes the place of.
+    """
+    wanted = tuple(map(display_name, spec.variants))
+    names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
+    return msgspec.json.encode(
+        Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)
+    ).decode()
+
+
+def intention(endpoint: Any) -> Intention:
+    """What its description says; of one that others wrote that nothing more is wanted than there
+    is.
+    """
+    try:
+        return decoder(Intention).decode(endpoint.description)
+    except msgspec.MsgspecError:
+        there = tuple(display_name(spec) for spec in specs(endpoint).values() if spec is not None)
+        return Intention(isthmus=there, theirs=endpoint.description)
+
+
+def failed_deployments(operations: Iterable[Any]) -> list[Any]:
+    return [
+        each
+        for each in operations
+        if each.done and each.HasField("error") and each.metadata.type_url.endswith(_DEPLOYING)
+    ]
+
+
+def number_of(operation: Any) -> str:
+    name: str = operation.name
+    return name.rpartition("/")[2]
+
+
+def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
+    """By DeployedModel's id, in the spec's order."""
+    return numbers(
+        endpoint,
+        [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
+    )
+
+
+def running(endpoint: Any) -> dict[str, VariantSpec]:
+    """The deployed variants by name; what is not ours has its own.
+
+    Of two with one name, while it is replaced: that with traffic.
+    """
+    there = variants_by_id(endpoint)
+    by_traffic = sorted(there, key=lambda key: endpoint.traffic_split.get(key, 0))
+    return {there[key].name: there[key] for key in by_traffic}
+
+
+def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
+    """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has
+    there.
+    """
+    names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
+    return {
+        key: spec or VariantSpec(name=names[key], model="", version=0)
+        for key, spec in specs(endpoint).items()
+    }
+
+
+def state(name: str, seen: Seen) -> EndpointState:
+    """Updating only while an operation runs: what an `apply` that was killed half-way left undone
+    waits for the next `apply`.
+    """
+    endpoint = seen.endpoint
+    there = {model.id: model for model in endpoint.deployed_models}
+    missing = [spec for key, spec in intended_variants(endpoint).items() if key not in there]
+    busy, failures = bool(seen.running), seen.failures
+    hopeless = bool(missing and failures and not busy)
+    phase: Phase = "ready"
+    if hopeless:
+        phase = "failed"
+    elif there:
+        phase = "updating" if busy else "ready"
+    elif busy or missing:
+        phase = "creating"
+    return EndpointState(
+        name=name,
+        phase=phase,
+        revision=revision(endpoint),
+        token=token(endpoint),
+        variants=tuple(_variants(endpoint, there, hopeless=hopeless)),
+        failure=_failure(missing, failures) if hopeless else None,
+    )
+
+
+def token(endpoint: Any) -> str:
+    """Return a digest of the endpoint's split, its deployed models with their replicas, and our
+    last shift's label.
+
+    Each read answers another etag for the same content, a monitoring job changes `update_time`, and
+    a model's `status` moves by itself:
+    all three recorded (localstack/gcp/core/resources/etags.py). So an etag is good for one call, and is never
+    compared.
+    """
+    shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
+    models = sorted(_identity(model) for model in endpoint.deployed_models)
+    content = [moment(endpoint.create_time), endpoint.labels.get(TOUCH, ""), shares, models]
+    return sha256(msgspec.json.encode(content)).hexdigest()[:16]
+
+
+def _identity(model: Any) -> list[Any]:
+    """Return what stays as it is until somebody changes a deployed model; deployed again under its
+    id it is another one.
+    """
+    bounds = [
+        (resources.min_replica_count, resources.max_replica_count)
+        for resources in (model.dedicated_resources, model.automatic_resources)
+    ]
+    return [model.id, model.model, model.model_version_id, moment(model.create_time), bounds]
+
+
+def revision(endpoint: Any) -> str:
+    if foreign := foreign_revision(endpoint):
+        return foreign
+    variants = effective_variants(endpoint)
+    return revision_of_variants(variants) if variants else ""
+
+
+def foreign_revision(endpoint: Any) -> str:
+    """Empty: the endpoint and all that is deployed to it are ours."""
+    ours = all(specs(endpoint).values())
+    return (
+        ""
+        if ours and PROJECT_LABEL in endpoint.labels
+        else f"foreign:{endpoint.name.rpartition('/')[2]}"
+    )
+
+
+def effective_variants(endpoint: Any) -> list[VariantSpec]:
+    """The deployed variants.
+
+    One is replaced only when its old model is gone: until then the new one does not count.
+    """
+    ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
+    keys = intended_variants(endpoint)
+    going = {spec.name for key, spec in ours.items() if key not in keys}
+    return [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
+
+
+def traffic(saw: EndpointState) -> dict[str, Decimal]:
+    """Percent by variant that it has."""
+    return {variant.name: variant.percent for variant in saw.variants if variant.phase != "failed"}
+
+
+def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
+    """A split by variant as Vertex AI's by DeployedModel.
+
+    A share of what is not deployed is left out: it must be 0.
+    """
+    keys, there = intended_variants(endpoint), variants_by_id(endpoint)
+    ids = {
+        there[key].name: key for key in sorted(there, key=lambda key: key in keys)
+    }  # of two of one name that which is wanted
+    return {
+        ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0
+    }
+
+
+def names(endpoint: Any) -> dict[str, str]:
+    """The variant's name by DeployedModel's id."""
+    return {key: spec.name for key, spec in variants_by_id(endpoint).items()}
+
+
+def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
+    return VariantState(
+        name=spec.name,
+        model=spec.model,
+        version=spec.version,
+        percent=Decimal(0),
+        target_percent=Decimal(0),
+        instances=0,
+        target_instances=0,
+        phase="failed" if hopeless else "creating",
+    )
+
+
+def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
+    states: dict[str, VariantState] = {}
+    for key, spec in intended_variants(endpoint).items():
+        states[spec.name] = (
+            _variant_state(endpoint, there[key], spec)
+            if key in there
+            else absent(spec, hopeless=hopeless)
+        )
+    for key, spec in variants_by_id(endpoint).items():
+        standing = states.get(spec.name)
+        if (
+            standing is None or standing.phase != "ready"
+        ):  # what is to be replaced serves until then
+            states[spec.name] = (
+                _variant_state(endpoint, there[key], spec)
+                if standing is None or not hopeless
+                else standing
+            )
+    return list(states.values())
+
+
+def percent_of(endpoint: Any, key: str) -> Decimal:
+    return Decimal(endpoint.traffic_split.get(key, 0))
+
+
+def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
+    percent = percent_of(endpoint, model.id)
+    resources = model.dedicated_resources
+    fewest, most = (
+        resources.min_replica_count,
+        max(resources.max_replica_count, resources.min_replica_count),
+    )
+    available = model.status.available_replica_count or fewest
+    return VariantState(
+        name=spec.name,
+        model=spec.model,
+        version=spec.version,
+        percent=percent,
+        target_percent=percent,
+        instances=available,
+        target_instances=min(max(available, fewest), most),
+        phase="ready",
+    )
+
+
+def _failure(missing: Sequence[VariantSpec], failures: Sequence[Any]) -> str:
+    """Operations name no model: where several are missing, their words are all there is."""
+    words = dict.fromkeys(operation.error.message for operation in failures)
+    return f"{', '.join(spec.name for spec in missing)}: {' / '.join(words)}"

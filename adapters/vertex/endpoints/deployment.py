@@ -1,0 +1,260 @@
+"""What changes an endpoint of Vertex AI: it is made, models are deployed to it and undeployed, its
+replicas and fields are changed.
+
+DeployModel's id is the variant's hash, so a repeat is refused. What a lost reply may hide is sent
+once (`retrying=False`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any, final
+
+import msgspec
+
+from ....endpoints.port import EndpointSpec, VariantSpec
+from ....errors import AlreadyExists, Busy, NotFound
+from ....pipelines.port import ModelVersion
+from ....target import Profile
+from .. import operations
+from ..machines import serving_machine, serving_replicas
+from ..names import dashed
+from ..session import CONTROL, Session
+from . import adopted_versions as repeating
+from . import deployed_models as deployed
+from . import labels
+from .deployed_models import Seen
+
+Versions = Mapping[str, ModelVersion]  # by variant
+_MADE = timedelta(minutes=5)  # in which an endpoint is made; deploying to it is not waited for
+_REPLICAS = ("dedicated_resources.min_replica_count", "dedicated_resources.max_replica_count")
+
+
+class _Change(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation on an endpoint that is to be started."""
+
+    operation: str
+    resource: str
+    start: Callable[[], Any]
+
+
+@final
+class Deployer:
+    def __init__(self, session: Session, profile: Profile, *, shared: bool) -> None:
+        self._session, self._profile, self._shared = session, profile, shared
+
+    def create(self, name: str, endpoint_id: str, description: str) -> None:
+        """`name`: our endpoint's, by which it is labelled."""
+        from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
+
+        endpoint = Endpoint(
+            display_name=endpoint_id,
+            description=description,
+            labels=self._session.labels("endpoint", name),
+            dedicated_endpoint_enabled=not self._shared,
+        )
+        request = CreateEndpointRequest(
+            parent=self._session.parent, endpoint=endpoint, endpoint_id=endpoint_id
+        )
+        try:
+            with self._session.mutating("CreateEndpoint", endpoint_id):
+                operation = self._control.create_endpoint(request=request)
+            operations.wait_for_success(
+                self._session,
+                self._session.endpoints,
+                operation,
+                what=f"making {endpoint_id}",
+                deadline=_MADE,
+            )
+        except AlreadyExists:  # somebody else was a little faster
+            pass
+
+    def bring(self, spec: EndpointSpec, seen: Seen, versions: Versions) -> None:
+        """What is wanted is written first, under the etag of the look; then models are deployed and
+        undeployed, else replicas changed.
+
+        A variant that has the endpoint to itself is replaced without a gap: its old model goes when
+        the new one has the traffic.
+        """
+        there = {model.id for model in seen.endpoint.deployed_models}
+        numbers = deployed.numbers(seen.endpoint, spec.variants)
+        wanted = set(numbers)
+        if there == wanted and tuple(deployed.intended_variants(seen.endpoint)) == tuple(numbers):
+            self._rescale(spec, seen.endpoint, numbers)
+            return
+        description = deployed.description(
+            spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs
+        )
+        if description != seen.endpoint.description:
+            self.update(seen.endpoint, description=description)
+        missing = self._missing(spec, seen, versions, numbers)
+        split = dict.fromkeys(wanted, 100) if _alone(spec) else {}
+        stays = _alone(spec) and bool(missing)
+        self._start(
+            [
+                *missing,
+                *self._undeployments(spec, seen.endpoint, () if stays else there - wanted, split),
+            ]
+        )
+
+    def remove(self, spec: EndpointSpec, seen: Seen) -> None:
+        """The models of an endpoint, or an endpoint without any."""
+        endpoint = seen.endpoint
+        if not endpoint.deployed_models:
+            with suppress(NotFound), self._session.mutating("DeleteEndpoint", endpoint.name):
+                self._control.delete_endpoint(name=endpoint.name)
+            return
+        if endpoint.traffic_split:
+            self.update(endpoint, traffic_split={})
+        self._start(
+            self._undeployments(
+                spec, endpoint, [model.id for model in endpoint.deployed_models], {}
+            )
+        )
+
+    def _start(self, changes: Sequence[_Change]) -> None:
+        """All at once.
+
+        Where an endpoint takes no second operation while the first one runs, the next `apply` goes
+        on from there.
+        """
+        for place, change in enumerate(changes):
+            try:
+                with (
+                    suppress(AlreadyExists),
+                    self._session.mutating(change.operation, change.resource),
+                ):  # it is on its way
+                    change.start()
+            except Busy:
+                if place == 0:
+                    raise
+                return
+
+    def _missing(
+        self, spec: EndpointSpec, seen: Seen, versions: Versions, numbers: Mapping[str, VariantSpec]
+    ) -> list[_Change]:
+        """What is to be deployed.
+
+        Where nothing has traffic yet the first variant is given everything, as is one that stands
+        alone.
+        """
+        there = {model.id for model in seen.endpoint.deployed_models}
+        return [
+            _Change(
+                operation="DeployModel",
+                resource=f"{spec.name} {deployed.display_name(variant)}",
+                start=partial(
+                    self._control.deploy_model,
+                    endpoint=seen.endpoint.name,
+                    deployed_model=self._deployed_model(
+                        variant, versions[variant.name], seen.endpoint
+                    ),
+                    traffic_split={"0": 100}
+                    if _alone(spec) or (place == 0 and not seen.endpoint.traffic_split)
+                    else {},
+                ),
+            )
+            for place, (number, variant) in enumerate(numbers.items())
+            if number not in there
+        ]
+
+    def _deployed_model(self, variant: VariantSpec, version: ModelVersion, endpoint: Any) -> Any:
+        from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
+
+        if labels.is_adopted(endpoint.labels):
+            return repeating.deployed_model(variant, endpoint)
+        fewest, most = serving_replicas(self._profile, variant)
+        machine = MachineSpec(machine_type=serving_machine(self._profile, variant))
+        model = f"{self._session.parent}/models/{dashed(self._session.name, version.model)}@{version.version}"
+        return DeployedModel(
+            id=deployed.number(variant),
+            model=model,
+            display_name=deployed.display_name(variant),
+            service_account=self._session.service_account or "",
+            dedicated_resources=DedicatedResources(
+                machine_spec=machine, min_replica_count=fewest, max_replica_count=most
+            ),
+        )
+
+    def _rescale(
+        self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]
+    ) -> None:
+        """Bring the bounds of each variant's replicas to the spec's.
+
+        Of an adopted one that has none they stay.
+        """
+        from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
+
+        there = {model.id: model for model in endpoint.deployed_models}
+        changes = []
+        for number, variant in numbers.items():
+            if variant.instances is None and labels.is_adopted(endpoint.labels):
+                continue
+            model = there[number]
+            fewest, most = serving_replicas(self._profile, variant)
+            resources = model.dedicated_resources
+            if (resources.min_replica_count, resources.max_replica_count) == (fewest, most):
+                continue
+            changed = DeployedModel(
+                id=model.id,
+                dedicated_resources=DedicatedResources(
+                    min_replica_count=fewest, max_replica_count=most
+                ),
+            )
+            mask = {"paths": list(_REPLICAS)}
+            start = partial(
+                self._control.mutate_deployed_model,
+                endpoint=endpoint.name,
+                deployed_model=changed,
+                update_mask=mask,
+            )
+            changes.append(
+                _Change(
+                    operation="MutateDeployedModel",
+                    resource=f"{spec.name} {variant.name}",
+                    start=start,
+                )
+            )
+        self._start(changes)
+
+    def _undeployments(
+        self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
+    ) -> list[_Change]:
+        return [
+            _Change(
+                operation="UndeployModel",
+                resource=f"{spec.name} {number}",
+                start=partial(
+                    self._control.undeploy_model,
+                    endpoint=endpoint.name,
+                    deployed_model_id=number,
+                    traffic_split=split,
+                ),
+            )
+            for number in sorted(numbers)
+        ]
+
+    def update(self, endpoint: Any, **fields: Any) -> Any:
+        """Change these fields alone; the endpoint as it is then.
+
+        Conflict: it has changed since the look that `endpoint` is.
+        """
+        from google.cloud.aiplatform_v1 import Endpoint
+
+        changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)
+        with self._session.mutating("UpdateEndpoint", endpoint.name):
+            return self._control.update_endpoint(
+                endpoint=changed, update_mask={"paths": list(fields)}
+            )
+
+    @property
+    def _control(self) -> Any:
+        return self._session.client("endpoints", retrying=False, within=CONTROL)
+
+
+def _alone(spec: EndpointSpec) -> bool:
+    """Whether a variant has the endpoint to itself."""
+    return spec.routing == "sticky"

@@ -1,0 +1,176 @@
+"""Deletion of Vertex AI's own resources, and what an endpoint costs.
+
+Absent is success; Busy while something changes or uses it.
+
+An endpoint goes only when nothing is deployed to it, and undeploying is an operation: that is
+waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from ....errors import Busy, NotFound
+from ....storage import wait
+from ..endpoints import adoption
+from ..endpoints import deployed_models as deployed
+from ..endpoints import lookup as standing
+from ..errors import translated
+from ..names import NAME_LABEL, dashed, endpoint_id, is_of_variant, label_filter
+from ..online import store as online
+from ..session import CONTROL, Session
+from . import prices
+
+_EMPTY = timedelta(
+    minutes=10
+)  # in which the replicas of an endpoint stop, or the views of a store go
+
+
+def endpoint(session: Session, name: str) -> None:
+    """It serves nobody from the first call on.
+
+    Of a sticky one the variants' endpoints go first. One that was adopted goes on as it is.
+    """
+    if adoption.release(session, name):
+        return
+    there = [
+        path
+        for path in (*_of_variants(session, name), standing.path(session, name))
+        if _take_traffic(session, path)
+    ]
+    for path in there:
+        _empty(session, path)
+        with suppress(NotFound), translated(f"deleting {path}", effect=True):
+            _control(session).delete_endpoint(name=path)
+
+
+def _take_traffic(session: Session, path: str) -> bool:
+    """False: it is absent."""
+    there = _get_endpoint(session, path)
+    if there is not None and there.traffic_split:
+        with translated(f"taking the traffic from {path}", effect=True):
+            _control(session).update_endpoint(
+                endpoint={"name": path}, update_mask={"paths": ["traffic_split"]}
+            )
+    return there is not None
+
+
+def _empty(session: Session, path: str) -> None:
+    """Nothing is deployed to it, or it is absent."""
+    endpoints = _control(session)
+    asked: set[str] = set()
+
+    def empty() -> bool:
+        """One after the other, where an endpoint takes no second operation while the first one
+        runs.
+        """
+        seen = _get_endpoint(session, path)
+        for model_id in (
+            [model.id for model in seen.deployed_models if model.id not in asked]
+            if seen is not None
+            else []
+        ):
+            with suppress(Busy):
+                with (
+                    suppress(NotFound),
+                    translated(f"undeploying {model_id} of {path}", effect=True),
+                ):
+                    endpoints.undeploy_model(
+                        endpoint=path, deployed_model_id=model_id, traffic_split={}
+                    )
+                asked.add(model_id)
+        return seen is None or not seen.deployed_models
+
+    wait(empty, bool, deadline=_EMPTY, what=f"emptying {path}")
+
+
+def pipeline(session: Session, name: str) -> None:
+    """The jobs of its runs; what they recorded stays in the bucket. Busy while one runs."""
+    for job in jobs(session, name):
+        with suppress(NotFound), translated(f"deleting {job.name}", effect=True):
+            session.pipelines.delete_pipeline_job(name=job.name)
+
+
+def model(session: Session, name: str) -> None:
+    """With all its versions; the models' folders in the bucket stay."""
+    path = f"{session.parent}/models/{dashed(session.name, name)}"
+    with suppress(NotFound), translated(f"deleting {path}", effect=True):
+        session.models.delete_model(name=path)
+
+
+def store(session: Session, _name: str) -> None:
+    """Once its views are gone, which takes them a moment."""
+
+    def gone() -> bool:
+        try:
+            online.remove_store(session)
+        except Busy:
+            return False
+        return True
+
+    wait(gone, bool, deadline=_EMPTY, what="the end of the store's views")
+
+
+def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
+    """The project's pipeline jobs, or those of one pipeline."""
+    chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
+    with translated("listing pipeline jobs"):
+        yield from session.pipelines.list_pipeline_jobs(
+            request={"parent": session.parent, "filter": chosen}
+        )
+
+
+def endpoint_cost(session: Session, name: str) -> Decimal | None:
+    """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
+    there = [
+        _get_endpoint(session, path)
+        for path in (standing.path(session, name), *_of_variants(session, name))
+    ]
+    replicas: dict[str, int] = {}
+    for model in (
+        model for endpoint in there if endpoint is not None for model in endpoint.deployed_models
+    ):
+        resources = model.dedicated_resources
+        machine = resources.machine_spec.machine_type
+        replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count
+    return prices.total(prices.of(session.profile, session.location), replicas)
+
+
+def _of_variants(session: Session, name: str) -> list[str]:
+    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may
+    come late. None of one that was adopted.
+    """
+    if name in session.adopted:
+        return []
+    head = standing.find(session, name)
+    says = deployed.intention(head).apart if head is not None else ()
+    request = {
+        "parent": session.parent,
+        "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}",
+    }
+    with translated(f"listing the endpoints of {name}"):
+        listed = [
+            item.name.rpartition("/")[2]
+            for item in session.endpoints.list_endpoints(request=request)
+        ]
+    ids = [
+        *(endpoint_id(session.name, name, variant) for variant in says),
+        *filter(is_of_variant, listed),
+    ]
+    return [f"{session.parent}/endpoints/{number}" for number in dict.fromkeys(ids)]
+
+
+def _get_endpoint(session: Session, path: str) -> Any | None:
+    try:
+        with translated(f"looking at {path}"):
+            return session.endpoints.get_endpoint(name=path)
+    except NotFound:
+        return None
+
+
+def _control(session: Session) -> Any:
+    return session.client("endpoints", retrying=False, within=CONTROL)

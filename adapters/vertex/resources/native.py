@@ -1,0 +1,98 @@
+"""`project.native` on Vertex AI: what stands under our names as google-cloud-aiplatform's own
+objects.
+
+That SDK has one configuration a process. Each touch sets it to this target, the offline stack
+included; what the user makes with the SDK afterwards goes there, too. What is done with an object
+is the user's: no call log has it, and no dry run stops it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from ....errors import NotFound
+from ....pipelines.runs.document import open_run
+from ....target import Target
+from ...common.pipelines.executions import read
+from .. import names
+from ..endpoints import lookup as standing
+from ..online.store import view_path
+from ..session import Session, of
+
+
+@final
+class VertexObjects:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._session: Session = of(target)
+
+    @property
+    def session(self) -> Any:
+        """The module google.cloud.aiplatform, whose defaults are the target's project, location,
+        credentials and bucket.
+        """
+        from google.cloud import aiplatform
+
+        session = self._session
+        where: dict[str, Any] = {}
+        if session.offline:
+            where = {"api_endpoint": session.endpoint_url, "api_transport": "rest"}
+        elif (
+            aiplatform.initializer.global_config.api_endpoint
+        ):  # of another target: nothing but another one takes its place
+            where = {
+                "api_endpoint": f"{session.location}-aiplatform.googleapis.com",
+                "api_transport": "grpc",
+            }
+        aiplatform.init(
+            project=session.project,
+            location=session.location,
+            credentials=session.credentials,
+            staging_bucket=session.root,
+            **where,
+        )
+        return aiplatform
+
+    def endpoint(self, name: str, variant: str | None = None) -> Any:
+        """aiplatform.Endpoint.
+
+        A sticky one is one for each `variant`, and one without models that says which. NotFound.
+        """
+        path = standing.path(self._session, name, variant)
+        sdk = self.session
+        with self._session.reading("GetEndpoint", path):
+            endpoint = sdk.Endpoint(path)
+            _ = (
+                endpoint.gca_resource
+            )  # asked for now: the SDK would refuse a name that is not there at its first use
+        return endpoint
+
+    def model(self, name: str, ref: int | str) -> Any:
+        """aiplatform.Model at a version, by its number or an alias. NotFound."""
+        version = self._target.registry.get(name, ref).version
+        path = f"{self._session.parent}/models/{names.dashed(self._session.name, name)}"
+        sdk = self.session
+        with self._session.reading("GetModel", path):
+            return sdk.Model(path, version=str(version))
+
+    def pipeline(self, run: str) -> Any:
+        """aiplatform.PipelineJob of a run.
+
+        NotFound: no such run, or none of its steps had to run.
+        """
+        execution = read(self._target.blobs, open_run(self._target.blobs, run).run_id)
+        if execution is None:
+            raise NotFound(f"run {run} has no job at Vertex AI", remedy=f"isthmus runs show {run}")
+        path = f"{self._session.parent}/pipelineJobs/{execution.pipeline}"
+        sdk = self.session
+        with self._session.reading("GetPipelineJob", path):
+            return sdk.PipelineJob.get(path)
+
+    def feature_group(self, view: str) -> Any:
+        """The FeatureView of vertexai that serves an online view. NotFound."""
+        path = view_path(self._session, view)
+        _ = self.session
+        from vertexai.resources.preview.feature_store.feature_view import FeatureView
+
+        with self._session.reading("GetFeatureView", path):
+            return FeatureView(path)

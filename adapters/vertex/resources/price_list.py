@@ -1,0 +1,87 @@
+"""Google's own prices of the profile's location, asked by `plan` once a week and kept in the user's
+cache.
+
+Source: Cloud Billing Catalog API, services.skus.list of Vertex AI, which sells processors and
+memory: "N1 Core", "N1 Ram", by the hour.
+Not seen on an account yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ....target import Target
+from ...common.price_list import PriceList, refresh
+from ..session import Session, of
+from .prices import PROVIDER
+
+_SKUS = "https://cloudbilling.googleapis.com/v1/services/C7E2-9256-1C43/skus"  # of Vertex AI
+_WITHIN = 10  # seconds for a page
+_PART = re.compile(
+    r"Vertex AI: Online/Batch Prediction (?P<family>[A-Z]\d[A-Z]?) (Predefined )?Instance "
+    r"(?P<part>Core|Ram) running in .+"
+)
+_UNITS = {"Core": "h", "Ram": "GiBy.h"}
+
+
+def ask(target: Target) -> None:
+    """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh.
+
+    Denied, Unavailable, Throttled.
+    """
+    session = of(target)
+    if not session.offline:
+        refresh(
+            PROVIDER,
+            session.location,
+            target.clock(),
+            lambda: _price_list(session, f"{target.clock():%Y-%m-%d}"),
+        )
+
+
+def _price_list(session: Session, date: str) -> PriceList:
+    parts: dict[str, Decimal] = {}
+    with session.reading("ListSkus", f"Vertex AI {session.location}"):
+        for sku in _skus(session):
+            named = _PART.fullmatch(sku["description"])
+            if (
+                named
+                and session.location in sku.get("serviceRegions", ())
+                and (price := _price(sku, _UNITS[named["part"]])) is not None
+            ):
+                parts[f"{named['family']} {named['part']}"] = price
+    return PriceList(date=date, hourly=parts)
+
+
+def _skus(session: Session) -> Iterator[dict[str, Any]]:
+    from google.api_core.exceptions import from_http_response
+
+    query = {"currencyCode": "USD", "pageSize": "5000"}
+    with session.http() as http:
+        while True:
+            answer = http.get(_SKUS, params=query, timeout=_WITHIN)
+            if not answer.ok:
+                raise from_http_response(answer)
+            page = msgspec.json.decode(answer.content)
+            yield from page.get("skus", ())
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+
+def _price(sku: Mapping[str, Any], unit: str) -> Decimal | None:
+    """USD on demand for a unit; None where it has no price, several, or one for something else."""
+    rates = [
+        rate["unitPrice"]
+        for pricing in sku.get("pricingInfo", ())
+        if pricing["pricingExpression"]["usageUnit"] == unit
+        for rate in pricing["pricingExpression"]["tieredRates"]
+    ]
+    if sku["category"]["usageType"] != "OnDemand" or len(rates) != 1:
+        return None
+    return Decimal(rates[0].get("units", 0)) + Decimal(rates[0].get("nanos", 0)).scaleb(-9)

@@ -1,0 +1,117 @@
+"""What replicas of an endpoint cost an hour, and counted answers: by Google's list in the user's
+cache (price_list.py), else by a table.
+
+The table has on-demand prices of a node of online prediction for a custom model
+(cloud.google.com/vertex-ai/pricing), where independent copies of that page agree; `TABLE` says how
+old they are. A Bigtable node of an online store is in neither. What is not is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from ....endpoints.port import VariantSpec
+from ....errors import Invalid
+from ....target import Estimate, Profile
+from ...common.price_list import PriceList, from_cache
+from ..machines import container_limits, serving_machine, serving_replicas
+
+PROVIDER = "google"  # in the cache
+
+_ACCELERATED = "AG"  # A2, A3, G2: the families with an accelerator
+TABLE = "2026-06"  # year and month of the oldest copy
+
+_TABLE: Mapping[str, Mapping[str, str]] = {
+    "us-central1": {"n1-standard-2": "0.1095", "n1-standard-4": "0.219", "n1-standard-8": "0.438"},
+}
+
+# USD a million documents read, and a million written, of Firestore's standard edition
+# (firebase.google.com/docs/firestore/standard-edition)
+_DOCUMENTS: Mapping[str, tuple[str, str]] = {"us-central1": ("0.30", "0.90")}
+
+# USD a TiB that a query on demand processes, beyond a month's first
+# (cloud.google.com/bigquery/pricing), by the same rule
+_SCANNED: Mapping[str, str] = {"us-central1": "6.25"}
+_TIB_IN_TB = Decimal(10) ** 12 / Decimal(2) ** 40
+
+
+def scanning(profile: Profile) -> Decimal | None:
+    """USD a TB (10**12 bytes) that BigQuery reads on demand in the profile's location; None:
+    unknown, as it is where slots are reserved.
+
+    Only the columns that a query names are billed, and at least 10 MB of each table.
+    """
+    price = _SCANNED.get(str(profile.options.get("location", "")))
+    return None if price is None else Decimal(price) * _TIB_IN_TB
+
+
+def count_price(profile: Profile) -> Decimal | None:
+    """USD a million counted answers: each reads a document and writes one.
+
+    Beyond it: the end of a unit's document, and second writes.
+    """
+    price = _DOCUMENTS.get(str(profile.options.get("location", "")))
+    return None if price is None else sum(map(Decimal, price), Decimal(0))
+
+
+def of(profile: Profile, location: str | None = None) -> PriceList:
+    """Google's own list of a location (the profile's), where it was asked for; else, and offline,
+    the shipped table.
+    """
+    location = location or str(profile.options.get("location", ""))
+    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
+    return listed or PriceList(
+        date=TABLE,
+        hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()},
+    )
+
+
+def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
+    """USD an hour; None: unknown."""
+    price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
+    return None if price is None else price * count
+
+
+def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
+    """As Google's list has it: by processor and by GiB. A machine that brings an accelerator is
+    unknown, as that is a part of its own.
+    """
+    family = machine.partition("-")[0].upper()
+    core, ram = prices.hourly.get(f"{family} Core"), prices.hourly.get(f"{family} Ram")
+    if core is None or ram is None or family[0] in _ACCELERATED:
+        return None
+    try:
+        shape = container_limits(machine)
+    except Invalid:
+        return None
+    return core * Decimal(shape.cpu) + ram * Decimal(str(shape.memory_gb))
+
+
+def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:
+    """USD an hour of so many replicas by machine; unknown as soon as one is."""
+    costs = [hourly(prices, machine, count) for machine, count in replicas.items()]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
+    """How many replicas the variants need at least, by machine."""
+    replicas: dict[str, int] = {}
+    for variant in variants:
+        machine = serving_machine(profile, variant)
+        replicas[machine] = replicas.get(machine, 0) + serving_replicas(profile, variant)[0]
+    return replicas
+
+
+def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
+    """What the variants would cost an hour in the profile's location, without the online store:
+    what its nodes cost is not in the table.
+    """
+    replicas, prices = fewest(profile, variants), of(profile)
+    nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
+    return Estimate(
+        hourly_cost=total(prices, replicas),
+        machines=f"{nodes} without the online store's nodes",
+        table=prices.date,
+    )

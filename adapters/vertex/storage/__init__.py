@@ -1,0 +1,1 @@
+"""Blobs and state in Cloud Storage, counters in Firestore."""

@@ -1,0 +1,149 @@
+"""BlobStore in Cloud Storage.
+
+A uri is the root's uri, `/` and the object's name, letter by letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, final
+
+from ....errors import NotFound
+from ....storage import BlobInfo
+from ....target import Target
+from ....times import utc_milliseconds
+from ...common.storage.blob_names import (
+    LAST,
+    BlobNames,
+    check_parts,
+    listed_below,
+    parts_of,
+    upload_uris,
+)
+from ...common.storage.transfers import arriving, side_by_side
+from ..errors import translated
+from ..session import Session, of, retry
+
+RESERVED = frozenset(
+    {"state"}
+)  # what another port keeps below the root, with its own rules for writing it
+_TEMPORARY = ".isthmus-tmp-"
+
+
+@final
+class GcsBlobStore:
+    def __init__(self, target: Target) -> None:
+        self._session = of(target)
+        self.root = self._session.root
+        self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
+
+    def get(self, uri: str) -> bytes:
+        """One download. NotFound: no object is there. Invalid: a URI that is not below `root`."""
+        blob = self._blob(uri)
+        with self._session.reading("storage.objects.get", uri):
+            try:
+                with translated(f"reading {uri}"):
+                    data: bytes = blob.download_as_bytes(retry=retry())
+            except NotFound as error:
+                raise NotFound(f"there is nothing at {uri}") from error
+        return data
+
+    def put(self, uri: str, data: bytes) -> None:
+        """One upload, which the SDK repeats. Invalid: a URI that is not below `root`."""
+        blob = self._blob(uri)
+        with self._session.mutating("storage.objects.insert", uri):
+            blob.upload_from_string(data, content_type="application/octet-stream", retry=retry())
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        _, below = listed_below(prefix, self._names)
+        self._session.calls.reading("storage.objects.list", prefix)
+        return self._list(below)
+
+    def _list(self, below: str) -> Iterator[BlobInfo]:
+        base = len(self._session.prefix) + 1
+        with translated(f"listing {self.root}/{below}"):
+            for blob in list_blobs(self._session, self._session.key(below)):
+                name = blob.name[base:]
+                if name.partition("/")[0] not in RESERVED:
+                    yield BlobInfo(
+                        uri=f"{self.root}/{name}",
+                        size=blob.size,
+                        modified=utc_milliseconds(blob.updated),
+                    )
+
+    def upload(self, folder: Path, prefix: str) -> None:
+        """Several files side by side, `manifest.json` last.
+
+        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        """
+        where = [
+            (path, self._blob(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)
+        ]
+        last = [pair for pair in where if pair[0] == Path(folder) / LAST]
+        with self._session.mutating("storage.objects.insert", prefix):
+            side_by_side(_send, [pair for pair in where if pair not in last])
+            side_by_side(_send, last)
+
+    def download(self, prefix: str, folder: Path) -> None:
+        """Several objects side by side; the console's "folders" are left out.
+
+        NotFound: nothing is below the prefix.
+        """
+        base = prefix.rstrip("/") + "/"
+        blobs = [
+            blob for blob in self.list(base) if not blob.uri.endswith("/")
+        ]  # the console makes "folders" of such
+        if not blobs:
+            raise NotFound(f"there is nothing below {prefix}")
+        for blob in blobs:
+            check_parts(blob.uri[len(base) :].split("/"), blob.uri, self._names)
+        with self._session.reading("storage.objects.get", prefix):
+            side_by_side(
+                _fetch,
+                [(self._blob(blob.uri), Path(folder) / blob.uri[len(base) :]) for blob in blobs],
+            )
+
+    def delete(self, uri: str) -> None:
+        """One delete; absent is success."""
+        blob = self._blob(uri)
+        with self._session.mutating("storage.objects.delete", uri):
+            _delete(blob)
+
+    def _blob(self, uri: str) -> Any:
+        return self._session.blobs().blob(self._session.key(*parts_of(uri, self._names)))
+
+
+def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
+    """Google's Blobs below a prefix of names, in order."""
+    bucket = session.blobs()
+    blobs: Iterator[Any] = session.storage.list_blobs(
+        bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry()
+    )
+    return blobs
+
+
+def delete_below(session: Session, prefix: str) -> None:
+    """Every object below a prefix of the project's root. Absent is success."""
+    side_by_side(_delete, list(list_blobs(session, prefix)))
+
+
+def _send(pair: tuple[Path, Any]) -> None:
+    path, blob = pair
+    blob.upload_from_filename(str(path), content_type="application/octet-stream", retry=retry())
+
+
+def _fetch(pair: tuple[Any, Path]) -> None:
+    blob, goal = pair
+    with arriving(goal, _TEMPORARY) as file:
+        blob.download_to_file(file, retry=retry())
+
+
+def _delete(blob: Any) -> None:
+    from google.api_core.exceptions import NotFound as Absent
+
+    try:
+        blob.delete(retry=retry())
+    except Absent:
+        return

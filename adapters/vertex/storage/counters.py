@@ -1,0 +1,228 @@
+"""Counters in Firestore: a database an endpoint, and in it a document a unit whose fields are its
+numbers.
+
+Firestore's databases take no labels: the name says whose one is. A document is called by its unit's
+digest, which is always an id that Firestore takes, and which spreads units that are numbered one
+after the other (firebase.google.com/docs/firestore/best-practices).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import cache, partial
+from hashlib import sha256
+from typing import Any, TypeVar, final
+
+from ....errors import AlreadyExists, Conflict, Denied, NotFound, Throttled, Unavailable
+from ....storage import Phase, wait
+from ....target import Target
+from ...common.storage.counters import counters_of
+from .. import names, operations
+from ..errors import from_google, is_disabled, translated
+from ..session import Session, of
+
+T = TypeVar("T")
+_UNITS = "units"  # the collection
+_UNTIL = "until"  # the field whose time a document may outlive by a day
+_NUMBER = "n"  # begins the name of a field that is a number: no name is reserved, empty or `until`
+_MOST = 500  # increments of one document in a commit (firebase.google.com/docs/firestore/quotas)
+_WITHIN = 2  # seconds that a call may take: somebody waits for an answer
+_PATIENCE = 1.0  # seconds in which what is transient is asked again
+_OFFLINE = 15  # seconds for either at a stack, which shares its machine with others
+_NEEDS_REPAIR = 3
+
+
+@final
+class FirestoreCounters:
+    def __init__(self, target: Target) -> None:
+        self._session = of(target)
+
+    def apply(self, endpoint: str) -> None:
+        """A database of its own, without indexes, then its time to live.
+
+        Waits for the database. Repeatable.
+        """
+        phase = self.observe(endpoint)
+        if phase == "ready":
+            return
+        if phase is None:
+            self._create(endpoint)
+        self._set(
+            endpoint, "*", {"index_config": {"indexes": []}}
+        )  # nothing is queried, and each index would be written at each addition
+        self._set(
+            endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}}
+        )  # last: see `observe`
+
+    def _create(self, endpoint: str) -> None:
+        session, name = self._session, _database(self._session, endpoint)
+        database = {"location_id": session.location, "type_": "FIRESTORE_NATIVE"}
+        request = {
+            "parent": f"projects/{session.project}",
+            "database_id": name.rpartition("/")[2],
+            "database": database,
+        }
+        with suppress(AlreadyExists):  # another process makes it, or this one did before a crash
+            with session.mutating("CreateDatabase", name):
+                making = session.firestore_admin.create_database(request=request)
+            operations.wait_for_success(
+                session, session.firestore_admin, making.operation, what=f"making {name}"
+            )
+        wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
+
+    def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
+        """It holds for what is written from then on, though its operation may take minutes."""
+        name = _field(self._session, endpoint, field)
+        with self._session.mutating("UpdateField", name):
+            self._session.firestore_admin.update_field(field={"name": name, **settings})
+
+    def observe(self, endpoint: str) -> Phase | None:
+        """By the field of the time to live, which is set last: creating without it.
+
+        None: no such database.
+        """
+        name = _field(self._session, endpoint, _UNTIL)
+        try:
+            with self._session.reading("GetField", name):
+                field = self._session.firestore_admin.get_field(request={"name": name})
+        except NotFound:
+            return None
+        if not field.ttl_config:
+            return "creating"  # half-made: `apply` makes the rest
+        return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
+
+    def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """One BatchGetDocuments, strongly consistent: numbers by name.
+
+        NotFound: no `apply`. Unavailable.
+        """
+        from google.cloud.firestore_v1.types import BatchGetDocumentsRequest
+
+        session, database = self._session, _database(self._session, endpoint)
+        request = BatchGetDocumentsRequest(database=database, documents=[_document(database, unit)])
+        client = _client(session)
+        with counters_of(endpoint), session.reading("BatchGetDocuments", database):
+            (answer,) = _again(session, lambda: list(client.batch_get_documents(request=request)))
+        return _numbers(type(answer).pb(answer).found.fields)
+
+    def add(
+        self,
+        endpoint: str,
+        unit: str,
+        amounts: Mapping[str, int],
+        *,
+        forget: Collection[str] = (),
+        until: datetime,
+    ) -> None:
+        """A Commit of increments and of what goes, 500 places each.
+
+        NotFound: no `apply`. Unavailable.
+        """
+        session, database = self._session, _database(self._session, endpoint)
+        client = _client(session)
+        with counters_of(endpoint), session.mutating("Commit", database):
+            for request in _commits(database, unit, amounts, forget, until):
+                _again(session, partial(client.commit, request=request))
+
+
+def remove(session: Session, endpoint: str) -> None:
+    """The Inventory's: with every count. Absent is success."""
+    name = _database(session, endpoint)
+    with suppress(NotFound):
+        with translated(f"deleting {name}", effect=True):
+            deleting = session.firestore_admin.delete_database(name=name)
+        operations.wait_for_success(
+            session, session.firestore_admin, deleting.operation, what=f"deleting {name}"
+        )
+
+
+def databases(session: Session) -> Iterator[tuple[str, str]]:
+    """(endpoint, database) of this project's; none where Firestore's API is not enabled."""
+    try:
+        with session.reading("ListDatabases", session.project):
+            answer = session.firestore_admin.list_databases(parent=f"projects/{session.project}")
+    except Denied as error:
+        if is_disabled(error):
+            return
+        raise
+    for database in answer.databases:
+        if (
+            endpoint := names.endpoint_of(session.name, database.name.rpartition("/")[2])
+        ) is not None:
+            yield endpoint, database.name
+
+
+def _commits(
+    database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
+) -> Iterator[Any]:
+    """One, where an answer has no more than 500 places.
+
+    Each names the time, and the first one what is to go.
+    """
+    from google.cloud.firestore_v1 import types
+
+    increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
+    for start in range(0, max(len(increments), 1), _MOST):
+        request = types.CommitRequest.pb()(database=database)
+        write = request.writes.add()
+        write.update.name = _document(database, unit)
+        write.update.fields[_UNTIL].timestamp_value.FromDatetime(until)
+        write.update_mask.field_paths.extend([_UNTIL, *(map(_path, forget) if start == 0 else ())])
+        for name, amount in increments[start : start + _MOST]:
+            write.update_transforms.add(field_path=_path(name)).increment.integer_value = amount
+        yield types.CommitRequest.wrap(request)
+
+
+def _path(name: str) -> str:
+    """A number's field as Firestore quotes any text."""
+    quoted = f"{_NUMBER}{name}".replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{quoted}`"
+
+
+def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        name.removeprefix(_NUMBER): value.integer_value
+        for name, value in fields.items()
+        if name.startswith(_NUMBER)
+    }
+
+
+def _document(database: str, unit: str) -> str:
+    return f"{database}/documents/{_UNITS}/{sha256(unit.encode()).hexdigest()}"
+
+
+def _field(session: Session, endpoint: str, field: str) -> str:
+    return f"{_database(session, endpoint)}/collectionGroups/{_UNITS}/fields/{field}"
+
+
+def _database(session: Session, endpoint: str) -> str:
+    return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
+
+
+def _client(session: Session) -> Any:
+    return session.client(
+        "firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN
+    )
+
+
+def _again(session: Session, call: Callable[[], T]) -> T:
+    """Of what is transient, and of too many who write one document at once: counted twice is
+    allowed, not counted is not.
+    """
+    repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
+    return repeated
+
+
+@cache
+def _retry(patience: float) -> Any:
+    from google.api_core.retry import Retry
+
+    return Retry(
+        predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=patience
+    )
+
+
+def _worth_repeating(error: BaseException) -> bool:
+    return isinstance(from_google(error, ""), (Throttled, Unavailable, Conflict))

@@ -1,0 +1,111 @@
+"""StateStore in Cloud Storage: the generation is the token, and the nonce stands in an object's
+metadata.
+
+No automatic retries: the client would repeat a conditional write and meet its own effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, final
+
+from ....errors import Conflict, NotFound
+from ....target import Target
+from ....times import utc_milliseconds
+from ...common.storage.documents import Documents, Seen, Stored, Words
+from ..errors import translated
+from ..session import CONTROL, Session, of, retry
+from .blobs import list_blobs
+
+_FOLDER = "state"
+_WORDS = Words(
+    read="storage.objects.get",
+    write="storage.objects.insert",
+    remove="storage.objects.delete",
+    list="storage.objects.list",
+)
+
+
+def state(target: Target) -> Documents:
+    """The StateStore of a target."""
+    session = of(target)
+    return Documents(_GcsObjects(session), session, _WORDS, _FOLDER)
+
+
+@final
+class _GcsObjects:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def read(self, key: str) -> Stored | None:
+        """Of the generation that was looked up, which is the token. None: absent."""
+        while (blob := self._get(key)) is not None:
+            with (
+                suppress(Conflict, NotFound),
+                translated(f"reading {key}"),
+            ):  # another generation has taken its place in between
+                body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
+                return Stored(
+                    body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated)
+                )
+        return None
+
+    def look(self, key: str) -> Seen | None:
+        blob = self._get(key)
+        if blob is None:
+            return None
+        return Seen(
+            token=str(blob.generation),
+            nonce=(blob.metadata or {}).get("nonce", ""),
+            tombstone=blob.size == 0,
+        )
+
+    def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
+        blob = self._blob(key)
+        blob.metadata = {"nonce": nonce}
+        with translated(f"writing {key}", effect=True):
+            blob.upload_from_string(
+                body,
+                content_type="application/json",
+                if_generation_match=_generation(expect),
+                retry=None,
+                timeout=CONTROL,
+            )
+        return str(blob.generation)
+
+    def remove(self, key: str, token: str) -> None:
+        with translated(f"deleting {key}"):
+            self._blob(key).delete(
+                if_generation_match=_generation(token), retry=None, timeout=CONTROL
+            )
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        start = self._session.key(_FOLDER, "")
+        return (
+            blob.name[len(start) :]
+            for blob in list_blobs(self._session, start + prefix)
+            if blob.size
+        )
+
+    def uri(self, key: str) -> str:
+        return f"{self._session.root}/{_FOLDER}/{key}"
+
+    def _blob(self, key: str) -> Any:
+        return self._session.blobs().blob(self._session.key(_FOLDER, key))
+
+    def _get(self, key: str) -> Any:
+        """Google's Blob with what is known of its newest generation, or None."""
+        with translated(f"looking at {key}"):
+            return self._session.blobs().get_blob(
+                self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL
+            )
+
+
+def _generation(token: str | None) -> int:
+    """0: it must be absent. Conflict for what was never a token of this store."""
+    if token is None:
+        return 0
+    if not token.isdecimal() or int(token) == 0:
+        raise Conflict(f"{token!r} is no generation: somebody else's token", remedy="read it again")
+    return int(token)

@@ -1,0 +1,1 @@
+"""What endpoints and jobs report to Cloud Monitoring and Logging: minutes of requests, and logs."""

@@ -1,0 +1,171 @@
+"""MetricSource on Cloud Monitoring: the minutes of aiplatform.googleapis.com/prediction/online, by
+DeployedModel.
+
+Requests are counted by response_count: prediction_count counts instances. There is no aligner for a
+90th percentile, so latencies are read as distributions. Names and labels of a dedicated endpoint's
+metrics were not seen on an account yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from math import nan
+from typing import Any, final
+
+from ....endpoints import hosting
+from ....endpoints.port import Bucket, Window
+from ....errors import NotSettled
+from ....target import Target
+from ..endpoints import deployed_models as deployed
+from ..endpoints import lookup as standing
+from ..session import of
+from .distributions import percentile
+
+_METRICS = "aiplatform.googleapis.com/prediction/online/"
+_RESOURCE = "aiplatform.googleapis.com/Endpoint"
+_MINUTE = timedelta(minutes=1)
+
+
+@final
+class CloudMonitoring:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._session = of(target)
+        self._delay = hosting.metrics_delay(target)
+
+    def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """By variant its minutes in order, in ms; quantiles as Cloud Monitoring's histogram gives
+        them.
+
+        NotSettled: Cloud Monitoring may not have them yet. NotFound: no such endpoint. Invalid: not
+        whole minutes.
+        """
+        hosting.check_window(window)
+        endpoints = standing.serving(self._session, endpoint)
+        if window.end + self._delay > self._target.clock():
+            raise NotSettled(
+                f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes "
+                "come up to "
+                f"{self._delay.total_seconds() / 60:g} late",
+                remedy="ask again after that, or for the minutes before it",
+            )
+        return {
+            variant: minutes
+            for described in endpoints
+            for variant, minutes in self._minutes(described, window).items()
+        }
+
+    def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
+        """Of one of Vertex AI's endpoints, by variant."""
+        start = max(
+            window.start, _floor(described.create_time)
+        )  # an earlier endpoint of the same name had metrics of its own
+        if start >= window.end:
+            return {}
+        span = Window(start=start, end=window.end)
+        names = deployed.names(described)
+        statuses = _counts(self._series(described.name, "response_count", span), names)
+        latencies = _distributions(
+            _of_models(self._series(described.name, "prediction_latencies", span)), names
+        )
+        buckets = {
+            variant: tuple(_buckets(minutes, latencies[variant]))
+            for variant, minutes in statuses.items()
+        }
+        return {variant: listed for variant, listed in buckets.items() if listed}
+
+    def _series(self, endpoint: str, metric: str, window: Window) -> list[Any]:
+        from google.cloud.monitoring_v3 import Aggregation, ListTimeSeriesRequest, TimeInterval
+
+        number = endpoint.rpartition("/")[2]
+        request = ListTimeSeriesRequest(
+            name=f"projects/{self._session.project}",
+            filter=f'metric.type="{_METRICS}{metric}" AND resource.type="{_RESOURCE}" AND '
+            f'resource.labels.endpoint_id="{number}"',
+            interval=TimeInterval(start_time=window.start, end_time=window.end),
+            aggregation=Aggregation(
+                alignment_period=_MINUTE, per_series_aligner=Aggregation.Aligner.ALIGN_DELTA
+            ),
+            view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        )
+        with self._session.reading("ListTimeSeries", f"{number} {metric}"):
+            return list(self._session.monitoring.list_time_series(request=request))
+
+
+def _of_models(series: Iterable[Any]) -> list[Any]:
+    """Of latencies those of the models themselves, where they are told apart from the service's
+    own.
+    """
+    listed = list(series)
+    apart = [one for one in listed if one.metric.labels.get("latency_type") == "model"]
+    return apart or listed
+
+
+def _counts(
+    series: Iterable[Any], names: Mapping[str, str]
+) -> dict[str, dict[datetime, Counter[str]]]:
+    """Variant -> start of the minute -> status -> requests.
+
+    While a version is replaced, two DeployedModels are one variant.
+    """
+    counts: dict[str, dict[datetime, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for name, labels, minute, value in _points(series, names):
+        counts[name][minute][labels.get("response_code", "")] += value.int64_value
+    return counts
+
+
+def _distributions(
+    series: Iterable[Any], names: Mapping[str, str]
+) -> dict[str, dict[datetime, Any]]:
+    """Variant -> start of the minute -> latencies.
+
+    Of two DeployedModels those of the one that was asked more.
+    """
+    latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
+    for name, _, minute, value in _points(series, names):
+        standing = latencies[name].get(minute)
+        if standing is None or value.distribution_value.count > standing.count:
+            latencies[name][minute] = value.distribution_value
+    return latencies
+
+
+def _points(
+    series: Iterable[Any], names: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
+    """(variant, the metric's labels, start of the minute, value) of what is deployed."""
+    for line in series:
+        labels = line.metric.labels
+        number = labels.get("deployed_model_id", "")
+        for point in line.points if number in names else ():
+            yield names[number], labels, _floor(point.interval.end_time - _MINUTE), point.value
+
+
+def _buckets(
+    statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Any]
+) -> Iterator[Bucket]:
+    """A bucket where requests finished. A latency absent: nan, never 0."""
+    for minute, counts in sorted(statuses.items()):
+        requests = sum(counts.values())
+        if not requests:
+            continue
+        latency = latencies.get(minute)
+        yield Bucket(
+            start=minute,
+            requests=requests,
+            client_errors=_count(counts, "4"),
+            server_errors=_count(counts, "5"),
+            mean_ms=latency.mean if latency is not None else nan,
+            p50_ms=percentile(latency, 0.5) if latency is not None else nan,
+            p90_ms=percentile(latency, 0.9) if latency is not None else nan,
+            p99_ms=percentile(latency, 0.99) if latency is not None else nan,
+        )
+
+
+def _count(counts: Mapping[str, int], first: str) -> int:
+    return sum(count for status, count in counts.items() if status.startswith(first))
+
+
+def _floor(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp() // 60 * 60, UTC)

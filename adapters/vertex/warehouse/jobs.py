@@ -1,0 +1,80 @@
+"""BigQuery jobs that happen once, whoever repeats them.
+
+A job's id is made of what it does and the number of the try. Who starts a try that is there already
+(409) looks at it: what is done is done, what runs is waited for, and what failed is behind us: the
+next try. BigQuery knows its jobs for six months.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ....errors import (
+    AlreadyExists,
+    IsthmusError,
+    LimitExceeded,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
+from ..errors import translated
+from ..session import Session, retry
+
+_TRIES = 100  # ids that one batch may use up in six months
+_OURS = 4  # tries of one call
+_STARTS = 3  # of one try whose replies are lost
+_PAUSE = 0.5  # seconds, doubled each time
+_LONGEST = 6 * 3600  # seconds: BigQuery ends a job after six hours
+_CALL = 60  # seconds
+
+
+def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
+    """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done.
+
+    `start`: of a job's id, with no retries but the client's.
+    """
+    failures = 0
+    for attempt in range(_TRIES):
+        job, ours = _start(session, f"{stem}-{attempt}", start, what)
+        try:
+            with translated(what):
+                job.result(retry=retry(), timeout=_LONGEST)
+        except IsthmusError as error:
+            if job.state != "DONE":
+                raise
+            if not ours:
+                continue
+            failures += 1
+            if failures == _OURS or not isinstance(error, (Throttled, Unavailable)):
+                raise
+            time.sleep(_PAUSE * 2**failures)
+        else:
+            return
+    raise LimitExceeded(
+        f"{what}: {_TRIES} tries failed", remedy="look at the project's jobs in BigQuery's console"
+    )
+
+
+def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
+    """The job under an id, and whether this call started it."""
+    for _ in range(_STARTS):
+        try:
+            with translated(what, effect=True):
+                return start(name), True
+        except (AlreadyExists, OutcomeUnknown) as error:
+            if (job := _job(session, name)) is not None:
+                return job, not isinstance(error, AlreadyExists)
+    raise OutcomeUnknown(
+        f"{what}: job {name} was started and is not to be seen", remedy="run this again"
+    )
+
+
+def _job(session: Session, name: str) -> Any:
+    try:
+        with translated(f"looking at job {name}"):
+            return session.bigquery.get_job(name, retry=retry(), timeout=_CALL)
+    except NotFound:
+        return None

@@ -1,0 +1,1 @@
+"""Benchmarks of events and of the feature store."""

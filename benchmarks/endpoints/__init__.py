@@ -1,0 +1,1 @@
+"""Benchmarks of endpoints and of the gateway."""

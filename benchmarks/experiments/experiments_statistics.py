@@ -1,0 +1,288 @@
+"""How often each way of looking at an experiment cries, covers and finds: 20,000 simulated runs a
+row, seeds fixed.
+
+`python -m benchmarks.experiments.experiments_statistics [--runs 20000]`. Arms of tests/experiments/worlds.py: a
+rate, a ratio of people with several
+rows, a mean, revenue that few bring; each with and without the metric of the time before. What is
+compared goes through `ratio.points`
+and `inference.Horizon`, as results do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+
+import numpy as np
+
+from isthmus.experiments.statistics import split
+from isthmus.experiments.statistics.inference import Horizon, counting
+from isthmus.experiments.statistics.ratio import points
+from isthmus.experiments.statistics.sample_size import planned_units
+from isthmus.experiments.statistics.spending import bounds
+from isthmus.experiments.statistics.sums import Sums
+from isthmus.tests.experiments.statistics.worlds import KINDS, sums, sums_so_far, units
+
+from ..measure import scaled
+
+UNITS, LOOKS, PART = (
+    300,
+    scaled(20, 4),
+    50,
+)  # units an arm of one look; looks, and units an arm that each adds
+PLANNED = tuple(2 * PART * look for look in range(1, LOOKS + 1))
+CHUNK = 1000  # runs at a time
+EFFECTS = {
+    "rate": 0.23,
+    "ratio": 0.1,
+    "mean": 0.027,
+    "skewed": 0.35,
+}  # one look at the end finds them about four times in five
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=scaled(20_000, 4))
+    arguments, _ = parser.parse_known_args()
+    started = time.process_time()
+    single(arguments.runs)
+    several(arguments.runs)
+    acting(arguments.runs)
+    crept(arguments.runs)
+    sized(arguments.runs)
+    splits(arguments.runs)
+    print(f"\n{time.process_time() - started:.0f} CPU s")
+
+
+def chunks(runs):
+    return [min(CHUNK, runs - begun) for begun in range(0, runs, CHUNK)]
+
+
+def z(control, treatment):
+    of = points({"control": control, "treatment": treatment})
+    return (of["treatment"].value - of["control"].value) / math.sqrt(
+        of["control"].variance + of["treatment"].variance
+    )
+
+
+def single(runs):
+    print(
+        f"\n% of {runs:,} A/A tests of {UNITS} units an arm that one look calls (goal: 4.4 "
+        "to 5.6; revenue from 3.5)"
+    )
+    print(
+        f"  {'':<8} {'plain':>7} {'before':>7} {'by row':>7}   variance that the time before "
+        "takes away"
+    )
+    for seed, kind in enumerate(KINDS):
+        random = np.random.default_rng(100 + seed)
+        plain = before = rows = 0
+        saved = []
+        for number in chunks(runs):
+            arms = [units(kind, random, number, UNITS) for _ in range(2)]
+            plain += called(*(sums(y, d) for y, d, _ in arms))
+            pairs = [sums(*arm) for arm in arms]
+            before += called(*pairs)
+            rows += (
+                called(*([by_row(of) for of in side] for side in pairs)) if kind == "ratio" else 0
+            )
+            saved += [points({"a": of})["a"].saved for of in pairs[0][:50]]
+        shown = f"{100 * rows / runs:7.1f}" if kind == "ratio" else f"{'-':>7}"
+        print(
+            f"  {kind:<8} {100 * plain / runs:7.2f} {100 * before / runs:7.2f} {shown}   "
+            f"{100 * np.mean(saved):.0f} %"
+        )
+
+
+def called(control, treatment):
+    bound = Horizon(inference="fixed", units=0).multiple()
+    return sum(abs(z(*pair)) > bound for pair in zip(control, treatment, strict=True))
+
+
+def by_row(of):
+    return Sums(units=int(of.d), y=of.y, d=of.d, yy=of.y, yd=of.y, dd=of.d)
+
+
+def multiples(inference):
+    return np.array(
+        [
+            Horizon(
+                inference=inference, units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1]
+            ).multiple()
+            for at, n in enumerate(PLANNED)
+        ]
+    )
+
+
+def several(runs):
+    limits = {inference: multiples(inference) for inference in ("fixed", "planned", "always")}
+    print(
+        f"\n% of {runs:,} runs called at some of {LOOKS} looks, {PART} units an arm each "
+        "(A/A goals: planned 6.0, always 5.0 at most)"
+    )
+    print(f"  {'':<8} {'A/A':^24}   A/B, goal: planned within 3 points of the last look")
+    print(
+        f"  {'':<8} {'naive':>8}{'planned':>8}{'always':>8}   {'last look':>9} "
+        f"{'planned':>8} {'always':>8}"
+    )
+    for seed, kind in enumerate(KINDS):
+        same, other = (walk(kind, runs, effect, 200 + 10 * seed) for effect in (0.0, EFFECTS[kind]))
+        cries = {name: 100 * (np.abs(same) > bound).any(1).mean() for name, bound in limits.items()}
+        finds = {
+            name: 100 * (np.abs(other) > bound).any(1).mean() for name, bound in limits.items()
+        }
+        last = 100 * (np.abs(other[:, -1]) > limits["fixed"][-1]).mean()
+        print(
+            f"  {kind:<8} {cries['fixed']:>8.1f}{cries['planned']:>8.2f}{cries['always']:>8.2f}"
+            f"   {last:>9.1f} {finds['planned']:>8.1f} {finds['always']:>8.1f}"
+        )
+
+
+def walk(kind, runs, effect, seed):
+    """z of each run at each look, less what the time before explains."""
+    random = np.random.default_rng(seed)
+    walks = []
+    for number in chunks(runs):
+        sides = [
+            sums_so_far([units(kind, random, number, PART, effect * side) for _ in range(LOOKS)])
+            for side in (0, 1)
+        ]
+        walks += [[z(*pair) for pair in zip(*run, strict=True)] for run in zip(*sides, strict=True)]
+    return np.array(walks)
+
+
+def acting(runs):
+    """Clicks of impressions of units that come look by look and all go on acting: the information
+    grows faster than the units.
+    """
+    print(
+        f"\n% of {runs:,} A/A called at some of {LOOKS} planned looks, {PART} new units an "
+        "arm each, who all go on acting (goal: 6.0)"
+    )
+    print(
+        f"  {'people':<12} {'as units':>9} {'as known':>9}   part of the information at a "
+        "half of the units"
+    )
+    for seed, (name, likely) in enumerate(
+        {"alike": (2000, 8000), "in between": (10, 40), "unlike": (1, 4)}.items()
+    ):
+        random = np.random.default_rng(600 + seed)
+        walks = [
+            acted(random, number, likely)
+            for number in [min(250, runs - begun) for begun in range(0, runs, 250)]
+        ]
+        of_z, spreads = (np.concatenate(part) for part in zip(*walks, strict=True))
+        known = tuple((1 / spreads).mean(0).tolist())
+        limits = [
+            [
+                Horizon(
+                    inference="planned",
+                    units=n,
+                    planned=PLANNED[-1],
+                    looks=PLANNED[: at + 1],
+                    information=of[: at + 1],
+                ).multiple()
+                for at, n in enumerate(PLANNED)
+            ]
+            for of in ((), known)
+        ]
+        cries = [100 * (np.abs(of_z) > np.array(limit)).any(1).mean() for limit in limits]
+        print(
+            f"  {name:<12} {cries[0]:>9.2f} {cries[1]:>9.2f}   "
+            f"{known[LOOKS // 2 - 1] / known[-1]:.2f}"
+        )
+
+
+def acted(random, runs, likely):
+    """z at each look, and the variance of the logarithms of both rates, of A/A tests."""
+    sides = [side_acted(random, runs, likely) for _ in range(2)]
+    (control, of_control), (treatment, of_treatment) = (
+        (rates, variances) for rates, variances in sides
+    )
+    return (treatment - control) / np.sqrt(
+        of_control + of_treatment
+    ), of_control / control**2 + of_treatment / treatment**2
+
+
+def side_acted(random, runs, likely):
+    """The rate and its variance at each look."""
+    shape = runs, LOOKS * PART
+    clicks, shown, rate = np.zeros(shape), np.zeros(shape), random.beta(*likely, shape)
+    looks = []
+    for there in range(PART, LOOKS * PART + 1, PART):
+        came = random.poisson(3, (runs, there))
+        shown[:, :there] += came
+        clicks[:, :there] += random.binomial(came, rate[:, :there])
+        ratio = clicks.sum(1) / shown.sum(1)
+        looks.append((ratio, ((clicks - ratio[:, None] * shown) ** 2).sum(1) / shown.sum(1) ** 2))
+    return tuple(np.stack(part, 1) for part in zip(*looks, strict=True))
+
+
+def crept(runs):
+    """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs
+    where somebody looks all the time.
+    """
+    looks = np.arange(500, 10_001, scaled(2, 2_000))
+    counted = looks[counting(looks.tolist(), 10_000)] / 10_000
+    bound = np.array(bounds(counted.tolist()))[
+        np.searchsorted(counted, looks / 10_000, "right") - 1
+    ]
+    random = np.random.default_rng(300)
+    cried = 0
+    for number in chunks(runs):
+        steps = random.normal(0, 1, (number, len(looks))) * np.sqrt(np.diff(looks, prepend=0))
+        cried += (np.abs(steps.cumsum(1)) / np.sqrt(looks) > bound).any(1).sum()
+    print(
+        f"\n% of {runs:,} A/A called at some of {len(looks):,} looks of a plan, of which "
+        f"{len(counted)} count: {100 * cried / runs:.2f}"
+    )
+
+
+def sized(runs):
+    print(
+        f"\n% of {runs:,} runs of the size that planned_units says, which one look at the "
+        "end calls (goal: 78 to 82)"
+    )
+    for name, shares in {"50 : 50": (50, 50), "80 : 20": (80, 20)}.items():
+        random = np.random.default_rng(400)
+        control, effect = Sums(units=10_000, y=400, d=10_000, yy=400, yd=400, dd=10_000), 0.25
+        number = planned_units(control, effect, shares)
+        sizes = [round(number * share / sum(shares)) for share in shares]
+        came = [
+            random.binomial(size, rate, runs).tolist()
+            for size, rate in zip(sizes, (0.04, 0.04 * (1 + effect)), strict=True)
+        ]
+        sides = [[row_sums(y, size) for y in side] for side, size in zip(came, sizes, strict=True)]
+        print(f"  {name}   {number:,} units   {100 * called(*sides) / runs:.1f}")
+
+
+def row_sums(y, size):
+    return Sums(units=size, y=y, d=size, yy=y, yd=y, dd=size)
+
+
+def splits(runs):
+    planned, a_day, days = {"control": 50.0, "treatment": 50.0}, 2000, 28
+    print(
+        f"\n% of {runs:,} splits that are called at some of {days} daily looks, {a_day:,} "
+        "units a day (goals: 0.1 at most; half by day 24)"
+    )
+    for share in (0.5, 0.49):
+        came = np.random.default_rng(500).binomial(a_day, share, (runs, days)).cumsum(1)
+        first = np.array([alarmed(run, a_day, planned) for run in came.tolist()])
+        print(
+            f"  {100 * share:g} for 50   {100 * (first < days).mean():.2f}   by day 24: "
+            f"{100 * (first < 24).mean():.0f}"
+        )
+
+
+def alarmed(run, a_day, planned):
+    """The first look that calls, or their number."""
+    looks = ({"control": n, "treatment": a_day * day - n} for day, n in enumerate(run, 1))
+    return next(
+        (at for at, counts in enumerate(looks) if split.check(counts, planned).alarm), len(run)
+    )
+
+
+if __name__ == "__main__":
+    main()

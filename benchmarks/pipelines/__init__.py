@@ -1,0 +1,1 @@
+"""Benchmarks of pipelines, training and evaluation."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the offline stacks of AWS and Google Cloud."""

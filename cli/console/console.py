@@ -1,0 +1,372 @@
+"""How a command talks: text or JSON, progress, the next step; on a terminal by terminal.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+
+import click
+
+from ...core import logs
+from ...core.escapes import beneath, escaped, escaped_line
+from ...errors import (
+    DryRun,
+    IsthmusError,
+    IsthmusWarning,
+    OutcomeUnknown,
+    ProjectError,
+    Refused,
+    Unavailable,
+)
+from .tables import Grid
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from .terminal import Terminal
+
+
+PROJECT = "project.yaml"
+QUIET = 30.0  # seconds without a word, where stderr is a file or a pipe
+FORMAT = 2  # of `--json`: the shapes in docs/reference.md. A field may come, none may go or change
+
+
+class Console:
+    """One command's voice. Results go to stdout; progress, calls and errors to stderr."""
+
+    speaking: ClassVar[Console | None] = (
+        None  # the command that runs now: errors leave in its voice
+    )
+
+    def __init__(
+        self,
+        *,
+        path: str = PROJECT,
+        target: str | None = None,
+        offline: bool = False,
+        as_json: bool = False,
+        dry_run: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self.path, self.target, self.offline = path, target, offline
+        self.as_json, self.dry_run, self.quiet = as_json, dry_run, quiet
+        self._progress_shown = ""
+        self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
+        self._preview: tuple[object, str] | None = None
+        self.aside = False  # what is said goes to stderr: the result alone is for another program
+        self._headline = (
+            ""  # of a cloud's target: said when the project is opened, not again with the result
+        )
+        self._opened: Project | None = None
+
+    def open(self) -> Project:
+        """The project of this command, with progress on stderr and, with `--dry-run`, a target that
+        changes nothing.
+        """
+        from ...core.runtime.project import open as open_project
+        from ...target import CallLog
+
+        calls = CallLog(dry_run=self.dry_run)
+        project = open_project(
+            self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress
+        )
+        self._opened = project
+        if project.target.adapter.remote and not (self.as_json or self.quiet):
+            from ...lifecycle.resources.plan import headline, where
+
+            self._headline = headline(
+                project.target.name, where(project)
+            )  # before the first call that changes something
+            self.say(self._headline)
+        return project
+
+    def ask(
+        self, project: Project, question: str, what: Callable[[], object], *, yes: bool
+    ) -> None:
+        """Ask before a cloud that is not offline is changed.
+
+        Refused where nobody can answer; nothing is asked with `yes`.
+
+        `what` is about to happen: worked out only where somebody is asked.
+        """
+        if (
+            yes
+            or self.dry_run
+            or not project.target.adapter.remote
+            or "endpoint_url" in project.target.profile.options
+        ):
+            return
+        if self.as_json or not sys.stdin.isatty():
+            raise Refused(
+                f"{project.target.name}: nothing was changed, as nobody here can say yes",
+                remedy="pass --yes",
+            )
+        click.confirm(f"{what()}     {question}", abort=True)
+
+    def say(self, *parts: str | Grid) -> None:
+        """Lines for people; silent with `--json` and `--quiet`."""
+        if not (self.as_json or self.quiet):
+            self._clear()
+            _show(parts, err=self.aside)
+
+    def result(self, value: object, *parts: str | Grid, raw: bool = False) -> None:
+        """The command's result:
+
+        JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is.
+        """
+        self._clear()
+        if self.as_json:
+            click.echo(_json(document(value)))
+        else:
+            first, *others = parts or (str(value),)
+            if self._headline and isinstance(first, str):
+                first = first.removeprefix(f"{self._headline}\n")
+            _show((first, *others), raw=raw or self.aside)
+
+    def would(self, value: object, text: str | None = None) -> None:
+        """What the command is about to do: said with `--dry-run`, before the call at which it
+        stopped.
+        """
+        self._preview = (value, str(value) if text is None else text)
+
+    def stopped(self, stop: DryRun) -> None:
+        """The result of `--dry-run`."""
+        if self._preview is None:
+            self.result({"dry_run": stop.message}, f"dry run: {stop.message}")
+        else:
+            value, text = self._preview
+            self.result(
+                {"dry_run": stop.message, "would": value}, f"{text}\ndry run: {stop.message}"
+            )
+
+    def next(self, *commands: str) -> None:
+        """What to run now, on the same target as this command."""
+        if commands:
+            self.say(
+                "next   "
+                + "    ".join(
+                    f"isthmus {command}{'' if command.startswith('init ') else self.same}"
+                    for command in commands
+                )
+            )
+
+    @property
+    def same(self) -> str:
+        """The options of a command for the same target."""
+        return (f" --target {self.target}" if self.target else "") + (
+            " --offline" if self.offline else ""
+        )
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """One line that is rewritten, at most ten times a second; where stderr is not a terminal a
+        line every half a minute.
+        """
+        now = time.monotonic()
+        share = (
+            f"{done:,} of {total:,}" if total is not None else f"{done:,}" if done else "under way"
+        )
+        if self.as_json or not sys.stderr.isatty() or logs.as_json():
+            if now - self._progress_at >= QUIET and not self.quiet:
+                self._progress_at = now
+                self._tell_progress(what, share, done, total)
+            return
+        if self.quiet or (now - self._progress_at < 0.1 and done != total):
+            return
+        self._progress_at = now
+        if terminal := _terminal(sys.stderr):
+            line, shown = terminal.bar(what, share, done, total), "bar"
+        else:
+            line = shown = escaped_line(f"{what}  {share}")
+            line = "\r" + line.ljust(len(self._progress_shown))
+        self._draw(line)
+        self._progress_shown = shown
+
+    def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
+        if logs.as_json():
+            logs.emit("progress", what=what, done=done, total=total)
+        else:
+            click.echo(escaped(f"{what}  {share}"), err=True)
+
+    def _clear(self) -> None:
+        if self._progress_shown:
+            self._draw(
+                "\r\x1b[K"
+                if is_terminal(sys.stderr)
+                else "\r" + " " * len(self._progress_shown) + "\r"
+            )
+            self._progress_shown = ""
+
+    def picture(self, text: str) -> None:
+        """Show text alone on the terminal, in place of all that is there; nothing where stdout is
+        no terminal.
+        """
+        if sys.stdout.isatty():
+            stream = beneath(sys.stdout)
+            stream.write("\x1b[2J\x1b[H")
+            self.say(text)
+
+    def _draw(self, line: str) -> None:
+        """Write what moves the terminal's cursor; the text within is escaped already."""
+        stream = beneath(sys.stderr)
+        stream.write(line)
+        stream.flush()
+
+    def fail(self, error: IsthmusError) -> None:
+        """Print an error as EXAMPLE.md does: what, where, remedy."""
+        self._clear()
+        remedy = self._stack_news(error) or error.remedy
+        if self.as_json:
+            self.result({"error": _error(error, remedy)})
+        if logs.as_json():
+            logs.emit("error", kind=type(error).__name__, message=error.message, remedy=remedy)
+        elif not self.as_json:
+            _show(tuple(_told(error, remedy)), err=True)
+
+    def warn(self, text: str) -> None:
+        """What the command could not do beside its work."""
+        self._clear()
+        if logs.as_json():
+            logs.emit("warning", message=text)
+        else:
+            click.echo(escaped(f"warning  {text}"), err=True)
+
+    def _stack_news(self, error: IsthmusError) -> str | None:
+        """What became of the offline stack, where that is why a call had no answer: then there is
+        nothing to look at.
+        """
+        if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
+            return None
+        from ...core.runtime.stacks import gone
+
+        url = self._opened.target.profile.options.get("endpoint_url")
+        return gone(self._opened.folder, None if url is None else str(url))
+
+
+_pythons = warnings.showwarning
+
+
+def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Python's `warnings.showwarning` where a command runs: ours are told as errors are."""
+    if issubclass(category, IsthmusWarning):
+        (Console.speaking or Console()).warn(str(message))
+    else:
+        _pythons(message, category, *place, **more)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether it is a terminal that may show more than plain text."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _terminal(stream: TextIO) -> Terminal | None:
+    if not is_terminal(stream):
+        return None
+    from .terminal import Terminal
+
+    return Terminal(beneath(stream))
+
+
+def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
+    terminal = _terminal(sys.stderr if err else sys.stdout)
+    if terminal is None or raw:
+        click.echo(
+            "\n".join(map(escaped, map(str, parts))), err=err
+        )  # before click, which takes colours out of a pipe's text
+        return
+    for part in parts or ("",):
+        if isinstance(part, Grid):
+            terminal.table(part)
+        else:
+            terminal.text(part)
+
+
+def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+    if isinstance(error, ProjectError):
+        yield from map(str, error.problems)
+        count = sum(p.severity == "error" for p in error.problems)
+        yield f"{count} error{'s' if count != 1 else ''}; nothing was changed"
+    elif remedy and remedy.startswith("see: "):
+        yield f"error  {error}    {remedy}"
+    else:
+        yield f"error  {error}"
+        yield from (f"       {line}" for line in (remedy or "").splitlines())
+
+
+def document(value: object) -> dict[str, object]:
+    """What `--json` says: a struct's fields, or a list as `items`, beside the number of the format."""
+    plain = value if isinstance(value, Mapping) else _builtins(value)
+    return {"format": FORMAT, **(plain if isinstance(plain, Mapping) else {"items": plain})}
+
+
+def _json(value: object) -> str:
+    import msgspec
+
+    try:
+        return msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
+    except (
+        UnicodeEncodeError
+    ):  # a name of a file that is no UTF-8: half a surrogate pair, which JSON can only escape
+        return json.dumps(_builtins(value), indent=2)
+
+
+def _builtins(value: object) -> object:
+    import msgspec
+
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "remedy": remedy,
+    }
+    if isinstance(error, ProjectError):
+        document["problems"] = error.problems
+    if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones
+        document["reports"] = reports
+    return document
+
+
+def _plain(value: Any) -> object:
+    """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by
+    their rows.
+    """
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if type(value).__module__.startswith("pyarrow"):
+        return value.to_pylist()
+    raise TypeError(f"{type(value).__name__} cannot be said as JSON")
+
+
+def project_file(path: str, *, above: bool) -> str:
+    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here,
+    that of the nearest folder above.
+    """
+    named = Path(path or PROJECT)
+    if named.is_dir():
+        return str(named / PROJECT)
+    if not above or str(named) != PROJECT or named.is_file():
+        return str(named)
+    return str(
+        next(
+            (folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()),
+            named,
+        )
+    )
+
+
+def relative(path: str | Path) -> str:
+    """A path as a person in this folder would type it."""
+    whole = Path(str(path).removeprefix("file://"))
+    try:
+        return str(whole.relative_to(Path.cwd()))
+    except ValueError:
+        return str(whole)

@@ -1,0 +1,61 @@
+"""query: SQL over the target's tables and views."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ..console.command import command
+from ..console.console import Console
+from ..console.tables import Grid, grid
+from ..serving.endpoints import parameter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WIDE = 60  # characters of a cell
+
+
+@command(
+    help="Read the target's tables and views (`isthmus status` lists them): one SELECT of the SQL "
+    "that all targets share, or - for stdin. "
+    "A cloud bills what it scans."
+)
+@click.argument("sql")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="The value of $NAME. May be repeated.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="How many rows at most.",
+)
+def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> None:
+    from ...feature_store.sql.query import query as ask
+
+    text = sys.stdin.read() if sql == "-" else sql
+    with console.open() as project:
+        rows = ask(project, text, limit=limit + 1, **dict(map(parameter, params)))
+    shown = rows.slice(0, limit)
+    console.result(shown, _table(shown))
+    if rows.num_rows > limit:
+        click.echo(f"more than {limit:,} rows: --limit shows more of them", err=True)
+
+
+def _table(rows: pa.Table) -> Grid:
+    return grid(
+        [[_short(value) for value in row.values()] for row in rows.to_pylist()],
+        head=rows.column_names,
+    )
+
+
+def _short(value: object) -> object:
+    return f"{value[: _WIDE - 3]}..." if isinstance(value, str) and len(value) > _WIDE else value

@@ -1,0 +1,68 @@
+"""demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..console.command import command
+from ..console.console import Console
+
+
+@command(
+    above=False,
+    help="An example from raw files to its figures; here when this folder holds it, else in a new "
+    "folder of its name.",
+)
+@click.option(
+    "--example",
+    type=click.Choice(["openbandit", "shop"]),
+    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that "
+    "passes, a version promoted, an A/B test."
+    " [default: this folder's, else openbandit]",
+)
+@click.option("--keep", is_flag=True, help="Leave the endpoint up.")
+@click.option(
+    "--requests", type=int, help="How many requests to serve (openbandit). [default: 2000]"
+)
+def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
+    from ...lifecycle.demo import demo as openbandit
+    from ...lifecycle.demo import shop
+
+    if console.path == "project.yaml" and not Path(console.path).exists():
+        example = example or openbandit.EXAMPLE
+        console.path = f"{example}/project.yaml"
+        if not Path(console.path).exists():
+            from ...project.scaffold import create
+
+            create(Path(example), example=example)
+            console.say(f"{example}/  a copy of the example")
+    console.offline = (
+        True  # a demo needs no account and spends nothing: a cloud's is its offline stack
+    )
+
+    def on_stage(number: int, total: int, name: str, result: str) -> None:
+        line = f"[{number:>2}/{total}] {name:<18} {result}"
+        if sys.stdout.isatty():
+            console.say(line)
+        elif not console.as_json:
+            click.echo(line, err=True)
+
+    from ...core.runtime import stacks
+
+    folder = Path(console.path).resolve().parent
+    had_stack, had_home = bool(stacks.running_urls(folder)), bool(stacks.homes(folder))
+    try:
+        with console.open() as project:
+            example = example or project.spec.name
+            console.result(
+                openbandit.demo(
+                    project, example=example, requests=requests, keep=keep, on_stage=on_stage
+                )
+            )
+    finally:
+        if not (keep or had_stack):
+            stacks.stop(folder, forget=not had_home)
+    console.next("init mine --example starter" if example == shop.EXAMPLE else "init shop")

@@ -1,0 +1,155 @@
+"""init, validate, schema, doctor, completion: what needs no target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+import msgspec
+
+from ...errors import ProjectError
+from ..console.command import command
+from ..console.completion import SHELLS, source
+from ..console.console import Console
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@command(
+    project=False,
+    help="Make a project in the new folder NAME: a shop with people, simulated, or another "
+    "example.",
+)
+@click.argument("name")
+@click.option(
+    "--example",
+    type=click.Choice(["openbandit", "shop", "starter"]),
+    help="shop: people, simulated, of whom all is known. starter: two small events and a model, "
+    "to be replaced by yours."
+    " openbandit: a real log. [default: the shop, by your project's name]",
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet.",
+)
+def init(console: Console, name: str, example: str | None, source: str | None) -> None:
+    from ...lifecycle.start.init import init as create
+
+    scaffolded = create(name, example=example, source=source)
+    files = [Path(file) for file in scaffolded.files]
+    written = [file for file in files if file.parent.name != "data"]
+    data = " and the data" if len(written) < len(files) else ""
+    text = (
+        f"{name}/  {len(written)} files{data}. project.yaml is the place to start; SQL in "
+        "features/, models in models/."
+    )
+    console.result(
+        scaffolded, "\n".join([text, *(f"guessed   {guess}" for guess in scaffolded.guesses)])
+    )
+    there = "" if Path(name) == Path() else f"cd {quote(name)} && "
+    if example in ("openbandit", "shop"):
+        console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")
+    else:
+        console.say(f"next   {there}isthmus validate")
+
+
+@command(
+    help="Check every file of the project, for every target of profiles.yaml. Nothing is called "
+    "or changed. "
+    "With --target, an experiment that cannot start there is an error."
+)
+def validate(console: Console) -> None:
+    from ...lifecycle.checks.validate import validate as check
+
+    report = check(console.path, target=console.target)
+    if report.errors:
+        raise ProjectError(report.problems)
+    console.result(report)
+    console.next("plan")
+
+
+@command(
+    project=False,
+    help="Print the JSON Schema of project.yaml, models/*.yaml and profiles.yaml, for editors.",
+)
+def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
+    from ...project.schema import schema as json_schema
+
+    click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+
+
+@command(
+    help="What works on this machine, found by trying it; with --first-account, whether the "
+    "target's account is ready."
+)
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also read all that the project has stored, and compare it with what was written.",
+)
+@click.option(
+    "--first-account",
+    "account",
+    is_flag=True,
+    help="Look at the account of --target instead: role, bucket, quotas, rights.",
+)
+@click.option(
+    "--policy",
+    type=_FILE,
+    help="The rights that the account must grant: what `isthmus stack policy` printed.",
+)
+@click.option(
+    "--round",
+    "trial",
+    is_flag=True,
+    help="Then try a table, a job, a model and an endpoint there, and remove them.",
+)
+@click.option(
+    "--minutes",
+    default=60,
+    show_default=True,
+    type=click.IntRange(5, 240),
+    help="The round: after so many it only removes.",
+)
+@click.option(
+    "--record",
+    type=_FOLDER,
+    help="The round: a new folder for its calls, without names, keys and accounts.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before the round.")
+def doctor(console: Console, *, deep: bool, account: bool, **options: Any) -> None:
+    if options["record"] and not options["trial"]:
+        raise click.UsageError("--record goes with --round")
+    if account:
+        from .first_account import first_account
+
+        first_account(console, **options)
+        return
+    if options["policy"] or options["trial"]:
+        raise click.UsageError(
+            f"--{'policy' if options['policy'] else 'round'} goes with --first-account"
+        )
+    from ...lifecycle.checks.doctor import doctor as try_out
+
+    if deep:
+        with console.open() as project:
+            findings = try_out(project)
+    else:
+        findings = try_out()
+    console.result(findings, "\n".join(map(str, findings)))
+    if not all(finding.ok for finding in findings if finding.required):
+        raise SystemExit(1)
+
+
+@command(
+    project=False, help="Print what makes SHELL complete commands, options and the project's names."
+)
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(console: Console, shell: str) -> None:
+    text = source(shell, click.get_current_context().find_root().command)
+    console.result({"shell": shell, "source": text}, text, raw=True)

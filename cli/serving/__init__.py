@@ -1,0 +1,1 @@
+"""Commands that serve models, move traffic and compare arms."""

@@ -1,0 +1,427 @@
+"""train, runs list | show | compare | tag | note | cancel | why-rerun | log | export, models list |
+promote | replay | graph.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ...errors import IsthmusError
+from ..console.command import command
+from ..console.console import Console, relative
+from ..console.project_clock import opened
+from ..console.tables import grid
+
+if TYPE_CHECKING:
+    from ...project.specs.description import ProjectSpec
+
+
+@command(
+    changes=True,
+    help="Train configurations (models/*.yaml): point-in-time training set, fit, forward "
+    "evaluation, gate, register.",
+)
+@click.argument("configs", nargs=-1, required=True)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the configurations for this run: parameters.C=1.",
+)
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Give the runs a tag (again for more)."
+)
+@click.option("--note", default="", metavar="TEXT", help="Say what the runs are for.")
+def train(
+    console: Console,
+    configs: tuple[str, ...],
+    overrides: tuple[str, ...],
+    tags: tuple[str, ...],
+    note: str,
+) -> None:
+    from ...pipelines.run_pages.run_text import next_steps
+    from ...pipelines.training.training import configuration
+    from ...pipelines.training.training import train as run
+
+    done = []
+    with console.open() as project:
+        spec = project.spec
+        models = [
+            configuration(project, config, overrides) for config in configs
+        ]  # a name that is wrong stops it before the first run
+        console.would(
+            models,
+            "\n".join(
+                f"{project.target.name:<7} train {' '.join((m.path, *overrides))}   {m.trainer}   "
+                f"{len(m.features)} feature{'s' if len(m.features) != 1 else ''}"
+                for m in models
+            ),
+        )
+        for config in configs:
+            done.append(run(project, config, overrides=overrides, tags=tags, note=note))
+            console.say(str(done[-1]))
+    if console.as_json:
+        console.result(done)
+    console.next(*_endpoints_of(next_steps(done[-1]), done[-1].model, spec))
+    if any(record.status == "failed" or record.gate == "fail" for record in done):
+        raise SystemExit(1)
+
+
+def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
+    """`deploy MODEL` is said of the model: here it becomes its endpoints', of which there may be
+    none.
+    """
+    names = [
+        name
+        for name, endpoint in spec.endpoints.items()
+        if any(v.model == model for v in endpoint.variants)
+    ]
+    other = [command for command in commands if command != f"deploy {model}"]
+    return (
+        (*other, *(f"deploy {name}" for name in names)) if len(other) < len(commands) else commands
+    )
+
+
+@click.group(help="List, show, compare, tag and cancel runs; why a step ran again.")
+def runs() -> None: ...
+
+
+@command(help="Every run: when, what, its figures and its gate.")
+@click.option(
+    "--sort",
+    metavar="FIGURE",
+    help="Best first by a figure: auc, ndcg@10, log_loss, auc_vs_champion. Default: oldest first.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only these: model, alias, gate, tag, parameters.C, ... (again for more).",
+)
+def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
+    from ...lifecycle.verbs.runs import list as read
+    from ...pipelines.run_pages.run_list import comparable, figure
+
+    with console.open() as project:
+        listed = read(project, sort=sort, where=where)
+    shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
+    rows = [
+        (
+            run.name,
+            f"{run.started:%Y-%m-%d %H:%M}",
+            run.told(),
+            run.version or run.status,
+            run.alias or "",
+            *(f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in shown),
+            run.gate or "",
+            " ".join(run.tags),
+        )
+        for run in listed
+    ]
+    head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
+    text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
+    note = (
+        ["figures are of each run's own rows, which differ: runs compare pairs them"]
+        if sort and not comparable(listed)
+        else []
+    )
+    console.result(listed, text, *note)
+
+
+@command(help="One run's record.")
+@click.argument("run")
+def show(console: Console, run: str) -> None:
+    from ...lifecycle.verbs.runs import show as read
+    from ...pipelines.run_pages.run_list import NotedRun
+
+    with console.open() as project:
+        shown = read(project, run)
+        where = project.target.name
+    if isinstance(shown, NotedRun):
+        console.result(shown)
+    else:  # no record yet: it may be running, or have been stopped
+        rows = [
+            (
+                step.name,
+                step.phase,
+                f"{step.started:%H:%M:%S}" if step.started else "",
+                step.reason or "",
+            )
+            for step in shown.steps
+        ]
+        console.result(shown, f"{where:<7} run {run}   {shown.phase}", grid(rows, indent="  "))
+
+
+@command(
+    changes=True,
+    help="Ask a run to stop. A finished one is left as it is; what its finished steps made is "
+    "kept in the cache.",
+)
+@click.argument("run")
+def cancel(console: Console, run: str) -> None:
+    from ...lifecycle.verbs.runs import cancel as stop
+    from ...pipelines.runs.watch import observe
+
+    with console.open() as project:
+        before = observe(project, run).phase
+        console.would(
+            {"run": run, "phase": before},
+            f"{project.target.name:<7} run {run}   {before} -> cancelled",
+        )
+        state = stop(project, run)
+    console.result(
+        state,
+        f"{project.target.name:<7} run {run}   "
+        + (state.phase if before != state.phase else f"{state.phase} already"),
+    )
+    console.next(f"runs show {run}")
+
+
+@command(
+    help="Runs side by side, each paired with the first on the rows that both were tested on; "
+    "with a page."
+)
+@click.argument("runs", nargs=-1, required=True)
+def compare(console: Console, runs: tuple[str, ...]) -> None:
+    from ...lifecycle.verbs.runs import compare as measure
+    from ...pipelines.run_pages.comparison_page import comparison_page
+
+    with console.open() as project:
+        compared = measure(project, *runs)
+        try:
+            page = relative(comparison_page(project, compared))
+        except (
+            IsthmusError,
+            OSError,
+        ) as error:  # a folder that may only be read, a full disk: the figures are there all the same
+            page = f"not written: {error}"
+    console.result(compared, f"{compared}\npage      {page}")
+
+
+@command(changes=True, help="Give a run tags, by which `runs list --where tag=...` finds it.")
+@click.argument("run")
+@click.argument("tags", nargs=-1)
+@click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
+def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
+    from ...lifecycle.verbs.runs import tag as give
+    from ...pipelines.run_pages.run_list import note_lines
+
+    if not (tags or remove):
+        raise click.UsageError("no tag to give or to take away")
+    with console.open() as project:
+        console.would(
+            {"run": run, "tags": tags, "remove": remove},
+            f"{project.target.name:<7} run {run}   tags {' '.join(tags)}",
+        )
+        notes = give(project, run, tags, remove=remove)
+    console.result(notes, "\n".join([f"run {run}", *note_lines(notes)]))
+
+
+@command(
+    changes=True,
+    help="Say what a run is about, over what was said before; an empty text takes it away.",
+)
+@click.argument("run")
+@click.argument("text")
+def note(console: Console, run: str, text: str) -> None:
+    from ...lifecycle.verbs.runs import note as write
+    from ...pipelines.run_pages.run_list import note_lines
+
+    with console.open() as project:
+        console.would(
+            {"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}"
+        )
+        notes = write(project, run, text)
+    console.result(notes, "\n".join([f"run {run}", *note_lines(notes)]))
+
+
+@command(help="Which part of each step's cache key changed, so that it had to run again.")
+@click.argument("run")
+@click.option("--step", help="Only this step.")
+def why_rerun(console: Console, run: str, step: str | None) -> None:
+    from ...lifecycle.verbs.runs import why_rerun as explain
+
+    with console.open() as project:
+        changes = explain(project, run, step)
+    rows = [
+        (change.step, change.part, _brief(change.before), _brief(change.after))
+        for change in changes
+    ]
+    nothing = f"{run}: every step was in the cache, or had never finished before"
+    console.result(
+        changes, grid(rows, head=("step", "part", "before", "after")) if rows else nothing
+    )
+
+
+def _brief(text: str | None) -> str | None:
+    """Digests by their first twelve digits, long values by their beginning."""
+    if text is None or len(text) <= 40:
+        return text
+    return text[:12] if len(text) == 64 and text.isalnum() else f"{text[:37]}..."
+
+
+@command(help="What a run's step printed.")
+@click.argument("run")
+@click.argument("step")
+def log(console: Console, run: str, step: str) -> None:
+    from ...lifecycle.verbs.runs import log as read
+
+    with console.open() as project:
+        written = read(project, run, step)
+    console.result(written, written.log, raw=True)
+
+
+@command(
+    changes=True,
+    help="Copy runs that ended (default: all) to the MLflow server that `tracking` of "
+    "profiles.yaml names. What is there stays one run.",
+)
+@click.argument("runs", nargs=-1)
+@click.option(
+    "--to", type=click.Choice(["mlflow"]), default="mlflow", show_default=True, help="Where to."
+)
+def export(console: Console, runs: tuple[str, ...], to: Literal["mlflow"]) -> None:
+    from ...lifecycle.verbs.runs import export as copy
+
+    with console.open() as project:
+        console.would(
+            {"runs": runs, "to": to},
+            f"{project.target.name:<7} export {' '.join(runs) or 'all runs'} to {to}",
+        )
+        copied = copy(project, *runs, to=to)
+    rows = [(entry.run, entry.state, entry.url) for entry in copied]
+    console.result(copied, grid(rows, head=("run", "in MLflow", "page")) if rows else "no runs yet")
+
+
+for _name, _command in (
+    ("list", list_runs),
+    ("show", show),
+    ("compare", compare),
+    ("tag", tag),
+    ("note", note),
+    ("cancel", cancel),
+    ("why-rerun", why_rerun),
+    ("log", log),
+    ("export", export),
+):
+    runs.add_command(_command, _name)
+
+
+@click.group(help="Versions, aliases, promotion and lineage.")
+def models() -> None: ...
+
+
+@command(help="Every version of the project's registered models.")
+def list_models(console: Console) -> None:
+    from ...lifecycle.verbs.models import list as versions
+
+    with console.open() as project:
+        registered = versions(project)
+    rows = [
+        (f"{v.model}@{v.version}", ", ".join(sorted(v.aliases)), v.approval, v.digest[:12])
+        for v in registered
+    ]
+    console.result(
+        registered,
+        grid(rows, head=("version", "aliases", "approval", "digest"))
+        if rows
+        else "no version yet: isthmus train models/...",
+    )
+
+
+@command(
+    changes=True,
+    help="Give VERSION (e.g. ranker@2) an alias. An inconclusive version becomes champion only "
+    "--because somebody says why.",
+)
+@click.argument("version")
+@click.option("--alias", default="champion", show_default=True)
+@click.option(
+    "--because", metavar="TEXT", help="Why a person decides so; recorded with the version."
+)
+def promote(console: Console, version: str, alias: str, because: str | None) -> None:
+    from ...lifecycle.verbs.models import promote as move
+
+    name, at, number = version.partition("@")
+    if not at or not number.isdigit():
+        raise click.UsageError(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}")
+    with console.open() as project:
+        console.would(
+            {"version": version, "alias": alias},
+            f"{project.target.name:<7} {version}   becomes {alias}",
+        )
+        promoted = move(project, name, int(number), alias, because=because)
+        where = project.target.name
+    console.result(
+        promoted,
+        f"{where:<7} {promoted.model}@{promoted.version}   "
+        f"{', '.join(sorted(promoted.aliases))}   {promoted.approval}",
+    )
+
+
+@command(help="What is made of what: events, objectives, views, models, endpoints.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "dot"]),
+    default="text",
+    show_default=True,
+)
+def graph(console: Console, form: Literal["text", "mermaid", "dot"]) -> None:
+    from pathlib import Path
+
+    from ...lifecycle.verbs.models import graph as draw
+    from ...project.load import load
+
+    console.result(draw(load(Path(console.path)), form=form), raw=True)
+
+
+_moment = click.DateTime()
+
+
+@command(
+    changes=True,
+    help="What VERSION (e.g. ranker@3) would have earned in place of what an endpoint served, "
+    "from its logged answers: by its own scores, "
+    "with the features as they were known then, under the same rules.",
+)
+@click.argument("version")
+@click.option(
+    "--endpoint",
+    metavar="NAME",
+    help="Whose log. Default: the only endpoint that serves the model.",
+)
+@click.option(
+    "--since",
+    type=_moment,
+    help="Answers from this moment (UTC) on. Default: 28 days before --until.",
+)
+@click.option("--until", type=_moment, help="Answers before this moment (UTC). Default: now.")
+def replay(
+    console: Console,
+    version: str,
+    endpoint: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    from ...lifecycle.verbs.models import replay as replay_version
+
+    begin, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
+    with opened(console) as project:
+        console.would(
+            {"replay": version, "endpoint": endpoint}, f"{project.target.name:<7} replay {version}"
+        )
+        console.result(replay_version(project, version, endpoint=endpoint, since=begin, until=end))
+
+
+for _name, _command in (
+    ("list", list_models),
+    ("promote", promote),
+    ("replay", replay),
+    ("graph", graph),
+):
+    models.add_command(_command, _name)

@@ -1,0 +1,323 @@
+"""`isthmus import CLOUD endpoint NAME`: an endpoint that stands, whoever made it, as project.yaml
+says it; and its adoption.
+
+Adopting changes nothing of what runs: each model behind it is registered as a version, and the
+provider's endpoint is tagged, last and at once. So a run that was cut is repeated, and one that
+ended finds it ours already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...errors import Invalid, Refused, Unsupported
+from ...project.reading.names import VARIANT_LENGTH, did_you_mean, name_problem, neutral
+from ...project.specs.description import ProjectSpec
+from ...reports.results import Shown
+from ...target import attribute
+from ..gateway.request.inputs import ADOPTED, was_adopted
+from ..split import HUNDRED, percent_text
+
+_HUNDREDTH = Decimal("0.01")
+
+
+class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that runs, and what it serves."""
+
+    name: str  # ours
+    native: str  # the provider's
+    runs: str  # the provider's name of its model
+    machine: str
+    instances: int
+    percent: Decimal  # of the traffic, as it is meant to be
+    content: str  # digest of what it serves
+    image: str
+    uri: str  # of the model's files; "": they are in the image
+    model: str = ""  # as it is registered with us
+    version: int = 0  # 0: it is not adopted yet
+
+    @property
+    def label(self) -> str:
+        """As people know it: by the provider's name, where that is no mere number."""
+        return self.native if neutral(self.native) == self.name else self.name
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as an adapter sees it."""
+
+    native: str
+    native_id: str
+    name: str  # ours
+    owner: str | None  # the project whose tags it carries
+    options: dict[str, Any]  # what the target of profiles.yaml must say to know it
+    variants: tuple[StandingVariant, ...]
+    # what it is tagged under, where the provider has preconditions: it has not changed since it was
+    # looked at
+    token: str = ""
+
+
+class Adopter(Protocol):
+    """What an adapter brings whose provider's endpoints can be taken over (`Adapter.adopt`)."""
+
+    def look(self, native: str, *, name: str | None) -> Standing:
+        """Nothing is changed.
+
+        `name`: what the project calls it; None: as profiles.yaml, its tags or its own name say.
+
+        NotFound, Busy (it is being changed), Refused, and Unsupported for a kind of endpoint that
+        cannot be taken over.
+        """
+        ...
+
+    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+        """Make it the project's, in one call.
+
+        `refs`: `model@version` by content. Conflict: somebody was faster.
+        """
+        ...
+
+
+class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """What stands, with the versions that its models are, or (`adopted` False) would be."""
+
+    target: str
+    endpoint: str
+    native: str
+    adopted: bool
+    variants: tuple[StandingVariant, ...]
+    yaml: str  # what project.yaml, and profiles.yaml, must say
+
+    def __str__(self) -> str:
+        split = "   ".join(
+            f"{v.label} {percent_text(v.percent)} % {v.model}@{v.version}" for v in self.variants
+        )
+        return (
+            f"{self.target:<7} {self.native}   {split}   "
+            f"{'adopted' if self.adopted else 'not adopted yet'}"
+        )
+
+
+def describe(
+    project: Project,
+    native: str,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    objective: str | None = None,
+) -> Adoption:
+    """A standing endpoint in our words. Nothing is changed.
+
+    `name`: of the endpoint here; `model`: that its models become versions of (the endpoint's name);
+    `objective`: that it serves. Refused: it is another project's. Unsupported: it, or its kind,
+    cannot be taken over. See Adopter.look, too.
+    """
+    return _adoption(project, _standing(project, native, name), model, objective)
+
+
+def adopt(
+    project: Project,
+    native: str,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    objective: str | None = None,
+) -> Adoption:
+    """Register what it serves, approved, and tag it; one that is ours already stays as it is.
+
+    What `describe` raises; Conflict.
+    """
+    with project.lock("import"):
+        standing = _standing(project, native, name)
+        wanted = _adoption(
+            project, standing, model, objective
+        )  # all that can be wrong is wrong before the first change
+        if wanted.adopted:
+            return wanted
+        registry, refs = project.target.registry, {}
+        for variant in wanted.variants:
+            version = registry.register(
+                variant.model,
+                uri=variant.uri,
+                digest=f"{ADOPTED}{variant.content}",
+                image=variant.image,
+            )
+            if version.approval == "pending":
+                registry.set_approval(
+                    version.model,
+                    version.version,
+                    "approved",
+                    f"adopted: it serves {native} already",
+                )
+            refs[variant.content] = f"{version.model}@{version.version}"
+        _adopter(project).tag(standing, refs)
+        return _adoption(project, _standing(project, native, name), model, objective)
+
+
+def _adopter(project: Project) -> Adopter:
+    adapter = project.target.adapter
+    if not adapter.adopt:
+        raise Unsupported(
+            f"target {project.target.name}: an endpoint that stands on {adapter.title} "
+            "cannot be taken over yet",
+            capability="import",
+        )
+    adopter: Adopter = attribute(adapter.adopt)(project.target)
+    return adopter
+
+
+def _standing(project: Project, native: str, name: str | None) -> Standing:
+    standing = _adopter(project).look(native, name=name)
+    if standing.owner not in (None, project.spec.name):
+        raise Refused(
+            f"{native} is of project {standing.owner}, as it is marked",
+            remedy=f"move its traffic from there, or let {standing.owner} give it up",
+        )
+    _check_name(f"endpoint {native}", standing.name, "give it one: --as NAME")
+    for variant in standing.variants:
+        _check_name(
+            f"variant {variant.native}",
+            variant.name,
+            "a variant keeps its name, so this one cannot be taken over",
+            VARIANT_LENGTH,
+        )
+    return standing
+
+
+def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -> None:
+    if problem := name_problem(name, **({} if longest is None else {"longest": longest})):
+        raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
+
+
+def _adoption(
+    project: Project, standing: Standing, model: str | None, objective: str | None
+) -> Adoption:
+    adopted = standing.owner == project.spec.name and all(
+        variant.version for variant in standing.variants
+    )
+    variants = (
+        standing.variants
+        if adopted
+        else _with_versions(project, standing, model or _model(standing))
+    )
+    return Adoption(
+        target=project.target.name,
+        endpoint=standing.name,
+        native=standing.native,
+        adopted=adopted,
+        variants=variants,
+        yaml="\n".join(
+            [
+                *_project_lines(project.spec, standing.name, variants, objective),
+                *_profile_lines(project, standing.options),
+            ]
+        ),
+    )
+
+
+def _model(standing: Standing) -> str:
+    """That of an earlier adoption; else the endpoint's name."""
+    return next((variant.model for variant in standing.variants if variant.model), standing.name)
+
+
+def _with_versions(project: Project, standing: Standing, model: str) -> tuple[StandingVariant, ...]:
+    """The version that each one's content is, or will be."""
+    _check_name("the model", model, "give it another name: --model NAME")
+    registered = project.target.registry.versions(model)
+    numbers = {
+        version.digest.removeprefix(ADOPTED): version.version
+        for version in registered
+        if was_adopted(version)
+    }
+    following = max((version.version for version in registered), default=0) + 1
+    for variant in standing.variants:
+        if variant.content not in numbers:
+            numbers[variant.content] = following
+            following += 1
+    return tuple(
+        msgspec.structs.replace(variant, model=model, version=numbers[variant.content])
+        for variant in standing.variants
+    )
+
+
+def _project_lines(
+    spec: ProjectSpec, name: str, variants: tuple[StandingVariant, ...], objective: str | None
+) -> list[str]:
+    objective = _objective(spec, name, objective)
+    width = max(len(variant.name) for variant in variants)
+    return [
+        "# project.yaml",
+        "endpoints:",
+        f"  {name}:",
+        f"    objective: {objective}",
+        f"    unit: {_unit(spec, name, objective)}",
+        "    variants:",
+        *(
+            f"      {variant.name + ':':<{width + 1}} {{model: "
+            f"{variant.model}@{variant.version}, traffic: {percent_text(share)}}}"
+            f"   # {variant.runs}, {variant.instances} x {variant.machine}"
+            for variant, share in zip(variants, _shares(variants), strict=True)
+        ),
+    ]
+
+
+def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
+    """In hundredths, which sum to 100: the largest takes what rounding leaves."""
+    shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
+    shares[shares.index(max(shares))] += HUNDRED - sum(shares)
+    return shares
+
+
+def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
+    declared = spec.endpoints.get(name)
+    chosen = (
+        objective
+        or (declared.objective if declared else None)
+        or (next(iter(spec.objectives)) if len(spec.objectives) == 1 else None)
+    )
+    if chosen not in spec.objectives:
+        wrong = (
+            f"{objective} is no objective of project.yaml"
+            if objective
+            else "project.yaml does not say which objective it serves"
+        )
+        raise Invalid(
+            wrong,
+            remedy=did_you_mean(objective or "", spec.objectives, has="--objective NAME: it has"),
+        )
+    return chosen
+
+
+def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
+    """Whom it ranks for, as another endpoint or the objective says; what nobody says is the user's
+    to write.
+    """
+    endpoints = [
+        *filter(None, [spec.endpoints.get(name)]),
+        *(e for e in spec.endpoints.values() if e.objective == objective),
+    ]
+    return (
+        endpoints[0].unit
+        if endpoints
+        else spec.objectives[objective].unit or "visitor_id   # the caller's: change it to yours"
+    )
+
+
+def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
+    """What its target does not say yet."""
+    missing = [
+        f"    {key}: {_flow(value)}"
+        for key, value in options.items()
+        if project.target.profile.options.get(key) != value
+    ]
+    return ["# profiles.yaml", "targets:", f"  {project.target.name}:", *missing] if missing else []
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    return msgspec.json.encode(value).decode()

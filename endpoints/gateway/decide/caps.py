@@ -1,0 +1,99 @@
+"""How often a unit was shown what: a window in 24 buckets, the names of their numbers in a unit's
+document, and what has left. Pure.
+
+What was shown in bucket i counts until bucket i + 24 is over. So no window has more than the most,
+and what has left the window is held back for one bucket at most: a 24th of it. Buckets ahead count,
+too: another gateway's clock may be, and `now:` may be moved back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from ....project.specs.rules import Rule, UnitCap
+from ....times import epoch_milliseconds
+
+BUCKETS = 24
+Counts = Mapping[str, int]  # of a unit's document, by name
+_encode = msgspec.json.Encoder().encode
+
+
+def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
+    return tuple([rule for rule in rules if isinstance(rule, UnitCap)])
+
+
+def value_text(value: object) -> str:
+    """Of a key or a feature, as names of numbers have it."""
+    return _encode(value).decode()
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A unit's document at a moment."""
+
+    before: dict[
+        UnitCap, dict[str, int]
+    ]  # by cap and value: in how many answers it was shown that still count
+    gone: Sequence[
+        str
+    ]  # the names that no window of any gateway reaches any more, of caps that are gone, too
+
+
+def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
+    """In one pass, as it is on the way of every answer."""
+    moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
+    before: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
+    for name, count in counts.items():
+        prefix, _, rest = name.partition("/")
+        bucket, _, value = rest.partition("/")
+        if prefix not in current:
+            current[prefix] = _bucket_now(prefix, moment)
+        if (ahead := current[prefix]) is None or not bucket.isdecimal():
+            continue  # not ours
+        age = ahead - int(bucket)
+        if age > BUCKETS:
+            gone.append(name)
+        elif age >= -BUCKETS and (times := before.get(prefix)) is not None:
+            times[value] = times.get(value, 0) + count
+    return Judged({cap: before[_prefix(cap)] for cap in caps}, gone)
+
+
+def entries(
+    caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
+) -> dict[str, int]:
+    """What an answer adds: one for each value that it shows, however many items have it.
+
+    `shown`: what rules read of its items.
+    """
+    names: dict[str, int] = {}
+    for cap in caps:
+        prefix = _prefix(cap)
+        start = f"{prefix}/{_bucket_now(prefix, epoch_milliseconds(now))}/"
+        values = [features[cap.by] for features in shown]
+        names.update((f"{start}{value_text(value)}", 1) for value in values if value is not None)
+    return names
+
+
+def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
+    """Nothing that is added at `wall` counts after it."""
+    return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
+
+
+@lru_cache(maxsize=1_000)
+def _prefix(cap: UnitCap) -> str:
+    """Of the names of its numbers. Another `max`, or other days, go on with what was counted."""
+    digest = hashlib.sha256(_encode((cap.by, cap.when))).hexdigest()[:8]
+    return f"{digest}.{cap.window // timedelta(seconds=1)}"
+
+
+def _bucket_now(prefix: str, moment: int) -> int | None:
+    """None: the prefix is not one of ours."""
+    seconds = prefix.partition(".")[2]
+    return (
+        moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None
+    )

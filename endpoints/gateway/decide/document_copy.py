@@ -1,0 +1,98 @@
+"""One document of the StateStore as one process knows it: the last sound copy is kept, whatever the
+store does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar, final
+
+import msgspec
+
+from ....errors import Invalid, IsthmusError
+from ....storage import Versioned
+
+Read = Callable[[], Versioned | None]
+
+
+class _Numbered(Protocol):
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def written(self) -> datetime: ...
+
+
+Document = TypeVar("Document", bound=_Numbered)
+
+
+class Known(msgspec.Struct, Generic[Document], frozen=True, kw_only=True):
+    """`value` None: the store has no document, or nobody knows (`seen` None)."""
+
+    value: Document | None = None
+    seen: float | None = None  # when this was what the store had
+    problem: str = ""  # of the last look
+
+
+@final
+class DocumentCopy(Generic[Document]):
+    """`look` from one thread, `last` from many."""
+
+    def __init__(
+        self, key: str, read: Read, decoded: Callable[[bytes], Document], clock: Callable[[], float]
+    ) -> None:
+        """`decoded`: Invalid, Refused for what is no such document."""
+        self.key = key
+        self.last: Known[Document] = Known()
+        self._read, self._decoded, self._clock = read, decoded, clock
+        self._token = ""  # of the document that was looked at last
+        self._fault = ""  # of that document
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since this was what the store had; None: there was no answer yet."""
+        seen = self.last.seen
+        return None if seen is None else max(0.0, self._clock() - seen)
+
+    def look(self) -> None:
+        """Once. Whatever goes wrong, the copy stays and the problem is noted."""
+        began = self._clock()
+        try:
+            self.last = self._seen(self._read(), began)
+        except IsthmusError as error:
+            self.told(str(error))
+        except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
+            self.told(repr(error))
+
+    def told(self, problem: str) -> None:
+        self.last = msgspec.structs.replace(self.last, problem=problem)
+
+    def _seen(self, document: Versioned | None, began: float) -> Known[Document]:
+        """Invalid, Refused: what is there is none, or older than what was there."""
+        value = self.last.value
+        if document is None:
+            if value is not None:
+                raise Invalid(f"the store has no {self.key} any more")
+            return Known(seen=began)
+        if document.token != self._token:
+            try:
+                value, self._fault = self._newer(self._decoded(document.value), value), ""
+            except IsthmusError as error:
+                self._fault = str(error)
+            self._token = document.token  # what fails in another way is decoded again
+        if self._fault:
+            raise Invalid(self._fault)
+        return Known(value=value, seen=began)
+
+    def _newer(self, value: Document, than: Document | None) -> Document:
+        """Invalid: an old copy of the store's.
+
+        One that was begun anew has a lower version and was written later.
+        """
+        if than is not None and value.version < than.version and value.written <= than.written:
+            raise Invalid(
+                f"the store has {self.key} of version {value.version} again, after version "
+                f"{than.version}"
+            )
+        return value

@@ -1,0 +1,107 @@
+"""The rules of an endpoint: which of them hold for a request, what they read of a candidate, and
+what they are called. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, final
+
+import msgspec
+
+from ....project.endpoints.rules import ORDER, entity_of, kind_of, reads, undrawable
+from ....project.reading.quantities import duration_text
+from ....project.specs.description import Endpoint, ProjectSpec
+from ....project.specs.rules import Cap, Condition, Pin, Rule, UnitCap
+from ..request.request import RankRequest
+from .assignment import meets
+
+
+@final
+class Rulebook:
+    """`features`: by entity of the candidates and view, what the rules read."""
+
+    def __init__(self, endpoint: Endpoint, spec: ProjectSpec) -> None:
+        inside = sorted(endpoint.rules, key=lambda rule: ORDER.index(type(rule)))
+        self._rules = [
+            (rule, entity.name)
+            for rule in inside
+            if (entity := entity_of(reads(rule)[0], spec)) is not None
+        ]
+        self.features: dict[str, dict[str, tuple[str, ...]]] = {}
+        for rule, of in self._rules:
+            for view, dot, name in (read.partition(".") for read in reads(rule)):
+                if dot:
+                    views = self.features.setdefault(of, {})
+                    views[view] = tuple(dict.fromkeys((*views.get(view, ()), name)))
+        self.digest = (
+            hashlib.sha256(msgspec.json.encode(endpoint.rules)).hexdigest()[:16]
+            if endpoint.rules
+            else None
+        )
+        self.drawable = not any(undrawable(endpoint))
+
+    def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
+        """In the order in which they are applied.
+
+        `entity`: of the candidates; `context`: the request's attributes.
+        """
+        return tuple(
+            [rule for rule, of in self._rules if of == entity and _holds(rule, context, now)]
+        )
+
+
+def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
+    return (
+        (rule.since is None or now >= rule.since)
+        and (rule.until is None or now < rule.until)
+        and (not rule.when or meets(rule.when, context))
+    )
+
+
+def pinned_items(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
+    """The items that may have to be shown though nobody sent them."""
+    pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= asked.slots]
+    return [item for item in dict.fromkeys(pins) if item not in asked.candidates]
+
+
+@lru_cache(maxsize=1_000)
+def name_of(rule: Rule) -> str:
+    """As answers, figures and `explain` call it, whatever its parameters are:
+
+    `cap item_category 2`.
+    """
+    if isinstance(rule, Pin):
+        return f"pin {rule.item}"
+    if isinstance(rule, Cap):
+        return f"cap {_short(rule.by)} {rule.max}"
+    if isinstance(rule, UnitCap):
+        return f"cap {_short(rule.by)} {rule.max}/{_length(rule.window)}"
+    return f"{kind_of(rule)} {' '.join(map(condition_text, rule.where))}"
+
+
+def condition_text(condition: Condition) -> str:
+    name = _short(condition.attribute)
+    parts = [
+        f"{name}{sign}{'|'.join(map(str, of))}"
+        for sign, of in (("=", condition.among), ("!=", condition.not_among))
+        if of
+    ]
+    bounds = [
+        f"{name}{sign}{of:g}"
+        for sign, of in ((">=", condition.min), ("<=", condition.max))
+        if of is not None
+    ]
+    return " ".join([*parts, *bounds])
+
+
+def _length(window: timedelta) -> str:
+    """A day is 24h, as a window of it is no day of the calendar."""
+    return "24h" if window == timedelta(days=1) else duration_text(window)
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -1,0 +1,103 @@
+"""`split/<endpoint>`: which variant each unit of a sticky endpoint is sent to, in ranges of
+buckets. Pure.
+
+A variant that grows takes the highest buckets of those that shrink, so exactly the share that moves
+changes its variant (EXPERIMENTS.md 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from ....core.formats import StoredDocument
+from ....errors import Invalid
+from ....project.specs.description import BUCKETS
+from .live_document import Ranges
+
+KEPT = timedelta(
+    seconds=15
+)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
+# A `written` so far ahead was left by a clock that is moved (simulations once wrote theirs): clouds
+# answer no machine that is so wrong.
+_AHEAD = timedelta(minutes=15)
+STEP = Decimal(100) / BUCKETS  # the smallest share, in percent
+
+
+class Split(StoredDocument, frozen=True, kw_only=True):
+    """`before`: percent by variant that was served when it was written."""
+
+    version: int
+    written: datetime
+    ranges: dict[str, Ranges]
+    before: dict[str, Decimal]
+
+
+def key(endpoint: str) -> str:
+    return f"split/{endpoint}"
+
+
+def whole(variant: str) -> dict[str, Ranges]:
+    """One variant has every unit: what an endpoint without a document serves."""
+    return {variant: ((0, BUCKETS - 1),)}
+
+
+def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
+    """Percent by variant."""
+    return {
+        variant: STEP * sum(high - low + 1 for low, high in spans)
+        for variant, spans in ranges.items()
+    }
+
+
+def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
+    """Return the percent by variant that every gateway serves by now: what was before, until no
+    gateway can have an older copy.
+    """
+    return split.before if -_AHEAD < now - split.written < KEPT else shares(split.ranges)
+
+
+def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
+    """The ranges under another split: percents in steps of 0.01 that sum to 100.
+
+    A variant that is not named gives all that it has.
+    """
+    owned = {variant: _buckets(spans) for variant, spans in ranges.items()}
+    counts = {variant: int(percent / STEP) for variant, percent in split.items()}
+    free = sorted(
+        bucket for variant, buckets in owned.items() for bucket in buckets[counts.get(variant, 0) :]
+    )
+    result: dict[str, Ranges] = {}
+    for variant, count in counts.items():
+        stays = owned.get(variant, [])[:count]
+        taken = [free.pop() for _ in range(count - len(stays))]
+        result[variant] = _spans(sorted([*stays, *taken]))
+    return result
+
+
+def sound(split: Split, what: str) -> Split:
+    """The split itself, if each bucket has one variant. Invalid, naming `what`, if not."""
+    spans = sorted(span for spans in split.ranges.values() for span in spans)
+    begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
+    if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):
+        raise Invalid(
+            f"{what} is damaged: each of the {BUCKETS:,} buckets needs one variant",
+            remedy="put the version before it back; without the document the first variant has all "
+            "units",
+        )
+    return split
+
+
+def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
+    return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
+
+
+def _spans(buckets: Sequence[int]) -> Ranges:
+    spans: list[tuple[int, int]] = []
+    for bucket in buckets:
+        if spans and spans[-1][1] == bucket - 1:
+            spans[-1] = (spans[-1][0], bucket)
+        else:
+            spans.append((bucket, bucket))
+    return tuple(spans)

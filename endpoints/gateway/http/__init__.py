@@ -1,0 +1,1 @@
+"""The gateway as a service over HTTP: its routes, its application, its processes."""

@@ -1,0 +1,192 @@
+"""What POST requests to a gateway get, without HTTP: a body in, an answer out.
+
+Never raises: what goes wrong is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar, final
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....errors import Invalid, IsthmusError
+from ...http.error_log import tell
+from ..decide.assignment import Decision
+from ..gateway import Gateway
+from ..processes import counters
+from ..processes.counters import Counters, sample
+from ..request.request import shape_of
+from . import ofrep
+from .answers import Answer, failure, status_of
+from .track import MOST, track
+
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_Result = TypeVar("_Result")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@final
+class Calls:
+    """From many threads."""
+
+    def __init__(
+        self, project: Project, gateways: Mapping[str, Gateway], counted: Counters
+    ) -> None:
+        self._project = project
+        self._gateways = gateways
+        self._counters = counted
+        self._first = next(iter(gateways))
+
+    def rank(self, body: bytes) -> Answer:
+        def ranked(gateway: Gateway, request: dict[str, Any]) -> Answer:
+            ranking = gateway.rank(request)
+            self._count(ranking.assignments)
+            return Answer(status=200, body=_encode(ranking), variant=ranking.variant)
+
+        return self._of_endpoint(body, ranked)
+
+    def assign(self, body: bytes) -> Answer:
+        def assigned(gateway: Gateway, request: dict[str, Any]) -> Answer:
+            log = request.pop("log", True)
+            if not isinstance(log, bool):
+                raise Invalid(
+                    "log is not true or false", remedy="leave it out, or false: nothing is logged"
+                )
+            arms = gateway.assign(request, log=log)
+            self._count(arms.assignments)
+            return Answer(status=200, body=_encode(arms))
+
+        return self._of_endpoint(body, assigned)
+
+    def track(self, body: bytes) -> Answer:
+        try:
+            sent = _decode_any(body)
+        except _UNREADABLE as error:
+            return failure(400, f"the body is not JSON: {error}")
+        events = sent if isinstance(sent, list) else [sent]
+        if len(events) > MOST:
+            return failure(
+                413,
+                f"{len(events):,} events are more than the {MOST:,} of a request",
+                "send them in parts",
+            )
+        tracked = _answer_or_failure(lambda: track(self._project, events))
+        if isinstance(tracked, Answer):
+            return tracked
+        fields: dict[str, object] = {"accepted": tracked.accepted, "rejected": tracked.rejected}
+        if tracked.error is None:
+            return Answer(status=200, body=_encode(fields))
+        return Answer(
+            status=status_of(tracked.error),
+            body=_encode({"error": str(tracked.error), "remedy": tracked.error.remedy, **fields}),
+        )
+
+    def flag(self, key: str, body: bytes) -> Answer:
+        name = key.partition(".")[0]
+        if name not in self._gateways:
+            return ofrep.refusal(
+                "FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key
+            )
+
+        def evaluated(context: dict[str, Any]) -> Answer:
+            gateway = self._gateways[name]
+            decision, config = self._evaluate(gateway, context)
+            flag = ofrep.flag(key, gateway.endpoint, decision, config)
+            if flag is None:
+                return ofrep.refusal(
+                    "FLAG_NOT_FOUND",
+                    f"{name} has no parameter {key[len(name) + 1 :][:100]!r}",
+                    status=404,
+                    key=key,
+                )
+            return msgspec.structs.replace(ofrep.single(flag), endpoint=name)
+
+        return _answer_or_failure(lambda: _of_context(body, evaluated, key))
+
+    def flags(self, body: bytes, known: str) -> Answer:
+        """`known`: If-None-Match."""
+
+        def evaluated(context: dict[str, Any]) -> Answer:
+            every = []
+            for gateway in self._gateways.values():
+                every += ofrep.flags(gateway.endpoint, *self._evaluate(gateway, context))
+            return ofrep.bulk(every, known)
+
+        return _answer_or_failure(lambda: _of_context(body, evaluated))
+
+    def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
+        decision, config = gateway.evaluate(context[ofrep.KEY], context)
+        self._count(decision.arms)
+        return decision, config
+
+    def _of_endpoint(
+        self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
+    ) -> Answer:
+        """That which the request names, or the only one."""
+        try:
+            request = _decode(body)
+        except _UNREADABLE as error:
+            return failure(400, f"the body is not a JSON object: {error}")
+        name: object = self._first
+        if "endpoint" in request and (
+            len(self._gateways) > 1 or not has_field(self._project, self._first, "endpoint")
+        ):
+            name = request.pop("endpoint")
+        elif len(self._gateways) > 1:
+            return failure(
+                400, "the body has no endpoint", f"say which: {', '.join(self._gateways)}"
+            )
+        if not isinstance(name, str) or name not in self._gateways:
+            return failure(
+                404,
+                f"there is no endpoint {str(name)[:100]!r} here",
+                f"there is {', '.join(self._gateways)}",
+            )
+        gateway = self._gateways[name]
+        return msgspec.structs.replace(
+            _answer_or_failure(lambda: answer(gateway, request)), endpoint=name
+        )
+
+    def _count(self, arms: Mapping[str, str]) -> None:
+        for run, arm in arms.items():
+            self._counters.add(_assignment_sample(run, arm))
+
+
+def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
+    try:
+        return answer(ofrep.context_of(body))
+    except ofrep.RefusedError as refusal:
+        return ofrep.refusal(refusal.code, refusal.details, key=key)
+    except Invalid as error:
+        return ofrep.refusal(
+            "INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key
+        )
+
+
+def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
+    """One request must not end the server, and whoever asked must hear."""
+    try:
+        return answer()
+    except IsthmusError as error:
+        return failure(status_of(error), str(error), error.remedy)
+    except Exception as error:  # noqa: BLE001  a mistake of ours is an answer, too, and its traceback is in the log
+        tell("a request failed by a mistake in Isthmus", error)
+        return failure(
+            500,
+            f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log",
+        )
+
+
+def has_field(project: Project, name: str, field: str) -> bool:
+    shape = shape_of(project.spec, project.spec.endpoints[name])
+    return field in {shape.unit, *shape.entities, *shape.attributes, *shape.of_request}
+
+
+@lru_cache(maxsize=1_000)
+def _assignment_sample(run: str, arm: str) -> str:
+    return sample(counters.ASSIGNMENTS, run=run, arm=arm)

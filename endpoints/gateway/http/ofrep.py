@@ -1,0 +1,154 @@
+"""OpenFeature's Remote Evaluation Protocol 0.3.0 (github.com/open-feature/protocol): an endpoint's
+parameters as flags. Pure.
+
+`ranker.blend` is one parameter, `ranker` all of them as an object. A value is always sent with its
+variant, and an error with its details:
+the protocol's Python provider fails without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+
+from ....project.specs.description import Endpoint
+from ..decide.assignment import Decision, Source
+from .answers import Answer
+
+PATH = "/ofrep/v1/evaluate/flags"
+KEY = "targetingKey"  # of a context: the unit
+
+ErrorCode = Literal[
+    "FLAG_NOT_FOUND", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "PARSE_ERROR", "GENERAL"
+]
+Reason = Literal["SPLIT", "TARGETING_MATCH", "STATIC", "DISABLED"]
+_REASONS: tuple[Reason, ...] = (
+    "SPLIT",
+    "TARGETING_MATCH",
+    "DISABLED",
+    "STATIC",
+)  # the first where several runs have a say
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata`: the run that has a say in it, and the version of what is known of experiments."""
+
+    key: str
+    value: Any
+    variant: str  # the arm; default: no run has a say in it
+    reason: Reason
+    metadata: dict[str, str | int]
+
+
+class RefusedError(Exception):
+    """Why a request is not evaluated."""
+
+    def __init__(self, code: ErrorCode, details: str) -> None:
+        self.code: ErrorCode = code
+        self.details = details
+        super().__init__(details)
+
+
+def context_of(body: bytes) -> dict[str, Any]:
+    """With its targetingKey. RefusedError."""
+    try:
+        context = _decode(body).get("context", {})
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError("PARSE_ERROR", f"the body is not a JSON object: {error}") from None
+    if not isinstance(context, dict):
+        raise RefusedError("INVALID_CONTEXT", "the context is not an object")
+    if context.get(KEY) in (None, ""):
+        raise RefusedError(
+            "TARGETING_KEY_MISSING", f"the context has no {KEY}: assignment goes by it"
+        )
+    return context
+
+
+def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -> Flag | None:
+    """None: there is no such flag."""
+    _, dot, name = key.partition(".")
+    settings = _settings(endpoint, decision)
+    if dot and name not in settings:
+        return None
+    sources = [
+        decision.sources[setting]
+        for setting in ([name] if dot else settings)
+        if setting in decision.sources
+    ]
+    return _flag(key, settings[name] if dot else settings, sources, config)
+
+
+def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Flag]:
+    settings = _settings(endpoint, decision)
+    keys = [endpoint.name, *(f"{endpoint.name}.{name}" for name in settings)]
+    return [evaluated for key in keys if (evaluated := flag(key, endpoint, decision, config))]
+
+
+def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
+    """A whole number of a parameter of type float has a point, too: clients compare types."""
+    floats = {name for name, parameter in endpoint.parameters.items() if parameter.type == "float"}
+    return {
+        name: float(value) if name in floats and type(value) is int else value
+        for name, value in decision.settings.items()
+    }
+
+
+def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
+    by_run = {source.run: source for source in sources}
+    reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
+    metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
+    return Flag(
+        key=key,
+        value=value,
+        variant=",".join(source.arm for source in by_run.values()) or "default",
+        reason=min(reasons, key=_REASONS.index),
+        metadata=metadata if config is None else metadata | {"config": config},
+    )
+
+
+def _reason(source: Source) -> Reason:
+    """DISABLED: the unit is in a holdout. What has shipped is no split any more."""
+    if source.how == "holdout":
+        return "DISABLED"
+    return "SPLIT" if source.how == "split" else "TARGETING_MATCH" if source.targeted else "STATIC"
+
+
+def single(evaluated: Flag) -> Answer:
+    return Answer(status=200, body=_encode(evaluated))
+
+
+def bulk(evaluated: Iterable[Flag], known: str) -> Answer:
+    """`known`: the caller's If-None-Match. 304 without a body when nothing has changed for this
+    unit.
+    """
+    body = _encode({"flags": list(evaluated)})
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    return (
+        Answer(status=304, body=b"", etag=etag)
+        if etag in tags
+        else Answer(status=200, body=body, etag=etag)
+    )
+
+
+def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
+    of_flag: Mapping[str, str] = {"key": key} if key else {}
+    return Answer(
+        status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})
+    )
+
+
+def as_error(answer: Answer) -> Answer:
+    """An error of the gateway's own (`error`, `remedy`) in the words of the protocol."""
+    fields = _decode(answer.body)
+    if "errorCode" in fields:
+        return answer
+    details = "; ".join(str(fields[name]) for name in ("error", "remedy") if fields.get(name))
+    return msgspec.structs.replace(
+        answer, body=_encode({"errorCode": "GENERAL", "errorDetails": details})
+    )

@@ -1,0 +1,79 @@
+"""Events of the catalogue that a product sends to the gateway: judged as `emit` judges them, and
+stored when the answer says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....errors import IsthmusError
+from ....events.intake.emit import emit
+from ....events.port import Row
+from ....project.reading.names import did_you_mean
+
+MOST = 1_000  # events of a request
+_SCALARS = (str, int, float, type(None))
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    index: int  # of the event in the request, from 0
+    reason: str
+
+
+class Tracked(msgspec.Struct, frozen=True, kw_only=True):
+    """`error`: of the target; what it did not take is among the rejected, and may be sent again
+    under its event_id.
+    """
+
+    accepted: int
+    rejected: tuple[Rejection, ...]
+    error: IsthmusError | None = None
+
+
+def track(project: Project, events: Sequence[object]) -> Tracked:
+    """Each event is `{event, attributes...}`. event_id (default: a new one) and event_timestamp
+    (default: now) may be among them.
+    """
+    reasons: dict[int, str] = {}
+    rows: dict[str, dict[int, Row]] = {}
+    for index, event in enumerate(events):
+        row = _row(project, event)
+        if isinstance(row, str):
+            reasons[index] = row
+        else:
+            rows.setdefault(str(row["event"]), {})[index] = {
+                name: value for name, value in row.items() if name != "event"
+            }
+    error = None
+    for name, some in rows.items():
+        try:
+            refused = emit(project, name, list(some.values()))
+            reasons |= {list(some)[rejection.index]: rejection.reason for rejection in refused}
+        except IsthmusError as failure:
+            error = failure
+            reasons |= dict.fromkeys(some, f"not stored: {failure}")
+    rejected = tuple(Rejection(index=index, reason=reasons[index]) for index in sorted(reasons))
+    return Tracked(accepted=len(events) - len(rejected), rejected=rejected, error=error)
+
+
+def _row(project: Project, event: object) -> Row | str:
+    """With an id and a time; or why it is none."""
+    if not isinstance(event, Mapping):
+        return "is not an object"
+    name = event.get("event")
+    if not isinstance(name, str) or name not in project.spec.events:
+        hint = (
+            did_you_mean(name, project.spec.events, has="there is")
+            if isinstance(name, str) and len(name) <= 100
+            else None
+        )
+        return f"has no event of the catalogue{f' ({hint})' if hint else ''}"
+    if nested := next(
+        (key for key, value in event.items() if not isinstance(value, _SCALARS)), None
+    ):
+        return f"{nested[:100]} is not a scalar"
+    return {"event_id": f"t-{secrets.token_hex(12)}", "event_timestamp": project.now(), **event}

@@ -1,0 +1,42 @@
+"""Ids of answers: those of one process are numbered, so that a number that is missing among the
+exposures is a lost answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import deque
+from typing import final
+
+from ..processes.forks import renewed_when_forked
+
+
+@final
+class AnswerNumbers:
+    """`q-<process>-<number>`, from 1.
+
+    Many threads may ask; a forked process begins anew under a name of its own.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        renewed_when_forked(self)
+
+    def renew(self) -> None:
+        self._name = f"q-{secrets.token_hex(6)}"
+        self._next = itertools.count(1)
+        self._unused: deque[int] = deque()
+
+    def take(self) -> str:
+        try:
+            number = self._unused.popleft()
+        except IndexError:
+            number = next(self._next)
+        return f"{self._name}-{number}"
+
+    def give_back(self, answer: str) -> None:
+        """It was not answered: the next answer has this number."""
+        name, _, number = answer.rpartition("-")
+        if name == self._name:
+            self._unused.append(int(number))

@@ -1,0 +1,184 @@
+"""What an answer leaves in the streams (streams.py), row by row. Pure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ....events.port import Row
+from ....feature_store.joins.view_history import entity_key
+from ..decide.assignment import Assignment, Decision
+from ..rank.draft import Arranged
+from ..rank.ranking import Shown
+from ..request.request import RankRequest
+
+_encode = msgspec.json.Encoder().encode
+_AND = "+"  # in no variant's name
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer, as its rows say it."""
+
+    request_id: str  # <gateway's process>-<number>
+    moment: datetime  # the project's clock
+    endpoint: str
+    unit: str
+    by: tuple[
+        tuple[str, str], ...
+    ]  # variant and model@version that ranked it; of an interleaved answer both
+    entity: str
+    explored: bool
+    decision: Decision
+    config: int | None  # version of the live document; None: nobody knew it
+
+    @property
+    def variant(self) -> str:
+        return _AND.join([variant for variant, _ in self.by])
+
+    @property
+    def version(self) -> str:
+        return _AND.join([version for _, version in self.by])
+
+    def shared(self) -> dict[str, object]:
+        """The columns that exposures and rankings share."""
+        return {
+            "event_timestamp": self.moment,
+            "endpoint": self.endpoint,
+            "unit": self.unit,
+            "variant": self.variant,
+            "version": self.version,
+            "entity": self.entity,
+            "explored": self.explored,
+            "assignments": self.decision.logged_arms,
+            "parameters": self.decision.logged,
+            "config": self.config,
+        }
+
+
+def exposure_id(request_id: str, position: int) -> str:
+    return f"{request_id}-{position}"
+
+
+def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
+    shared = answered.shared()
+    return [
+        {
+            "event_id": exposure_id(answered.request_id, place.position),
+            **shared,
+            "entity_key": entity_key(place.item),
+            "position": place.position,
+            "score": place.score,
+            "propensity": place.propensity,
+            **_pick_columns(answered, place),
+        }
+        for place in places
+    ]
+
+
+def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
+    """Of an interleaved answer: whose pick the item is, and whom a click on it counts for."""
+    duel = answered.decision.duel
+    if len(answered.by) == 1 or duel is None:
+        return {}
+    variant, version = answered.by[place.by]
+    return {
+        "variant": variant,
+        "version": version,
+        "credit": credit(duel.run, variant) if place.credited else None,
+    }
+
+
+def is_interleaved(variant: str) -> bool:
+    """By the column of `rankings`: whether one order was made of two variants'."""
+    return _AND in variant
+
+
+def credit(run: str, variant: str) -> str:
+    """As exposures have it: results compare the text."""
+    return _encode({run: variant}).decode()
+
+
+class Overruled(msgspec.Struct, frozen=True):
+    """What an endpoint's rules did to an answer; nothing, by default."""
+
+    digest: str | None = None  # of the rules as they are written; None: there are none
+    eligible: Sequence[int] | None = None  # places among the candidates; None: all
+    texts: tuple[str, ...] = ()
+    arranged: Arranged | None = None  # of two variants that were drafted under rules
+
+
+def attributes_of(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """What a request says of these attributes, as JSON. None: nothing."""
+    values = {name: context[name] for name in names if context.get(name) is not None}
+    return _encode(values).decode() if values else None
+
+
+def ranking(
+    answered: Answered,
+    asked: RankRequest,
+    orders: Sequence[Sequence[int]],
+    overruled: Overruled,
+    attributes: str | None,
+    *,
+    explore: float,
+    milliseconds: float,
+) -> Row:
+    """`orders`: the model's, or of an interleaved answer those of both variants."""
+    gateway, _, number = answered.request_id.rpartition("-")
+    return {
+        "event_id": answered.request_id,
+        **answered.shared(),
+        "gateway": gateway,
+        "sequence": int(number),
+        "candidates": _encode(asked.candidates).decode(),
+        "model_order": _encode(orders[0]).decode(),
+        "explore": explore,
+        "milliseconds": milliseconds,
+        "eligible": None if overruled.eligible is None else _encode(overruled.eligible).decode(),
+        "rules": _encode(overruled.texts).decode() if overruled.texts else None,
+        "rules_digest": overruled.digest,
+        "attributes": attributes,
+        "slots": asked.slots,
+        "request": _encode({**asked.keys, **asked.context}).decode(),
+        **({"rival_order": _encode(orders[1]).decode()} if len(orders) > 1 else {}),
+        **({"arranged": _encode(overruled.arranged).decode()} if overruled.arranged else {}),
+    }
+
+
+def assignment(
+    assigned: Assignment,
+    unit: str,
+    endpoint: str,
+    *,
+    config: int,
+    moment: datetime,
+    segments: Sequence[str],
+    context: Mapping[str, Any],
+) -> list[Row]:
+    """One row, and one more for each of the `segments` (attributes of a request) that this request
+    says.
+    """
+    row = {
+        "event_timestamp": moment,
+        "run": assigned.run,
+        "endpoint": endpoint,
+        "layer": assigned.layer,
+        "unit": unit,
+        "arm": assigned.arm,
+        "reason": assigned.reason,
+        "config": config,
+    }
+    of = [
+        "",
+        *(f"{name}={_text(context[name])}" for name in segments if context.get(name) is not None),
+    ]
+    return [{"event_id": f"a-{secrets.token_hex(12)}", **row, "segment": segment} for segment in of]
+
+
+def _text(value: object) -> str:
+    """As JSON spells it, so that true is not True; text as it is."""
+    return value if isinstance(value, str) else _encode(value).decode().strip('"')

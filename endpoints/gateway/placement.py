@@ -1,0 +1,161 @@
+"""A scored request -> the places of its answer, under the rules that hold for it.
+
+Pure but for the draw.
+
+Of a request that two variants scored a rule that changes scores, `boost`, works on each one's
+ranking; then the places of every lane are drafted from the two (draft.py), so `pin`, `reserve` and
+the caps hold for what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from ...project.specs.rules import Rule
+from .decide.rulebook import Rulebook
+from .log.log_rows import Overruled
+from .rank.arrangement import Candidates, effect_texts, steps
+from .rank.draft import Coin, Pick, chances, draft, paired
+from .rank.ranking import Arrangement, Shown, permute, plain_arrangement, propensity, shown_places
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    places: tuple[Shown, ...]
+    explored: bool
+    explore: float  # 0 .. 1: the share that was drawn by
+    overruled: Overruled
+    names: tuple[str, ...] = ()  # of the rules that did something
+
+
+def draw(
+    rules: Sequence[Rule],
+    rulebook: Rulebook,
+    candidates: Candidates,
+    parameters: Mapping[str, Any],
+    *,
+    explore: float,
+    rng: Random,
+) -> Drawn:
+    """Without `rules` as the model has it."""
+    if not rules:
+        places, explored = shown_places(
+            candidates.items,
+            candidates.scores,
+            plain_arrangement(candidates.best, candidates.slots),
+            explore=explore,
+            rng=rng,
+        )
+        return Drawn(
+            places=places, explored=explored, explore=explore, overruled=Overruled(rulebook.digest)
+        )
+    every, eligible = steps(rules, candidates, parameters)
+    explore = (
+        explore if rulebook.drawable else 0.0
+    )  # an arm may set it that started before these rules were written
+    places, explored = shown_places(
+        candidates.items, candidates.scores, every[-1].arrangement, explore=explore, rng=rng
+    )
+    done = effect_texts(every, candidates.items, explored=explored)
+    return Drawn(
+        places=places,
+        explored=explored,
+        explore=explore,
+        overruled=Overruled(rulebook.digest, eligible, tuple([text for _, text in done])),
+        names=tuple([name for name, _ in done]),
+    )
+
+
+def interleave(
+    rules: Sequence[Rule],
+    rulebook: Rulebook,
+    rivals: tuple[Candidates, Candidates],
+    parameters: Mapping[str, Any],
+    *,
+    explore: float,
+    rng: Random,
+    coin: Coin,
+) -> Drawn:
+    """The same candidates as both variants scored them.
+
+    What is drawn at random credits nobody. The `rulebook` is drawable.
+    """
+    (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
+    explored = explore > 0 and rng.random() < explore
+    places = _places(
+        rivals,
+        own[-1].arrangement,
+        other[-1].arrangement,
+        explore=explore,
+        coin=coin,
+        rng=rng if explored else None,
+    )
+    logged = paired(own[-1].arrangement, other[-1].arrangement) if rules and not explored else None
+    done = effect_texts(
+        own, rivals[0].items, explored=True
+    )  # of two orders none is that which a rule changed
+    return Drawn(
+        places=tuple(sorted(places, key=lambda place: place.position)),
+        explored=explored,
+        explore=explore,
+        overruled=Overruled(
+            rulebook.digest, eligible if rules else None, tuple([text for _, text in done]), logged
+        ),
+        names=tuple([name for name, _ in done]),
+    )
+
+
+def _places(
+    rivals: tuple[Candidates, Candidates],
+    first: Arrangement,
+    second: Arrangement,
+    *,
+    explore: float,
+    coin: Coin,
+    rng: Random | None,
+) -> Iterator[Shown]:
+    """`rng`: they are drawn at random; None: drafted."""
+    begins = 0
+    for lane, other in zip(first.lanes, second.lanes, strict=True):
+        likely = chances(lane, other)
+        if rng is None:
+            picks, begins = draft(lane, other, coin, begins=begins)
+        else:
+            shuffled = permute(lane, rng)[: len(lane.places)]
+            picks = [
+                Pick(number=number, candidate=at, by=0, credited=False)
+                for number, at in enumerate(shuffled)
+            ]
+        for pick in picks:
+            at, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
+            share = propensity(
+                is_best=likely.get((pick.number, at), 0.0),
+                explore=explore,
+                candidates=lane.members,
+                quota=quota,
+            )
+            yield _place(rivals, at, lane.places[pick.number], share, pick)
+    for place, at in first.pins.items():
+        yield _place(rivals, at, place, 1.0)
+
+
+def _place(
+    rivals: tuple[Candidates, Candidates],
+    at: int,
+    place: int,
+    share: float,
+    pick: Pick | None = None,
+) -> Shown:
+    by, credited = (pick.by, pick.credited) if pick else (0, False)
+    of = rivals[by]
+    return Shown(
+        item=of.items[at],
+        position=place,
+        score=of.scores[at],
+        propensity=share,
+        by=by,
+        credited=credited,
+    )

@@ -1,0 +1,1 @@
+"""Scores of the models, and the order of what is shown."""

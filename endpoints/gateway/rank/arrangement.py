@@ -1,0 +1,339 @@
+"""What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs
+to. Pure.
+
+Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response
+(rulebook.py). Candidates are indexes; what is null is of no group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from ....project.specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
+from ..decide.assignment import is_met
+from ..decide.caps import value_text
+from ..decide.rulebook import name_of
+from .ranking import Arrangement, Item, Lane, order
+
+TOLD = 5  # moves of a rule that an answer names
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    items: Sequence[Item]
+    scores: Sequence[float]
+    best: Sequence[int]  # the model's order
+    features: Sequence[Mapping[str, Any]]  # that rules read, by the name that they have there
+    sent: int  # from here on items are only there for a pin
+    slots: int
+    maximise: bool
+    before: Mapping[
+        UnitCap, Mapping[str, int]
+    ] = {}  # by value: answers that showed it to the unit, and still count
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What is arranged once a rule is applied."""
+
+    rule: Rule | None  # None: before all rules
+    arrangement: Arrangement
+    done: str = ""  # what it did whatever a draw would give
+    group: frozenset[int] | None = None  # whose moves it answers for; None: those who lose by it
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    of: Candidates
+    parameters: Mapping[str, Any]
+    ranked: Sequence[int]  # eligible and not pinned, best first
+    scores: Sequence[float]
+    blocked: frozenset[int] = frozenset()
+    pins: Mapping[int, int] = {}  # place -> candidate
+    reserves: tuple[tuple[Reserve, frozenset[int]], ...] = ()
+    caps: tuple[Cap, ...] = ()
+
+
+def steps(
+    rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]
+) -> tuple[tuple[Step, ...], list[int]]:
+    """The last one is what is shown; and who was eligible."""
+    ranked = [at for at in candidates.best if at < candidates.sent]
+    state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
+    arrangement = _arrangement(state)
+    every = [Step(rule=None, arrangement=arrangement)]
+    for rule in rules:
+        before = state
+        state, done, group = _APPLIED[type(rule)](rule, state)
+        arrangement = arrangement if _is_arranged_alike(before, state) else _arrangement(state)
+        every.append(Step(rule=rule, arrangement=arrangement, done=done, group=group))
+    return tuple(every), sorted([*state.ranked, *state.pins.values()])
+
+
+_Applied = tuple[_State, str, frozenset[int] | None]
+
+
+def _block(rule: Block, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    if not group:
+        return state, "", frozenset()
+    state, done = _without(group, state)
+    return _with_fields(state, blocked=state.blocked | group), done, frozenset()
+
+
+def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
+    """What is full leaves, and may be pinned all the same."""
+    most = _figure(rule.max, state.parameters, math.inf)
+    full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
+    values = [features[rule.by] for features in state.of.features] if full else []
+    group = frozenset(
+        at for at, value in enumerate(values) if value is not None and value_text(value) in full
+    )
+    return *_without(group, state), frozenset()
+
+
+def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
+    if not group:
+        return state, ""
+    leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
+    return _with_fields(state, ranked=[at for at in state.ranked if at not in group]), _enumeration(
+        leaving, " "
+    )
+
+
+def _boost(rule: Boost, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    times, add = (
+        _figure(value, state.parameters, neutral)
+        for value, neutral in ((rule.times, 1.0), (rule.add, 0.0))
+    )
+    scores = [
+        score * times + add if at in group else score for at, score in enumerate(state.scores)
+    ]
+    ranked = order(state.of.items, scores, maximise=state.of.maximise, of=state.ranked)
+    return _with_fields(state, scores=scores, ranked=ranked), "", group
+
+
+def _pin(rule: Pin, state: _State) -> _Applied:
+    place, slots = rule.position, state.of.slots
+    at = state.of.items.index(rule.item) if place <= slots else -1
+    stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == at), None)
+    if place > slots:
+        problem = f": beyond {slots} place{'s' * (slots != 1)}"
+    elif at in state.blocked:
+        problem = ": blocked"
+    elif place in state.pins:
+        problem = f": {state.of.items[state.pins[place]]} stands there"
+    elif stands is not None:
+        problem = f": it stands at {stands}"
+    else:
+        state = _with_fields(
+            state,
+            ranked=[other for other in state.ranked if other != at],
+            pins={**state.pins, place: at},
+        )
+        problem = ""
+    return state, f"-> {place}{problem}", frozenset()
+
+
+def _reserve(rule: Reserve, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
+    lane = _arrangement(state).lanes[len(state.reserves) - 1]
+    empty = [f"{place} stays empty" for place in lane.places[lane.members :]]
+    return state, ", ".join(empty), group
+
+
+def _cap(rule: Cap, state: _State) -> _Applied:
+    return _with_fields(state, caps=(*state.caps, rule)), "", None
+
+
+_APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
+    Block: _block,
+    UnitCap: _cap_per_unit,
+    Boost: _boost,
+    Pin: _pin,
+    Reserve: _reserve,
+    Cap: _cap,
+}
+
+
+def _with_fields(state: _State, **fields: Any) -> _State:
+    return msgspec.structs.replace(state, **fields)
+
+
+def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
+    """A run outlives edits of project.yaml: where its arm gives no number for what is one by now,
+    the rule changes nothing.
+    """
+    figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
+    return figure if isinstance(figure, int | float) else neutral
+
+
+def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
+    inside: Sequence[int] = range(len(of.features))
+    for condition in where:
+        name = condition.attribute
+        inside = [at for at in inside if is_met(condition, of.features[at][name])]
+    return frozenset(inside)
+
+
+def _is_arranged_alike(before: _State, after: _State) -> bool:
+    """Of a state and what a rule has made of it."""
+    return (
+        before.pins is after.pins
+        and before.reserves is after.reserves
+        and before.caps is after.caps
+        and before.ranked == after.ranked
+    )
+
+
+def _arrangement(state: _State) -> Arrangement:
+    lanes: list[Lane] = []
+    rest, taken = state.ranked, set(state.pins)
+    for reserve, group in state.reserves:
+        places = [
+            place
+            for place in sorted(reserve.positions)
+            if place <= state.of.slots and place not in taken
+        ]
+        inside = [at for at in rest if at in group]
+        rest = [at for at in rest if at not in group]
+        taken.update(places)
+        lanes.append(Lane(places=places, arranged=inside, members=len(inside)))
+    last = min(state.of.slots, len(rest) + len(taken))
+    free = [place for place in range(1, last + 1) if place not in taken]
+    return Arrangement(lanes=(*lanes, _free(state, rest, free)), pins=state.pins)
+
+
+def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
+    """The lane of whoever has no reserved place, under the caps."""
+    caps = [
+        (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
+        for cap in state.caps
+    ]
+    for by, most, left in caps:
+        pinned = [state.of.features[at][by] for at in state.pins.values()]
+        for value in (value for value in pinned if value is not None):
+            left[value] = max(0, left.setdefault(value, most) - 1)
+    if len(caps) == 1:
+        by, most, left = caps[0]
+        return _under_one_cap(
+            rest, places, [features[by] for features in state.of.features], most, left
+        )
+    if not caps:
+        return Lane(places=places, arranged=rest, members=len(rest))
+    arranged = []
+    for at in rest:
+        groups = [
+            (left, value, most)
+            for by, most, left in caps
+            if (value := state.of.features[at][by]) is not None
+        ]
+        if all(left.setdefault(value, most) > 0 for left, value, most in groups):
+            arranged.append(at)
+            for left, value, _ in groups:
+                left[value] -= 1
+    return Lane(
+        places=places, arranged=arranged, members=len(arranged)
+    )  # nothing is drawn under several caps (project/endpoints/rules.py)
+
+
+def _under_one_cap(
+    rest: Sequence[int],
+    places: Sequence[int],
+    value_of: Sequence[Any],
+    most: int,
+    left: Mapping[Any, int],
+) -> Lane:
+    """`left`: of groups that pins have taken from.
+
+    Of a group that its quota does not hold whole, so many are drawn.
+    """
+    groups: dict[Any, list[int]] = {}
+    arranged = []
+    for at in rest:
+        value = value_of[at]
+        if value is None:
+            arranged.append(at)
+            continue
+        group = groups.setdefault(value, [])
+        if len(group) < left.get(value, most):
+            arranged.append(at)
+        group.append(at)
+    short = tuple(
+        (group, left.get(value, most))
+        for value, group in groups.items()
+        if left.get(value, most) < len(group)
+    )
+    quotas = {at: quota / len(group) for group, quota in short for at in group}
+    return Lane(
+        places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas
+    )
+
+
+def effect_texts(
+    every: Sequence[Step], items: Sequence[Item], *, explored: bool
+) -> list[tuple[str, str]]:
+    """The names of the rules that did something, and what.
+
+    What is drawn has no order that a rule would have changed.
+    """
+    texts: list[tuple[str, str]] = []
+    for before, step in pairwise(every):
+        moves = (
+            []
+            if explored or step.group == frozenset()
+            else _moves(before.arrangement, step.arrangement, step.group)
+        )
+        words = [
+            text
+            for text in (
+                step.done,
+                _enumeration([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", "),
+            )
+            if text
+        ]
+        if words and step.rule is not None:
+            name = name_of(step.rule)
+            texts.append(
+                (name, f"{name}{' ' if isinstance(step.rule, Pin) else ': '}{', '.join(words)}")
+            )
+    return texts
+
+
+def places_of(arrangement: Arrangement) -> dict[int, int]:
+    """Candidate -> place."""
+    lanes = {
+        at: place
+        for lane in arrangement.lanes
+        for place, at in zip(lane.places, lane.arranged, strict=False)
+    }
+    return lanes | {at: place for place, at in arrangement.pins.items()}
+
+
+def _moves(
+    old: Arrangement, new: Arrangement, group: frozenset[int] | None
+) -> list[tuple[int, int | str, int | str]]:
+    """(candidate, place before, place after), by the place before; of a `group`, or of those who
+    fall.
+    """
+    if old is new:
+        return []
+    before, after, moves = places_of(old), places_of(new), []
+    for at in sorted(
+        before.keys() | after.keys(),
+        key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0)),
+    ):
+        was, now = before.get(at), after.get(at)
+        falls = now is None or (was is not None and now > was)
+        if was != now and (at in group if group is not None else falls):
+            moves.append((at, "out" if was is None else was, "out" if now is None else now))
+    return moves
+
+
+def _enumeration(words: Sequence[str], between: str) -> str:
+    more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
+    return between.join(words[:TOLD]) + more

@@ -1,0 +1,176 @@
+"""Scores to an order, exploration, and the probability of what was shown. Pure.
+
+A place of an answer belongs to exactly one lane: a pinned item's, a reserved group's, or the free
+one (arranging.py). Without rules there is one lane, of all places and candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import TypeGuard
+
+import msgspec
+
+from ....errors import ModelError
+
+Item = int | str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of an answer; position counts from 1."""
+
+    item: Item
+    position: int
+    score: float
+    propensity: float
+    by: int = 0  # whose pick it is, of two variants that are interleaved (draft.py)
+    credited: bool = False  # ... and whether a click on it counts for that one
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """Places that some candidates share. Candidates are indexes."""
+
+    places: Sequence[int]  # from 1, in their order
+    arranged: Sequence[int]  # best first, without those whose group is full
+    members: int  # how many a draw puts in order: the sum of the groups' quotas
+    groups: tuple[
+        tuple[Sequence[int], int], ...
+    ] = ()  # (members, quota below their number); all others may be drawn
+    quotas: Mapping[int, float] = {}  # of members of these groups: quota / number of members
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
+    lanes: tuple[Lane, ...]
+    pins: Mapping[int, int] = {}  # place -> candidate
+
+
+def order(
+    items: Sequence[Item],
+    scores: Sequence[float],
+    *,
+    maximise: bool = True,
+    of: Iterable[int] | None = None,
+) -> list[int]:
+    """Indexes, best first; ties go to the smaller item id.
+
+    `of`: those that are put in order, by default all.
+    """
+    indexes = sorted(range(len(items)) if of is None else of, key=items.__getitem__)
+    indexes.sort(
+        key=scores.__getitem__, reverse=maximise
+    )  # equals keep their order, in reverse, too
+    return indexes
+
+
+def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
+    """Of an answer without rules."""
+    return Arrangement(
+        lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),)
+    )
+
+
+def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
+    """Probability that this item is shown at this place:
+
+    (1-e) when it is arranged there, and e (q/n) / m by a random order.
+
+    `is_best`: whether it is arranged there, or how likely that is. `candidates`: m, those that a
+    draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
+    """
+    return round(
+        (1 - explore) * is_best + explore * quota / candidates, 12
+    )  # 0.9625, not 0.9624999999999999, in every log
+
+
+def shown_places(
+    items: Sequence[Item],
+    scores: Sequence[float],
+    arrangement: Arrangement,
+    *,
+    explore: float,
+    rng: Random,
+) -> tuple[tuple[Shown, ...], bool]:
+    """The places as they are arranged, or, of a share `explore` of all answers, each lane in random
+    order; and which it was.
+    """
+    explored = explore > 0 and rng.random() < explore
+    places = [
+        Shown(
+            item=items[at],
+            position=place,
+            score=scores[at],
+            propensity=1.0 if lane is None else chance(lane, number, at, explore),
+        )
+        for lane, number, place, at in fill(arrangement, rng if explored else None)
+    ]
+    return tuple(
+        sorted(places, key=lambda place: place.position)
+        if len(arrangement.lanes) > 1 or arrangement.pins
+        else places
+    ), explored
+
+
+def fill(
+    arrangement: Arrangement, rng: Random | None = None
+) -> Iterator[tuple[Lane | None, int, int, int]]:
+    """(lane, the number of the place in it, place, candidate), as they are arranged, or drawn.
+
+    None: a pin's.
+    """
+    for lane in arrangement.lanes:
+        final = lane.arranged if rng is None else permute(lane, rng)
+        yield from (
+            (lane, number, place, at)
+            for number, (place, at) in enumerate(zip(lane.places, final, strict=False))
+        )
+    yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
+
+
+def chance(lane: Lane, number: int, at: int, explore: float) -> float:
+    """How likely a candidate of the lane, `at`, is shown at the lane's place of this number."""
+    quota = lane.quotas.get(at, 1)
+    return propensity(
+        is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota
+    )
+
+
+def permute(lane: Lane, rng: Random) -> list[int]:
+    """Of each group as many as its quota, then all in random order."""
+    if not lane.groups:
+        return rng.sample(lane.arranged, lane.members)
+    of_groups = (at for group, quota in lane.groups for at in rng.sample(group, quota))
+    members = [*(at for at in lane.arranged if at not in lane.quotas), *of_groups]
+    return rng.sample(members, len(members))
+
+
+def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
+    """A ranker answers one finite number an item.
+
+    ModelError, naming the model, when it does not.
+    """
+    if len(predictions) != items:
+        raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
+    if _are_floats(predictions) and all(map(math.isfinite, predictions)):
+        return list(predictions)
+    scores = []
+    for at, value in enumerate(predictions):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise _wrong(
+                f"{who} answered {repr(value)[:80]} for item {at}: a score is a finite number"
+            )
+        scores.append(float(value))
+    return scores
+
+
+def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    return set(map(type, values)) <= {float}
+
+
+def _wrong(words: str) -> ModelError:
+    return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

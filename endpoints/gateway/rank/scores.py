@@ -1,0 +1,190 @@
+"""A request's candidates as the endpoint's models score them: by the variant that its arm names, or
+by the two that are interleaved.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, final
+
+import msgspec
+from msgspec.structs import replace
+
+from ....core import spans
+from ....core.runtime.project import Project
+from ....errors import IsthmusError, NotFound
+from ....project.specs.description import Endpoint
+from ....project.specs.rules import Rule
+from ...port import Reply
+from ..decide.assignment import Assigner, Decision, Duel
+from ..processes.forks import renewed_when_forked
+from ..processes.tally import Tally
+from ..request.request import RankRequest
+from .arrangement import Candidates
+from .models import Deployed, Models, Rows
+from .ranking import as_scores, order
+from .unit_caps import Counted
+
+_BESIDE = 32  # calls of second variants that are under way at once; more wait
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request, and all that its answer goes by."""
+
+    asked: RankRequest
+    assigner: Assigner
+    deployed: Deployed
+    rows: Rows
+    sent: int  # candidates; those after them are there for a pin
+    rules: tuple[Rule, ...]
+    counted: Counted
+    began: float
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's candidates as a model scored them."""
+
+    decision: Decision
+    variant: str
+    version: str  # model@version
+    candidates: Candidates
+    milliseconds: float  # of the call of the endpoint
+
+
+@final
+class Scoring:
+    """Many threads may ask.
+
+    A second variant is asked by a thread of its own; a forked process has none of its parent's.
+    """
+
+    def __init__(self, project: Project, endpoint: Endpoint, models: Models, tally: Tally) -> None:
+        self._project, self._endpoint = project, endpoint.name
+        self._maximise = project.spec.objectives[endpoint.objective].goal == "maximise"
+        self._models, self._tally = models, tally
+        self.renew()
+        renewed_when_forked(self)
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """What is under way goes on; a request after this has threads of its own, which end with
+        it.
+        """
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+    def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
+        """Where the variant of the `decision` is not there the call goes where any goes, with the
+        defaults, and counts for no arm.
+        """
+        if decision.variant is not None and decision.variant not in question.deployed.models:
+            decision = self._fallback(question.assigner)
+        try:
+            return self._ask(question, request_id, decision)
+        except NotFound:
+            if decision.variant is None:
+                raise
+        return self._ask(question, request_id, self._fallback(question.assigner))
+
+    def rivals(
+        self, question: Question, request_id: str, decision: Decision, duel: Duel
+    ) -> tuple[Scored, ...]:
+        """Of both variants, or of the one that answers: such an answer credits nobody, and is
+        counted. Raises where neither does.
+        """
+        first, second = (replace(decision, variant=variant) for variant in duel.variants)
+        beside = self._beside(question, f"i-{request_id}", second)
+        tries = (self._try(question, request_id, first), beside.result())
+        answered = tuple(of for of in tries if isinstance(of, Scored))
+        if len(answered) < len(tries):
+            self._tally.answered_alone()
+        if answered:
+            return answered
+        failures = [of for of in tries if isinstance(of, IsthmusError)]
+        if all(isinstance(failure, NotFound) for failure in failures):
+            return (self.scored(question, request_id, first),)
+        raise next(failure for failure in failures if not isinstance(failure, NotFound))
+
+    def _beside(
+        self, question: Question, request_id: str, decision: Decision
+    ) -> Future[Scored | IsthmusError]:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(
+                    _BESIDE, thread_name_prefix=f"rivals of {self._endpoint}"
+                )
+            return self._threads.submit(self._try, question, request_id, decision)
+
+    def _try(
+        self, question: Question, request_id: str, decision: Decision
+    ) -> Scored | IsthmusError:
+        try:
+            if decision.variant not in question.deployed.models:
+                return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
+            return self._ask(question, request_id, decision)
+        except IsthmusError as error:
+            return error
+
+    def _fallback(self, assigner: Assigner) -> Decision:
+        self._tally.aimed_at_nothing()
+        return assigner.unassigned
+
+    def _ask(self, question: Question, request_id: str, decision: Decision) -> Scored:
+        asked, deployed = question.asked, question.deployed
+        began = time.perf_counter()
+        reply = self._invoke(question.rows.instances, request_id, decision)
+        spent = 1000 * (time.perf_counter() - began)
+        if reply.variant not in deployed.models:  # deployed since we looked
+            deployed = self._models.again()
+        version = f"{deployed.models.get(reply.variant, self._endpoint)}@{reply.version}"
+        scores = as_scores(
+            reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})"
+        )
+        candidates = Candidates(
+            items=asked.candidates,
+            scores=scores,
+            best=order(asked.candidates, scores, maximise=self._maximise),
+            features=question.rows.ruled,
+            sent=question.sent,
+            slots=asked.slots,
+            maximise=self._maximise,
+            before=question.counted.before,
+        )
+        return Scored(
+            decision=decision,
+            variant=reply.variant,
+            version=version,
+            candidates=candidates,
+            milliseconds=spent,
+        )
+
+    def _invoke(
+        self, instances: list[dict[str, Any]], request_id: str, decision: Decision
+    ) -> Reply:
+        began = time.perf_counter()
+        try:
+            with spans.span(
+                "endpoints.invoke", kind="CLIENT", endpoint=self._endpoint, request_id=request_id
+            ) as tell:
+                reply = self._project.target.endpoints.invoke(
+                    self._endpoint,
+                    instances,
+                    variant=decision.variant,
+                    request_id=request_id,
+                    parameters=decision.parameters,
+                )
+                tell(variant=reply.variant, version=reply.version)
+        except IsthmusError:
+            # it may be another model than we know: look again before the next request
+            self._models.forget()
+            self._tally.failed()
+            raise
+        self._tally.answered(reply.variant, time.perf_counter() - began)
+        return reply

@@ -1,0 +1,114 @@
+"""Caps per unit beside the store that counts: what a request is judged by, and what its answer
+adds. The store may be away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import final
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....errors import IsthmusError
+from ....project.endpoints.rules import counts_units
+from ....project.specs.description import Endpoint
+from ....project.specs.rules import Rule, UnitCap
+from ..decide import caps as capping
+from ..decide.breaker import Breaker
+from ..processes.tally import Tally
+from .arrangement import Candidates
+from .ranking import Shown
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one request. Without caps that hold for it nothing is read and nothing is added."""
+
+    caps: tuple[UnitCap, ...] = ()
+    before: Mapping[
+        UnitCap, Mapping[str, int]
+    ] = {}  # by cap and value: answers that showed it; absent where nobody could tell
+    gone: Sequence[str] = ()  # names in the unit's document that count no more
+    problems: tuple[str, ...] = ()
+
+
+_NOTHING = Counted()
+
+
+@final
+class Counting:
+    """From many threads."""
+
+    def __init__(self, project: Project, endpoint: Endpoint, tally: Tally) -> None:
+        """Unsupported: the rules count, and the target cannot."""
+        self._project = project
+        self._endpoint = endpoint.name
+        self._tally = tally
+        self._counters = Breaker(project.target.counters) if counts_units(endpoint) else None
+        self._every = capping.caps_of(endpoint.rules)
+
+    @property
+    def problem(self) -> str:
+        """Why caps per unit are not checked at present; empty: they are."""
+        error = None if self._counters is None else self._counters.away
+        return (
+            ""
+            if error is None
+            else _error_text("caps per unit are not checked, the store is away", error)
+        )
+
+    def end(self) -> None:
+        """Nothing is asked any more in the background."""
+        if self._counters is not None:
+            self._counters.end()
+
+    def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
+        """`rules`: those that hold for the request."""
+        caps = capping.caps_of(rules)
+        if self._counters is None or not caps:
+            return _NOTHING
+        try:
+            counts = self._counters.get(self._endpoint, unit)
+        except IsthmusError as error:
+            return Counted(
+                caps=caps, problems=(_error_text("caps per unit were not checked", error),)
+            )
+        judged = capping.judge(caps, counts, now)
+        return Counted(caps=caps, before=judged.before, gone=judged.gone)
+
+    def add(
+        self,
+        counted: Counted,
+        unit: str,
+        candidates: Candidates,
+        places: Sequence[Shown],
+        moment: datetime,
+    ) -> tuple[str, ...]:
+        """Before an answer is given: one that nobody gets counts, too, and none is given that does
+        not. Returns the answer's problems.
+        """
+        if not counted.caps:
+            return ()
+        read_of = dict(zip(candidates.items, candidates.features, strict=True))
+        amounts = capping.entries(counted.caps, [read_of[place.item] for place in places], moment)
+        problems = (*counted.problems, *self._add(counted, unit, amounts))
+        if problems:
+            self._tally.uncapped()
+        return problems
+
+    def _add(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
+        if self._counters is None or not amounts:
+            return ()
+        # by every cap: what one that does not hold for this request has counted stands in the same
+        # document
+        until = capping.needed_until(self._every, self._project.wall())
+        try:
+            self._counters.add(self._endpoint, unit, amounts, forget=counted.gone, until=until)
+        except IsthmusError as error:
+            return (_error_text("caps per unit do not count this answer", error),)
+        return ()
+
+
+def _error_text(what: str, error: IsthmusError) -> str:
+    return f"{what}: {error}" + (f"; {error.remedy}" if error.remedy else "")

@@ -1,0 +1,123 @@
+"""What the deployed models read: the union of their features, so that one read serves whichever
+variant answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ....core.formats import decode
+from ....core.runtime.project import Project
+from ....errors import Invalid, Refused
+from ....pipelines.models.predictor import MANIFEST, Manifest, ModelFeature
+from ....pipelines.port import ModelVersion
+
+ADOPTED = "adopted:"  # before the digest of what it serves
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """`views`: view -> (its entity's key, the features read from it)."""
+
+    views: dict[str, tuple[str, tuple[str, ...]]]
+    attributes: tuple[str, ...]  # come with the request
+    constants: dict[str, Any]  # serve_as
+    parameters: tuple[str, ...]  # of a call, that one of the models takes
+
+
+def was_adopted(version: ModelVersion) -> bool:
+    """Whether it stood before (endpoints/deploy/adoption.py), so that we know neither its features nor a
+    request.
+    """
+    return version.digest.startswith(ADOPTED)
+
+
+def manifest_of(project: Project, model: str, version: int) -> Manifest:
+    """The manifest in the version's model folder.
+
+    NotFound; Refused: it was adopted, and nobody knows which features it reads.
+    """
+    registered = project.target.registry.get(model, version)
+    if was_adopted(registered):
+        raise Refused(
+            f"{model}@{version} was not trained by Isthmus: {registered.uri or 'its image'} "
+            "does not say which features it reads",
+            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve what "
+            "isthmus train made",
+        )
+    uri = f"{registered.uri.rstrip('/')}/{MANIFEST}"
+    return decode(project.target.blobs.get(uri), Manifest, what=uri)
+
+
+def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
+    """`keys`: each view's entity key, for manifests that do not say.
+
+    Invalid: two models mean different things by one name.
+    """
+    constants = _constants(manifests)
+    views: dict[str, tuple[str, dict[str, None]]] = {}
+    places: dict[str, tuple[str | None, str]] = {}
+    for configuration, feature in (
+        (manifest.configuration, feature) for manifest in manifests for feature in manifest.features
+    ):
+        _check_place(
+            feature, configuration, *places.setdefault(feature.name, (feature.view, configuration))
+        )
+        if feature.view is not None:
+            names = views.setdefault(feature.view, (_key(feature, configuration, keys), {}))[1]
+            names[feature.name] = None
+    return Inputs(
+        views={view: (key, tuple(names)) for view, (key, names) in views.items()},
+        attributes=tuple(
+            name for name, (view, _) in places.items() if view is None and name not in constants
+        ),
+        constants=constants,
+        parameters=tuple(
+            dict.fromkeys(name for manifest in manifests for name in manifest.accepted)
+        ),
+    )
+
+
+def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    constants: dict[str, Any] = {}
+    for manifest in manifests:
+        for name, value in manifest.serve_as.items():
+            if constants.setdefault(name, value) != value:
+                raise Invalid(
+                    f"serve_as.{name} is {constants[name]!r} for one variant and {value!r} "
+                    f"for {manifest.configuration}",
+                    remedy="one request serves every variant: give them the same value",
+                )
+    return constants
+
+
+def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
+    """Invalid: the configuration `first` reads a feature of the name from another view."""
+    if view != feature.view:
+        raise Invalid(
+            f"{feature.name} is {_place(view)} for {first} and {_place(feature.view)} for "
+            f"{configuration}",
+            remedy="rename one of the two features: a request's rows are shared by the variants",
+        )
+
+
+def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
+    key = feature.key or keys.get(feature.view or "")
+    if key is None:
+        raise Invalid(
+            f"{configuration} reads {feature.view}.{feature.name}, a view that project.yaml "
+            "no longer has",
+            remedy=f"put feature_views.{feature.view} back, or train without it and deploy",
+        )
+    return key
+
+
+def _place(view: str | None) -> str:
+    return "an attribute of the request" if view is None else f"a feature of {view}"
+
+
+def view_keys(project: Project) -> dict[str, str]:
+    spec = project.spec
+    return {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}

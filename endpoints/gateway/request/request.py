@@ -1,0 +1,272 @@
+"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and
+attributes. Pure.
+
+Each check takes time in the size of what was sent, and no message repeats more of it than a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ....errors import Invalid
+from ....events.validation.values import BadValueError, convert, out_of_bounds, shown
+from ....project.reading.names import did_you_mean
+from ....project.specs.description import Attribute, Endpoint, Entity, ProjectSpec
+
+LONGEST_KEY = 1024  # bytes of UTF-8; every online store takes it
+_LONGEST_NAME = 100  # characters of a name that is compared with those that there are
+_SCALARS = (str, int, float, date, Decimal)  # a datetime is a date
+
+
+class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
+    unit: str
+    entity: str  # of the candidates
+    candidates: list[int | str]
+    slots: int  # may be more than there are candidates
+    keys: dict[str, int | str]  # entity key -> value, without the candidates
+    attributes: dict[str, Any]
+    context: dict[
+        str, Any
+    ]  # the attributes, and those of the request alone: experiments target by them
+
+
+class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be in a request; worked out once an endpoint."""
+
+    endpoint: str
+    unit: str
+    entities: dict[str, Entity]  # by key
+    attributes: dict[str, Attribute]
+    of_request: dict[str, Attribute] = {}  # attributes that no model reads
+    max_candidates: int
+
+
+def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
+    exposure = spec.events[spec.objectives[endpoint.objective].exposure]
+    entities = {entity.key: entity for entity in spec.entities.values()}
+    return RequestShape(
+        endpoint=endpoint.name,
+        unit=endpoint.unit,
+        entities=entities,
+        attributes={a.name: a for a in exposure.attributes if a.name not in entities},
+        of_request={a.name: a for a in endpoint.attributes},
+        max_candidates=endpoint.max_candidates,
+    )
+
+
+def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
+    """A request, checked against what the endpoint takes.
+
+    Invalid says what is missing or wrong, and what would be right.
+    """
+    for name in request:
+        if name not in shape.entities and name != "slots" and not _is_known(name, shape):
+            raise _unknown(name, shape, "slots", *shape.entities)
+    unit = unit_of(request.get(shape.unit), shape)
+    lists = [key for key in shape.entities if isinstance(request.get(key), list | tuple)]
+    if len(lists) != 1:
+        keys = ", ".join(shape.entities)
+        problem = f"{' and '.join(lists)} are lists" if lists else "no key is a list"
+        raise Invalid(
+            f"{shape.endpoint}: {problem}",
+            remedy=f"exactly one of {keys} lists the candidates, for example [14, 27]",
+        )
+    candidates = _candidates(request[lists[0]], shape.entities[lists[0]], shape)
+    others: dict[str, int | str] = {}
+    for key, entity in shape.entities.items():
+        if key != lists[0] and key in request:
+            _check_key(request[key], entity, shape.endpoint)
+            others[key] = request[key]
+    attributes = _attributes(request, shape)
+    return RankRequest(
+        unit=unit,
+        entity=shape.entities[lists[0]].name,
+        candidates=candidates,
+        slots=_slots(request.get("slots"), len(candidates), shape.endpoint),
+        keys=others,
+        attributes=attributes,
+        context=attributes | _of_request(request, shape) if shape.of_request else attributes,
+    )
+
+
+def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
+    """The unit and the context of a request that ranks nothing. Invalid."""
+    for name in request:
+        if not _is_known(name, shape):
+            raise _unknown(name, shape)
+    return unit_of(request.get(shape.unit), shape), context_of(request, shape)
+
+
+def unit_of(unit: object, shape: RequestShape) -> str:
+    """As the hash takes it: a number is its decimal digits. Invalid."""
+    if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
+        raise Invalid(
+            f"{shape.endpoint}: {shape.unit} is missing or not a string",
+            remedy="assignment and exposures go by it",
+        )
+    _check_size(unit, shape.unit, shape.endpoint)
+    return str(unit)
+
+
+def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    """The attributes that are known; other keys are not looked at. Invalid."""
+    return _attributes(request, shape) | _of_request(request, shape)
+
+
+def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    return {
+        name: _attribute(request[name], of, shape.endpoint)
+        for name, of in shape.attributes.items()
+        if name in request
+    }
+
+
+def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    """They are used as they come, so their bounds hold here; what an event has is judged where it
+    is emitted.
+    """
+    values = {}
+    for name, attribute in shape.of_request.items():
+        if name in request:
+            values[name] = _attribute(request[name], attribute, shape.endpoint)
+            if values[name] is not None and (fault := out_of_bounds(values[name], attribute)):
+                raise Invalid(
+                    f"{shape.endpoint}: {name} {fault}",
+                    remedy="send what project.yaml allows, or leave it out",
+                )
+    return values
+
+
+def _is_known(name: object, shape: RequestShape) -> bool:
+    return name == shape.unit or name in shape.attributes or name in shape.of_request
+
+
+def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
+    """`others`: the names that it may have beside the unit and the attributes."""
+    known = {shape.unit, *others, *shape.attributes, *shape.of_request}
+    near = (
+        did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
+    )
+    return Invalid(
+        f"{shape.endpoint}: a request has no {_quoted(name)}",
+        remedy=near or f"it has {', '.join(sorted(known))}",
+    )
+
+
+def _candidates(
+    values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape
+) -> list[int | str]:
+    if not values:
+        raise Invalid(
+            f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank",
+            remedy="list the candidates",
+        )
+    if len(values) > shape.max_candidates:
+        raise Invalid(
+            f"{shape.endpoint}: {len(values):,} candidates are more than the "
+            f"{shape.max_candidates:,} of a request",
+            remedy="send the best of a first choice, or set max_candidates of the endpoint",
+        )
+    if not _are_keys(values, entity):
+        for value in values:
+            _check_key(value, entity, shape.endpoint)
+    if len(set(values)) < len(values):
+        seen: set[int | str] = set()
+        twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]  # None: it is new
+        raise Invalid(
+            f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice",
+            remedy="list each candidate once",
+        )
+    return list(values)
+
+
+def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
+    """True: no look at each of them is needed."""
+    if entity.type == "int":
+        return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) < 2**63
+    return (
+        set(map(type, values)) == {str}
+        and all(map(str.isascii, values))
+        and max(map(len, values)) <= LONGEST_KEY
+    )
+
+
+def _check_key(value: object, entity: Entity, endpoint: str) -> None:
+    expected = int if entity.type == "int" else str
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise Invalid(
+            f"{endpoint}: {entity.key} {_quoted(value)} is not of type {entity.type}",
+            remedy="send keys as project.yaml types them",
+        )
+    _check_size(value, entity.key, endpoint)
+
+
+def _check_size(value: object, name: str, endpoint: str) -> None:
+    """Of a key: an int of 64 bits, or Unicode text that is not too long."""
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise Invalid(
+                f"{endpoint}: {name} does not fit 64 bits",
+                remedy="send keys as project.yaml types them",
+            )
+        return
+    if isinstance(value, str) and not (value.isascii() and len(value) <= LONGEST_KEY):
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise Invalid(
+                f"{endpoint}: {name} {_quoted(value)} is not Unicode text",
+                remedy="half a surrogate pair is no character",
+            ) from None
+        if size > LONGEST_KEY:
+            raise Invalid(
+                f"{endpoint}: {name} has {size:,} bytes, more than the {LONGEST_KEY:,} of a key",
+                remedy="send the key, not what it stands for",
+            )
+
+
+def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
+    """As the model was trained on it: of the declared type, a timestamp in UTC."""
+    kind = f"{endpoint}: {attribute.name}"
+    remedy = f"project.yaml declares it as {attribute.type}"
+    if value is None:
+        if attribute.required:
+            raise Invalid(f"{kind} is null", remedy=f"{remedy}: give a value, or leave it out")
+        return None
+    if not isinstance(value, _SCALARS):
+        raise Invalid(f"{kind} {_quoted(value)} is not of type {attribute.type}", remedy=remedy)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Invalid(f"{kind} does not fit 64 bits", remedy=remedy)
+    try:
+        converted = convert(value, attribute)
+    except BadValueError as error:
+        raise Invalid(f"{kind} {error}", remedy=remedy) from None
+    return converted.replace(tzinfo=UTC) if isinstance(converted, datetime) else converted
+
+
+def _slots(slots: object, candidates: int, endpoint: str) -> int:
+    if slots is None:
+        return candidates
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+        raise Invalid(
+            f"{endpoint}: slots {_quoted(slots)} is not a number of places",
+            remedy="give a whole number from 1, or leave it out",
+        )
+    return slots
+
+
+def _quoted(value: object) -> str:
+    """As a message repeats it.
+
+    Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits.
+    """
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]!r}..."
+    if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
+        return shown(value)
+    return "null" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,125 @@
+"""How a server of ours listens and ends, whatever its application: the gateway, the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import uvicorn
+
+from ...core import logs, spans
+from ...errors import Unavailable
+from .asgi_limits import Bounded, Limits, within_descriptors
+
+FINISHING = 30  # seconds for what is under way at SIGTERM; then connections are cut
+_IDLE = 75  # seconds for which a connection is kept between requests
+_BACKLOG = 2_048
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Unavailable: nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise Unavailable(
+            f"nothing can listen on {host} port {port}: {error.strerror or error}",
+            remedy="end what listens there, or take another --port (0: a free one)",
+        ) from error
+
+
+def url(host: str, listening: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    """Of an ASGI application, with our limits on connections."""
+    return uvicorn.Config(
+        _with_spans(application) if logs.listening("request") or spans.listening() else application,
+        http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
+        ws="none",
+        loop="uvloop",
+        lifespan=lifespan,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # who asks is what the kernel says, not what a header does
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=FINISHING,
+    )
+
+
+def _with_spans(application: Any) -> Any:
+    """With a record and a span for each answer; status 0 where the caller has gone before."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def seen(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            with spans.span(
+                f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)
+            ) as tell:
+                await application(scope, receive, seen)
+                tell(
+                    **{
+                        "http.request.method": scope["method"],
+                        "url.path": scope["path"],
+                        "http.response.status_code": status,
+                    }
+                )
+        finally:
+            took = round(1_000 * (time.perf_counter() - began), 1)
+            logs.emit("request", method=scope["method"], path=scope["path"], status=status, ms=took)
+
+    return answer
+
+
+def _headers(scope: Any) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+class Server(uvicorn.Server):
+    """With our signals: exit code 0 after the first, at once after the second.
+
+    `ending`, `cut`: what each of them means.
+    """
+
+    def __init__(self, of: uvicorn.Config, *, ending: str, cut: str) -> None:
+        super().__init__(of)
+        self._ending, self._cut = ending, cut
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        if self.should_exit:
+            print(f"stopped at once: {self._cut}", file=sys.stderr, flush=True)
+            os._exit(128 + number)
+        print(f"stopping: {self._ending}", file=sys.stderr, flush=True)
+        self.should_exit = True

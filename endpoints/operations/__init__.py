@@ -1,0 +1,1 @@
+"""What operators ask of endpoints: lists, calls, minutes, counts and shadow figures."""

@@ -1,0 +1,68 @@
+"""How often each rule of an endpoint had a say: counted in the answers that its gateways logged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, timedelta
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...errors import NotFound
+from ...project.specs.rules import Pin, Rule
+from ..gateway.decide.rulebook import name_of
+from ..gateway.log.streams import RANKINGS
+
+
+class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
+    since: date
+    answers: int
+    hits: dict[str, int]  # answers that a rule changed, by its name (gateway/rulebook.py)
+
+
+def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
+    """Of the last `days` dates of the project's clock: one query of `rankings`.
+
+    NotFound: no gateway has logged an answer yet.
+    """
+    if project.target.warehouse.observe(RANKINGS.name) is None:
+        raise NotFound(
+            f"{project.target.name} has no {RANKINGS.name} yet: no gateway has logged an answer",
+            remedy="isthmus apply",
+        )
+    rules = {name_of(rule): rule for rule in project.spec.endpoints[endpoint].rules}
+    since = project.now().date() - timedelta(days=days - 1)
+    (row,) = project.target.warehouse.query(
+        hits_sql(rules.values()), {"endpoint": endpoint, "since": since.isoformat()}
+    ).to_pylist()
+    hits = {name: row[f"rule{number}"] for number, name in enumerate(rules)}
+    return RuleHits(since=since, answers=row["answers"], hits=hits)
+
+
+def hits_sql(rules: Collection[Rule]) -> str:
+    """Columns answers and rule0, rule1, ... A row of a stream may stand there twice.
+
+    Parameters: $endpoint, $since. Neutral subset.
+    """
+    hit = "count(DISTINCT CASE WHEN rules LIKE '{}' THEN event_id END) AS rule{}"
+    counted = [
+        "count(DISTINCT event_id) AS answers",
+        *(hit.format(_pattern(rule), number) for number, rule in enumerate(rules)),
+    ]
+    return (
+        f"SELECT {', '.join(counted)} FROM {RANKINGS.name} WHERE endpoint = $endpoint AND dt >= "
+        "$since"
+    )
+
+
+def _pattern(rule: Rule) -> str:
+    """Of a text of the JSON list `rules` that begins with the rule's name, in quotes.
+
+    What LIKE reads as its own is any one character.
+    """
+    begins = (
+        msgspec.json.encode(f"{name_of(rule)}{' ' if isinstance(rule, Pin) else ': '}")
+        .decode()
+        .removesuffix('"')
+    )
+    return f"%{begins.replace('%', '_').replace(chr(92), '_')}%".replace("'", "''")

@@ -1,0 +1,22 @@
+"""What a unit was shown lately, as the caps per unit of an endpoint count it."""
+
+from __future__ import annotations
+
+from ...core.runtime.project import Project
+from ..gateway.decide.caps import caps_of, judge
+from ..gateway.decide.rulebook import name_of
+
+
+def unit_counts(project: Project, endpoint: str, unit: str) -> dict[str, dict[str, int]]:
+    """By rule and by value (JSON): the answers that showed it and still count.
+
+    One read of the store, whatever the requests' attributes.
+
+    Unsupported: the target cannot count. NotFound: `apply` has not made the counters yet.
+    """
+    caps = caps_of(project.spec.endpoints[endpoint].rules)
+    counts = project.target.counters.get(endpoint, unit)
+    return {
+        name_of(cap): by_value
+        for cap, by_value in judge(caps, counts, project.now()).before.items()
+    }

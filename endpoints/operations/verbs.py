@@ -1,0 +1,126 @@
+"""What `isthmus endpoints` does: list, invoke, explain, metrics, logs, shadow, service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...errors import Invalid, NotFound
+from ...project.reading.names import did_you_mean
+from ...reports.results import Shown
+from ..port import Bucket
+from .listing import Listing, listing
+from .minutes import settled_window
+from .shadow_figures import ShadowFigures, shadow_figures
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ..gateway.rank.explanation import Explanation
+    from ..gateway.rank.ranking_answer import Ranking
+    from ..port import Reply
+
+
+class ServiceUnit(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A systemd user unit, and the file that it belongs into."""
+
+    unit: str
+    place: str
+
+
+def list(project: Project) -> Listing:
+    """Every endpoint of project.yaml: its state, variants and split; None where it is not there."""
+    return listing(project)
+
+
+def invoke(
+    project: Project,
+    endpoint: str,
+    request: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, object] | None = None,
+) -> Ranking | Reply:
+    """Rank once, as the gateway does; the exposure is stored before this returns.
+
+    With `parameters` a model is only asked: no exposure.
+
+    Invalid: the request, or a parameter that no deployed model takes. ModelError, Busy,
+    Unavailable: the endpoint. For many
+    requests keep an `im.Gateway`.
+    """
+    from ..gateway.gateway import Gateway
+
+    with Gateway(project, endpoint, durable=True) as gateway:
+        if not parameters:
+            return gateway.rank(request)
+        _check_parameters(parameters, gateway.model_parameters, endpoint)
+        return gateway.score(request, parameters=parameters)
+
+
+def _check_parameters(
+    parameters: Mapping[str, object], accepted: tuple[str, ...], endpoint: str
+) -> None:
+    """Invalid: no deployed model would read it."""
+    if unread := next((name for name in parameters if name not in accepted), None):
+        raise Invalid(
+            f"no deployed model of {endpoint} takes {unread}",
+            remedy=did_you_mean(unread, accepted, has="they take"),
+        )
+
+
+def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Explanation:
+    """What each rule makes of the model's order for a request.
+
+    Nothing is drawn, shown or logged. Raises what `invoke` does.
+    """
+    from ..gateway.gateway import Gateway
+
+    with Gateway(project, endpoint) as gateway:
+        return gateway.explain(request)
+
+
+def metrics(
+    project: Project, endpoint: str, *, minutes: int = 60
+) -> Mapping[str, tuple[Bucket, ...]]:
+    """By variant the minutes in which it answered (latencies in ms), of the last `minutes` whole
+    ones. NotFound: no such endpoint.
+    """
+    return project.target.metrics.read(
+        endpoint, settled_window(project, timedelta(minutes=minutes))
+    )
+
+
+def logs(
+    project: Project, endpoint: str, *, variant: str | None = None, limit: int = 50
+) -> Mapping[str, tuple[str, ...]]:
+    """By variant the last `limit` lines that its processes wrote. NotFound: no such endpoint."""
+    state = project.target.endpoints.observe(endpoint)
+    if state is None:
+        raise NotFound(
+            f"there is no endpoint {endpoint} on {project.target.name}",
+            remedy=f"isthmus deploy {endpoint}",
+        )
+    names = [variant] if variant else [v.name for v in state.variants]
+    return {
+        name: tuple(project.target.logs.tail(f"{endpoint}/{name}", limit=limit).lines)
+        for name in names
+    }
+
+
+def shadow(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
+    """What the shadow variant answered beside those that did, in the last `days` days.
+
+    NotFound: no such endpoint, or no shadow.
+    """
+    return shadow_figures(project, endpoint, days=days)
+
+
+def service(project: Project, endpoint: str) -> ServiceUnit:
+    """A systemd user unit that keeps an endpoint of this machine up over restarts.
+
+    Unsupported on a cloud, which does so by itself.
+    """
+    unit = project.target.extra("endpoint_service").unit(endpoint)  # noqa: S610  not Django's
+    return ServiceUnit(unit=unit, place=f"~/.config/systemd/user/isthmus-{endpoint}.service")

@@ -1,0 +1,109 @@
+"""A traffic split: percents by variant that sum to 100 and that the target can represent.
+
+Refused, never rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+
+from ..errors import Invalid, Unsupported
+
+HUNDRED = Decimal(100)
+
+
+def check(
+    split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
+) -> dict[str, Decimal]:
+    """The split as it is, or Invalid (names, range, sum), or Unsupported naming traffic.resolution.
+
+    `where` names target and endpoint.
+    """
+    known = tuple(variants)
+    if unknown := [name for name in split if name not in known]:
+        raise Invalid(
+            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(known)}"
+        )
+    if missing := [name for name in known if name not in split]:
+        raise Invalid(
+            f"{where}: the split leaves out {', '.join(missing)}",
+            remedy="name every variant; 0 is a share too",
+        )
+    for name, percent in split.items():
+        if not percent.is_finite() or not 0 <= percent <= HUNDRED:
+            raise Invalid(
+                f"{where}: {name}={percent} is not a percentage",
+                remedy="a share is between 0 and 100",
+            )
+    representable(split, resolution=resolution, where=where)
+    if (total := sum(split.values(), Decimal(0))) != HUNDRED:
+        raise Invalid(
+            f"{where}: the split sums to {percent_text(total)}, not to 100",
+            remedy="give every variant its share in percent",
+        )
+    return dict(split)
+
+
+def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
+    """Unsupported, naming the share and its neighbours, for what the target cannot set."""
+    for percent in shares.values():
+        if percent.is_finite() and percent % resolution:
+            low = (percent / resolution).to_integral_value(ROUND_FLOOR) * resolution
+            high = (percent / resolution).to_integral_value(ROUND_CEILING) * resolution
+            steps = "whole percents" if resolution == 1 else f"steps of {resolution} %"
+            raise Unsupported(
+                f"{where} splits traffic in {steps}: {percent_text(percent)} cannot be set, "
+                "and is not rounded",
+                capability="traffic.resolution",
+                remedy=f"use {percent_text(low)} or {percent_text(high)}",
+            )
+
+
+def completed(
+    changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
+) -> dict[str, Decimal]:
+    """What `challenger=20` means: with two variants the other gets the rest; with more, all must be
+    named.
+    """
+    if unknown := [name for name in changes if name not in now]:
+        raise Invalid(
+            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(now)}"
+        )
+    if not changes:
+        raise Invalid(f"{where}: no share is given", remedy=f"for example {list(now)[-1]}=20")
+    others = [name for name in now if name not in changes]
+    if not others:
+        return {name: changes[name] for name in now}
+    if len(others) > 1:
+        raise Invalid(
+            f"{where} has {len(now)} variants: who gives or takes the rest is not clear",
+            remedy=f"name also {', '.join(others)}",
+        )
+    rest = HUNDRED - sum(changes.values(), Decimal(0))
+    if rest < 0:
+        raise Invalid(
+            f"{where}: the shares sum to {percent_text(HUNDRED - rest)}, more than 100",
+            remedy="give less than 100 in all",
+        )
+    return {name: changes.get(name, rest) for name in now}
+
+
+def parsed(text: str) -> dict[str, Decimal]:
+    """`champion=80 challenger=20` or with commas. Invalid with the part that is wrong."""
+    shares: dict[str, Decimal] = {}
+    for part in text.replace(",", " ").split():
+        name, _, percent = part.partition("=")
+        try:
+            shares[name] = Decimal(percent.removesuffix("%"))
+        except InvalidOperation:
+            raise Invalid(
+                f"{part!r} is not variant=percent", remedy="for example challenger=20"
+            ) from None
+    return shares
+
+
+def percent_text(percent: Decimal) -> str:
+    """80, 0.5: without an exponent or trailing zeros."""
+    text = f"{percent:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,182 @@
+"""What an endpoint of project.yaml is now: version numbers in the place of aliases, and what stays
+as it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...errors import NotFound, Refused
+from ...project.specs.description import Endpoint, Variant
+from ..port import EndpointSpec, EndpointState, VariantSpec, VariantState
+from ..revision import revision_of
+from ..split import percent_text
+from . import owner
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """`notes`: what differs from project.yaml, and why, a line each."""
+
+    spec: EndpointSpec
+    notes: tuple[str, ...] = ()
+
+
+def endpoint_of(project: Project, name: str) -> Endpoint:
+    endpoint = project.spec.endpoints.get(name)
+    if endpoint is None:
+        raise NotFound(
+            f"project.yaml has no endpoint {name}",
+            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
+        )
+    return endpoint
+
+
+def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None) -> Resolved:
+    """The spec to be applied. NotFound: an alias that no version has. Refused: a rejected version.
+
+    Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion.
+    One that still has traffic stays as it is, also when its version is to be another variant's:
+    that one gets it first, so that the traffic can go there.
+    """
+    wanted = _versions(project, endpoint, may_lack_some=running is not None)
+    serving = {variant.name: variant for variant in running.variants} if running else {}
+    variants: list[VariantSpec] = []
+    notes: list[str] = []
+    for variant in endpoint.variants:
+        now, new = serving.get(variant.name), wanted.get(variant.name)
+        heir = _heir(now, serving, wanted) if now is not None else None
+        if (
+            now is not None
+            and _has_traffic(now)
+            and (new is None or (heir and _model(now) != _model(new)))
+        ):
+            variants.append(VariantSpec(name=now.name, model=now.model, version=now.version))
+            notes.append(_stays(endpoint.name, now, heir))
+        elif new is None:
+            notes.append(f"{variant.name} is left out: no version is {variant.model}@{variant.ref}")
+        else:
+            variants.append(new)
+    return Resolved(
+        spec=EndpointSpec(name=endpoint.name, variants=tuple(variants), routing=endpoint.routing),
+        notes=tuple(notes),
+    )
+
+
+def _versions(
+    project: Project, endpoint: Endpoint, *, may_lack_some: bool
+) -> dict[str, VariantSpec]:
+    """By variant the version that is to run.
+
+    NotFound of all, or of one, unless some may lack theirs: those named by an alias.
+    """
+    versions: dict[str, VariantSpec] = {}
+    errors: list[NotFound] = []
+    for variant in endpoint.variants:
+        try:
+            versions[variant.name] = _version(project, endpoint, variant)
+        except NotFound as error:
+            if not may_lack_some or variant.ref.isdigit():
+                raise
+            errors.append(error)
+    if not versions:
+        raise errors[0]
+    return versions
+
+
+def under(
+    claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
+) -> EndpointSpec:
+    """The spec, with the counts that run while a rollout or an experiment owns the traffic.
+
+    Refused: it would change a variant then.
+    """
+    if claim is None or not claim.owner.lasting or running is None:
+        return spec
+    if running.revision != revision_of(spec):
+        raise owner.refusal(
+            spec.name,
+            claim.owner,
+            now=now,
+            meanwhile=f"deploy would change {_changes(spec, running)}",
+        )
+    counts = {
+        variant.name: (variant.target_instances, variant.target_instances)
+        for variant in running.variants
+    }
+    variants = (
+        msgspec.structs.replace(variant, instances=counts[variant.name])
+        for variant in spec.variants
+    )
+    return msgspec.structs.replace(spec, variants=tuple(variants))
+
+
+def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
+    ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
+    try:
+        version = project.target.registry.get(variant.model, ref)
+    except NotFound as error:
+        files = [
+            m.path
+            for m in project.spec.models.values()
+            if m.model == variant.model and m.alias == variant.ref
+        ]
+        raise NotFound(
+            f"endpoint {endpoint.name}, variant {variant.name}: there is no "
+            f"{variant.model}@{variant.ref} yet",
+            remedy=f"isthmus train {' '.join(files) or 'models/<configuration>.yaml'}",
+        ) from error
+    if version.approval == "rejected":
+        raise Refused(
+            f"endpoint {endpoint.name}, variant {variant.name}: "
+            f"{version.model}@{version.version} was rejected",
+            remedy="train another version, or move the alias: isthmus models promote "
+            f"{version.model}",
+        )
+    return VariantSpec(name=variant.name, model=version.model, version=version.version)
+
+
+def _model(variant: VariantSpec | VariantState) -> tuple[str, int]:
+    return variant.model, variant.version
+
+
+def _has_traffic(variant: VariantState) -> bool:
+    return max(variant.percent, variant.target_percent) > 0
+
+
+def _heir(
+    variant: VariantState, serving: Mapping[str, VariantState], wanted: Mapping[str, VariantSpec]
+) -> str | None:
+    """Another variant that is to have this one's version, and can: it has it, or no traffic."""
+    for name, spec in wanted.items():
+        now = serving.get(name)
+        if (
+            name != variant.name
+            and _model(spec) == _model(variant)
+            and (now is None or _model(now) == _model(spec) or not _has_traffic(now))
+        ):
+            return name
+    return None
+
+
+def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
+    move = f"{heir}=100" if heir else f"{variant.name}=0"
+    why = f", which {heir} is to have" if heir else ""
+    share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
+    return (
+        f"{variant.name} stays {variant.model}@{variant.version}{why}, while it has {share} "
+        "of the traffic: "
+        f"isthmus traffic {endpoint} {move}, then deploy again"
+    )
+
+
+def _changes(spec: EndpointSpec, running: EndpointState) -> str:
+    now, new = (
+        {v.name: _model(v) for v in running.variants},
+        {v.name: _model(v) for v in spec.variants},
+    )
+    named = [name for name in {**now, **new} if now.get(name) != new.get(name)]
+    return ", ".join(named) or "how its variants run"

@@ -1,0 +1,285 @@
+"""What changed in the catalogue, and whom it breaks: for a review, before it is merged."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ...errors import Invalid, NotFound
+from ...project.git import run_git
+from ...project.specs.description import Attribute, Event, Place, ProjectSpec
+from .entries import rule
+from .readers import Versions, readers
+
+_TEXTS = {".yaml", ".sql", ".py"}  # what is read of a project to know what it said
+_DATA = {".parquet", ".csv"}  # of which it is enough that they are there; git seldom has them
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One change.
+
+    Breaking: events that were right become wrong, or a reader loses what it reads.
+    """
+
+    event: str
+    attribute: str | None  # None: of the event itself
+    what: str
+    breaking: bool
+    readers: tuple[str, ...]
+    advice: str = ""
+    place: Place | None = None  # in the new project.yaml
+
+    def __str__(self) -> str:
+        name = self.event if self.attribute is None else f"{self.event}.{self.attribute}"
+        if not self.breaking:
+            return f"{name}: {self.what}"
+        verb = "reads" if len(self.readers) == 1 else "read"
+        who = (
+            f"{', '.join(self.readers)} {verb} it"
+            if self.readers
+            else "nothing in this project reads it"
+        )
+        return f"{name}: {self.what} is BREAKING: {who}. {self.advice}".rstrip()
+
+
+def diff(
+    old: ProjectSpec,
+    new: ProjectSpec,
+    *,
+    versions: Versions | None = None,
+    places: Mapping[str, Place] | None = None,
+) -> tuple[Change, ...]:
+    """Every change of events and attributes, breaking ones first.
+
+    `places`: the new Description's, so that a change names its line.
+    """
+    changes = []
+    for event, attribute, what, breaking, advice in _changes(old, new):
+        key = f"events.{event}" if attribute is None else f"events.{event}.attributes.{attribute}"
+        place = (
+            (places or {}).get(key)
+            or (places or {}).get(f"events.{event}")
+            or (places or {}).get("events")
+        )
+        who = dict.fromkeys(
+            (*_readers(old, event, attribute, versions), *_readers(new, event, attribute, versions))
+        )
+        changes.append(
+            Change(
+                event=event,
+                attribute=attribute,
+                what=what,
+                breaking=breaking,
+                readers=tuple(who),
+                advice=advice,
+                place=place,
+            )
+        )
+    return tuple(sorted(changes, key=lambda change: not change.breaking))
+
+
+def _readers(
+    spec: ProjectSpec, event: str, attribute: str | None, versions: Versions | None
+) -> tuple[str, ...]:
+    return readers(spec, event, attribute, versions=versions)
+
+
+_Found = tuple[str, str | None, str, bool, str]  # event, attribute, what, breaking, advice
+
+
+def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
+    for name in dict.fromkeys((*old.events, *new.events)):
+        before, after = old.events.get(name), new.events.get(name)
+        if after is None:
+            yield name, None, "removed", True, "Keep it until nothing reads it."
+        elif before is None:
+            yield name, None, "new event", False, ""
+        else:
+            yield from _event(before, after)
+
+
+def _event(old: Event, new: Event) -> Iterator[_Found]:
+    if old.max_ahead != new.max_ahead:
+        what = f"max_ahead {old.max_ahead.total_seconds():g}s -> {new.max_ahead.total_seconds():g}s"
+        yield (
+            new.name,
+            None,
+            what,
+            new.max_ahead < old.max_ahead,
+            "Events that were taken would wait, or be rejected by emit.",
+        )
+    if old.max_lateness != new.max_lateness:
+        what = (
+            f"max_lateness {old.max_lateness.total_seconds() / 86_400:g}d -> "
+            f"{new.max_lateness.total_seconds() / 86_400:g}d"
+        )
+        yield (
+            new.name,
+            None,
+            what,
+            new.max_lateness < old.max_lateness,
+            "Events that were in time would be quarantined.",
+        )
+    for name in ("owner", "description"):
+        if getattr(old, name) != getattr(new, name):
+            yield new.name, None, f"{name} changed", False, ""
+    before, after = ({a.name: a for a in event.attributes} for event in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        if name not in after:
+            yield (
+                new.name,
+                name,
+                "removed",
+                True,
+                "Keep it, with required: false, until nothing reads it.",
+            )
+        elif name not in before:
+            required = after[name].required
+            what = f"new {'required' if required else 'optional'} attribute"
+            yield (
+                new.name,
+                name,
+                what,
+                required,
+                "Producers do not send it yet: begin with required: false.",
+            )
+        else:
+            yield from ((new.name, name, *found) for found in _attribute(before[name], after[name]))
+
+
+def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]]:
+    if old.type != new.type:
+        yield f"{old.type} -> {new.type}", True, "Add an attribute instead."
+        return
+    if old.required != new.required:
+        what = "optional -> required" if new.required else "required -> optional"
+        yield what, new.required, "Events without it would be quarantined."
+    if (old.min, old.max, old.allowed) != (new.min, new.max, new.allowed):
+        what = f"{rule(old) or 'any value'} -> {rule(new) or 'any value'}"
+        yield what, _narrowed(old, new), "Events that were right would be quarantined."
+    if old.description != new.description:
+        yield "description changed", False, ""
+
+
+def _narrowed(old: Attribute, new: Attribute) -> bool:
+    if new.min is not None and (old.min is None or new.min > old.min) and not _inside(old, new):
+        return True
+    if new.max is not None and (old.max is None or new.max < old.max) and not _inside(old, new):
+        return True
+    return new.allowed is not None and (
+        old.allowed is None or not set(old.allowed) <= set(new.allowed)
+    )
+
+
+def _inside(old: Attribute, new: Attribute) -> bool:
+    """Whether a list of old values lies within the new bounds: then a bound narrows nothing."""
+    low = float("-inf") if new.min is None else new.min
+    high = float("inf") if new.max is None else new.max
+    return old.allowed is not None and all(low <= value <= high for value in old.allowed)
+
+
+def at_revision(folder: Path, ref: str) -> ProjectSpec:
+    """The project of a folder as it was at a git revision. Nothing of the working tree is touched.
+
+    NotFound: no such revision, or no project.yaml in it. Invalid: the folder is in no git
+    repository. ProjectError: it was wrong then.
+    """
+    from ...project.load import load
+
+    prefix = (
+        _git(folder, "rev-parse", "--show-prefix", or_else="is in no git repository")
+        .decode()
+        .strip()
+    )
+    commit = _git(
+        folder,
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        f"{ref}^{{commit}}",
+        or_else=f"has no revision {ref}",
+    )
+    with tempfile.TemporaryDirectory(prefix="isthmus-revision-") as temporary:
+        root = Path(temporary)
+        _extract(folder, commit.decode().strip(), root, ref)
+        if not (root / "project.yaml").is_file():
+            raise NotFound(
+                f"there was no {prefix}project.yaml at {ref}",
+                remedy="name a later revision: isthmus events diff REF",
+            )
+        _mark_untracked(folder, root)
+        return load(root / "project.yaml").spec
+
+
+def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
+    """Write the texts of a commit below `root`, and an empty file for each file of data.
+
+    Links are left out.
+
+    As git has them, not as `git archive` or a checkout writes them: a filter of the repository's
+    configuration is a command.
+    """
+    listed = _git(
+        folder, "ls-tree", "-r", "-z", commit, ".", or_else=f"has nothing at {ref}"
+    ).split(b"\0")
+    blobs: dict[Path, str] = {}
+    for entry in filter(None, listed):
+        about, _, name = entry.partition(b"\t")
+        mode, _, blob = about.decode().split()
+        path = Path(name.decode("utf-8", "surrogateescape"))
+        if mode.startswith("100") and ".." not in path.parts and not path.is_absolute():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).touch()
+            if path.suffix in _TEXTS:
+                blobs[path] = blob
+    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    answers = memoryview(
+        _git(folder, "cat-file", "--batch", stdin=asked, or_else=f"has nothing at {ref}")
+    )
+    for path in blobs:
+        head, _, _ = bytes(answers[:200]).partition(b"\n")
+        if head.endswith(b" missing"):  # of a partial clone: nothing is fetched
+            raise NotFound(
+                f"{folder} lacks {path} at {ref}",
+                remedy=f"git -C {folder} fetch --refetch, and run this again",
+            )
+        size = int(head.split()[-1])
+        (root / path).write_bytes(answers[len(head) + 1 : len(head) + 1 + size])
+        answers = answers[len(head) + 1 + size + 1 :]
+
+
+def _mark_untracked(folder: Path, root: Path) -> None:
+    """Let data files beside the project that git does not have be there, empty: the old project may
+    name them.
+    """
+    others = (
+        _git(folder, "ls-files", "--others", "-z", "--", ".", or_else="cannot be listed")
+        .decode("utf-8", "surrogateescape")
+        .split("\0")
+    )
+    for name in others:
+        path = root / name
+        if path.suffix.lower() in _DATA and not name.startswith(".isthmus/") and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
+def _git(folder: Path, *arguments: str, or_else: str, stdin: bytes = b"") -> bytes:
+    try:
+        done = run_git(folder, *arguments, stdin=stdin)
+    except FileNotFoundError:
+        raise Invalid(
+            "git is not installed", remedy="events diff compares with a git revision"
+        ) from None
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip()
+        problem = NotFound if "revision" in or_else else Invalid
+        raise problem(
+            f"{folder} {or_else}" + (f": {words}" if words else ""),
+            remedy="name a revision that git log shows, e.g. main",
+        )
+    return done.stdout

@@ -1,0 +1,1 @@
+"""The two ways in for events: batches (ingest) and single events (emit)."""

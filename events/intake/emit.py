@@ -1,0 +1,200 @@
+"""Single events, validated where they are made: only valid ones enter a stream.
+
+References are not looked up here (that would be a query an event): a join does not find what is not
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+import msgspec
+
+from ...core.formats import decoder
+from ...core.runtime.project import Project
+from ...errors import Invalid, NotFound
+from ...project.specs.description import Attribute, Event
+from ..port import Rejected, Row, StreamSpec
+from ..tables.column_types import COLUMN_TYPES
+from ..tables.relations import CORRECTION, STORED_TIMESTAMP, raw_table
+from ..validation import values
+
+_OWN = frozenset(
+    {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
+)  # made here; what a caller sends under these names is not read
+
+Checker = Callable[
+    [Row, datetime, datetime], dict[str, object]
+]  # of the project's clock and the wall's; raises BadValueError
+
+
+def emit(
+    project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]
+) -> tuple[Rejected, ...]:
+    """Append events to an event of the catalogue, by name, or to an internal stream.
+
+    A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes.
+    What is not returned is durable. NotFound for an unknown event; Invalid for one mapping in place
+    of a sequence.
+    """
+    if isinstance(rows, Mapping):
+        raise Invalid(
+            "emit takes a list of rows, not one row", remedy="put it into brackets: [{...}]"
+        )
+    if isinstance(event_or_stream, StreamSpec):
+        return emit_stream(project, event_or_stream, rows)
+    event = project.spec.events.get(event_or_stream)
+    if event is None:
+        raise NotFound(
+            f"there is no event {event_or_stream}",
+            remedy=f"project.yaml has {', '.join(project.spec.events) or 'no events'}",
+        )
+    return _append(project, stream_of(event), _event_checker(msgspec.json.encode(event)), rows)
+
+
+def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+    """The same for a stream of Isthmus' own (exposures): types and required columns are checked;
+    there are no bounds.
+
+    `payload_digest`, `correction` and `stored_timestamp` are added where the stream declares them.
+    """
+    return _append(project, stream, _stream_checker(stream), rows)
+
+
+def stream_of(event: Event) -> StreamSpec:
+    """The stream of an event of the catalogue: it lands in the event's raw table, beside what
+    `ingest` stores.
+    """
+    table = raw_table(event)
+    return StreamSpec(name=table.name, columns=table.columns, key="event_id")
+
+
+def _append(
+    project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
+) -> tuple[Rejected, ...]:
+    now, stored = values.naive(project.now()), project.log_time()
+    good: list[Row] = []
+    places: list[int] = []
+    rejected: list[Rejected] = []
+    for index, row in enumerate(rows):
+        try:
+            good.append(check(row, now, stored))
+            places.append(index)
+        except values.BadValueError as error:
+            rejected.append(Rejected(index=index, reason=str(error)))
+    if good:
+        refused = project.target.events.append(stream.name, good)
+        rejected += [msgspec.structs.replace(one, index=places[one.index]) for one in refused]
+    return tuple(sorted(rejected, key=lambda one: one.index))
+
+
+@cache
+def _event_checker(encoded: bytes) -> Checker:
+    """Compiled once an event: specs hold dicts and are not hashable, their JSON is."""
+    event = decoder(Event).decode(encoded)
+
+    def own_rules(moment: object, now: datetime) -> None:
+        if not isinstance(moment, datetime):
+            return
+        if fault := values.too_early(moment, event, now=now) or values.too_late(
+            moment, event, now=now
+        ):
+            raise values.BadValueError(f"event_timestamp {fault}")
+
+    return _checker(
+        (values.ID, values.TIMESTAMP, *event.attributes),
+        lambda name: values.unknown(name, event),
+        own_rules,
+        {
+            "source": "emit",
+            "line": None,
+            "payload_digest": None,
+            CORRECTION.name: 0,
+            STORED_TIMESTAMP.name: None,
+        },
+    )
+
+
+@cache
+def _stream_checker(stream: StreamSpec) -> Checker:
+    attributes = tuple(
+        Attribute(
+            name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required
+        )
+        for column in stream.columns
+        if column.name not in _OWN
+    )
+    known = ", ".join(a.name for a in attributes)
+    declared = [column.name for column in stream.columns if column.name in _OWN]
+    return _checker(
+        attributes,
+        lambda _name: f"is not a column of {stream.name} (it has {known})",
+        lambda _moment, _now: None,
+        dict.fromkeys(declared),
+    )
+
+
+def _checker(
+    attributes: Sequence[Attribute],
+    unknown: Callable[[str], str],
+    own_rules: Callable[[object, datetime], None],  # of an event's own time
+    extra: Mapping[str, object],
+) -> Checker:
+    known = frozenset(a.name for a in attributes) | _OWN
+    plan = [
+        (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
+    ]  # whether any text will do
+    times = [a.name for a in attributes if a.type == "timestamp"]
+
+    def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
+        if not known.issuperset(row):
+            name = next(name for name in row if name not in known)
+            raise values.BadValueError(f"{name} {unknown(name)}")
+        event: dict[
+            str, object
+        ] = {}  # without nulls, so that a stream which does not have a new column yet takes the row
+        for name, any_text, attribute in plan:
+            value = row.get(name)
+            is_fine = any_text and isinstance(value, str) and value and value.isascii()
+            if is_fine or (value := _checked(value, attribute)) is not None:
+                event[name] = value
+        own_rules(event.get("event_timestamp"), now)
+        own = {**extra, "dt": str(event.get("event_timestamp"))[:10]}
+        if "payload_digest" in own:
+            own["payload_digest"] = values.digest(
+                values.payload(tuple(event), tuple(event.values()))
+            )
+        if STORED_TIMESTAMP.name in own:
+            own[STORED_TIMESTAMP.name] = stored
+        for name in times:
+            if isinstance(moment := event.get(name), datetime):
+                event[name] = moment.replace(tzinfo=UTC)
+        return event | own
+
+    return check
+
+
+def _checked(value: object, attribute: Attribute) -> object:
+    name = attribute.name
+    if value is None and attribute.required:
+        raise values.BadValueError(f"{name} is missing")
+    if value is None:
+        return None
+    if value == "" and name == "event_id":
+        raise values.BadValueError("event_id is empty")
+    try:
+        value = values.convert(_aware(value), attribute)
+    except values.BadValueError as error:
+        raise values.BadValueError(f"{name} {error}") from None
+    if fault := values.out_of_bounds(value, attribute):
+        raise values.BadValueError(f"{name} {fault}")
+    return value
+
+
+def _aware(value: object) -> object:
+    """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise values.BadValueError("has no time zone", values.shown(value))
+    return value

@@ -1,0 +1,408 @@
+"""Batches into the warehouse: read, validated, judged beside what is stored, kept raw, quarantined
+or stored.
+
+Nothing is changed before every source has been read to its end and judged. What then changes is
+appended under names made from the content, and every step first asks what is there already: after a
+kill at any point the same command goes on, loses nothing and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute
+
+from ...core.runtime.project import Project
+from ...core.user_state import FOLDER, make
+from ...errors import Invalid, LimitExceeded, NotFound, Refused
+from ...feature_store.port import TableSpec
+from ...project.reading.fence import fence
+from ...project.specs.description import Event, ProjectSpec
+from ...reports.results import Rows
+from ..refusals.reasons import Reason, Tally
+from ..sources import files
+from ..sources.origins import is_declared, open_source
+from ..sources.raw_copies import keep_raw
+from ..sources.source import Source
+from ..sources.sql import bounded
+from ..tables import lookup
+from ..tables.presence import require_table
+from ..tables.relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
+from ..validation.values import naive
+from .late_events import late_events
+from .settlement import Settled, settle
+from .staging import Late, Staged, restage, stage
+from .stamps import forget, stored_timestamp
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+pc: Any = pyarrow.compute
+ConfirmBackfill = Callable[
+    [str, Late], bool
+]  # an event's name, what is older than its max_lateness
+
+
+class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """read = stored + already_there + quarantined.
+
+    `retried` events of earlier batches, which had waited, were stored besides.
+    """
+
+    event: str
+    read: int
+    stored: int
+    already_there: int
+    quarantined: int
+    reasons: tuple[Reason, ...] = ()
+    seconds: float = 0.0
+    retried: int = 0
+    corrected: int = 0  # of the stored ones: those that took the place of another content
+
+
+class TooManyBad(Refused):
+    """The good ones are stored, the bad ones in quarantine; `reports` has the counts."""
+
+    def __init__(self, message: str, *, remedy: str, reports: tuple[IngestReport, ...]) -> None:
+        super().__init__(message, remedy=remedy)
+        self.reports = reports
+
+
+def ingest(
+    project: Project,
+    *,
+    event: str | None = None,
+    data: Path | str | pa.Table | pd.DataFrame | None = None,
+    max_bad: float = 0.001,
+    corrects: bool = False,
+    backfill: bool = False,
+    confirm_backfill: ConfirmBackfill | None = None,
+) -> Rows[IngestReport]:
+    """Store the events of the project's sources (every one, or the given event's), or of `data` for
+    one event: a file, a folder, a glob, a table.
+
+    Events that others refer to go first. What waited for its reference or its time is tried again,
+    whatever is ingested. Another content of a stored event is quarantined, unless it `corrects`
+    that: then it is the event from now on, for every reader. Events older than max_lateness are
+    quarantined, unless this is a `backfill`; where an event's first ingest holds some,
+    `confirm_backfill` is asked whether it is one. Invalid and NotFound for a source that cannot be
+    read, before anything is changed. TooManyBad, a Refused with the `reports`, when more than
+    `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would
+    not become good by holding them back.
+    """
+    with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
+        chosen = _chosen(project, event, data is not None)
+        if isinstance(data, str | Path):
+            files.matching(
+                Path(data), shown=str(data)
+            )  # NotFound for a mistyped name, whatever else is missing
+        _check_tables(project, chosen)
+        fenced, staged = fence(project.folder, project.spec.paths), []
+        for spec in chosen:
+            started = time.perf_counter()
+            source = open_source(
+                fenced, spec, data, folder / spec.name / "raw", target=project.target
+            )
+            batch = _stage(project, spec, source, folder / spec.name, backfill=backfill)
+            if (
+                batch.lateness.count
+                and confirm_backfill
+                and _empty(project, spec)
+                and confirm_backfill(spec.name, batch.lateness)
+            ):
+                batch = _stage(project, spec, source, folder / spec.name, backfill=True)
+            staged.append((spec, source, batch, started))
+        with bounded(folder / "spill", reads=(folder,)) as connection:
+            reports = {
+                spec.name: _store(
+                    project,
+                    spec,
+                    source,
+                    waiting,
+                    started,
+                    connection=connection,
+                    corrects=corrects,
+                )
+                for spec, source, waiting, started in staged
+            }
+            for name, retried in _retry(project, folder, connection).items():
+                report = reports.get(name) or IngestReport(
+                    event=name, read=0, stored=0, already_there=0, quarantined=0
+                )
+                reports[name] = msgspec.structs.replace(report, retried=retried)
+    done = Rows(reports.values())
+    _judge(done, max_bad)
+    return done
+
+
+def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
+    """Events, those that others refer to first."""
+    done: dict[str, Event] = {}
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if (
+            name in done or name in above
+        ):  # two that refer to each other: any order, the retry settles it
+            return
+        for attribute in spec.events[name].attributes:
+            if attribute.event is not None:
+                visit(attribute.event, (*above, name))
+        done[name] = spec.events[name]
+
+    for name in spec.events:
+        visit(name, ())
+    return tuple(done.values())
+
+
+def _chosen(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
+    events = project.spec.events
+    if event is not None:
+        if event not in events:
+            raise NotFound(
+                f"there is no event {event}",
+                remedy=f"project.yaml has {', '.join(events) or 'no events'}",
+            )
+        return (events[event],)
+    if has_data:
+        raise Invalid(
+            "data without its event's name",
+            remedy=f"say which event it holds: --event, one of {', '.join(events)}",
+        )
+    chosen = tuple(spec for spec in in_order(project.spec) if is_declared(project.folder, spec))
+    if not chosen:
+        raise NotFound(
+            "no event has a source",
+            remedy="write sources/<event>.sql or events.<event>.source, or: isthmus ingest FILE "
+            "--event NAME",
+        )
+    return chosen
+
+
+def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
+    """NotFound when a table of these events, or of those that they refer to, is not as project.yaml
+    says.
+    """
+    names = {spec.name for spec in chosen}
+    names |= {a.event for spec in chosen for a in spec.attributes if a.event is not None}
+    for name in sorted(names):
+        for table in (
+            raw_table(project.spec.events[name]),
+            quarantine_table(project.spec.events[name]),
+        ):
+            require_table(project, table)
+
+
+def _stage(
+    project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
+) -> Staged:
+    def progress(done: int) -> None:
+        project.progress(event.name, done, source.rows)
+
+    return stage(event, source, folder, now=project.now(), progress=progress, backfill=backfill)
+
+
+def _empty(project: Project, event: Event) -> bool:
+    return not project.target.warehouse.query(
+        f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}
+    ).num_rows
+
+
+def _store(
+    project: Project,
+    event: Event,
+    source: Source,
+    staged: Staged,
+    started: float,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    corrects: bool,
+) -> IngestReport:
+    with settle(
+        project.spec,
+        project.target.warehouse,
+        event,
+        staged,
+        connection=connection,
+        corrects=corrects,
+    ) as settled:
+        digest = keep_raw(project, event, source)
+        first_ingest = staged.lateness.count > 0 and _empty(project, event)
+        refused = _quarantine(project, event, settled)
+        _append(project, event, settled, batch=digest)
+    return IngestReport(
+        event=event.name,
+        read=staged.read,
+        stored=settled.stored,
+        already_there=settled.already_there,
+        corrected=settled.corrected,
+        quarantined=refused.rows,
+        reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
+    """Append what is refused and not in quarantine yet; the count of all that is refused."""
+    table, tally = quarantine_table(event), Tally()
+    wall = naive(project.log_time())
+    for part in settled.refused():
+        tally.add(part)
+        columns: list[list[Any]] = [
+            part[name].to_pylist() for name in ("payload_digest", "attribute")
+        ]
+        seen = lookup.quarantined(project.target.warehouse, event, columns[0])
+        fresh = []
+        for row, key in enumerate(zip(*columns, strict=True)):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(row)
+        if fresh:
+            rows = part.take(pa.array(fresh, pa.int64()))
+            rows = rows.append_column(
+                "quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms"))
+            )
+            # one payload may be there for two attributes: it waited for its reference, then it lost
+            # to another content of its id
+            _write(project, table, rows, keys=("payload_digest", "attribute"))
+    return tally
+
+
+def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    if not settled.stored:
+        forget(project, event, batch)
+        return
+    table = raw_table(event)
+    with stored_timestamp(project, event, batch) as moment:
+        for part in settled.new():
+            stamps = pa.array([naive(moment)] * part.num_rows, pa.timestamp("ms"))
+            # a content may come back: it was corrected, and now it corrects
+            _write(
+                project,
+                table,
+                part.append_column(STORED_TIMESTAMP.name, stamps),
+                keys=("payload_digest", CORRECTION.name),
+            )
+
+
+def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
+    """Under a name made from the columns that tell rows apart: the same rows again are the same
+    batch.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    columns: list[Any] = [rows[name].to_pylist() for name in keys]
+    content.update("".join(":".join(map(str, row)) for row in zip(*columns, strict=True)).encode())
+    project.target.warehouse.append(
+        table.name,
+        rows.select([c.name for c in table.columns]),
+        batch=f"ingest-{content.hexdigest()}",
+    )
+
+
+def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """What waits, and whose time and event are there now, is stored; those that wait for these in
+    turn follow. Event -> how many.
+    """
+    warehouse = project.target.warehouse
+    order = [
+        event
+        for event in in_order(project.spec)
+        if warehouse.observe(quarantine_table(event).name) is not None
+    ]
+    stored: dict[str, int] = {}
+    due, turn = {event.name for event in order}, 0
+    while due:
+        event = next(event for event in order if event.name in due)
+        due, turn = due - {event.name}, turn + 1
+        if rows := _retried(project, event, folder / f"late-{turn}", connection):
+            stored[event.name] = stored.get(event.name, 0) + rows
+            due |= {
+                other.name
+                for other in order
+                if any(a.event == event.name for a in other.attributes)
+            }
+    return stored
+
+
+def _retried(
+    project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection
+) -> int:
+    """How many of an event's waiting rows are stored now."""
+    stored = 0
+    for part, late in enumerate(
+        late_events(project.target.warehouse, event, now=naive(project.now()))
+    ):
+        waiting = restage(event, late, folder / str(part))
+        with settle(
+            project.spec, project.target.warehouse, event, waiting, connection=connection
+        ) as settled:
+            _quarantine(project, event, settled)  # one that meets another content under its id
+            _append(project, event, settled, batch=_late_batch(late))
+        stored += settled.stored
+    return stored
+
+
+def _late_batch(late: pa.Table) -> str:
+    digests: list[Any] = late["payload_digest"].to_pylist()
+    return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
+
+
+def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+    for report in reports:
+        if (
+            report.quarantined > max_bad * report.read
+        ):  # of all that was read: a repeat is judged as the first time was
+            share, allowed = _percents(report.quarantined / report.read, max_bad)
+            raise TooManyBad(
+                f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
+                remedy=f"see: isthmus events quarantine {report.event}",
+                reports=reports,
+            )
+
+
+def _percents(share: float, allowed: float) -> tuple[str, str]:
+    """Two shares as percents, the first with as many digits as it takes to tell them apart."""
+    limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
+    shown = limit
+    for digits in range(1, 11):
+        shown = f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
+        if shown not in {limit, "0"}:
+            break
+    return f"{shown} %", f"{limit} %"
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """A full disk, said plainly. Some events of several may be stored already."""
+    try:
+        yield
+    except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
+        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+            raise LimitExceeded(
+                f"the disk of {folder.parent} is full: a batch waits there while it is judged",
+                remedy="free some space and run this again: it goes on where it was",
+            ) from error
+        raise
+
+
+@contextmanager
+def _workspace(root: Path) -> Iterator[Path]:
+    """A folder for this ingest.
+
+    What a killed one left is swept: the lock says that it runs no more.
+    """
+    base = make(root / FOLDER / "tmp")
+    for left in base.glob("ingest-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
+        yield Path(folder)

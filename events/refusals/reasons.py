@@ -1,0 +1,111 @@
+"""Refused rows by rule: how many, of which time, and what to change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...project.specs.description import Description, Event
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST = 20  # of a report; the quarantine has them all
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that were refused by one rule: in the row's own words where these are the same in all of
+    them; `line` when it is one row.
+    """
+
+    count: int
+    attribute: str
+    reason: str
+    line: int | None = None
+    first: datetime | None = (
+        None  # the earliest and latest event_timestamp, UTC, of what was refused for it
+    )
+    last: datetime | None = None
+    remedy: str = ""
+
+
+class Tally:
+    """Counts refused rows (refused.REFUSED), a table at a time."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        self.rows = 0
+
+    def add(self, refused: pa.Table) -> None:
+        self.rows += refused.num_rows
+        keys = ["attribute", "rule", "key"]
+        ends: Any = [
+            (column, end) for column in ("reason", "event_timestamp") for end in ("min", "max")
+        ]
+        for row in (
+            refused.group_by(keys)
+            .aggregate([("reason", "count"), ("line", "min"), *ends])
+            .to_pylist()
+        ):
+            self._counts.setdefault((row["attribute"], row["rule"], row["key"]), []).append(row)
+
+    def reasons(
+        self, description: Description, event: Event, *, first_ingest: bool
+    ) -> tuple[Reason, ...]:
+        """The most frequent first; of more than MOST the rest is one."""
+        reasons = [
+            _reason(*rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
+            for rule, rows in self._counts.items()
+        ]
+        reasons.sort(key=lambda reason: -reason.count)
+        rest = reasons[MOST:]
+        if not rest:
+            return tuple(reasons)
+        others = Reason(
+            count=sum(reason.count for reason in rest),
+            attribute="",
+            reason=f"{len(rest)} other reasons",
+        )
+        return (*reasons[:MOST], others)
+
+
+def _reason(
+    attribute: str, rule: str, _key: str, parts: list[dict[str, Any]], remedy: str
+) -> Reason:
+    count = sum(row["reason_count"] for row in parts)
+    words = {row[end] for row in parts for end in ("reason_min", "reason_max")}
+    timed = [
+        row
+        for row in parts
+        if attribute == "event_timestamp" and row["event_timestamp_min"] is not None
+    ]
+    return Reason(
+        count=count,
+        attribute=attribute,
+        reason=words.pop() if len(words) == 1 else rule,
+        line=parts[0]["line_min"] if count == 1 else None,
+        first=min((row["event_timestamp_min"] for row in timed), default=None),
+        last=max((row["event_timestamp_max"] for row in timed), default=None),
+        remedy=remedy,
+    )
+
+
+def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
+    """What to change in project.yaml, where the rule is a choice of the project's."""
+    if not key:
+        return ""
+    path = f"events.{event.name}.{key}"
+    place = next(
+        (description.places[p] for p in (path, f"events.{event.name}") if p in description.places),
+        None,
+    )
+    where = f"{path} ({place.file}, line {place.line})" if place else path
+    if key == "max_ahead":
+        return f"they wait and are tried again; or raise {where}"
+    return (
+        f"a back-fill is taken by --backfill; or raise {where}"
+        if first_ingest
+        else f"raise {where}"
+    )

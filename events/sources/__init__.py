@@ -1,0 +1,1 @@
+"""The sources that a batch of events is read from: text files, Parquet, Arrow, SQL."""

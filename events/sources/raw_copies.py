@@ -1,0 +1,46 @@
+"""What was read, as it was read: kept beside the warehouse, once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from ...core.formats import StoredDocument
+from ...core.runtime.project import Project
+from ...project.specs.description import Event
+from .source import Source
+
+
+class RawSource(StoredDocument, frozen=True, kw_only=True):
+    """`raw/<event>/<digest>/manifest.json`: where the kept bytes came from."""
+
+    event: str
+    source: str
+    file: str  # or `files`, the folder that holds several
+
+
+def keep_raw(project: Project, event: Event, source: Source) -> str:
+    """The source's bytes below raw/<event>/<digest>/, once; the digest.
+
+    The manifest goes last, so a half-kept source is kept again.
+    """
+    digest = _digest(source.raw)[:32]
+    prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
+    if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
+        return digest
+    manifest = RawSource(event=event.name, source=source.name, file=source.raw.name)
+    (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    project.target.blobs.upload(source.raw.parent, prefix)
+    return digest
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and digests of all files below a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listed = [(name, _digest(path / name)) for name in files]
+    return hashlib.sha256(msgspec.json.encode(listed)).hexdigest()

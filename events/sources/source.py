@@ -1,0 +1,46 @@
+"""What every source of events is, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from ...errors import Invalid
+from ...project.reading.names import did_you_mean
+from ...project.specs.description import Event
+from ..validation.chunks import Chunk, attributes_of
+
+ROWS = 100_000  # a chunk: some tens of MB
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """`name` is what the quarantine shows; `raw` the file that is kept, or the folder; `chunks()`
+    reads it from its beginning.
+    """
+
+    name: str
+    raw: Path
+    rows: int | None  # when it is known beforehand
+    chunks: Callable[[], Iterator[Chunk]]
+
+
+def check_columns(event: Event, names: list[str], source: str) -> None:
+    """A table's columns are the same in every row: a wrong one is one error, not one a row."""
+    known = [a.name for a in attributes_of(event)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Invalid(f"{source} has the column {twice[0]} twice")
+    for name in names:
+        if name not in known:
+            raise Invalid(
+                f"{source} has a column {name}, which {event.name} does not have",
+                remedy=did_you_mean(name, known) or f"{event.name} has {', '.join(known)}",
+            )
+    for attribute in attributes_of(event):
+        if attribute.required and attribute.name not in names:
+            raise Invalid(
+                f"{source} has no column {attribute.name}, which {event.name} requires",
+                remedy=f"it has {', '.join(names)}",
+            )

@@ -1,0 +1,135 @@
+"""The warehouse tables of events: their names, columns and SQL, made here only.
+
+The SQL is in the neutral subset (feature_store/sql/subset.py).
+"""
+
+from __future__ import annotations
+
+from ...feature_store.port import TableSpec
+from ...project.specs.description import Attribute, Event, ProjectSpec
+from ..port import Column
+from .column_types import OF_ATTRIBUTE
+
+
+def raw_name(event: str) -> str:
+    return f"{event}_raw"
+
+
+def view_name(event: str) -> str:
+    """What readers use: the events exactly once."""
+    return f"events_{event}"
+
+
+def exposed_name(event: str) -> str:
+    """The events with what was shown, where they name it (endpoints/gateway/log/exposed_view.py)."""
+    return f"{event}_exposed"
+
+
+def quarantine_name(event: str) -> str:
+    return f"quarantine_{event}"
+
+
+def column(attribute: Attribute) -> Column:
+    return Column(
+        name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
+    )
+
+
+def event_columns(event: Event) -> tuple[Column, ...]:
+    """What a reader sees: event_id, event_timestamp, the attributes in their declared order."""
+    return (
+        Column(name="event_id", type="string", required=True),
+        Column(name="event_timestamp", type="timestamp", required=True),
+        *map(column, event.attributes),
+    )
+
+
+# Of a copy: how often its id was corrected before it, and when it was stored (the producer's wall
+# clock; one of a whole ingest batch).
+CORRECTION = Column(name="correction", type="int64")
+STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
+
+
+def winning_order() -> str:
+    """ORDER BY of the copies under one id and date: the first is the event, for every reader on
+    every target (PORTS.md, section 3).
+
+    A correction goes before what it corrects, then what was stored first; of one batch's contents
+    the one whose digest sorts first. Copies from before these columns have nulls in them: not
+    corrected, stored in 1970.
+    """
+    return (
+        f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP "
+        "'1970-01-01 00:00:00'), payload_digest"
+    )
+
+
+def raw_table(event: Event) -> TableSpec:
+    """Every stored copy, with the digest of its payload, where it came from and what
+    `winning_order` asks for.
+    """
+    return TableSpec(
+        name=raw_name(event.name),
+        columns=(
+            *event_columns(event),
+            Column(name="payload_digest", type="string", required=True),
+            Column(name="source", type="string"),
+            Column(name="line", type="int64"),
+            CORRECTION,
+            STORED_TIMESTAMP,
+        ),
+        time_column="event_timestamp",
+    )
+
+
+def exactly_once_view(event: Event) -> TableSpec:
+    """One row per event date and id: the first copy of `winning_order`."""
+    names = ", ".join(c.name for c in event_columns(event))
+    return TableSpec(
+        name=view_name(event.name),
+        columns=(),
+        time_column="event_timestamp",
+        view_sql=(
+            f"SELECT {names}, dt FROM (SELECT {names}, dt, "
+            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS "
+            "isthmus_copy "
+            f"FROM {raw_name(event.name)}) AS isthmus_copies WHERE isthmus_copy = 1"
+        ),
+    )
+
+
+def quarantine_table(event: Event) -> TableSpec:
+    """What was refused and why.
+
+    Partitioned by when, as its own time may be what is wrong with it.
+    """
+    return TableSpec(
+        name=quarantine_name(event.name),
+        columns=(
+            Column(name="quarantined_timestamp", type="timestamp", required=True),
+            Column(name="event_id", type="string"),
+            Column(name="attribute", type="string", required=True),
+            Column(name="reason", type="string", required=True),
+            Column(name="source", type="string", required=True),
+            Column(name="line", type="int64"),
+            Column(
+                name="payload", type="string", required=True
+            ),  # JSON of the event as it was read
+            Column(name="payload_digest", type="string", required=True),
+            Column(
+                name="retry", type="bool", required=True
+            ),  # it waits for its reference or its time: tried again at the next ingest
+            Column(name="rule", type="string"),  # the reason without the row's own value
+            Column(name="event_timestamp", type="timestamp"),  # where it has one
+        ),
+        time_column="quarantined_timestamp",
+    )
+
+
+def tables(spec: ProjectSpec) -> tuple[TableSpec, ...]:
+    """Everything that `apply` makes for events, tables before the views over them."""
+    events = spec.events.values()
+    return (
+        *(make(event) for event in events for make in (raw_table, quarantine_table)),
+        *map(exactly_once_view, events),
+    )

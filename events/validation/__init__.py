@@ -1,0 +1,1 @@
+"""The rules of an event's values, for one value and for a chunk of rows."""

@@ -1,0 +1,346 @@
+"""Where experiments' state is: the live document, its history, and what a run was when it started.
+
+`experiments/live` is changed by one compare-and-swap. Its last change stands within; the next one
+first copies it to `experiments/history/<version>`, so a crash leaves the old document or the new
+one, and no change is told twice or lost. `experiments/<name>/runs/<number>` is written once, before
+the run goes live: who writes it has the number.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from ...core.formats import StoredDocument, decode
+from ...endpoints.gateway.decide.live_document import (
+    LARGEST,
+    LIVE,
+    Change,
+    Live,
+    LiveArm,
+    LiveRun,
+    What,
+)
+from ...errors import Conflict, Invalid
+from ...project.specs.description import ProjectSpec
+from ...project.specs.experiments import Experiment, Layer, Metric
+from ...storage import StateStore
+
+HISTORY = "experiments/history/"
+_WORDS = (
+    "owner",
+    "hypothesis",
+    "share",
+)  # an edit of these changes no run: the share is state, `ramp` changes it
+
+_ACTING: ContextVar[str | None] = ContextVar("acting", default=None)
+_EARLIEST = date(1970, 1, 1)
+_SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What an experiment is, as project.yaml says it."""
+
+    experiment: Experiment
+    layer: Layer
+    metrics: dict[str, Metric] = {}  # that it names
+
+
+class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """`experiments/<name>/runs/<number>`: what a run is as long as it lives, whatever project.yaml
+    says later.
+    """
+
+    run: str  # <name>.<number>
+    definition: Definition
+    digest: str  # of the definition
+    arms: tuple[
+        LiveArm, ...
+    ]  # with the variants that were chosen when it started; of an interleaving also those that may be shipped
+    git: str | None  # revision of the project's folder; None: no repository
+    target: str
+    who: str
+    at: datetime
+
+    @property
+    def aims(self) -> bool:
+        return any("variant" in arm.parameters for arm in self.arms)
+
+    @property
+    def salt(self) -> str:
+        """Of the hash that gives its units their arms, and of the coins of an interleaving."""
+        return self.definition.experiment.salt or self.run
+
+    @property
+    def shippable(self) -> tuple[LiveArm, ...]:
+        """The arms; of an interleaving its two variants."""
+        return self.arms[1:] if self.definition.experiment.interleave else self.arms
+
+
+class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
+    live: Live
+    token: str | None  # None: not written yet
+
+
+def read(state: StateStore) -> StoredLive | None:
+    """None: no experiment was ever started.
+
+    Refused: a newer version wrote it. Invalid: it is damaged.
+    """
+    document = state.get(LIVE)
+    return (
+        None
+        if document is None
+        else StoredLive(
+            live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token
+        )
+    )
+
+
+def current(state: StateStore, now: datetime) -> StoredLive:
+    """What there is; where no experiment was ever started, an empty document that is not written
+    yet.
+    """
+    return read(state) or StoredLive(live=Live(written=now), token=None)
+
+
+def next_change(
+    before: StoredLive,
+    run: LiveRun,
+    what: What,
+    *,
+    at: datetime,
+    after: str,
+    before_text: str = "",
+    because: str = "",
+) -> Change:
+    """What makes the version after `before`, for the history."""
+    return Change(
+        version=before.live.version + 1,
+        at=at,
+        who=who(),
+        run=run.run,
+        what=what,
+        before=before_text,
+        after=after,
+        because=because,
+        ranges=run.ranges,
+        ships=run.ships,
+    )
+
+
+def change(state: StateStore, before: StoredLive, after: Live, entry: Change) -> Live:
+    """`after` becomes the live document, with the change that makes it, which is `next_change` of
+    `before`.
+
+    Conflict: somebody was faster, and nothing changed. Invalid: more than 64 KiB.
+    """
+    if before.live.change is not None:
+        with suppress(
+            Conflict
+        ):  # it is there already: whoever copied it was stopped before his own change, or lost to another
+            state.put(
+                history_key(before.live.version),
+                msgspec.json.encode(before.live.change),
+                expect=None,
+            )
+    live = next_live(after, entry)
+    try:
+        state.put(LIVE, msgspec.json.encode(live), expect=before.token)
+    except Conflict as error:
+        raise Conflict(
+            f"somebody else changed the experiments of this target meanwhile; {entry.run} "
+            f"was not {entry.what}",
+            remedy="isthmus experiment history; then the same command again, if you still mean it",
+        ) from error
+    return live
+
+
+def next_live(after: Live, entry: Change) -> Live:
+    """`after` with the change that makes it. Invalid: more than 64 KiB."""
+    live = replace(after, version=entry.version, written=entry.at, change=entry)
+    size = len(msgspec.json.encode(live))
+    if size > LARGEST:
+        raise Invalid(
+            f"state {LIVE}: {size:,} bytes are more than the {LARGEST:,} that gateways read, "
+            f"with {entry.run}",
+            remedy="close or stop other runs first, or target by fewer values",
+        )
+    return live
+
+
+def history_key(version: int) -> str:
+    return f"{HISTORY}{version:08}"
+
+
+def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
+    """Every change, oldest first; of one experiment, if it is named."""
+    changes = (
+        change for change in _newest_first(state) if name in (None, experiment_of(change.run))
+    )
+    return tuple(changes)[::-1]
+
+
+def last(state: StateStore, name: str) -> Change | None:
+    """The newest change of an experiment. Older ones are not read."""
+    return (
+        next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
+        if numbers(state, name)
+        else None
+    )
+
+
+def _newest_first(state: StateStore) -> Iterator[Change]:
+    """One by one: the last stands in the live document alone."""
+    stored = read(state)
+    newest = stored.live.change if stored else None
+    if newest is not None:
+        yield newest
+    for key in sorted(state.keys(HISTORY), reverse=True):
+        number = key.removeprefix(HISTORY)
+        if not number.isdigit() or (
+            newest is not None and int(number) >= newest.version
+        ):  # an experiment may be named `history`
+            continue
+        if document := state.get(key):
+            yield decode(document.value, Change, what=f"state {key}")
+
+
+def experiment_of(run: str) -> str:
+    return run.rpartition(".")[0]
+
+
+def run_key(run: str) -> str:
+    name, _, number = run.rpartition(".")
+    return f"{_runs(name)}{number}"
+
+
+def _runs(name: str) -> str:
+    return f"experiments/{name}/runs/"
+
+
+def frozen_run(state: StateStore, run: str) -> FrozenRun:
+    """The run as it was when it started: nothing of project.yaml changes it.
+
+    Invalid: damaged, or never written.
+    """
+    key = run_key(run)
+    document = state.get(key)
+    if document is None:
+        raise Invalid(
+            f"state {key} is missing: what {run} is was lost", remedy="restore it from a copy"
+        )
+    return decode(document.value, FrozenRun, what=f"state {key}")
+
+
+def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
+    """From which day on the log may have units of the run.
+
+    Of an old log (`now:`) all of it: its moments are before the start's.
+    """
+    return _EARLIEST if spec.now is not None else run.at.astimezone(UTC).date() - _SKEW
+
+
+def numbers(state: StateStore, name: str) -> list[int]:
+    """Of the runs of an experiment that were begun, also of one that was stopped before it went
+    live.
+    """
+    return sorted(int(key.removeprefix(_runs(name))) for key in state.keys(_runs(name)))
+
+
+def claim(state: StateStore, wanted: FrozenRun) -> FrozenRun:
+    """The number of a new run, and its definition, written once.
+
+    `wanted.run` is the experiment's name.
+
+    A last number that never went live and says the same is taken up: who had it was stopped.
+    Conflict: somebody else took the number just now.
+    """
+    name = wanted.run
+    newest = max(numbers(state, name), default=0)
+    if newest and ((changed := last(state, name)) is None or changed.run != f"{name}.{newest}"):
+        begun = frozen_run(state, f"{name}.{newest}")
+        if (begun.definition, begun.arms) == (wanted.definition, wanted.arms):
+            return begun
+    run = replace(wanted, run=f"{name}.{newest + 1}")
+    state.put(run_key(run.run), msgspec.json.encode(run), expect=None)
+    return run
+
+
+def differences(then: Definition, now: Definition) -> tuple[str, ...]:
+    """Keys of the experiment that mean something else by now:
+
+    `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    """
+    old, new = (asdict(definition.experiment) for definition in (then, now))
+    keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
+    metrics = [
+        f"metric {name}"
+        for name, metric in then.metrics.items()
+        if name in now.metrics and now.metrics[name] != metric
+    ]
+    layer = ["layer"] if "layer" not in keys and then.layer != now.layer else []
+    return (*_arm_differences(then.experiment, now.experiment), *keys, *layer, *metrics)
+
+
+def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
+    old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
+    if list(old) != list(new):
+        yield "arms"
+        return
+    yield from (f"arms.{name}" for name in old if old[name] != new[name])
+    if weights(then) != weights(now):
+        yield "weights"
+
+
+def weights(experiment: Experiment) -> dict[str, float]:
+    """Percent by arm."""
+    total = sum(arm.weight for arm in experiment.arms)
+    return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
+
+
+def digest(definition: Definition) -> str:
+    """Of what makes a run: whoever has the same definition has the same twelve hex digits."""
+    experiment = asdict(definition.experiment)
+    what = {
+        key: value
+        for key, value in experiment.items()
+        if key not in _WORDS and (key, value) != ("interleave", None)
+    }
+    value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
+    return hashlib.sha256(value).hexdigest()[:12]
+
+
+@contextmanager
+def acting(name: str | None) -> Generator[None, None, None]:
+    """What is changed within, the history says of this person.
+
+    None: of the user of this machine.
+    """
+    before = _ACTING.set(name)
+    try:
+        yield
+    finally:
+        _ACTING.reset(before)
+
+
+def who() -> str:
+    """Who acts, ISTHMUS_USER, or the user of this machine: what the history records."""
+    if name := _ACTING.get():
+        return name
+    if named := os.environ.get("ISTHMUS_USER"):
+        return named
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = "somebody"
+    return f"{user}@{socket.gethostname().partition('.')[0]}"

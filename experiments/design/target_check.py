@@ -1,0 +1,60 @@
+"""What one target cannot do of an experiment: aim a call at a variant.
+
+Arms that differ by parameters travel with the request anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...endpoints.hosting import aims
+from ...errors import Problem
+from ...project.experiments.experiments import arm_key
+from ...project.reading.report import problem_at
+from ...project.specs.description import Description, ProjectSpec
+from ...project.specs.experiments import Experiment
+from ...target import Capability
+
+
+def can_start(
+    spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]
+) -> bool:
+    """What an endpoint that is not there cannot do is not judged: what is wrong with it is said
+    already.
+    """
+    endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
+    return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
+
+
+def check_target(
+    description: Description,
+    experiment: Experiment,
+    target: str,
+    capabilities: Mapping[str, Capability],
+) -> tuple[Problem, ...]:
+    """Each arm that `target` refuses, where it is written."""
+    if can_start(description.spec, experiment, capabilities):
+        return ()
+    arms = [arm.name for arm in experiment.arms if "variant" in arm.parameters]
+    keys = [f"experiments.{experiment.name}.interleave"] if experiment.interleave else []
+    keys += [arm_key(experiment.name, arm, "variant", description.places) for arm in arms]
+    return tuple(_problem(description, experiment, key, target) for key in keys)
+
+
+def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
+    routing = _routing(description.spec, experiment)
+    otherwise = (
+        ""
+        if experiment.interleave
+        else ", or arms that differ by parameters (they travel with the request on every target)"
+    )
+    return problem_at(
+        description,
+        key,
+        f"{target} cannot aim one call at a variant under routing: {routing}",
+        f"use routing: sticky{otherwise}",
+    )
+
+
+def _routing(spec: ProjectSpec, experiment: Experiment) -> str:
+    return spec.endpoints[spec.layers[experiment.layer].endpoint].routing

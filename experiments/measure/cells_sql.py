@@ -1,0 +1,330 @@
+"""The query behind a run's results, in the neutral subset: one scan of each table, whatever the
+number of metrics.
+
+    units     the first assignment of every unit of the run, its arm by number; by segment, with the
+    first value of each attribute
+    happened  one row an event of a unit: what it adds to each metric, and to the metric in the time
+    before
+    by_day    the same, by unit and day, with a row on the first day for who did nothing
+    running   each unit's totals so far, day by day, beside the day's own
+    steps     as the metrics count them (bounded, or 0 and 1, or shifted), beside those of the day
+    before
+
+Grouping and sorting by text is what costs: arms and days are numbers and midnights, and travel with
+the unit, so that it is joined once. Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator
+of a rate, `m<i>_x` the numerator in the time before the first assignment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from ...project.specs.description import ProjectSpec
+from ...project.specs.experiments import Metric, Total
+from .run_units import RUN_UNITS
+from .unit_events import Source, rows
+
+KEYS = "arm, segment, first_day, day"
+TWICE, UNKNOWN = (
+    -1,
+    -2,
+)  # in place of an arm's number: the unit was in several; in one that is none of the run's
+_COUNTED = "arm, first_day"  # what travels with a unit
+
+Role = Literal["y", "d", "x"]
+Shift = tuple[float, float]  # what is taken from a unit's y and x
+UNSHIFTED: Shift = (0, 0)
+
+
+def cells_sql(
+    spec: ProjectSpec,
+    metrics: Sequence[Metric],
+    *,
+    unit: str,
+    arms: int,
+    units: str = RUN_UNITS,
+    segmented: bool = False,
+    daily: Container[str] = (),
+    credited: bool = False,
+) -> str:
+    """Columns:
+
+    KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds; int64, or
+    float64 of an attribute.
+
+    arm: its number below `arms`, TWICE or UNKNOWN. first_day, day: their midnights. `unit`: the
+    endpoint's attribute. `units`: as run_units.py has them, `segmented`: by segment. `daily`:
+    metrics whose days are to be compared by themselves. `credited`: of metrics that `win_rate`
+    gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included),
+    $since, $earliest: dates from which on assignments and events are read; of an objective $known,
+    when its outcomes are known; of a metric that is `is_shifted` $shift<i>, of one whose
+    `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as
+    exposures have them.
+    """
+    measures = [
+        _Measure(at, metric, role, credited)
+        for at, metric in enumerate(metrics)
+        for role in _roles(metric)
+    ]
+    sources = dict.fromkeys(measure.source for measure in measures)
+    of_unit, segment = ("unit, segment", "segment, ") if segmented else ("unit", "")
+    nothing = (
+        f"SELECT {of_unit}, {_COUNTED}, first_day AS day, "
+        f"{_all(measures, lambda m: f'{m.zero} AS {m.name}')} FROM units"
+    )
+    happened = "\n  UNION ALL ".join(
+        (*(_outcome_rows(spec, source, measures, unit, of_unit) for source in sources), nothing)
+    )
+    so_far = (
+        f"OVER (PARTITION BY {of_unit} ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT "
+        "ROW)"
+    )
+    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM ({units}) AS isthmus_units),
+happened AS ({happened}),
+by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day, {_all(measures, lambda m: m.of_day)}
+  FROM happened GROUP BY {of_unit}, day),
+running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM by_day),
+steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)}
+  FROM running)
+SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))}
+  FROM steps GROUP BY arm, {segment}first_day, day"""
+
+
+def _number(arms: int) -> str:
+    of_name = " ".join(f"WHEN arm = $arm{at} THEN {at}" for at in range(arms))
+    return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
+
+
+def win_rate(metric: Metric) -> Metric:
+    """Of an interleaved run: a unit's y is its events that count for the treatment less those for
+    the control, d is all of these.
+    """
+    denominator = metric.denominator if metric.objective else metric.numerator
+    return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
+
+
+def parameters(
+    metrics: Sequence[Metric], arms: Sequence[str], *, known: datetime, shifts: Mapping[str, Shift]
+) -> dict[str, object]:
+    """Of the metrics and the arms; the others are the caller's."""
+    moved: dict[str, object] = {f"arm{at}": name for at, name in enumerate(arms)}
+    moved |= {
+        f"shift{at}": float(shifts.get(m.name, UNSHIFTED)[0])
+        for at, m in enumerate(metrics)
+        if is_shifted(m)
+    }
+    moved |= {
+        f"shift{at}_x": float(shifts.get(m.name, UNSHIFTED)[1])
+        for at, m in enumerate(metrics)
+        if past_shifted(m)
+    }
+    return moved | ({"known": known} if any(metric.objective for metric in metrics) else {})
+
+
+def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
+    """Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number
+    of units.
+
+    `daily`: the squares of what the day alone adds to a unit, uu of y, vv of d, uv of both.
+    """
+    of_rate = ("d", "yd", "dd") if metric.denominator else ()
+    of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
+    of_day = ("uu", *(("uv", "vv") if metric.denominator else ())) if daily else ()
+    return ("y", "yy", *of_rate, *of_before, *of_day)
+
+
+def is_shifted(metric: Metric) -> bool:
+    """Only a sum of an attribute may have a mean so far above its spread that sums of squares lose
+    it.
+    """
+    return metric.kind == "sum" and metric.numerator.attribute is not None
+
+
+def past_shifted(metric: Metric) -> bool:
+    """The same of the time before, whose total of an attribute is one of a unit whatever the metric
+    is.
+    """
+    return metric.before is not None and metric.numerator.attribute is not None
+
+
+class _Measure(msgspec.Struct, frozen=True):
+    """One column of the query's stages: the part `role` of metric `at`."""
+
+    at: int
+    metric: Metric
+    role: Role
+    credited: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"m{self.at}_{self.role}"
+
+    @property
+    def total(self) -> Total:
+        return (
+            self.metric.denominator
+            if self.role == "d" and self.metric.denominator
+            else self.metric.numerator
+        )
+
+    @property
+    def source(self) -> Source:
+        if self.metric.objective is not None and self.metric.denominator is not None:
+            return Source(self.metric.denominator.event, self.metric.objective, self.credited)
+        return Source(self.total.event, None, self.credited)
+
+    @property
+    def zero(self) -> str:
+        return "0" if self.total.attribute is None else "CAST(0 AS DOUBLE)"
+
+    @property
+    def value(self) -> str:
+        """The source's column, or 1 for each of its rows."""
+        if self.credited:
+            return "win" if self.role == "y" else "counts"
+        if self.metric.objective is not None and self.role != "d":
+            return "outcome"
+        return self.total.attribute or "1"
+
+    @property
+    def of_event(self) -> str:
+        value = self.value if self.value == "1" else f"happened.isthmus_{self.value}"
+        counted = (
+            value
+            if self.total.attribute is None
+            else f"coalesce(CAST({value} AS DOUBLE), {self.zero})"
+        )
+        return f"CASE WHEN {self.when} THEN {counted} ELSE {self.zero} END"
+
+    @property
+    def when(self) -> str:
+        if self.role == "x" and self.metric.before is not None:
+            return (
+                "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
+                f"{self.metric.before.days} DAY"
+            )
+        closes = (
+            f" AND happened_at < units.first_day + INTERVAL {self.metric.within.days} DAY"
+            if self.metric.within
+            else ""
+        )
+        return f"happened_at >= units.first_at{closes}"
+
+    @property
+    def of_day(self) -> str:
+        return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
+
+    def running(self, so_far: str) -> str:
+        """With the day's own as `<name>_1`. `so_far`: the window."""
+        total = f"{self._narrow(f'sum({self.name}) {so_far}')} AS {self.name}"
+        return total if self.role == "x" else f"{total}, {self.name} AS {self.name}_1"
+
+    @property
+    def step(self) -> str:
+        """With what it was before the day as `<name>_0`: on a unit's first day nothing, as it did
+        not count.
+        """
+        if self.role == "x":
+            return (
+                f"{self.name} - $shift{self.at}_x AS {self.name}"
+                if past_shifted(self.metric)
+                else self.name
+            )
+        before = (
+            f"CASE WHEN day = first_day THEN {self.zero} ELSE "
+            f"{self._shifted_total(f'{self.name} - {self.name}_1')} END"
+        )
+        return f"{self._shifted_total(self.name)} AS {self.name}, {before} AS {self.name}_0"
+
+    def _narrow(self, total: str) -> str:
+        """DuckDB adds whole numbers to 128 bits: to carry and multiply those is a seventh of the
+        query.
+        """
+        return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
+
+    def _shifted_total(self, total: str) -> str:
+        if self.role != "y":
+            return total
+        if self.metric.kind == "any":
+            return f"CASE WHEN {total} > 0 THEN 1 ELSE 0 END"
+        return (
+            f"{self._bounded(total)} - $shift{self.at}"
+            if is_shifted(self.metric)
+            else self._bounded(total)
+        )
+
+    def _bounded(self, total: str) -> str:
+        bound = self.metric.at_most
+        if bound is None:
+            return total
+        limit = (
+            f"{bound:.0f}"
+            if float(bound).is_integer() and self.total.attribute is None
+            else f"CAST({float(bound)!r} AS DOUBLE)"
+        )
+        return f"CASE WHEN {total} > {limit} THEN {limit} ELSE {total} END"
+
+
+def _roles(metric: Metric) -> tuple[Role, ...]:
+    return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
+
+
+def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
+    return ", ".join(map(text, measures))
+
+
+def _outcome_rows(
+    spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str
+) -> str:
+    columns = ", ".join(
+        f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures
+    )
+    own = [m for m in measures if m.source == source]
+    values = dict.fromkeys(m.value for m in own if m.value != "1")
+    before = max((m.metric.before.days for m in own if m.metric.before is not None), default=0)
+    earliest = f"units.first_day - INTERVAL {before} DAY" if before else "units.first_at"
+    return (
+        f"SELECT {of_unit.replace('unit', 'units.unit')}, {_COUNTED}, {_day(before)} AS day, "
+        f"{columns} "
+        f"FROM units JOIN ({rows(spec, source, tuple(values), unit)}) AS happened ON "
+        "happened.unit = units.unit "
+        f"WHERE happened_at >= {earliest}"
+    )
+
+
+def _day(before: int) -> str:
+    """The time before stands on a unit's first day, where it begins to count."""
+    day = "date_trunc('day', happened_at)"
+    return (
+        f"CASE WHEN happened_at < units.first_at THEN units.first_day ELSE {day} END"
+        if before
+        else day
+    )
+
+
+def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
+    """What a row's step adds. Of the first row all of it: before it a unit did not count."""
+    for at, metric in enumerate(metrics):
+        y, d, x = (f"m{at}_{role}" for role in ("y", "d", "x"))
+        terms = {
+            "y": f"{y} - {y}_0",
+            "yy": f"({y} - {y}_0) * ({y} + {y}_0)",
+            "d": f"{d} - {d}_0",
+            "yd": f"{y} * {d} - {y}_0 * {d}_0",
+            "dd": f"({d} - {d}_0) * ({d} + {d}_0)",
+            "x": f"isthmus_new * {x}",
+            "xx": f"isthmus_new * {x} * {x}",
+            "yx": f"{x} * ({y} - {y}_0)",
+            "dx": f"{x} * ({d} - {d}_0)",
+            "uu": f"({y} - {y}_0) * ({y} - {y}_0)",
+            "uv": f"({y} - {y}_0) * ({d} - {d}_0)",
+            "vv": f"({d} - {d}_0) * ({d} - {d}_0)",
+        }
+        yield from (
+            f"sum({terms[name]}) AS m{at}_{name}"
+            for name in sums_of(metric, daily=metric.name in daily)
+        )

@@ -1,0 +1,198 @@
+"""Whether what an interleaved run showed and credited follows from its log: every draft is made
+once more, of both orders and the coins.
+
+Of an answer under rules the log has what these made of both orders, not the features that they
+read: the draft is made of that. Where it has not (of a gateway of before), or nothing was drafted,
+the credits alone are looked at: a place credits the variant that picked it, or nobody.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ...core.formats import decoder
+from ...core.runtime.project import Project
+from ...endpoints.gateway.decide.assignment import Duel
+from ...endpoints.gateway.log.log_rows import credit
+from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
+from ...endpoints.gateway.rank.draft import Arranged, Pick, coins, draft, paired
+from ...endpoints.gateway.rank.ranking import Item, plain_arrangement
+from ...feature_store.joins.view_history import entity_key
+from ...project.specs.experiments import INTERLEAVED
+from ..design.runs import FrozenRun
+
+PAGE = 10_000  # answers of one query
+_decoder = decoder(Arranged)
+EXAMPLES = 5
+_ANSWERS = """
+SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged}, slots, eligible, explored FROM rankings
+WHERE endpoint = $endpoint AND dt >= $first
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {limit}
+"""
+_PLACES = f"""
+SELECT event_id, entity_key, variant, credit FROM {EXPOSURES.name}
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+"""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """As an exposure has it. `credit`: as `log_rows.credit` writes it, or nobody's."""
+
+    item: str  # entity_key
+    variant: str
+    credit: str | None
+
+
+class Drafts(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts are answers to units of the run. Of all but `drafted` the credits alone are looked at.
+
+    `alone`: by one variant, as the other did not answer, or rules allowed no draft.
+    """
+
+    drafted: int = 0
+    ruled: int = 0
+    explored: int = 0
+    alone: int = 0
+    differ: int = 0  # of all these: other items, or other credits
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        ruled = f"{self.ruled:,} under rules of which the log says nothing"
+        others = f"{ruled}, {self.explored:,} drawn at random, {self.alone:,} by one variant alone"
+        return (
+            f"{self.drafted:,} made again of both orders and the coins ({others}: only credits), "
+            f"{self.differ:,} differ"
+        )
+
+
+def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
+    """`first`: the day, YYYY-MM-DD, from which on the run may have answered."""
+    experiment = frozen.definition.experiment
+    duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
+    return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
+
+
+def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
+    """Pure. `answers`: rows of `rankings`, each with what the log has of its places, from 1."""
+    counts, examples = defaultdict[str, int](int), list[str]()
+    for row, places in answers:
+        if not _is_of(row, duel.run):
+            continue
+        counts[_kind(row)] += 1
+        wrong = _wrong(row, places, duel)
+        if wrong:
+            counts["differ"] += 1
+            examples.append(f"{row['event_id']}: {wrong}")
+            del examples[EXAMPLES:]
+    return Drafts(**counts, examples=tuple(examples))
+
+
+def _is_of(row: Mapping[str, Any], run: str) -> bool:
+    return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    if row["rival_order"] is None:
+        return "alone"
+    is_whole = row["eligible"] is None or row["arranged"] is not None
+    return "explored" if row["explored"] else "drafted" if is_whole else "ruled"
+
+
+def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
+    """Of a place that is not as it should be: what it is; an exposure that was lost is none."""
+    kind = _kind(row)
+    wanted = _drafted_places(row, duel) if kind == "drafted" else {}
+    for position, place in sorted(places.items()):
+        if kind == "drafted" and place != wanted.get(position):
+            return (
+                f"place {position} has {_place_text(place)}; the draft has "
+                f"{_place_text(wanted.get(position))}"
+            )
+        if place.credit is not None and (
+            kind in ("explored", "alone") or place.credit != credit(duel.run, place.variant)
+        ):
+            return f"place {position} has {_place_text(place)}"
+    return ""
+
+
+def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
+    items, begins = msgspec.json.decode(row["candidates"]), 0
+    of, coin = _arrangement(row), coins(duel.salt, row["event_id"])
+    places = {
+        place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()
+    }
+    for pair in of.lanes:
+        picks, begins = draft(*pair.lanes, coin, begins=begins)
+        places |= {pair.places[pick.number]: _place(pick, items, duel) for pick in picks}
+    return places
+
+
+def _arrangement(row: Mapping[str, Any]) -> Arranged:
+    if row["arranged"] is not None:
+        return _decoder.decode(row["arranged"])
+    orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
+    return paired(*(plain_arrangement(order, row["slots"]) for order in orders))
+
+
+def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
+    variant = duel.variants[pick.by]
+    return Place(
+        entity_key(items[pick.candidate]),
+        variant,
+        credit(duel.run, variant) if pick.credited else None,
+    )
+
+
+def _place_text(place: Place | None) -> str:
+    if place is None:
+        return "nothing"
+    return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"
+
+
+def _answers(
+    project: Project, endpoint: str, first: str, page: int
+) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
+    """In the order of their times; one that stands in the log twice counts once."""
+    query, full = project.target.warehouse.query, True
+    answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
+    after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
+    while full:
+        day = f"{after['after']:%Y-%m-%d}"
+        rows = query(answers, {"endpoint": endpoint, "first": day, **after}).to_pylist()
+        full = len(rows) >= page
+        if not rows:
+            return
+        since, until = (rows[at]["event_timestamp"].replace(tzinfo=UTC) for at in (0, -1))
+        window = {
+            "since": since,
+            "until": until,
+            "first": f"{since:%Y-%m-%d}",
+            "last": f"{until:%Y-%m-%d}",
+        }
+        places = _places(query(_PLACES, {"endpoint": endpoint, **window}).to_pylist())
+        yield from (
+            (row, places[row["event_id"]])
+            for row in {row["event_id"]: row for row in rows}.values()
+        )
+        after = {"after": until, "id": rows[-1]["event_id"]}
+
+
+def _arranged_column(project: Project) -> str:
+    """A column that a table of before has not, until `apply` adds it."""
+    table = project.target.warehouse.observe(RANKINGS.name)
+    has = table is not None and any(column.name == "arranged" for column in table.columns)
+    return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"
+
+
+def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:
+    """By answer: an exposure's id is the answer's and the position."""
+    places: dict[str, dict[int, Place]] = defaultdict(dict)
+    for row in rows:
+        answer, _, position = row["event_id"].rpartition("-")
+        places[answer][int(position)] = Place(row["entity_key"], row["variant"], row["credit"])
+    return places

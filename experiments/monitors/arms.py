@@ -1,0 +1,129 @@
+"""The monitors of a run's endpoint, arm by arm: a treatment that wins by narrowing, or by serving
+some better than others, is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...core.runtime.project import Project
+from ...project.endpoints.rules import entity_of
+from ...project.specs.monitors import Monitor
+from ...project.specs.reach import path
+from ..design.runs import FrozenRun
+from ..measure.run_cells import Reading
+from ..results.results import ArmFigure, as_range
+from . import parity as alike
+from . import spread
+from .arms_sql import satisfied_sql, spread_sql
+from .items_sql import SPREAD_SUMS
+from .parity import Kind
+from .spread import Spread
+from .units import NOBODY_SAID, group_of
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def arm_figures(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigure, ...]:
+    """A query for the concentration of each kind of items that is watched, and one where units are."""
+    name = run.definition.layer.endpoint
+    monitors = [monitor for monitor in project.spec.monitors.values() if monitor.endpoint == name]
+    return (*_concentrations(project, run, of, monitors), *_ratios(project, run, of, monitors))
+
+
+def _concentrations(
+    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+) -> Iterator[ArmFigure]:
+    arms = [arm.name for arm in run.arms]
+    entities = dict.fromkeys(
+        entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
+    )
+    for entity in entities if project.target.warehouse.observe("exposures") is not None else ():
+        asked = {
+            "run": run.run,
+            "endpoint": run.definition.layer.endpoint,
+            "entity": entity.name if entity else "",
+        }
+        rows = project.target.warehouse.query(
+            spread_sql(), asked | {"since": of.since, "until": of.until}
+        ).to_pylist()
+        figure = concentration(arms, rows)
+        if figure is not None:
+            yield figure
+
+
+def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
+    """Gini of each arm, over the items that any of them showed. None: an arm showed too little."""
+    of = {
+        row["arm"]: Spread(items=int(row["n"]), **{name: float(row[name]) for name in SPREAD_SUMS})
+        for row in rows
+    }
+    if not all(name in of and of[name].shown >= of[""].items for name in arms):
+        return None
+    control, *treatments = arms
+    there = of[""].items
+    return ArmFigure(
+        figure="concentration",
+        arms={name: as_range(spread.gini(of[name], there)) for name in arms},
+        differences={
+            name: as_range(spread.rise(of[name], of[control], there)) for name in treatments
+        },
+    )
+
+
+def _ratios(
+    project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Monitor]
+) -> Iterator[ArmFigure]:
+    watched = [monitor for monitor in monitors if monitor.units]
+    endpoint = project.spec.endpoints[run.definition.layer.endpoint]
+    state = project.target.warehouse.observe("rankings") if watched else None
+    reaches = (
+        path(
+            project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events
+        )
+        is not None
+    )
+    if (
+        state is None
+        or "attributes" not in {column.name for column in state.columns}
+        or not reaches
+    ):
+        return
+    moments = {"until": of.until, "known": of.known, "since": of.since, "earliest": of.since}
+    asked = moments | {"run": run.run, "endpoint": endpoint.name}
+    rows = project.target.warehouse.query(satisfied_sql(project.spec, endpoint), asked).to_pylist()
+    for monitor in watched:
+        figure = satisfied_ratio(monitor.units, [arm.name for arm in run.arms], rows)
+        if figure is not None:
+            yield figure
+
+
+def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
+    """The two groups that are furthest apart in the control, in each arm.
+
+    None: an arm has too few of one.
+    """
+    kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
+    for row in rows:
+        group = group_of(row["attributes"], attribute)
+        if row["arm"] in kinds and group != NOBODY_SAID:
+            of_arm, units = kinds[row["arm"]], int(row["units"])
+            of_arm[group] = of_arm.get(group, Kind(0)) + Kind(units, units * row["satisfied"])
+    worst = alike.lowest_over_highest(kinds[arms[0]])
+    if worst is None:
+        return None
+    pairs = {
+        name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))]
+        for name, of in kinds.items()
+    }
+    if not all(alike.comparable(*pair) for pair in pairs.values()):
+        return None
+    ratios = {name: as_range(alike.ratio(*pair)) for name, pair in pairs.items()}
+    return ArmFigure(
+        figure="satisfied_ratio",
+        attribute=attribute,
+        group=worst.lowest,
+        against=worst.highest,
+        arms=ratios,
+    )

@@ -1,0 +1,124 @@
+"""Whether kinds of units are served alike: how many of each find something, how many there are, how
+many come again. Pure.
+
+What separates a model that teaches itself its bias from chance is how well each kind of *visitor*
+is served: the few find less, come back less, and are fewer among the clicks that the next model
+learns from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+from statistics import NormalDist
+
+import msgspec
+
+from ...pipelines.evaluation.statistics import Estimate
+from ..statistics.inference import ALPHA
+from .intervals import around, enough, on_the_log, proportion
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """Units of a group that were active, and those of them with an outcome."""
+
+    units: int
+    satisfied: int = 0
+
+    def __add__(self, other: Kind) -> Kind:
+        return Kind(self.units + other.units, self.satisfied + other.satisfied)
+
+    @property
+    def share(self) -> float:
+        return self.satisfied / self.units if self.units else math.nan
+
+
+class Worst(msgspec.Struct, frozen=True, kw_only=True):
+    """The group of the lowest satisfied share against that of the highest."""
+
+    lowest: str
+    highest: str
+    ratio: Estimate
+
+
+def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
+    """None: fewer than two groups can be compared.
+
+    The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni):
+    with two groups that of their one.
+    """
+    best = max(
+        (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
+        key=lambda kind: kind.share,
+        default=Kind(0),
+    )
+    usable = {name: kind for name, kind in kinds.items() if comparable(kind, best)}
+    if len(usable) < 2:
+        return None
+    lowest, highest = (choose(usable, key=lambda name: usable[name].share) for choose in (min, max))
+    if lowest == highest:  # all alike to the last digit
+        lowest = next(name for name in usable if name != highest)
+    pairs = len(list(combinations(usable, 2)))
+    return Worst(
+        lowest=lowest,
+        highest=highest,
+        ratio=ratio(usable[lowest], usable[highest], alpha=ALPHA / pairs),
+    )
+
+
+def comparable(below: Kind, above: Kind) -> bool:
+    """Whether both have 100 units and 10 with an outcome; the lower one may lack these where it
+    would have them at the other's share.
+    """
+    if not enough(above.units, above.satisfied):
+        return False
+    return enough(below.units, max(below.satisfied, below.units * above.share))
+
+
+def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
+    """Of two satisfied shares: on the logarithm, or, where that has fewer than 10 outcomes below,
+    of the ends of both shares' intervals.
+
+    ZeroDivisionError: above nobody is satisfied.
+    """
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    if not enough(below.units, below.satisfied):
+        low, high = (proportion(kind.satisfied, kind.units, z=z) for kind in (below, above))
+        return Estimate(
+            value=low.value / high.value, low=low.low / high.high, high=low.high / high.low
+        )
+    variance = sum((1 - kind.share) / kind.satisfied for kind in (below, above))
+    return on_the_log(below.share / above.share, variance, z=z)
+
+
+def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
+    """Each group's share of the units."""
+    total = sum(kind.units for kind in kinds.values())
+    return {name: proportion(kind.units, total) for name, kind in kinds.items()} if total else {}
+
+
+def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
+    """Each group's share of the units less that in the first window; empty where either has fewer
+    than 100 units.
+
+    Units of both windows are taken as independent: who is in both makes the true interval narrower,
+    never wider.
+    """
+    now, then = (sum(kind.units for kind in of.values()) for of in (kinds, first))
+    if not (enough(now, now) and enough(then, then)):
+        return {}
+    return {
+        name: _change(_units(kinds, name) / now, now, _units(first, name) / then, then)
+        for name in {**first, **kinds}
+    }
+
+
+def _units(kinds: Mapping[str, Kind], name: str) -> int:
+    return kinds[name].units if name in kinds else 0
+
+
+def _change(share: float, units: int, before: float, units_before: int) -> Estimate:
+    return around(
+        share - before, share * (1 - share) / units + before * (1 - before) / units_before
+    )

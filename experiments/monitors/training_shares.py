@@ -1,0 +1,100 @@
+"""What share each group had in the training set of a version: beside what it is served, told and
+never an alarm.
+
+In worlds without any bias the quotient swings from 0.57 to 1.5 (EXPERIMENTS.md, section 8), as good
+items happen to be of one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...feature_store.joins.point_in_time import JoinView, join_params, join_sql
+from ...feature_store.joins.view_history import entity_key_sql
+from ...pipelines.run_pages.records import Data, Run
+from ...pipelines.run_pages.runs import of_version
+from ...project.endpoints.rules import entity_of
+from ...project.specs.description import Entity
+from ...project.specs.monitors import Monitor
+from .items_sql import UNKNOWN, Grouping
+from .snapshot import Row
+
+Shares = dict[str, dict[str, float]]  # by version and group
+
+
+def trained_sql(objective: str, entity: Entity, by: Grouping) -> str:
+    """Columns: grp, exposures.
+
+    Parameters: $start_time, $end_time, $as_of, $start_date, $end_date, and what `join_params`
+    names.
+    """
+    spine = (
+        f"SELECT {entity.key}, {entity_key_sql(entity)} AS entity_key, event_timestamp FROM "
+        f"{objective} "
+        "WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
+        "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
+    )
+    rows = spine if by.view is None else join_sql(spine, ("entity_key",), [by.view])
+    grp = f"coalesce({by.group}, '{UNKNOWN}')"
+    return (
+        f"SELECT {grp} AS grp, count(*) AS exposures FROM ({rows}) AS isthmus_trained GROUP BY "
+        f"{grp}"
+    )
+
+
+def shares(
+    project: Project, monitor: Monitor, by: Grouping, versions: Iterable[str], known: Shares
+) -> Shares:
+    """Of the versions that a run here has trained on events with the item's key.
+
+    `known`: those that an earlier look has asked for.
+    """
+    entity = entity_of(monitor.items, project.spec)
+    asked: Shares = {}
+    for version in versions:
+        run = None if version in known else of_version(project.target.blobs, version)
+        if version in known:
+            asked[version] = known[version]
+        elif (
+            entity is not None
+            and run is not None
+            and run.data is not None
+            and _has_key(project, run, entity)
+        ):
+            asked[version] = _shares_by_group(
+                project, trained_sql(run.objective, entity, by), run.data, by.view
+            )
+    return asked
+
+
+def _has_key(project: Project, run: Run, entity: Entity) -> bool:
+    objective = project.spec.objectives.get(run.objective)
+    event = project.spec.events.get(objective.exposure) if objective else None
+    return event is not None and any(
+        attribute.entity == entity.name for attribute in event.attributes
+    )
+
+
+def _shares_by_group(
+    project: Project, sql: str, data: Data, view: JoinView | None
+) -> dict[str, float]:
+    moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
+    dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
+    rows = project.target.warehouse.query(
+        sql, moments | dates | join_params([view] if view else [])
+    ).to_pylist()
+    total = sum(int(row["exposures"]) for row in rows)
+    return {row["grp"]: int(row["exposures"]) / total for row in rows}
+
+
+def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
+    """Of the rows of what was shown by version."""
+    for row in served:
+        share = trained.get(row.of, {}).get(row.group)
+        if row.figure == "shown" and row.scope == "version" and share:
+            yield msgspec.structs.replace(
+                row, figure="served_to_trained", value=row.value / share, low=None, high=None
+            )

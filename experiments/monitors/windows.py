@@ -1,0 +1,106 @@
+"""The days that a monitor reads: its window, the one before, and the first one that there is."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...errors import Invalid
+from ...project.specs.monitors import Monitor
+from ...project.specs.streams import Stream
+from ...times import utc_milliseconds
+from .snapshot import Row
+
+_DAY = timedelta(days=1)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query showed. `units`: active in the window."""
+
+    units: int
+    rows: tuple[Row, ...]
+    trained: dict[str, dict[str, float]] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Days are UTC's.
+
+    What happened before `ends` is counted, and outcomes that are known at `known`; both are the
+    moment asked for.
+    """
+
+    since: date
+    # included: the last that has begun before the moment; it is over only where that is midnight
+    until: date
+    first: date
+    length: timedelta
+    ends: datetime
+    known: datetime
+
+    @property
+    def first_end(self) -> date:
+        """Not included."""
+        return self.first + self.length
+
+    def parameters(self) -> dict[str, object]:
+        """Of every query: moments, and dates as tables have them."""
+        days = {
+            "since": self.since,
+            "before": self.since - self.length,
+            "first": self.first,
+            "first_end": self.first_end,
+        }
+        return {"until": self.ends, **{name: day.isoformat() for name, day in days.items()}}
+
+
+def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
+    """The days that a look reads, up to what the log was at the moment.
+
+    Invalid: the endpoint has answered nobody before it.
+    """
+    ends, known = _cutoffs(project, monitor, moment)
+    until = (moment - _MILLISECOND).date()
+    return Reading(
+        since=until - monitor.window + _DAY,
+        until=until,
+        first=_first_day(project, monitor, stream, ends),
+        length=monitor.window,
+        ends=ends,
+        known=known,
+    )
+
+
+def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
+    """An old log (`now:`) is complete: its last moment counts, with its outcomes."""
+    if project.spec.now is None or moment != utc_milliseconds(project.spec.now):
+        return moment, moment
+    objective = project.spec.objectives[project.spec.endpoints[monitor.endpoint].objective]
+    return moment + _MILLISECOND, moment + objective.within
+
+
+def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
+    """Of units, the first day on which a request said the attribute, as logs are older than their
+    monitors; if none did, as of items.
+    """
+    state, first = project.target.warehouse.observe(stream), None
+    if state is not None:
+        told = monitor.units and any(column.name == "attributes" for column in state.columns)
+        says = f"""attributes LIKE '%"{monitor.units}":%'""" if told else "dt IS NULL"
+        sql = (
+            f"SELECT coalesce(min(CASE WHEN {says} THEN dt END), min(dt)) AS first_day "
+            f"FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"
+        )
+        first = project.target.warehouse.query(sql, {"endpoint": monitor.endpoint, "until": ends})[
+            "first_day"
+        ][0].as_py()
+    if first is None:
+        raise Invalid(
+            f"{monitor.endpoint} has answered nobody that {stream} tells of: monitor "
+            f"{monitor.name} has nothing to see",
+            remedy=f"isthmus apply; then answers of isthmus gateway {monitor.endpoint} are logged",
+        )
+    return date.fromisoformat(first)

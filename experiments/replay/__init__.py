@@ -1,0 +1,3 @@
+"""What another policy or model version would have earned, estimated from a log with propensities."""
+
+from .policy import replay as replay

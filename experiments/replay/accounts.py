@@ -1,0 +1,180 @@
+"""The sums that a replay needs, added up page by page in memory that hardly grows; and the model of
+rewards for doubly robust.
+
+The model of rewards: the mean reward of shown items by position and by tenth of the replayed
+version's own scores, so it holds for scores of any kind. It is learnt from one half of the units
+and used for the other (cross-fitting, Chernozhukov et al. 2018): so what it says of a row did not
+learn from it, and the estimate stays unbiased. As it is constant in each cell, sums by cell are all
+that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import mmh3
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ...pipelines.evaluation.statistics import Floats
+from ...pipelines.evaluation.units import BUCKETS as BUNCHES
+from .estimates import HEAVY, LogSums
+from .replayed_answer import Likely
+
+TENTHS = 10
+POSITIONS = 20  # all further ones are the last one
+_FEW = 10.0  # rows that a cell counts beside its own, with the mean of its position
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A place of an answer.
+
+    `mass`: by tenth, how likely the version shows an item of it there; `tenth` of the one that was
+    shown.
+    """
+
+    unit: str
+    position: int
+    weight: float
+    reward: float
+    tenth: int
+    mass: Floats
+
+
+@final
+class Accounts:
+    """A unit adds to one of 4,096 bunches, by a hash: intervals draw bunches, which are as
+    independent of each other as units.
+    """
+
+    def __init__(self) -> None:
+        self._sums = {name: np.zeros(BUNCHES) for name in ("rows", "weights", "earned", "rewards")}
+        self._off = np.zeros(
+            (BUNCHES, POSITIONS, TENTHS)
+        )  # the version's probability minus the weights of what was shown
+        self._cells = np.zeros((2, 2, POSITIONS, TENTHS))  # rows and rewards, by half
+        self._units = np.zeros(
+            0, dtype=np.uint64
+        )  # a hash of each: 8 bytes a unit are all that grows
+        self._squares = self._hits = 0.0
+        self._heavy = self._matched = 0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        hashes = np.array([mmh3.hash64(row.unit, signed=False)[0] for row in rows], dtype=np.uint64)
+        bunch, position = (
+            (hashes % BUNCHES).astype(np.int64),
+            np.array([min(row.position, POSITIONS) - 1 for row in rows]),
+        )
+        weights, rewards = (
+            np.array([getattr(row, name) for row in rows]) for name in ("weight", "reward")
+        )
+        tenth = np.array([row.tenth for row in rows])
+        self._units = np.union1d(self._units, hashes)
+        values = {
+            "rows": np.ones(len(rows)),
+            "weights": weights,
+            "earned": weights * rewards,
+            "rewards": rewards,
+        }
+        for name, column in values.items():
+            self._sums[name] += np.bincount(bunch, weights=column, minlength=BUNCHES)
+        np.add.at(self._off, (bunch, position), np.stack([row.mass for row in rows]))
+        np.add.at(self._off, (bunch, position, tenth), -weights)
+        for cells, column in zip(self._cells, (values["rows"], rewards), strict=True):
+            np.add.at(cells, (bunch % 2, position, tenth), column)
+        matched = weights > 0
+        self._squares += float((weights**2).sum())
+        self._heavy += int((weights > HEAVY).sum())
+        self._matched += int(matched.sum())
+        self._hits += float(rewards[matched].sum())
+
+    @property
+    def units(self) -> int:
+        return len(self._units)
+
+    def sums(self) -> LogSums:
+        filled = self._sums["rows"] > 0
+        other_half = 1 - np.arange(BUNCHES) % 2
+        corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(
+            axis=(1, 2)
+        )
+        of_bunches = {
+            name: column[filled] for name, column in (*self._sums.items(), ("corrected", corrected))
+        }
+        return LogSums(
+            **of_bunches,
+            squares=self._squares,
+            heavy=self._heavy,
+            matched=self._matched,
+            matched_rewards=self._hits,
+        )
+
+    def _expected_rewards(self) -> Floats:
+        """By half, position and tenth: the mean reward of what was shown there, drawn towards the
+        position's where little was.
+        """
+        rows, rewards = self._cells
+        of_position = _ratio(rewards.sum(axis=2, keepdims=True), rows.sum(axis=2, keepdims=True))
+        return _ratio(rewards + _FEW * of_position, rows + _FEW)
+
+
+def edges(scores: NDArray[np.float64]) -> Floats:
+    """Where the tenths of such scores end."""
+    inner: Floats = np.quantile(scores, np.arange(1, TENTHS) / TENTHS)
+    return inner
+
+
+def rows_of(
+    unit: str, places: Sequence[Likely], tenths: NDArray[np.int64], explore: float
+) -> list[Row]:
+    """`tenths`: of the candidates' scores."""
+    by_draw = {
+        id(place.lane): _draw_probability(place, tenths, explore)
+        for place in places
+        if place.lane is not None
+    }
+    return [
+        Row(
+            unit,
+            place.position,
+            place.weight,
+            place.reward,
+            int(tenths[place.item]),
+            _mass(place, by_draw, tenths, explore),
+        )
+        for place in places
+    ]
+
+
+def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
+    """By tenth: how likely an item of it stands at each place of the lane when the lane is drawn,
+    times how often it is.
+    """
+    lane = place.lane
+    if lane is None or not explore:
+        return np.zeros(TENTHS)
+    plain = [at for at in lane.arranged if at not in lane.quotas]
+    drawn = np.bincount(tenths[plain], minlength=TENTHS).astype(float)
+    for group, quota in lane.groups:
+        drawn += np.bincount(tenths[list(group)], minlength=TENTHS) * (quota / len(group))
+    return drawn * (explore / lane.members)
+
+
+def _mass(
+    place: Likely, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
+) -> Floats:
+    mass = np.zeros(TENTHS)
+    if place.lane is None:
+        mass[tenths[place.item]] = 1.0
+        return mass
+    mass[tenths[place.lane.arranged[place.number]]] = 1 - explore
+    return mass + by_draw[id(place.lane)]
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """0 where there is nothing."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

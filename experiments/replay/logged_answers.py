@@ -1,0 +1,136 @@
+"""The answers of an endpoint's gateways as they were logged: what was asked, what was shown, and
+what became of it. In pages.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.gateway.log.log_rows import is_interleaved
+from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
+from ...project.specs.reach import EXPOSURE_ID
+
+PAGE = 10_000  # answers of one query
+OF_RANKINGS = (
+    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request", "eligible", "explore",
+    "parameters", "rules_digest",
+)  # fmt: skip
+OF_EXPOSURES = ("event_id", "entity_key", "position", "propensity")
+_ANSWERS = f"""
+SELECT {", ".join(OF_RANKINGS)} FROM {RANKINGS.name}
+WHERE endpoint = $endpoint AND dt >= $first AND event_timestamp >= $since AND event_timestamp < $until
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {{limit}}
+"""
+_SHOWN = f"""
+SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS isthmus_shown
+LEFT JOIN (SELECT {EXPOSURE_ID} AS isthmus_id, max(outcome) AS reward FROM {{objective}}
+  WHERE dt >= $first AND created_timestamp <= $known GROUP BY {EXPOSURE_ID}) AS isthmus_outcome
+ON isthmus_outcome.isthmus_id = isthmus_shown.event_id
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+"""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What was shown there, and the objective's outcome: 0 where none is known."""
+
+    item: str  # entity_key
+    position: int
+    propensity: float
+    reward: float
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`slots`, `request` None: a gateway of before they were logged."""
+
+    moment: datetime
+    unit: str
+    interleaved: bool = False  # one order of two variants
+    entity: str
+    candidates: list[int | str]
+    slots: int | None
+    request: dict[str, Any] | None
+    eligible: list[int] | None  # None: all
+    explore: float
+    parameters: dict[str, Any]
+    rules_digest: str | None
+    places: list[Place]
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """[since, until) of answers, whose outcomes are those that are known at `known`."""
+
+    since: datetime
+    until: datetime
+    known: datetime
+
+
+def answers(
+    project: Project, endpoint: str, of: Window, *, page: int = PAGE
+) -> Iterator[list[Answer]]:
+    """In the order of their times; an answer that stands in the log twice counts once."""
+    query, objective = project.target.warehouse.query, project.spec.endpoints[endpoint].objective
+    window = {"endpoint": endpoint, "since": of.since, "until": of.until}
+    after: dict[str, Any] = {"after": of.since, "id": ""}
+    full = True
+    while full:
+        first = f"{after['after']:%Y-%m-%d}"
+        rows = query(_ANSWERS.format(limit=page), {**window, **after, "first": first}).to_pylist()
+        full = len(rows) >= page
+        if not rows:
+            return
+        times = [rows[at]["event_timestamp"].replace(tzinfo=UTC) for at in (0, -1)]
+        shown = query(
+            _SHOWN.format(objective=objective),
+            {
+                "endpoint": endpoint,
+                "since": times[0],
+                "until": times[1],
+                "first": f"{times[0]:%Y-%m-%d}",
+                "last": f"{times[1]:%Y-%m-%d}",
+                "known": of.known,
+            },
+        )
+        places = _places(shown.to_pylist())
+        yield [
+            _answer(row, places[row["event_id"]])
+            for row in {row["event_id"]: row for row in rows}.values()
+        ]
+        after = {"after": times[1], "id": rows[-1]["event_id"]}
+
+
+def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
+    """By answer: an exposure's id is the answer's and the position."""
+    places: dict[str, list[Place]] = defaultdict(list)
+    for row in {row["event_id"]: row for row in rows}.values():
+        answer = row["event_id"].rpartition("-")[0]
+        places[answer].append(
+            Place(row["entity_key"], row["position"], row["propensity"], float(row["reward"]))
+        )
+    return places
+
+
+def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
+    return Answer(
+        moment=row["event_timestamp"].replace(tzinfo=UTC),
+        unit=row["unit"],
+        interleaved=is_interleaved(row["variant"]),
+        entity=row["entity"],
+        candidates=msgspec.json.decode(row["candidates"]),
+        slots=row["slots"],
+        request=_decoded(row["request"], None),
+        eligible=_decoded(row["eligible"], None),
+        explore=row["explore"],
+        parameters=_decoded(row["parameters"], {}),
+        rules_digest=row["rules_digest"],
+        places=places,
+    )
+
+
+def _decoded(text: str | None, nothing: Any) -> Any:
+    return nothing if text is None else msgspec.json.decode(text)

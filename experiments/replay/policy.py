@@ -1,0 +1,209 @@
+"""What a policy would have earned, from a log of another one whose propensities were logged; and
+some policies without context.
+
+The estimates are in replay_estimates.py; `isthmus models replay` (version_replay.py) comes to them
+from what a gateway has logged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import Invalid, Refused
+from ...pipelines.evaluation.statistics import sums
+from .estimates import HEAVY, LogSums, Replay, by_row, by_unit
+
+SAMPLES, SEED = (
+    10_000,
+    12345,
+)  # with these EXAMPLE.md's 0.0015 .. 0.0093 comes out; other seeds end at 0.0092 to 0.0099
+_CHUNK = 4096  # draws at a time
+_TINY = 1e-9  # of a probability: what sums of floats leave
+
+
+def replay(
+    positions: Any,
+    items: Any,
+    propensities: Any,
+    rewards: Any,
+    policy_probabilities: Any,
+    *,
+    units: Any = None,
+    expected: tuple[Any, Any] | None = None,
+    pool: Any = None,
+    samples: int = SAMPLES,
+    seed: int = SEED,
+) -> Replay:
+    """Estimate a policy's value per row from a log.
+
+    `positions` count from 1 and `items` from 0; `policy_probabilities[item, position - 1]` is how
+    likely the policy shows the item there (the same for every row: a policy without context), or
+    one number a row. `expected`: a model's rewards, one number a row each: of the item that was
+    shown, and the mean under the policy; the doubly robust estimate is unbiased whatever they are,
+    if they did not learn from the row itself. The intervals (95 %) are the bootstrap's: over
+    `units` (one value a row: whose it is) where they are known, else over rows, which is too narrow
+    if people come back. Of fewer than ten: none. `pool[item, position - 1]`: whether the log's
+    policy might show the item there; of a policy without context. Invalid: no row, arrays of
+    different lengths, a propensity that is not in (0, 1], a reward that is not finite, an item or a
+    position that the policy has not. Refused: a part of the policy lies outside the `pool`.
+    """
+    positions, items = np.asarray(positions), np.asarray(items)
+    columns = [
+        np.asarray(column, dtype=float) for column in (propensities, rewards, *(expected or ()))
+    ]
+    probabilities = np.asarray(policy_probabilities, dtype=float)
+    if (
+        len(
+            {
+                len(positions),
+                len(items),
+                *map(len, columns),
+                len(columns[0] if units is None else units),
+            }
+        )
+        != 1
+    ):
+        raise Invalid(
+            "replay: positions, items, propensities, rewards, units and expected must have "
+            "one entry a row"
+        )
+    if not len(positions):
+        raise Invalid("replay: the log has no row")
+    _check_propensities(columns[0])
+    _check_rows(positions, items, columns[1], probabilities.shape)
+    if pool is not None and probabilities.ndim == 1:
+        raise Invalid(
+            "replay: a pool is by item and position, and the policy's probabilities are not",
+            remedy="give them alike",
+        )
+    if pool is not None:
+        require_support(outside_share(positions, probabilities, np.asarray(pool, dtype=bool)))
+    likely = probabilities if probabilities.ndim == 1 else probabilities[items, positions - 1]
+    rows = _row_sums(likely / columns[0], *columns[1:])
+    if units is None:
+        return by_row(rows, samples=samples, seed=seed)
+    names, whose = np.unique(np.asarray(units), return_inverse=True)
+    return by_unit(_of_units(rows, whose, len(names)), len(names), samples=samples, seed=seed)
+
+
+def outside_share(
+    positions: Any, probabilities: NDArray[np.float64], pool: NDArray[np.bool_]
+) -> float:
+    """How much of a policy without context lies where the log's policy never goes, as a mean over
+    the log's rows.
+    """
+    by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
+    return float(by_position[positions - 1].mean()) if len(positions) else 0.0
+
+
+def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
+    """Refused, with the share of the policy's probability that lies outside of what the log's
+    policy might show.
+    """
+    if outside > _TINY:
+        raise Refused(
+            f"replay: {100 * outside:.3g} % of {what}'s probability lies where the log's "
+            "policy never goes: no row tells of it",
+            remedy=remedy
+            or "replay a policy over the log's own pool, or log one that explores all of it",
+        )
+
+
+def _check_propensities(propensities: NDArray[np.float64]) -> None:
+    wrong = ~((propensities > 0) & (propensities <= 1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise Invalid(
+            f"replay: propensity {propensities[row]} in row {row} ({int(wrong.sum())} rows): "
+            "it must be above 0 and at most 1",
+            remedy="a log without the logging policy's propensities cannot be replayed",
+        )
+
+
+def _check_rows(
+    positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
+) -> None:
+    """Position 0 would be read as the last one, and a reward that is no number makes every sum
+    none.
+    """
+    if not np.isfinite(rewards).all():
+        raise Invalid(
+            "replay: a reward is no finite number",
+            remedy="0 where nothing happened; leave out rows whose outcome is not known",
+        )
+    if len(shape) == 2 and not (
+        _within(items, 0, shape[0] - 1) and _within(positions, 1, shape[1])
+    ):
+        raise Invalid(
+            f"replay: the policy has items 0 .. {shape[0] - 1} at positions 1 .. {shape[1]}, "
+            "and the log has others"
+        )
+
+
+def _within(values: Any, least: int, most: int) -> bool:
+    return bool(values.min() >= least and values.max() <= most)
+
+
+def _row_sums(
+    weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]
+) -> LogSums:
+    matched = weights > 0
+    return LogSums(
+        rows=np.ones(len(weights)),
+        weights=weights,
+        earned=weights * rewards,
+        rewards=rewards,
+        corrected=expected[1] + weights * (rewards - expected[0]) if expected else None,
+        squares=float((weights**2).sum()),
+        heavy=int((weights > HEAVY).sum()),
+        matched=int(matched.sum()),
+        matched_rewards=float(rewards[matched].sum()),
+    )
+
+
+def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
+    names = [
+        name
+        for name in ("rows", "weights", "earned", "rewards", "corrected")
+        if getattr(rows, name) is not None
+    ]
+    return msgspec.structs.replace(
+        rows, **{name: sums(whose, getattr(rows, name), number) for name in names}
+    )
+
+
+def thompson_probabilities(
+    alpha: Any, beta: Any, slots: int, *, draws: int = 100_000, seed: int = SEED
+) -> NDArray[np.float64]:
+    """How likely Bernoulli Thompson sampling shows each item at each position: an array items x
+    slots, by Monte Carlo.
+
+    Draw for draw as obp 0.5.7's `BernoulliTS.compute_batch_action_dist` does it: the items of the
+    highest draws, best first.
+    """
+    alpha, beta = np.asarray(alpha, dtype=float), np.asarray(beta, dtype=float)
+    random = np.random.RandomState(seed)  # obp's generator: the published figure depends on it
+    counts = np.zeros((len(alpha), slots))
+    for start in range(0, draws, _CHUNK):
+        size = min(_CHUNK, draws - start)
+        theta = random.beta(alpha, beta, size=(size, len(alpha)))
+        shown = theta.argsort(axis=1)[:, ::-1][:, :slots]
+        for slot in range(slots):
+            counts[:, slot] += np.bincount(shown[:, slot], minlength=len(alpha))
+    probabilities: NDArray[np.float64] = counts / draws
+    return probabilities
+
+
+def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
+    """The policy that always shows the items of the highest scores, best first (ties: the first
+    item).
+    """
+    scores = np.asarray(scores, dtype=float)
+    probabilities = np.zeros((len(scores), slots))
+    for slot, item in enumerate(np.argsort(-scores, kind="stable")[:slots]):
+        probabilities[item, slot] = 1.0
+    return probabilities

@@ -1,0 +1,143 @@
+"""One logged answer under another version of the model: how likely the version shows each item
+where it was shown. Pure.
+
+The version ranks the same eligible candidates, under the same rules. What is drawn does not depend
+on the order of a model, so a propensity that the rules as they are read now could not have given is
+seen, and the answer is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ...endpoints.gateway.rank.arrangement import Candidates, steps
+from ...endpoints.gateway.rank.ranking import (
+    Arrangement,
+    Item,
+    Lane,
+    chance,
+    fill,
+    order,
+    plain_arrangement,
+)
+from ...feature_store.joins.view_history import entity_key
+from ...project.specs.rules import Block, Pin, Rule
+from .logged_answers import Answer
+
+_TINY = 1e-9  # of a probability
+
+
+class Likely(msgspec.Struct, frozen=True):
+    """Of a place: the weight of the item that was shown, and who the version may show there."""
+
+    position: int
+    weight: float
+    reward: float
+    item: int  # among the candidates
+    lane: Lane | None  # None: a pin's
+    number: int  # of the place in its lane
+
+
+def replayed_arrangement(
+    answer: Answer,
+    scores: Sequence[float],
+    rules: Sequence[Rule],
+    features: Sequence[Mapping[str, Any]],
+    *,
+    maximise: bool,
+) -> Arrangement:
+    """As the version has it.
+
+    `rules`: those that held for the request; whom they let in is what was logged.
+    """
+    best = order(answer.candidates, scores, maximise=maximise)
+    slots = answer.slots or len(answer.candidates)
+    if answer.eligible is None:
+        return plain_arrangement(best, slots)
+    inside = frozenset(answer.eligible)
+    candidates = Candidates(
+        items=answer.candidates,
+        scores=scores,
+        best=[at for at in best if at in inside],
+        features=features,
+        sent=len(answer.candidates),
+        slots=slots,
+        maximise=maximise,
+    )
+    return steps(_ordering(rules, answer.candidates, inside), candidates, answer.parameters)[0][
+        -1
+    ].arrangement
+
+
+def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]) -> list[Rule]:
+    """The rules that say where who is eligible stands."""
+    standing = {items[at] for at in inside}
+    return [
+        rule
+        for rule in rules
+        if not isinstance(rule, Block) and not (isinstance(rule, Pin) and rule.item not in standing)
+    ]
+
+
+def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Likely] | None:
+    """By place, for the version with this exploration.
+
+    None: the rules, as they are read now, could not have shown these items there with
+    these propensities.
+    """
+    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
+    number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
+    every: list[Likely] = []
+    for place in answer.places:
+        if place.position not in at_place or place.item not in number_of:
+            return None
+        (lane, number, arranged_there), item = at_place[place.position], number_of[place.item]
+        if not _could_be(
+            place.propensity, lane, item, answer.explore, pinned=item == arranged_there
+        ):
+            return None
+        probability = 1.0 if lane is None else chance(lane, number, item, explore)
+        every.append(
+            Likely(place.position, probability / place.propensity, place.reward, item, lane, number)
+        )
+    return every
+
+
+def _could_be(
+    propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
+) -> bool:
+    if lane is None:
+        return pinned and abs(propensity - 1) < _TINY
+    if item not in members(lane):
+        return False
+    by_chance = explore * lane.quotas.get(item, 1) / lane.members
+    return min(abs(propensity - by_chance), abs(propensity - by_chance - 1 + explore)) < _TINY
+
+
+def members(lane: Lane) -> frozenset[int]:
+    """Who may be shown in the lane, by a draw at least."""
+    return frozenset(lane.arranged) | {at for group, _ in lane.groups for at in group}
+
+
+def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
+    """Of an answer that does not explore: the version's probability of other items than were shown,
+    summed over the places.
+    """
+    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
+    number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
+    return sum(
+        _other(at_place.get(place.position), number_of.get(place.item), explore)
+        for place in answer.places
+    )
+
+
+def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
+    if place is None or item is None:
+        return 1.0
+    lane, number, arranged_there = place
+    if lane is None or item not in members(lane):
+        return float(item != arranged_there)
+    return 1 - chance(lane, number, item, explore)

@@ -1,0 +1,231 @@
+"""The step in which a version is replayed: page by page, in a process of the model's own
+environment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+import numpy as np
+
+from ...endpoints.gateway.decide.rulebook import Rulebook
+from ...endpoints.gateway.rank.models import Rows, join, keys_by_view, names_by_view
+from ...endpoints.gateway.rank.ranking import as_scores
+from ...endpoints.gateway.request.inputs import union, view_keys
+from ...endpoints.gateway.request.request import RankRequest, parsed, shape_of
+from ...endpoints.serving import payloads as wire
+from ...errors import Invalid
+from ...feature_store.online.past_store import KnownStore
+from ...feature_store.online.reads import OnlineReader
+from ...pipelines.models.predictor import LoadedModel, load
+from .accounts import Accounts, Row, edges, rows_of
+from .estimates import by_unit
+from .logged_answers import PAGE, Answer, answers
+from .policy import SAMPLES, SEED
+from .replayed_answer import likely, outside, replayed_arrangement
+from .version import ARTIFACT, DOCUMENT, Question, VersionReplay
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...core.runtime.project import Project
+    from ...endpoints.gateway.rank.ranking import Arrangement
+    from ...pipelines.step.context import StepContext
+
+    Scored = tuple[Answer, Arrangement, NDArray[np.float64]]
+
+UNDRAWN = "they do not explore, so they tell of no other order"
+UNTOLD = "of a gateway that did not log the request"
+UNFIT = "the request does not fit project.yaml any more"
+RULED = "the rules were other ones"
+DRAFTED = "one order was made of two variants'"
+CHANGED = "the rules, by features as they are known now, give other propensities"
+
+
+def replay(context: StepContext) -> None:
+    question = msgspec.convert(context.parameters["question"], Question)
+    replayed = replayed_from(context.project(), question, context.inputs["model"], log=context.log)
+    (context.outputs[ARTIFACT] / DOCUMENT).write_bytes(msgspec.json.encode(replayed))
+    context.log(str(replayed))
+
+
+def replayed_from(
+    project: Project,
+    question: Question,
+    folder: Path,
+    *,
+    page: int = PAGE,
+    log: Callable[[str], None] | None = None,
+) -> VersionReplay:
+    """`folder`: the version's.
+
+    `log`: told how far it is. Invalid: the predictor failed, or it is another one than was
+    registered.
+    """
+    version = _Version(project, question, load(folder, digest=question.digest))
+    accounts, tenths_of = Accounts(), None
+    for logged in answers(project, question.endpoint, question.window, page=page):
+        scored = list(version.scored(logged))
+        if tenths_of is None and scored:
+            tenths_of = edges(np.concatenate([scores for _, _, scores in scored]))
+        if tenths_of is not None:
+            accounts.add(
+                [
+                    row
+                    for of_answer in scored
+                    for row in version.weighted_rows(*of_answer, tenths_of)
+                ]
+            )
+        if log is not None:
+            log(
+                f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, "
+                f"{version.left_out.total():,} left out"
+            )
+    endpoint = project.spec.endpoints[question.endpoint]
+    return VersionReplay(
+        target=project.target.name,
+        version=f"{question.model}@{question.version}",
+        endpoint=question.endpoint,
+        objective=endpoint.objective,
+        explore=version.explore,
+        since=question.window.since,
+        until=question.window.until,
+        answers=version.replayed,
+        left_out=dict(version.left_out),
+        outside=version.outside / version.undrawn if version.undrawn else None,
+        replay=by_unit(accounts.sums(), accounts.units, samples=SAMPLES, seed=SEED),
+    )
+
+
+@final
+class _Version:
+    """A version of the model, and everything by which it would have answered."""
+
+    def __init__(self, project: Project, question: Question, model: LoadedModel) -> None:
+        self._endpoint = project.spec.endpoints[question.endpoint]
+        self.explore = float(self._endpoint.explore) / 100
+        self._spec, self._name, self._model = (
+            project.spec,
+            f"{question.model}@{question.version}",
+            model,
+        )
+        most = msgspec.structs.replace(
+            self._endpoint, max_candidates=1 << 62
+        )  # with those that were added for a pin
+        self._shape = shape_of(project.spec, most)
+        self._maximise = project.spec.objectives[self._endpoint.objective].goal == "maximise"
+        self._inputs = union([model.manifest], view_keys(project))
+        self._rulebook = Rulebook(self._endpoint, project.spec)
+        names = names_by_view(self._inputs, self._rulebook.features)
+        self._known = KnownStore(project, names, question.window.since)
+        self._reader = OnlineReader(
+            project, names, cache=self._known, now=lambda: self._known.moment
+        )
+        self.left_out: Counter[str] = Counter()
+        self.replayed = self.undrawn = 0  # answers; places of those that do not explore
+        self.outside = 0.0  # of those places, the version's probability on other items
+
+    def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
+        """Those that can be replayed. The times of `logged` go on from page to page."""
+        for answer in logged:
+            self._known.move(answer.moment)
+            asked = self._request(answer)
+            if isinstance(asked, str):
+                self.left_out[asked] += 1
+                continue
+            rows = self._rows(asked)
+            scores = self._scores(rows, answer)
+            rules = self._rulebook.active(answer.entity, asked.context, answer.moment)
+            arrangement = replayed_arrangement(
+                answer, scores, rules, rows.ruled, maximise=self._maximise
+            )
+            if answer.explore > 0:
+                yield answer, arrangement, np.array(scores)
+            else:
+                self.left_out[UNDRAWN] += 1
+                self.undrawn += len(answer.places)
+                self.outside += outside(answer, arrangement, self.explore)
+
+    def weighted_rows(
+        self,
+        answer: Answer,
+        arrangement: Arrangement,
+        scores: NDArray[np.float64],
+        ends: NDArray[np.float64],
+    ) -> list[Row]:
+        places = likely(answer, arrangement, self.explore)
+        if places is None:
+            self.left_out[CHANGED] += 1
+            return []
+        self.replayed += 1
+        return rows_of(
+            answer.unit, places, np.searchsorted(ends, scores, side="right"), self.explore
+        )
+
+    def _request(self, answer: Answer) -> RankRequest | str:
+        """The request as a gateway would read it now, or why it cannot be asked again."""
+        if answer.request is None or answer.slots is None:
+            return UNTOLD
+        if answer.interleaved or answer.rules_digest != self._rulebook.digest:
+            return DRAFTED if answer.interleaved else RULED
+        entity = self._spec.entities.get(answer.entity)
+        if entity is None:
+            return UNFIT
+        key = entity.key
+        try:
+            asked = parsed(
+                {
+                    self._endpoint.unit: answer.unit,
+                    **answer.request,
+                    key: answer.candidates,
+                    "slots": answer.slots,
+                },
+                self._shape,
+            )
+        except Invalid:
+            return UNFIT
+        return self._lacking(asked, key) or asked
+
+    def _lacking(self, asked: RankRequest, key: str) -> str | None:
+        attributes = [name for name in self._inputs.attributes if name not in asked.attributes]
+        keys = [
+            own for own, _ in self._inputs.views.values() if own != key and own not in asked.keys
+        ]
+        return next(
+            (f"{self._name} reads {name}, which was not sent" for name in (*attributes, *keys)),
+            None,
+        )
+
+    def _rows(self, asked: RankRequest) -> Rows:
+        key, ruled = (
+            self._spec.entities[asked.entity].key,
+            self._rulebook.features.get(asked.entity, {}),
+        )
+        served = self._reader.read(keys_by_view(asked, self._inputs, ruled, key))
+        return join(
+            asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None
+        )
+
+    def _scores(self, rows: Rows, answer: Answer) -> list[float]:
+        """By the way that a call takes: what the predictor sees went through JSON."""
+        sent: dict[str, Any] = {
+            name: value
+            for name, value in answer.parameters.items()
+            if name in self._model.manifest.accepted
+        }
+        body = msgspec.json.encode({"instances": rows.instances, "parameters": sent})
+        instances, parameters = wire.request(body, wire.JSON, self._model.manifest)
+        try:
+            predictions = wire.predictions(
+                self._model.predictor.predict(instances, **parameters), len(instances)
+            )
+        except Exception as error:  # the user's code may raise anything
+            raise Invalid(
+                f"{self._name} failed on a logged request of {answer.moment:%Y-%m-%d %H:%M}: "
+                f"{error}"
+            ) from error
+        return as_scores(predictions, len(instances), who=self._name)

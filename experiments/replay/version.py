@@ -1,0 +1,298 @@
+"""`isthmus models replay ranker@3`: what a registered version would have earned in place of those
+that answered, from what was logged.
+
+Each logged answer is asked again: the version's own predictor scores the logged candidates, with
+the features as they were known then, and the same rules, eligible items and parameters, with the
+endpoint's `explore`, give the probability of each item that was shown. Clicks are taken to depend
+on the unit, the item and its position (the item-position model of Li et al. 2018), so places are
+weighed one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...core.formats import StoredDocument, decode
+from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
+from ...endpoints.gateway.request.inputs import manifest_of
+from ...errors import Invalid, IsthmusError, NotFound, Refused
+from ...pipelines.graphs.graph import Pipeline, Step
+from ...pipelines.runs import step_names
+from ...project.specs.reach import has_exposure
+from ...reports.results import Shown
+from ...times import utc_milliseconds
+from ..measure.run_cells import cutoffs
+from .estimates import Replay, Value
+from .logged_answers import OF_EXPOSURES, OF_RANKINGS, Window
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...pipelines.port import RunState
+    from ...pipelines.runs.document import StepFailure
+    from ...project.specs.description import ProjectSpec
+
+RECENT = timedelta(days=28)
+STEP, ARTIFACT, DOCUMENT = "replay", "replayed", "replay.json"
+_LONGEST = timedelta(hours=12)
+_OWN: Mapping[str, type[IsthmusError]] = {error.__name__: error for error in (Refused, Invalid)}
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What the step that replays is told."""
+
+    model: str
+    version: int
+    digest: str
+    endpoint: str
+    window: Window
+
+
+class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
+    """Estimates are of the objective's outcomes per place.
+
+    `left_out`: answers that could not be replayed, by the reason.
+
+    `outside`: of the answers that do not explore, the share of the version's probability that lies
+    on what was not shown; None: none is so.
+    """
+
+    target: str
+    version: str  # model@number
+    endpoint: str
+    objective: str
+    explore: float  # 0 .. 1, of the version: the endpoint's
+    since: datetime
+    until: datetime
+    answers: int
+    left_out: dict[str, int]
+    outside: float | None
+    replay: Replay
+
+    def __str__(self) -> str:
+        replay = self.replay
+        span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
+        of = f"{self.objective} per place, explore {100 * self.explore:g} %"
+        head = (
+            f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   "
+            f"{span}"
+        )
+        left = [
+            f"  left out          {count:,} answers: {reason}"
+            for reason, count in self.left_out.items()
+        ]
+        return (
+            "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left])
+            if replay.rows
+            else head
+        )
+
+    def _figures(self) -> list[str]:
+        replay = self.replay
+        logged = (
+            f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
+            f"{replay.rows:,} places, {replay.units:,} units"
+        )
+        if replay.value is None:
+            return [logged, f"  {replay}"]
+        ips = Value(value=replay.value, low=replay.low, high=replay.high)
+        named = (
+            ("IPS", ips),
+            ("self-normalised", replay.self_normalised),
+            ("doubly robust", replay.doubly_robust),
+        )
+        return [
+            logged,
+            *(f"  {name:<17} {value}" for name, value in named),
+            f"  against the log   {_signed_text(replay.difference)}",
+        ]
+
+    def _worth(self) -> str:
+        return (
+            f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
+            "them weigh more than 20"
+        )
+
+
+def _signed_text(value: Value | None) -> str:
+    if value is None:
+        return "-"
+    interval = (
+        "no interval of so few units"
+        if value.low is None
+        else f"{value.low:+.4f} .. {value.high:+.4f}"
+    )
+    return f"{value.value:+.5f}   {interval}   (doubly robust minus logged)"
+
+
+def replay_version(
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> VersionReplay:
+    """Replay a version (`ranker@3`) over what an endpoint's gateways logged in [since, until), by
+    default the last 28 days.
+
+    It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
+    closed count. NotFound: no such version or endpoint. Refused: what was logged cannot tell; it
+    says what is missing. Invalid: the predictor failed, with the log's name.
+    """
+    from ...pipelines.runs import names as run_names
+
+    question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
+    uri = project.target.registry.get(question.model, question.version).uri
+    name = run_names.next_name(project)
+    replayed = _answer(project, _pipeline(question, uri), name)
+    require_some(replayed)
+    return replayed
+
+
+def require_some(replayed: VersionReplay) -> None:
+    """Refused: no answer could be replayed; with the share of the version's probability that lies
+    where the log's policy never went.
+    """
+    if replayed.replay.rows:
+        return
+    left = "; ".join(f"{count:,} answers: {reason}" for reason, count in replayed.left_out.items())
+    lies = (
+        f"{100 * replayed.outside:.3g} % of {replayed.version}'s probability lies on what "
+        "was not shown; "
+        if replayed.outside
+        else ""
+    )
+    raise Refused(
+        f"{replayed.endpoint}: no logged answer tells what {replayed.version} would earn: "
+        f"{lies}{left or 'there is no answer'}",
+        remedy="`explore:` of the endpoint shows other orders; or another --since and --until",
+    )
+
+
+def checked_question(
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Question:
+    """The question, checked against what there is. As `replay_version` raises."""
+    model, _, number = version.partition("@")
+    if not number.isdigit():
+        raise Invalid(
+            f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}",
+            remedy="isthmus models list",
+        )
+    digest = manifest_of(project, model, int(number)).digest
+    name = endpoint or _endpoint_of(project.spec, model)
+    if name not in project.spec.endpoints:
+        raise NotFound(
+            f"project.yaml has no endpoint {name}",
+            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
+        )
+    _require_log(project, name)
+    return Question(
+        model=model,
+        version=int(number),
+        digest=digest,
+        endpoint=name,
+        window=_window(project, name, since, until),
+    )
+
+
+def _endpoint_of(spec: ProjectSpec, model: str) -> str:
+    serving = [
+        e.name
+        for e in spec.endpoints.values()
+        if any(variant.model == model for variant in e.variants)
+    ]
+    if len(serving) != 1:
+        raise Invalid(
+            f"{', '.join(serving) or 'no endpoint'} serves {model}",
+            remedy="say whose log: --endpoint NAME",
+        )
+    return serving[0]
+
+
+def _require_log(project: Project, endpoint: str) -> None:
+    """Refused: what was shown, or what became of it, is not known."""
+    objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
+    if not has_exposure(project.spec.events[objective.exposure]):
+        raise Refused(
+            f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "
+            "became of an item that was shown",
+            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers "
+            "as `exposures` along with the event",
+        )
+    for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
+        there = project.target.warehouse.observe(stream.name)
+        if there is None:
+            raise Refused(
+                f"{stream.name} are not logged",
+                remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic",
+            )
+        if missing := sorted(set(columns) - {column.name for column in there.columns}):
+            raise Refused(
+                f"{stream.name} has no column {', '.join(missing)} yet",
+                remedy="isthmus apply, then some days of traffic",
+            )
+
+
+def _window(
+    project: Project, endpoint: str, since: datetime | None, until: datetime | None
+) -> Window:
+    """Answers whose outcomes are closed."""
+    objective = project.spec.endpoints[endpoint].objective
+    now = utc_milliseconds(project.now())
+    moment = min(utc_milliseconds(until), now) if until else now
+    ends, known = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
+    closed = max(known, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
+    begin = utc_milliseconds(since) if since else moment - RECENT
+    end = min(ends, closed)
+    if begin >= end:
+        raise Invalid(
+            f"no answer before {end:%Y-%m-%d %H:%M}, whose outcomes are closed, is after {begin}",
+            remedy="an earlier --since",
+        )
+    return Window(since=begin, until=end, known=max(known, now))
+
+
+def _pipeline(question: Question, uri: str) -> Pipeline:
+    step = Step(
+        name=STEP,
+        function=f"{step_names.REPLAY}:replay",
+        inputs={"model": uri},
+        parameters={"question": msgspec.to_builtins(question)},
+        artifacts=(ARTIFACT,),
+        timeout=_LONGEST,
+        cache=False,  # the log grows
+    )
+    return Pipeline(name=STEP, steps=(step,))
+
+
+def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+    from ...pipelines.runs.submission import submit
+    from ...pipelines.runs.watch import artifact_uri, failure, watch
+
+    state = watch(
+        project,
+        submit(project, pipeline, run=name),
+        on_change=lambda _: project.progress(f"{name} {STEP}", 0, None),
+    )
+    if state.phase != "done":
+        raise _error(state, failure(project, name, STEP), remedy=f"isthmus runs log {name} {STEP}")
+    uri = f"{artifact_uri(project, name, STEP, ARTIFACT)}/{DOCUMENT}"
+    return decode(project.target.blobs.get(uri), VersionReplay, what=uri)
+
+
+def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
+    """As the step raised it; what it did not raise itself is Invalid."""
+    if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
+        return kind(failure.message, remedy=remedy)
+    reason = next((step.reason for step in state.steps if step.reason), None)
+    return Invalid(reason or f"it was {state.phase}", remedy=remedy)

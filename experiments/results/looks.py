@@ -1,0 +1,107 @@
+"""The looks at a run that were taken: a plan spends its five percent over them.
+
+`experiments/<run>/looks`, by compare-and-swap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from ...core.formats import StoredDocument, decode
+from ...errors import Conflict
+from ...storage import StateStore
+from ..statistics.inference import NEW, closing
+
+_TRIES = 5
+
+
+class Look(msgspec.Struct, frozen=True, array_like=True):
+    """`until`: what happened before it was counted. `units`: of all arms, complete."""
+
+    until: datetime
+    units: int
+
+
+class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look
+    that could tell. None: none yet.
+
+    `information`: by a look's `until` and metric, one over the variance of what it compared; looks
+    of before do not say it.
+    """
+
+    planned: int | None = None
+    looks: tuple[Look, ...] = ()
+    information: dict[datetime, dict[str, float]] = {}
+
+    @property
+    def closed(self) -> Look | None:
+        """The look that ended the plan: what it shows stays."""
+        at = closing([look.units for look in self.looks], self.planned) if self.planned else None
+        return None if at is None else self.looks[at]
+
+    def until(self, moment: datetime) -> Looks:
+        """As they were known then, with the plan's size."""
+        return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
+
+    def before(self, moment: datetime) -> tuple[Look, ...]:
+        """The earlier looks."""
+        return tuple(look for look in self.looks if look.until < moment)
+
+    def repeated(self, units: int) -> Look | None:
+        """The look before, where so many units are no new one. None: it is new."""
+        last = self.looks[-1] if self.looks else None
+        return last if last is not None and not _is_new(units, last.units, self.planned) else None
+
+    def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
+        """The same data again are no new look, nor is what a look after it has seen."""
+        after = replace(self, planned=self.planned or planned)
+        last = self.looks[-1].units if self.looks else 0
+        if not _is_new(look.units, last, after.planned):
+            return after
+        return replace(
+            after,
+            looks=(*self.looks, look),
+            information=self.information | {look.until: dict(information)},
+        )
+
+
+def _is_new(units: int, last: int, planned: int | None) -> bool:
+    return units - last >= max(1, NEW * (planned or last))
+
+
+def key(run: str) -> str:
+    return f"experiments/{run}/looks"
+
+
+def read(state: StateStore, run: str) -> Looks:
+    return _load(state, run)[0]
+
+
+def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    """The looks after it. Conflict: others looked at the same time, again and again."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _record(state, run, change)
+        except Conflict:  # somebody else looked: on top of that one
+            continue
+    return _record(state, run, change)
+
+
+def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    before, token = _load(state, run)
+    after = change(before)
+    if after != before:
+        state.put(key(run), msgspec.json.encode(after), expect=token)
+    return after
+
+
+def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
+    document = state.get(key(run))
+    if document is None:
+        return Looks(), None
+    return decode(document.value, Looks, what=f"state {key(run)}"), document.token

@@ -1,0 +1,342 @@
+"""`close`: what a run has shipped becomes true below the gateway, and the run is over.
+
+In this order, so that no unit falls back in between: all of the traffic to the shipped variant,
+read back; the alias; the run leaves the live document; the promoted version comes home to the
+control's name (rollouts/verbs/hand_over.py), which gives the traffic back last. Each step looks first
+whether it is done: killed anywhere, `close` again goes on.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.gateway.decide.live_document import Change, LiveRun
+from ...endpoints.port import EndpointState, VariantState
+from ...endpoints.split import percent_text
+from ...endpoints.traffic import owner
+from ...endpoints.traffic.manual import observe, read_back
+from ...endpoints.traffic.router import routed_endpoints
+from ...errors import NotFound, Refused
+from ...pipelines.training.promotion import promote
+from ...project.specs.description import OF_EVERY_ENDPOINT, Endpoint
+from ...reports.results import Shown
+from ...rollouts.state.states import State
+from ...rollouts.verbs import rollout
+from ...rollouts.verbs.hand_over import begun_state, hand_over
+from ..design import buckets, runs
+from ..design import definition as startable
+from ..design.runs import FrozenRun, StoredLive
+from . import ownership
+from .answers import FOLLOW, parameters_text
+
+
+class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """`steps`: what was done, or was done before, a line each."""
+
+    target: str
+    run: str
+    ships: str
+    config: int
+    steps: tuple[str, ...]
+    rollout: str | None = None  # of the hand-over
+    home: bool = True  # the roles are as project.yaml names them
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.target:<7} {self.run}   closed: {self.ships} is the endpoint's own   config "
+            f"{self.config}"
+        )
+        return "\n".join([head, *(f"  {step}" for step in self.steps)])
+
+
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done below the gateway.
+
+    None of `alias`: project.yaml names the control by a number, or another model.
+    """
+
+    endpoint: str
+    variant: str  # ships
+    control: str
+    model: str
+    version: int
+    alias: str | None
+
+    @property
+    def comes_home(self) -> bool:
+        return self.variant != self.control and self.alias is not None
+
+
+def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
+    """Bring home what the run of an experiment has shipped.
+
+    Takes as long as variants take to come up, and some minutes.
+
+    NotFound: no run. Refused: nothing has shipped; project.yaml's defaults are not yet the shipped
+    parameters; it ships to some units only, and not `everybody`; the version may not be promoted.
+    Conflict, Busy: somebody else; again goes on.
+    """
+    with project.lock("experiment close"):
+        stored = runs.read(project.target.state)
+        run = startable.find(stored.live, name) if stored else None
+        if stored is None or run is None:
+            return _going_on(project, stored, name)
+        frozen = runs.frozen_run(project.target.state, run.run)
+        _check(project, run, frozen, everybody=everybody)
+        shipping = next(
+            change
+            for change in reversed(runs.history(project.target.state, name))
+            if change.what == "shipped"
+        )
+        steps = _below(project, run, frozen, shipping)
+        entry = runs.next_change(
+            stored,
+            run,
+            "closed",
+            at=project.log_time(),
+            before_text=f"{run.ships} ships",
+            after=f"{run.ships} is the endpoint's own",
+            because=shipping.because,
+        )
+        live = runs.change(
+            project.target.state, stored, startable.without(stored.live, run.run), entry
+        )
+        steps.append(
+            f"gateways take it within {FOLLOW} (config {live.version}){_ended_holdout(run)}"
+        )
+        return _brought_home(project, frozen, run.ships, live.version, steps)
+
+
+def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+    if run.state != "shipped":
+        raise Refused(
+            f"{run.run} is running: nothing has shipped",
+            remedy=f'isthmus experiment stop {run.experiment} --ship ARM --because "..."',
+        )
+    if run.targeting and not everybody:
+        attributes = ", ".join(dict.fromkeys(condition.attribute for condition in run.targeting))
+        raise Refused(
+            f"{run.run} has shipped {run.ships} to the units that its targeting names "
+            f"({attributes}); closed, every unit gets it",
+            remedy=f"isthmus experiment close {run.experiment} --everybody",
+        )
+    endpoint = _endpoint_spec(project, frozen.definition.layer.endpoint)
+    if wanted := _missing_lines(endpoint, _shipped_parameters(run)):
+        raise Refused(
+            f"{run.run} has shipped {parameters_text(_shipped_parameters(run))}, and "
+            "project.yaml says otherwise: units would fall back",
+            remedy="\n".join(
+                [
+                    "write in project.yaml, and restart the gateways with it; then close again:",
+                    *wanted,
+                ]
+            ),
+        )
+
+
+def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
+    if endpoint not in project.spec.endpoints:
+        raise NotFound(
+            f"project.yaml has no endpoint {endpoint} any more",
+            remedy="put it back until this is closed",
+        )
+    return project.spec.endpoints[endpoint]
+
+
+def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
+    return next(arm.parameters for arm in run.arms if arm.name == run.ships)
+
+
+def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
+    """The lines of project.yaml without which units would get something else than what has shipped."""
+    lines = [
+        f"  endpoints.{endpoint.name}.parameters.{name}: {{default: "
+        f"{msgspec.json.encode(value).decode()}}}"
+        for name, value in shipped.items()
+        if name not in OF_EVERY_ENDPOINT
+        and (name not in endpoint.parameters or endpoint.parameters[name].default != value)
+    ]
+    explore = shipped.get("explore")
+    if explore is not None and Decimal(str(explore)) != endpoint.explore:
+        lines.append(f"  endpoints.{endpoint.name}.explore: {explore}%")
+    return lines
+
+
+def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) -> list[str]:
+    """All of the traffic, and the alias."""
+    if not run.aims:
+        return ["project.yaml's defaults are what has shipped"]
+    way = _way(project, frozen, run.ships)
+    ownership.take(project, observe(project, way.endpoint), run.run)
+    _shift_all(project, way.endpoint, way.variant)
+    steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
+    if way.comes_home and way.alias is not None:
+        promote(
+            project,
+            way.model,
+            way.version,
+            way.alias,
+            because=f"{run.run} ships {run.ships}: {shipping.because}",
+        )
+        steps.append(f"{way.model}@{way.version} is {way.alias}")
+    return steps
+
+
+def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+    name = frozen.definition.layer.endpoint
+    variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
+    serving = _serving(observe(project, name), variant)
+    declared = next(
+        (role for role in _endpoint_spec(project, name).variants if role.name == control), None
+    )
+    named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
+    return _Way(
+        endpoint=name,
+        variant=variant,
+        control=control,
+        model=serving.model,
+        version=serving.version,
+        alias=declared.ref if declared is not None and named else None,
+    )
+
+
+def _variant_of(frozen: FrozenRun, arm: str) -> str:
+    return str(
+        next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
+    )
+
+
+def _serving(endpoint: EndpointState, name: str) -> VariantState:
+    for variant in endpoint.variants:
+        if variant.name == name:
+            return variant
+    raise NotFound(
+        f"{endpoint.name} runs no variant {name} any more",
+        remedy=f"isthmus status; isthmus deploy {endpoint.name}",
+    )
+
+
+def _shift_all(project: Project, endpoint: str, variant: str) -> None:
+    """All of the traffic to one variant, which the run owns, and seen to be there."""
+    state = observe(project, endpoint)
+    split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
+    if {other.name: other.target_percent for other in state.variants} != split:
+        routed_endpoints(project.target).shift(endpoint, split, expect=state.token)
+    read_back(project, endpoint, split)
+
+
+def _ended_holdout(run: LiveRun) -> str:
+    return (
+        f"; the holdout ({percent_text(buckets.percent(run.holdout))} %) ends with it"
+        if run.holdout
+        else ""
+    )
+
+
+def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
+    """The run has left the live document: what may be left is the hand-over.
+
+    NotFound, Refused: it was never closed.
+    """
+    changes = runs.history(project.target.state, name)
+    if stored is None or not changes:
+        raise startable.never_ran(project, name)
+    if changes[-1].what != "closed":
+        raise Refused(
+            f"{changes[-1].run} was {changes[-1].what}: nothing has shipped",
+            remedy=f"isthmus experiment status {name}",
+        )
+    frozen, ships = runs.frozen_run(project.target.state, changes[-1].run), changes[-1].ships
+    if not _is_free(project, frozen):
+        return _brought_home(project, frozen, ships, stored.live.version, [])
+    step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
+    return Closed(
+        target=project.target.name,
+        run=frozen.run,
+        ships=ships,
+        config=stored.live.version,
+        steps=(step,),
+    )
+
+
+def _brought_home(
+    project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
+) -> Closed:
+    state = _hand_over(project, frozen, ships)
+    if state is not None:
+        steps.append(_handed_text(state))
+    elif frozen.aims:
+        steps += _stays(project, frozen, ships)
+    ownership.give_back(project, frozen.definition.layer.endpoint, frozen.run)
+    return Closed(
+        target=project.target.name,
+        run=frozen.run,
+        ships=ships,
+        config=config,
+        steps=tuple(steps),
+        rollout=state.id if state else None,
+        home=state is None or state.handover == "done",
+    )
+
+
+def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
+    """The hand-over, driven to its end. None: nothing comes home."""
+    endpoint = frozen.definition.layer.endpoint
+    if not frozen.aims:
+        return None
+    state = begun_state(project, endpoint, frozen.run)
+    if state is None:
+        way = _way(project, frozen, ships)
+        if not way.comes_home:
+            return None
+        because = f"{frozen.run} ships {ships}"
+        state = hand_over(
+            project,
+            endpoint,
+            to=way.variant,
+            source=way.control,
+            heir_of=frozen.run,
+            who=runs.who(),
+            because=because,
+        )
+    if not state.released:
+        rollout.run_to_end(project, endpoint)
+    return begun_state(project, endpoint, frozen.run)
+
+
+def _is_free(project: Project, frozen: FrozenRun) -> bool:
+    """Neither the run nor its hand-over has the traffic any more: all was done."""
+    state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
+    claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
+    return (state is None or state.released) and (
+        claim is None or not claim.owner.is_of("experiment", frozen.run)
+    )
+
+
+def _handed_text(state: State) -> str:
+    if state.handover == "done":
+        return (
+            f"{state.plan.source} has it by {state.id}; {state.plan.to} is gone. The traffic of "
+            f"{state.endpoint} is free"
+        )
+    why = state.cause or state.end
+    return (
+        f"{state.id} ended before the roles were home ({why}): {state.plan.to} serves. isthmus "
+        f"rollout history {state.endpoint}"
+    )
+
+
+def _stays(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
+    way = _way(project, frozen, ships)
+    if way.variant == way.control:
+        return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]
+    return [
+        (
+            f"{way.variant} serves all of {way.endpoint}: write {way.model}@{way.version} as "
+            f"{way.control} in project.yaml, then isthmus deploy"
+        )
+    ]

@@ -1,0 +1,89 @@
+"""Whose an endpoint's traffic is, as a run of an experiment sees it: taken at its start, given back
+by its name at its end.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ...core.runtime.project import Project
+from ...endpoints.port import EndpointState
+from ...endpoints.traffic import owner
+from ...errors import Conflict, Refused
+from ..design import runs
+
+
+def check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
+    """Refused before a number is taken: the traffic is somebody else's."""
+    claim = owner.read(project.target.state, endpoint.name) if endpoint else None
+    if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
+        return
+    if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
+        raise owner.refusal(endpoint.name, claim.owner, now=project.wall())
+    _check_home(project, claim.owner.name)
+
+
+def _check_home(project: Project, run: str) -> None:
+    """Refused: the run was closed, and keeps the traffic until the roles are home."""
+    name = runs.experiment_of(run)
+    last = runs.last(project.target.state, name)
+    if last is not None and (last.run, last.what) == (run, "closed"):
+        raise Refused(
+            f"{run} is not closed yet: its version is on its way home",
+            remedy=f"isthmus experiment close {name}",
+        )
+
+
+def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
+    """Make the run the owner of the traffic; "none": it had no owner.
+
+    Refused: it has one that is no run of the experiment.
+
+    What another run of the experiment has was left by a start or a stop that was killed, or is a
+    start's that loses.
+    """
+    if endpoint is None:
+        return None
+    state, name = project.target.state, runs.experiment_of(run)
+    claim = owner.read(state, endpoint.name)
+    if claim is not None and claim.owner.is_of("experiment", run):
+        return None
+    if (
+        claim is not None
+        and claim.owner.owner == "experiment"
+        and runs.experiment_of(claim.owner.name) == name
+    ):
+        owner.release(
+            state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall()
+        )
+    command = f'isthmus experiment stop {name} --because "..."'
+    owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
+    return "none"
+
+
+def give_back_all(project: Project, name: str) -> tuple[str, ...]:
+    """The endpoints whose traffic a run of the experiment had, given back.
+
+    Refused: a run that is on its way home has one.
+    """
+    state, given_back = project.target.state, list[str]()
+    for key in state.keys(owner.key("")):
+        endpoint = key.removeprefix(owner.key(""))
+        claim = owner.read(state, endpoint)
+        if (
+            claim is not None
+            and claim.owner.owner == "experiment"
+            and runs.experiment_of(claim.owner.name) == name
+        ):
+            _check_home(project, claim.owner.name)
+            with suppress(Conflict):
+                owner.release(
+                    state, endpoint, by="experiment", name=claim.owner.name, now=project.wall()
+                )
+            given_back.append(endpoint)
+    return tuple(given_back)
+
+
+def give_back(project: Project, endpoint: str, run: str) -> None:
+    """Nobody has it any more, if it was this run's."""
+    owner.release(project.target.state, endpoint, by="experiment", name=run, now=project.wall())

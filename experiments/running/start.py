@@ -1,0 +1,175 @@
+"""The start of a run: what project.yaml says becomes a run that is live.
+
+Killed anywhere, the same start again goes on.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ...core.runtime.project import Project
+from ...endpoints.gateway.decide.live_document import Change, Live, LiveRun
+from ...endpoints.gateway.log.streams import STREAMS
+from ...endpoints.gateway.smoke import Smoke, smoke_arm
+from ...endpoints.port import EndpointState
+from ...endpoints.traffic.router import routed_endpoints
+from ...errors import Conflict, Refused, Unavailable
+from ...project.specs.description import OF_EVERY_ENDPOINT
+from ...project.specs.streams import streams_of
+from ..design import buckets, runs
+from ..design import definition as startable
+from ..design.runs import Definition, FrozenRun, StoredLive
+from . import ownership
+from .answers import Started
+
+
+def start(project: Project, name: str) -> Started:
+    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live
+    already: told, nothing changes.
+
+    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets,
+    the traffic has another owner, or a run is live with another definition. Unavailable: an arm
+    does not answer. Conflict: somebody was faster.
+    """
+    with project.lock("experiment start"):
+        definition = startable.definition_of(project, name)
+        before = runs.current(project.target.state, project.log_time())
+        if (run := startable.find(before.live, name)) is not None:
+            return _again(project, before.live, run, definition)
+        return _start(project, before, definition)
+
+
+def _start(project: Project, before: StoredLive, definition: Definition) -> Started:
+    layer = definition.layer
+    share = definition.experiment.share
+    ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
+    layers = startable.layers_with(before.live, layer)
+    arms = startable.arms_of(project, definition)
+    startable.check_parameters(before.live, definition, arms)
+    endpoint = routed_endpoints(project.target).observe(layer.endpoint)
+    if definition.experiment.aims:
+        ownership.check_free(project, endpoint, definition.experiment.name)
+        startable.check_unlike(definition.experiment, arms)
+    arms = startable.with_defaults(project, before.live, layer, arms)
+    frozen = _claim(project, startable.frozen_run(project, definition, arms))
+    for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
+        project.target.events.apply(
+            STREAMS[stream]
+        )  # as `deploy` does: who is assigned from now on is logged
+    answers = _smoke(project, frozen) if endpoint is not None else {}
+    run = replace(startable.live_run(frozen, ranges), started=project.log_time())
+    after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
+    entry = runs.next_change(before, run, "started", at=project.log_time(), after=traffic_text(run))
+    runs.next_live(after, entry)  # too large: refused before the traffic is taken
+    aims = definition.experiment.aims
+    former = ownership.take(project, endpoint, frozen.run) if aims else None
+    live = _gone_live(project, before, after, entry, endpoint, aims=aims)
+    return _summary(project, live, run, frozen, former=former, answers=answers)
+
+
+def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
+    """It is live already, as project.yaml says it. Raises what differs."""
+    if run.state == "shipped":
+        raise Refused(
+            f"{run.run} has shipped {run.ships}",
+            remedy=f"isthmus experiment close {run.experiment}, then start the next run",
+        )
+    frozen = runs.frozen_run(project.target.state, run.run)
+    if (differs := startable.conflicting(project, frozen, definition)) is not None:
+        raise differs
+    return _summary(project, live, run, frozen, already=True)
+
+
+def _summary(
+    project: Project,
+    live: Live,
+    run: LiveRun,
+    frozen: FrozenRun,
+    *,
+    former: str | None = None,
+    answers: dict[str, Smoke] | None = None,
+    already: bool = False,
+) -> Started:
+    experiment = frozen.definition.experiment
+    return Started(
+        target=project.target.name,
+        run=run.run,
+        endpoint=frozen.definition.layer.endpoint,
+        layer=run.layer,
+        share=buckets.share(run.ranges),
+        ranges=run.ranges,
+        weights=runs.weights(experiment),
+        holdout=experiment.holdout,
+        targeting=experiment.targeting,
+        git=frozen.git,
+        config=live.version,
+        owner_before=former,
+        answers=answers or {},
+        already=already,
+    )
+
+
+def _claim(project: Project, wanted: FrozenRun) -> FrozenRun:
+    try:
+        return runs.claim(project.target.state, wanted)
+    except Conflict as error:
+        raise Conflict(
+            f"somebody else starts {wanted.run} just now; nothing was changed",
+            remedy=f"isthmus experiment status {wanted.run}",
+        ) from error
+
+
+def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
+    """A few requests as each arm's units will be answered, or by each of two variants.
+
+    Unavailable: one does not answer all.
+    """
+    endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
+    for arm in frozen.shippable:
+        parameters = {
+            name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT
+        }
+        defaults = {
+            name: parameter.default
+            for name, parameter in project.spec.endpoints[endpoint].parameters.items()
+        }
+        answers[arm.name] = smoke_arm(
+            project, endpoint, arm.parameters.get("variant"), defaults | parameters
+        )
+        if not answers[arm.name].ok:
+            raise Unavailable(
+                f"{endpoint}: arm {arm.name} does not answer: {answers[arm.name]}",
+                remedy=f"isthmus endpoints logs {endpoint}; no unit was assigned",
+            )
+    return answers
+
+
+def _gone_live(
+    project: Project,
+    before: StoredLive,
+    after: Live,
+    entry: Change,
+    endpoint: EndpointState | None,
+    *,
+    aims: bool,
+) -> Live:
+    """The run is live, and the traffic its own: of two starts the one that comes too late may have
+    taken it meanwhile.
+    """
+    try:
+        live = runs.change(project.target.state, before, after, entry)
+    except Conflict:
+        there = startable.find(
+            runs.current(project.target.state, project.log_time()).live,
+            runs.experiment_of(entry.run),
+        )
+        if there is not None and there.aims:
+            ownership.take(project, endpoint, there.run)
+        raise
+    if aims:
+        ownership.take(project, endpoint, entry.run)
+    return live
+
+
+def traffic_text(run: LiveRun) -> str:
+    return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

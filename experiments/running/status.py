@@ -1,0 +1,198 @@
+"""How an experiment stands: its newest run, live or over, what the log has of it, and what
+project.yaml says otherwise by now.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.gateway.decide.live_document import Change, Live, LiveRun
+from ...endpoints.gateway.log.streams import ASSIGNMENTS
+from ...endpoints.traffic import owner
+from ...errors import Invalid, Refused
+from ...reports.results import Rows
+from ..design import buckets, runs
+from ..design import definition as startable
+from ..design.runs import FrozenRun
+from ..results import store as run_store
+from .answers import RunState, RunStatus
+
+_UNITS = f"""
+SELECT arm, count(DISTINCT unit) AS units, max(config) AS config FROM {ASSIGNMENTS.name}
+WHERE run = $run AND reason = 'split' AND segment = '' AND dt >= $first GROUP BY arm
+"""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `experiment list`."""
+
+    run: str  # the experiment's name where there is no run
+    layer: str = "-"
+    state: RunState | Literal["not started", "analysis"]
+    share: Decimal | None = None
+    units: int | None = None
+    since: datetime | None = None
+    metric: str
+    verdict: str = ""  # of the newest look; "": nobody has looked
+    owner: str = ""
+
+
+def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
+    """The live run, or the last one.
+
+    `counted`: the log is asked how many units it has. NotFound: it never ran on this target.
+    """
+    live, last = (
+        runs.current(project.target.state, project.log_time()).live,
+        runs.last(project.target.state, name),
+    )
+    run = startable.find(live, name)
+    if run is None and last is None:
+        raise startable.never_ran(project, name)
+    return _status(project, live, run, last, counted=counted)
+
+
+def _status(
+    project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
+) -> RunStatus:
+    """One of `run` and `last` is there."""
+    frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
+    units, seen = _logged_units(project, frozen) if counted else (None, None)
+    experiment, layer = frozen.definition.experiment, frozen.definition.layer
+    return RunStatus(
+        target=project.target.name,
+        run=frozen.run,
+        state=_state(run, last),
+        layer=experiment.layer,
+        share=buckets.share(run.ranges) if run else Decimal(0),
+        ranges=run.ranges if run else (),
+        ships=run.ships if run else "",
+        weights=runs.weights(experiment),
+        interleave=experiment.interleave,
+        holdout=experiment.holdout,
+        aims=frozen.aims,
+        owner=_owner(project, layer.endpoint) if run and frozen.aims else "",
+        units=units,
+        seen=seen,
+        config=live.version,
+        digest=frozen.digest,
+        git=frozen.git,
+        started=run.started if run else frozen.at,
+        last=last,
+        differs=differs(project, frozen) if run else (),
+    )
+
+
+def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
+    """Keys of the experiment that project.yaml says otherwise than the run; `it is gone`, where it
+    says nothing of it any more.
+    """
+    name = frozen.definition.experiment.name
+    if name not in project.spec.experiments:
+        return ("it is gone",)
+    return runs.differences(frozen.definition, startable.definition_of(project, name))
+
+
+def _owner(project: Project, endpoint: str) -> str:
+    claim = owner.read(project.target.state, endpoint)
+    if claim is None or not claim.owner.lasting:
+        return f"of {endpoint} has no owner: isthmus experiment start takes it again"
+    return (
+        f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since "
+        f"{claim.owner.changed:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
+    """Units by arm, and the newest version of the document under which one was logged.
+
+    None: there is no such table yet.
+    """
+    warehouse = project.target.warehouse
+    if warehouse.observe(ASSIGNMENTS.name) is None:
+        return None, None
+    rows = warehouse.query(
+        _UNITS, {"run": frozen.run, "first": runs.first_day(frozen, project.spec).isoformat()}
+    ).to_pylist()
+    configs = [row["config"] for row in rows if row["config"] is not None]
+    return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
+
+
+def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
+    """Every experiment of project.yaml, and every run that is live though project.yaml forgot it.
+
+    `counted`: the log is asked how many units each run has; else they are those of the newest look.
+    """
+    live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
+    names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
+    analyses = [
+        Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
+        for analysis in spec.analyses.values()
+    ]
+    return Rows((*(_line(project, live, name, counted=counted) for name in names), *analyses))
+
+
+def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
+    run, last = startable.find(live, name), runs.last(project.target.state, name)
+    if run is None and last is None:
+        experiment = project.spec.experiments[name]
+        return Listed(
+            run=name,
+            layer=experiment.layer,
+            state="not started",
+            metric=", ".join(experiment.metric),
+            owner=experiment.owner,
+        )
+    frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
+    experiment, seen = (
+        frozen.definition.experiment,
+        run_store.newest(project.target.blobs, frozen.run),
+    )
+    units = _logged_units(project, frozen)[0] if counted else seen.split.counts if seen else None
+    return Listed(
+        run=frozen.run,
+        layer=experiment.layer,
+        state=_state(run, last),
+        share=buckets.share(run.ranges) if run and run.state == "running" else None,
+        units=None if units is None else sum(units.values()),
+        since=run.started if run else last.at if last else None,
+        metric=", ".join(experiment.metric),
+        verdict=f"{seen.headline}{': the split' * seen.split.alarm}" if seen else "",
+        owner=experiment.owner,
+    )
+
+
+def _state(run: LiveRun | None, last: Change | None) -> RunState:
+    return run.state if run else "closed" if last and last.what == "closed" else "stopped"
+
+
+def live_lines(project: Project) -> tuple[str, ...]:
+    """A line for each run that is live, for `isthmus status`, which a damaged document does not
+    stop.
+    """
+    try:
+        return tuple(
+            _live_line(project, run)
+            for run in runs.current(project.target.state, project.log_time()).live.runs
+        )
+    except (Invalid, Refused) as error:
+        return (f"{error}   {error.remedy}",)
+
+
+def _live_line(project: Project, run: LiveRun) -> str:
+    keys = differs(project, runs.frozen_run(project.target.state, run.run))
+    state = (
+        f"{run.ships} ships"
+        if run.state == "shipped"
+        else f"running   {buckets.share(run.ranges):.2f} %"
+    )
+    otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
+    return (
+        f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} "
+        f"UTC{otherwise}"
+    )

@@ -1,0 +1,108 @@
+"""What an experiment that is assigned may not harm. Pure.
+
+A guardrail holds when the bound on the side of the harm, one-sided at 5 %, is within its margin;
+all must hold, so none is corrected for the others (Schultzberg, Ankargren, Frånberg 2024). Harm
+beyond the margin is watched at every look by `always`, and stops early.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from ...project.specs.experiments import ExperimentGuardrail
+from .inference import ALPHA, Horizon
+from .ratio import Difference, Point, difference
+from .sums import FEWEST_OUTCOMES, FEWEST_UNITS, Sums
+from .verdict import Judgement
+
+
+class Guarded(msgspec.Struct, frozen=True, kw_only=True):
+    """A guardrail in one treatment.
+
+    `bound`: the relative difference is at most (may rise) or at least (may drop) this. None: too
+    few.
+    """
+
+    guardrail: ExperimentGuardrail
+    arm: str
+    difference: Difference | None  # bounds of 95 %, each by itself
+    bound: float | None
+    judged: Judgement
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    sums: Sums
+    point: Point
+
+
+def guard(
+    guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
+) -> Guarded:
+    enough = control.sums.enough and treatment.sums.enough
+    compared = (
+        difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
+    )
+    bound = _harmful_bound(guardrail, compared)
+    return Guarded(
+        guardrail=guardrail,
+        arm=treatment.name,
+        difference=compared,
+        bound=bound,
+        judged=_judgement(guardrail, control, treatment, bound, horizon),
+    )
+
+
+def _harmful_bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
+    if compared is None:
+        return None
+    return compared.relative.high if guardrail.may == "rise" else compared.relative.low
+
+
+def _judgement(
+    guardrail: ExperimentGuardrail,
+    control: Arm,
+    treatment: Arm,
+    bound: float | None,
+    horizon: Horizon,
+) -> Judgement:
+    if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(
+        guardrail, control, treatment, horizon.watching.multiple()
+    ):
+        return "broken"
+    sign = _sign(guardrail.may)
+    return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
+
+
+def _is_harmed(
+    guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float
+) -> bool:
+    """Asked of the difference to the control's rate with the margin on it, so that a control
+    without an error says something, too.
+    """
+    sign = _sign(guardrail.may)
+    allowed = 1 + sign * _margin(guardrail)
+    beyond = sign * (treatment.point.value - allowed * control.point.value)
+    error = math.sqrt(treatment.point.variance + allowed**2 * control.point.variance)
+    return beyond > multiple * error
+
+
+def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
+    """Enough to show harm. Of a rate below zero a margin in percent means nothing."""
+    larger = treatment if guardrail.may == "rise" else control
+    return (
+        min(control.units, treatment.units) >= FEWEST_UNITS
+        and larger.counted >= FEWEST_OUTCOMES
+        and control.rate >= 0
+    )
+
+
+def _sign(may: Literal["rise", "drop"]) -> int:
+    return 1 if may == "rise" else -1
+
+
+def _margin(guardrail: ExperimentGuardrail) -> float:
+    return float(guardrail.margin) / 100

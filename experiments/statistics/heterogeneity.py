@@ -1,0 +1,79 @@
+"""Whether an effect is the same every day since a unit's first exposure, and in every segment.
+
+Pure. Effects are logarithms of ratios.
+
+Trend: regression weighted by 1 / variance. It takes the days for independent of each other; they
+share units, whose lasting differences move all days alike and leave the slope: the interval is
+rather too wide. Segments: Cochran's Q (1954), chi-square with one degree less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from ...pipelines.evaluation.statistics import Estimate
+from .ratio import Point, Z, log_ratio
+
+Pair = tuple[Point, Point]  # control, treatment
+_FEWEST_DAYS = 3
+
+
+def trend(days: Mapping[int, Pair]) -> Estimate | None:
+    """The change of the relative effect a day (0.01: a percent), 95 % of one look.
+
+    None: fewer than three days that can be compared.
+    """
+    usable = {day: effect for day, pair in days.items() if (effect := _effect(pair)) is not None}
+    if len(usable) < _FEWEST_DAYS:
+        return None
+    weights = {day: 1 / variance for day, (_, variance) in usable.items()}
+    middle = _mean((weights[day], float(day)) for day in usable)
+    spread = sum(weights[day] * (day - middle) ** 2 for day in usable)
+    slope = (
+        sum(weights[day] * (day - middle) * effect for day, (effect, _) in usable.items()) / spread
+    )
+    margin = Z / math.sqrt(spread)
+    return Estimate(value=slope, low=slope - margin, high=slope + margin)
+
+
+def unlike(segments: Mapping[str, Pair]) -> float | None:
+    """The p of "the effect is the same in every segment".
+
+    None: fewer than two that can be compared.
+    """
+    effects = [effect for pair in segments.values() if (effect := _effect(pair)) is not None]
+    if len(effects) < 2:
+        return None
+    middle = _mean((1 / variance, effect) for effect, variance in effects)
+    return chi_square_above(
+        sum((effect - middle) ** 2 / variance for effect, variance in effects), len(effects) - 1
+    )
+
+
+def _effect(pair: Pair) -> tuple[float, float] | None:
+    """Its logarithm and variance. None: a rate is not positive, or nothing varies."""
+    if min(point.value for point in pair) <= 0:
+        return None
+    effect, variance = log_ratio(*pair)
+    return (effect, variance) if variance > 0 else None
+
+
+def _mean(weighted: Iterable[tuple[float, float]]) -> float:
+    pairs = list(weighted)
+    return sum(weight * value for weight, value in pairs) / sum(weight for weight, _ in pairs)
+
+
+def chi_square_above(value: float, degrees: int) -> float:
+    """How likely a chi-square of so many degrees of freedom is above (Abramowitz, Stegun 1964,
+    26.4.4 and 26.4.5).
+    """
+    half = value / 2
+    if half <= 0:
+        return 1.0
+    odd = degrees % 2
+    terms = (
+        math.exp((at + odd / 2) * math.log(half) - half - math.lgamma(at + odd / 2 + 1))
+        for at in range((degrees - odd) // 2)
+    )
+    return min(1.0, math.fsum(terms) + (math.erfc(math.sqrt(half)) if odd else 0.0))

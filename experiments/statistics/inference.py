@@ -1,0 +1,123 @@
+"""How many standard errors an interval is wide, by how often one looks. Pure.
+
+fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py).
+always: holds at every look at once, however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy,
+Ramdas 2021, eq. 9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Literal
+
+import msgspec
+
+from .spending import bounds
+
+Inference = Literal["fixed", "planned", "always"]
+Unplanned = Literal["fixed", "always"]
+ALPHA = 0.05
+# units of all arms at which the always-valid interval is tightest; it holds at any number
+TUNED_FOR = 10_000
+NEW = (
+    0.001  # of the plan (without one, of the units before): a look that adds less is the one before
+)
+
+
+class Horizon(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked at, and how often.
+
+    `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
+
+    `information`: of each look one over the variance of what is compared. The 5 % are spent by
+    units; how alike two looks are goes by this, which grows faster than units where these go on
+    acting. Empty: it grows as the units do.
+    """
+
+    inference: Inference
+    units: int
+    planned: int | None = (
+        None  # units of all arms; needed for `planned`, and what `always` is tuned for
+    )
+    looks: tuple[int, ...] = ()
+    information: tuple[float, ...] = ()
+
+    def multiple(self, alpha: float = ALPHA) -> float:
+        """Standard errors to either side; twice `alpha` for one side.
+
+        Infinite where an earlier look has ended the plan.
+
+        ValueError: `planned` without a plan or a look.
+        """
+        if self.inference == "fixed":
+            return NormalDist().inv_cdf(1 - alpha / 2)
+        if self.inference == "always":
+            return always_multiple(self.units, alpha=alpha, tuned_for=self.planned or TUNED_FOR)
+        if not self.planned or not self.looks:
+            raise ValueError("planned looks need a plan and the units of each look")
+        if closing(self.looks[:-1], self.planned) is not None and self.looks[-1] > self.looks[-2]:
+            return math.inf
+        counted = counting(self.looks, self.planned)
+        times = tuple(self.looks[at] / self.planned for at in counted)
+        return _last_bound(
+            times,
+            alpha,
+            tuple(_rising([self.information[at] for at in counted])) if self.information else (),
+        )
+
+    @property
+    def watching(self) -> Horizon:
+        """The same by `always`: what stops early."""
+        return Horizon(inference="always", units=self.units, planned=self.planned)
+
+
+ONCE = Horizon(inference="fixed", units=0)
+
+
+def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
+    """How many standard errors an interval is wide that covers at every look.
+
+    Infinite without a unit.
+    """
+    if not units:
+        return math.inf
+    r = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / tuned_for
+    grown = units * r + 1
+    return math.sqrt(2 * grown / (units * r) * math.log(math.sqrt(grown) / alpha))
+
+
+def closing(looks: Sequence[int], planned: int) -> int | None:
+    """The look that ended the plan: what it shows stays, later data decide nothing.
+
+    None: the plan is not over.
+    """
+    return next((at for at, units in enumerate(looks) if units >= planned), None)
+
+
+def counting(looks: Sequence[int], planned: int) -> list[int]:
+    """The looks that spend something: each adds to the one before, the last is the first with all
+    units of the plan.
+    """
+    counted: list[int] = []
+    for at, units in enumerate(looks):
+        if units - (looks[counted[-1]] if counted else 0) >= NEW * planned:
+            counted.append(at)
+        if units >= planned:
+            break
+    return counted
+
+
+def _rising(information: Sequence[float]) -> list[float]:
+    """A look knows more than the one before, whatever the variance is estimated to be."""
+    rising: list[float] = []
+    for known in information:
+        rising.append(max(known, rising[-1] * (1 + NEW)) if rising else known)
+    return rising
+
+
+@lru_cache(maxsize=256)
+def _last_bound(times: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> float:
+    return bounds(times, alpha=alpha, information=information)[-1] if times else math.inf

@@ -1,0 +1,151 @@
+"""Arms compared by a ratio of totals, at the unit that was assigned and never at the row. Pure.
+
+The variance of a ratio R = y / d of totals over n units is (s_yy - 2 R s_yd + R^2 s_dd) / (n
+mean(d)^2), s the covariances over units (Deng, Knoblich, Lu 2018). Where a row is a unit of its
+own, d is 1 and this is the variance of a
+mean. What a unit did before reduces it:
+R - theta (x - x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu,
+Kohavi, Walker 2013).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from statistics import NormalDist
+
+import msgspec
+
+from ...pipelines.evaluation.statistics import Estimate, poisson_interval
+from .inference import Horizon, Unplanned
+from .sums import Sums
+
+Z = 1.959963984540054  # of a 95 % interval
+EXACT_BELOW = (
+    1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
+)
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """An arm's rate and its variance.
+
+    `saved`: the part of the variance that the time before has taken away.
+    """
+
+    value: float
+    variance: float
+    saved: float = 0.0
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Treatment against control, 95 %: in the metric's own unit, and relative (0.1: ten percent
+    more).
+    """
+
+    absolute: Estimate
+    relative: Estimate
+
+
+def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
+    """Of each arm, less what the time before explains (x).
+
+    Arms without it are their plain rates.
+    """
+    everyone = reduce(add, arms.values())
+    theta = _theta(everyone)
+    return {name: _point(sums, theta, everyone.mean("x")) for name, sums in arms.items()}
+
+
+def _theta(everyone: Sums) -> float:
+    of_x = everyone.covariance("x", "x")
+    return everyone.linear("x") / of_x if of_x > 0 else 0.0
+
+
+def _point(sums: Sums, theta: float, x_all: float) -> Point:
+    if not theta or sums.units < 2:
+        return Point(value=sums.rate, variance=sums.variance)
+    plain = sums.linear("y")
+    left = max(plain - 2 * theta * sums.linear("x") + theta**2 * sums.covariance("x", "x"), 0.0)
+    value = sums.rate - theta * (sums.mean("x") - x_all)
+    return Point(value=value, variance=left / sums.units, saved=1 - left / plain if plain else 0.0)
+
+
+def interval(sums: Sums) -> Estimate | None:
+    """Of an arm's own rate, 95 %, for one look. None: too few."""
+    if not sums.enough:
+        return None
+    if sums.by_row and sums.y < EXACT_BELOW:
+        low, high = poisson_interval(int(sums.y))
+        return Estimate(value=sums.rate, low=low / sums.d, high=high / sums.d)
+    margin = Z * math.sqrt(sums.variance)
+    return Estimate(value=sums.rate, low=sums.rate - margin, high=sums.rate + margin)
+
+
+def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
+    """None: too few."""
+    if not (control.enough and treatment.enough):
+        return None
+    of = points({"control": control, "treatment": treatment})
+    horizon = Horizon(inference=inference, units=control.units + treatment.units)
+    return difference(of["control"], of["treatment"], horizon.multiple())
+
+
+def difference(control: Point, treatment: Point, multiple: float) -> Difference:
+    """`multiple`: how many standard errors to either side.
+
+    Of rates that are not both positive the relative interval has no end.
+    """
+    value, margin = (
+        treatment.value - control.value,
+        _times(multiple, standard_error(control, treatment)),
+    )
+    return Difference(
+        absolute=Estimate(value=value, low=value - margin, high=value + margin),
+        relative=_relative(control, treatment, multiple),
+    )
+
+
+def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
+    if not (control.value > 0 and treatment.value > 0):
+        value = treatment.value / control.value - 1 if control.value > 0 else math.nan
+        return Estimate(value=value, low=-math.inf, high=math.inf)
+    ratio, spread = log_ratio(control, treatment)
+    margin = _times(multiple, math.sqrt(spread))
+    return Estimate(
+        value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin)
+    )
+
+
+def _times(multiple: float, error: float) -> float:
+    """Without an end where the multiple has none, also of what does not vary."""
+    return multiple * error if math.isfinite(multiple) else math.inf
+
+
+def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
+    """The logarithm of treatment / control and its variance. ValueError: one is not positive."""
+    spread = treatment.variance / treatment.value**2 + control.variance / control.value**2
+    return math.log(treatment.value / control.value), spread
+
+
+def information(arms: Mapping[str, Sums]) -> float | None:
+    """One over the variance of the logarithms of the arms' rates, added.
+
+    None: a rate is not positive, or nothing varies.
+    """
+    of = points(arms).values()
+    if not all(point.value > 0 for point in of):
+        return None
+    spread = sum(point.variance / point.value**2 for point in of)
+    return 1 / spread if spread > 0 else None
+
+
+def standard_error(control: Point, treatment: Point) -> float:
+    return math.sqrt(control.variance + treatment.variance)
+
+
+def p_value(control: Point, treatment: Point) -> float:
+    """Of no difference, two-sided, for one look."""
+    error, distance = standard_error(control, treatment), abs(treatment.value - control.value)
+    return 2 * NormalDist().cdf(-distance / error) if error else float(not distance)

@@ -1,0 +1,129 @@
+"""What looking several times costs: bounds that spend 5 % over planned looks, and the power that is
+left. Pure, NumPy.
+
+Spending by O'Brien and Fleming's function for two sides, 4 - 4 Phi(z(1 - alpha/4) / sqrt(t)) (Lan,
+DeMets 1983). The probabilities are integrals over the values that have crossed no bound yet, look
+by look (Armitage, McPherson, Rowe
+1969), on a grid. How alike two looks
+are follows from the information, which may grow otherwise than what the spending goes by (Lan,
+DeMets 1989).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+_NORMAL = NormalDist()
+_REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, points
+
+
+def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
+    """The share of false alarms that may have been given when the part `t` of the information is
+    there.
+    """
+    return (
+        4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
+        if t > 0
+        else 0.0
+    )
+
+
+def bounds(
+    times: Sequence[float], *, alpha: float = 0.05, information: Sequence[float] = ()
+) -> list[float]:
+    """Of |z| at each look.
+
+    `times`: the parts of the plan that are there, rising; the last may be above 1.
+
+    `information`: one over the variance at each look, rising, in any unit; empty: it grows as
+    `times` does.
+    """
+    return _walk(times, None, 0.0, alpha, information or times)[0]
+
+
+def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
+    """How likely a bound is crossed when z at full information has the mean `drift`."""
+    return _walk(times, bounds(times, alpha=alpha), drift, alpha, times)[1]
+
+
+def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
+    """What `looks` evenly spaced ones take from the power `single` of one look at the end."""
+    drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
+    return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
+
+
+def _walk(
+    times: Sequence[float],
+    limits: Sequence[float] | None,
+    drift: float,
+    alpha: float,
+    information: Sequence[float],
+) -> tuple[list[float], float]:
+    """Bounds and the probability of crossing one.
+
+    Where `limits` is None, each is set so that what may be spent by then is.
+    """
+    crossed, before, paid = 0.0, 0.0, 0.0
+    used: list[float] = []
+    density: Floats = np.zeros(0)
+    grid: Floats = np.zeros(0)
+    for look, (t, known) in enumerate(zip(times, information, strict=True)):
+        wide = math.sqrt(known)
+        points = np.linspace(-_REACH * wide, _REACH * wide, _STEPS) + drift * known
+        if look == 0:
+            now = _bell(points - drift * known, wide)
+        else:
+            step = math.sqrt(known - before)
+            now = _bell(points[:, None] - grid[None, :] - drift * (known - before), step) @ (
+                density * (grid[1] - grid[0])
+            )
+        limit = (
+            limits[look] * wide
+            if limits is not None
+            else _limit(points, now, alpha_spending(t, alpha=alpha) - paid)
+        )
+        outside = 1 - _inside(points, now, limit) - crossed
+        crossed += max(outside, 0.0)
+        used.append(limit / wide)
+        density, grid, before, paid = (
+            _density_inside(points, now, limit),
+            points,
+            known,
+            alpha_spending(t, alpha=alpha),
+        )
+    return used, crossed
+
+
+def _bell(at: Floats, deviation: float) -> Floats:
+    bell: Floats = np.exp(-0.5 * (at / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+    return bell
+
+
+def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
+    """What has crossed goes no further. A cell that the bound cuts counts by its part inside."""
+    half = (points[1] - points[0]) / 2
+    inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
+    inner: Floats = density * inside
+    return inner
+
+
+def _inside(points: Floats, density: Floats, limit: float) -> float:
+    return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
+
+
+def _limit(points: Floats, density: Floats, share: float) -> float:
+    """The bound outside of which lies `share`."""
+    whole = _inside(points, density, math.inf)
+    low, high = 0.0, float(abs(points[-1]))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if whole - _inside(points, density, middle) > share else (low, middle)
+        )
+    return (low + high) / 2

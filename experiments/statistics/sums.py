@@ -1,0 +1,176 @@
+"""Sums over the units of an arm. They add up: days to a total, arms to all. Pure.
+
+Plain sums of squares lose everything where a mean is ten million times its deviation; shifted by
+about the mean they lose nothing (Chan, Golub, LeVeque 1983). Whole numbers are exact without it, as
+Python's have no end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+FEWEST_UNITS, FEWEST_OUTCOMES = 100, 10  # of an arm; below these no interval is worth its name
+FEW = 30  # equal units: a total that rests on fewer is told
+_ILL = 1e6  # a mean squared over its variance, from which on sums of floats are to be shifted
+Column = Literal["y", "d", "x"]
+Number = int | float
+_COLUMNS: tuple[Column, ...] = ("y", "d", "x")
+_ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx")
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of a unit: y its outcomes (a metric's numerator), d its exposures (the denominator, or 1), x
+    its y of the time before, or 0.
+
+    `yy` is the sum of y * y, and so on. `shift` (of y, d, x) was taken from each unit's value
+    before it was squared and added.
+    """
+
+    units: int
+    y: Number
+    d: Number
+    yy: Number
+    yd: Number
+    dd: Number
+    x: Number = 0
+    yx: Number = 0
+    dx: Number = 0
+    xx: Number = 0
+    outcomes: int | None = (
+        # how many y is made of; None: y counts them itself, or of floats as many as there are equal
+        # units
+        None
+    )
+    shift: tuple[float, float, float] = (0, 0, 0)
+
+    def __add__(self, other: Sums) -> Sums:
+        """A day may add outcomes of units that came before it: no unit, but sums.
+
+        ValueError: one is shifted otherwise.
+        """
+        if self.nothing or other.nothing:
+            return other if self.nothing else self
+        if self.shift != other.shift:
+            raise ValueError(f"sums shifted by {self.shift} and by {other.shift} do not add up")
+        added = {name: getattr(self, name) + getattr(other, name) for name in _ADDED}
+        counted = (
+            None
+            if self.outcomes is None or other.outcomes is None
+            else self.outcomes + other.outcomes
+        )
+        return Sums(**added, outcomes=counted, shift=self.shift)
+
+    @property
+    def nothing(self) -> bool:
+        return not any(getattr(self, name) for name in _ADDED)
+
+    def mean(self, column: Column) -> float:
+        """NaN without a unit."""
+        return self.total(column) / self.units if self.units else math.nan
+
+    def total(self, column: Column) -> float:
+        """Over units, as if nothing had been shifted."""
+        total: Number = getattr(self, column) + self.units * self.shift[_COLUMNS.index(column)]
+        return total
+
+    def covariance(self, first: Column, second: Column) -> float:
+        """Over units. NaN below two. `first` does not come after `second` in y, d, x."""
+        n = self.units
+        if n < 2:
+            return math.nan
+        return float(
+            (n * getattr(self, first + second) - getattr(self, first) * getattr(self, second))
+            / (n * (n - 1))
+        )
+
+    @property
+    def rate(self) -> float:
+        """Outcomes for each d. NaN without a d."""
+        d = self.total("d")
+        return self.total("y") / d if d else math.nan
+
+    @property
+    def variance(self) -> float:
+        """Of the rate (Deng, Knoblich, Lu 2018). NaN below two units."""
+        return self.linear("y") / self.units if self.units else math.nan
+
+    def linear(self, column: Literal["y", "x"]) -> float:
+        """The variance of z = (y - rate d) / mean(d), a unit's part in the rate, or the covariance
+        of z and x.
+        """
+        d, rate = self.mean("d"), self.rate
+        if column == "x":
+            return (
+                (self.covariance("y", "x") - rate * self.covariance("d", "x")) / d
+                if d
+                else math.nan
+            )
+        of_z = (
+            self.covariance("y", "y")
+            - 2 * rate * self.covariance("y", "d")
+            + rate**2 * self.covariance("d", "d")
+        )
+        return max(of_z, 0.0) / d**2 if d else math.nan
+
+    @property
+    def by_row(self) -> bool:
+        """A row is a unit of its own, with or without an outcome."""
+        return self.units == self.d == self.dd and self.y == self.yy and not any(self.shift)
+
+    @property
+    def enough(self) -> bool:
+        return (
+            self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
+        )
+
+    @property
+    def counted(self) -> Number:
+        """The number of outcomes."""
+        if self.outcomes is not None:
+            return self.outcomes
+        return self.equal_units if isinstance(self.y, float) else self.total("y")
+
+    @property
+    def shift_due(self) -> bool:
+        """Whether these sums of floats are to be made again, less their means: a variance may have
+        lost its digits.
+        """
+        return self._ill("y") or self._ill("x")
+
+    def _ill(self, column: Literal["y", "x"]) -> bool:
+        at, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
+        moved = self.mean(column) - self.shift[at]
+        return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
+
+    @property
+    def equal_units(self) -> float:
+        """So many units of equal y would have these sums, (sum y)^2 / sum y^2 (Kish 1965).
+
+        Of outcomes that are 0 or 1: their number.
+        """
+        mean = self.mean("y")
+        square = (
+            mean**2 + max(self.covariance("y", "y"), 0.0) * (self.units - 1) / self.units
+            if self.units > 1
+            else mean**2
+        )
+        return self.units * mean**2 / square if square else 0.0
+
+
+NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
+
+
+def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
+    """A warning where a few units carry an arm's total, so that its interval is not to be trusted.
+
+    None: they do not.
+    """
+    if sums.by_row or not sums.enough or sums.mean("y") < 0 or sums.equal_units >= FEW:
+        return None
+    return (
+        f"metric {metric}: {arm}'s total rests on few of its {sums.units:,} units, as if on "
+        f"{sums.equal_units:.0f} equal ones"
+    )

@@ -1,0 +1,325 @@
+"""The as-known check: whether a view's row holds what only became known after the moment when the
+row says that it became known.
+
+For a moment T the view is computed over what was known at T, and over everything with the outcomes
+that became known after T turned round (as_known_sql.py). Every row of the full result that was
+known by T must be in both with the same values, else it has seen the future; every row that was
+there at T must still be there, whatever its created_timestamp is by now, else it disappears when
+later data come.
+
+It finds peeks, and proves nothing of a view in which it finds none. Late events, corrections and
+the loads of static tables are taken as they are now: they are materialize's business, not the
+view's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...errors import Refused
+from ...events.tables.relations import view_name
+from ...project.profiles.options import budget
+from ..joins.view_history import ViewSource
+from ..tables.relations import static_raw_name
+from ..views.sources import view_sources
+from .cost import Scan, scan
+from .peeks import Peek, first_peek, likely_cause, words
+from .queries import (
+    Input,
+    blamed_sql,
+    computations,
+    inputs,
+    known_times_sql,
+    reads_outcomes,
+    totals_sql,
+)
+
+MOMENTS = 3
+# moments a query: more would save computations of the whole view, and make statements too long for
+# Athena
+_TOGETHER = 3
+_TICK = timedelta(milliseconds=1)
+
+
+class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the check looked at and saw.
+
+    No moments: nothing has come in, or nothing that the view reads has a time.
+    """
+
+    view: str
+    moments: tuple[datetime, ...] = ()
+    rows: int = 0  # of the view, that became known within a day before the moments
+    computations: int = 0  # of the view
+    blamed: int = 0  # rows
+    peek: Peek | None = None
+    cause: str = ""  # the likely one, with its line
+    notes: tuple[str, ...] = ()  # what cannot be judged, and why
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"{self.view}   {self._verdict()}", *(f"  {note}" for note in self.notes)]
+        )
+
+    def _verdict(self) -> str:
+        if not self.moments:
+            return "nothing to check: no data yet, or nothing that it reads has a time"
+        looked = (
+            f"{len(self.moments)} moment{'s' * (len(self.moments) != 1)}, {self.rows:,} rows "
+            "that became known within a day before them"
+        )
+        return f"{looked}: " + (
+            "none saw later data"
+            if self.peek is None
+            else f"{self.blamed:,} rows to blame\n  {words(self.peek)}"
+        )
+
+
+def check_as_known(
+    project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
+) -> tuple[AsKnown, ...]:
+    """Check views (default: all) at so many moments, spread over the history by a fixed seed.
+
+    Writes nothing.
+
+    Costs at most `usual_computations(moments)` of each view, and more where a row is to blame.
+    NotFound, ProjectError as materialize. Refused, with nothing computed, when that reads more than
+    an hour of the profile's budget pays for.
+    """
+    _require_affordable(project, views, _some(moments))
+    return tuple(_reports(project, view_sources(project.description, views), moments))
+
+
+def _some(moments: int) -> int:
+    if moments < 1:
+        raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
+    return moments
+
+
+def require_as_known(
+    project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS
+) -> dict[str, AsKnown]:
+    """What `check_as_known` says of these views.
+
+    Refused, naming row, values, moment and the likely cause, also when one of them peeks.
+    """
+    _require_affordable(project, [source.view.name for source in sources], _some(moments))
+    reports: dict[str, AsKnown] = {}
+    for report in _reports(project, sources, moments):
+        if report.peek is not None:
+            more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
+            again = f"look again: isthmus features check {report.view}"
+            raise Refused(
+                f"{report.view}: {words(report.peek)}{more}",
+                remedy=f"likely: {report.cause}\n{again}",
+            )
+        reports[report.view] = report
+    return reports
+
+
+def usual_computations(moments: int) -> int:
+    """Of one view, at most: twice for each moment, and itself for every few of them.
+
+    One that reads no outcome has nothing to flip.
+    """
+    return 2 * moments + _queries(moments)
+
+
+def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
+    """For people, before it runs.
+
+    Which row is to blame is asked besides, and once more where it is a float.
+    """
+    usual = usual_computations(moments)
+    told = (
+        f"at most {usual} computations of each, {3 * usual + _queries(moments)} where a row is "
+        "to blame"
+    )
+    if scan is None:
+        return told
+    least = "" if moments == 1 else f"; {scan.times(usual_computations(1))} with --moments 1"
+    return f"{told}; about {scan.times(usual)} read{least}"
+
+
+def _require_affordable(project: Project, views: Sequence[str] | None, moments: int) -> None:
+    """Refused above an hour of the budget, naming what is below it.
+
+    Sizes are asked for only where there are a budget and a price.
+    """
+    if (
+        views == []
+        or not project.target.adapter.scan_price
+        or budget(project.target.profile) is None
+    ):
+        return
+    read, usual, least = scan(project, views), usual_computations(moments), usual_computations(1)
+    if read is None or read.is_affordable(usual):
+        return
+    raise Refused(
+        f"the check for later data would read about {read.times(usual)}, and the budget is "
+        f"{read.budget} USD/h; nothing was computed",
+        remedy=f"--moments 1 reads {read.times(least)}"
+        if read.is_affordable(least)
+        else "a higher `budget:` in profiles.yaml",
+    )
+
+
+def _queries(moments: int) -> int:
+    return -(-moments // _TOGETHER)
+
+
+def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> Iterator[AsKnown]:
+    for done, source in enumerate(sources):
+        project.progress(f"check {source.view.name}", done, len(sources))
+        read = inputs(source, project.description)
+        yield examine(project, source, read, known_times(project, read, moments))
+    if sources:
+        project.progress("check", len(sources), len(sources))
+
+
+def known_times(
+    project: Project, read: Sequence[Input], number: int, *, seed: int = 0
+) -> tuple[datetime, ...]:
+    """Moments just before something became known: one in each of `number` equal parts of the
+    inputs' distinct times, drawn by `seed`.
+
+    Between two such times nothing changes in what is known: the last millisecond before the second
+    says all that a moment between says.
+    """
+    if not any(i.known for i in read):
+        return ()
+    chance = random.Random(seed)  # noqa: S311  which moments are looked at is no secret
+    shares = [(place + chance.random()) / number for place in range(number)]
+    times: list[Any] = project.target.warehouse.query(
+        known_times_sql(read, shares), {"until": project.now()}
+    )["isthmus_known"].to_pylist()
+    return tuple(time.replace(tzinfo=UTC) - _TICK for time in times)
+
+
+def examine(
+    project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
+) -> AsKnown:
+    """One view at the given moments, a few of them a query."""
+    report = AsKnown(view=source.view.name, moments=tuple(moments))
+    if not moments:
+        return report
+    for start in range(0, len(moments), _TOGETHER):
+        report = _added(project, source, read, moments[start : start + _TOGETHER], report)
+    cause = likely_cause(source, report.peek) if report.peek else ""
+    return msgspec.structs.replace(
+        report, cause=cause, notes=tuple(dict.fromkeys((*report.notes, *_notes(project, read))))
+    )
+
+
+def _added(
+    project: Project,
+    source: ViewSource,
+    read: Sequence[Input],
+    moments: Sequence[datetime],
+    report: AsKnown,
+) -> AsKnown:
+    """The report with some more moments in it."""
+    totals = _first_row(project, totals_sql(source, read, moments)) or {}
+    report = msgspec.structs.replace(
+        report,
+        rows=report.rows + int(totals.get("isthmus_near") or 0),
+        computations=report.computations + _price(read, moments),
+    )
+    return (
+        _with_blame(project, source, read, moments, report)
+        if totals.get("isthmus_blamed")
+        else report
+    )
+
+
+def _with_blame(
+    project: Project,
+    source: ViewSource,
+    read: Sequence[Input],
+    moments: Sequence[datetime],
+    report: AsKnown,
+) -> AsKnown:
+    """With the first row to blame.
+
+    A float that differs is judged once more, by what it is over the same rows in another order.
+    """
+    row, notes, price = (
+        _first_row(project, blamed_sql(source, read, moments, again=False)),
+        report.notes,
+        _price(read, moments),
+    )
+    peek = first_peek(source, row, moments) if row else None
+    if peek is not None and (isinstance(peek.value, float) or isinstance(peek.other, float)):
+        row, price = (
+            _first_row(project, blamed_sql(source, read, moments, again=True)),
+            price + _price(read, moments, again=True),
+        )
+        if row is None:
+            notes += (
+                (
+                    f"{peek.feature} is not repeatable: it differs with the order in which the "
+                    "same rows are added up"
+                ),
+            )
+        peek = first_peek(source, row, moments, again=True) if row else None
+    return msgspec.structs.replace(
+        report,
+        computations=report.computations + price,
+        blamed=report.blamed + (int(row["isthmus_blamed"]) if row else 0),
+        peek=report.peek or peek,
+        notes=notes,
+    )
+
+
+def _price(read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False) -> int:
+    return computations(len(moments), flipped=reads_outcomes(read), again=again)
+
+
+def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[str, Any] | None:
+    rows = project.target.warehouse.query(*query).to_pylist()
+    if not rows:
+        return None
+    return {
+        name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+        for name, value in rows[0].items()
+    }
+
+
+def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
+    """What the check cannot judge in this view."""
+    spec, warehouse = project.spec, project.target.warehouse
+    names = {i.relation for i in read}
+    notes = []
+    for table in (i.relation for i in read if i.known is None):
+        loads = warehouse.query(
+            "SELECT count(DISTINCT loaded_timestamp) AS isthmus_loads FROM "
+            f"{static_raw_name(table)}",
+            {},
+        )["isthmus_loads"][0].as_py()
+        if loads > 1:
+            notes.append(
+                f"warning: {table} changed since it was first loaded, and does not say when: "
+                "every row sees its newest load"
+            )
+    for objective in spec.objectives.values():
+        outcome, exposure = view_name(objective.outcome), view_name(objective.exposure)
+        if outcome not in names:
+            continue
+        same = (
+            f"SELECT count(*) AS isthmus_rows FROM {outcome} AS isthmus_hit JOIN {exposure} "
+            "AS isthmus_shown "
+            f"ON isthmus_hit.{objective.exposure}_id = isthmus_shown.event_id "
+            "WHERE isthmus_hit.event_timestamp = isthmus_shown.event_timestamp"
+        )
+        if count := warehouse.query(same, {})["isthmus_rows"][0].as_py():
+            notes.append(
+                f"{count:,} {objective.outcome} events carry their {objective.exposure}'s time: "
+                f"a row at the {objective.exposure}'s own time cannot be judged by time"
+            )
+    return tuple(dict.fromkeys(notes))

@@ -1,0 +1,115 @@
+"""What a computation of views reads and costs, where a target is paid by bytes: known before the
+as-known check runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...events.tables.relations import raw_name, view_name
+from ...project.profiles.options import budget
+from ...project.specs.description import ProjectSpec
+from ...target import attribute
+from ..sql.subset import reads
+from ..tables.relations import objective_view, static_raw_name
+from ..views.sources import view_sources
+
+_TB = Decimal(10) ** 12
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """Of computing each of some views once."""
+
+    size: int  # bytes that are read
+    usd_per_tb: Decimal | None = None  # None: unknown
+    budget: Decimal | None = None  # USD that the profile's budget allows in an hour
+
+    def times(self, computations: int) -> str:
+        """`7 GB`, `7 GB (0.04 USD)`: of so many."""
+        cost = self.cost(computations)
+        return spoken_bytes(computations * self.size) + (
+            f" ({cost:.2f} USD)" if cost is not None else ""
+        )
+
+    def cost(self, computations: int) -> Decimal | None:
+        """USD; None: unknown."""
+        return None if self.usd_per_tb is None else computations * self.size * self.usd_per_tb / _TB
+
+    def is_affordable(self, computations: int) -> bool:
+        """An unknown cost is not above a budget."""
+        cost = self.cost(computations)
+        return cost is None or self.budget is None or cost <= self.budget
+
+
+def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
+    """What computing each of these views (default: all) once reads.
+
+    None where nothing is paid for reading.
+    """
+    size = scanned_bytes(project, views)
+    return None if size is None else scan_of(project, size)
+
+
+def scan_of(project: Project, size: int) -> Scan:
+    """What reading so many bytes once costs."""
+    profile, priced = project.target.profile, project.target.adapter.scan_price
+    return Scan(
+        size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile)
+    )
+
+
+def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int | None:
+    """Of computing each of these views (default: all) once: the sizes of the files that its SQL
+    names, as often as it names them.
+
+    None where nothing is paid for reading. An engine that reads only some columns or dates of a
+    table reads less.
+    """
+    reads: Counter[str] = Counter()
+    for source in view_sources(project.description, views):
+        for relation, times in _named(source.view.sql, _relations(project.spec)).items():
+            reads += Counter(
+                {table: times * number for table, number in _tables(project.spec, relation).items()}
+            )
+    sizes = {
+        table: state.size
+        for table in reads
+        if (state := project.target.warehouse.observe(table)) is not None
+    }
+    known = {table: size for table, size in sizes.items() if size is not None}
+    return sum(reads[table] * size for table, size in known.items()) if known else None
+
+
+def _relations(spec: ProjectSpec) -> list[str]:
+    return [*map(view_name, spec.events), *spec.objectives, *spec.tables]
+
+
+def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
+    """How often a relation's own SQL reads each stored table."""
+    if relation in spec.tables:
+        return Counter({static_raw_name(relation): 1})
+    events = {view_name(event): raw_name(event) for event in spec.events}
+    if relation in events:
+        return Counter({events[relation]: 1})
+    sql = objective_view(spec, spec.objectives[relation]).view_sql or ""
+    return Counter({events[name]: number for name, number in _named(sql, list(events)).items()})
+
+
+def _named(sql: str, names: Sequence[str]) -> Counter[str]:
+    mentions = reads(sql)
+    return Counter({name: mentions[name] for name in names if mentions[name]})
+
+
+def spoken_bytes(number: int) -> str:
+    """`3.4 GB`: decimal, as clouds bill."""
+    size = float(number)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"

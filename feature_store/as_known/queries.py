@@ -1,0 +1,301 @@
+"""The SQL of the as-known check, in the neutral subset: a view over what was known at a moment,
+beside the view over everything. Pure.
+
+One query computes the view `computations` times: over everything, and for each moment T over what
+was known at T (run "removed") and, of a view that reads an objective, over everything with the
+outcomes that became known after T turned round (run "flipped"). Rows are put side by side by
+(entity_key, event_timestamp, created_timestamp), which is unique in each run. No join and no
+relation read twice in a run: an engine that writes WITH out reads no more than one that keeps it.
+
+How many rows are to blame is asked first, by aggregates alone: nothing wide is sorted, however long
+a history is. Which row is the first of them is asked where there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+import msgspec
+
+from ...events.port import Column
+from ...events.tables.relations import view_name
+from ...project.specs.description import Description
+from ..joins.view_history import ViewSource, body, changed, computed_sql
+from ..sql.subset import tables
+from ..views.schema import relation_columns
+
+NEAR = timedelta(
+    days=1
+)  # what a moment says most about: rows that became known this long before it
+_ALWAYS = datetime(9999, 12, 31, tzinfo=UTC)
+_KEY = ("entity_key", "event_timestamp", "created_timestamp")
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation that a view reads."""
+
+    relation: str
+    columns: tuple[str, ...]
+    known: str | None  # SQL: when a row became known; None of a static table that does not say
+    outcome: bool = False  # an objective: its outcome is 0 or 1
+    dated: bool = (
+        False  # partitioned by the date of its event_timestamp, which is never after `known`
+    )
+
+
+def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
+    spec = description.spec
+    events = {view_name(event) for event in spec.events}
+    read = tables(source.view.sql)
+    return tuple(
+        Input(
+            relation=relation,
+            columns=tuple(column.name for column in columns),
+            known=_known({column.name for column in columns if column.type == "timestamp"}),
+            outcome=relation in spec.objectives,
+            dated=relation in events or relation in spec.objectives,
+        )
+        for relation, columns in relation_columns(description).items()
+        if relation.lower() in read
+    )
+
+
+def _known(columns: set[str]) -> str | None:
+    if {"created_timestamp", "event_timestamp"} <= columns:
+        return (
+            "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE "
+            "event_timestamp END"
+        )
+    return next(
+        (name for name in ("created_timestamp", "event_timestamp") if name in columns), None
+    )
+
+
+def reads_outcomes(read: Sequence[Input]) -> bool:
+    """Whether there is anything to turn round."""
+    return any(i.outcome for i in read)
+
+
+def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
+    """How often a query computes a view for so many moments together.
+
+    `flipped`: it reads outcomes.
+    """
+    return 1 + moments * (1 + flipped) + again
+
+
+def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
+    """Times up to `$until` at which an input's row became known: for each share of [0, 1) the one
+    at that place among them.
+    """
+    times = " UNION ALL ".join(
+        f"SELECT {i.known} AS isthmus_known FROM {i.relation}" for i in read if i.known is not None
+    )
+    places = " OR ".join(
+        f"isthmus_place = floor({share:.6e} * isthmus_total) + 1" for share in shares
+    )
+    return (
+        "SELECT isthmus_known FROM (SELECT isthmus_known, row_number() OVER (ORDER BY "
+        "isthmus_known) AS isthmus_place, "
+        "count(*) OVER () AS isthmus_total FROM (SELECT DISTINCT isthmus_known FROM "
+        f"({times}) AS isthmus_times "
+        "WHERE isthmus_known <= $until) AS isthmus_distinct) AS isthmus_placed WHERE "
+        f"{places} ORDER BY isthmus_known"
+    )
+
+
+def totals_sql(
+    source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
+) -> tuple[str, dict[str, object]]:
+    """One row: isthmus_blamed, rows to blame; isthmus_near, rows of the full result that became
+    known within `NEAR` before a moment.
+
+    Both are null when the view has no rows.
+    """
+    runs = _runs(source, read, len(moments), again=False)
+    ways = [_blamed(source.features, number, runs) for number in range(len(moments))]
+    changed, gone = (" OR ".join(conditions) for conditions in zip(*ways, strict=True))
+    near = " OR ".join(
+        f"(created_timestamp > $near_{n} AND created_timestamp <= $moment_{n})"
+        for n in range(len(moments))
+    )
+    flags = ", ".join(
+        f"CASE WHEN {condition} THEN 1 ELSE 0 END AS {name}"
+        for name, condition in (
+            ("isthmus_changed", changed),
+            ("isthmus_gone", gone),
+            ("isthmus_close", f"isthmus_in_0 = 1 AND ({near})"),
+        )
+    )
+    judged = (
+        f"SELECT entity_key, event_timestamp, isthmus_in_0, {flags} FROM "
+        f"(\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
+    )
+    sums = ", ".join(
+        f"sum({name}) AS {name}"
+        for name in ("isthmus_in_0", "isthmus_changed", "isthmus_gone", "isthmus_close")
+    )
+    events = (
+        f"SELECT {sums} FROM (\n{judged}\n) AS isthmus_judged GROUP BY entity_key, event_timestamp"
+    )
+    blamed = "CASE WHEN isthmus_in_0 = 0 THEN isthmus_gone ELSE isthmus_changed END"
+    sql = (
+        f"SELECT sum({blamed}) AS isthmus_blamed, sum(isthmus_close) AS isthmus_near FROM "
+        f"(\n{events}\n) AS isthmus_events"
+    )
+    return sql, _params(sql, moments)
+
+
+def blamed_sql(
+    source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool
+) -> tuple[str, dict[str, object]]:
+    """The first row to blame, or none, with every run's values; isthmus_blamed: how many there are.
+
+    `again`: the view is computed once more over its input in another order, and a float that
+    differs there as well is not blamed.
+    """
+    runs = _runs(source, read, len(moments), again=again)
+    there = (
+        "SELECT *, sum(isthmus_in_0) OVER (PARTITION BY entity_key, event_timestamp) AS "
+        "isthmus_there "
+        f"FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
+    )
+    repeat = 2 * len(moments) + 1 if again else None
+    ways = (_blamed(source.features, number, runs, repeat) for number in range(len(moments)))
+    blamed = " OR ".join(f"{changed} OR (isthmus_there = 0 AND {gone})" for changed, gone in ways)
+    sql = (
+        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{there}\n) AS isthmus_placed "
+        f"WHERE {blamed} "
+        "ORDER BY created_timestamp, event_timestamp, entity_key LIMIT 1"
+    )
+    return sql, _params(sql, moments)
+
+
+def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
+    params: dict[str, object] = {"until": _ALWAYS}
+    for number, moment in enumerate(moments):
+        params |= {
+            f"moment_{number}": moment,
+            f"near_{number}": moment - NEAR,
+            f"date_{number}": f"{moment:%Y-%m-%d}",
+        }
+    return {name: value for name, value in params.items() if f"${name}" in sql}
+
+
+def _runs(
+    source: ViewSource, read: Sequence[Input], moments: int, *, again: bool
+) -> dict[int, str]:
+    """The view's SQL by run: 0 over everything, 2n + 1 with what moment n did not know removed, 2n
+    + 2 with it flipped, the last in another order.
+    """
+    runs = {0: source.view.sql}
+    for number in range(moments):
+        runs[2 * number + 1] = _over(source, read, _removed, number)
+        if reads_outcomes(read):
+            runs[2 * number + 2] = _over(source, read, _flipped, number)
+    if again:
+        runs[2 * moments + 1] = _over(source, read, _reordered, 0)
+    return runs
+
+
+def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
+    union = "\nUNION ALL\n".join(
+        f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
+        for run, sql in runs.items()
+    )
+    values = chain.from_iterable(_values(source.features, run) for run in runs)
+    return (
+        f"SELECT {', '.join(_KEY)}, {', '.join(values)} FROM (\n{union}\n) AS isthmus_runs GROUP "
+        f"BY {', '.join(_KEY)}"
+    )
+
+
+def value_name(feature: int, run: int) -> str:
+    return f"isthmus_value_{feature}_{run}"
+
+
+def _computed(source: ViewSource, sql: str) -> str:
+    return computed_sql(
+        msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
+    )
+
+
+def _over(
+    source: ViewSource, read: Sequence[Input], put: Callable[[Input, int], str | None], number: int
+) -> str:
+    """The view's SQL over other inputs: a WITH of a relation's own name stands before it."""
+    instead = [f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := put(i, number)) is not None]
+    if not instead:
+        return source.view.sql
+    return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{body(source.view.sql)}\n) AS isthmus_view"
+
+
+def _removed(i: Input, number: int) -> str | None:
+    if i.known is None:
+        return None
+    # `known` is null only in a static table: such a row is taken as one that was always there
+    condition = (
+        f"event_timestamp <= $moment_{number}"
+        if not i.outcome
+        else f"created_timestamp <= $moment_{number}"
+    )
+    if not i.dated:
+        condition = f"({i.known} IS NULL OR {i.known} <= $moment_{number})"
+    pruned = f" AND dt <= $date_{number}" if i.dated else ""
+    return f"SELECT {', '.join(i.columns)} FROM {i.relation} WHERE {condition}{pruned}"
+
+
+def _flipped(i: Input, number: int) -> str | None:
+    if not i.outcome:
+        return None
+    turned = (
+        f"CASE WHEN created_timestamp > $moment_{number} THEN 1 - outcome ELSE outcome END AS "
+        "outcome"
+    )
+    names = ", ".join(turned if name == "outcome" else name for name in i.columns)
+    return f"SELECT {names} FROM {i.relation}"
+
+
+def _reordered(i: Input, number: int) -> str | None:
+    """Later rows first. The relation's order means nothing, so only sums of floats may tell."""
+    if i.known is None:
+        return None
+    select = f"SELECT {', '.join(i.columns)} FROM {i.relation} WHERE"
+    return (
+        f"{select} {i.known} > $moment_{number} UNION ALL {select} {i.known} <= $moment_{number} "
+        f"OR {i.known} IS NULL"
+    )
+
+
+def _values(features: Sequence[Column], run: int) -> Iterator[str]:
+    """A run has at most one row of a key, so max() is that row's value."""
+    yield f"max(CASE WHEN isthmus_run = {run} THEN 1 ELSE 0 END) AS isthmus_in_{run}"
+    for place, feature in enumerate(features):
+        yield f"max(CASE WHEN isthmus_run = {run} THEN {feature.name} END) AS {value_name(place, run)}"
+
+
+def _blamed(
+    features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
+) -> tuple[str, str]:
+    """Two conditions on a row that was known by T: of the full result, and not in the other runs
+    alike; there by T, and to blame where nothing of its event is there any more. `repeat`: the run
+    in another order.
+    """
+    removed, known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
+    differs = []
+    for run in (run for run in (removed, removed + 1) if run in runs):
+        differs.append(f"isthmus_in_{run} = 0")
+        for place, feature in enumerate(features):
+            different = changed(feature, value_name(place, 0), value_name(place, run))
+            if repeat is not None and feature.type == "float64":
+                different = (
+                    f"({different} AND NOT "
+                    f"{changed(feature, value_name(place, 0), value_name(place, repeat))})"
+                )
+            differs.append(different)
+    return (
+        f"({known} AND isthmus_in_0 = 1 AND ({' OR '.join(differs)}))",
+        f"({known} AND isthmus_in_{removed} = 1)",
+    )

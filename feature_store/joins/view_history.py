@@ -1,0 +1,188 @@
+"""The SQL of a view's history, in the neutral subset: what the view computes, and what of it the
+history does not hold yet.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from ...events.port import Column
+from ...events.tables.column_types import sql_type
+from ...project.specs.description import Entity, FeatureView
+from .point_in_time import canonical_order
+
+
+class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature view with what is read from its SQL: features and their types, whether it says when
+    a row became known.
+    """
+
+    view: FeatureView
+    entity: Entity
+    features: tuple[Column, ...]
+    has_created: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The history table's columns, in its order."""
+        return (
+            "entity_key",
+            self.entity.key,
+            "event_timestamp",
+            "created_timestamp",
+            *(feature.name for feature in self.features),
+        )
+
+
+def entity_key(*parts: int | str) -> str:
+    r"""The key of the online store: an entity's parts, `\` and `|` in them escaped, joined by `|`."""
+    if len(parts) == 1 and isinstance(parts[0], int):
+        return str(parts[0])
+    return "|".join([str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts])
+
+
+def entity_key_sql(entity: Entity) -> str:
+    if entity.type == "int":
+        return f"CAST({entity.key} AS VARCHAR)"
+    return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"
+
+
+def computed_sql(source: ViewSource) -> str:
+    """What the view's SQL says now of everything up to `$until`: the history's columns, one row per
+    (key, event, created).
+
+    A row is known at `created_timestamp`, but never before its own time. Of two rows with one key
+    and both times the one wins whose features come last in the canonical order. A row without key
+    or time describes nothing and is left out.
+    """
+    created = "event_timestamp"
+    if source.has_created:
+        created = (
+            "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE "
+            "event_timestamp END"
+        )
+    names = "".join(f", {feature.name}" for feature in source.features)
+    features = "".join(
+        f", CAST({feature.name} AS {sql_type(feature.type)}) AS {feature.name}"
+        for feature in source.features
+    )
+    newest = (
+        ", ".join(
+            f"{term} DESC" for feature in source.features for term in canonical_order(feature)
+        )
+        or "event_timestamp"
+    )
+    key = source.entity.key
+    raw = (
+        f"SELECT {key}, "
+        f"{_moment('event_timestamp')}{', ' + _moment('created_timestamp') if source.has_created else ''}{features}"
+    )
+    return (
+        f"SELECT {', '.join(source.columns)} FROM (\n"
+        f"SELECT {entity_key_sql(source.entity)} AS entity_key, {key}, event_timestamp, "
+        f"created_timestamp{names}, "
+        f"row_number() OVER (PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY "
+        f"{newest}) AS isthmus_copy FROM (\n"
+        f"SELECT {key}, event_timestamp, {created} AS created_timestamp{names} FROM (\n"
+        f"{raw} FROM (\n{body(source.view.sql)}\n) AS isthmus_written) AS isthmus_typed\n"
+        f"WHERE {key} IS NOT NULL AND event_timestamp IS NOT NULL) AS isthmus_known\n"
+        "WHERE event_timestamp <= $until AND created_timestamp <= $until) AS isthmus_copies "
+        "WHERE isthmus_copy = 1"
+    )
+
+
+def first_sql(source: ViewSource) -> str:
+    """The first batch: every row with its own created_timestamp. Parameter: `$until`."""
+    return computed_sql(source)
+
+
+def next_sql(source: ViewSource) -> str:
+    """What the history, published up to `$since`, lacks up to `$until`; every row's
+    created_timestamp is in ($since, $until].
+
+    Rows created since then come as they are. Of older ones only the newest per (key, event) can
+    still matter: where the history lacks it
+    or holds other values (an event came late), it is a correction, known only now:
+    created_timestamp = `$until`. Floats that differ by
+    one part in 10^9 are the same: engines add in different orders (PORTS.md, rule 5).
+
+    Reads published rows only, so that repeating a batch that was cut gives the same rows.
+    """
+    names = "".join(f", {feature.name}" for feature in source.features)
+    fresh, latest = "isthmus_fresh", "isthmus_latest"
+    own, others = (
+        ", ".join(f"{fresh}.{name}" for name in source.columns[:3]),
+        "".join(f", {fresh}.{f.name}" for f in source.features),
+    )
+    differs = "".join(
+        f" OR {changed(feature, f'{fresh}.{feature.name}', f'{latest}.{feature.name}')}"
+        for feature in source.features
+    )
+    newest = (
+        "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp "
+        "DESC) AS isthmus_age"
+    )
+    published = (
+        f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE "
+        "created_timestamp <= $since"
+    )
+    created = (
+        f"CASE WHEN {fresh}.created_timestamp > $since THEN {fresh}.created_timestamp ELSE "
+        "$until END AS created_timestamp"
+    )
+    return (
+        f"WITH isthmus_computed AS (\n{computed_sql(source)}\n),\n"
+        f"isthmus_published AS (\n{published}\n)\n"
+        f"SELECT {own}, {created}{others}\n"
+        f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM isthmus_computed) AS {fresh}\n"
+        f"LEFT JOIN (SELECT * FROM isthmus_published WHERE isthmus_age = 1) AS {latest} "
+        f"ON {latest}.entity_key = {fresh}.entity_key AND {latest}.event_timestamp = "
+        f"{fresh}.event_timestamp\n"
+        f"WHERE {fresh}.created_timestamp > $since OR ({fresh}.isthmus_age = 1 AND "
+        f"({latest}.entity_key IS NULL{differs}))"
+    )
+
+
+def latest_sql(source: ViewSource) -> str:
+    """Recomputed from the events: what each entity's newest row was at `$until`, as the online
+    store should serve it.
+    """
+    return (
+        f"SELECT {', '.join(source.columns)} FROM (SELECT {', '.join(source.columns)}, "
+        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, "
+        "created_timestamp DESC) AS isthmus_age FROM (\n"
+        f"{computed_sql(source)}) AS isthmus_computed) AS isthmus_aged WHERE isthmus_age = 1"
+    )
+
+
+@lru_cache(maxsize=256)
+def body(sql: str) -> str:
+    """A statement that can stand in parentheses: without its semicolon and what follows.
+
+    Tokens know a text's semicolon from its own.
+    """
+    from sqlglot import TokenType, tokenize
+
+    end = len(sql)
+    for token in reversed(tokenize(sql, read="duckdb")):
+        if token.token_type != TokenType.SEMICOLON:
+            break
+        end = token.start
+    return sql[:end].rstrip()
+
+
+def _moment(column: str) -> str:
+    return f"CAST({column} AS TIMESTAMP) AS {column}"
+
+
+def changed(feature: Column, mine: str, theirs: str) -> str:
+    """Whether two columns hold other values of a feature."""
+    differs = f"{mine} IS DISTINCT FROM {theirs}"
+    if feature.type != "float64":
+        return differs
+    return (
+        f"({differs} AND NOT coalesce(abs({mine} - {theirs}) <= 1e-9 * (abs({mine}) + "
+        f"abs({theirs})), FALSE))"
+    )

@@ -1,0 +1,268 @@
+"""Materialize: append what became known since the last time to each view's history, then bring the
+online store up to it.
+
+A batch (view, sequence, until) holds what the view's SQL says up to `until` and the published
+history does not. Every row of it has a created_timestamp in (since, until]: rows that the SQL calls
+created since then keep their time, and what changed or appeared later than its own
+created_timestamp (a late event) is a correction created at `until`, for it became known only now.
+History is append-only.
+
+Before a view's first batch, and after its SQL changed, it is checked that its rows see no later
+data (as_known.py): all views that are due, before any is written. A check that looked at something
+is noted by the digest of the SQL.
+
+Killed at any point, running again doubles and loses nothing:
+
+1. the state notes `pending` = until before anything is written;
+2. `Warehouse.save` writes the batch under a name made of view, sequence and until. It reads
+published rows only (created_timestamp <=
+   since), so that a repeat, which the state makes exactly this batch again, replaces or completes
+   it with the same rows;
+3. the watermark moves to `until`. Readers filter by created_timestamp <= watermark, and all rows of
+a half-written batch are above it;
+4. the online store is synced over (synced, until] and `synced` is noted. A sync may be repeated.
+
+`until` grows with every batch that has rows. Where the project's clock stands still (`now:` of an
+old log), a further batch is dated one millisecond after the last: its corrections must be newer
+than what they correct.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...reports.results import Rows
+from ...times import utc_milliseconds
+from ..as_known.check import MOMENTS, AsKnown, require_as_known
+from ..as_known.queries import inputs
+from ..joins.view_history import ViewSource, first_sql, next_sql
+from ..sql.subset import digest
+from ..tables.relations import history_table
+from ..views.sources import online_spec, view_sources
+from . import watermarks
+from .watermarks import Versioned, Watermark
+
+_TICK = timedelta(milliseconds=1)
+
+
+class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
+    view: str
+    rows: int  # appended to the history
+    keys_online: int
+    until: datetime  # what was known then is in the history and served
+    seconds: float
+    as_known: AsKnown | None = None  # what was checked before this batch
+
+
+def watermark(project: Project, view: str) -> datetime | None:
+    """Up to when a view's history is published; None before its first batch."""
+    return watermarks.read(project, view).mark.until
+
+
+def materialize(
+    project: Project,
+    views: Sequence[str] | None = None,
+    *,
+    until: datetime | None = None,
+    moments: int = MOMENTS,
+) -> Rows[MaterializeReport]:
+    """Bring the views (all by default) up to `until` (the project's now).
+
+    Safe to run again at any time.
+
+    A view that was not checked before is, at so many `moments`: fewer read less, and find less.
+
+    An `until` before the watermark cannot unpublish: the view stays where it is, and only late
+    events are picked up. NotFound for an unknown view, ProjectError when a view's SQL is wrong,
+    Busy when another command holds the project. Refused, with nothing written, when a view that was
+    not checked before holds rows that have seen later data.
+    """
+    with project.lock("materialize"):
+        sources = view_sources(project.description, views)
+        moment = utc_milliseconds(until) if until else project.now()
+        checks = require_as_known(
+            project, [source for source in sources if _unchecked(project, source)], moments=moments
+        )
+        reports = []
+        for done, source in enumerate(sources):
+            project.progress(f"materialize {source.view.name}", done, len(sources))
+            reports.append(_materialize(project, source, moment, checks.get(source.view.name)))
+        project.progress("materialize", len(sources), len(sources))
+        return Rows(reports)
+
+
+def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The views that `materialize` would first check for later data: those that read something with
+    a time, by a text not checked yet.
+    """
+    return tuple(
+        source.view.name
+        for source in view_sources(project.description, views)
+        if _unchecked(project, source)
+    )
+
+
+def _unchecked(project: Project, source: ViewSource) -> bool:
+    known = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
+    return not known and any(read.known for read in inputs(source, project.description))
+
+
+def _materialize(
+    project: Project, source: ViewSource, until: datetime, check: AsKnown | None
+) -> MaterializeReport:
+    started = time.monotonic()
+    view = source.view.name
+    current = _prepare(project, source)
+    checked = (
+        digest(source.view.sql) if check is not None and check.moments else current.mark.checked
+    )
+    before = current.mark.rows
+    if current.mark.pending is not None:
+        current = _publish(project, source, current)
+    last = current.mark.until
+    if last is None or until > last:
+        current = _begin(project, source, current, until, checked)
+    elif _anything_new(project, source, since=last, until=last + _TICK):
+        current = _begin(project, source, current, last + _TICK, checked)
+    elif checked != current.mark.checked:
+        current = watermarks.move(project, view, current, checked=checked)
+    current = _sync(project, source, current)
+    return MaterializeReport(
+        view=view,
+        rows=current.mark.rows - before,
+        keys_online=_keys(project, source, current.mark),
+        until=current.mark.until or until,
+        seconds=time.monotonic() - started,
+        as_known=check,
+    )
+
+
+def _prepare(project: Project, source: ViewSource) -> Versioned:
+    """The tables are there, and the watermark speaks of them: a history that was removed since
+    starts again.
+    """
+    view, target = source.view.name, project.target
+    current = watermarks.read(project, view)
+    table = history_table(project.spec, source.view, source.features)
+    state = target.warehouse.observe(view)
+    if current.token is not None and (state is None or (state.rows == 0 and current.mark.rows > 0)):
+        # The sequence goes on: a name that was used for other rows is never used again.
+        fresh = Watermark(sequence=current.mark.sequence + 1, checked=current.mark.checked)
+        current = watermarks.move(project, view, Versioned(mark=fresh, token=current.token))
+    target.warehouse.apply(table)
+    target.online.apply(online_spec(source))
+    return current
+
+
+def _begin(
+    project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
+) -> Versioned:
+    return _publish(
+        project,
+        source,
+        watermarks.move(project, source.view.name, current, pending=until, checked=checked),
+    )
+
+
+def _publish(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+    """Write the pending batch and move the watermark over it."""
+    view, mark, until = source.view.name, current.mark, current.mark.pending
+    assert until is not None  # noqa: S101  callers have just put it there
+    warehouse = project.target.warehouse
+    batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
+    sql, params = _batch_sql(source, since=mark.until, until=until)
+    warehouse.save(view, sql, params, batch=batch)
+    rows, lag = _written(project, source, since=mark.until, until=until)
+    known = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
+    steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and known))
+    return watermarks.move(
+        project,
+        view,
+        current,
+        until=until,
+        sequence=mark.sequence + 1,
+        rows=mark.rows + rows,
+        lag_ms=(lag[0] if rows else mark.lag_ms) if steady else None,
+        steady=steady,
+        pending=None,
+    )
+
+
+def _batch_sql(
+    source: ViewSource, *, since: datetime | None, until: datetime
+) -> tuple[str, dict[str, object]]:
+    if since is None:
+        return first_sql(source), {"until": until}
+    return next_sql(source), {"since": since, "until": until}
+
+
+def _written(
+    project: Project, source: ViewSource, *, since: datetime | None, until: datetime
+) -> tuple[int, tuple[int | None, int | None]]:
+    """A batch's rows, and the least and greatest lag in them: what lets a later join skip its own
+    look (point_in_time.py).
+    """
+    after = "" if since is None else " AND created_timestamp > $since"
+    lag = "date_diff('millisecond', event_timestamp, created_timestamp)"
+    measures = (
+        f"count(*) AS isthmus_rows, min({lag}) AS isthmus_least, max({lag}) AS isthmus_greatest"
+    )
+    sql = f"SELECT {measures} FROM {source.view.name} WHERE created_timestamp <= $until{after}"
+    params: dict[str, object] = (
+        {"until": until} if since is None else {"since": since, "until": until}
+    )
+    row = project.target.warehouse.query(sql, params).to_pylist()[0]
+    return row["isthmus_rows"], (row["isthmus_least"], row["isthmus_greatest"])
+
+
+def _anything_new(
+    project: Project, source: ViewSource, *, since: datetime, until: datetime
+) -> bool:
+    sql, params = _batch_sql(source, since=since, until=until)
+    return bool(
+        project.target.warehouse.query(
+            f"SELECT count(*) AS isthmus_rows FROM (\n{sql}\n) AS isthmus_batch", params
+        )["isthmus_rows"][0].as_py()
+    )
+
+
+def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+    until = current.mark.until
+    if until is None:
+        return current
+    since = None if _online_lost(project, source, current.mark) else current.mark.synced
+    if since == until:
+        return current
+    project.target.online.sync(online_spec(source), since=since, until=until)
+    return watermarks.move(project, source.view.name, current, synced=until)
+
+
+def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
+    """Whether the online store no longer has what was synced (it was destroyed and made again):
+    asked of one entity.
+    """
+    if mark.synced is None:
+        return True
+    view, params = source.view.name, {"synced": mark.synced}
+    sample = project.target.warehouse.query(
+        f"SELECT min(entity_key) AS isthmus_key FROM {view} WHERE created_timestamp <= $synced",
+        params,
+    )["isthmus_key"][0].as_py()
+    return sample is not None and project.target.online.get({view: [sample]})[view][0] is None
+
+
+def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:
+    if mark.until is None:
+        return 0
+    sql = (
+        f"SELECT count(DISTINCT entity_key) AS isthmus_keys FROM {source.view.name} WHERE "
+        "created_timestamp <= $until"
+    )
+    return int(
+        project.target.warehouse.query(sql, {"until": mark.until})["isthmus_keys"][0].as_py()
+    )

@@ -1,0 +1,136 @@
+"""What the online store would hold at a moment, had every row come to it when it became known: for
+asking again what was asked then.
+
+A moment only goes forward. In memory is the newest row of each entity, and a part of the rows that
+become known next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, final
+
+from ...times import utc_milliseconds
+from ..offline.training_set import join_view
+from ..views.sources import view_sources
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ..joins.point_in_time import JoinView
+
+CHUNK = 100_000  # rows of one query
+_Row = dict[str, object]
+
+
+@final
+class KnownStore:
+    """`get` as the OnlineStore's, at `moment`: of rows with event_timestamp and created_timestamp
+    up to it, the newest as the training set takes it (point_in_time.py). Copies: who asks may
+    change them.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        views: Mapping[str, Sequence[str]],
+        start: datetime,
+        *,
+        chunk: int = CHUNK,
+    ) -> None:
+        """`views`: features by view.
+
+        NotFound: there is no such view or feature. Invalid: it was not materialized.
+        """
+        sources = (
+            {source.view.name: source for source in view_sources(project.description, tuple(views))}
+            if views
+            else {}
+        )
+        self.moment = utc_milliseconds(start)
+        self._views = {
+            name: _View(project, join_view(project, sources[name], names), self.moment, chunk)
+            for name, names in views.items()
+        }
+
+    def move(self, moment: datetime) -> None:
+        """ValueError: it would go back."""
+        if moment < self.moment:
+            raise ValueError(f"{moment} is before {self.moment}")
+        self.moment = moment
+        for view in self._views.values():
+            view.move(moment)
+
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
+        return {
+            view: [dict(row) if (row := self._views[view].rows.get(key)) else None for key in keys]
+            for view, keys in wanted.items()
+        }
+
+
+@final
+class _View:
+    def __init__(self, project: Project, view: JoinView, start: datetime, chunk: int) -> None:
+        self._project, self._view, self._start, self._chunk = project, view, start, chunk
+        self.rows: dict[str, _Row] = {}  # by entity key, with the time of each as feature_timestamp
+        for known in _aware(self._query(_FIRST, {"since": start}).to_pylist()):
+            self._take(known)
+        self._later = self._updates()
+        self._next = next(self._later, None)
+
+    def move(self, moment: datetime) -> None:
+        while self._next is not None and self._next["created_timestamp"] <= moment:
+            self._take(self._next)
+            self._next = next(self._later, None)
+
+    def _take(self, known: dict[str, Any]) -> None:
+        """Rows come in the order in which they became known: of one event's the later one stands."""
+        before = self.rows.get(known["entity_key"])
+        if before is None or known["event_timestamp"] >= before["feature_timestamp"]:
+            features = {feature.name: known[feature.name] for feature in self._view.features}
+            self.rows[known["entity_key"]] = {
+                "feature_timestamp": known["event_timestamp"],
+                **features,
+            }
+
+    def _updates(self) -> Iterator[dict[str, Any]]:
+        after: dict[str, Any] = {"known": self._start, "key": "", "event": self._start}
+        full = True
+        while full:
+            rows = _aware(self._query(_LATER, {"since": self._start, **after}).to_pylist())
+            full = len(rows) >= self._chunk
+            yield from rows
+            if full:
+                after = {
+                    "known": rows[-1]["created_timestamp"],
+                    "key": rows[-1]["entity_key"],
+                    "event": rows[-1]["event_timestamp"],
+                }
+
+    def _query(self, sql: str, params: Mapping[str, object]) -> Any:
+        names = "".join(f", {feature.name}" for feature in self._view.features)
+        columns = f"entity_key, event_timestamp, created_timestamp{names}"
+        text = sql.format(columns=columns, view=self._view.history, limit=self._chunk)
+        return self._project.target.warehouse.query(
+            text, {"published": self._view.known_until, **params}
+        )
+
+
+# created_timestamp is never before event_timestamp, as `materialize` writes it: it is when the row
+# became known
+_FIRST = """SELECT {columns} FROM (
+SELECT {columns}, row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_age
+FROM {view} WHERE created_timestamp <= $since AND created_timestamp <= $published) AS isthmus_aged WHERE isthmus_age = 1"""
+_LATER = """SELECT {columns} FROM {view} WHERE created_timestamp > $since AND created_timestamp <= $published
+AND (created_timestamp > $known OR (created_timestamp = $known AND (entity_key > $key OR (entity_key = $key AND event_timestamp > $event))))
+ORDER BY created_timestamp, entity_key, event_timestamp LIMIT {limit}"""
+
+
+def _aware(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]

@@ -1,0 +1,93 @@
+"""Rows of the online store, each kept for a moment: what the rankings of one second share is read
+once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import final
+
+from ..port import OnlineStore
+
+_MOST = 100_000  # rows; some 100 MB
+
+_Entry = tuple[
+    float, dict[str, object] | None
+]  # the moment until which a row is given, and the row
+_NEVER: _Entry = (-math.inf, None)
+
+
+@final
+class RowCache:
+    """`get` as the OnlineStore's.
+
+    A row is given at most `keep` after it was read, with the time that it has. Threads may share
+    it.
+    """
+
+    def __init__(
+        self, store: OnlineStore, keep: timedelta, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._keep = keep.total_seconds()
+        self._clock = clock
+        self._views: dict[str, dict[str, _Entry]] = {}
+
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """Copies: who asks may change them."""
+        now = self._clock()
+        entries = {view: self._known(view, keys) for view, keys in wanted.items()}
+        missing = {
+            view: old
+            for view, keys in wanted.items()
+            if (old := _missing(keys, entries[view], now))
+        }
+        fresh = self._read(missing, now) if missing else {}
+        return {
+            view: _rows(
+                known
+                if view not in fresh
+                else [
+                    fresh[view].get(key, entry)
+                    for key, entry in zip(wanted[view], known, strict=True)
+                ]
+            )
+            for view, known in entries.items()
+        }
+
+    def _known(self, view: str, keys: Sequence[str]) -> list[_Entry]:
+        entry_of = self._views.get(view, {}).get
+        return [entry_of(key, _NEVER) for key in keys]
+
+    def _read(
+        self, missing: Mapping[str, Sequence[str]], now: float
+    ) -> dict[str, dict[str, _Entry]]:
+        self._make_room(now)
+        until, fresh = now + self._keep, dict[str, dict[str, _Entry]]()
+        for view, stored in self._store.get(missing).items():
+            fresh[view] = {
+                key: (until, row) for key, row in zip(missing[view], stored, strict=True)
+            }
+            self._views.setdefault(view, {}).update(fresh[view])
+        return fresh
+
+    def _make_room(self, now: float) -> None:
+        if sum(map(len, self._views.values())) >= _MOST:
+            young = {
+                view: {key: entry for key, entry in list(known.items()) if entry[0] > now}
+                for view, known in list(self._views.items())
+            }
+            self._views = young if sum(map(len, young.values())) < _MOST // 2 else {}
+
+
+def _missing(keys: Sequence[str], entries: Sequence[_Entry], now: float) -> list[str]:
+    return list(
+        dict.fromkeys([key for key, (until, _) in zip(keys, entries, strict=True) if until <= now])
+    )
+
+
+def _rows(entries: Sequence[_Entry]) -> list[dict[str, object] | None]:
+    return [None if row is None else row.copy() for _, row in entries]

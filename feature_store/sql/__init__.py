@@ -1,0 +1,1 @@
+"""The neutral subset of DuckDB's SQL, which every target can say with one meaning."""

@@ -1,0 +1,63 @@
+"""Casts that only DuckDB does in its way, which the types of the project's relations tell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
+from ...events.port import Column
+from ...events.tables.column_types import sql_type
+from ..port import SqlProblem
+from .rules import CASTS
+from .subset import line_of
+
+_TIMES = exp.DataType.TEMPORAL_TYPES
+_FLOATS = exp.DataType.FLOAT_TYPES
+_WHOLE = (exp.Round, exp.Floor, exp.Ceil)
+
+
+def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> Iterator[SqlProblem]:
+    """Of a timestamp or a float to text, and of a float to a whole number.
+
+    What cannot be typed is left to who runs it.
+
+    The tree is used up.
+    """
+    schema: dict[str, object] = {
+        name.lower(): {column.name.lower(): sql_type(column.type) for column in columns}
+        for name, columns in relations.items()
+    }
+    try:
+        qualified = qualify(
+            tree,
+            schema=schema,
+            dialect="duckdb",
+            validate_qualify_columns=False,
+            quote_identifiers=False,
+        )
+        typed = annotate_types(qualified, schema=schema, dialect="duckdb")
+    except SqlglotError:
+        return
+    for cast in typed.find_all(exp.Cast):
+        value = cast.this.unnest()
+        to, kind = CASTS.get(cast.args["to"].this), value.type.this if value.type else None
+        if to == "string" and kind in _TIMES:
+            yield SqlProblem(
+                line=line_of(cast),
+                what="a cast of a timestamp to VARCHAR",
+                why="engines print it differently; keep the timestamp",
+            )
+        elif to == "string" and kind in _FLOATS:
+            why = "engines print floats differently; CAST(round(x) AS BIGINT) first"
+            yield SqlProblem(line=line_of(cast), what="a cast of a DOUBLE to VARCHAR", why=why)
+        elif (
+            to == "int64"
+            and kind in _FLOATS
+            and not (isinstance(value, _WHOLE) and not value.args.get("decimals"))
+        ):
+            why = "engines round halves differently; round(), floor() or ceil() it first"
+            yield SqlProblem(line=line_of(cast), what="a cast of a DOUBLE to BIGINT", why=why)

@@ -1,0 +1,137 @@
+"""Windows whose answer depends on the order of rows that are alike: they need an ORDER BY that ends
+in a unique column. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from sqlglot import exp
+from sqlglot.optimizer.scope import Scope
+
+from ..port import SqlProblem
+from .forms import AGGREGATES
+from .lineage import PLAIN, Relations, lineage
+from .rules import definition
+from .subset import line_of
+
+_BY_POSITION = (
+    exp.RowNumber,
+    exp.Lag,
+    exp.Lead,
+    exp.FirstValue,
+    exp.LastValue,
+)  # rank and dense_rank give ties one answer
+
+
+def ambiguous_orders(
+    root: Scope, relations: Relations, keys: Collection[str]
+) -> tuple[SqlProblem, ...]:
+    """ROWS frames, row_number, lag, lead, first_value and last_value over an order that leaves
+    ties.
+
+    An order is unique with event_id in it, with every key of the GROUP BY or DISTINCT below it
+    (PARTITION BY counts), or, of a static table, with an entity's key (`keys`). A frame of the
+    whole partition needs no order.
+    """
+    problems = (
+        problem for scope in root.traverse() for problem in _of_select(scope, relations, keys)
+    )
+    return tuple(sorted(set(problems), key=lambda problem: problem.line))
+
+
+def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
+    for node in scope.find_all(exp.Window):
+        window = None if node.arg_key == "windows" else definition(node)
+        if window is None or not (isinstance(node.this, _BY_POSITION) or _rows(window, node)):
+            continue
+        order = (
+            [term.this for term in window.args["order"].expressions]
+            if window.args.get("order")
+            else []
+        )
+        if _unique(order, window.args.get("partition_by") or [], scope, relations, keys):
+            continue
+        what = (
+            f"{node.this.sql_name().lower()}()" if isinstance(node.this, _BY_POSITION) else "ROWS"
+        )
+        example = ", ".join([*(term.sql(dialect="duckdb") for term in order), "event_id"])
+        yield SqlProblem(
+            line=line_of(node),
+            what=f"{what} over an order that leaves ties",
+            why="rows of one time would come in any order, each time another: end it in a "
+            f"unique column, ORDER BY {example}",
+        )
+
+
+def _rows(window: exp.Window, used: exp.Window) -> bool:
+    """A frame that counts rows, unless an aggregate takes the whole partition."""
+    spec = window.args.get("spec")
+    if spec is None or str(spec.args.get("kind")).upper() != "ROWS":
+        return False
+    whole = all(str(spec.args.get(bound)).upper() == "UNBOUNDED" for bound in ("start", "end"))
+    return not (whole and type(used.this) in AGGREGATES)
+
+
+def _unique(
+    order: list[exp.Expr], partition: list[exp.Expr], scope: Scope, relations: Relations, keys: Collection[str]
+) -> bool:  # fmt: skip
+    if any(_is_event_id(term, scope, relations) for term in order):
+        return True
+    by = {term.sql(dialect="duckdb").lower() for term in (*order, *partition)}
+    if (grouped := _grouped(scope.expression)) is not None:
+        return grouped <= by
+    sources = [source for _, source in scope.selected_sources.values()]
+    if len(sources) != 1:
+        return False
+    names = {term.name.lower() for term in (*order, *partition) if isinstance(term, exp.Column)}
+    if isinstance(sources[0], exp.Table):
+        return "event_id" not in relations.get(sources[0].name.lower(), ("event_id",)) and bool(
+            names & set(keys)
+        )
+    below = _grouped_outputs(sources[0].expression)
+    return below is not None and below <= names
+
+
+def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
+    origin = lineage(term, scope, relations)
+    return (
+        bool(origin.leaves)
+        and {leaf.column for leaf in origin.leaves} == {"event_id"}
+        and origin.nodes <= PLAIN | {exp.Min, exp.Max}
+    )
+
+
+def _grouped(select: exp.Expr) -> set[str] | None:
+    """The expressions that a SELECT groups by; an empty set where it is one group; None where it
+    has none.
+    """
+    group = select.args.get("group")
+    if group is None:
+        return None
+    selects = select.selects if isinstance(select, exp.Select) else []
+    terms = (_meant(term, selects) for term in group.expressions)
+    return {term.sql(dialect="duckdb").lower() for term in terms}
+
+
+def _meant(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
+    """GROUP BY 1 means the first column."""
+    if isinstance(term, exp.Literal) and term.name.isdigit() and 0 < int(term.name) <= len(selects):
+        return selects[int(term.name) - 1].unalias()
+    return term
+
+
+def _grouped_outputs(select: exp.Expr) -> set[str] | None:
+    """The names under which a subquery returns what its rows are unique by; None when it is not, or
+    does not return all of it.
+    """
+    if not isinstance(select, exp.Select):
+        return None
+    names = {
+        projection.unalias().sql(dialect="duckdb").lower(): projection.alias_or_name.lower()
+        for projection in select.selects
+    }
+    grouped = _grouped(select)
+    if grouped is None:
+        return set(names.values()) if select.args.get("distinct") else None
+    return {names[term] for term in grouped} if grouped <= set(names) else None

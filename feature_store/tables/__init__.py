@@ -1,0 +1,1 @@
+"""The warehouse tables of objectives, static tables and feature views."""

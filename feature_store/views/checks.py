@@ -1,0 +1,152 @@
+"""What `validate` says of features: the views' SQL, and what models ask of the views.
+
+Pure but for the tables' files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...errors import Problem
+from ...events.tables.column_types import COLUMN_TYPES
+from ...project.endpoints import rules
+from ...project.reading.names import did_you_mean, nearest
+from ...project.reading.report import place, problem_at
+from ...project.specs.description import Attribute, Description, Feature, Model
+from ...project.specs.rules import Rule
+from ..port import SqlProblem
+from .schema import ViewSchema, sql_problem, view_schemas
+
+
+def check(description: Description) -> tuple[Problem, ...]:
+    """Everything that is wrong with views and with the features of models, at the line that says
+    so.
+    """
+    schemas, problems = view_schemas(description)
+    models = (
+        problem
+        for model in description.spec.models.values()
+        for problem in _features(model, description, schemas)
+    )
+    return (*problems, *models, *_rules(description, schemas), *_monitors(description, schemas))
+
+
+def check_target(
+    description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
+) -> tuple[Problem, ...]:
+    """What one target cannot say of the views.
+
+    What no target can is left to `check`, so that it is said once.
+    """
+    from ..sql.subset import check as check_neutral
+
+    views = [
+        view for view in description.spec.feature_views.values() if not check_neutral(view.sql)
+    ]
+    return tuple(
+        sql_problem(view, problem) for view in views for problem in adapter_check(view.sql)
+    )
+
+
+def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+    """Features that rules of endpoints name and their views lack, or compare with a value of
+    another type.
+    """
+    for rule, key in (
+        pair for endpoint in description.spec.endpoints.values() for pair in rules.places(endpoint)
+    ):
+        for name in rules.reads(rule):
+            view, dot, feature = name.partition(".")
+            if dot and view in schemas:
+                missing = _no_feature(Feature(view=view, name=feature), schemas)
+                for problem in [missing] if missing else _misfits(rule, name, schemas[view]):
+                    yield problem_at(description, rules.reading_key(rule, name, key), *problem)
+
+
+def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+    """Features that monitors group by, which their views lack or which are measures."""
+    for monitor in description.spec.monitors.values():
+        view, dot, name = monitor.items.partition(".")
+        if not (dot and view in schemas):
+            continue
+        feature = next((column for column in schemas[view].features if column.name == name), None)
+        problem = _no_feature(Feature(view=view, name=name), schemas)
+        if feature is not None and feature.type not in ("string", "int64", "bool"):
+            kind = COLUMN_TYPES[feature.type].attribute
+            problem = (
+                f"{monitor.items} is a {kind}, and a group is of one value",
+                "use a feature of type string, int or bool",
+            )
+        if problem:
+            yield problem_at(description, f"monitors.{monitor.name}.items", *problem)
+
+
+def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
+    feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
+    return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
+
+
+def _features(
+    model: Model, description: Description, schemas: dict[str, ViewSchema]
+) -> Iterator[Problem]:
+    first: dict[str, Feature] = {}
+    for position, feature in enumerate(model.features):
+        if unknown := _unknown(feature, model, description, schemas):
+            message, remedy = unknown
+        elif feature.name in first:
+            message = f"{feature} is called {feature.name}, as {first[feature.name]} is"
+            remedy = (
+                "names of features are unique within a model: take one out, or rename it in its "
+                "view's SQL"
+            )
+        else:
+            first[feature.name] = feature
+            continue
+        at = place(description, f"{model.path}:features[{position}]")
+        yield Problem(file=at.file, line=at.line, message=f"features: {message}", remedy=remedy)
+
+
+def _unknown(
+    feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
+) -> tuple[str, str | None] | None:
+    """(what, remedy) for a feature that is neither an attribute of the exposure nor in its view;
+    None when it is fine or cannot be told.
+    """
+    spec = description.spec
+    if feature.view is None:
+        objective = spec.objectives.get(model.objective)
+        event = spec.events.get(objective.exposure) if objective else None
+        names = [attribute.name for attribute in event.attributes] if event else []
+        if event is None or feature.name in names:
+            return None
+        owner = next(
+            (
+                view
+                for view, schema in schemas.items()
+                if any(f.name == feature.name for f in schema.features)
+            ),
+            None,
+        )
+        hint = (
+            f"did you mean {owner}.{feature.name}?"
+            if owner
+            else did_you_mean(feature.name, names, has=f"{event.name} has")
+        )
+        return f"{feature.name} is not an attribute of {event.name}", hint
+    if feature.view not in spec.feature_views:
+        return f"{feature.view} is not a feature view", did_you_mean(
+            feature.view, spec.feature_views, has="views are"
+        )
+    if feature.view not in schemas:
+        return None  # its SQL is wrong, which is said already
+    return _no_feature(feature, schemas)
+
+
+def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
+    """Of a view whose SQL is right."""
+    names = [column.name for column in schemas[str(feature.view)].features]
+    if feature.name in names:
+        return None
+    near = nearest(feature.name, names)
+    meant = f"did you mean {feature.view}.{near}?   " if near else ""
+    return f"{feature} is not a feature", f"{meant}{feature.view} has {', '.join(names)}"

@@ -1,0 +1,171 @@
+"""`isthmus doctor`: what works on this machine, found by trying it, and what to do about the rest."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from ...core.installed import adapter, names
+from ...core.runtime.project import Project
+from ...core.user_state import forget
+from ...errors import IsthmusError
+from ...project.profiles.profiles import DEFAULT
+from ...reports.results import Rows
+from ...target import Adapter, Examination, attribute, require
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str
+    required: bool = False  # nothing works without it
+
+    def __str__(self) -> str:
+        return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
+
+
+def doctor(project: Project | None = None) -> Rows[Finding]:
+    """What works on this machine.
+
+    Nothing outside a temporary folder is touched and no cloud is called.
+
+    With a project also what it has stored, all of it read (`examine`).
+    """
+    return Rows((*_findings(), *(examine(project) if project is not None else ())))
+
+
+def examine(project: Project) -> tuple[Finding, ...]:
+    """What a project has stored, all of it read and compared with what was written.
+
+    Nothing is changed.
+    """
+    target = project.target
+    if not target.adapter.examine:
+        return (
+            Finding(
+                name="stored",
+                ok=True,
+                detail=f"{target.name} keeps checksums itself; nothing was read",
+            ),
+        )
+    seen: Examination = attribute(target.adapter.examine)(target)
+    whole = not seen.problems
+    detail = f"{seen.looked}: " + (
+        "as they were written"
+        if whole
+        else f"{len(seen.problems):,} damaged or lost; {seen.remedy}"
+    )
+    return (
+        Finding(name="stored", ok=whole, detail=detail, required=True),
+        *(
+            Finding(name="damage", ok=False, detail=problem, required=True)
+            for problem in seen.problems
+        ),
+        *(Finding(name="note", ok=True, detail=note) for note in seen.notes),
+    )
+
+
+def _findings() -> Iterator[Finding]:
+    supported = sys.version_info >= (3, 11)
+    detail = "" if supported else "3.11 or newer is needed"
+    yield Finding(
+        name=f"python {platform.python_version()}", ok=supported, detail=detail, required=True
+    )
+    yield _laptop()
+    yield _packages("demo", ("scikit-learn", "matplotlib", "pandas"))
+    yield from (_installed(name) for name in names() if name != DEFAULT)
+
+
+def _laptop() -> Finding:
+    """Write, query and read back through the real ports."""
+    import pyarrow as pa
+
+    from ...adapters import targets
+    from ...events.port import Column
+    from ...feature_store.port import TableSpec
+    from ...target import Profile
+
+    try:
+        with TemporaryDirectory(prefix="isthmus-doctor-") as folder:
+            home = Path(folder) / "home"
+            target = targets.load(
+                Profile(
+                    name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(home)}
+                )
+            )
+            table = TableSpec(
+                name="probe",
+                columns=(
+                    Column(name="event_timestamp", type="timestamp"),
+                    Column(name="value", type="int64"),
+                ),
+                time_column="event_timestamp",
+            )
+            target.warehouse.apply(table)
+            rows = pa.table(
+                {
+                    "event_timestamp": pa.array([0], pa.timestamp("ms")),
+                    "value": pa.array([42], pa.int64()),
+                }
+            )
+            target.warehouse.append("probe", rows, batch="probe")
+            read = target.warehouse.query("SELECT value FROM probe", {}).column("value").to_pylist()
+            target.close()
+            forget(home)
+    except IsthmusError as error:
+        return Finding(name=DEFAULT, ok=False, detail=str(error.remedy or error), required=True)
+    except OSError as error:
+        return Finding(
+            name=DEFAULT,
+            ok=False,
+            detail=f"cannot write to a temporary folder: {error}",
+            required=True,
+        )
+    detail = (
+        f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
+    )
+    return Finding(name=DEFAULT, ok=read == [42], detail=detail, required=True)
+
+
+def _installed(name: str) -> Finding:
+    """Whether an adapter can be imported and has its packages.
+
+    No cloud is asked: `plan --target` does that, with the profile's account.
+    """
+    try:
+        known = adapter(name)
+        require(known.needs, f"adapter {name}")
+    except IsthmusError as error:
+        return Finding(name=name, ok=False, detail=error.remedy or str(error))
+    return Finding(name=name, ok=bool(known.ports), detail=_detail(known))
+
+
+def _detail(adapter: Adapter) -> str:
+    if not adapter.ports:
+        return "this version has its SQL check only; the adapter comes later"
+    return "its packages are here" + (
+        "; credentials are checked by `plan`" if adapter.remote else ""
+    )
+
+
+def _packages(name: str, packages: tuple[str, ...]) -> Finding:
+    missing: list[str] = []
+    for package in packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return Finding(
+        name=name,
+        ok=not missing,
+        detail=f'pip install "isthmus[{name}]"'
+        if missing
+        else "the example's trainer and pictures",
+    )

@@ -1,0 +1,397 @@
+"""`isthmus doctor --first-account`: what an account must have, looked at without changing anything;
+and one cheap round on it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from ...core.runtime import stacks
+from ...core.runtime.project import Project
+from ...errors import (
+    AlreadyExists,
+    Conflict,
+    Invalid,
+    IsthmusError,
+    Refused,
+    Unavailable,
+    Unsupported,
+)
+from ...reports.results import Rows, Shown
+from ...storage import wait
+from ...target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial, attribute
+
+# all that a round makes carries it, so the next one removes what a killed one left. project.yaml
+# takes no such name
+NAME = "isthmus_round"
+MINUTES = 60
+_GOES = timedelta(minutes=20)  # that a cloud may take to remove what it was told to
+_MODEL = "ranker"
+_TRAINER = "isthmus_first_account_ranker"
+OnStage = Callable[[str, str], None]  # its name, its result
+
+
+def _silent(_name: str, _result: str) -> None: ...
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"  {self.name:<12} {'ok' if self.ok else 'fails':<8} {self.detail}"
+
+
+class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """What a round did on an account."""
+
+    target: str
+    seconds: float
+    stages: tuple[Stage, ...]
+    remains: tuple[str, ...]  # what it made and is still listed
+    recorded: Path | None = None  # the folder of its calls
+    calls: int = 0  # in that folder
+
+    @property
+    def ok(self) -> bool:
+        return all(stage.ok for stage in self.stages) and not self.remains
+
+    def __str__(self) -> str:
+        left = [f"  remains      {name}" for name in self.remains] or ["  nothing of it remains"]
+        recorded = (
+            [f"  {self.calls:,} calls are recorded in {self.recorded}"] if self.recorded else []
+        )
+        return "\n".join(
+            [f"{self.target}   {self.seconds:.0f} s", *map(str, self.stages), *left, *recorded]
+        )
+
+
+def first_account(
+    project: Project, *, policy: Mapping[str, Any] | None = None
+) -> Rows[AccountCheck]:
+    """Whether the target's account has what a project needs: credentials, region, role, bucket,
+    quotas, rights. Nothing is changed.
+
+    `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target
+    without an account.
+    """
+    return Rows(_first(project.target).checks(project.target, policy))
+
+
+def bound(project: Project) -> Estimate:
+    """What the round's machines cost an hour, at most.
+
+    Unsupported: there is no round on this target.
+    """
+    return _trial(project.target).hourly(project.target.profile)
+
+
+def first_round(
+    project: Project,
+    *,
+    record: Path | None = None,
+    minutes: int = MINUTES,
+    on_stage: OnStage | None = None,
+) -> Round:
+    """Try storage, a table, a job, a model and an endpoint on the target's account, with the
+    smallest machines; then remove them all.
+
+    After `minutes` no further call is made but those that remove. `record`: a new folder for what
+    was asked and answered, without names, keys and accounts. What fails is a stage of the answer
+    and not an error. Unsupported: there is no round on this target. AlreadyExists: `record` holds
+    something.
+    """
+    from ...adapters import targets
+    from ...project.load import load
+
+    trial = _trial(project.target)
+    profile = msgspec.structs.replace(trial.smallest(project.target.profile), project=NAME)
+    tell, begun = on_stage or _silent, time.monotonic()
+    with (
+        TemporaryDirectory(prefix="isthmus-first-account-") as folder,
+        Project(load(_starter(Path(folder))), targets.load(profile, calls=CallLog())) as small,
+    ):
+        stages: list[Stage] = []
+        recorder = _recorder(small.target, record, trial) if record else None
+        _remove(small, trial)  # what a killed round left
+        if recorder:
+            recorder.begin()
+        try:
+            with _until(small, timedelta(minutes=minutes)):
+                for name, stage in _STAGES.items():
+                    stages.append(_tried(name, stage, small))
+                    tell(name, stages[-1].detail)
+        finally:
+            remains = _remove(small, trial)
+            tell("removal", ", ".join(remains) or "nothing remains")
+    return Round(
+        target=project.target.name,
+        seconds=time.monotonic() - begun,
+        stages=tuple(stages),
+        remains=remains,
+        recorded=record,
+        calls=recorder.calls if recorder else 0,
+    )
+
+
+def _first(target: Target) -> FirstAccount:
+    if not target.adapter.first_account:
+        raise Unsupported(
+            f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
+            capability="first_account",
+        )
+    first: FirstAccount = attribute(target.adapter.first_account)
+    return first
+
+
+def _trial(target: Target) -> Trial:
+    trial = _first(target).trial
+    if trial is None:
+        raise Unsupported(
+            f"{target.name} ({target.adapter.title}): a round on an account is not supported yet",
+            capability="first_account",
+            remedy="leave --round out: the checks change nothing",
+        )
+    return trial
+
+
+def _starter(folder: Path) -> Path:
+    """The starter's project."""
+    from ...project.scaffold import STARTER, create
+
+    create(folder / "round", example=STARTER)
+    (folder / "round" / "profiles.yaml").unlink()  # the target is another
+    return folder / "round"
+
+
+def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
+    """What records the calls of a target that has made none yet."""
+    assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
+    stacks.require_package()
+    recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
+    try:
+        return recording.Recorder(
+            target.native, folder, names=trial.names(target.profile), version=version("isthmus")
+        )
+    except FileExistsError as error:
+        raise AlreadyExists(
+            f"{folder} holds something already", remedy="name a new folder for the recording"
+        ) from error
+
+
+@contextmanager
+def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
+    """No call of the target is made once `span` has passed."""
+    end = time.monotonic() + span.total_seconds()
+
+    def refuse(call: Call) -> None:
+        if time.monotonic() > end:
+            raise Refused(f"the round's {span} are over: {call.operation} was not asked")
+
+    project.target.calls.listeners.append(refuse)
+    try:
+        yield
+    finally:
+        project.target.calls.listeners.remove(refuse)
+
+
+def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
+    try:
+        return Stage(name=name, ok=True, detail=stage(project))
+    except IsthmusError as error:
+        return Stage(
+            name=name, ok=False, detail=f"{error}" + (f"; {error.remedy}" if error.remedy else "")
+        )
+
+
+def _storage(project: Project) -> str:
+    blobs, state = project.target.blobs, project.target.state
+    blobs.put(f"{blobs.root}/hello.txt", b"hello")
+    if blobs.get(f"{blobs.root}/hello.txt") != b"hello":
+        raise Invalid("what was put is not what is there")
+    document = state.get("round")
+    token = state.put("round", b'{"number": 1}', expect=document.token if document else None)
+    state.put("round", b'{"number": 2}', expect=token)
+    try:
+        state.put("round", b'{"number": 3}', expect=token)
+    except Conflict:
+        return "an object put and read; a document guarded against a second writer"
+    raise Invalid(
+        "a second writer was not refused",
+        remedy="this bucket has no conditional writes: rollouts and traffic are not safe on it",
+    )
+
+
+def _table(project: Project) -> str:
+    import pyarrow as pa
+
+    from ...events.port import Column
+    from ...feature_store.port import TableSpec
+
+    columns = (Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64"))
+    project.target.warehouse.apply(
+        TableSpec(name="probe", columns=columns, time_column="event_timestamp")
+    )
+    rows = pa.table(
+        {
+            "event_timestamp": pa.array([0, 1], pa.timestamp("ms")),
+            "value": pa.array([40, 2], pa.int64()),
+        }
+    )
+    project.target.warehouse.append("probe", rows, batch="probe")
+    answer = (
+        project.target.warehouse.query("SELECT sum(value) AS total FROM probe", {})
+        .column("total")
+        .to_pylist()
+    )
+    if answer != [42]:
+        raise Invalid(f"the sum of 40 and 2 is {answer}")
+    return "a table made, written and queried"
+
+
+def _job(project: Project) -> str:
+    from ...pipelines.graphs.graph import Pipeline, Step
+    from ...pipelines.runs.submission import submit
+    from ...pipelines.runs.watch import watch
+
+    step = Step(
+        name="hello", command=("{python}", "-c", "print('hello')"), timeout=timedelta(minutes=10)
+    )
+    state = watch(
+        project,
+        submit(
+            project, Pipeline(name="round", steps=(step,)), run=f"r{project.wall():%Y%m%d%H%M%S}"
+        ),
+    )
+    if state.phase != "done":
+        raise Invalid(
+            f"the job ended {state.phase}", remedy="the provider's log of the job says why"
+        )
+    return "a pipeline of one job has run"
+
+
+def _model(project: Project) -> str:
+    """Register what the starter's trainer would make."""
+    from ...pipelines.models import predictor
+
+    described = msgspec.structs.replace(
+        project.spec.models["history"], trainer=f"{_TRAINER}.history"
+    )
+    with (
+        TemporaryDirectory(prefix="isthmus-first-account-") as scratch,
+        _trainer(project.folder / "ranker.py") as trainer,
+    ):
+        digest = predictor.save(
+            trainer.History(0.1),
+            Path(scratch) / "model",
+            model=described,
+            types={"item_ctr_7d": "float64"},
+        )
+        uri = f"{project.target.blobs.root}/models/{_MODEL}/{digest}"
+        project.target.blobs.upload(Path(scratch) / "model", uri)
+    image = str(project.target.profile.options.get("image") or "")
+    registered = project.target.registry.register(_MODEL, uri=uri, digest=digest, image=image)
+    return f"{_MODEL}@{registered.version} registered"
+
+
+@contextmanager
+def _trainer(file: Path) -> Generator[Any, None, None]:
+    """The module in a file, by a name that no project's own has."""
+    spec = spec_from_file_location(_TRAINER, file)
+    assert spec is not None and spec.loader is not None  # noqa: S101, PT018  a file of ours
+    module = sys.modules[_TRAINER] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        del sys.modules[_TRAINER]
+
+
+def _endpoint(project: Project) -> str:
+    from ...endpoints.port import EndpointSpec, VariantSpec
+    from ...endpoints.traffic.convergence import variants_ready
+
+    host = project.target.endpoints
+    newest = max(version.version for version in project.target.registry.versions(_MODEL))
+    spec = EndpointSpec(
+        name="round", variants=(VariantSpec(name="champion", model=_MODEL, version=newest),)
+    )
+    state = wait(
+        lambda: host.apply(spec),
+        lambda state: state.phase == "failed" or variants_ready(spec, state),
+        deadline=timedelta(minutes=30),
+    )
+    if state.phase == "failed":
+        raise Invalid(f"the endpoint has failed: {state.failure}")
+    reply = host.invoke("round", [{"item_ctr_7d": 0.25}], variant=None, request_id="round-1")
+    if reply.predictions != (0.25,):
+        raise Invalid(f"the model answered {reply.predictions}")
+    return "an endpoint has answered"
+
+
+_STAGES: dict[str, Callable[[Project], str]] = {
+    "storage": _storage,
+    "table": _table,
+    "job": _job,
+    "model": _model,
+    "endpoint": _endpoint,
+}
+
+
+def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
+    """Remove all that carries the round's name, until nothing is listed or twenty minutes have
+    passed; what is still there.
+    """
+    try:
+        wait(
+            lambda: _removed_once(project),
+            lambda left: not left,
+            deadline=_GOES,
+            every=timedelta(seconds=0.1),
+        )
+    except Unavailable:
+        return _removed_once(project)
+    trial.clear(project.target)
+    return ()
+
+
+def _removed_once(project: Project) -> tuple[str, ...]:
+    """Ask for the removal of what is listed; what was listed, and why it could not be removed."""
+    return tuple(_removed(name, removal) for name, removal in _listed(project.target))
+
+
+def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
+    """(its name, its removal)."""
+    for resource in tuple(target.inventory.list(NAME)):
+        yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
+    for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
+        yield info.uri, partial(target.blobs.delete, info.uri)
+    for key in tuple(target.state.keys("")):  # which the store of blobs does not list
+        yield f"document {key}", partial(_forget, target, key)
+
+
+def _removed(name: str, removal: Callable[[], object]) -> str:
+    try:
+        removal()
+    except IsthmusError as error:
+        return f"{name}: {error}"
+    return name
+
+
+def _forget(target: Target, key: str) -> None:
+    if (document := target.state.get(key)) is not None:
+        target.state.delete(key, expect=document.token)

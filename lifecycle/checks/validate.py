@@ -1,0 +1,248 @@
+"""`isthmus validate`: every file of a project, for every target that it names, with nothing called
+and nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ...errors import NotFound, Problem, ProjectError
+from ...project.reading.names import did_you_mean
+from ...project.specs.description import Description, ProjectSpec
+from ...reports.results import Shown
+from ...target import Capability
+
+
+class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is well on the targets that share an adapter."""
+
+    target: str
+    also: tuple[str, ...]
+    views: int
+    engine: str = ""  # what the views' SQL is said to; "" when it stays as it is
+    runs: bool = True  # whether anything can
+    windows_rewritten: int = 0
+    cannot_start: tuple[str, ...] = ()  # experiments
+    cannot_run: tuple[str, ...] = ()  # endpoints
+    cannot_count: tuple[str, ...] = ()  # endpoints: what their caps per unit need
+    cannot_shadow: tuple[str, ...] = ()  # endpoints: what their shadow needs
+
+
+class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """`problems` holds errors and warnings; `targets` is empty when there are errors."""
+
+    counts: dict[str, int]
+    targets: tuple[TargetLine, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(p for p in self.problems if p.severity == "error")
+
+    def __str__(self) -> str:
+        limits = [limit for line in self.targets for limit in _limits(line)]
+        return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
+
+    def _target(self, line: TargetLine) -> str:
+        also = (f" (and {', '.join(line.also)})" if line.also else "") + (
+            "" if line.runs else "; nothing runs there yet"
+        )
+        if not line.engine:
+            return (
+                f"{line.target:<11} ok   "
+                + "  ".join(_counted(name, n) for name, n in self.counts.items() if n)
+                + also
+            )
+        rewritten = (
+            f" ({_counted('window', line.windows_rewritten)} rewritten)"
+            if line.windows_rewritten
+            else ""
+        )
+        return (
+            f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for "
+            f"{line.engine}{rewritten}{also}"
+        )
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
+
+
+def _limits(line: TargetLine) -> list[str]:
+    endpoints = [
+        f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
+        for name in line.cannot_run
+    ]
+    endpoints += [
+        f"endpoints.{name} cannot run there: caps per unit are not supported yet"
+        for name in line.cannot_count
+    ]
+    endpoints += [
+        f"endpoints.{name} cannot run there: no copy can be aimed at its shadow (routing: sticky)"
+        for name in line.cannot_shadow
+    ]
+    aims = "one call cannot be aimed at a variant (routing: sticky, or arms by parameters)"
+    return [
+        f"{line.target:<11} ok   but {limit}"
+        for limit in (
+            *endpoints,
+            *(f"experiments.{n} cannot start there: {aims}" for n in line.cannot_start),
+        )
+    ]
+
+
+def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
+    """Check the files, the SQL and what each target of profiles.yaml can say.
+
+    Never raises for what is wrong with the project.
+
+    `target`: what cannot be done there is an error, which of another target is only said. NotFound:
+    profiles.yaml has no such target.
+    """
+    from ...core import installed
+    from ...events.sources.checks import check_sources
+    from ...project.load import parse
+
+    description, problems = parse(Path(path))
+    if description is None:
+        return Validation(counts={}, targets=(), problems=problems)
+    by_engines, lines = check(description, target)
+    sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
+    problems = tuple(
+        sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity)
+    )  # profiles.yaml is read by both
+    if any(p.severity == "error" for p in problems):
+        return Validation(counts={}, targets=(), problems=problems)
+    counted = tuple(
+        msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter))
+        for adapter, line in lines.items()
+    )
+    return Validation(counts=_counts(description), targets=counted, problems=problems)
+
+
+def _rewritten(description: Description, adapter: str) -> int:
+    from ...adapters import targets
+
+    sql = targets.sql_of(adapter)
+    return (
+        sum(
+            sql.render(view.sql).windows_rewritten
+            for view in description.spec.feature_views.values()
+        )
+        if sql
+        else 0
+    )
+
+
+def check(
+    description: Description, chosen: str | None = None
+) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
+    """What needs an engine to know: view schemas, model features, and each target's SQL. The lines
+    are by adapter.
+    """
+    from ...adapters import targets
+    from ...core import installed
+    from ...endpoints.target_check import can_count, can_run, can_shadow
+    from ...experiments.design.target_check import can_start
+    from ...feature_store.views.checks import check as check_features
+    from ...feature_store.views.checks import check_target
+    from ...project.profiles.profiles import profiles
+    from ...rollouts.evidence import needs
+
+    problems = list(check_features(description))
+    if any(problem.severity == "error" for problem in problems):
+        return tuple(problems), {}
+    try:
+        by_target = profiles(description, complete=True)
+    except ProjectError as error:
+        return error.problems, {}
+    if chosen is not None and chosen not in by_target:
+        raise NotFound(
+            f"there is no target {chosen} in profiles.yaml",
+            remedy=did_you_mean(chosen, by_target, has="targets are"),
+        )
+    spec = description.spec
+    for rollout in spec.rollouts.values():
+        problems += needs.warnings(description, rollout)
+    lines: dict[str, TargetLine] = {}
+    by_adapter: dict[str, list[str]] = {}
+    for name, profile in by_target.items():
+        by_adapter.setdefault(profile.adapter, []).append(name)
+    for name, names in by_adapter.items():
+        if (sql := targets.sql_of(name)) is not None:
+            problems += check_target(description, sql.check)
+        adapter = installed.adapter(name)
+        problems += _refused(description, names, chosen, adapter.capabilities)
+        engine = adapter.engine.name if adapter.engine and adapter.remote else ""
+        lines[name] = TargetLine(
+            target=names[0],
+            also=tuple(names[1:]),
+            views=len(spec.feature_views),
+            engine=engine,
+            runs=bool(adapter.ports),
+            cannot_run=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_run(e, adapter.capabilities)
+            ),
+            cannot_count=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_count(e, adapter.capabilities)
+            ),
+            cannot_shadow=tuple(
+                e.name
+                for e in description.spec.endpoints.values()
+                if not can_shadow(e, adapter.capabilities)
+            ),
+            cannot_start=tuple(
+                e.name
+                for e in description.spec.experiments.values()
+                if not can_start(description.spec, e, adapter.capabilities)
+            ),
+        )
+    return tuple(problems), lines
+
+
+def _refused(
+    description: Description,
+    names: Sequence[str],
+    chosen: str | None,
+    capabilities: Mapping[str, Capability],
+) -> Iterator[Problem]:
+    """What the targets of one adapter cannot do of rollouts, and of endpoints and experiments where
+    one of them was chosen.
+    """
+    from ...endpoints.target_check import check_target as check_endpoint
+    from ...experiments.design.target_check import check_target as check_experiment
+    from ...rollouts.verbs.target_check import check_target as check_rollout
+
+    for rollout in description.spec.rollouts.values():
+        yield from check_rollout(description, rollout, names[0], capabilities)
+    if chosen is not None and chosen in names:
+        for endpoint in description.spec.endpoints.values():
+            yield from check_endpoint(description, endpoint, chosen, capabilities)
+        for experiment in description.spec.experiments.values():
+            yield from check_experiment(description, experiment, chosen, capabilities)
+
+
+def _counts(description: Description) -> dict[str, int]:
+    from ...feature_store.views.schema import view_schemas
+
+    spec: ProjectSpec = description.spec
+    schemas, _ = view_schemas(description)
+    features = sum(len(schema.features) for schema in schemas.values())
+    views = len(spec.feature_views)
+    return {
+        "event": len(spec.events),
+        "objective": len(spec.objectives),
+        f"view{'s' if views != 1 else ''} ({features} features)": views,
+        "model": len(spec.models),
+        "endpoint": len(spec.endpoints),
+        "rollout": len(spec.rollouts),
+        "experiment": len(spec.analyses) + len(spec.experiments),
+        "monitor": len(spec.monitors),
+    }

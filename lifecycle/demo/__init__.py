@@ -1,0 +1,1 @@
+"""The two demonstrations, from raw files to served answers."""

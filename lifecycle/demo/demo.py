@@ -1,0 +1,245 @@
+"""`isthmus demo`: the Open Bandit example all the way, from raw files to served answers, with its
+figures.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import datetime
+
+from ...core.runtime.project import Project
+from ...errors import Invalid
+from ...experiments.replay.estimates import Replay
+from ...pipelines.run_pages.leak_comparison import Leak
+from . import shop as demo_shop
+from .result import CANDIDATES, SLOTS, Demo, RolledBack, Served
+from .shop import ShopDemo
+from .stages import OnStage, Stages, auc_of, prepared, require, silent, started_for
+
+EXAMPLE = "openbandit"
+ENDPOINT = "ranker"
+SCENARIO = "scenarios/errors.yaml"
+EXPERIMENT = "policy_test"
+_STAGES = 14
+_REQUESTS = 2000
+
+
+def demo(
+    project: Project,
+    *,
+    example: str | None = None,
+    requests: int | None = None,
+    keep: bool = False,
+    on_stage: OnStage = silent,
+) -> Demo | ShopDemo:
+    """An example from raw files to its figures, on the project's target.
+
+    May be run again: what is there already is found and kept.
+
+    `example`: default, that of the project's name. `requests`: how many are served of openbandit
+    (default: 2000). It stops the endpoint that it started, also when it fails or is interrupted,
+    unless `keep`. Invalid: the project is not the example.
+    """
+    if (example or project.spec.name) != demo_shop.EXAMPLE:
+        return _openbandit(
+            project,
+            requests=_REQUESTS if requests is None else requests,
+            keep=keep,
+            on_stage=on_stage,
+        )
+    if requests is not None:
+        raise Invalid(
+            "how often the shop's visitors come is the shop's", remedy="leave --requests out"
+        )
+    return demo_shop.demo_shop(project, keep=keep, on_stage=on_stage)
+
+
+def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
+    from ...endpoints.deploy.deploy import deploy
+    from ...experiments.results.log_results import results
+    from ...pipelines.run_pages.calibration_picture import demo_picture
+    from ...pipelines.run_pages.compare import compare
+    from ...pipelines.run_pages.comparison_page import comparison_page
+    from ...pipelines.run_pages.leak_comparison import leak_page
+    from ...pipelines.training.training import train
+
+    require(project, EXAMPLE, SCENARIO)
+    started = time.monotonic()
+    stage = Stages(_STAGES, on_stage, project.progress)
+    with project.lock("demo"):
+        begun = prepared(project, stage)
+        champion = begun.champion
+        challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
+        leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
+        replayed, fixed, random_ctr = stage(
+            "replay", lambda: _replays(project), lambda values: str(values[0])
+        )
+        experiment = stage(
+            "A/B test", lambda: results(project, EXPERIMENT), lambda answer: answer.headline
+        )
+        compared = compare(project, champion.name, challenger.name)
+        picture = stage(
+            "pictures",
+            lambda: demo_picture(project, (champion.name, challenger.name)),
+            lambda _: "2 pages and a picture",
+        )
+        page = comparison_page(project, compared)
+        with started_for(project, ENDPOINT, keep=keep) as was_there:
+            deployment = stage(
+                "deploy",
+                lambda: deploy(project, ENDPOINT),
+                lambda ready: f"ready in {ready.seconds:.1f} s",
+            )
+            served = stage(
+                "serve",
+                lambda: _serve(project, requests),
+                lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}",
+            )
+        rolled = stage(
+            "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
+        )
+    first, last = _span(project)
+    return Demo(
+        target=project.target.name,
+        seconds=time.monotonic() - started,
+        ingested=begun.events,
+        rollout=rolled,
+        first=first,
+        last=last,
+        checked=tuple(view.as_known for view in begun.views if view.as_known),
+        skew=begun.skew,
+        champion=champion,
+        challenger=challenger,
+        comparison=compared[0],
+        leak=leak,
+        replay=replayed,
+        fixed=fixed,
+        random_ctr=random_ctr,
+        experiment=experiment,
+        served=served,
+        picture=picture,
+        page=page,
+        url=deployment.url if keep or was_there else None,
+    )
+
+
+def _leaked(leak: Leak) -> str:
+    return (
+        f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
+    )
+
+
+def _replays(project: Project) -> tuple[Replay, Replay, float]:
+    """From the random log: bts's value, that of always showing the three most popular items, and
+    the log's own rate.
+    """
+    from ...experiments.replay.policy import fixed_ranking, replay, thompson_probabilities
+
+    log = project.target.warehouse.query(
+        "SELECT item_id, position, propensity, outcome FROM ctr WHERE policy = $policy ORDER "
+        "BY event_timestamp, event_id",
+        {"policy": "random"},
+    )
+    prior = project.target.warehouse.query(
+        "SELECT alpha, beta FROM item_prior ORDER BY item_id", {}
+    )
+    alpha, beta = (prior[name].to_numpy() for name in ("alpha", "beta"))
+    columns = (
+        log["position"].to_numpy(),
+        log["item_id"].to_numpy(),
+        log["propensity"].to_numpy(),
+        log["outcome"].to_numpy(),
+    )
+    return (
+        replay(*columns, thompson_probabilities(alpha, beta, SLOTS)),
+        replay(*columns, fixed_ranking(alpha / (alpha + beta), SLOTS)),
+        float(columns[-1].mean()),
+    )
+
+
+def _serve(project: Project, requests: int) -> Served:
+    """Real contexts from the log, random candidates, one request after the other."""
+    from ...endpoints.gateway.gateway import Gateway
+
+    contexts = project.target.warehouse.query(
+        "SELECT segment_id FROM events_impression ORDER BY event_timestamp, event_id LIMIT 2000", {}
+    ).column("segment_id")
+    items = (
+        project.target.warehouse.query("SELECT item_id FROM items ORDER BY item_id", {})
+        .column("item_id")
+        .to_pylist()
+    )
+    before = _exposures(project)
+    chance = random.Random(0)  # noqa: S311  which candidates are asked for is no secret
+    with Gateway(project, ENDPOINT) as gateway:
+        for number in range(requests):
+            gateway.rank(
+                {
+                    "visitor_id": f"v{number % 500}",
+                    "segment_id": contexts[number % len(contexts)].as_py(),
+                    "item_id": chance.sample(items, CANDIDATES),
+                    "slots": SLOTS,
+                }
+            )
+            project.progress("serve", number + 1, requests)
+    tally = gateway.tally
+    state = project.target.endpoints.observe(ENDPOINT)
+    return Served(
+        split={}
+        if state is None
+        else {variant.name: variant.percent for variant in state.variants},
+        requests={
+            v.name: tally.requests.get(v.name, 0) for v in project.spec.endpoints[ENDPOINT].variants
+        },
+        errors=tally.errors,
+        p50_ms=tally.percentile(0.5) or 0.0,
+        p99_ms=tally.percentile(0.99) or 0.0,
+        exposures=_exposures(project) - before,
+    )
+
+
+def _rehearsed(project: Project) -> RolledBack:
+    """The example's rollout with a challenger that begins to fail, in virtual time; and the same
+    with nobody who looks.
+    """
+    from ...pipelines.run_pages.report_store import keep
+    from ...rollouts.page import report
+    from ...rollouts.rehearsal.rehearse import rehearse, without_guardrails
+
+    scenario = project.folder / SCENARIO
+    guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
+    seen = guarded.decided
+    return RolledBack(
+        end=guarded.end,
+        cause=guarded.state.cause,
+        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60)
+        if seen and guarded.events
+        else None,
+        failed=guarded.failed,
+        failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,
+        unexpected=guarded.unexpected,
+        page=keep(
+            project,
+            "rollout-errors.html",
+            report.html(guarded.state, guarded.entries, guarded.kept).encode(),
+        ),
+    )
+
+
+def _exposures(project: Project) -> int:
+    from ...endpoints.gateway.log.streams import EXPOSURES
+
+    rows = project.target.warehouse.query(
+        f"SELECT count(DISTINCT event_id) AS n FROM {EXPOSURES.name}", {}
+    )  # a stream may repeat
+    return int(rows["n"][0].as_py())
+
+
+def _span(project: Project) -> tuple[datetime, datetime]:
+    rows = project.target.warehouse.query(
+        "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
+        "events_impression",
+        {},
+    )
+    return rows["first_time"][0].as_py(), rows["last_time"][0].as_py()

@@ -1,0 +1,282 @@
+"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is
+promoted and an A/B test that decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...events.intake.ingest import IngestReport
+from ...feature_store.as_known.check import AsKnown
+from ...feature_store.online.skew import SkewReport
+from ...pipelines.run_pages.figure_text import interval, signed
+from ...pipelines.run_pages.records import Run
+from ...project.models.gate_figures import CUTOFF
+from ...reports.results import Shown
+from .stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...experiments.results.results import Range, RunResults
+    from ...experiments.simulation.drive import Played
+    from ...rollouts.rehearsal.results import Rehearsal
+
+EXAMPLE = "shop"
+SCENARIO = "scenarios/canary.yaml"
+PAGE = "rollout-canary.html"
+SIMULATION = "simulations/people.yaml"
+ENDPOINT, EXPERIMENT, ALIKE = "home", "order", "same"
+_STAGES = 11
+_MINUTE = timedelta(minutes=1)
+_RANKING = f"ndcg@{CUTOFF}"
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A rehearsed rollout of a healthy challenger. Times are virtual minutes from its start."""
+
+    end: str
+    steps: dict[str, float]  # percent of the challenger, and when it had them
+    promoted_after: float | None
+    handed_after: (
+        float | None
+    )  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    requests: int
+    failed: int
+    serving: dict[str, float]  # percent by variant at the end
+    unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
+    page: Path
+
+    @property
+    def headline(self) -> str:
+        return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
+
+
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
+    """Two experiments with the same visitors, of whom each is in an arm of both.
+
+    `alike`: of arms that do not differ.
+    """
+
+    visits: Played
+    experiment: RunResults
+    alike: RunResults
+    page: Path
+
+    @property
+    def headline(self) -> str:
+        return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
+
+
+class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    seconds: float
+    ingested: tuple[IngestReport, ...]
+    checked: tuple[AsKnown, ...]  # the views that were checked in this run: at their first batch
+    skew: SkewReport
+    champion: Run  # what is popular
+    flatterer: Run  # who clicks: a high AUC, and no ranking
+    challenger: Run  # both
+    rollout: HandedOver
+    tested: Tested
+    url: str | None  # of the endpoint, if it is still up
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
+    """Run every stage on the project's target.
+
+    May be run again: the same run of the experiment goes on.
+
+    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
+    Invalid: the project is not the example.
+    """
+    from ...endpoints.deploy.deploy import deploy
+    from ...pipelines.training.training import train
+
+    require(project, EXAMPLE, SCENARIO)
+    started = time.monotonic()
+    stage = Stages(_STAGES, on_stage, project.progress)
+    with project.lock("demo"):
+        first = prepared(project, stage)
+        flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
+        challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
+        rollout = stage(
+            "rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline
+        )
+        with started_for(project, ENDPOINT, keep=keep) as was_there:
+            deployment = stage(
+                "deploy",
+                lambda: deploy(project, ENDPOINT),
+                lambda ready: f"ready in {ready.seconds:.1f} s",
+            )
+            tested = stage("A/B and A/A test", lambda: _tested(project), lambda seen: seen.headline)
+    return ShopDemo(
+        target=project.target.name,
+        seconds=time.monotonic() - started,
+        ingested=first.events,
+        checked=tuple(view.as_known for view in first.views if view.as_known),
+        skew=first.skew,
+        champion=first.champion,
+        flatterer=flatterer,
+        challenger=challenger,
+        rollout=rollout,
+        tested=tested,
+        url=deployment.url if keep or was_there else None,
+    )
+
+
+def _tested(project: Project) -> Tested:
+    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
+    and clicked is compared.
+    """
+    from ...experiments.results.page import report
+    from ...experiments.results.run_results import results
+    from ...experiments.simulation.simulate import Session
+    from ...experiments.simulation.simulation_file import read
+
+    going = Session(project)
+    for name in (EXPERIMENT, ALIKE):
+        going.start(name, None)
+    visits = going.play(read(project.folder / SIMULATION, project.spec))
+    experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
+    return Tested(
+        visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT)
+    )
+
+
+def _handed_over(project: Project) -> HandedOver:
+    from ...pipelines.run_pages.report_store import keep
+    from ...rollouts.page import report
+    from ...rollouts.rehearsal.rehearse import rehearse
+
+    played = rehearse(project, project.folder / SCENARIO)
+    done = played.state.handover == "done"
+    return HandedOver(
+        end=played.end,
+        steps={
+            f"{entry.percent.normalize():f}": (entry.at - played.started) / _MINUTE
+            for entry in played.entries
+            if entry.what == "converged" and entry.percent is not None
+        },
+        promoted_after=_after(played, "promoted"),
+        handed_after=_after(played, "handed") if done else None,
+        requests=played.requests,
+        failed=played.failed,
+        serving={name: float(percent) for name, percent in played.state.intent.items()},
+        unexpected=played.unexpected,
+        page=keep(project, PAGE, report.html(played.state, played.entries, played.kept).encode()),
+    )
+
+
+def _after(played: Rehearsal, what: str) -> float | None:
+    return next(
+        ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
+        None,
+    )
+
+
+def _judged(run: Run) -> str:
+    return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
+
+
+def _lines(demo: ShopDemo) -> Iterator[str]:
+    counts = ", ".join(
+        f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
+    )
+    yield f"done in {demo.seconds:.0f} s   {counts} of simulated people"
+    yield f"  Does the higher AUC rank better?    {_ranks(demo)}"
+    yield "      " + "   ".join(
+        f"{run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.flatterer)
+    )
+    yield f"  Is a better model let through?      {_let_through(demo.challenger)}"
+    yield f"      {_differences(demo.challenger)}"
+    yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
+    yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
+    yield f"      {demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed (rehearsed in virtual time)"
+    yield f"  Do the roles go home?               {_home(demo.rollout)}"
+    yield f"  Is a ranked list clicked more?      {_answer(demo.tested.experiment)}"
+    yield f"  Do two arms that are alike differ?  {_answer(demo.tested.alike)}"
+    visits = demo.tested.visits
+    days, clicks = (visits.ended - visits.began).days, visits.sent.get("click", 0)
+    yield f"      {visits.units:,} visitors on {days} simulated days, {visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
+    yield f"  pages   {here(demo.rollout.page)}   {here(demo.tested.page)}"
+    yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
+    if demo.url:
+        yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"
+
+
+def _ranks(demo: ShopDemo) -> str:
+    """Of the flatterer, against the champion on the same rows."""
+    run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
+    auc = run.champion.difference
+    if auc is None or ranking is None:
+        return "no comparison: there is no champion on the same rows"
+    if auc.low <= 0:
+        return (
+            f"not asked: {run.configuration}'s AUC is not higher, auc {signed(auc.value, 3)} "
+            f"({interval(auc, sign=True)})"
+        )
+    verdict = "no" if ranking.high < 0 else "yes" if ranking.low > 0 else "not known"
+    gate = {"fail": "its gate fails it", None: "it has no gate"}.get(
+        run.gate, f"its gate says {run.gate}"
+    )
+    return (
+        f"{verdict}: auc {signed(auc.value, 3)}, but {_RANKING} {signed(ranking.value, 3)} "
+        f"({interval(ranking, sign=True)}); {gate}"
+    )
+
+
+def _let_through(run: Run) -> str:
+    if run.gate == "pass" and run.alias:
+        return (
+            f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
+        )
+    return f"no: the gate of {run.version} ({run.configuration}) says {run.gate or 'nothing'}"
+
+
+def _differences(run: Run) -> str:
+    """Each check of the gate, with the figure that it stands on."""
+    return "   ".join(
+        f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
+    )
+
+
+def _promoted(rollout: HandedOver) -> str:
+    if rollout.unexpected or rollout.promoted_after is None:
+        return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
+    steps = ", ".join(
+        f"{percent} % after {minutes:.0f} min" for percent, minutes in rollout.steps.items()
+    )
+    return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
+
+
+def _home(rollout: HandedOver) -> str:
+    if rollout.handed_after is None:
+        return f"no: {rollout.end}, and nothing was handed over"
+    serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
+    return (
+        f"yes: {rollout.handed_after:.0f} min after the start the promoted version serves as "
+        f"{serving}, the other variant is gone"
+    )
+
+
+def _answer(seen: RunResults) -> str:
+    """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
+    decided = next(effect for effect in seen.effects if effect.role == "decides")
+    return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"
+
+
+def _relative(difference: Range | None) -> str:
+    if difference is None or difference.value is None:
+        return "of too few units"
+    from ...experiments.results.text import percent, range_text
+
+    return f"{percent(difference.value)} ({range_text(difference)})"

@@ -1,0 +1,140 @@
+"""What the demos share: stages that tell how they ended, and their results in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar, final
+
+from ...core.runtime.project import Progress, Project
+from ...errors import Invalid
+from ...events.intake.ingest import IngestReport
+from ...feature_store.as_known.check import AsKnown
+from ...feature_store.offline.materialize import MaterializeReport
+from ...feature_store.online.skew import SkewReport
+from ...pipelines.run_pages.figure_text import interval
+from ...pipelines.run_pages.records import Run
+
+OnStage = Callable[
+    [int, int, str, str], None
+]  # the stage's number, of how many, its name, its result in a line
+T = TypeVar("T")
+
+
+def silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
+
+
+@final
+class Stages:
+    """Runs a stage, with progress while it goes on and its result when it has ended."""
+
+    def __init__(self, total: int, on_stage: OnStage, progress: Progress) -> None:
+        self._total, self._on_stage, self._progress, self._number = total, on_stage, progress, 0
+
+    def __call__(self, name: str, act: Callable[[], T], result: Callable[[T], str]) -> T:
+        self._number += 1
+        self._progress(f"[{self._number:>2}/{self._total}] {name}", 0, None)
+        value = act()
+        self._on_stage(self._number, self._total, name, result(value))
+        return value
+
+
+class Prepared(NamedTuple):
+    """What the first stages of every demo ended in."""
+
+    events: tuple[IngestReport, ...]
+    views: tuple[MaterializeReport, ...]
+    skew: SkewReport
+    champion: Run
+
+
+def prepared(project: Project, stage: Stages) -> Prepared:
+    """The first six stages: from the description to a champion by popularity."""
+    from ...events.intake.ingest import ingest
+    from ...feature_store.offline.materialize import materialize
+    from ...feature_store.online.skew import skew
+    from ...pipelines.training.training import train
+    from ..resources.apply import apply
+    from ..resources.plan import plan
+
+    planned = stage(
+        "validate and plan",
+        lambda: plan(project),
+        lambda planned: f"{len(planned.items)} things declared",
+    )
+    stage(
+        "apply",
+        lambda: apply(project, planned),
+        lambda applied: f"{sum(applied.made.values())} tables and views",
+    )
+    events = stage("ingest", lambda: ingest(project), ingested)
+    views = stage("materialize", lambda: materialize(project), rows_of)
+    differing = stage(
+        "skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip()
+    )
+    champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+    return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
+
+
+@contextmanager
+def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
+    """Whether the endpoint was there before.
+
+    If it was not, it is stopped at the end, whatever happens, unless `keep`.
+    """
+    was_there = project.target.endpoints.observe(endpoint) is not None
+    try:
+        yield was_there
+    finally:
+        if not (keep or was_there):
+            for resource in project.target.inventory.list(project.spec.name):
+                if resource.kind == "endpoint" and resource.name == endpoint:
+                    project.target.inventory.delete(resource)
+
+
+def require(project: Project, example: str, scenario: str) -> None:
+    """Invalid: the project is not this example, though it may have its name."""
+    if project.spec.name == example and (project.folder / scenario).is_file():
+        return
+    raise Invalid(
+        f"the demo runs the example {example}; this project is "
+        f"{'another ' if project.spec.name == example else ''}{project.spec.name}",
+        remedy=f"run it in another folder, or: isthmus init my_{example} --example {example}",
+    )
+
+
+def ingested(reports: Sequence[IngestReport]) -> str:
+    return ", ".join(
+        f"{report.stored + report.already_there:,} {report.event}s" for report in reports
+    )
+
+
+def rows_of(views: Sequence[MaterializeReport]) -> str:
+    return f"{sum(view.rows for view in views):,} rows of features"
+
+
+def auc_of(run: Run) -> str:
+    """`auc 0.475 (0.403 .. 0.541)`."""
+    auc = run.evaluation.auc if run.evaluation else None
+    return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
+
+
+def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
+    """Whether a feature saw what came later: what was looked at, and never that there is none."""
+    if skew.differ:
+        return (
+            f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "
+            "were trained"
+        )
+    rows = sum(view.rows for view in checked)
+    looked = (
+        f"no: {rows:,} rows of features computed again without later data, none differs"
+        if rows
+        else "no: checked in an earlier run"
+    )
+    return f"{looked}; {skew.keys:,} keys served as trained"
+
+
+def here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,1 @@
+"""Rehearse a rollout on a target's genuine adapter, in virtual time."""

@@ -1,0 +1,56 @@
+"""What `apply` last did, as one document in the StateStore: how a view's changed SQL is noticed
+before its history is spoilt.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ...core.formats import StoredDocument, decode
+from ...core.runtime.project import Project
+from ...errors import Conflict
+
+KEY = "project"
+
+
+class Applied(StoredDocument, frozen=True, kw_only=True):
+    views: dict[str, str] = {}  # view -> digest of its SQL, layout and comments aside
+
+
+def read(project: Project) -> Applied:
+    document = project.target.state.get(KEY)
+    return Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
+
+
+def changed_views(project: Project) -> frozenset[str]:
+    """Views whose SQL means something else than when they were applied."""
+    from ...feature_store.sql.subset import digest
+
+    before = read(project).views
+    return frozenset(
+        v.name
+        for v in project.spec.feature_views.values()
+        if before.get(v.name, digest(v.sql)) != digest(v.sql)
+    )
+
+
+def write(project: Project) -> None:
+    """Record the views of this project. Conflict when somebody else applies at the same time."""
+    from ...feature_store.sql.subset import digest
+
+    document = project.target.state.get(KEY)
+    before = Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
+    after = Applied(
+        views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()}
+    )
+    if document is not None and after == before:
+        return
+    try:
+        project.target.state.put(
+            KEY, msgspec.json.encode(after), expect=document.token if document else None
+        )
+    except Conflict as error:
+        raise Conflict(
+            "somebody else applied this project at the same time",
+            remedy="run `isthmus plan` again, then apply",
+        ) from error

@@ -1,0 +1,42 @@
+"""Counter tables: those that the rules of endpoints need, in plan and apply.
+
+A target that has none makes none: its `deploy` refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...core.runtime.project import Project
+from ...project.endpoints.rules import counts_units
+from ...target import attribute
+
+
+def due(project: Project) -> Iterator[str]:
+    """The endpoints that need one."""
+    if "counters" in project.target.adapter.ports:
+        yield from (
+            endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint)
+        )
+
+
+def make(project: Project) -> None:
+    for endpoint in due(project):
+        project.target.counters.apply(endpoint)
+
+
+def is_there(project: Project, endpoint: str) -> bool:
+    return project.target.counters.observe(endpoint) not in (None, "creating", "failed")
+
+
+def price(project: Project) -> str:
+    """What answers cost that are counted, in words; empty where counting costs nothing."""
+    priced = project.target.adapter.count_price
+    if not priced:
+        return ""
+    cost = attribute(priced)(project.target.profile)
+    return (
+        "(a million answers: unknown)"
+        if cost is None
+        else f"(a million answers: {cost:.2f} USD or more)"
+    )

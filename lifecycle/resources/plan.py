@@ -1,0 +1,426 @@
+"""`isthmus plan`: what the project describes beside what the target has. It only reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import groupby
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.gateway.log.streams import STREAMS
+from ...endpoints.port import VariantSpec
+from ...endpoints.traffic.router import routed_endpoints
+from ...errors import MissingDependency, NotFound, ProjectError, Unsupported
+from ...events.port import Column
+from ...events.tables.relations import exposed_name, raw_name, raw_table
+from ...feature_store.tables.relations import history_table
+from ...project.profiles.options import budget, takes_unknown_prices
+from ...project.specs.description import Endpoint, FeatureView
+from ...project.specs.streams import exposed_events
+from ...reports.results import Shown
+from ...storage import Resource
+from ...target import Estimate, Profile
+from . import counter_tables
+from .applied_digests import changed_views
+from .gateway_streams import due
+
+_KINDS = (
+    "event table",
+    "event stream",
+    "table",
+    "feature view",
+    "counter table",
+    "endpoint",
+    "budget",
+)
+_WIDER = {("int64", "float64")}  # what a table may hold without a new one
+
+
+class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One declared thing. + to make, ~ to change, = in place, . waits for something else, !
+    refused.
+    """
+
+    action: str
+    kind: str
+    name: str
+    detail: str = ""
+    by: str = "apply"  # the verb that does it
+
+
+class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    where: str
+    items: tuple[PlanItem, ...]
+    undeclared: tuple[str, ...]  # carries the project's tags, but project.yaml no longer names it
+    hourly_cost: Decimal | None  # USD; None: unknown
+    deployed: Estimate | None = None  # what the declared endpoints would cost; None: nothing
+    elsewhere: dict[
+        str, Estimate
+    ] = {}  # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
+    known_cost: Decimal = Decimal(0)  # USD an hour of the rest
+
+    @property
+    def changes(self) -> bool:
+        """Whether `apply` or `deploy` would do something now."""
+        return any(item.action in "+~!" for item in self.items)
+
+    @property
+    def refused(self) -> tuple[PlanItem, ...]:
+        return tuple(item for item in self.items if item.action == "!")
+
+    def __str__(self) -> str:
+        lines = [headline(self.target, self.where)]
+        shown = [item for item in self.items if item.action != "="]
+        for (action, kind, by), group in groupby(
+            shown, key=lambda item: (item.action, item.kind, item.by)
+        ):
+            first, *more = (_described(item) for item in group)
+            names = ", ".join([first, *(each.removesuffix(" rows") for each in more)])
+            lines.append(
+                f"  {action} {kind:<14} " + (f"{names:<28}   {by}" if action in "+~" else names)
+            )
+        same = sum(item.action == "=" for item in self.items)
+        if same:
+            lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
+        lines += [
+            f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared
+        ]
+        return "\n".join([*lines, f"cost    {_cost(self)}"])
+
+
+def headline(target: str, place: str) -> str:
+    """The first line: where."""
+    return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
+
+
+def _cost(plan: Plan) -> str:
+    estimates = [
+        *([("", plan.deployed)] if plan.deployed else []),
+        *((f"{name} ", each) for name, each in plan.elsewhere.items()),
+    ]
+    if plan.hourly_cost is not None:
+        cost = f"{plan.hourly_cost:.2f} USD/h"
+    else:
+        cost = (
+            f"unknown: {plan.known_cost:.2f} USD/h and {', '.join(plan.unpriced)}, not in the "
+            "price table"
+        )
+    standing = not plan.elsewhere and all(
+        item.action == "=" for item in plan.items if item.kind == "endpoint"
+    )
+    return cost + "".join(f"   ({_estimated(name, each, standing)})" for name, each in estimates)
+
+
+def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
+    cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
+    machines = f"{estimate.machines}, price table of {estimate.table}"
+    return machines if standing else f"{name}{cost} once deployed: {machines}"
+
+
+def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
+    counted = Counter(r.kind for r in resources if r.hourly_cost is None)
+    return tuple(
+        f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}"
+        for kind, n in sorted(counted.items())
+    )
+
+
+def _described(item: PlanItem) -> str:
+    return (
+        f"{item.name}{item.detail}"
+        if item.detail.startswith(":") or not item.detail
+        else f"{item.name} {item.detail}"
+    )
+
+
+def plan(project: Project) -> Plan:
+    """Compare.
+
+    Raises ProjectError when the description cannot be carried out at all (the same errors as
+    `validate`).
+    """
+    from ...adapters import targets
+    from ..checks.validate import check
+
+    problems, _ = check(project.description)
+    if any(p.severity == "error" for p in problems):
+        raise ProjectError(problems)
+    place = where(
+        project
+    )  # first: without credentials, or with another account's, nothing else is asked
+    if project.spec.endpoints:
+        targets.ask_prices(project.target)
+    resources = list(project.target.inventory.list(project.spec.name))
+    costs = [r.hourly_cost for r in resources]
+    known = [c for c in costs if c is not None]
+    deployed = _estimate(project)
+    return Plan(
+        target=project.target.name,
+        where=place,
+        items=tuple(
+            sorted(
+                [*_items(project), *_budget(project, deployed, sum(known, Decimal(0)))],
+                key=lambda item: _KINDS.index(item.kind),
+            )
+        ),
+        undeclared=tuple(
+            r.name
+            for r in resources
+            if r.kind == "endpoint" and r.name not in project.spec.endpoints
+        ),
+        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        deployed=deployed,
+        elsewhere={} if project.target.adapter.remote else _elsewhere(project),
+        unpriced=_unpriced(resources),
+        known_cost=sum(known, Decimal(0)),
+    )
+
+
+def _estimate(project: Project) -> Estimate | None:
+    from ...adapters import targets
+
+    return targets.estimate(project.target.profile, _declared(project))
+
+
+def _elsewhere(project: Project) -> dict[str, Estimate]:
+    """By target: what the endpoints would cost there.
+
+    One target of an adapter; those whose packages are not here say nothing.
+    """
+    from ...adapters import targets
+    from ...project.profiles.profiles import profiles
+
+    estimates: dict[str, Estimate] = {}
+    adapters: set[str] = set()
+    for name, profile in profiles(project.description).items():
+        if profile.adapter in adapters:
+            continue
+        adapters.add(profile.adapter)
+        try:
+            estimate = targets.estimate(profile, _declared(project))
+        except (Unsupported, MissingDependency):
+            continue
+        if estimate is not None:
+            estimates[name] = estimate
+    return estimates
+
+
+def _declared(project: Project) -> list[VariantSpec]:
+    variants = [
+        variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
+    ]
+    return [VariantSpec(name=each.name, model=each.model, version=0) for each in variants]
+
+
+def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
+    """Refused above the profile's budget, by what stands now or by what would, and where that is
+    unknown, unless the profile allows it.
+
+    Offline nothing costs anything, so what is unknown is only shown.
+    """
+    limit = budget(project.target.profile)
+    if limit is None:
+        return
+    detail = ""
+    if deployed is not None and deployed.hourly_cost is not None and deployed.hourly_cost > limit:
+        detail = f": {deployed.hourly_cost:.2f} USD/h once deployed ({deployed.machines})"
+    elif now > limit:
+        detail = f": {now:.2f} USD/h stands there now"
+    if detail:
+        yield PlanItem(
+            action="!",
+            kind="budget",
+            name=project.target.name,
+            detail=f"{detail} is above {limit} USD/h of profiles.yaml",
+        )
+    elif (
+        deployed is not None and deployed.hourly_cost is None and _is_judged(project.target.profile)
+    ):
+        missing = (
+            f"no price of {deployed.machines} there in the table of {deployed.table}, so {limit} "
+            "USD/h of profiles.yaml may not do; "
+        )
+        remedy = (
+            f"if it may cost what it will, write budget: {{limit: {limit} USD/h, unknown: allow}}"
+        )
+        yield PlanItem(
+            action="!", kind="budget", name=project.target.name, detail=f": {missing}{remedy}"
+        )
+
+
+def _is_judged(profile: Profile) -> bool:
+    return not takes_unknown_prices(profile) and "endpoint_url" not in profile.options
+
+
+def where(project: Project) -> str:
+    """The place that a command's first line names.
+
+    Denied when a cloud has no credentials, or another account's.
+    """
+    from ...adapters import targets
+
+    return targets.where(project.target)
+
+
+def _items(project: Project) -> Iterator[PlanItem]:
+    from ...feature_store.views.schema import view_schemas
+
+    spec = project.spec
+    for event in spec.events.values():
+        item = _table(
+            project, "event table", event.name, raw_name(event.name), raw_table(event).columns
+        )
+        yield _whole(item, _parts_of_event(project, event.name))
+    for stream in due(project):
+        item = _table(project, "event stream", stream, stream, STREAMS[stream].columns)
+        yield _whole(item, _parts_of_stream(project, stream))
+    yield from _static(project)
+    schemas, _ = view_schemas(project.description)
+    changed = changed_views(project)
+    for view in spec.feature_views.values():
+        columns = history_table(spec, view, schemas[view.name].features).columns
+        item = _table(project, "feature view", view.name, view.name, columns)
+        item = _recomputed(item, view) if view.name in changed and item.action != "+" else item
+        yield _whole(item, _parts_of_view(project, view.name))
+    for name in counter_tables.due(project):
+        action = "=" if counter_tables.is_there(project, name) else "+"
+        yield PlanItem(
+            action=action, kind="counter table", name=name, detail=counter_tables.price(project)
+        )
+    for endpoint in spec.endpoints.values():
+        yield _endpoint(project, endpoint)
+
+
+def _table(
+    project: Project, kind: str, name: str, table: str, wanted: tuple[Column, ...]
+) -> PlanItem:
+    state = project.target.warehouse.observe(table)
+    if state is None:
+        return PlanItem(action="+", kind=kind, name=name)
+    have = {c.name: c for c in state.columns}
+    for column in wanted:
+        old = have.get(column.name)
+        if old and old.type != column.type and (old.type, column.type) not in _WIDER:
+            return PlanItem(
+                action="!",
+                kind=kind,
+                name=name,
+                detail=f": {column.name} is {old.type} there and {column.type} here",
+            )
+    gone = [c for c in have if c not in {w.name for w in wanted} | {"dt"}]
+    if gone:
+        return PlanItem(
+            action="!",
+            kind=kind,
+            name=name,
+            detail=f": {', '.join(gone)} is stored there and no longer declared",
+        )
+    new = [c.name for c in wanted if c.name not in have]
+    return (
+        PlanItem(action="~", kind=kind, name=name, detail=f"(adds {', '.join(new)})")
+        if new
+        else PlanItem(action="=", kind=kind, name=name)
+    )
+
+
+def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
+    """A thing whose table is in place, but not all else that `apply` makes with it: an earlier one
+    was cut short.
+    """
+    if item.action == "=" and (parts := ", ".join(missing)):
+        return PlanItem(
+            action="~", kind=item.kind, name=item.name, detail=f"(half-made: lacks its {parts})"
+        )
+    return item
+
+
+def _parts_of_event(project: Project, event: str) -> Iterator[str]:
+    exposed = {declared.name for declared in exposed_events(project.spec)}
+    yield from _parts_of_stream(project, raw_name(event))
+    if project.target.warehouse.observe(f"events_{event}") is None:
+        yield "view of distinct events"
+    if event in exposed and project.target.warehouse.observe(exposed_name(event)) is None:
+        yield f"view {exposed_name(event)}"
+
+
+def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
+    if project.target.events.observe(stream) in (None, "creating", "failed"):
+        yield "stream"
+
+
+def _parts_of_view(project: Project, view: str) -> Iterator[str]:
+    state = project.target.online.observe(view)
+    if state is None or state.phase in ("creating", "failed"):
+        yield "online view"
+    for objective in project.spec.objectives:  # what a feature view may read
+        if project.target.warehouse.observe(objective) is None:
+            yield f"objective {objective}"
+
+
+def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
+    return PlanItem(
+        action="!",
+        kind=item.kind,
+        name=item.name,
+        detail=f": its SQL changed; a changed view is a new one, {view.name}_v2",
+    )
+
+
+def _static(project: Project) -> Iterator[PlanItem]:
+    from ...feature_store.tables.static_tables import inspect_static
+
+    for name in project.spec.tables:
+        table = inspect_static(project, name)
+        rows = f"{table.rows} rows"
+        if not table.changed:
+            yield PlanItem(action="=", kind="table", name=name)
+        else:
+            yield PlanItem(
+                action="+" if project.target.warehouse.observe(name) is None else "~",
+                kind="table",
+                name=name,
+                detail=rows,
+            )
+
+
+def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
+    from ...adapters import targets
+
+    state = routed_endpoints(project.target).observe(endpoint.name)
+    wanted: dict[str, int] = {}
+    missing: list[str] = []
+    for variant in endpoint.variants:
+        ref = int(variant.ref) if variant.ref.isdigit() else variant.ref
+        try:
+            wanted[variant.name] = project.target.registry.get(variant.model, ref).version
+        except NotFound:
+            missing.append(f"{variant.model}@{variant.ref}")
+    if missing and not (state and wanted):  # of one that runs, deploy leaves them out
+        waits = f": waits for {' and '.join(missing)} (train, then deploy)"
+        return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=waits, by="deploy")
+    if state and missing:  # ... or as they are, where they have traffic
+        wanted |= {
+            v.name: v.version for v in state.variants if v.percent > 0 and v.name not in wanted
+        }
+    have = {v.name: v.version for v in state.variants} if state else {}
+    if state and (differs := targets.fixed(project.target, endpoint.name)):
+        return PlanItem(
+            action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
+        )
+    if state and state.phase != "failed" and have == wanted:
+        return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
+    versions = ", ".join(
+        f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants if v.name in wanted
+    )
+    return PlanItem(
+        action="~" if state else "+",
+        kind="endpoint",
+        name=endpoint.name,
+        detail=f"({versions})",
+        by="deploy",
+    )

@@ -1,0 +1,112 @@
+"""`isthmus status`: what exists, how fresh it is, and who has the traffic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.port import EndpointState
+from ...endpoints.traffic.router import routed_endpoints
+from ...events.tables.relations import raw_name
+from ...feature_store.port import TableState
+from ...reports.results import Shown
+from .gateway_streams import due
+from .plan import headline, where
+
+
+class TableLine(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    name: str
+    made: bool
+    rows: (
+        int | None
+    )  # stored, copies included; None: not made yet, or nobody counted them: a target may need a query for that
+    known_until: datetime | None = None  # of a feature view: its watermark
+
+
+class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    where: str
+    tables: tuple[TableLine, ...]
+    endpoints: dict[str, EndpointState | None]
+    hourly_cost: Decimal | None
+    experiments: tuple[str, ...] = ()  # a line for each run that is live
+
+    def __str__(self) -> str:
+        lines = [headline(self.target, self.where)]
+        for table in self.tables:
+            fresh = (
+                f"   known up to {table.known_until:%Y-%m-%d %H:%M}" if table.known_until else ""
+            )
+            lines.append(f"  {table.kind:<13} {table.name:<20} {_rows(table)}{fresh}")
+        lines += [_endpoint(name, state) for name, state in self.endpoints.items()]
+        lines += [f"  {'experiment':<13} {line}" for line in self.experiments]
+        cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
+        return "\n".join([*lines, f"cost    {cost}"])
+
+
+def _rows(table: TableLine) -> str:
+    if not table.made:
+        return "not made yet (isthmus apply)"
+    return "made, rows not counted" if table.rows is None else f"{table.rows:>9,} rows"
+
+
+def _endpoint(name: str, state: EndpointState | None) -> str:
+    if state is None:
+        return f"  {'endpoint':<13} {name:<20} not there (isthmus deploy {name})"
+    split = "   ".join(
+        f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants
+    )
+    return f"  {'endpoint':<13} {name:<20} {state.phase}   {split}" + (
+        f"\n    {state.failure}" if state.failure else ""
+    )
+
+
+def _line(kind: str, name: str, state: TableState | None) -> TableLine:
+    return TableLine(
+        kind=kind, name=name, made=state is not None, rows=state.rows if state else None
+    )
+
+
+def event_tables(project: Project) -> list[TableLine]:
+    """What is stored of each event, and of each stream that the gateways fill."""
+    warehouse = project.target.warehouse
+    tables = [
+        _line("event table", event, warehouse.observe(raw_name(event)))
+        for event in project.spec.events
+    ]
+    return tables + [
+        _line("event stream", stream, warehouse.observe(stream)) for stream in due(project)
+    ]
+
+
+def status(project: Project) -> Status:
+    """Read the target; nothing is changed."""
+    from ...experiments.running.status import live_lines
+    from ...feature_store.offline.materialize import watermark
+
+    place = where(project)
+    warehouse = project.target.warehouse
+    tables = event_tables(project)
+    for view in project.spec.feature_views:
+        line = _line("feature view", view, warehouse.observe(view))
+        tables.append(
+            msgspec.structs.replace(
+                line, known_until=watermark(project, view) if line.made else None
+            )
+        )
+    costs = [r.hourly_cost for r in project.target.inventory.list(project.spec.name)]
+    known = [c for c in costs if c is not None]
+    return Status(
+        target=project.target.name,
+        where=place,
+        tables=tuple(tables),
+        endpoints={
+            name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints
+        },
+        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        experiments=live_lines(project),
+    )

@@ -1,0 +1,69 @@
+"""The verbs of isthmus_stack with our errors, and which stack they ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core.runtime import stacks
+from ...errors import (
+    Invalid,
+    IsthmusError,
+    MissingDependency,
+    NotFound,
+    Refused,
+    Unavailable,
+    Unsupported,
+)
+
+if TYPE_CHECKING:
+    from isthmus_stack.cli import errors
+
+
+@contextmanager
+def as_ours() -> Generator[None, None, None]:
+    """Raise what isthmus_stack's verbs raise as the error of ours that it is.
+
+    MissingDependency: it is not installed.
+    """
+    stacks.require_package()
+    from isthmus_stack.cli import errors
+
+    try:
+        yield
+    except errors.StackError as error:
+        raise _ours(error) from error
+
+
+def _ours(error: errors.StackError) -> IsthmusError:
+    from isthmus_stack.cli import errors
+
+    remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")
+    if isinstance(error, errors.Unsupported):
+        return Unsupported(str(error), capability="stack compare", remedy=remedy)
+    kinds: dict[type[errors.StackError], type[IsthmusError]] = {
+        errors.NotFound: NotFound,
+        errors.Newer: Refused,
+        errors.MissingPackage: MissingDependency,
+        errors.Unavailable: Unavailable,
+    }
+    return kinds.get(type(error), Invalid)(str(error), remedy=remedy)
+
+
+def places(url: str | None) -> tuple[str, ...]:
+    """Where the stack may be that was meant: as the caller says, or the environment; the project's
+    own; where `up` starts one.
+    """
+    from isthmus_stack.cli import verbs
+
+    named = (
+        os.environ.get(variable)
+        for cloud in stacks.clouds().values()
+        for variable in cloud.variables
+    )
+    if first := url or next(filter(None, named), None):
+        return verbs.places(first)
+    return stacks.running_urls(Path.cwd()) or verbs.places()

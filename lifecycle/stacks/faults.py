@@ -1,0 +1,70 @@
+"""`im.stack.fault`: what goes wrong in a running stack on purpose. add, list, clear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...reports.results import Rows, Shown
+from .calls import as_ours, places
+
+if TYPE_CHECKING:
+    from isthmus_stack.core.faults import Fault
+
+__all__ = ["add", "clear", "list"]
+
+
+class Cleared(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    cleared: int | str  # a fault's number, or "all"
+
+
+def add(
+    kind: str,
+    *,
+    service: str | None = None,
+    operation: str | None = None,
+    name: str | None = None,
+    times: int | None = 1,
+    seconds: float = 1.0,
+    code: str | None = None,
+    url: str | None = None,
+) -> Fault:
+    """Let something go wrong.
+
+    `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as
+    `isthmus stack`).
+
+    Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack
+    answers.
+    """
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.add_fault(
+            places(url),
+            kind=kind,
+            service=service,
+            operation=operation,
+            name=name,
+            times=times,
+            seconds=seconds,
+            code=code,
+        )
+
+
+def list(*, url: str | None = None) -> Rows[Fault]:
+    """The faults that are still to come. NotFound: no stack answers."""
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return Rows(verbs.faults(places(url)))
+
+
+def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
+    """Take one fault back, or all. NotFound: no stack answers."""
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        verbs.clear_faults(places(url), number)
+    return Cleared(cleared=number or "all")

@@ -1,0 +1,126 @@
+"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, compare, and
+fault.add, fault.list, fault.clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...core.runtime import stacks
+from ...errors import NotFound
+from ...project.reading.names import did_you_mean
+from ...reports.results import Shown
+from ...target import Offline
+from . import faults as fault
+from .calls import as_ours, places
+
+if TYPE_CHECKING:
+    from isthmus_stack.aws.coverage import Covered as CoveredAws
+    from isthmus_stack.aws.recorded.compare import Comparison
+    from isthmus_stack.gcp.coverage import Covered as CoveredGcp
+    from isthmus_stack.run import Ready, RunningStack
+
+__all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
+
+
+class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    stopped: bool  # False: no stack of this project ran
+    ended: str | None  # how one that did not run any more had ended
+
+
+def up(
+    cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
+) -> RunningStack:
+    """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at
+    the end of a `with`.
+
+    `images`: container image -> the command that it is here, beside the project's own. `options` as
+    `isthmus_stack.run.start` has them:
+    clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid,
+    MissingDependency; Unavailable: it did not start.
+    """
+    stack = _stack_of(cloud)
+    commands = {**stacks.images(Path.cwd(), stack), **(images or {})}
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.up(cloud, port=port, images=commands, **options)
+
+
+def run(cloud: str, words: Sequence[str], **options: Any) -> int:
+    """Run a command with a stack of its own (`options` as `up` has them), and give its exit code;
+    128 and the number of a signal.
+
+    Invalid: the command cannot be run.
+    """
+    with up(cloud, **options) as running, as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.run(running, words)
+
+
+def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
+    """Stop the stacks that `--offline` started for the project in a folder (default: the working
+    one). `forget`: remove what they held.
+    """
+    place = folder or Path.cwd()
+    news = None if forget else stacks.told(place)
+    return Ended(stopped=stacks.stop(place, forget=forget), ended=news)
+
+
+def status(folder: Path | None = None) -> dict[str, Ready]:
+    """By cloud the stacks that `--offline` started for the project in a folder (default: the
+    working one) and that run.
+    """
+    return stacks.running(folder or Path.cwd())
+
+
+def coverage(
+    cloud: str, *, service: str | None = None
+) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
+    """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
+    _stack_of(cloud)
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.coverage(cloud, service=service)
+
+
+def policy(*, url: str | None = None) -> dict[str, Any]:
+    """The least rights for what a running stack was asked since its last reset, in the cloud's own
+    form. NotFound: no stack answers.
+    """
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.policy(places(url))
+
+
+def compare(folder: Path, *, url: str | None = None) -> Comparison:
+    """Ask the calls that `doctor --first-account --round --record` kept of an offline stack, and
+    tell what is answered otherwise.
+
+    `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
+    stopped afterwards). NotFound: no recording. Refused: a later version's. Invalid: damaged, or of
+    a cloud whose calls cannot be asked again.
+    """
+    with as_ours():
+        from isthmus_stack.cli import verbs
+
+        return verbs.compare(folder, url=url, clock=stacks.CLOCK)
+
+
+def _stack_of(cloud: str) -> Offline:
+    """NotFound; Unsupported, MissingDependency: it cannot be started here."""
+    known = stacks.clouds()
+    if cloud not in known:
+        raise NotFound(
+            f"there is no offline stack of {cloud}",
+            remedy=did_you_mean(cloud, tuple(known), has="there is"),
+        )
+    stacks.check(known[cloud])
+    return known[cloud]

@@ -1,0 +1,1 @@
+"""The verbs `im.features`, `im.models` and `im.runs`, each over several rooms."""

@@ -1,0 +1,69 @@
+"""`im.features`: what `isthmus features` does. get, check, skew, leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...feature_store.as_known.check import MOMENTS, check_as_known
+from ...feature_store.offline.training_set import training_set
+from ...feature_store.online.reads import read
+from ...feature_store.online.skew import skew
+from ...pipelines.training.training import as_of, configuration, window
+from ...reports.results import Rows, Shown
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...feature_store.as_known.check import AsKnown
+    from ...pipelines.evaluation.leak_alarm import Looked
+
+__all__ = ["check", "get", "leaks", "skew"]
+
+
+class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's
+    clock), and the features.
+    """
+
+    rows: Rows[dict[str, object]]
+    stale_features: tuple[str, ...]  # older than the view's ttl: served as missing
+
+
+def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
+    """The online features of some keys. NotFound for an unknown view."""
+    served, now = read(project, view, keys), project.now()
+    rows = Rows(
+        {
+            "key": key,
+            "feature_timestamp": moment,
+            "age_s": None if moment is None else (now - moment).total_seconds(),
+            **row,
+        }
+        for key, moment, row in zip(keys, served.timestamps, served.rows, strict=True)
+    )
+    return OnlineRows(rows=rows, stale_features=served.stale_features)
+
+
+def check(
+    project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
+) -> Rows[AsKnown]:
+    """Whether the views' rows (default: all) see data that only became known after them, at
+    `moments` moments. Nothing is written.
+    """
+    return Rows(check_as_known(project, views, moments=moments))
+
+
+def leaks(project: Project, config: str) -> Rows[Looked]:
+    """Each feature of a configuration: its AUC by day, and with what was known earlier.
+
+    ProjectError, NotFound: the configuration.
+    """
+    from ...pipelines.evaluation.leak_alarm import look
+
+    model = configuration(project, config)
+    start, end = window(project, model)
+    known = as_of(project, model, end)
+    data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
+    return Rows(look(project, model, data, start=start, end=end, as_of=known))

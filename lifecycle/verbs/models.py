@@ -1,0 +1,59 @@
+"""`im.models`: what `isthmus models` does. list, promote, replay, graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...experiments.replay.version import replay_version
+from ...pipelines.models import lineage
+from ...pipelines.training.promotion import promote, versions
+from ...reports.results import Rows, Shown
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ...experiments.replay.version import VersionReplay
+    from ...pipelines.port import ModelVersion
+    from ...project.specs.description import Description
+
+__all__ = ["graph", "list", "promote", "replay"]
+Form = Literal["text", "mermaid", "dot"]
+
+
+class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    form: Form
+    graph: str
+
+    def __str__(self) -> str:
+        return self.graph
+
+
+def list(project: Project) -> Rows[ModelVersion]:
+    """Every version of the project's registered models."""
+    return Rows(versions(project))
+
+
+def replay(
+    project: Project,
+    version: str,
+    *,
+    endpoint: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> VersionReplay:
+    """What a version (`ranker@3`) would have earned in place of what an endpoint served, from its
+    logged answers.
+
+    Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see
+    `version_replay`.
+    """
+    return replay_version(project, version, endpoint=endpoint, since=since, until=until)
+
+
+def graph(project: Project | Description, *, form: Form = "text") -> Graph:
+    """What is made of what: events, objectives, views, models, endpoints. Invalid: another form."""
+    description = project.description if isinstance(project, Project) else project
+    return Graph(form=form, graph=lineage.graph(description, form=form))

@@ -1,0 +1,71 @@
+"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log,
+export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import NotFound
+from ...pipelines.run_pages import notes
+from ...pipelines.run_pages.compare import compare
+from ...pipelines.run_pages.notes import note, tag
+from ...pipelines.run_pages.run_list import NotedRun, list_runs, with_notes
+from ...pipelines.run_pages.runs import get_run
+from ...pipelines.runs import watch
+from ...pipelines.runs.rerun_reasons import why_rerun
+from ...pipelines.tracking.export import export
+from ...reports.results import Rows, Shown
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...pipelines.port import RunState
+
+__all__ = ["cancel", "compare", "export", "list", "log", "note", "show", "tag", "why_rerun"]
+
+
+class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    run: str
+    step: str
+    log: str
+
+
+def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
+    """Training runs that ended, oldest first.
+
+    `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
+
+    Invalid: an unknown figure or field.
+    """
+    return list_runs(project, sort=sort, where=where)
+
+
+def show(project: Project, run: str) -> NotedRun | RunState:
+    """A run's record and what people say of it; of a run without a record (it runs, or was stopped)
+    its state. NotFound.
+    """
+    try:
+        return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
+    except NotFound as missing:
+        try:
+            return watch.observe(project, run)
+        except NotFound:
+            raise missing from None
+
+
+def cancel(project: Project, run: str) -> RunState:
+    """Ask a run to stop, and its state afterwards.
+
+    One that has ended is left as it is. NotFound.
+    """
+    if watch.observe(project, run).phase in ("running", "cancelling"):
+        watch.cancel(project, run)
+    return watch.observe(project, run)
+
+
+def log(project: Project, run: str, step: str) -> StepLog:
+    """What a run's step printed. NotFound: the run, or the step."""
+    return StepLog(run=run, step=step, log=watch.log(project, run, step))

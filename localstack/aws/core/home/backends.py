@@ -1,0 +1,119 @@
+"""moto's other services in the home: one record a backend, which is an account's service in a
+region.
+
+moto/<service>/<account>.<region>
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from moto.backends import get_backend
+from moto.cloudwatch.models import CloudWatchBackend
+from moto.core.base_backend import BackendDict
+from moto.dynamodb.models.table import Table
+from moto.iam.models import IAMBackend
+from moto.kinesis.models import Shard
+
+from ....core.home.home import Home
+from ....core.home.pickles import Left, freeze, thaw
+from ..policy import managed as managed_policies
+
+FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing is kept
+NOT_NOTED = {  # operations whose effects are not kept
+    *(("kinesis", "PutRecord"), ("kinesis", "PutRecords")),
+    ("cloudwatch", "PutMetricData"),
+    *(
+        ("dynamodb", name)
+        for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+    ),
+}
+_LEFT: Left = {
+    Shard: {"records": OrderedDict},
+    CloudWatchBackend: {"metric_data": list},
+    Table: {"items": partial(defaultdict, dict)},
+}
+_FOLDER = "moto"
+
+
+class Backends:
+    """Its caller sees to it that one thread at a time saves."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._records: dict[str, bytes] = {}
+        self._services: set[str] = set()
+        self._not_kept: set[str] = set()
+        self._lock = threading.Lock()
+
+    def note(self, service: str) -> None:
+        """Something of a service has changed."""
+        with self._lock:
+            self._services.add(service)
+
+    def save(self, *, everything: bool) -> None:
+        """Write what was noted and differs from what is written, or all that differs."""
+        with self._lock:
+            services, self._services = self._services, set()
+        try:
+            for names, name, backend in _backends():
+                if everything or not services.isdisjoint(names):
+                    self._save(name, backend)
+        except BaseException:  # it is not written: the next save tries again
+            with self._lock:
+                self._services |= services
+            raise
+
+    def _save(self, name: str, backend: object) -> None:
+        try:
+            record = freeze(
+                backend,
+                left=managed_policies.not_kept(backend)
+                if isinstance(backend, IAMBackend)
+                else _LEFT,
+            )
+        except (
+            TypeError,
+            AttributeError,
+        ) as error:  # moto's own state of a service that the stack does not cover
+            if name not in self._not_kept:
+                sys.stderr.write(f"the home does not keep {name}: {error}\n")
+                self._not_kept.add(name)
+            return
+        if self._records.get(name) != record:
+            self._home.write(name, record)
+            self._records[name] = record
+
+    def restore(self) -> None:
+        for name in self._home.names(_FOLDER):
+            _, service, place = name.split("/")
+            account, _, region = place.partition(".")
+            self._records[name] = self._home.read(name)
+            backends = get_backend(service)  # type: ignore[call-overload]  # moto's own dict
+            record = thaw(self._records[name], name=name)
+            dict.__setitem__(backends[account], region, record)
+
+    def clear(self) -> None:
+        self._records, self._services = {}, set()
+        self._home.clear(_FOLDER)
+
+
+def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
+    """Each backend that is in use: its service's names (botocore's, and moto's module), its record,
+    itself.
+    """
+    instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
+    for backends in list(instances):
+        module = backends.backend.__module__.split(".")[1]
+        if module not in FORGOTTEN:
+            for account, region, backend in list(backends.iter_backends()):
+                yield (
+                    (backends.service_name, module),
+                    f"{_FOLDER}/{module}/{account}.{region}",
+                    backend,
+                )

@@ -1,0 +1,125 @@
+"""When what is written: with the request that changed it, before it is answered; the rest once a
+second, and all of it at a clean end.
+
+What background work alone changed in a large store (stores.py) waits for a request that changes
+something there, or for that end.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+
+from ....core.calls import is_mutating
+from ....core.home.home import Home
+from ....core.home.pickles import freeze, thaw
+from ....core.state import Stack
+from ... import resumption as again
+from ..incoming import Incoming
+from ..registry import Context
+from .backends import NOT_NOTED, Backends
+from .objects import Objects
+from .stores import Stores
+
+_PERIOD = 1.0  # seconds between two looks at what no request told of
+_CLOCK = "clock"
+
+
+class Keeper:
+    """Keeps a stack in its home. `context` makes a handler's context for an account and a region.
+
+    Stores are written after the objects, as they were before: what moves from a store into an
+    object meanwhile, as Firehose's records do, is in one of them whenever the stack dies, or in
+    both.
+    """
+
+    def __init__(self, home: Home, stack: Stack, context: Callable[[str, str], Context]) -> None:
+        self._home = home
+        self._stack = stack
+        self._context = context
+        self._objects, self._backends, self._stores = Objects(home), Backends(home), Stores(home)
+        self._saving = threading.Lock()
+        self._closed = threading.Event()
+        self._changed = False  # since the last look
+        self._moment: datetime | None = None  # the clock's, as it is written
+
+    def restore(self) -> None:
+        """Put back what the home holds. frozen.Changed when its classes have changed since."""
+        self._objects.restore()
+        self._backends.restore()
+        for owner, store in self._stores.restore():
+            self._stack.state.put(owner, store)
+        for name in self._home.names(_CLOCK):
+            self._moment = thaw(self._home.read(name), name=name)
+            self._stack.clock.catch_up(self._moment)
+
+    def resume(self) -> None:
+        """Go on with what was put back, and keep what comes."""
+        for owner, _, store in self._stack.state.stores():
+            again.begin(self._context(*owner), store)
+        again.begin_alarms(self._context)
+        threading.Thread(target=self._look, name="home", daemon=True).start()
+
+    def note(self, incoming: Incoming) -> None:
+        """Moto has done what was asked."""
+        if (
+            not is_mutating(incoming.operation)
+            or (incoming.service, incoming.operation) in NOT_NOTED
+        ):
+            return
+        if incoming.service == "s3":
+            self._objects.note(incoming)
+        else:
+            self._backends.note(incoming.service)
+
+    def save(self) -> None:
+        """What the request of this thread has changed so far is on the disk when this returns.
+
+        OSError when that is impossible.
+        """
+        with self._saving:
+            self._changed = True
+            stores = self._stores.of_request(self._stack.state)
+            self._objects.save()
+            self._backends.save(everything=False)
+            self._stores.write(stores)
+
+    def clear(self) -> None:
+        """After a reset: nothing is kept."""
+        with self._saving:
+            self._objects.clear()
+            self._backends.clear()
+            self._stores.clear()
+            self._home.clear(_CLOCK)
+            self._moment = None
+
+    def close(self) -> None:
+        self._closed.set()
+        self._save_everything(last=True)
+
+    def _look(self) -> None:
+        while not self._closed.wait(_PERIOD):
+            try:
+                self._save_everything()
+            except Exception:  # noqa: BLE001  tried again in a second; a request that changes something is told
+                sys.stderr.write("the home could not be written\n")
+                traceback.print_exc()
+
+    def _save_everything(self, *, last: bool = False) -> None:
+        with self._saving:
+            if self._closed.is_set() and not last:  # another stack may have the home by now
+                return
+            changed, self._changed = self._changed, False
+            stores = self._stores.changed(self._stack.state, last=last)
+            if changed:
+                self._objects.look()
+            self._objects.save()
+            self._backends.save(everything=changed)
+            self._stores.write(stores)
+            moment = self._stack.clock.ahead()
+            if moment != self._moment:
+                self._home.write(f"{_CLOCK}/now", freeze(moment))
+                self._moment = moment

@@ -1,0 +1,120 @@
+"""The stack's own stores in the home: one record a store, which is a class's for an account and a
+region.
+
+    stores/<module>.<class>/<account>.<region>
+
+Every store is kept but those that are named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from ....core.home.home import Home
+from ....core.home.pickles import Changed, Left, freeze, thaw
+from ....core.state import Key, State
+from ...services.athena.queries.execution import Executions
+from ...services.cloudwatch.operations.alarms import Evaluations
+from ...services.cloudwatch.queue_metrics import Queues
+from ...services.cloudwatch.variant_metrics import Variants
+from ...services.sagemaker.endpoints.invocation.backlog import Backlogs
+from ...services.sagemaker.endpoints.invocation.capture import Buffer
+from ...services.sagemaker.endpoints.invocation.shadow import Copies
+from ...services.sagemaker.endpoints.records import Variant
+from ...services.sagemaker.pipelines.records import Execution
+from ..sessions import Sessions
+
+FORGOTTEN = (Executions, Evaluations, Variants, Queues, Backlogs, Buffer, Copies, Sessions)
+_LEFT: Left = {Variant: {"servers": tuple, "healthy": tuple}, Execution: {"jobs": dict}}
+_FOLDER = "stores"
+_PACKAGE = __name__.rsplit(".", 3)[0]  # of the stack for AWS
+_LARGE = (
+    1 << 18
+)  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written
+
+Owner = tuple[str, ...]
+
+
+class Frozen(NamedTuple):
+    """A store as it was at a moment, and the name of its record."""
+
+    key: Key
+    name: str
+    record: bytes
+
+
+class Stores:
+    """Its caller sees to it that one thread at a time saves."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
+        self._touched: set[Key] = set()  # and not written since
+
+    def of_request(self, state: State) -> list[Frozen]:
+        """The stores that the request of this thread has asked for, as they are now; large ones
+        wait for the next `changed`.
+        """
+        touched = state.take_touched_by_request()
+        self._touched |= touched
+        return [
+            _frozen(owner, kind, store)
+            for owner, kind, store in _persistent(state)
+            if (owner, kind) in touched and not self._large(owner, kind)
+        ]
+
+    def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
+        """The stores that may differ, as they are now: large ones that were touched, small ones
+        that background work may have changed.
+
+        With `last` all.
+        """
+        self._touched |= state.take_touched()
+        return [
+            _frozen(owner, kind, store)
+            for owner, kind, store in _persistent(state)
+            if last or (owner, kind) in self._touched or not self._large(owner, kind)
+        ]
+
+    def write(self, frozen: Iterable[Frozen]) -> None:
+        """Those that differ from what is written."""
+        for key, name, record in frozen:
+            written = len(record), blake2b(record).digest()
+            if self._written.get(name) != written:
+                self._home.write(name, record)
+                self._written[name] = written
+            self._touched.discard(key)
+
+    def restore(self) -> Iterator[tuple[Owner, Any]]:
+        for name in self._home.names(_FOLDER):
+            _, kind, place = name.split("/")
+            try:
+                import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+            except ModuleNotFoundError as error:
+                raise Changed(f"{name} cannot be read ({error})") from error
+            yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
+
+    def _large(self, owner: Owner, kind: type) -> bool:
+        size, _ = self._written.get(_name(owner, kind), (0, b""))
+        return size > _LARGE
+
+    def clear(self) -> None:
+        self._written, self._touched = {}, set()
+        self._home.clear(_FOLDER)
+
+
+def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
+    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=_LEFT))
+
+
+def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
+    for owner, kind, store in state.stores():
+        if kind not in FORGOTTEN and kind.__module__.startswith(_PACKAGE):
+            yield owner, kind, store
+
+
+def _name(owner: Owner, kind: type) -> str:
+    return f"{_FOLDER}/{kind.__module__.removeprefix(f'{_PACKAGE}.')}.{kind.__qualname__}/{'.'.join(owner)}"

@@ -1,0 +1,1 @@
+"""Who sends a request: signatures and the keys that may sign."""

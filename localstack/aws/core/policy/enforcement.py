@@ -1,0 +1,159 @@
+"""Who may do what, once enforcement is on: moto's IAM has the identities and their policies; every
+operation is asked for here.
+
+moto's own check knows neither our handlers, nor resources, nor the rights that an operation
+implies.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from moto import settings
+from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
+
+from ..caller import Caller
+from ..incoming import Incoming
+from ..registry import AwsError
+from .evaluation import AccessRequest, Grant, grants
+
+_NEVER = float("inf")
+_UNKNOWN = {"s3": ("InvalidAccessKeyId", 403)}
+_TOKEN = "The security token included in the request is invalid."  # noqa: S105  the error's words
+
+
+class Access:
+    """moto's switch, moved here: after so many calls (0: at once; inf: never) each caller is held
+    to its policies.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._initially = settings.INITIAL_NO_AUTH_ACTION_COUNT
+        self._free = self._set = self._initially
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = (
+            _NEVER  # what the stack asks itself has no identity that moto knows
+        )
+
+    def start(self, free: float) -> float:
+        """Let `free` more calls pass unasked. What it was set to before."""
+        with self._lock:
+            before, self._set = self._set, free
+            self._free = free
+            return before
+
+    def reset(self) -> None:
+        self.start(self._initially)
+
+    def on(self, *, counts: bool) -> bool:
+        """Whether the next call is held to policies. `counts`: it uses up a free one."""
+        with self._lock:
+            if self._free > 0:
+                self._free -= counts
+                return False
+            return True
+
+    def check(self, incoming: Incoming, caller: Caller, asked: AccessRequest) -> None:
+        """AwsError as the service words it: for a key that nobody has, and for a right that its
+        owner has not.
+        """
+        service: Any = incoming.model.service_model if incoming.model is not None else None
+        json = service is not None and "json" in service.protocol
+        headers = {"X-Amz-Security-Token": caller.token} if caller.token else {}
+        try:
+            key = create_access_key(incoming.account, "aws", caller.key, headers)
+        except CreateAccessKeyFailure:
+            code, status = _UNKNOWN.get(
+                incoming.service,
+                ("UnrecognizedClientException", 400) if json else ("InvalidClientTokenId", 403),
+            )
+            raise AwsError(code, _TOKEN, status) from None
+        statements = [
+            statement for policy in key.collect_policies() for statement in _statements(policy)
+        ]
+        for grant in grants(asked):
+            if not is_allowed(statements, grant):
+                action, resource, _ = grant
+                text = (
+                    f"User: {key.arn} is not authorized to perform: {action} on resource: "
+                    f"{resource} because no identity-based policy"
+                )
+                raise AwsError(
+                    "AccessDeniedException" if json else "AccessDenied",
+                    f"{text} allows the {action} action",
+                    400 if json else 403,
+                )
+
+
+def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
+    statements = IAMPolicy(policy)._policy_json["Statement"]  # noqa: SLF001  the one place where moto knows a policy's default version
+    yield from statements if isinstance(statements, list) else [statements]
+
+
+def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
+    """IAM User Guide, "Policy evaluation logic": one Allow is needed, no Deny may fit."""
+    return effects(statements, grant) == {"Allow"}
+
+
+def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
+    """Allow, Deny: of the statements that a grant falls under."""
+    return {statement["Effect"] for statement in statements if _fits(statement, *grant)}
+
+
+def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:
+    if "Action" in statement:
+        concerned = any(
+            _matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"])
+        )
+    else:
+        concerned = not any(
+            _matches(pattern.lower(), action.lower())
+            for pattern in _as_list(statement["NotAction"])
+        )
+    if "Resource" in statement:
+        concerned = concerned and any(
+            _matches(pattern, resource) for pattern in _as_list(statement["Resource"])
+        )
+    elif "NotResource" in statement:
+        concerned = concerned and not any(
+            _matches(pattern, resource) for pattern in _as_list(statement["NotResource"])
+        )
+    return concerned and _holds(
+        statement.get("Condition") or {},
+        {"iam:passedtoservice": passed_to},
+        denies=statement["Effect"] == "Deny",
+    )
+
+
+def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
+    """StringEquals and StringLike on iam:PassedToService.
+
+    With any other condition an Allow does not count, and a Deny does.
+    """
+    for operator, pairs in conditions.items():
+        for key, wanted in pairs.items():
+            value = values.get(key.lower())
+            if operator not in ("StringEquals", "StringLike") or value is None:
+                return denies
+            if operator == "StringEquals" and value not in _as_list(wanted):
+                return False
+            if operator == "StringLike" and not any(
+                _matches(pattern, value) for pattern in _as_list(wanted)
+            ):
+                return False
+    return True
+
+
+def _as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """IAM's wildcards: * for any text, ? for one character."""
+    return (
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL)
+        is not None
+    )

@@ -1,0 +1,257 @@
+"""The least-privilege IAM policy of what was called: actions, and the resources that the calls
+name.
+
+Actions and resource types are of AWS's Service Authorization Reference. What a call does not name
+stays `*`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from . import implied as policy_implied
+from . import s3 as policy_s3
+from .names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
+
+_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+_NEW = re.compile(
+    r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL
+)  # from a UUID on
+_MANY = 4  # from so many names of one kind on, they become a common prefix and *
+
+Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
+
+
+class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, as far as its permission is concerned."""
+
+    service: str  # botocore's name
+    operation: str
+    params: Mapping[str, Any]
+    account: str
+    region: str
+    by_athena: bool = False  # with its caller's rights
+
+
+class Used:
+    """What was called since the last reset. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._grants: set[Grant] = set()
+        self._seen: set[tuple[str, str, str, tuple[str, ...]]] = set()
+        self._lock = threading.Lock()
+
+    def add(self, asked: AccessRequest, names: tuple[str, ...]) -> None:
+        key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
+        if (
+            asked.service == "sagemaker-runtime" and key in self._seen
+        ):  # it comes thousands of times, and names all it uses at the top
+            return
+        needed = set(grants(asked))
+        with self._lock:
+            self._grants |= needed
+            self._seen.add(key)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._grants.clear()
+            self._seen.clear()
+
+    def policy(self) -> dict[str, Any]:
+        with self._lock:
+            return document(self._grants)
+
+
+def grants(asked: AccessRequest) -> Iterator[Grant]:
+    """What one call needs."""
+    service, operation, params = asked.service, asked.operation, asked.params
+    prefix = PREFIXES.get(service, service)
+    if (service, operation) in NO_PERMISSION:
+        return
+    if service == "s3":
+        yield from (
+            (action, resource, "")
+            for action, resource in policy_s3.grants(operation, params, folders=asked.by_athena)
+        )
+        return
+    named = sorted(set(_resources(asked, params))) or ["*"]
+    yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
+    if service == "athena":
+        yield from _athena(asked)
+    if service == "application-autoscaling" and params.get("ServiceNamespace") == "sagemaker":
+        yield from ((action, "*", "") for action in policy_implied.SCALING.get(operation, ()))
+    if service in ROLES:
+        for role in _roles(params):
+            yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"
+
+
+def _actions(asked: AccessRequest, prefix: str) -> Iterator[str]:
+    """What a call needs on the resources that it names."""
+    yield f"{prefix}:{asked.operation}"
+    if (
+        tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)
+    ) is not None:
+        yield tagging
+    if asked.by_athena and asked.service == "glue":
+        yield from policy_implied.ATHENAS_GLUE.get(asked.operation, ())
+
+
+def _athena(asked: AccessRequest) -> Iterator[Grant]:
+    """What Athena needs of its caller's rights before it runs anything."""
+    if asked.operation == "StartQueryExecution":
+        yield from (
+            (action, resource, "") for action, resource in policy_implied.results(asked.params)
+        )
+    if (operation := policy_implied.ATHENA_TO_GLUE.get(asked.operation)) is not None:
+        yield from grants(msgspec.structs.replace(asked, service="glue", operation=operation))
+
+
+def document(permissions: set[Grant]) -> dict[str, Any]:
+    """A policy document: one statement for every set of resources, actions and statements in the
+    order of the alphabet.
+    """
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for action, resource, passed_to in permissions:
+        wanted.setdefault((action, passed_to), set()).add(resource)
+    grouped: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (action, passed_to), resources in wanted.items():
+        grouped.setdefault((narrowed(resources), passed_to), []).append(action)
+    statements = []
+    for (named, passed_to), actions in sorted(grouped.items(), key=lambda item: sorted(item[1])):
+        statement: dict[str, Any] = {
+            "Effect": "Allow",
+            "Action": sorted(actions),
+            "Resource": list(named),
+        }
+        if passed_to:
+            statement["Condition"] = {"StringEquals": {"iam:PassedToService": passed_to}}
+        statements.append(statement)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def narrowed(resources: set[str]) -> tuple[str, ...]:
+    """Resources in the order of the alphabet; many of one kind become what they have in common, and
+    *. So does what follows a UUID.
+    """
+    if "*" in resources:
+        return ("*",)
+    lasting = {_NEW.sub("*", resource) for resource in resources}
+    kinds: dict[str, list[str]] = {}
+    for resource in sorted(resource for resource in lasting if not _is_covered(resource, lasting)):
+        kinds.setdefault(_kind(resource), []).append(resource)
+    patterns: list[str] = []
+    for kind, members in kinds.items():
+        if len(members) < _MANY:
+            patterns += members
+            continue
+        common = _common(
+            members[0], members[-1]
+        )  # of a sorted list: what its ends share, all share
+        patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
+    return tuple(sorted(patterns))
+
+
+def _is_covered(resource: str, others: set[str]) -> bool:
+    return any(
+        other.endswith("*") and other != resource and resource.startswith(other[:-1])
+        for other in others
+    )
+
+
+def _common(first: str, last: str) -> str:
+    return first[
+        : next(
+            (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+            min(len(first), len(last)),
+        )
+    ]
+
+
+def _kind(resource: str) -> str:
+    """What resources must share to be put together: the bucket, or the type of the resource."""
+    start = resource.find("/")
+    return resource if start < 0 else resource[: start + 1]
+
+
+def _last_cut(text: str) -> int:
+    return max(text.rfind(mark) for mark in "/-_=.") + 1
+
+
+def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
+    """The ARNs of what a call's parameters name."""
+    prefix = PREFIXES.get(asked.service, asked.service)
+    base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else asked.region}:{asked.account}:"
+    if asked.service == "glue":
+        yield from _glue(base, asked.operation, params)
+        return
+    types = RESOURCES.get(prefix, {})
+    for key, value in params.items():
+        if isinstance(value, str) and _ARN.fullmatch(value) and value.split(":")[2] == prefix:
+            yield _of_type(value, asked.service)
+        elif key in types:
+            yield from (
+                _resource(prefix, base + types[key], name)
+                for name in (value if isinstance(value, list) else [value])
+                if isinstance(name, str)
+            )
+        elif (
+            key == "Identifiers"
+            and isinstance(value, list)
+            and asked.service == "sagemaker-featurestore-runtime"
+        ):
+            yield from (resource for item in value for resource in _resources(asked, item))
+    if (asked.service, asked.operation) == (
+        "athena",
+        "StartQueryExecution",
+    ) and "WorkGroup" not in params:
+        yield f"{base}workgroup/primary"
+
+
+def _resource(prefix: str, pattern: str, name: str) -> str:
+    """SageMaker's ARNs have names in lower case."""
+    return (
+        name
+        if _ARN.fullmatch(name)
+        else pattern.format(name.lower() if prefix == "sagemaker" else name)
+    )
+
+
+def _of_type(arn: str, service: str) -> str:
+    """An execution of a pipeline is allowed by its own ARN; its id is made new each time."""
+    if service == "sagemaker" and "/execution/" in arn:
+        return f"{arn.split('/execution/', maxsplit=1)[0]}/execution/*"
+    return arn
+
+
+def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """Glue asks for the whole path: the catalog, the database, the table."""
+    yield f"{base}catalog"
+    subject = "database" if "Database" in operation else "table"
+    name = params.get("Name") or params.get("TableName")
+    database = params.get("DatabaseName")
+    for key in GLUE_INPUTS:
+        if isinstance(params.get(key), Mapping):
+            name = name or params[key].get("Name")
+    if subject == "database":
+        yield f"{base}database/{name or '*'}"
+        return
+    if database:
+        yield f"{base}database/{database}"
+        yield f"{base}table/{database}/{name or '*'}"
+
+
+def _roles(value: object, key: str = "") -> Iterator[str]:
+    """Every role that a request hands over."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _roles(item, str(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _roles(item, key)
+    elif isinstance(value, str) and key.lower().endswith("rolearn") and ":role/" in value:
+        yield value

@@ -1,0 +1,158 @@
+"""What a service refuses before it looks any further: the lengths, patterns, ranges and choices of
+its operations' input.
+
+They are in botocore's models; botocore itself sends what breaks most of them. The words are the
+services' own (Coral's), all of a request's violations in one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+from botocore.model import OperationModel
+
+from ..registry import AwsError
+from .patterns import compile_pattern
+
+Shape = Any  # botocore's; it has no types, and its cached properties mislead a checker
+Rule = Callable[[Shape, Any], str | None]  # what is wrong with one value, whatever is in it
+_NESTED = ("structure", "list", "map")
+# The code of a service's refusal. What is not here is not checked: S3, Glue and the others are
+# moto's.
+_CODES = {
+    "sagemaker": "ValidationException",
+    "sagemaker-runtime": "ValidationError",
+    "sagemaker-featurestore-runtime": "ValidationError",
+    "athena": "InvalidRequestException",
+    "cloudwatch": "ValidationError",
+    "firehose": "ValidationException",
+    "kinesis": "ValidationException",
+    "application-autoscaling": "ValidationException",
+}
+
+
+def check(
+    service: str, operation: OperationModel, params: Mapping[str, Any], *, as_moto: bool = False
+) -> None:
+    """AwsError, as the service words it, when the parameters break a constraint of the operation's
+    model.
+
+    `as_moto`: moto minds choices and ranges of numbers, but neither lengths nor patterns.
+    """
+    code, shape = _CODES.get(service), cast("Shape", operation.input_shape)
+    if code is None or shape is None:
+        return
+    broken = list(_structure(shape, params, "", _lenient if as_moto else _rule))
+    if broken:
+        errors = "errors" if len(broken) > 1 else "error"
+        raise AwsError(
+            code, f"{len(broken)} validation {errors} detected: {'; '.join(broken)}", 400
+        )
+
+
+def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
+    for name, member in shape.members.items():
+        item = value.get(name)
+        if item == [] and member.serialization.get("location") == "querystring":
+            continue  # what the URL does not name is an empty list to the parser
+        if item is not None and (member.type_name in _NESTED or rule(member, item)):
+            yield from _value(member, item, _below(path, name), rule)
+
+
+def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
+    broken = rule(shape, value)
+    if broken:
+        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
+    elif shape.type_name == "structure" and isinstance(value, Mapping):
+        yield from _structure(shape, value, path, rule)
+    elif shape.type_name == "list" and isinstance(value, list):
+        yield from _list(shape, value, path, rule)
+    elif shape.type_name == "map" and isinstance(value, Mapping):
+        yield from _map(shape, value, path, rule)
+
+
+def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
+    if shape.member.type_name in _NESTED:
+        for position, item in enumerate(value, 1):
+            yield from _value(shape.member, item, f"{path}.{position}.member", rule)
+    elif any(rule(shape.member, item) for item in value):
+        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
+
+
+def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+    for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
+        if part.type_name in _NESTED:
+            for key, item in value.items():
+                yield from _value(part, item, f"{path}.{key}.member", rule)
+        elif any(rule(part, item) for item in items):
+            yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Map {what} must satisfy constraint: {_all(part)}"
+
+
+def _all(shape: Shape) -> str:
+    """Every constraint of what is in a list or a map: of these the services do not say which one is
+    broken.
+    """
+    limits = shape.metadata
+    measure = "length" if shape.type_name in ("string", "blob") else "value"
+    rules = [
+        f"Member must have {measure} {words} than or equal to {limits[key]}"
+        for key, words in (("max", "less"), ("min", "greater"))
+        if key in limits
+    ]
+    if limits.get("enum"):
+        rules.append(f"Member must satisfy enum value set: [{', '.join(limits['enum'])}]")
+    if "pattern" in limits:
+        rules.append(f"Member must satisfy regular expression pattern: {limits['pattern']}")
+    return f"[{', '.join(rules)}]"
+
+
+def _rule(shape: Shape, value: Any) -> str | None:
+    """The first constraint of the value's own that it breaks."""
+    limits = shape.metadata
+    if isinstance(value, str | bytes | list | Mapping):
+        measure, size = "length", float(len(value))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        measure, size = "value", float(value)
+    else:  # a boolean, a moment, a stream
+        return None
+    if "min" in limits and not size >= float(limits["min"]):  # not-a-number neither
+        return f"Member must have {measure} greater than or equal to {limits['min']}"
+    if "max" in limits and not size <= float(limits["max"]):
+        return f"Member must have {measure} less than or equal to {limits['max']}"
+    if isinstance(value, str):
+        if limits.get("enum") and value not in limits["enum"]:
+            return f"Member must satisfy enum value set: [{', '.join(limits['enum'])}]"
+        if "pattern" in limits and not compile_pattern(limits["pattern"]).fullmatch(value):
+            return f"Member must satisfy regular expression pattern: {limits['pattern']}"
+    return None
+
+
+def _lenient(shape: Shape, value: Any) -> str | None:
+    return (
+        _rule(shape, value)
+        if isinstance(value, int | float) or shape.metadata.get("enum")
+        else None
+    )
+
+
+def _subject(shape: Shape, value: Any) -> str:
+    secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
+    return "Value" if secret else f"Value '{_text(value)}'"
+
+
+def _text(value: Any) -> str:
+    """As Java writes it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}={_text(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+def _below(path: str, name: str) -> str:
+    member = name[0].lower() + name[1:]
+    return f"{path}.{member}" if path else member

@@ -1,0 +1,131 @@
+"""An answer's JSON by the shapes of moto's model, without moto's general serializer: with 60
+feature records it takes most of the time.
+
+Text, numbers, truth values, lists and structures, each of its own Python type, are written here.
+What is anything else (times, blobs, maps, members that are headers) is left to moto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import isfinite
+from typing import Any
+
+import msgspec
+from moto.core.model import OperationModel
+from moto.core.serialize import get_serializer_class
+
+from ....core.http.answers import Answer
+
+PROTOCOLS = frozenset({"json", "rest-json"})
+Write = Callable[[Any], Any]  # from a value to what is encoded; _Other where it is moto's business
+_SCALARS: Mapping[str, type] = {"string": str, "integer": int, "long": int, "boolean": bool}
+_encode = msgspec.json.Encoder().encode
+
+
+class _Other(Exception):
+    """A value that is not written here."""
+
+
+def answer(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
+    """The answer with a result; None where moto's serializer has to write it."""
+    shape: Any = model.output_shape
+    if shape is None or "payload" in shape.serialization:
+        return None
+    status, headers, write = _form(service, protocol, _Named(model))
+    try:
+        body = _encode(write(result))
+    except (_Other, UnicodeEncodeError):
+        return None
+    return Answer(status, headers, body) if headers else None
+
+
+class _Named:
+    """A model that is told from others by its names: one that is read again is the same."""
+
+    def __init__(self, model: OperationModel) -> None:
+        self.model = model
+        self._name = (str(model.service_model.service_name), str(model.name))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Named) and other._name == self._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+
+@lru_cache(maxsize=1024)
+def _form(
+    service: str, protocol: str, operation: _Named
+) -> tuple[int, tuple[tuple[str, str], ...], Write]:
+    """Status, headers and writer of an operation's answers.
+
+    No headers: where its shape has no body, moto does not name a type.
+    """
+    empty = get_serializer_class(service, protocol)(operation_model=operation.model).serialize({})
+    headers = tuple((name, str(value)) for name, value in empty["headers"].items())
+    return empty["status_code"], headers, _writer(operation.model.output_shape, ())
+
+
+def _writer(shape: Any, around: tuple[str, ...]) -> Write:
+    """`around`: the structures that this one is in; one within itself is moto's business."""
+    if shape.type_name in _SCALARS:
+        return _scalar(_SCALARS[shape.type_name])
+    if shape.type_name in ("float", "double"):
+        return _real
+    if shape.type_name == "list":
+        return _list(_writer(shape.member, around))
+    if shape.type_name == "structure" and not shape.is_document_type and shape.name not in around:
+        return _structure(shape, (*around, shape.name))
+    return _other
+
+
+def _scalar(kind: type) -> Write:
+    def write(value: Any) -> Any:
+        if type(value) is not kind:
+            raise _Other
+        return value
+
+    return write
+
+
+def _real(value: Any) -> float:
+    if type(value) not in (float, int) or not isfinite(value):
+        raise _Other
+    return float(value)
+
+
+def _list(write: Write) -> Write:
+    def write_all(value: Any) -> Any:
+        if type(value) is not list:
+            raise _Other
+        return [write(item) for item in value]
+
+    return write_all
+
+
+def _structure(shape: Any, around: tuple[str, ...]) -> Write:
+    members = [
+        (
+            key,
+            member.serialization.get("name", key),
+            _other if "location" in member.serialization else _writer(member, around),
+        )
+        for key, member in shape.members.items()
+    ]
+
+    def write(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _Other
+        return {
+            name: write_member(item)
+            for key, name, write_member in members
+            if (item := value.get(key)) is not None
+        }
+
+    return write
+
+
+def _other(_: Any) -> Any:
+    raise _Other

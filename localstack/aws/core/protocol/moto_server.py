@@ -1,0 +1,218 @@
+"""moto's server, underneath: what it answers to a request, with its crashes made into answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import cache, lru_cache
+from typing import Any
+
+import msgspec
+from moto.backend_index import backend_url_patterns
+from moto.backends import list_of_moto_modules
+from moto.core import responses
+from moto.core.config import default_user_config
+from moto.core.utils import method_names_from_class
+from moto.iam.models import IAMBackend
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    create_backend_app,
+)
+
+from ....core.error_log import tell
+from ....core.http.answers import Answer
+from ...coverage import MADE_UP, moto_has
+from ..environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
+from ..incoming import Incoming
+from ..registry import AwsError
+from .wire import malformed_error, refusal, rewind
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """A service that moto does not have is an answer, not a message on stdout and a crash."""
+        return host if host is None or host == "moto_api" else _backend(host)
+
+
+@lru_cache(maxsize=256)  # a listing of moto's folder and 250 patterns otherwise, for every request
+def _backend(host: str) -> Any:
+    if host in list_of_moto_modules():
+        return host
+    for backend, pattern in backend_url_patterns:
+        if pattern.match(f"http://{host}"):
+            return backend
+    raise NotImplementedError(host)
+
+
+class _ObjectsRequest(BackendRequest):
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """An object's content is its own, also where its type is a form's, as curl and urllib say
+        of what they send: moto kept nothing.
+        """
+        return self.method == "POST" and super().want_form_data_parsed
+
+
+def _backend_app(service: Any) -> Any:
+    app = create_backend_app(service)
+    if service == "s3":
+        app.request_class = _ObjectsRequest
+    return app
+
+
+_dispatcher = _Dispatcher(_backend_app)
+# moto's backends are plain dicts: of two requests at once an ADD of DynamoDB was lost, and a list
+# beside a creation crashed
+SERIAL = threading.RLock()
+# whose calls may wait for other calls; SNS for its HTTP subscribers, who may ask the stack before
+# they answer
+_WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
+
+
+def answer(incoming: Incoming) -> Answer:
+    """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
+    if (
+        incoming.service == "s3"
+        and incoming.model is not None
+        and incoming.operation not in moto_has("s3")
+    ):
+        return refusal(
+            incoming, not_there(incoming)
+        )  # moto would take ?metrics for a listing of the bucket
+    try:
+        with nullcontext() if incoming.service in _WAITING else SERIAL:
+            done = call(_dispatcher, rewind(incoming.environ))
+    except NotImplementedError:
+        return refusal(incoming, not_there(incoming))
+    except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
+        rewind(incoming.environ)  # moto has read it
+        if (wrong := malformed_error(incoming)) is not None:
+            return refusal(incoming, wrong)
+        tell(f"moto failed at {incoming.service}:{incoming.operation}", error)
+        asked = f"{incoming.service}:{incoming.operation}"
+        text = (
+            f"the AWS stack cannot do {asked} with this request: moto raised "
+            f"{type(error).__name__}: {error}"
+        )
+        return refusal(incoming, AwsError("NotImplemented", text, 501))
+    if done.status in (404, 405) and incoming.service != "s3" and _no_answer(done):
+        return refusal(incoming, not_there(incoming))
+    return done
+
+
+def made_up(incoming: Incoming) -> AwsError | None:
+    """Why an operation is refused whose work moto only claims; None for every other one."""
+    if incoming.operation not in MADE_UP.get(incoming.service, ()):
+        return None
+    return AwsError(
+        "NotImplemented",
+        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and "
+        "does not answer as if it had; "
+        "--moto-answers gives moto's canned answer",
+        501,
+    )
+
+
+def not_there(incoming: Incoming) -> AwsError:
+    return AwsError(
+        "NotImplemented",
+        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack "
+        "coverage aws` lists what it has",
+        501,
+    )
+
+
+def reset() -> None:
+    moto_api_backend.reset()
+
+
+def call(app: Any, environ: dict[str, Any]) -> Answer:
+    """A WSGI application's answer, whole."""
+    seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], _exc_info: object = None
+    ) -> Any:
+        seen.append((status, headers))
+        return lambda _data: None
+
+    chunks: Any = app(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    status, headers = seen[-1]
+    code = int(status.split(" ", 1)[0])
+    return Answer(code, tuple(headers), body, _error_code(code, headers, body))
+
+
+def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
+    if status < 400:
+        return None
+    for key, value in headers:
+        if key.lower() == "x-amzn-errortype":
+            return value.split(":")[0].rpartition("#")[2]
+    text = body[:4000].decode("utf-8", "replace")
+    for start, end in (("<Code>", "</Code>"), ('"__type": "', '"'), ('"__type":"', '"')):
+        if start in text:
+            return text.split(start, 1)[1].split(end, 1)[0].rpartition("#")[2]
+    return str(status)
+
+
+def _no_answer(done: Answer) -> bool:
+    """Flask's own page for a path that no backend has, or moto's empty 404."""
+    kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
+    return (
+        not done.body
+        or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body)
+        or done.status == 405
+    )
+
+
+_methods = cache(
+    method_names_from_class
+)  # moto goes through all that a class has, for every request
+
+
+def configure(*, moto_answers: bool) -> None:
+    """No containers; state machines really run.
+
+    The role is there whose session the stack's own pair is.
+    """
+    dispatching: Any = responses
+    dispatching.method_names_from_class = _methods
+    iam: Any = IAMBackend
+    iam.initialize_service_roles = (
+        _no_roles if moto_answers else _notebook_role
+    )  # moto's own place for them: empty, and called
+    default_user_config["batch"] = {"use_docker": False}
+    default_user_config["lambda"] = {"use_docker": False}
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+
+
+def _no_roles(_iam: IAMBackend) -> None:
+    """As moto has it."""
+
+
+def _notebook_role(iam: IAMBackend) -> None:
+    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks
+    who may assume it and what it may.
+
+    That is attached by managed_policies.load.
+    """
+    if iam.account_id != ACCOUNT:
+        return
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    document = msgspec.json.encode({"Version": "2012-10-17", "Statement": [trust]}).decode()
+    words = "SageMaker execution role created from the SageMaker AWS Management Console."
+    role = iam.create_role(NOTEBOOK_ROLE, document, "/service-role/", None, words, [], "3600")
+    iam.roles[NOTEBOOK_ROLE_ID] = iam.roles.pop(role.id)
+    role.id = NOTEBOOK_ROLE_ID

@@ -1,0 +1,57 @@
+"""Session keys that the stack issues itself: to the jobs and model servers that it starts, and to
+who has a key already.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ...core.keys import fresh
+from .caller import Caller
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    secret: str
+    token: str
+    account: str
+    owner: Caller | None = None  # who asked for it, and whose rights it has; None: a role's
+    role: str = ""  # the role's ARN
+    until: datetime | None = None  # None: as long as the stack runs
+
+
+class Sessions:
+    """Of one account. They end with the stack, as what they were issued to does."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def issue(
+        self,
+        account: str,
+        *,
+        owner: Caller | None = None,
+        role: str = "",
+        seconds: int | None = None,
+    ) -> Session:
+        until = datetime.now(UTC) + timedelta(seconds=seconds) if seconds is not None else None
+        session = Session(
+            key=fresh("ASIA"),
+            secret=secrets.token_urlsafe(30),
+            token=secrets.token_urlsafe(96),
+            account=account,
+            owner=owner,
+            role=role,
+            until=until,
+        )
+        with self._lock:
+            self._sessions[session.key] = session
+        return session
+
+    def get(self, key: str) -> Session | None:
+        return self._sessions.get(key)

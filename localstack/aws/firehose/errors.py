@@ -1,9 +1,0 @@
-"""How Firehose refuses."""
-
-from __future__ import annotations
-
-from ..registry import AwsError
-
-
-def invalid(message: str) -> AwsError:
-    return AwsError("InvalidArgumentException", message, 400)

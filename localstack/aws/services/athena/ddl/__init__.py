@@ -1,0 +1,1 @@
+"""Hive's statements, which Athena runs itself: databases, tables, partitions, SHOW and DESCRIBE."""

@@ -1,0 +1,189 @@
+"""ALTER TABLE and MSCK REPAIR TABLE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ..errors import NotRun, QueryFailed
+from ..sql.words import Words
+from ..tables import partitions
+from ..tables.catalog import Table
+from . import clauses
+from .session import Session, Shown
+from .session import table as table_of
+
+
+def _partition(words: Words, table: Table) -> tuple[str, ...]:
+    """( key = value, ... ), in the order of the table's keys."""
+    values = clauses.values(words)
+    if set(values) != {column.name for column in table.partitions}:
+        raise QueryFailed(
+            "FAILED",
+            f"SemanticException [Error 10098]: the partition columns of {table.name} are "
+            f"{[c.name for c in table.partitions]}",
+        )
+    return tuple(values[column.name] for column in table.partitions)
+
+
+def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
+    descriptor = {**table.input["StorageDescriptor"], "Location": location}
+    return {
+        "Values": [partitions.NULL if value is None else value for value in values],
+        "StorageDescriptor": descriptor,
+    }
+
+
+def alter(session: Session, words: Words) -> None:
+    table = table_of(session, words, views=False)
+    change = next((change for start, change in _CHANGES if words.accept(*start)), None)
+    if change is None:
+        raise words.mismatched(
+            "ADD PARTITION, DROP PARTITION, ADD COLUMNS, CHANGE COLUMN, REPLACE COLUMNS, SET "
+            "LOCATION or SET TBLPROPERTIES"
+        )
+    change(session, words, table)
+
+
+def _add_columns(session: Session, words: Words, table: Table) -> None:
+    columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
+    _replace(session, words, table, Columns=columns)
+
+
+def _replace_columns(session: Session, words: Words, table: Table) -> None:
+    _replace(session, words, table, Columns=clauses.columns(words))
+
+
+def _set_location(session: Session, words: Words, table: Table) -> None:
+    _replace(session, words, table, Location=words.string())
+
+
+def _set_properties(session: Session, words: Words, table: Table) -> None:
+    properties = {**table.parameters, **clauses.pairs(words)}
+    words.done()
+    session.catalog.replace(table.database, {**table.input, "Parameters": properties})
+
+
+def _add_partitions(session: Session, words: Words, table: Table) -> None:
+    exists_ok = words.accept("IF", "NOT", "EXISTS")
+    new = []
+    while words.accept("PARTITION"):
+        values = _partition(words, table)
+        location = (
+            words.string()
+            if words.accept("LOCATION")
+            else f"{table.location.rstrip('/')}/{_folder(table, values)}"
+        )
+        new.append(partition_input(table, values, location))
+        words.accept(",")
+    if not new:
+        raise words.mismatched("PARTITION")
+    words.done()
+    session.catalog.add_partitions(table, new, exists_ok=exists_ok)
+
+
+def _drop_partitions(session: Session, words: Words, table: Table) -> None:
+    missing_ok = words.accept("IF", "EXISTS")
+    old = []
+    while words.accept("PARTITION"):
+        old.append(_partition(words, table))
+        words.accept(",")
+    if not old:
+        raise words.mismatched("PARTITION")
+    words.done()
+    for values in old:
+        _drop_partition(session, table, values, missing_ok=missing_ok)
+
+
+def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
+    def refuse(_session: Session, _words: Words, _table: Table) -> None:
+        raise NotRun(what)
+
+    return refuse
+
+
+def _change_column(session: Session, words: Words, table: Table) -> None:
+    """Old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    names = [column.name for column in table.columns]
+    place = _place(table, names, words.identifier())
+    changed = clauses.column(words)
+    columns = list(table.input["StorageDescriptor"]["Columns"])
+    del columns[place], names[place]
+    if words.accept("FIRST"):
+        place = 0
+    elif words.accept("AFTER"):
+        place = 1 + _place(table, names, words.identifier())
+    columns.insert(place, changed)
+    _replace(session, words, table, Columns=columns)
+
+
+def _place(table: Table, names: list[str], name: str) -> int:
+    if name not in names:
+        raise QueryFailed(
+            "FAILED",
+            f"SemanticException [Error 10002]: Column {name} not found in table {table.name}",
+        )
+    return names.index(name)
+
+
+def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
+    words.done()
+    descriptor = {**table.input["StorageDescriptor"], **changes}
+    session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
+
+
+def _drop_partition(
+    session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
+) -> None:
+    try:
+        session.catalog.glue.delete_partition(
+            DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        if not missing_ok:
+            raise QueryFailed(
+                "FAILED", f"SemanticException [Error 10006]: Partition not found {values}"
+            ) from error
+
+
+def repair(session: Session, words: Words) -> Shown:
+    table = table_of(session, words, views=False)
+    known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
+    new = [
+        (values, place)
+        for values, place in partitions.from_keys(session.s3, table)
+        if values not in known
+    ]
+    session.catalog.add_partitions(
+        table, [partition_input(table, values, place) for values, place in new], exists_ok=True
+    )
+    names = [f"{table.name}:{_folder(table, values)}" for values, _ in new]
+    missing = [("Partitions not in metastore:\t" + "\t".join(names),)] if names else []
+    return Shown(
+        ("result",),
+        (*missing, *((f"Repair: Added partition to metastore {name}",) for name in names)),
+    )
+
+
+def _folder(table: Table, values: tuple[str | None, ...]) -> str:
+    return "/".join(
+        f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True)
+    )
+
+
+_CHANGES: tuple[tuple[tuple[str, ...], Callable[[Session, Words, Table], None]], ...] = (
+    (("ADD", "COLUMNS"), _add_columns),
+    (("REPLACE", "COLUMNS"), _replace_columns),
+    (("CHANGE", "COLUMN"), _change_column),
+    (("CHANGE",), _change_column),
+    (("SET", "LOCATION"), _set_location),
+    (("SET", "TBLPROPERTIES"), _set_properties),
+    (("ADD",), _add_partitions),
+    (("DROP",), _drop_partitions),
+    (("RENAME",), _not_run("ALTER TABLE RENAME TO, which is for Iceberg tables")),
+    (("PARTITION",), _not_run("ALTER TABLE RENAME PARTITION")),
+)

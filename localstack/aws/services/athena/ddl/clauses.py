@@ -1,0 +1,62 @@
+"""Clauses that Hive's statements share: columns and pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..sql.words import Words
+
+T = TypeVar("T")
+
+
+def several(words: Words, item: Callable[[Words], T]) -> list[T]:
+    """Read `( item, ... )`."""
+    words.expect("(")
+    items = [item(words)]
+    while not words.accept(")"):
+        words.expect(",")
+        items.append(item(words))
+    return items
+
+
+def columns(words: Words) -> list[dict[str, str]]:
+    """Read `( name type [COMMENT 'text'], ... )`."""
+    return several(words, column)
+
+
+def column(words: Words) -> dict[str, str]:
+    """Read `name type [COMMENT 'text']`."""
+    name = words.identifier()
+    start, depth = words.index, 0
+    while (token := words.peek()) is not None:
+        if depth == 0 and (
+            token.text in (",", ")") or token.text.upper() in ("COMMENT", "FIRST", "AFTER")
+        ):
+            break
+        depth += (
+            token.text.count("(")
+            + token.text.count("<")
+            - token.text.count(")")
+            - token.text.count(">")
+        )
+        words.index += 1
+    kind = re.sub(r"\s+", "", words.blanked(start, words.index).strip()).lower()
+    read = {"Name": name, "Type": {"integer": "int", "real": "float"}.get(kind, kind)}
+    return {**read, "Comment": words.string()} if words.accept("COMMENT") else read
+
+
+def pairs(words: Words) -> dict[str, str]:
+    """Read `( 'key' = 'value', ... )`."""
+    return dict(several(words, lambda words: _pair(words, words.string())))
+
+
+def values(words: Words) -> dict[str, str]:
+    """Read `( column = value, ... )`."""
+    return dict(several(words, lambda words: _pair(words, words.identifier())))
+
+
+def _pair(words: Words, key: str) -> tuple[str, str]:
+    words.expect("=")
+    return key, words.next("<value>").text

@@ -1,0 +1,41 @@
+"""What Hive's statements share: the catalogue, where they run, and what they print."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..errors import QueryFailed
+from ..sql.words import Words
+from ..tables.catalog import Catalog, Table
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a statement prints: columns (name, type) and rows."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+
+
+class Session(msgspec.Struct, frozen=True):
+    catalog: Catalog
+    s3: Any
+    database: str
+    now: datetime
+
+
+def table(session: Session, words: Words, *, views: bool = True) -> Table:
+    database, name = words.name()
+    relation = session.catalog.table(database or session.database, name)
+    if relation is None:
+        raise QueryFailed(
+            "FAILED",
+            "SemanticException [Error 10001]: Table not found "
+            f"{database or session.database}.{name}",
+            category=2,
+        )
+    if relation.view is not None and not views:
+        raise QueryFailed("FAILED", f"{relation.name} is a view")
+    return relation

@@ -1,0 +1,150 @@
+"""SHOW and DESCRIBE."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot.tokenizer_core import TokenType
+
+from ..errors import QueryFailed
+from ..sql.words import Words
+from .session import Session, Shown, table
+
+
+def show_tables(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=False)
+
+
+def show_views(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=True)
+
+
+def _tables(session: Session, words: Words, *, views: bool) -> Shown:
+    database = (
+        words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
+    )
+    token = words.peek()
+    pattern = (
+        words.string()
+        if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING)
+        else "*"
+    )
+    expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
+    pages = session.catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database)
+    tables = [
+        t
+        for page in pages
+        for t in page["TableList"]
+        if not views or t.get("TableType") == "VIRTUAL_VIEW"
+    ]
+    names = sorted(table["Name"] for table in tables if expected.fullmatch(table["Name"]))
+    return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
+
+
+def show_databases(session: Session, words: Words) -> Shown:
+    words.accept("LIKE")
+    pages = session.catalog.glue.get_paginator("get_databases").paginate()
+    names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
+    return Shown(("database_name",), tuple((name,) for name in sorted(names)))
+
+
+def show_partitions(session: Session, words: Words) -> Shown:
+    relation = table(session, words, views=False)
+    names = [column.name for column in relation.partitions]
+    if relation.parameters.get("projection.enabled") == "true":
+        return Shown(("partition",))
+    partitions = sorted(
+        "/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True))
+        for p in session.catalog.partitions(relation)
+    )
+    return Shown(("partition",), tuple((line,) for line in partitions))
+
+
+def show_columns(session: Session, words: Words) -> Shown:
+    if not words.accept("IN"):
+        words.expect("FROM")
+    return Shown(
+        ("field",), tuple((column.name.ljust(20),) for column in table(session, words).every)
+    )
+
+
+def show_properties(session: Session, words: Words) -> Shown:
+    properties = table(session, words, views=False).parameters
+    columns = ("prpt_name", "prpt_value")
+    if not words.accept("("):
+        return Shown(columns, tuple(properties.items()))
+    name = words.string()
+    words.expect(")")
+    words.done()
+    return Shown(columns, ((name, properties.get(name, f"Table does not have property: {name}")),))
+
+
+def show_create(session: Session, words: Words) -> Shown:
+    relation = table(session, words, views=False)
+    lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
+    lines += [
+        f"  `{c.name}` {c.type}{',' if c is not relation.columns[-1] else ')'}"
+        for c in relation.columns
+    ]
+    if relation.partitions:
+        lines += [
+            "PARTITIONED BY ( ",
+            *(
+                f"  `{c.name}` {c.type}{',' if c is not relation.partitions[-1] else ')'}"
+                for c in relation.partitions
+            ),
+        ]
+    descriptor = relation.input["StorageDescriptor"]
+    lines += [
+        "ROW FORMAT SERDE ",
+        f"  '{relation.serde}' ",
+        "STORED AS INPUTFORMAT ",
+        f"  '{descriptor.get('InputFormat', '')}' ",
+    ]
+    lines += [
+        "OUTPUTFORMAT ",
+        f"  '{descriptor.get('OutputFormat', '')}'",
+        "LOCATION",
+        f"  '{relation.location}'",
+    ]
+    pairs = [f"  '{key}'='{value}'" for key, value in relation.parameters.items()]
+    lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
+    return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
+
+
+def show_create_view(session: Session, words: Words) -> Shown:
+    relation = table(session, words)
+    if relation.view is None:
+        raise QueryFailed("FAILED", f"{relation.name} is a table")
+    return Shown(
+        ("create view",),
+        tuple(
+            (line,)
+            for line in f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}".split(
+                "\n"
+            )
+        ),
+    )
+
+
+def describe(session: Session, words: Words) -> Shown:
+    for word in ("EXTENDED", "FORMATTED"):
+        words.accept(word)
+    relation = table(session, words)
+    comments = {
+        c["Name"].lower(): c.get("Comment", "")
+        for c in relation.input.get("StorageDescriptor", {}).get("Columns", [])
+    }
+    rows: list[tuple[str | None, ...]] = [
+        (c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20))
+        for c in relation.every
+    ]
+    if relation.partitions:
+        rows += [
+            ("", None, None),
+            ("# Partition Information", None, None),
+            ("# col_name".ljust(20), "data_type".ljust(20), "comment".ljust(20)),
+            ("", None, None),
+        ]
+        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in relation.partitions]
+    return Shown(("col_name", "data_type", "comment"), tuple(rows))

@@ -1,0 +1,1 @@
+"""Values in files: their types, and rows as JSON lines and text."""

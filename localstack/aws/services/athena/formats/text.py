@@ -1,0 +1,293 @@
+"""Cells of text:
+
+OpenCSVSerde's quoted ones, LazySimpleSerDe's delimited ones (nested by further delimiters), and
+their values.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import NotRun, QueryFailed
+from ..tables.catalog import Column, Table
+from . import types
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Convert = Callable[[str], object]
+WRONG = (
+    ValueError,
+    InvalidOperation,
+    OverflowError,
+)  # what a Convert raises for a text that is not of its type
+_DIGITS = Context(prec=76)
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
+csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
+_DELIMITERS = tuple(chr(code) for code in range(1, 9))  # Hive's, by depth
+
+
+class Lazy(msgspec.Struct, frozen=True):
+    """LazySimpleSerDe's options."""
+
+    delimiters: tuple[str, ...]  # of fields, of items, of a map's keys, of what is nested deeper
+    null: str
+    escape: str | None
+
+
+def lazy(options: Mapping[str, str]) -> Lazy:
+    field = _character(
+        options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0]
+    )
+    items = _character(
+        options.get("collection.delim", options.get("colelction.delim")), _DELIMITERS[1]
+    )
+    keys = _character(options.get("mapkey.delim"), _DELIMITERS[2])
+    escape = _character(options["escape.delim"], "\\") if "escape.delim" in options else None
+    return Lazy(
+        (field, items, keys, *_DELIMITERS[3:]),
+        options.get("serialization.null.format", "\\N"),
+        escape,
+    )
+
+
+def _character(written: str | None, default: str) -> str:
+    """A delimiter is one character: the first, or that whose number is written.
+
+    Without any it is the default (Hive's LazyUtils).
+    """
+    if not written:
+        return default
+    return (
+        chr(int(written))
+        if re.fullmatch("[0-9]{1,3}", written) and int(written) < 128
+        else written[0]
+    )
+
+
+def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
+    """OpenCSVSerde's lines."""
+    quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
+    try:
+        reader = csv.reader(
+            io.StringIO(data.decode("utf-8", "replace"), newline=""),
+            delimiter=options.get("separatorChar", ",")[:1],
+            quotechar=quote[:1] or None,
+            escapechar=escape[:1] if escape[:1] != quote[:1] else None,
+            doublequote=True,
+        )
+    except (TypeError, ValueError) as error:
+        raise QueryFailed("NOT_SUPPORTED", f"CSV not supported: {error}") from error
+    for index, line in enumerate(reader):
+        if index >= skip and line:
+            yield list(line)
+
+
+def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
+    """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
+    lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
+    for index, line in enumerate(lines):
+        if index >= skip:
+            yield [
+                None if cell == form.null else cell
+                for cell in _split(line.rstrip("\r"), form.delimiters[0], form.escape)
+            ]
+
+
+def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
+    if not escape:
+        return text.split(delimiter)
+    cells = re.findall(
+        f"(?:{re.escape(escape)}.|[^{re.escape(delimiter)}])*(?:{re.escape(delimiter)}|$)",
+        text,
+        re.DOTALL,
+    )
+    whole = [cell.removesuffix(delimiter) for cell in cells[:-1]]
+    return whole if whole and not text.endswith(delimiter) else [*whole, ""]
+
+
+def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: int = 1) -> Convert:  # noqa: PLR0911  one line a kind
+    """What reads a cell.
+
+    OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970. `form`: of
+    nested cells.
+    """
+    import pyarrow.types as t
+
+    if t.is_nested(kind):
+        if form is None:
+            raise NotRun(f"columns of type {kind} in tables of this serde")
+        return _nested_convert(kind, form, depth)
+    if t.is_string(kind):
+        return (
+            (lambda text: _unescaped(text, form.escape))
+            if form is not None and form.escape
+            else str
+        )
+    if t.is_integer(kind):
+        return lambda text: whole(text, kind.bit_width)
+    if t.is_floating(kind):
+        return float
+    if t.is_boolean(kind):
+        return _boolean
+    if t.is_decimal(kind):
+        return lambda text: decimal(text, kind)
+    if t.is_date(kind):
+        return lambda text: (
+            date.fromisoformat(text)
+            if iso or "-" in text
+            else date(1970, 1, 1) + timedelta(days=int(text))
+        )
+    if t.is_timestamp(kind):
+        return lambda text: _moment(text, iso=iso)
+    return binary
+
+
+def _unescaped(text: str, escape: str | None) -> str:
+    return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
+
+
+def whole(text: str, bits: int) -> int:
+    number = int(text)
+    if "_" in text or not -(1 << bits - 1) <= number < 1 << bits - 1:
+        raise ValueError(text)
+    return number
+
+
+def decimal(text: str, kind: Any) -> Decimal:
+    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does.
+
+    ValueError or InvalidOperation when it has more digits than that.
+    """
+    rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
+    if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
+        raise ValueError(text)
+    return rounded
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _moment(text: str, *, iso: bool) -> datetime:
+    if iso or not text.lstrip("-").isdigit():
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    return EPOCH + timedelta(milliseconds=int(text))
+
+
+def binary(text: str) -> bytes:
+    """Base64, as Hive writes it; what is none is taken as it is."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return text.encode()
+
+
+def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
+    import pyarrow.types as t
+
+    if depth + 1 >= len(form.delimiters):
+        raise NotRun("columns nested deeper than Hive's eight delimiters")
+    outer, inner = form.delimiters[depth], form.delimiters[depth + 1]
+    if t.is_list(kind):
+        item = _lenient(kind.value_type, form, depth + 1)
+        return lambda text: (
+            [item(cell) for cell in _split(text, outer, form.escape)] if text else []
+        )
+    if t.is_map(kind):
+        key, value = (
+            _lenient(kind.key_type, form, depth + 2),
+            _lenient(kind.item_type, form, depth + 2),
+        )
+        return lambda text: [
+            _pair(cell.partition(inner), key, value)
+            for cell in _split(text, outer, form.escape)
+            if cell
+        ]
+    fields = [kind.field(index) for index in range(kind.num_fields)]
+    members = [(member.name, _lenient(member.type, form, depth + 1)) for member in fields]
+    return lambda text: _members(_split(text, outer, form.escape), members)
+
+
+def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
+    """An item that is not of its type is null, as a cell is."""
+    convert = converter(kind, iso=True, form=form, depth=depth)
+
+    def read(text: str) -> object:
+        try:
+            return None if text == form.null else convert(text)
+        except WRONG:
+            return None
+
+    return read
+
+
+def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[object, object]:
+    return key(parts[0]), value(parts[2]) if parts[1] else None
+
+
+def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[str, object]:
+    return {
+        name: read(cells[index]) if index < len(cells) else None
+        for index, (name, read) in enumerate(members)
+    }
+
+
+def typed_table(
+    lines: Iterator[list[str | None]],
+    uri: str,
+    table: Table,
+    columns: list[Column],
+    form: Lazy | None,
+) -> pa.Table:
+    """A row a line, the columns in the table's types, each by its place among the table's.
+
+    A cell that is not of its type: OpenCSVSerde (no
+    `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
+    """
+    import pyarrow as pa
+
+    kinds = {column.name: types.arrow(column.type) for column in columns}
+    read = {column.name: _cell_reader(column, kinds[column.name], uri, form) for column in columns}
+    places = [
+        (index, column.name) for index, column in enumerate(table.columns) if column.name in read
+    ]
+    values: dict[str, list[object]] = {column.name: [] for column in columns}
+    for line in lines:
+        for index, name in places:
+            cell = line[index] if index < len(line) else None
+            values[name].append(None if cell is None else read[name](cell))
+    return pa.table(
+        {column.name: pa.array(values[column.name], kinds[column.name]) for column in columns}
+    )
+
+
+def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
+    convert = converter(kind, iso=form is not None, form=form)
+
+    def read(cell: str) -> object:
+        try:
+            return convert(cell)
+        except WRONG as error:
+            if form is not None:
+                return None
+            where = f"Error parsing field value '{cell}' for field {column.name}"
+            raise QueryFailed(
+                "HIVE_BAD_DATA",
+                f"{where}: it is not of type {column.type}. This error occurred in {uri}",
+                category=3,
+            ) from error
+
+    return read

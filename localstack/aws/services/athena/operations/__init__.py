@@ -1,0 +1,1 @@
+"""Athena's operations: query executions, prepared statements, workgroups, catalogs and metadata."""

@@ -1,0 +1,121 @@
+"""DuckDB's databases for queries: one for each that runs.
+
+Making one takes most of a short query's CPU, so it then serves another query.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..sql import rules
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SPILL = 4  # times its memory is what a query may put on the disk
+_IDLE = 4  # databases that wait for a query
+_GROWTH = (
+    32 << 20
+)  # bytes; an allocator that has given out more keeps them until its database is closed
+_RESIDENT = Path("/proc/self/statm")
+
+
+class Database(NamedTuple):
+    connection: duckdb.DuckDBPyConnection
+    folder: Path  # where it spills
+
+
+class Databases:
+    """`memory`: bytes for each database. `folder`: where they spill, four times as much."""
+
+    def __init__(self, folder: Path, memory: int) -> None:
+        self._folder = folder
+        self._memory = memory
+        self._idle: list[Database] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to a database without tables, which nobody else has.
+
+        Tables are to be TEMP: they go with the connection.
+        """
+        database, before, ended = self._take(), _resident(), False
+        try:
+            database.folder.mkdir(
+                parents=True, exist_ok=True
+            )  # what tidies a machine takes a folder that has long been empty
+            with database.connection.cursor() as session:
+                _settle(session)
+                yield session
+            ended = True
+        finally:
+            reusable = (
+                ended
+                and before is not None
+                and (_resident() or 0) - before <= _GROWTH
+                and not any(database.folder.iterdir())
+            )
+            self._leave(database, reusable=reusable)
+
+    def _take(self) -> Database:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._open()
+
+    def _open(self) -> Database:
+        import duckdb
+
+        folder = self._folder / uuid.uuid4().hex
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 2,
+            "memory_limit": f"{self._memory}B",
+            "temp_directory": str(folder),
+            "max_temp_directory_size": f"{self._memory * _SPILL}B",
+        }
+        connection = duckdb.connect(":memory:", config=config)
+        connection.execute("SET enable_external_access = false")
+        for statement in rules.PRELUDE.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        return Database(connection, folder)
+
+    def _leave(self, database: Database, *, reusable: bool) -> None:
+        with self._lock:
+            if reusable and len(self._idle) < _IDLE:
+                self._idle.append(database)
+                return
+        database.connection.close()
+        shutil.rmtree(database.folder, ignore_errors=True)
+
+
+@cache
+def of(folder: Path, memory: int) -> Databases:
+    """Those of a stack: a reset leaves them, as there is nothing in them."""
+    return Databases(folder, memory)
+
+
+def _settle(session: duckdb.DuckDBPyConnection) -> None:
+    session.execute("SET TimeZone = 'UTC'")
+    session.execute("SET integer_division = true")
+    session.execute("SET ieee_floating_point_ops = true")
+    session.execute("SET error_on_division_by_zero = false")
+
+
+def _resident() -> int | None:
+    """Bytes of memory that this process has; None where the system does not say: a database then
+    serves one query.
+    """
+    try:
+        return int(_RESIDENT.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None

@@ -1,0 +1,374 @@
+"""Parse a query as Athena would, and refuse what Athena would refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from sqlglot import expressions as exp
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.trino import TrinoParser
+from sqlglot.tokenizer_core import Token, TokenType
+
+from ..errors import QueryFailed
+from . import vocabulary as allowed
+from .errors import Malformed, position
+
+_SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "LISTAGG", "POSITION", "SUBSTRING", "TRIM")
+_UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})
+_BEFORE_SUBSCRIPT = (
+    TokenType.R_PAREN,
+    TokenType.R_BRACKET,
+    TokenType.IDENTIFIER,
+    TokenType.VAR,
+    TokenType.STRING,
+    TokenType.ARRAY,
+)
+
+
+WRITTEN = "written"  # in a question mark's meta: where in the text it is
+
+
+def _mark(parser: Any) -> exp.Placeholder:
+    mark = exp.Placeholder()
+    mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
+    return mark
+
+
+class Strict(Trino):
+    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn
+    other engines' names into its own.
+    """
+
+    class Parser(TrinoParser):
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL
+        }
+        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")
+        }
+        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
+
+
+def parsed(text: str) -> exp.Query:
+    """A SELECT, WITH, VALUES or set operation that is in Athena's language.
+
+    Malformed, or QueryFailed with SYNTAX_ERROR and the like.
+    """
+    return accept(text).copy()
+
+
+@lru_cache(
+    maxsize=32
+)  # a statement is parsed to be taken, then to be run; a view for each of its readers
+def accept(text: str) -> exp.Query:
+    """As `parsed`, for who changes nothing in it."""
+    try:
+        tokens = Strict().tokenize(text)
+        _tokens(text, tokens)
+        tree = _parse(text, tokens)
+    except TokenError as error:
+        raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
+    except ParseError as error:
+        raise _parse_error(error) from error
+    for written in list(tree.find_all(exp.UnicodeString)) if tree is not None else ():
+        written.replace(exp.Literal.string(_unescaped(text, written)))
+    if isinstance(tree, exp.Values):
+        width = (
+            len(tree.expressions[0].expressions)
+            if isinstance(tree.expressions[0], exp.Tuple)
+            else 1
+        )
+        names = [exp.to_identifier(f"_col{index}") for index in range(width)]
+        tree.set("alias", exp.TableAlias(this=exp.to_identifier("_values"), columns=names))
+        tree = exp.select("*").from_(tree)
+    if not isinstance(tree, exp.Query):
+        raise Malformed("mismatched input. Expecting: a query")
+    conditional = 0
+    for node in tree.walk():
+        _node(text, node)
+        conditional += isinstance(node, exp.Join) and _told_how(node)
+    if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
+        raise Malformed(
+            "mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN",
+            at=position(text, len(text)),
+        )
+    return tree
+
+
+def syntax(text: str) -> None:
+    """Malformed for what does not parse. What parses and is wrong is no matter."""
+    with suppress(QueryFailed):
+        accept(text)
+
+
+def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
+    statements = Strict().parser().parse(tokens, text)
+    return statements[0] if len(statements) == 1 else None
+
+
+def _unescaped(text: str, node: exp.UnicodeString) -> str:
+    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and
+    six (Trino, "Character types").
+    """
+    mark = node.args["escape"].this if isinstance(node.args.get("escape"), exp.Expr) else "\\"
+    pattern = re.compile(
+        f"{re.escape(mark)}({re.escape(mark)}|[0-9A-Fa-f]{{4}}|\\+[0-9A-Fa-f]{{6}}|)"
+    )
+
+    def character(escape: re.Match[str]) -> str:
+        code = escape.group(1)
+        if code == mark:
+            return mark
+        try:
+            return chr(int(code.removeprefix("+"), 16))
+        except (ValueError, OverflowError) as error:
+            raise Malformed(
+                f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)
+            ) from error
+
+    return pattern.sub(character, node.this)
+
+
+def _told_how(join: exp.Join) -> bool:
+    return bool(
+        join.args.get("on")
+        or join.args.get("using")
+        or join.args.get("kind") == "CROSS"
+        or join.args.get("method")
+    )
+
+
+def _parse_error(error: ParseError) -> Malformed:
+    detail = error.errors[0] if error.errors else {}
+    word = detail.get("highlight") or "<EOF>"
+    line, column = detail.get("line") or 1, detail.get("col") or 1
+    what = detail.get("description", "it does not parse")
+    return Malformed(
+        f"mismatched input '{word}'. Expecting: ... ({what})",
+        at=(line, max(1, column - len(word) + 1)),
+    )
+
+
+_NOT_TRINOS = (TokenType.L_BRACE, TokenType.DCOLON, TokenType.PARAMETER)
+_AFTER_A_LIST = (TokenType.FROM, TokenType.R_PAREN, TokenType.WHERE)
+_Refusal = Callable[[list[Token], Token, Token], bool]
+# Of the tokens, one and the one after it: what a tolerant parser would let through.
+_REFUSED_PAIRS: tuple[_Refusal, ...] = (
+    # a list is written ARRAY[...]
+    lambda _tokens, before, token: (
+        token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT
+    ),
+    # an interval's number is written as text: INTERVAL '7' DAY
+    lambda _tokens, before, token: (
+        (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER)
+    ),
+    # its unit is one of Trino's
+    lambda tokens, before, token: (
+        before.token_type == TokenType.STRING
+        and token.text.upper() not in _UNITS
+        and _word_before(tokens, before) == "INTERVAL"
+    ),
+    # nothing after a comma
+    lambda _tokens, before, token: (
+        before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST
+    ),
+    # OFFSET comes before LIMIT
+    lambda tokens, before, token: (
+        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET)
+        and _word_before(tokens, before) == "LIMIT"
+    ),
+)
+
+
+def _tokens(text: str, tokens: list[Token]) -> None:
+    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with
+    TYPE_NOT_FOUND for a type in a cast that is not.
+    """
+    if not tokens:
+        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
+    _check_token(text, tokens[0], refused=tokens[0].token_type == TokenType.FROM)
+    for before, token in pairwise(tokens):
+        _check_token(
+            text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS)
+        )
+        if (
+            before.token_type == TokenType.ALIAS
+            and token.text.upper() in allowed.NOT_TYPES
+            and _closes_a_cast(tokens, token)
+        ):
+            raise QueryFailed(
+                "TYPE_NOT_FOUND",
+                f"Unknown type: {token.text.lower()}",
+                at=position(text, token.start),
+            )
+
+
+def _check_token(text: str, token: Token, *, refused: bool) -> None:
+    if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
+        raise _mismatch(text, token)
+
+
+def _dollar(token: Token) -> bool:
+    return token.text.startswith("$") and token.token_type not in (
+        TokenType.STRING,
+        TokenType.IDENTIFIER,
+    )
+
+
+def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
+    following = next((t for t in tokens if t.start > token.end), None)
+    return following is not None and following.token_type == TokenType.R_PAREN
+
+
+def _word_before(tokens: list[Token], token: Token) -> str:
+    earlier = [t for t in tokens if t.end < token.start]
+    return earlier[-1].text.upper() if earlier else ""
+
+
+def _mismatch(text: str, token: Token) -> Malformed:
+    return Malformed(
+        f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start)
+    )
+
+
+def place(text: str, node: exp.Expr) -> tuple[int, int]:
+    """Where a node is in the text: its own place, or that of the first of its parts that has one."""
+    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
+    if starts:
+        return position(text, min(starts))
+    parent = node.parent
+    return place(text, parent) if parent is not None else (1, 1)
+
+
+def _node(text: str, node: exp.Expr) -> None:
+    if type(node) not in allowed.NODES:
+        raise _syntax(
+            text,
+            node,
+            f"{node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's "
+            "language",
+        )
+    check = _CHECKS.get(type(node))
+    if check is not None:
+        check(text, node)
+
+
+def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
+    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", at=place(text, node))
+
+
+def _select(text: str, node: exp.Expr) -> None:
+    if not node.expressions:
+        raise Malformed(
+            "mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text))
+        )
+    if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
+        raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
+    for key in (
+        "qualify",
+        "kind",
+        "hint",
+        "into",
+        "pivots",
+        "cluster",
+        "sort",
+        "distribute",
+        "laterals",
+        "sample",
+        "connect",
+        "prewhere",
+    ):
+        if node.args.get(key):
+            raise _syntax(text, node, f"{key.upper()} is not in Athena's language")
+
+
+def _join(text: str, node: exp.Expr) -> None:
+    kind, side, method = (
+        str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
+    )
+    if (
+        kind not in allowed.JOIN_KINDS
+        or side not in allowed.JOIN_SIDES
+        or method not in ("", "NATURAL")
+    ):
+        raise _syntax(
+            text,
+            node,
+            f"{' '.join(word for word in (method, side, kind, 'JOIN') if word)} is not in "
+            "Athena's language",
+        )
+
+
+def _star(text: str, node: exp.Expr) -> None:
+    if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
+        raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
+
+
+def _group(text: str, node: exp.Expr) -> None:
+    if node.args.get("all"):
+        raise Malformed(
+            "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
+            "<expression>",
+            at=place(text, node),
+        )
+
+
+def _limit(text: str, node: exp.Expr) -> None:
+    if node.args.get("expressions"):
+        raise _syntax(text, node, "LIMIT BY is not in Athena's language")
+
+
+def _set_operation(text: str, node: exp.Expr) -> None:
+    if node.args.get("by_name"):
+        raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
+
+
+def _function(text: str, node: exp.Expr) -> None:
+    name = str(node.this).lower()
+    if name not in allowed.FUNCTIONS:
+        raise QueryFailed(
+            "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node)
+        )
+    windowed = isinstance(node.parent, exp.Window) or (
+        isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
+        and isinstance(node.parent.parent, exp.Window)
+    )
+    if name in allowed.WINDOW_ONLY and not windowed:
+        raise QueryFailed(
+            "MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node)
+        )
+    if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
+        raise QueryFailed(
+            "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node)
+        )
+    if isinstance(node.parent, exp.WithinGroup):
+        raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
+
+
+def _type(text: str, node: exp.Expr) -> None:
+    if node.this not in allowed.TYPES:
+        name = node.args.get("kind") or node.sql(dialect="trino")
+        raise QueryFailed(
+            "TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node)
+        )
+
+
+_CHECKS: dict[type[exp.Expr], Callable[[str, exp.Expr], None]] = {
+    exp.Anonymous: _function,
+    exp.DataType: _type,
+    exp.Select: _select,
+    exp.Join: _join,
+    exp.Star: _star,
+    exp.Group: _group,
+    exp.Limit: _limit,
+    exp.Union: _set_operation,
+    exp.Except: _set_operation,
+    exp.Intersect: _set_operation,
+}

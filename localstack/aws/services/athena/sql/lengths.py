@@ -1,0 +1,263 @@
+"""How long a text of a result may be: the n of Trino's varchar(n), char(n) and time(n), which
+DuckDB's types do not have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlglot import expressions as exp
+
+from ..tables.catalog import Table
+from . import scopes
+
+Length = int | None  # None: no limit, or no text
+Columns = list[tuple[str, Length]]  # by name, in their order
+Sources = dict[str, Columns | None]  # by alias; None: not known
+_WRAPPERS = (
+    exp.Alias,
+    exp.Paren,
+    exp.Window,
+    exp.Trim,
+    exp.Substring,
+    exp.IgnoreNulls,
+    exp.RespectNulls,
+    exp.Filter,
+)
+_AS_FIRST = frozenset(("lower", "upper", "ltrim", "rtrim", "reverse", "substr", "nullif", "min", "max", "arbitrary", "any_value",
+                       "first_value", "last_value", "lag", "lead"))  # fmt: skip
+_AS_WIDEST = frozenset({"coalesce", "greatest", "least"})
+
+
+class Char(int):
+    """The n of char(n)."""
+
+
+class Digits(int):
+    """The n of time(n)."""
+
+
+def length_of_type(kind: str) -> Length:
+    """The n of varchar(n), or a Char."""
+    match = re.fullmatch(r"(var)?char\((\d+)\)", kind.lower())
+    if match is None:
+        return None
+    return int(match.group(2)) if match.group(1) else Char(match.group(2))
+
+
+def type_with_length(kind: str, length: Length) -> str:
+    """DuckDB's type with its n."""
+    if isinstance(length, Digits):
+        return f"TIME({length:d})" if kind == "TIME" else kind
+    if kind != "VARCHAR" or length is None:
+        return kind
+    return f"{'CHAR' if isinstance(length, Char) else 'VARCHAR'}({max(1, length):d})"
+
+
+class Lengths:
+    """`tables`: those of a query, by the names that they have in it."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._ctes: dict[int, Columns | None] = {}
+
+    def of(self, query: exp.Expr) -> Columns | None:
+        """A limit for each column of a query's result.
+
+        None where it cannot be said how many there are.
+        """
+        if isinstance(query, exp.Subquery):
+            return self.of(query.this)
+        if isinstance(query, exp.SetOperation):
+            return _union(self.of(query.left), self.of(query.right))
+        return self._select_columns(query) if isinstance(query, exp.Select) else None
+
+    def at(self, node: exp.Expr) -> Length:
+        """Of an expression in the SELECT around it."""
+        select = node.find_ancestor(exp.Select)
+        return _length(node, self._sources(select)) if select is not None else None
+
+    def _select_columns(self, select: exp.Select) -> Columns | None:
+        sources = self._sources(select)
+        columns: Columns = []
+        for item in select.expressions:
+            more = (
+                _star_columns(item, select, sources)
+                if _is_star(item)
+                else [(item.alias_or_name.lower(), _length(item, sources))]
+            )
+            if more is None:
+                return None
+            columns += more
+        return columns
+
+    def _sources(self, select: exp.Select) -> Sources:
+        return {
+            source.alias_or_name.lower(): _renamed(self._columns(source), source)
+            for source in scopes.sources(select)
+        }
+
+    def _columns(self, source: exp.Expr) -> Columns | None:
+        if isinstance(source, exp.Values):
+            rows = [
+                row.expressions if isinstance(row, exp.Tuple) else [row]
+                for row in source.expressions
+            ]
+            return [("", _of_all(cells, {})) for cells in zip(*rows, strict=False)]
+        if isinstance(source, exp.Table):
+            table = self._tables.get(source.name)
+            return (
+                [(column.name, length_of_type(column.type)) for column in table.every]
+                if table is not None
+                else self._of_cte(_cte(source))
+            )
+        return self.of(source) if isinstance(source, exp.Subquery) else None
+
+    def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
+        if cte is None:
+            return None
+        if id(cte) not in self._ctes:
+            self._ctes[id(cte)] = _renamed(self.of(cte.this), cte)
+        return self._ctes[id(cte)]
+
+
+def _union(left: Columns | None, right: Columns | None) -> Columns | None:
+    if left is None or right is None or len(left) != len(right):
+        return None
+    return [
+        (name, _widest((length, other)))
+        for (name, length), (_, other) in zip(left, right, strict=True)
+    ]
+
+
+def _is_star(item: exp.Expr) -> bool:
+    return isinstance(item, exp.Star) or (
+        isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
+    )
+
+
+def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
+    if any(
+        join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
+    ):
+        return None  # columns that are joined by name stand once
+    table = item.table.lower() if isinstance(item, exp.Column) else ""
+    some = [sources.get(table)] if table else list(sources.values())
+    return None if None in some else [column for columns in some for column in columns or ()]
+
+
+def _renamed(columns: Columns | None, source: exp.Expr) -> Columns | None:
+    """`AS t (a, b)`."""
+    alias = source.args.get("alias")
+    names = (
+        [column.name.lower() for column in alias.columns]
+        if isinstance(alias, exp.TableAlias)
+        else []
+    )
+    if columns is None or not names:
+        return columns
+    return [(name, length) for name, (_, length) in zip(names, columns, strict=False)]
+
+
+def _cte(source: exp.Table) -> exp.CTE | None:
+    """The common table expression that the source names. None within a recursive one."""
+    around = list(_ancestors(source))
+    named = (
+        cte for node in around for cte in _ctes(node) if cte.alias.lower() == source.name.lower()
+    )
+    nearest = next(named, None)
+    return None if any(node is nearest for node in around) else nearest
+
+
+def _ctes(node: exp.Expr) -> list[exp.CTE]:
+    with_ = node.args.get("with_")
+    return list(with_.expressions) if isinstance(with_, exp.With) else []
+
+
+def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
+    parent = node.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
+
+
+def _widest(lengths: Iterable[Length]) -> Length:
+    """No limit as soon as one has none."""
+    every = list(lengths)
+    return (
+        None
+        if None in every
+        else max((length for length in every if length is not None), default=None)
+    )
+
+
+def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
+    return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
+
+
+def _length(node: exp.Expr, sources: Sources) -> Length:
+    rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
+    return rule(node, sources) if rule is not None else None
+
+
+def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
+    return len(literal.this) if literal.is_string else None
+
+
+def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
+    if (
+        cast.to.this == exp.DataType.Type.TIME
+        and isinstance(cast.this, exp.Literal)
+        and cast.to.expressions
+    ):
+        return Digits(
+            min(6, int(cast.to.expressions[0].name))
+        )  # TIME '13:24:11' is parsed as a cast to TIME(0)
+    return length_of_type(cast.to.sql(dialect="trino"))
+
+
+def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
+    return _length(node.this, sources)
+
+
+def _of_case(case: exp.Case, sources: Sources) -> Length:
+    return _of_all(
+        [
+            *(branch.args["true"] for branch in case.args["ifs"]),
+            case.args.get("default") or exp.Null(),
+        ],
+        sources,
+    )
+
+
+def _of_column(column: exp.Column, sources: Sources) -> Length:
+    table, name = column.table.lower(), column.name.lower()
+    there = [columns for source, columns in sources.items() if table in ("", source)]
+    if None in there:
+        return None
+    return next(
+        (length for columns in there for other, length in columns or () if other == name), None
+    )
+
+
+def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
+    name, arguments = str(call.this).lower(), call.expressions
+    if name in _AS_FIRST:
+        return _length(arguments[0], sources) if arguments else None
+    if name == "if":
+        return _of_all(arguments[1:], sources)
+    return _of_all(arguments, sources) if name in _AS_WIDEST else None
+
+
+_RULES: tuple[
+    tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], Callable[[Any, Sources], Length]], ...
+] = (
+    (exp.Literal, _of_literal),
+    (exp.Cast, _of_cast),
+    (exp.Column, _of_column),
+    (_WRAPPERS, _of_wrapped),
+    (exp.Case, _of_case),
+    (exp.Anonymous, _of_function),
+)

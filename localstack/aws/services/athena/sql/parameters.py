@@ -1,0 +1,81 @@
+"""The values of a statement's question marks.
+
+An execution parameter that is a constant of SQL (`1`, `'usa'`, `DATE '2020-01-01'`, `CAST('1' AS
+bigint)`) is that constant; a word, or what does not parse, is a text: AWS's own awswrangler passes
+`Washington`. The values of EXECUTE
+... USING are SQL and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import expressions as exp
+
+from ..errors import QueryFailed
+from . import checks as check
+from .errors import Malformed
+
+_NOT_CONSTANT = (exp.Column, exp.Query, exp.Placeholder, exp.Star)
+
+
+def as_sql(parameter: str) -> str:
+    """An execution parameter as SQL."""
+    try:
+        tree = check.accept(f"SELECT {parameter}")
+    except (Malformed, QueryFailed):
+        tree = None
+    if tree is not None and _constant(tree) is not None:
+        return parameter
+    return _literal(parameter) if tree is None else _quoted(parameter)
+
+
+def _literal(parameter: str) -> str:
+    """A call of a function that Athena lacks is SQL all the same: the query fails with its name."""
+    return parameter if parameter.rstrip().endswith(")") else _quoted(parameter)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _constant(tree: exp.Query) -> exp.Expr | None:
+    """The one expression of `SELECT expression` when it needs no table; None for anything else."""
+    clauses = any(value for key, value in tree.args.items() if key != "expressions")
+    if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or clauses:
+        return None
+    value: exp.Expr = tree.expressions[0]
+    return None if isinstance(value, exp.Alias) or value.find(*_NOT_CONSTANT) is not None else value
+
+
+def _value(parameter: str) -> exp.Expr | None:
+    """The constant that a parameter's text is, None where it is none.
+
+    QueryFailed for a function or a type that Athena lacks.
+    """
+    try:
+        return _constant(check.parsed(f"SELECT {parameter}"))
+    except Malformed:
+        return None
+
+
+def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
+    """Put the values in the place of the marks, in the order in which the marks are written.
+
+    INVALID_PARAMETER_USAGE for another number.
+    """
+    marks = sorted(query.find_all(exp.Placeholder), key=lambda mark: int(mark.meta[check.WRITTEN]))
+    if len(marks) != len(parameters):
+        raise QueryFailed(
+            "INVALID_PARAMETER_USAGE",
+            f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}",
+        )
+    for mark, parameter in zip(marks, parameters, strict=True):
+        value = _value(parameter)
+        if value is None:
+            raise QueryFailed(
+                "SYNTAX_ERROR",
+                f"the parameter {parameter!r} is not a constant",
+                at=check.place(text, mark),
+            )
+        mark.replace(value if isinstance(value, exp.Literal) else exp.Paren(this=value))

@@ -1,0 +1,326 @@
+"""Trino's meaning of an expression, in DuckDB's words: a rule for each kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlglot import expressions as exp
+
+from ..errors import NotRun, QueryFailed
+from ..tables.catalog import CATALOG
+from . import checks as check
+from . import functions
+from .inference import ARRAY, CHAR, DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+
+PRELUDE = (
+    functions.PRELUDE
+    + """
+CREATE MACRO trino_append(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_append(a, x) END;
+CREATE MACRO trino_prepend(x, a) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_prepend(x, a) END;
+CREATE MACRO trino_nonzero(b) AS CASE WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
+CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
+ AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
+"""
+)
+_NULLS = {
+    "first_value": exp.FirstValue,
+    "last_value": exp.LastValue,
+    "lag": exp.Lag,
+    "lead": exp.Lead,
+    "nth_value": exp.NthValue,
+}
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    """What was written, before anything was translated."""
+
+    text: str
+    now: datetime
+    kind: Kind | None
+    left: Kind | None
+    right: Kind | None
+
+
+def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
+    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what
+    was written.
+    """
+    nodes = [node for node in query.walk() if type(node) in _RULES]
+    noted = {id(node): _Noted(text, now, types.of(node), *_sides(types, node)) for node in nodes}
+    for node in reversed(nodes):
+        if node.parent is None and node is not query:
+            continue
+        replacement = _RULES[type(node)](node, noted[id(node)])
+        if replacement is not None:
+            node.replace(replacement)
+
+
+def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
+    if isinstance(node, exp.Binary):
+        return types.of(node.left), types.of(node.right)
+    if isinstance(node, (exp.In, exp.Between)):
+        values = (
+            types.of(value)
+            for value in (node.this, *node.expressions, node.args.get("low"), node.args.get("high"))
+        )
+        return (CHAR if CHAR in values else None), None
+    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
+
+
+def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    name = str(node.this).lower()
+    call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
+    if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
+        return _NULLS[name](
+            this=node.expressions[0],
+            **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}),
+        )
+    if name == "now":
+        return _instant(node, noted)
+    if name in ("date_add", "date_trunc") and noted.kind == DATE:
+        return exp.cast(call, "date")
+    if (
+        name == "avg"
+        and noted.kind is not None
+        and noted.kind.name == "decimal"
+        and not isinstance(node.parent, (exp.Window, exp.Filter))
+    ):
+        return _rounded_quotient(call, noted.kind)
+    return call
+
+
+def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    """A date and an interval are a date, two dates an interval; a date and a number are an error."""
+    if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
+        return functions.fill(
+            "to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()]
+        )
+    if noted.kind == DATE:
+        return exp.cast(exp.Paren(this=node.copy()), "date")
+    names = [side.name for side in (noted.left, noted.right) if side is not None]
+    if "date" in names and "int" in names:
+        sign = "+" if isinstance(node, exp.Add) else "-"
+        raise QueryFailed(
+            "TYPE_MISMATCH",
+            f"Cannot apply operator: date {sign} integer",
+            at=check.place(noted.text, node),
+        )
+    return None
+
+
+def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
+    """An array and an element."""
+    if noted.left == ARRAY and _no_array(node.right, noted.right):
+        return functions.call("trino_append", node.left.copy(), node.right.copy())
+    if noted.right == ARRAY and _no_array(node.left, noted.left):
+        return functions.call("trino_prepend", node.left.copy(), node.right.copy())
+    return None
+
+
+def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
+    """What is taken out of something may be an array, too."""
+    taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
+        isinstance(node, exp.Anonymous)
+        and str(node.this).lower() in ("array_max", "array_min", "element_at")
+    )
+    return kind not in (None, ARRAY) and not taken
+
+
+def _pad_char(node: exp.Expr, noted: _Noted) -> None:
+    """A char(n) is equal to what differs from it in the spaces at its end."""
+    if CHAR not in (noted.left, noted.right):
+        return
+    if node.args.get("query") is not None:
+        raise NotRun("IN (SELECT ...) of a char(n)", at=check.place(noted.text, node))
+    for key in ("this", "expression", "expressions", "low", "high"):
+        value = node.args.get(key)
+        if isinstance(value, list):
+            node.set(
+                key, [functions.call("rtrim", item.copy(), functions.raw(" ")) for item in value]
+            )
+        elif isinstance(value, exp.Expr):
+            node.set(key, functions.call("rtrim", value.copy(), functions.raw(" ")))
+
+
+def _remainder(node: exp.Expr, _noted: _Noted) -> None:
+    if not _nonzero(node.expression) and not _is_in_try(node):
+        node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
+
+
+def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
+
+
+def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
+
+
+def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
+
+
+def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
+
+
+def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(CATALOG), "varchar")
+
+
+def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
+    """DuckDB would tell its own."""
+
+    def refuse(node: exp.Expr, noted: _Noted) -> None:
+        raise NotRun(name, at=check.place(noted.text, node))
+
+    return refuse
+
+
+def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    zone = functions.text_of(node.args["zone"], "a time zone")
+    if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
+        raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(noted.text, node))
+    return exp.cast(node.this.copy(), "timestamptz")
+
+
+def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
+    if noted.kind == DOUBLE:
+        return functions.call("trino_divide", a, b)
+    divided = exp.Div(
+        this=a,
+        expression=b if _nonzero(b) or _is_in_try(node) else functions.call("trino_nonzero", b),
+    )
+    return (
+        _rounded_quotient(divided, noted.kind)
+        if noted.kind is not None and noted.kind.name == "decimal"
+        else exp.Paren(this=divided)
+    )
+
+
+def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
+    """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
+    return exp.cast(
+        functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})"
+    )
+
+
+def _nonzero(node: exp.Expr) -> bool:
+    inner = node.unnest()
+    return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
+
+
+def _is_in_try(node: exp.Expr) -> bool:
+    """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
+    parent = node.parent
+    while parent is not None:
+        if isinstance(parent, exp.Anonymous) and str(parent.this).lower() == "try":
+            return True
+        parent = parent.parent
+    return False
+
+
+def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
+    rule = _CASTS.get(node.to.this)
+    return rule(node, noted) if rule is not None else None
+
+
+def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
+    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
+    if not node.to.expressions:
+        literal = isinstance(node.this, exp.Literal) and node.this.is_string
+        scale = len(str(node.this.this).partition(".")[2]) if literal else 0
+        node.set("to", exp.DataType.build(f"decimal(38, {scale})"))
+
+
+def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
+    """A text is a JSON string."""
+    literal = isinstance(node.this, exp.Literal) and node.this.is_string
+    return functions.call(
+        "to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy()
+    )
+
+
+def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
+    """timestamp(3)."""
+    node.set("to", exp.DataType.build("timestamp"))
+    if isinstance(node.this, exp.Literal):
+        return None
+    inner = type(node)(this=node.this.copy(), to=exp.DataType(this=exp.DataType.Type.TIMESTAMP_MS))
+    return exp.cast(inner, "timestamp")
+
+
+def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
+    node.set("to", exp.DataType.build("timestamptz"))
+
+
+def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
+    """VARCHAR(n) cuts; a timestamp has its milliseconds."""
+    size = node.to.expressions
+    node.set("to", exp.DataType.build("varchar"))
+    if noted.left == JSON:
+        return functions.call("trino_json_text", node.this.copy())
+    if noted.left == TIMESTAMP:
+        return functions.fill("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
+    if size and not isinstance(node.this, exp.Literal):
+        return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
+    return None
+
+
+def _as_char(node: exp.Cast, _noted: _Noted) -> exp.Expr:
+    """CHAR(n) cuts, and fills with spaces."""
+    size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
+    text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
+    return functions.fill("rpad(left($1, $2), $2, ' ')", [text, size])
+
+
+_CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
+    exp.DataType.Type.DECIMAL: _as_decimal,
+    exp.DataType.Type.JSON: _as_json,
+    exp.DataType.Type.TIMESTAMP: _as_timestamp,
+    exp.DataType.Type.TIMESTAMPTZ: _as_instant,
+    exp.DataType.Type.VARCHAR: _as_varchar,
+    exp.DataType.Type.CHAR: _as_char,
+}
+
+
+def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    return functions.call("json", functions.raw(node.this.name))
+
+
+def _millis(now: datetime) -> str:
+    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
+
+
+_RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
+    exp.Anonymous: _function,
+    exp.Div: _division,
+    exp.Mod: _remainder,
+    exp.Add: _sum,
+    exp.Sub: _sum,
+    exp.DPipe: _array_concatenation,
+    exp.EQ: _pad_char,
+    exp.NEQ: _pad_char,
+    exp.NullSafeEQ: _pad_char,
+    exp.NullSafeNEQ: _pad_char,
+    exp.GT: _pad_char,
+    exp.GTE: _pad_char,
+    exp.LT: _pad_char,
+    exp.LTE: _pad_char,
+    exp.In: _pad_char,
+    exp.Between: _pad_char,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.CurrentTimestamp: _instant,
+    exp.CurrentDate: _today,
+    exp.Localtimestamp: _local,
+    exp.Localtime: _time,
+    exp.CurrentTime: _not_run("current_time"),
+    exp.CurrentUser: _not_run("current_user"),
+    exp.CurrentCatalog: _catalog,
+    exp.AtTimeZone: _zone,
+    exp.ParseJSON: _json,
+}

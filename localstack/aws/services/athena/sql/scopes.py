@@ -1,0 +1,188 @@
+"""Names: which tables a query reads, and whether its columns are there for Trino, which knows no
+alias inside its own SELECT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+from sqlglot import expressions as exp
+
+from ..errors import NotRun, QueryFailed
+from ..tables.catalog import Catalog, Table
+from .checks import place
+
+Names = frozenset[str] | None  # None: not known
+
+
+class Read(msgspec.Struct, frozen=True):
+    """A table of Glue in a query."""
+
+    node: exp.Table
+    table: Table
+
+
+def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
+    """Every table that is not a CTE's name. SCHEMA_NOT_FOUND, TABLE_NOT_FOUND."""
+    reads = []
+    for node in list(query.find_all(exp.Table)):
+        if not isinstance(node.this, exp.Identifier):
+            raise NotRun(
+                f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node)
+            )
+        if not node.db and node.name.lower() in _ctes(node):
+            continue
+        if node.catalog:
+            catalog.check_name(node.catalog, place(text, node))
+        reads.append(Read(node, catalog.needed(node.db or database, node.name, place(text, node))))
+    return reads
+
+
+def _ctes(node: exp.Expr) -> set[str]:
+    """The names of the common table expressions that a node can see."""
+    names: set[str] = set()
+    child, parent = node, node.parent
+    while parent is not None:
+        with_ = parent.args.get("with_")
+        if isinstance(with_, exp.With):
+            inside = with_.expressions.index(child) if child in with_.expressions else None
+            names |= {
+                cte.alias.lower()
+                for cte in (with_.expressions if inside is None else with_.expressions[:inside])
+            }
+        if isinstance(parent, exp.With):
+            index = next(
+                (i for i, cte in enumerate(parent.expressions) if cte is child),
+                len(parent.expressions),
+            )
+            names |= {cte.alias.lower() for cte in parent.expressions[:index]}
+            if parent.args.get("recursive"):
+                names |= {cte.alias.lower() for cte in parent.expressions}
+            child, parent = (
+                parent.parent or parent,
+                (parent.parent.parent if parent.parent is not None else None),
+            )
+            continue
+        child, parent = parent, parent.parent
+    return names
+
+
+def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
+    """COLUMN_NOT_FOUND for the alias of a SELECT that is used in its own WHERE, GROUP BY, HAVING or
+    beside it, as DuckDB would allow.
+    """
+    for select in query.find_all(exp.Select):
+        aliases = {
+            alias.alias.lower() for alias in select.expressions if isinstance(alias, exp.Alias)
+        }
+        if not aliases:
+            continue
+        there = _sources(select, columns_of)
+        if there is None:
+            continue
+        for column in _own_columns(select):
+            name = column.name.lower()
+            if (
+                not column.table
+                and name in aliases
+                and name not in there
+                and not _outer_has(select, name, columns_of)
+            ):
+                raise QueryFailed(
+                    "COLUMN_NOT_FOUND",
+                    f"Column '{name}' cannot be resolved",
+                    at=place(text, column),
+                )
+
+
+def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
+    """The columns in a SELECT's list, WHERE, GROUP BY and HAVING, without those of its subqueries
+    and of lambdas.
+    """
+    parts = [
+        *select.expressions,
+        *(select.args[key] for key in ("where", "group", "having") if select.args.get(key)),
+    ]
+    for part in parts:
+        for node in part.walk(prune=lambda n: isinstance(n, (exp.Query, exp.Lambda))):
+            if isinstance(node, exp.Column):
+                yield node
+
+
+def sources(select: exp.Select) -> list[exp.Expr]:
+    """What it reads from: after FROM and JOIN."""
+    from_ = select.args.get("from_")
+    joins = [join.this for join in select.args.get("joins") or ()]
+    return [*([from_.this] if from_ is not None else []), *joins]
+
+
+def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
+    names: set[str] = set()
+    for source in sources(select):
+        columns = outputs(source, columns_of)
+        if columns is None:
+            return None
+        names |= columns
+    return frozenset(names)
+
+
+def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
+    """The names of the columns that a source or a query gives."""
+    alias = source.args.get("alias")
+    if isinstance(alias, exp.TableAlias) and alias.columns:
+        return frozenset(column.name.lower() for column in alias.columns)
+    if isinstance(source, exp.Table):
+        return columns_of(source)
+    if isinstance(source, exp.Subquery):
+        return outputs(source.this, columns_of)
+    if isinstance(source, exp.SetOperation):
+        return outputs(source.left, columns_of)
+    if isinstance(source, exp.Select):
+        names: set[str] = set()
+        for item in source.expressions:
+            if isinstance(item, exp.Star) or (
+                isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
+            ):
+                below = _sources(source, columns_of)
+                if below is None:
+                    return None
+                names |= below
+            elif item.alias_or_name:
+                names.add(item.alias_or_name.lower())
+        return frozenset(names)
+    return None
+
+
+def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], Names]) -> bool:
+    outer = select.find_ancestor(exp.Select)
+    while outer is not None:
+        there = _sources(outer, columns_of)
+        if there is None or name in there:
+            return True
+        outer = outer.find_ancestor(exp.Select)
+    return False
+
+
+def of_ctes(query: exp.Expr, glue: Callable[[exp.Table], Names]) -> Callable[[exp.Table], Names]:
+    """Columns of a table by Glue, or of the common table expression of that name."""
+    ctes = {cte.alias.lower(): cte for cte in query.find_all(exp.CTE)}
+    busy: set[str] = set()
+
+    def columns(node: exp.Table) -> Names:
+        name = node.name.lower()
+        cte = ctes.get(name) if not node.db else None
+        if cte is None:
+            return glue(node)
+        alias = cte.args.get("alias")
+        if isinstance(alias, exp.TableAlias) and alias.columns:
+            return frozenset(column.name.lower() for column in alias.columns)
+        if name in busy:
+            return None
+        busy.add(name)
+        try:
+            return outputs(cte.this, columns)
+        finally:
+            busy.discard(name)
+
+    return columns

@@ -1,0 +1,259 @@
+"""What kind of statement a text is, and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from sqlglot.tokenizer_core import TokenType
+
+from .errors import Malformed
+from .words import Name, Words
+
+
+class Select(msgspec.Struct, frozen=True):
+    query: str
+
+
+class CreateTableAs(msgspec.Struct, frozen=True):
+    name: Name
+    query: str
+    properties: dict[str, str | tuple[str, ...]]
+    data: bool = True
+    exists_ok: bool = False
+
+
+class Unload(msgspec.Struct, frozen=True):
+    query: str
+    location: str
+    properties: dict[str, str | tuple[str, ...]]
+
+
+class Insert(msgspec.Struct, frozen=True):
+    name: Name
+    columns: tuple[str, ...]
+    query: str
+
+
+class CreateView(msgspec.Struct, frozen=True):
+    name: Name
+    query: str
+    replace: bool
+
+
+class Execute(msgspec.Struct, frozen=True):
+    """EXECUTE of a prepared statement."""
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+class Prepare(msgspec.Struct, frozen=True):
+    name: str
+    query: str
+
+
+class Deallocate(msgspec.Struct, frozen=True):
+    name: str
+
+
+class Ddl(msgspec.Struct, frozen=True):
+    """Hive's: ddl/statements.py reads on."""
+
+    text: str
+    words: tuple[str, ...]  # the first few, upper case
+
+
+Statement = (
+    Select | CreateTableAs | Unload | Insert | CreateView | Execute | Prepare | Deallocate | Ddl
+)
+_HIVE = (
+    "CREATE EXTERNAL",
+    "CREATE DATABASE",
+    "CREATE SCHEMA",
+    "DROP",
+    "ALTER",
+    "MSCK",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+)
+_REFUSED = (
+    "DELETE",
+    "UPDATE",
+    "MERGE",
+    "OPTIMIZE",
+    "VACUUM",
+    "EXPLAIN",
+    "GRANT",
+    "REVOKE",
+    "CALL",
+    "SET",
+    "USE",
+    "TRUNCATE",
+    "COMMIT",
+    "START",
+    "ROLLBACK",
+)
+
+
+def read(text: str) -> Statement:
+    """What a text asks for, by its first words. Malformed when it is no statement of Athena's."""
+    words = _words(text)
+    start = [token.text.upper() for token in words.tokens[:2]]
+    if " ".join(start).startswith(_HIVE):
+        return Ddl(
+            text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4])
+        )
+    if start[0] in _REFUSED:
+        raise _unsupported_statement(start[0])
+    statement = next((statement for first, statement in _STATEMENTS if words.accept(*first)), None)
+    return statement(words) if statement else Select(words.rest())
+
+
+def _words(text: str) -> Words:
+    """Of one statement, without the semicolons at its end."""
+    words = Words(text)
+    while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
+        words.tokens.pop()
+    if not words.tokens:
+        raise Malformed("Query is empty")
+    if any(token.token_type == TokenType.SEMICOLON for token in words.tokens):
+        raise Malformed("Only one sql statement is allowed")
+    return words
+
+
+def _unsupported_statement(word: str) -> Malformed:
+    if word == "EXPLAIN":
+        return Malformed("the local AWS stack does not run EXPLAIN; Athena does", at=(1, 1))
+    return Malformed(f"Queries of this type are not supported: {word}", at=(1, 1))
+
+
+def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
+    """The statement that PREPARE would hold. Malformed for one that cannot be prepared."""
+    statement = read(text)
+    if not isinstance(statement, (Select, Insert, CreateTableAs, Unload)):
+        raise Malformed(
+            "PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1)
+        )
+    return statement
+
+
+def _execute(words: Words) -> Execute:
+    name = words.identifier()
+    parameters: list[str] = []
+    if words.accept("USING"):
+        start, depth = words.index, 0
+        for index in range(words.index, len(words.tokens)):
+            depth += words.tokens[index].text == "("
+            depth -= words.tokens[index].text == ")"
+            if (
+                words.tokens[index].text == ","
+                and depth == 0
+                and words.tokens[index].token_type == TokenType.COMMA
+            ):
+                parameters.append(words.blanked(start, index).strip())
+                start = index + 1
+        parameters.append(words.blanked(start, len(words.tokens)).strip())
+    return Execute(name, tuple(parameters))
+
+
+def _unload(words: Words) -> Unload:
+    words.expect("(")
+    start, end = words.index, words.closing()
+    query = words.blanked(start, end)
+    words.index = end + 1
+    words.expect("TO")
+    location = words.string()
+    words.expect("WITH")
+    unload = Unload(query, location, _properties(words))
+    words.done()
+    return unload
+
+
+def _insert(words: Words) -> Insert:
+    name = words.name()
+    columns: tuple[str, ...] = ()
+    following = words.peek(1)
+    if (
+        following is not None
+        and following.text.upper() not in ("SELECT", "WITH", "VALUES", "(")
+        and words.accept("(")
+    ):
+        end = words.closing()
+        columns = tuple(
+            token.text.lower()
+            for token in words.tokens[words.index : end]
+            if token.token_type != TokenType.COMMA
+        )
+        words.index = end + 1
+    return Insert(name, columns, words.rest())
+
+
+def _create_view(words: Words, *, replace: bool) -> CreateView:
+    name = words.name()
+    words.expect("AS")
+    return CreateView(name, words.rest(), replace)
+
+
+def _prepare(words: Words) -> Prepare:
+    name = words.identifier()
+    words.expect("FROM")
+    query = words.rest().strip()
+    preparable(query)
+    return Prepare(name, query)
+
+
+def _create_table(words: Words) -> CreateTableAs:
+    exists_ok = words.accept("IF", "NOT", "EXISTS")
+    name = words.name()
+    properties: dict[str, str | tuple[str, ...]] = {}
+    if words.accept("WITH"):
+        properties = _properties(words)
+    if not words.accept("AS"):
+        what = (
+            "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and "
+            "the local AWS stack has no Iceberg tables"
+        )
+        raise Malformed(f"mismatched input: {what}", at=(1, 1))
+    data = True
+    tail = [token.text.upper() for token in words.tokens[-3:]]
+    if tail == ["WITH", "NO", "DATA"]:
+        data = False
+        del words.tokens[-3:]
+    elif tail[-2:] == ["WITH", "DATA"]:
+        del words.tokens[-2:]
+    return CreateTableAs(name, words.rest(), properties, data, exists_ok)
+
+
+def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
+    """( name = 'text' | number | true | ARRAY['a', ...], ... )."""
+    words.expect("(")
+    properties: dict[str, str | tuple[str, ...]] = {}
+    while True:
+        name = words.next("<property>").text.lower()
+        words.expect("=")
+        if words.accept("ARRAY"):
+            words.expect("[")
+            values = []
+            while not words.accept("]"):
+                values.append(words.string().lower())
+                words.accept(",")
+            properties[name] = tuple(values)
+        else:
+            properties[name] = words.next("<value>").text
+        if words.accept(")"):
+            return properties
+        words.expect(",")
+
+
+_STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[Words], Statement]], ...] = (
+    (("UNLOAD",), _unload),
+    (("INSERT", "INTO"), _insert),
+    (("CREATE", "OR", "REPLACE", "VIEW"), lambda words: _create_view(words, replace=True)),
+    (("CREATE", "VIEW"), lambda words: _create_view(words, replace=False)),
+    (("CREATE", "TABLE"), _create_table),
+    (("PREPARE",), _prepare),
+    (("EXECUTE",), _execute),
+    (("DEALLOCATE", "PREPARE"), lambda words: Deallocate(words.identifier())),
+)

@@ -1,0 +1,48 @@
+"""MySQL's formats of times (date_format, date_parse) and Teradata's (to_char, to_date), as
+DuckDB's. Joda's are Hive's, too.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import QueryFailed
+
+_MYSQL = {
+    "%Y": "%Y", "%y": "%y", "%m": "%m", "%c": "%-m", "%d": "%d", "%e": "%-d", "%H": "%H", "%k": "%-H", "%h": "%I", "%I": "%I",
+    "%l": "%-I",
+    "%i": "%M", "%s": "%S", "%S": "%S", "%f": "%f", "%p": "%p", "%W": "%A", "%a": "%a", "%b": "%b", "%M": "%B", "%j": "%j",
+    "%T": "%H:%M:%S", "%r": "%I:%M:%S %p", "%%": "%%", "%v": "%V", "%x": "%G",
+}  # fmt: skip
+_TERADATA = {
+    "yyyy": "%Y",
+    "yy": "%y",
+    "mm": "%m",
+    "dd": "%d",
+    "hh24": "%H",
+    "hh": "%I",
+    "mi": "%M",
+    "ss": "%S",
+}
+
+
+def mysql(pattern: str) -> str:
+    def directive(match: re.Match[str]) -> str:
+        word = match.group()
+        if word not in _MYSQL:
+            raise QueryFailed(
+                "INVALID_FUNCTION_ARGUMENT",
+                f"Date format '{pattern}': {word} is not supported by date_format and date_parse",
+            )
+        return _MYSQL[word]
+
+    return re.sub(r"%.", directive, pattern)
+
+
+def teradata(pattern: str) -> str:
+    return re.sub(
+        "yyyy|yy|mm|dd|hh24|hh|mi|ss",
+        lambda match: _TERADATA[match.group().lower()],
+        pattern,
+        flags=re.IGNORECASE,
+    )

@@ -1,0 +1,129 @@
+"""Hive's buckets: in which of a table's files a row belongs (Hive's hash of bucketing version 1,
+which Athena's engine uses too).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from ..errors import NotRun, QueryFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_EPOCH = date(1970, 1, 1)
+_HASHED = (
+    "boolean",
+    "tinyint",
+    "smallint",
+    "int",
+    "bigint",
+    "string",
+    "varchar",
+    "double",
+    "float",
+    "date",
+)
+_NEVER = ("char", "timestamp", "decimal", "binary", "struct")  # Trino does not hash them either
+
+
+def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """The bucketing columns and the number of buckets that a CREATE TABLE AS asks for.
+
+    INVALID_TABLE_PROPERTY.
+    """
+    columns = tuple(
+        str(name).lower() for name in (wanted if isinstance(wanted, tuple) else (wanted,))
+    )
+    if count is None:
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            "Must specify 'bucket_count' along with 'bucketed_by'",
+            at=(1, 1),
+        )
+    if not str(count).isdigit() or int(str(count)) < 1:
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY", "bucket_count must be greater than zero", at=(1, 1)
+        )
+    missing = [name for name in columns if name not in [other.lower() for other in names]]
+    if missing:
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            f"Bucketing columns [{', '.join(missing)}] not present in schema",
+            at=(1, 1),
+        )
+    return columns, int(str(count))
+
+
+def by_bucket(
+    rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int
+) -> list[tuple[int, pa.Table]]:
+    """Bucket's number (from 0) and rows, with all columns, of each bucket that has any.
+
+    `indices`: the columns that are hashed, `kinds` their types in Glue. QueryFailed for a type that
+    Athena does not bucket by, NotRun for one whose hash is not here.
+    """
+    for kind in kinds:
+        name = kind.partition("(")[0].partition("<")[0]
+        if name in _NEVER:
+            raise QueryFailed(
+                "NOT_SUPPORTED", "Cannot create a table bucketed on an unsupported type"
+            )
+        if name not in _HASHED:
+            raise NotRun(f"bucketed_by a column of type {kind}")
+    buckets: dict[int, list[int]] = {}
+    columns = [rows.column(index).to_pylist() for index in indices]
+    for row, values in enumerate(zip(*columns, strict=True)):
+        buckets.setdefault(bucket(values, kinds, count), []).append(row)
+    return [(number, rows.take(some)) for number, some in sorted(buckets.items())]
+
+
+def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
+    combined = 0
+    for value, kind in zip(values, kinds, strict=True):
+        combined = _int32(31 * combined + _hash(value, kind))
+    return (combined & 0x7FFFFFFF) % count
+
+
+def _hash(value: object, kind: str) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return _fold(value) if kind == "bigint" else value
+    if isinstance(value, float):
+        return _float(value) if kind == "float" else _double(value)
+    if isinstance(value, str):
+        return _text(value, 0 if kind == "string" else 1)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return (value - _EPOCH).days
+    raise NotRun(f"bucketed_by a column of type {kind}")
+
+
+def _text(value: str, code: int) -> int:
+    """`code`: that of the empty text."""
+    for byte in value.encode():
+        code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
+    return code
+
+
+def _double(value: float) -> int:
+    return _fold(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
+
+
+def _float(value: float) -> int:
+    code: int = struct.unpack(">i", struct.pack(">f", value + 0.0))[0]
+    return code
+
+
+def _fold(value: int) -> int:
+    """As Java's Long.hashCode."""
+    return _int32(value ^ ((value & 0xFFFFFFFFFFFFFFFF) >> 32))
+
+
+def _int32(value: int) -> int:
+    return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000

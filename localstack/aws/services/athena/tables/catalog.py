@@ -1,0 +1,269 @@
+"""The Glue catalogue as a query sees it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from ....core.registry import Context
+from ..errors import NotRun, QueryFailed
+
+CATALOG = "awsdatacatalog"
+_LAKES = {"iceberg": "Iceberg", "delta": "Delta Lake", "hudi": "Hudi"}
+_VIEW = "/* Presto View: "
+
+
+class Column(msgspec.Struct, frozen=True):
+    name: str
+    type: str  # Hive's
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    database: str
+    name: str
+    columns: tuple[Column, ...]
+    partitions: tuple[Column, ...]
+    location: str
+    serde: str
+    serde_parameters: dict[str, str]
+    parameters: dict[str, str]
+    input: dict[str, Any]  # what Glue gave
+    view: str | None = None  # a view's SQL
+
+    @property
+    def every(self) -> tuple[Column, ...]:
+        return (*self.columns, *self.partitions)
+
+
+class Catalog:
+    """Glue, read for one statement: a table is looked up once."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self.glue = ctx.client("glue")
+        self._seen: dict[tuple[str, str], Table | None] = {}
+
+    def table(self, database: str, name: str) -> Table | None:
+        key = (database.lower(), name.lower())
+        if key not in self._seen:
+            try:
+                self._seen[key] = _table(
+                    self.glue.get_table(DatabaseName=key[0], Name=key[1])["Table"]
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "EntityNotFoundException":
+                    raise
+                self._seen[key] = None
+        return self._seen[key]
+
+    def check_name(self, name: str, at: tuple[int, int] | None = None) -> None:
+        """Whether a catalog of this name is this one.
+
+        CATALOG_NOT_FOUND; NotRun for one that is registered and is somewhere else.
+        """
+        if name.lower() == CATALOG:
+            return
+        try:
+            registered = self._ctx.client("athena").get_data_catalog(Name=name)["DataCatalog"]
+        except ClientError as error:
+            raise QueryFailed(
+                "CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", at=at
+            ) from error
+        if (
+            registered["Type"] != "GLUE"
+            or registered["Parameters"]["catalog-id"] != self._ctx.account
+        ):
+            what = (
+                f"catalogs of type {registered['Type']}"
+                if registered["Type"] != "GLUE"
+                else "catalogs of other accounts"
+            )
+            raise NotRun(f"{what}, such as {name}", at=at)
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+    def has_database(self, name: str) -> bool:
+        if name.lower() == "default":
+            return True
+        try:
+            self.glue.get_database(Name=name.lower())
+        except ClientError:
+            return False
+        return True
+
+    def needed(self, database: str, name: str, at: tuple[int, int] | None = None) -> Table:
+        """The table or view.
+
+        QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only
+        its own log explains.
+        """
+        table = self.table(database, name)
+        if table is None:
+            if not self.has_database(database):
+                raise QueryFailed(
+                    "SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist", at=at
+                )
+            raise QueryFailed(
+                "TABLE_NOT_FOUND",
+                f"Table '{CATALOG}.{database.lower()}.{name.lower()}' does not exist",
+                at=at,
+            )
+        check_kind(
+            table.parameters, table.input.get("StorageDescriptor", {}).get("InputFormat", ""), at
+        )
+        return table
+
+    def partitions(self, table: Table) -> list[dict[str, Any]]:
+        pages = self.glue.get_paginator("get_partitions").paginate(
+            DatabaseName=table.database, TableName=table.name
+        )
+        return [partition for page in pages for partition in page["Partitions"]]
+
+    def create(self, database: str, table: dict[str, Any], *, exists_ok: bool = False) -> bool:
+        """False when it was there. TABLE_ALREADY_EXISTS unless that is fine."""
+        self._default(database)
+        try:
+            self.glue.create_table(DatabaseName=database.lower(), TableInput=table)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AlreadyExistsException":
+                raise QueryFailed(
+                    "SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist"
+                ) from error
+            if exists_ok:
+                return False
+            raise QueryFailed(
+                "TABLE_ALREADY_EXISTS",
+                f"Table '{CATALOG}.{database.lower()}.{table['Name']}' already exists",
+            ) from error
+        self.forget()
+        return True
+
+    def replace(self, database: str, table: dict[str, Any]) -> None:
+        self.glue.update_table(DatabaseName=database.lower(), TableInput=table)
+        self.forget()
+
+    def drop(self, table: Table) -> None:
+        self.glue.delete_table(DatabaseName=table.database, Name=table.name)
+        self.forget()
+
+    def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
+        for start in range(0, len(new), 100):
+            some = new[start : start + 100]
+            done = self.glue.batch_create_partition(
+                DatabaseName=table.database, TableName=table.name, PartitionInputList=some
+            )
+            if done.get("Errors") and not exists_ok:
+                values = done["Errors"][0]["PartitionValues"]
+                raise QueryFailed(
+                    "ALREADY_EXISTS", f"Partition already exists: {values}", category=3
+                )
+
+    def _default(self, database: str) -> None:
+        """`default` is there in every account, and not in moto's Glue."""
+        if database.lower() == "default":
+            try:
+                self.glue.get_database(Name="default")
+            except ClientError:
+                self.glue.create_database(DatabaseInput={"Name": "default"})
+
+
+def check_kind(
+    parameters: Mapping[str, str], reading: str = "", at: tuple[int, int] | None = None
+) -> None:
+    """NotRun for a table whose files a log of its own names: read without it they would be wrong.
+
+    `reading`: its InputFormat.
+    """
+    told = f"{parameters.get('table_type', '')} {parameters.get('spark.sql.sources.provider', '')} {reading}".lower()
+    for word, name in _LAKES.items():
+        if word in told:
+            raise NotRun(f"{name} tables", at=at)
+
+
+def _table(entry: dict[str, Any]) -> Table:
+    descriptor = entry.get("StorageDescriptor", {})
+    serde = descriptor.get("SerdeInfo", {})
+    return Table(
+        database=entry["DatabaseName"],
+        name=entry["Name"],
+        columns=tuple(
+            Column(c["Name"].lower(), c.get("Type", "string"))
+            for c in descriptor.get("Columns", [])
+        ),
+        partitions=tuple(
+            Column(c["Name"].lower(), c.get("Type", "string"))
+            for c in entry.get("PartitionKeys", [])
+        ),
+        location=descriptor.get("Location", ""),
+        serde=serde.get("SerializationLibrary", ""),
+        serde_parameters=serde.get("Parameters", {}),
+        parameters=entry.get("Parameters", {}),
+        input=_as_input(entry),
+        view=_view_sql(entry.get("ViewOriginalText", ""))
+        if entry.get("TableType") == "VIRTUAL_VIEW"
+        else None,
+    )
+
+
+_INPUT = (
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "ViewOriginalText",
+    "ViewExpandedText",
+    "TableType",
+    "Parameters",
+)
+
+
+def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in _INPUT if key in entry}
+
+
+def _view_sql(text: str) -> str:
+    if text.startswith(_VIEW):
+        decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))[
+            "originalSql"
+        ]
+        return decoded
+    return text
+
+
+def view_input(
+    name: str, database: str, sql: str, columns: list[tuple[str, str, str]], now: datetime
+) -> dict[str, Any]:
+    """A view as Athena keeps it in Glue. Columns: name, Athena's type, Hive's type."""
+    body = {
+        "originalSql": sql,
+        "catalog": CATALOG,
+        "schema": database,
+        "columns": [{"name": column, "type": kind} for column, kind, _ in columns],
+    }
+    encoded = base64.b64encode(json.dumps(body).encode()).decode()
+    return {
+        "Name": name.lower(),
+        "TableType": "VIRTUAL_VIEW",
+        "Parameters": {
+            "presto_view": "true",
+            "comment": "Presto View",
+            "transient_lastDdlTime": str(int(now.timestamp())),
+        },
+        "PartitionKeys": [],
+        "ViewOriginalText": f"{_VIEW}{encoded} */",
+        "ViewExpandedText": "/* Presto View */",
+        "StorageDescriptor": {
+            "Columns": [{"Name": column.lower(), "Type": kind} for column, _, kind in columns],
+            "Location": "",
+            "SerdeInfo": {},
+        },
+    }

@@ -1,0 +1,149 @@
+"""What is done to a variant's count, and how it went."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ....core.registry import Context, handles
+from ...sagemaker.endpoints.records import Variant, find
+from ..records import SERVICE, Activity, Scaling, Target, common, ours, page
+
+_KEPT = 1000
+
+
+@handles(SERVICE, "DescribeScalingActivities")
+def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """The newest first. Decisions not to scale are not told."""
+    if not ours(ctx, params):
+        return ctx.forward()
+    settle(ctx)
+    wanted = params.get("ResourceId")
+    activities = [
+        activity
+        for activity in reversed(ctx.store(Scaling).activities)
+        if wanted in (None, activity.resource)
+    ]
+    return page(activities, params, "ScalingActivities", _description)
+
+
+def live(ctx: Context, target: Target) -> Variant | None:
+    """What is scaled; None: it is not there, or is being changed."""
+    endpoint = find(ctx, target.endpoint)
+    return (
+        endpoint.fleet.variants.get(target.variant)
+        if endpoint is not None and endpoint.status == "InService"
+        else None
+    )
+
+
+def keep_within(ctx: Context, target: Target) -> None:
+    """A count that is beyond the target's numbers is changed to the nearest."""
+    variant = live(ctx, target)
+    if variant is None:
+        return
+    count = variant.desired_count
+    if count < target.least:
+        change(ctx, target, count, target.least, f"minimum capacity was set to {target.least}")
+    elif count > target.most:
+        change(ctx, target, count, target.most, f"maximum capacity was set to {target.most}")
+
+
+def change(ctx: Context, target: Target, before: int, wanted: int, cause: str) -> None:
+    activity = Activity(
+        id=str(uuid.uuid4()),
+        resource=target.resource,
+        cause=cause,
+        before=before,
+        wanted=wanted,
+        started=ctx.clock.now(),
+        message=f"Successfully set desired instance count to {wanted}. Waiting for change to be "
+        "fulfilled by sagemaker.",
+    )
+    capacity = {"VariantName": target.variant, "DesiredInstanceCount": wanted}
+    store = ctx.store(Scaling)
+    with store.lock:
+        store.activities = [*store.activities[-_KEPT:], activity]
+    try:
+        ctx.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=target.endpoint, DesiredWeightsAndCapacities=[capacity]
+        )
+    except ClientError as error:
+        _ends(ctx, activity, f"Reason: {error.response['Error']['Message']}")
+
+
+def settle(ctx: Context) -> None:
+    """What was under way may have ended."""
+    store = ctx.store(Scaling)
+    with store.lock:
+        for activity in store.activities:
+            if activity.status == "InProgress":
+                _settle(ctx, store, activity)
+
+
+def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
+    """The last change of a target in that direction that was not refused."""
+    return next(
+        (
+            activity
+            for activity in reversed(ctx.store(Scaling).activities)
+            if activity.resource == target.resource
+            and activity.status != "Failed"
+            and (activity.wanted > activity.before) == out
+        ),
+        None,
+    )
+
+
+def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
+    """Whether the time after a change has not passed yet."""
+    return activity is not None and ctx.clock.now() < (
+        activity.ended or ctx.clock.now()
+    ) + timedelta(seconds=seconds)
+
+
+def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
+    target = store.targets.get(activity.resource)
+    endpoint = find(ctx, activity.resource.split("/")[1])
+    if endpoint is None or target is None:
+        _ends(ctx, activity, "Reason: the scalable target is gone.")
+    elif not endpoint.changing:
+        variant = endpoint.fleet.variants.get(target.variant)
+        wrong = variant is None or variant.count != activity.wanted
+        _ends(
+            ctx,
+            activity,
+            f"Reason: {endpoint.failure or 'the count was changed by somebody else.'}"
+            if wrong
+            else None,
+        )
+        activity.ended = max(endpoint.modified, activity.started)
+
+
+def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
+    activity.ended = ctx.clock.now()
+    if reason is None:
+        activity.status = "Successful"
+        activity.message = (
+            f"Successfully set desired instance count to {activity.wanted}. Change successfully "
+            "fulfilled by sagemaker."
+        )
+    else:
+        activity.status = "Failed"
+        activity.message = f"Failed to set desired instance count to {activity.wanted}. {reason}"
+
+
+def _description(activity: Activity) -> dict[str, Any]:
+    return {
+        "ActivityId": activity.id,
+        **common(activity.resource),
+        "Description": f"Setting desired instance count to {activity.wanted}.",
+        "Cause": activity.cause,
+        "StartTime": activity.started,
+        **({"EndTime": activity.ended} if activity.ended else {}),
+        "StatusCode": activity.status,
+        "StatusMessage": activity.message,
+    }

@@ -1,0 +1,173 @@
+"""Scheduled actions: the numbers of a target change at a time, and a count beyond them with it.
+
+Source: Application Auto Scaling user guide, "Scheduled scaling"; API reference, PutScheduledAction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ....core.registry import Context, handles
+from .. import schedules
+from ..records import (
+    SERVICE,
+    Scaling,
+    Scheduled,
+    Target,
+    common,
+    missing,
+    not_ours,
+    ours,
+    page,
+    refusal,
+)
+from . import activities, targets
+
+
+@handles(SERVICE, "PutScheduledAction")
+def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Of what an update leaves out only start and end are forgotten."""
+    if not ours(ctx, params):
+        return not_ours(ctx, params, "PutScheduledAction")
+    store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
+    with store.lock:
+        target = store.targets.get(params["ResourceId"])
+        if target is None:
+            raise missing("scalable target found", params)
+        action = _action(ctx, params, store.scheduled.get(key))
+        _due(action)
+        targets.check(ctx, _with_limits(target, action))
+        store.scheduled[key] = action
+    _wait(ctx.without_request(), action)
+    return {}
+
+
+@handles(SERVICE, "DescribeScheduledActions")
+def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if not ours(ctx, params):
+        return ctx.forward()
+    resource, wanted = params.get("ResourceId"), params.get("ScheduledActionNames") or None
+    actions = [
+        action
+        for action in list(ctx.store(Scaling).scheduled.values())
+        if resource in (None, action.resource)
+        and (wanted is None or action.name in wanted or action.arn in wanted)
+    ]
+    return page(actions, params, "ScheduledActions", _description)
+
+
+@handles(SERVICE, "DeleteScheduledAction")
+def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if not ours(ctx, params):
+        return ctx.forward()
+    if (
+        ctx.store(Scaling).scheduled.pop(
+            (params["ResourceId"], params["ScheduledActionName"]), None
+        )
+        is None
+    ):
+        raise missing(
+            "scheduled action found",
+            params,
+            f"scheduled action name: {params['ScheduledActionName']}",
+        )
+    return {}
+
+
+def resume(ctx: Context, store: Scaling) -> None:
+    """After the stack's restart. What was due while there was none is left out."""
+    targets.resume(ctx, store)
+    for action in store.scheduled.values():
+        _wait(ctx, action)
+
+
+def _action(ctx: Context, params: dict[str, Any], before: Scheduled | None) -> Scheduled:
+    numbers = params.get("ScalableTargetAction") or (before.numbers if before else {})
+    schedule = params.get("Schedule") or (before.schedule if before else None)
+    if schedule is None:
+        raise refusal("Schedule is required to create a scheduled action.")
+    if not numbers:
+        raise refusal("ScalableTargetAction must specify MinCapacity, MaxCapacity or both.")
+    resource, name = params["ResourceId"], params["ScheduledActionName"]
+    number = before.arn.split(":")[6] if before else str(uuid.uuid4())
+    return Scheduled(
+        name=name,
+        arn=f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scheduledAction:{number}:resource/sagemaker/{resource}:scheduledActionName/{name}",
+        resource=resource,
+        schedule=schedule,
+        zone=params.get("Timezone") or (before.zone if before else None),
+        start=_aware(params.get("StartTime")),
+        end=_aware(params.get("EndTime")),
+        numbers=numbers,
+        created=before.created if before else ctx.clock.now(),
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _due(action: Scheduled) -> schedules.Due:
+    """AwsError for a schedule or time zone that cannot be read."""
+    try:
+        zone = ZoneInfo(action.zone or "UTC")
+    except (KeyError, OSError, ValueError) as error:
+        raise refusal(f"Timezone {action.zone!r} is not in the IANA database.") from error
+    try:
+        return schedules.due(action.schedule, zone, action.start or action.created)
+    except ValueError as error:
+        raise refusal(f"Invalid schedule expression {action.schedule!r}: {error}.") from error
+
+
+def _wait(ctx: Context, action: Scheduled) -> None:
+    """For the next time, if there is one."""
+    now = ctx.clock.now()
+    moment = _due(action)(max(now, action.start or now))
+    if moment is not None and (action.end is None or moment <= action.end):
+        ctx.clock.call_at_limit((moment - now).total_seconds(), lambda: _run(ctx, action))
+
+
+def _run(ctx: Context, action: Scheduled) -> None:
+    if (
+        ctx.stopping.is_set()
+    ):  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+        return
+    store = ctx.store(Scaling)
+    with store.lock:
+        target = store.targets.get(action.resource)
+        if target is None or store.scheduled.get((action.resource, action.name)) is not action:
+            return  # it was changed or deleted meanwhile
+        acts = not target.suspended.get("ScheduledScalingSuspended")
+        if acts:
+            target = store.targets[action.resource] = _with_limits(target, action)
+    if acts:
+        activities.keep_within(ctx, target)
+    _wait(ctx, action)
+
+
+def _with_limits(target: Target, action: Scheduled) -> Target:
+    return msgspec.structs.replace(
+        target,
+        least=action.numbers.get("MinCapacity", target.least),
+        most=action.numbers.get("MaxCapacity", target.most),
+    )
+
+
+def _description(action: Scheduled) -> dict[str, Any]:
+    described = {
+        "ScheduledActionName": action.name,
+        "ScheduledActionARN": action.arn,
+        **common(action.resource),
+        "Schedule": action.schedule,
+        "Timezone": action.zone,
+        "StartTime": action.start,
+        "EndTime": action.end,
+        "ScalableTargetAction": action.numbers,
+        "CreationTime": action.created,
+    }
+    return {key: value for key, value in described.items() if value is not None}

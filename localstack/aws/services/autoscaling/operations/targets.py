@@ -1,0 +1,213 @@
+"""Scalable targets: which variants are scaled, and between which numbers.
+
+Source: SageMaker developer guide, "Automatically scale models"; Application Auto Scaling API
+reference.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from ....core.registry import Context, handles
+from ...cloudwatch import variant_metrics as variants
+from ...sagemaker.endpoints.checks import arn
+from ...sagemaker.endpoints.invocation import backlog
+from ...sagemaker.endpoints.records import Endpoint, Fleet, Variant, find
+from ..records import (
+    NAMESPACE,
+    SERVICE,
+    Scaling,
+    Target,
+    common,
+    missing,
+    names,
+    ours,
+    page,
+    refusal,
+)
+from . import activities
+
+_ROLE = "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+_SUSPENDED = (
+    "DynamicScalingInSuspended",
+    "DynamicScalingOutSuspended",
+    "ScheduledScalingSuspended",
+)
+
+
+@handles(SERVICE, "RegisterScalableTarget")
+def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """A new one, or new numbers for one that there is.
+
+    A count beyond the numbers is changed at once.
+    """
+    if not ours(ctx, params):
+        return ctx.forward()
+    endpoint, _ = _live(ctx, params["ResourceId"])
+    store = ctx.store(Scaling)
+    with store.lock:
+        before = store.targets.get(params["ResourceId"])
+        target = _target(ctx, params, before)
+        check(ctx, target)
+        if params.get("RoleARN") and ":role/" not in params["RoleARN"]:
+            raise refusal(f"RoleARN '{params['RoleARN']}' is no role.")
+        store.targets[target.resource] = target
+    if before is None and backlog.settings(endpoint) is None:
+        variants.emit_zeros(ctx, target.endpoint, target.variant)
+    activities.keep_within(ctx.without_request(), target)
+    return {"ScalableTargetARN": target.arn}
+
+
+@handles(SERVICE, "DescribeScalableTargets")
+def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if not ours(ctx, params):
+        return ctx.forward()
+    wanted = params.get("ResourceIds") or None
+    targets = [
+        target
+        for target in list(ctx.store(Scaling).targets.values())
+        if wanted is None or target.resource in wanted
+    ]
+    role = f"arn:aws:iam::{ctx.account}:{_ROLE}"
+    return page(targets, params, "ScalableTargets", lambda target: _description(target, role))
+
+
+@handles(SERVICE, "DeregisterScalableTarget")
+def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Its policies and scheduled actions go with it; the count stays as it is."""
+    if not ours(ctx, params):
+        return ctx.forward()
+    if not drop(ctx, params["ResourceId"]):
+        raise missing("scalable target found", params)
+    return {}
+
+
+def drop(ctx: Context, resource: str) -> bool:
+    """False: it is not there, or no longer."""
+    store = ctx.store(Scaling)
+    with store.lock:
+        target = store.targets.pop(resource, None)
+        if target is None:
+            return False
+        policies = store.of(resource)
+        for policy in policies:
+            del store.policies[resource, policy.name]
+        for key in [key for key in store.scheduled if key[0] == resource]:
+            del store.scheduled[key]
+    variants.emit_zeros(ctx, target.endpoint, target.variant, until_now=True)
+    if alarms := [name for policy in policies for name in policy.alarms]:
+        ctx.client("cloudwatch").delete_alarms(AlarmNames=alarms)
+    return True
+
+
+def drop_of(ctx: Context, endpoint: Endpoint) -> None:
+    """The endpoint is deleted: "Application Auto Scaling deregisters those models as scalable
+    targets without notifying you".
+    """
+    for target in _of(ctx, endpoint):
+        drop(ctx, target.resource)
+
+
+def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    """AwsError for an update that removes a variant that is scaled, or changes its instance type
+    (guide, "Update endpoints ...").
+    """
+    for target in _of(ctx, endpoint):
+        old, new = endpoint.fleet.variants.get(target.variant), fleet.variants.get(target.variant)
+        if new is None or (
+            old is not None and old.config.get("InstanceType") != new.config.get("InstanceType")
+        ):
+            what = "removes it" if new is None else "changes its instance type"
+            raise refusal(
+                f"Variant {target.variant} is registered as a scalable target, and the "
+                f"update {what}: deregister it first."
+            )
+
+
+def resume(ctx: Context, store: Scaling) -> None:
+    """After the stack's restart: metrics begin anew."""
+    for target in store.targets.values():
+        variants.emit_zeros(ctx, target.endpoint, target.variant)
+
+
+def _of(ctx: Context, endpoint: Endpoint) -> list[Target]:
+    return [
+        target
+        for target in list(ctx.store(Scaling).targets.values())
+        if target.endpoint == endpoint.name
+    ]
+
+
+def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
+    name, label = names(resource)
+    endpoint = find(ctx, name)
+    if endpoint is None:
+        raise refusal(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
+    variant = endpoint.fleet.variants.get(label)
+    if variant is None:
+        raise refusal(
+            f'The variant name(s) "{label}" is/are not present within endpoint configuration '
+            f'"{endpoint.fleet.config.name}".'
+        )
+    return endpoint, variant
+
+
+def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Target:
+    least, most = params.get("MinCapacity"), params.get("MaxCapacity")
+    if before is None and (least is None or most is None):
+        raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")
+    if params.get("Tags"):
+        raise refusal("The local stack keeps no tags of scalable targets: leave Tags out.")
+    endpoint, variant = names(params["ResourceId"])
+    return Target(
+        resource=params["ResourceId"],
+        endpoint=endpoint,
+        variant=variant,
+        arn=before.arn
+        if before
+        else f"arn:aws:{SERVICE}:{ctx.region}:{ctx.account}:scalable-target/{uuid.uuid4().hex}",
+        created=before.created if before else ctx.clock.now(),
+        least=before.least if before and least is None else least or 0,
+        most=before.most if before and most is None else most or 0,
+        suspended={**(before.suspended if before else {}), **(params.get("SuspendedState") or {})},
+    )
+
+
+def check(ctx: Context, target: Target) -> None:
+    """AwsError for a variant that is not scaled, and for numbers that it cannot have."""
+    endpoint, variant = _live(ctx, target.resource)
+    machine = variant.config.get("InstanceType") or ""
+    floor = 0 if backlog.settings(endpoint) is not None else 1
+    if variant.serverless:
+        raise refusal(
+            "A serverless variant has no instances to scale; the local stack does not scale "
+            "its provisioned concurrency."
+        )
+    if machine.startswith("ml.t2."):
+        raise refusal(
+            f"You cannot register a variant with {machine} instance type as a scalable "
+            "target. This is because the burstable performance "
+            "of these instances can lead to unpredictable behavior with Auto Scaling."
+        )
+    if target.least < floor:
+        raise refusal(
+            f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, "
+            f"not {target.least}."
+        )
+    if target.most < max(target.least, 1):
+        raise refusal(
+            f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}."
+        )
+
+
+def _description(target: Target, role: str) -> dict[str, Any]:
+    return {
+        **common(target.resource),
+        "MinCapacity": target.least,
+        "MaxCapacity": target.most,
+        "RoleARN": role,
+        "CreationTime": target.created,
+        "SuspendedState": {key: target.suspended.get(key, False) for key in _SUSPENDED},
+        "ScalableTargetARN": target.arn,
+    }

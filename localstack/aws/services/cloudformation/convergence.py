@@ -1,0 +1,157 @@
+"""What is there, brought to what a template asks for: the same whether it is new, changed, or goes
+back to what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ...core.registry import Context
+from . import resources
+from .placeholders import CLASSES, Placeholder, physical_name
+from .records import Managed, stack_of
+from .resources import Failure, Properties, Resource
+
+_CUSTOM = (
+    "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+    "Rename {name} and update the stack again."
+)
+
+
+def reconcile(ctx: Context, managed: Managed) -> bool:
+    """One look; whether all is there, and serves. Failure."""
+    stack = stack_of(ctx, managed.id)
+    wanted = list(wanted_of(stack))
+    for logical, placeholder, written in wanted:
+        _bring(ctx, managed, logical, placeholder, _resolve(stack, placeholder, logical, written))
+    declared = {logical for logical, _, _ in wanted}
+    for logical in [logical for logical in managed.resources if logical not in declared]:
+        managed.replaced.append(managed.resources.pop(logical))
+    return all(resources.ready(ctx, resource) for resource in managed.resources.values())
+
+
+def wanted_of(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
+    """Resources of SageMaker as the template has them, what others refer to first."""
+    there = stack.resource_map._resource_json_map  # noqa: SLF001  moto has no other way to them
+    conditions = stack.resource_map.lazy_condition_map
+    for kind in CLASSES:
+        for logical, written in there.items():
+            condition = written.get("Condition")
+            if written["Type"] == kind and (condition is None or conditions[condition]):
+                yield logical, stack.resource_map[logical], written.get("Properties") or {}
+
+
+def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
+    from moto.cloudformation.parsing import clean_json
+
+    properties = resources.typed(
+        type(placeholder), logical, clean_json(written, stack.resource_map)
+    )
+    own = {tag["Key"] for tag in properties.get("Tags", ())}
+    more = [
+        {"Key": key, "Value": value}
+        for key, value in stack.tags.items()
+        if key not in own and not key.startswith("aws:")
+    ]
+    return {**properties, "Tags": [*properties.get("Tags", ()), *more]} if more else properties
+
+
+def _bring(
+    ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
+) -> None:
+    """A resource to what the template says of it."""
+    current = managed.resources.get(logical)
+    name = properties.get(placeholder.name_property())
+    if current is not None and current.properties == properties:
+        return
+    if current is None:
+        _make(
+            ctx,
+            managed,
+            placeholder,
+            _resource(placeholder, logical, name or placeholder.name, properties),
+        )
+    elif name in (None, current.name) and _without_tags(current.properties) == _without_tags(
+        properties
+    ):
+        resources.retag(ctx, placeholder.physical_resource_id, current.properties, properties)
+        current.properties = properties
+    elif name in (None, current.name) and current.is_endpoint:
+        _change(ctx, current, properties)
+    else:
+        _replace(ctx, managed, current, placeholder, properties)
+
+
+def _without_tags(properties: Properties) -> Properties:
+    return {name: value for name, value in properties.items() if name != "Tags"}
+
+
+def _change(ctx: Context, current: Resource, properties: Properties) -> None:
+    before = current.properties
+    if before.get("EndpointConfigName") != properties.get("EndpointConfigName"):
+        resources.update(ctx, msgspec.structs.replace(current, properties=properties))
+    current.properties = properties
+
+
+def _replace(
+    ctx: Context,
+    managed: Managed,
+    current: Resource,
+    placeholder: Placeholder,
+    properties: Properties,
+) -> None:
+    name = properties.get(placeholder.name_property())
+    back = next(
+        (
+            other
+            for other in managed.replaced
+            if other.logical == current.logical and other.properties == properties
+        ),
+        None,
+    )
+    if back is not None:  # an update that is rolled back
+        managed.replaced.remove(back)
+        managed.resources[current.logical], placeholder.name = back, back.name
+    elif name == current.name:
+        raise Failure(current.logical, _CUSTOM.format(name=name))
+    else:
+        new = _resource(
+            placeholder, current.logical, name or physical_name(current.logical), properties
+        )
+        _make(ctx, managed, placeholder, new)
+    managed.replaced.append(current)
+
+
+def _resource(
+    placeholder: Placeholder, logical: str, name: str, properties: Properties
+) -> Resource:
+    return Resource(
+        resource_type=placeholder.cf_resource_type,
+        logical=logical,
+        name=name,
+        properties=properties,
+    )
+
+
+def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
+    resources.create(ctx, new)
+    managed.resources[new.logical], placeholder.name = new, new.name
+
+
+def clean(ctx: Context, managed: Managed) -> None:
+    """What an update has replaced or dropped, last made first.
+
+    What cannot be removed is left, as CloudFormation leaves it.
+    """
+    for resource in sorted(
+        managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)
+    ):
+        try:
+            if not resources.remove(ctx, resource):
+                return
+        except Failure:
+            pass
+        managed.replaced.remove(resource)

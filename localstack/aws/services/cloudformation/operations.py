@@ -1,0 +1,123 @@
+"""CreateStack and what follows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.registry import AwsError, Context, handles
+from . import stack_changes as managing
+from . import templates
+from .placeholders import only_in
+from .records import Stacks, stack_of
+
+_BUSY = "_IN_PROGRESS"
+
+
+@handles("cloudformation", "CreateStack")
+def create_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _prepare(ctx, params)
+    with only_in(params["StackName"]):
+        answer = ctx.forward()
+    managing.begin(ctx, stack_of(ctx, answer["StackId"]), "CREATE", None, params)
+    return answer
+
+
+@handles("cloudformation", "UpdateStack")
+def update_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _prepare(ctx, params)
+    stack = stack_of(ctx, params["StackName"])
+    before = _before(stack)
+    with only_in(params["StackName"]):
+        answer = ctx.forward()
+    managing.begin(ctx, stack, "UPDATE", before, params)
+    return answer
+
+
+@handles("cloudformation", "CreateChangeSet", executes=False)
+def create_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _prepare(ctx, params)
+    return ctx.forward()
+
+
+@handles("cloudformation", "CreateStackSet", "UpdateStackSet", executes=False)
+def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _prepare(ctx, params, sets=True)
+    return ctx.forward()
+
+
+@handles("cloudformation", "ExecuteChangeSet")
+def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _prepare(ctx, {})
+    described = ctx.moto("cloudformation", "DescribeChangeSet", _stack_parameters(params))
+    stack = stack_of(ctx, described["StackId"])
+    new = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
+    before = None if new else _before(stack)
+    with only_in(described["StackId"]):
+        answer = ctx.forward()
+    managing.shown_outputs(stack)
+    managing.begin(ctx, stack, "CREATE" if new else "UPDATE", before, params)
+    return answer
+
+
+@handles("cloudformation", "DeleteStack")
+def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """It goes on until the endpoints are gone; a creation or update that is under way ends first
+    with them.
+    """
+    stack = stack_of(ctx, params["StackName"])
+    managed = managing.managed_of(ctx, stack)
+    if managed is None:
+        return ctx.forward()
+    managing.delete(ctx, managed, params.get("RetainResources") or [])
+    return {}
+
+
+@handles(
+    "cloudformation",
+    "DescribeStackEvents", "DescribeStackResource", "DescribeStackResources", "ListStackResources", "ListStacks",
+    executes=False,
+)  # fmt: skip
+def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    del params
+    managing.show(ctx)
+    return ctx.forward()
+
+
+@handles("cloudformation", "DescribeStacks", executes=False)
+def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    del params
+    managing.show(ctx)
+    answer = ctx.forward()
+    reasons = {managed.id: managed.reason for managed in ctx.store(Stacks).by_id.values()}
+    stacks = [
+        {**stack, "StackStatusReason": reasons[stack["StackId"]]}
+        if reasons.get(stack["StackId"])
+        else stack
+        for stack in answer["Stacks"]
+    ]
+    return {**answer, "Stacks": stacks}
+
+
+def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
+    templates.show_placeholders(moto_answers=ctx.moto_answers)
+    templates.check(ctx, params, sets=sets)
+
+
+def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
+
+
+def _before(stack: Any) -> tuple[str, dict[str, str]] | None:
+    """What an update goes back to.
+
+    ValidationError while something is under way. None: moto knows no such stack, and says so.
+    """
+    if stack is None:
+        return None
+    if stack.status.endswith(_BUSY):
+        raise AwsError(
+            "ValidationError",
+            f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.",
+            400,
+        )
+    return stack.template, dict(stack.parameters)

@@ -1,0 +1,136 @@
+"""What stands in moto's stacks for a resource of SageMaker: its name and its ARN, which other
+resources refer to. It makes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from moto.core.common_models import CloudFormationModel
+
+from ...core.registry import AwsError
+
+_LONGEST = 63  # characters of a name
+_LETTERS = string.ascii_letters + string.digits
+_stack: ContextVar[str] = ContextVar("stack", default="")
+
+
+@contextmanager
+def only_in(stack: str) -> Iterator[None]:
+    """Meanwhile moto makes, in this thread, resources of this stack (name or ARN); those of
+    SageMaker in one nested in it are refused.
+    """
+    before = _stack.set(stack)
+    try:
+        yield
+    finally:
+        _stack.reset(before)
+
+
+def refusal(kinds: set[str]) -> AwsError:
+    text = (
+        f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
+        "CloudFormation does. Make them by SageMaker's API"
+    )
+    return AwsError("NotImplemented", text, 501)
+
+
+class Placeholder(CloudFormationModel):
+    resource: ClassVar[str]  # as SageMaker's operations name it: CreateModel
+    place: ClassVar[str]  # in its ARN
+    logical_resource_id: str  # moto sets it, and the next one
+    cf_resource_type: str
+
+    def __init__(self, name: str, account: str, region: str) -> None:
+        self.name = name
+        self._owner = f"arn:aws:sagemaker:{region}:{account}"
+
+    @property
+    def physical_resource_id(self) -> str:
+        """What Ref gives."""
+        return f"{self._owner}:{self.place}/{self.name}"
+
+    @classmethod
+    def name_property(cls) -> str:
+        return f"{cls.resource}Name"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return attr == cls.name_property()
+
+    def get_cfn_attribute(self, attribute: str) -> str:
+        """What Fn::GetAtt gives."""
+        from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
+
+        if attribute == self.name_property():
+            return self.name
+        raise UnformattedGetAttTemplateException
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **more: Any,
+    ) -> Placeholder:
+        del resource_name
+        if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
+            raise refusal({f"{more['ResourceType']} in a nested stack"})
+        return cls(
+            cloudformation_json["Properties"].get(cls.name_property())
+            or physical_name(more["LogicalId"]),
+            account_id,
+            region_name,
+        )
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Placeholder,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+    ) -> Placeholder:
+        del new_resource_name, cloudformation_json, account_id, region_name
+        return original_resource
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        """Managed does it."""
+
+    def is_created(self) -> bool:
+        """No: the stack is not complete because moto is through with it."""
+        return False
+
+
+class Model(Placeholder):
+    resource = "Model"
+    place = "model"
+
+
+class EndpointConfig(Placeholder):
+    resource = "EndpointConfig"
+    place = "endpoint-config"
+
+
+class Endpoint(Placeholder):
+    resource = "Endpoint"
+    place = "endpoint"
+
+
+CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
+    f"AWS::SageMaker::{kind.resource}": kind for kind in (Model, EndpointConfig, Endpoint)
+}
+
+
+def physical_name(logical: str) -> str:
+    """A name for who gave none."""
+    end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
+    return logical[: _LONGEST - len(end)] + end

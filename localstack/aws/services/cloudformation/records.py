@@ -1,0 +1,47 @@
+"""Which stacks have resources of SageMaker, and what is there of them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ...core.caller import Caller
+from ...core.registry import Context
+from .resources import Resource
+
+
+class Managed:
+    """A stack that has, or had, resources of SageMaker."""
+
+    def __init__(self, stack_id: str) -> None:
+        self.id = stack_id
+        self.caller: Caller | None = (
+            None  # who asked for what is under way: it needs their rights, whoever looks
+        )
+        self.verb = ""  # what is under way; "": nothing
+        self.status = ""
+        self.reason: str | None = None
+        self.resources: dict[str, Resource] = {}  # by their logical names
+        self.replaced: list[Resource] = []  # to be removed once all is well
+        self.before: tuple[str, dict[str, str]] | None = (
+            None  # template and parameters, to go back to
+        )
+        self.disable_rollback = False
+        self.on_failure = ""
+        self.retained: frozenset[str] = frozenset()
+        self.lock = threading.RLock()
+
+
+class Stacks:
+    """Those of an account and region."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Managed] = {}
+
+
+def stack_of(ctx: Context, name: str) -> Any:
+    """The stack of a name or an ARN; None: there is none."""
+    from moto.cloudformation.models import cloudformation_backends
+
+    stacks = cloudformation_backends[ctx.account][ctx.region].stacks.values()
+    return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)

@@ -1,0 +1,222 @@
+"""A stack's resources of SageMaker, by SageMaker's own operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+from ...core.in_process import operation_model
+from ...core.registry import Context
+from .placeholders import CLASSES, Placeholder
+
+Properties = dict[str, Any]
+_ENDPOINT = "AWS::SageMaker::Endpoint"
+_OF_UPDATES = (
+    "RetainAllVariantProperties",
+    "ExcludeRetainedVariantProperties",
+    "RetainDeploymentConfig",
+)
+_SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
+
+
+class Failure(Exception):
+    """A resource could not be made, changed or removed."""
+
+    def __init__(self, logical: str, reason: str) -> None:
+        super().__init__(reason)
+        self.logical = logical
+        self.reason = reason
+
+
+class Resource(msgspec.Struct):
+    """One that is there."""
+
+    resource_type: str
+    logical: str
+    name: str
+    properties: Properties
+
+    @property
+    def kind(self) -> type[Placeholder]:
+        return CLASSES[self.resource_type]
+
+    @property
+    def is_endpoint(self) -> bool:
+        return self.resource_type == _ENDPOINT
+
+
+def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
+    """A template's properties as the API takes them: templates and their parameters have numbers
+    and booleans as text, too.
+    """
+    try:
+        return {
+            name: _typed(_member(kind, name), value, name) for name, value in properties.items()
+        }
+    except (ValueError, TypeError) as error:
+        raise Failure(
+            logical, f"Properties validation failed for resource {logical}: {error}"
+        ) from error
+
+
+def _member(kind: type[Placeholder], name: str) -> Any:
+    operations = [
+        f"Create{kind.resource}",
+        *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
+    ]
+    for operation in operations:
+        if name in (members := _members(operation)):
+            return members[name]
+    raise ValueError(f"Encountered unsupported property {name}")
+
+
+def _members(operation: str) -> Mapping[str, Any]:
+    shape: Any = operation_model("sagemaker", operation).input_shape  # botocore has no types
+    members: Mapping[str, Any] = shape.members
+    return members
+
+
+def _typed(shape: Any, value: Any, path: str) -> Any:
+    if shape.type_name == "structure":
+        if not isinstance(value, dict):
+            raise ValueError(f"#/{path}: expected type: JSONObject, found: {type(value).__name__}")
+        unknown = next((name for name in value if name not in shape.members), None)
+        if unknown is not None:
+            raise ValueError(f"#/{path}: extraneous key [{unknown}] is not permitted")
+        return {
+            name: _typed(shape.members[name], item, f"{path}/{name}")
+            for name, item in value.items()
+        }
+    if shape.type_name == "list":
+        return [_typed(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
+    if shape.type_name == "map":
+        return {
+            str(name): _typed(shape.value, item, f"{path}/{name}") for name, item in value.items()
+        }
+    return _scalar(shape.type_name, value, path)
+
+
+def _scalar(kind: str, value: Any, path: str) -> Any:
+    if kind in ("integer", "long"):
+        return int(value)
+    if kind in ("float", "double"):
+        return float(value)
+    if kind == "boolean":
+        text = str(value).lower()
+        if text not in ("true", "false"):
+            raise ValueError(f"#/{path}: expected type: Boolean, found: {value}")
+        return text == "true"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def create(ctx: Context, resource: Resource) -> None:
+    properties = {
+        name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
+    }
+    _call(ctx, resource, "Create", {**properties, **_name_parameter(resource)})
+
+
+def update(ctx: Context, resource: Resource) -> None:
+    """An endpoint's configuration and how it is deployed.
+
+    Nothing to do for one that has gone back to it.
+    """
+    there = _describe(ctx, resource)
+    if there is not None and there.get("EndpointConfigName") == resource.properties.get(
+        "EndpointConfigName"
+    ):
+        return
+    taken = _members("UpdateEndpoint")
+    _call(
+        ctx,
+        resource,
+        "Update",
+        {
+            **{name: value for name, value in resource.properties.items() if name in taken},
+            **_name_parameter(resource),
+        },
+    )
+
+
+def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None:
+    old, new = (
+        {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
+        for properties in (before, after)
+    )
+    client = ctx.client("sagemaker")
+    if gone := sorted(old.keys() - new.keys()):
+        client.delete_tags(ResourceArn=arn, TagKeys=gone)
+    if new:
+        client.add_tags(ResourceArn=arn, Tags=after["Tags"])
+
+
+def ready(ctx: Context, resource: Resource) -> bool:
+    """Whether an endpoint serves what its properties say; False while it changes.
+
+    Failure when it does not come to that.
+    """
+    if not resource.is_endpoint:
+        return True
+    endpoint = _describe(ctx, resource)
+    if endpoint is None:
+        raise Failure(
+            resource.logical,
+            f"Resource of type '{_ENDPOINT}' with identifier '{resource.name}' was not found.",
+        )
+    if endpoint["EndpointStatus"] not in _SETTLED:
+        return False
+    config = resource.properties.get("EndpointConfigName")
+    if endpoint["EndpointStatus"] != "InService" or endpoint["EndpointConfigName"] != config:
+        why = (
+            endpoint.get("FailureReason")
+            or f"it serves {endpoint['EndpointConfigName']}, not {config}"
+        )
+        raise Failure(resource.logical, f"Resource {resource.name} did not stabilize: {why}")
+    return True
+
+
+def remove(ctx: Context, resource: Resource) -> bool:
+    """Remove it, as far as that is possible now; whether it is gone."""
+    there = _describe(ctx, resource)
+    if there is None:
+        return True
+    if not resource.is_endpoint:
+        _call(ctx, resource, "Delete", _name_parameter(resource))
+        return True
+    if there["EndpointStatus"] in _SETTLED:
+        _call(ctx, resource, "Delete", _name_parameter(resource))
+        return _describe(ctx, resource) is None
+    return False
+
+
+def _name_parameter(resource: Resource) -> Properties:
+    return {resource.kind.name_property(): resource.name}
+
+
+def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
+    try:
+        return _request(ctx, f"Describe{resource.kind.resource}", _name_parameter(resource))
+    except ClientError:
+        return None
+
+
+def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> None:
+    try:
+        _request(ctx, f"{verb}{resource.kind.resource}", params)
+    except ClientError as error:
+        message = error.response["Error"].get("Message", "")
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        raise Failure(
+            resource.logical,
+            f'Resource handler returned message: "{message} (Service: SageMaker, Status '
+            f'Code: {status})"',
+        ) from error
+
+
+def _request(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
+    answer: dict[str, Any] = getattr(ctx.client("sagemaker"), xform_name(operation))(**params)
+    return answer

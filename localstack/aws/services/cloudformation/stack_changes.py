@@ -1,0 +1,247 @@
+"""A stack's way from what its template asks for to what is there: made, changed, rolled back,
+removed.
+
+moto resolves the template and makes what is not SageMaker's. A stack's status is told from here,
+also where nothing waits for it: a thread looks, and so does whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...core.caller import acting_for
+from ...core.protocol.moto_server import SERIAL
+from ...core.registry import Context
+from . import convergence as bringing
+from . import resources
+from .placeholders import CLASSES, only_in
+from .records import Managed, Stacks, stack_of
+from .resources import Failure, Properties
+
+_AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
+
+
+def managed_of(ctx: Context, stack: Any) -> Managed | None:
+    return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
+
+
+def shown_outputs(stack: Any) -> None:
+    """Of a change set's template, whose outputs moto forgets."""
+    with SERIAL:
+        stack._parse_template()  # noqa: SLF001  as Stack.update does
+        stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
+
+
+def begin(
+    ctx: Context,
+    stack: Any,
+    verb: str,
+    before: tuple[str, dict[str, str]] | None,
+    params: Properties,
+) -> None:
+    """Do for a stack what moto, which has just been asked to, did not."""
+    stacks = ctx.store(Stacks)
+    managed = stacks.by_id.get(stack.stack_id)
+    if managed is None and not any(bringing.wanted_of(stack)):
+        return
+    managed = stacks.by_id.setdefault(stack.stack_id, managed or Managed(stack.stack_id))
+    managed.before, managed.on_failure = before, params.get("OnFailure", "")
+    managed.disable_rollback = (
+        bool(params.get("DisableRollback")) or managed.on_failure == "DO_NOTHING"
+    )
+    with SERIAL:
+        if stack.events and stack.events[-1].resource_status == f"{verb}_COMPLETE":
+            stack.events.pop()  # moto's, who is through with it
+    _go_on(ctx, managed, verb)
+
+
+def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
+    with managed.lock:  # or what is under way could still say that it is complete
+        managed.retained = frozenset(retained)
+        _say(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
+        _go_on(ctx, managed, "DELETE")
+
+
+def resume(ctx: Context, stacks: Stacks) -> None:
+    """Go on after a restart.
+
+    What moto tells of a stack may be older than what is known here: it was written with another
+    request.
+    """
+    for managed in list(stacks.by_id.values()):
+        stack = stack_of(ctx, managed.id)
+        if stack is not None:
+            stack.status = managed.status
+            for logical, resource in managed.resources.items():
+                stack.resource_map[logical].name = resource.name
+        if managed.verb:
+            ctx.spawn(_watch, ctx, managed)
+
+
+def show(ctx: Context) -> None:
+    """Bring the statuses that moto tells up to date."""
+    for managed in list(ctx.store(Stacks).by_id.values()):
+        settle(ctx, managed)
+        stack = stack_of(ctx, managed.id)
+        if stack is not None and managed.status:
+            stack.status = managed.status
+
+
+def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
+    with managed.lock:
+        managed.verb, managed.caller = verb, ctx.caller
+        if verb != "DELETE":
+            managed.status, managed.reason = f"{verb}_IN_PROGRESS", None
+            stack_of(ctx, managed.id).status = managed.status
+    settle(ctx, managed)
+    if managed.verb:
+        ctx.spawn(_watch, ctx.without_request(), managed)
+
+
+def _watch(ctx: Context, managed: Managed) -> None:
+    while managed.verb and not ctx.stopping.wait(_AGAIN):
+        settle(ctx, managed)
+
+
+def settle(ctx: Context, managed: Managed) -> None:
+    """Do what can be done now, with the rights of who asked for it."""
+    with managed.lock, acting_for(managed.caller):
+        if (
+            managed.verb and stack_of(ctx, managed.id) is None
+        ):  # a home that moto's stacks could not be kept in
+            ctx.store(Stacks).by_id.pop(managed.id, None)
+            managed.verb = ""
+        while managed.verb:
+            after = _STEPS[managed.verb](ctx, managed)
+            if after is None:
+                return
+            managed.verb = after
+
+
+def _apply(ctx: Context, managed: Managed) -> str | None:
+    """One look: None while an endpoint is under way, else what comes after."""
+    try:
+        if not bringing.reconcile(ctx, managed):
+            return None
+    except Failure as failure:
+        return _fail(ctx, managed, failure)
+    bringing.clean(ctx, managed)
+    if managed.replaced:
+        return None
+    _say(ctx, managed, f"{managed.verb}_COMPLETE", managed.reason)
+    return ""
+
+
+def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
+    verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
+    _event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
+    reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
+    if verb == "UPDATE_ROLLBACK":
+        _say(ctx, managed, "UPDATE_ROLLBACK_FAILED", reason)
+        return ""
+    if managed.disable_rollback:
+        _say(ctx, managed, f"{verb}_FAILED", reason)
+        return ""
+    if verb == "UPDATE":
+        _say(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        _go_back(ctx, managed)
+        return "UPDATE_ROLLBACK"
+    if managed.on_failure == "DELETE":
+        _say(ctx, managed, "DELETE_IN_PROGRESS", reason)
+        return "DELETE"
+    _say(ctx, managed, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
+    return "ROLLBACK"
+
+
+def _go_back(ctx: Context, managed: Managed) -> None:
+    """The template from before, for all that is moto's."""
+    stack = stack_of(ctx, managed.id)
+    template, parameters = managed.before or (stack.template, stack.parameters)
+    with SERIAL, only_in(managed.id):
+        events = list(stack.events)
+        stack.update(template, stack.role_arn, parameters)
+        stack.events, stack.status = events, managed.status
+
+
+def _remove(ctx: Context, managed: Managed) -> str | None:
+    """Everything that the stack has, what refers to others first: None while an endpoint goes."""
+    there = [*managed.replaced, *managed.resources.values()]
+    for resource in sorted(
+        there, key=lambda resource: -list(CLASSES).index(resource.resource_type)
+    ):
+        if managed.verb == "DELETE" and resource.logical in managed.retained:
+            continue
+        try:
+            if not resources.remove(ctx, resource):
+                return None
+        except Failure as failure:
+            _event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
+            _say(
+                ctx,
+                managed,
+                f"{managed.verb}_FAILED",
+                f"The following resource(s) failed to delete: [{failure.logical}].",
+            )
+            return ""
+        managed.resources.pop(resource.logical, None)
+    managed.replaced.clear()
+    return _remove_from_moto(ctx, managed)
+
+
+def _remove_from_moto(ctx: Context, managed: Managed) -> str:
+    """The rest is moto's to remove."""
+    try:
+        if managed.verb == "DELETE":
+            ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})
+            ctx.store(Stacks).by_id.pop(managed.id, None)
+        else:
+            _empty(stack_of(ctx, managed.id))
+            _say(ctx, managed, "ROLLBACK_COMPLETE", managed.reason)
+    except Exception as error:  # noqa: BLE001  moto's are of every kind
+        _say(ctx, managed, f"{managed.verb}_FAILED", str(error))
+    return ""
+
+
+def _empty(stack: Any) -> None:
+    with SERIAL:
+        stack.resource_map.delete()
+        stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
+        stack.output_map._output_json_map = {}  # noqa: SLF001  moto would tell outputs of resources that are gone
+
+
+_STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
+    "CREATE": _apply,
+    "UPDATE": _apply,
+    "UPDATE_ROLLBACK": _apply,
+    "ROLLBACK": _remove,
+    "DELETE": _remove,
+}
+
+
+def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
+    managed.status, managed.reason = status, reason
+    stack = stack_of(ctx, managed.id)
+    with SERIAL:
+        stack.status = status
+        stack._add_stack_event(status, resource_status_reason=reason)  # noqa: SLF001  moto's own way
+
+
+def _event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
+    from moto.cloudformation.models import Event
+
+    stack = stack_of(ctx, managed.id)
+    resource = stack.resource_map[logical]
+    with SERIAL:
+        stack.events.append(
+            Event(
+                stack_id=stack.stack_id,
+                stack_name=stack.name,
+                logical_resource_id=logical,
+                physical_resource_id=resource.physical_resource_id if resource is not None else "",
+                resource_type=resource.cf_resource_type if resource is not None else "",
+                resource_status=status,
+                resource_status_reason=reason,
+                resource_properties=None,
+            )
+        )

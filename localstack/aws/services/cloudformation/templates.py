@@ -1,0 +1,78 @@
+"""Which resources of SageMaker a template may have, and where moto finds what stands for them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from botocore.exceptions import ClientError
+
+from ...core.registry import AwsError, Context
+from .placeholders import CLASSES, refusal
+
+_TYPE = re.compile(r"AWS::SageMaker::\w+")
+
+
+def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
+    """AwsError 501, before anything is made, for a resource of SageMaker that this stack does not
+    make by CloudFormation.
+    """
+    kinds = set(_TYPE.findall(_template(ctx, params)))
+    others = kinds if sets else kinds - CLASSES.keys()
+    if others and not ctx.moto_answers:
+        raise refusal(others)
+
+
+@cache
+def show_placeholders(*, moto_answers: bool) -> None:
+    """Let moto find our classes.
+
+    Not at the start: this module of moto's imports all of its services, and one of them asks for
+    the profile of AWS_PROFILE.
+    """
+    from moto.cloudformation import parsing
+
+    class_of = parsing.resource_class_from_type
+
+    def known(kind: str) -> Any:
+        if kind in CLASSES:
+            return CLASSES[kind]
+        if (
+            _TYPE.fullmatch(kind) and not moto_answers
+        ):  # a nested stack's template is only seen when it is made
+            raise refusal({kind})
+        return class_of(kind)
+
+    parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does
+
+
+def _template(ctx: Context, params: dict[str, Any]) -> str:
+    if params.get("TemplateBody"):
+        return str(params["TemplateBody"])
+    if not params.get("TemplateURL"):
+        return ""
+    bucket, key = _place(params["TemplateURL"])
+    try:
+        return str(
+            ctx.client("s3")
+            .get_object(Bucket=bucket, Key=key)["Body"]
+            .read()
+            .decode(errors="replace")
+        )
+    except ClientError as error:
+        raise AwsError(
+            "ValidationError", f"S3 error: {error.response['Error'].get('Message')}", 400
+        ) from error
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Bucket and key, as virtual hosts and as paths have them."""
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
+    virtual = re.fullmatch(r"(.+)\.s3[.-].*", host)
+    if virtual:
+        return virtual.group(1), path
+    bucket, _, key = path.partition("/")
+    return bucket, key

@@ -1,0 +1,290 @@
+"""Alarms: moto keeps them, the stack's clock evaluates them.
+
+An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts
+until then. Composite alarms are not executed. Of alarm actions scaling policies are: when the state
+becomes ALARM, and at each look while it is. On the instant clock an alarm is looked at as soon as
+there is a datapoint, and the running period counts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+import msgspec
+from moto.cloudwatch.models import Alarm
+
+from ....core.registry import AwsError, Context, handles
+from .. import variant_metrics as variants
+from ..datapoints import backend, series
+from ..evaluation import COMPARE, MISSING, Missing, State, Verdict, evaluate
+from ..statistics import floor, statistic
+from .metrics import compute, try_out
+
+_LOOK = 10.0  # seconds on the clock between two looks at what is due
+_RANGE = 2  # periods that are read beyond those that decide, so that late datapoints are found
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that is in ALARM, and the latest datapoint of its metric."""
+
+    alarm: str
+    threshold: float
+    below: bool  # what breaches is below the threshold
+    moment: datetime | None
+    value: float | None
+
+
+Action = Callable[[Context, str, Firing], None]  # the action's ARN
+_ACTIONS: dict[str, Action] = {}
+
+
+def on_alarm(prefix: str, action: Action) -> None:
+    """Call it for alarm actions whose ARN begins so."""
+    _ACTIONS[prefix] = action
+
+
+class Evaluations:
+    """When each alarm is to be looked at next."""
+
+    def __init__(self) -> None:
+        self.next: dict[str, datetime] = {}
+        self.ticking = False
+        self.lock = threading.Lock()
+
+
+@handles("cloudwatch", "PutMetricAlarm")
+def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _check(params)
+    if not ctx.moto_answers:
+        try_out(params.get("Metrics") or [])
+    name = params["AlarmName"]
+    before = backend(ctx).alarms.get(name)
+    answer = ctx.forward()
+    alarm = backend(ctx).alarms[name]
+    if before is not None:  # an alarm that is changed keeps its state until it is evaluated
+        alarm.state_value, alarm.state_reason, alarm.history = (
+            before.state_value,
+            before.state_reason,
+            before.history,
+        )
+    elif not ctx.moto_answers:
+        alarm.state_value = "INSUFFICIENT_DATA"
+    _begin(ctx.without_request(), alarm)
+    return answer
+
+
+@handles("cloudwatch", "SetAlarmState")
+def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's; and what a real alarm of that state does."""
+    answer = ctx.forward()
+    alarm = backend(ctx).alarms.get(params["AlarmName"])
+    if alarm is not None and alarm.state_value == "ALARM":
+        _act(ctx.without_request(), alarm)
+    return answer
+
+
+@handles("cloudwatch", "DescribeAlarms")
+def describe_alarms(ctx: Context, _params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, whose states are ours."""
+    return ctx.forward()
+
+
+def states(ctx: Context) -> dict[str, str]:
+    """The state of every alarm, as DescribeAlarms shows it."""
+    return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
+
+
+def resume(ctx: Context) -> None:
+    """Look at every alarm again, after the stack's restart."""
+    for alarm in list(backend(ctx).alarms.values()):
+        _begin(ctx, alarm)
+
+
+def _begin(ctx: Context, alarm: Alarm) -> None:
+    store = ctx.store(Evaluations)
+    with store.lock:
+        store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
+        if not store.ticking:
+            store.ticking = True
+            ctx.clock.call_every(_LOOK, lambda: _look(ctx))
+
+
+def _look(ctx: Context) -> None:
+    """Evaluate what is due; on the instant clock whatever has datapoints, too."""
+    store, now = ctx.store(Evaluations), ctx.clock.now()
+    alarms = backend(ctx).alarms
+    for name, due in list(store.next.items()):
+        alarm = alarms.get(name)
+        if alarm is None:
+            store.next.pop(name, None)
+        elif due <= now or ctx.clock.mode == "instant":
+            if due <= now:
+                store.next[name] = now + timedelta(seconds=_every(alarm))
+            try:
+                _evaluate(ctx, alarm, due=due <= now)
+            except Exception:  # noqa: BLE001  one alarm's mistake must not stop the others
+                sys.stderr.write(f"the alarm {name} cannot be evaluated\n")
+                traceback.print_exc()
+
+
+def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
+    changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
+    if alarm.state_value == "ALARM" and (changed or due):
+        _act(ctx, alarm)
+
+
+def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
+    """Whether the state has changed."""
+    if verdict is None or verdict.state == alarm.state_value:
+        return False
+    alarm.update_state(
+        verdict.reason,
+        json.dumps({"version": "1.0", "queryDate": ctx.clock.now().isoformat()}),
+        verdict.state,
+    )
+    alarm.state_updated_timestamp = ctx.clock.now().replace(tzinfo=None)
+    return True
+
+
+def _act(ctx: Context, alarm: Alarm) -> None:
+    wanted = [
+        (arn, action)
+        for arn in alarm.alarm_actions or ()
+        for prefix, action in _ACTIONS.items()
+        if arn.startswith(prefix)
+    ]
+    if not wanted or not alarm.actions_enabled:
+        return
+    start, end, period = _window(ctx, alarm)
+    moment, value = max(_read(ctx, alarm, period, start, end).items(), default=(None, None))
+    below = str(alarm.comparison_operator).startswith("LessThan")
+    firing = Firing(
+        alarm=alarm.name, threshold=float(alarm.threshold), below=below, moment=moment, value=value
+    )
+    for arn, action in wanted:
+        action(ctx, arn, firing)
+
+
+def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
+    """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers:
+    moto's state stays).
+    """
+    start, end, period = _window(ctx, alarm)
+    of = int(alarm.evaluation_periods)
+    datapoints = _read(ctx, alarm, period, start, end)
+    if not datapoints and (early or ctx.moto_answers):
+        return None
+    points = [
+        datapoints.get(start + timedelta(seconds=period * n))
+        for n in range(round((end - start).total_seconds() / period))
+    ]
+    missing: Missing = alarm.treat_missing_data or "missing"  # type: ignore[assignment]  # checked when it was put
+    before: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
+    return evaluate(
+        points,
+        threshold=float(alarm.threshold),
+        comparison=alarm.comparison_operator,
+        of=of,
+        needed=int(alarm.datapoints_to_alarm or of),
+        missing=missing,
+        before=before,
+    )
+
+
+def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
+    """What is evaluated: from, until, and its period."""
+    period = _period(alarm)
+    end = floor(ctx.clock.now(), period) + (
+        timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta()
+    )
+    count = int(alarm.evaluation_periods) + max(_RANGE, ceil(variants.delay(ctx) / period) + 1)
+    return end - timedelta(seconds=period * count), end, period
+
+
+def _read(
+    ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
+) -> Mapping[datetime, float]:
+    if alarm.metric_data_queries:
+        queries = [_query(query) for query in alarm.metric_data_queries]
+        wanted = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
+        return compute(ctx, queries, start, end)[wanted]
+    return series(
+        ctx,
+        namespace=alarm.namespace,
+        name=alarm.metric_name,
+        dimensions=[{"Name": d.name or "", "Value": d.value or ""} for d in alarm.dimensions],
+        stat=alarm.statistic or alarm.extended_statistic or "Average",
+        period=period,
+        start=start,
+        end=end,
+        unit=alarm.unit,
+    )
+
+
+def _query(query: Any) -> dict[str, Any]:
+    """One of moto's MetricDataQuery, as GetMetricData has it."""
+    shaped: dict[str, Any] = {"Id": query.id, "ReturnData": query.return_data is not False}
+    if query.metric_stat is None:
+        return {**shaped, "Expression": query.expression}
+    stat = query.metric_stat
+    metric = {
+        "Namespace": stat.metric.namespace,
+        "MetricName": stat.metric.metric_name,
+        "Dimensions": [{"Name": d.name, "Value": d.value} for d in stat.metric.dimensions],
+    }
+    return {
+        **shaped,
+        "MetricStat": {
+            "Metric": metric,
+            "Period": int(stat.period),
+            "Stat": stat.stat,
+            "Unit": stat.unit,
+        },
+    }
+
+
+def _period(alarm: Alarm) -> int:
+    if alarm.period:
+        return int(alarm.period)
+    return max(
+        (int(q.metric_stat.period) for q in alarm.metric_data_queries if q.metric_stat), default=60
+    )
+
+
+def _every(alarm: Alarm) -> float:
+    return float(min(_period(alarm), 60))
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    """What moto takes and CloudWatch does not."""
+    comparison, missing = params.get("ComparisonOperator"), params.get("TreatMissingData")
+    if comparison not in COMPARE:
+        raise AwsError(
+            "ValidationError",
+            f"The value {comparison} for parameter ComparisonOperator is not one of "
+            f"{sorted(COMPARE)}.",
+        )
+    if missing is not None and missing not in MISSING:
+        raise AwsError(
+            "ValidationError",
+            f"The value {missing} for parameter TreatMissingData is not one of {sorted(MISSING)}.",
+        )
+    needed, of = params.get("DatapointsToAlarm"), params.get("EvaluationPeriods") or 1
+    if needed is not None and not 1 <= needed <= of:
+        raise AwsError(
+            "ValidationError",
+            f"DatapointsToAlarm must be between 1 and EvaluationPeriods ({of}), not {needed}.",
+        )
+    extended = params.get("ExtendedStatistic")
+    if extended and statistic(extended) is None:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"The value {extended} for parameter ExtendedStatistic is not supported.",
+        )

@@ -1,0 +1,255 @@
+"""GetMetricData, GetMetricStatistics, ListMetrics and PutMetricData.
+
+What moto answers well it answers still.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ....core import paging
+from ....core.registry import AwsError, Context, handles
+from .. import datapoints as reading
+from .. import sagemaker
+from ..expressions import Refused, evaluate
+from ..statistics import BASIC
+
+_OLDEST, _NEWEST = timedelta(days=14), timedelta(hours=2)  # of a datapoint that is put
+_MOST = 100_800  # datapoints a GetMetricData answer
+_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
+
+
+@handles("cloudwatch", "PutMetricData")
+def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, with the stack's time for what brings none."""
+    data = params.get("MetricData") or []
+    if not ctx.moto_answers:
+        _check_times(ctx, data)
+    if ctx.clock.mode != "manual" or all("Timestamp" in datum for datum in data):
+        return ctx.forward()
+    timed = [{"Timestamp": ctx.clock.now(), **datum} for datum in data]
+    return ctx.moto("cloudwatch", "PutMetricData", {**params, "MetricData": timed})
+
+
+def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
+    now = ctx.clock.now()
+    for number, datum in enumerate(data, 1):
+        if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
+            words = (
+                f"The parameter MetricData.member.{number}.Timestamp must specify a time within "
+                "the past two weeks and the next two hours."
+            )
+            raise AwsError("InvalidParameterValue", words)
+
+
+@handles("cloudwatch", "GetMetricData")
+def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    queries: list[dict[str, Any]] = params.get("MetricDataQueries") or []
+    if all(_is_motos(query) for query in queries):
+        return ctx.forward()
+    start, end = _window(params)
+    series = compute(ctx, queries, start, end)
+    partial = any(
+        reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
+        for q in queries
+        if "MetricStat" in q
+    )
+    descending = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
+    results = []
+    for query in queries:
+        if query.get("ReturnData", True):
+            rows = sorted(series[query["Id"]].items(), reverse=descending)
+            results.append((query, rows))
+    return _page(results, params, partial=partial)
+
+
+@handles("cloudwatch", "GetMetricStatistics")
+def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    plain, extended = params.get("Statistics") or [], params.get("ExtendedStatistics") or []
+    if _has_moto(params["Namespace"]) and not extended:
+        return ctx.forward()
+    if bool(plain) == bool(extended):
+        wrong = "Must specify either Statistics or ExtendedStatistics" + (
+            ", not both" if plain else ""
+        )
+        raise AwsError("InvalidParameterCombination", wrong)
+    start, end, period = params["StartTime"], params["EndTime"], params["Period"]
+    if start >= end:
+        raise AwsError(
+            "InvalidParameterValue",
+            "The parameter StartTime must be less than the parameter EndTime.",
+        )
+    asked = (end - start).total_seconds() / period
+    if asked > 1440:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"You have requested up to {asked:,.0f} datapoints, which exceeds the limit of "
+            "1,440. You may reduce the datapoints requested "
+            "by increasing Period, or decreasing the time range.",
+        )
+    unit = reading.unit_of(ctx, params["Namespace"], params["MetricName"])
+    datapoints: dict[datetime, dict[str, Any]] = {}
+    for stat in (*plain, *extended):
+        for moment, value in _statistics(ctx, params, stat, start, end).items():
+            datum = datapoints.setdefault(
+                moment, {"Timestamp": moment, **({"Unit": unit} if unit else {})}
+            )
+            if stat in extended:
+                datum.setdefault("ExtendedStatistics", {})[stat] = value
+            else:
+                datum[stat] = value
+    return {"Label": params["MetricName"], "Datapoints": list(datapoints.values())}
+
+
+@handles("cloudwatch", "ListMetrics")
+def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
+        return answer
+    wanted = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
+    ours = [
+        m
+        for m in sagemaker.metrics(ctx)
+        if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)
+    ]
+    return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
+
+
+def compute(
+    ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime
+) -> dict[str, dict[datetime, float]]:
+    """Every query's series by its Id."""
+    series: dict[str, dict[datetime, float]] = {}
+    for query in queries:
+        if "MetricStat" in query:
+            stat = query["MetricStat"]
+            metric = stat["Metric"]
+            series[query["Id"]] = reading.series(
+                ctx,
+                namespace=metric["Namespace"],
+                name=metric["MetricName"],
+                dimensions=metric.get("Dimensions") or (),
+                stat=stat["Stat"],
+                period=stat["Period"],
+                start=start,
+                end=end,
+                unit=stat.get("Unit"),
+            )
+    return _compute(queries, series)
+
+
+def try_out(queries: list[dict[str, Any]]) -> None:
+    """AwsError for what cannot be computed, whatever its metrics are."""
+    _compute(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
+
+
+def _compute(
+    queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]
+) -> dict[str, dict[datetime, float]]:
+    """The metrics, and the expressions on them."""
+    series = dict(metrics)
+    for query in queries:
+        if "MetricStat" not in query and "Expression" not in query:
+            raise AwsError(
+                "ValidationError",
+                f"The query {query['Id']} must have a MetricStat or an Expression.",
+            )
+    left = [query for query in queries if "MetricStat" not in query]
+    while left:  # an expression may stand on another one that comes later
+        waiting = {query["Id"] for query in left}
+        now = [
+            query for query in left if not waiting & set(_ID.findall(query["Expression"]))
+        ] or left[:1]
+        for query in now:
+            try:
+                series[query["Id"]] = evaluate(query["Expression"], series)
+            except Refused as error:
+                raise AwsError(
+                    "ValidationError", f"Error in expression '{query['Id']}': {error}"
+                ) from error
+        left = [query for query in left if query["Id"] not in series]
+    return series
+
+
+def _statistics(
+    ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
+) -> dict[datetime, float]:
+    return reading.series(
+        ctx,
+        namespace=params["Namespace"],
+        name=params["MetricName"],
+        dimensions=params.get("Dimensions") or (),
+        stat=stat,
+        period=params["Period"],
+        start=start,
+        end=end,
+        unit=params.get("Unit"),
+    )
+
+
+def _page(
+    results: list[tuple[dict[str, Any], list[tuple[datetime, float]]]],
+    params: Mapping[str, Any],
+    *,
+    partial: bool,
+) -> dict[str, Any]:
+    """So many datapoints of each query that the page holds MaxDatapoints; the token is where the
+    next page begins in each.
+    """
+    size = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
+    begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
+    page, more = [], False
+    for query, rows in results:
+        part = rows[begin : begin + size]
+        goes_on = begin + size < len(rows)
+        more = more or goes_on
+        metric = query.get("MetricStat", {}).get("Metric", {})
+        page.append(
+            {
+                "Id": query["Id"],
+                "Label": query.get("Label") or metric.get("MetricName") or query["Id"],
+                "Timestamps": [moment for moment, _ in part],
+                "Values": [value for _, value in part],
+                "StatusCode": "PartialData" if partial or goes_on else "Complete",
+            }
+        )
+    return {
+        "MetricDataResults": page,
+        "Messages": [],
+        **({"NextToken": str(begin + size)} if more else {}),
+    }
+
+
+def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    start, end = params["StartTime"], params["EndTime"]
+    if start > end:
+        raise AwsError("ValidationError", "The parameter EndTime must be greater than StartTime.")
+    if start == end:
+        raise AwsError(
+            "ValidationError", "The parameter StartTime must not equal parameter EndTime."
+        )
+    return start, end
+
+
+def _is_motos(query: Mapping[str, Any]) -> bool:
+    """A plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses."""
+    if "MetricStat" in query:
+        stat = query["MetricStat"]
+        return stat["Stat"] in BASIC and _has_moto(stat["Metric"]["Namespace"])
+    text = query.get("Expression", "")
+    return not text or text.startswith("SELECT") or bool(_ID.fullmatch(text))
+
+
+def _has_moto(namespace: str) -> bool:
+    """Namespaces whose metrics moto makes, as S3's; of what was put moto reads other dimensions
+    than those that were asked for.
+    """
+    return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
+
+
+def _has(metric: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:
+    own = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
+    return all(name in own and value in (None, own[name]) for name, value in wanted.items())

@@ -1,0 +1,165 @@
+"""AWS/SageMaker, of asynchronous endpoints: how their queues stand, and what became of the
+requests.
+
+Source: SageMaker developer guide, "Monitor asynchronous endpoint" and "Autoscale an asynchronous
+endpoint". A queue's metrics have a
+datapoint for what it was when a minute began, and one for each change within it.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ...core.registry import Context
+
+UNITS = {
+    "ApproximateBacklogSize": "Count",
+    "ApproximateBacklogSizePerInstance": "Count",
+    "ApproximateAgeOfOldestRequest": "Seconds",
+    "HasBacklogWithoutCapacity": "Count",
+    "RequestDownloadFailures": "Count",
+    "ResponseUploadFailures": "Count",
+    "RequestDownloadLatency": "Microseconds",
+    "ResponseUploadLatency": "Microseconds",
+    "ExpiredRequests": "Count",
+    "InvocationFailures": "Count",
+    "InvocationsProcessed": "Count",
+    "TimeInBacklog": "Microseconds",
+    "TotalProcessingTime": "Milliseconds",
+    "Invocation4XXErrors": "None",
+    "Invocation5XXErrors": "None",
+    "ModelLatency": "Microseconds",
+}
+_MINUTE = timedelta(minutes=1)
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """How a queue stands from a moment on."""
+
+    at: datetime
+    size: int  # requests that wait or are processed
+    oldest: datetime | None  # when the oldest of them came
+    instances: int | None  # None: the endpoint is gone
+
+
+class Queues:
+    """The store."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, list[Level]] = defaultdict(
+            list
+        )  # of an endpoint, the earliest first
+        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(
+            list
+        )  # endpoint, variant, metric: minutes, values
+        self.lock = threading.Lock()
+
+
+def stands(
+    ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
+) -> None:
+    store, level = (
+        ctx.store(Queues),
+        Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
+    )
+    with store.lock:
+        levels = store.levels[endpoint]
+        if not levels or msgspec.structs.replace(level, at=levels[-1].at) != levels[-1]:
+            levels.append(level)
+
+
+def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
+    """Metrics of one request, by name."""
+    store, minute = ctx.store(Queues), int(ctx.clock.now().timestamp()) // 60
+    with store.lock:
+        for metric, value in values.items():
+            store.values[endpoint, variant, metric].append((minute, value))
+
+
+def points(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
+    """The values of a metric in [start, end), at the starts of their minutes."""
+    store = ctx.store(Queues)
+    if set(dimensions) == {"EndpointName", "VariantName"}:
+        with store.lock:
+            values = list(
+                store.values.get(
+                    (dimensions["EndpointName"], dimensions["VariantName"], metric), ()
+                )
+            )
+        moments = ((datetime.fromtimestamp(minute * 60, UTC), value) for minute, value in values)
+        yield from ((moment, value) for moment, value in moments if start <= moment < end)
+    elif set(dimensions) == {"EndpointName"} and metric in _OF_A_LEVEL:
+        with store.lock:
+            levels = list(store.levels.get(dimensions["EndpointName"], ()))
+        for moment, at, level in _samples(levels, start, min(end, ctx.clock.now())):
+            value = _OF_A_LEVEL[metric](level, at)
+            if value is not None:
+                yield moment, value
+
+
+def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every metric there is, with its dimensions."""
+    store = ctx.store(Queues)
+    with store.lock:
+        endpoints, values = sorted(store.levels), sorted(store.values)
+    yield from (
+        (metric, {"EndpointName": endpoint}) for endpoint in endpoints for metric in _OF_A_LEVEL
+    )
+    yield from (
+        (metric, {"EndpointName": endpoint, "VariantName": variant})
+        for endpoint, variant, metric in values
+    )
+
+
+def _samples(
+    levels: list[Level], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, datetime, Level]]:
+    """Minute, moment within it, level."""
+    if not levels:
+        return
+    times = [level.at for level in levels]
+    minute = max(start, times[0] - _MINUTE).replace(second=0, microsecond=0)
+    minute += _MINUTE if minute < start else timedelta()
+    while minute < end:
+        first = bisect_right(times, minute)
+        if first:
+            yield minute, minute, levels[first - 1]
+        yield from (
+            (minute, level.at, level)
+            for level in levels[first : bisect_right(times, minute + _MINUTE)]
+            if level.at < end
+        )
+        minute += _MINUTE
+
+
+def _of_instances(level: Level) -> float | None:
+    """Of none as of one: without instances the endpoint scales out once there are more requests
+    than the target (Troubleshooting).
+    """
+    return None if level.instances is None else level.size / max(level.instances, 1)
+
+
+def _age(level: Level, at: datetime) -> float:
+    return (at - level.oldest).total_seconds() if level.oldest else 0.0
+
+
+_OF_A_LEVEL: dict[str, Callable[[Level, datetime], float | None]] = {
+    "ApproximateBacklogSize": lambda level, _at: (
+        None if level.instances is None else float(level.size)
+    ),
+    "ApproximateBacklogSizePerInstance": lambda level, _at: _of_instances(level),
+    "ApproximateAgeOfOldestRequest": lambda level, at: (
+        None if level.instances is None else _age(level, at)
+    ),
+    "HasBacklogWithoutCapacity": lambda level, _at: (
+        None if level.instances is None else float(level.size > 0 and not level.instances)
+    ),
+}

@@ -1,0 +1,200 @@
+"""AWS/SageMaker: what happened at each variant, minute by minute."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from ...core.registry import Context
+
+DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
+UNITS = {
+    "Invocations": "None",
+    "Invocation4XXErrors": "None",
+    "Invocation5XXErrors": "None",
+    "InvocationModelErrors": "None",
+    "InvocationsPerInstance": "None",
+    "ModelLatency": "Microseconds",
+    "OverheadLatency": "Microseconds",
+}
+
+
+_ZEROS = ("Invocations", "InvocationsPerInstance")
+
+
+class Minute(msgspec.Struct):
+    """Lists that calls append to without a lock: one entry a call."""
+
+    statuses: list[int]
+    model: list[float]
+    overhead: list[float]
+    per_instance: list[float]
+
+
+class Source(NamedTuple):
+    """Where a call went."""
+
+    endpoint: str
+    variant: str
+    config: str  # the endpoint configuration that the variant is of
+
+    def has(self, dimensions: Mapping[str, str]) -> bool:
+        return all(
+            dimensions.get(name, value) == value
+            for name, value in zip(_DIMENSIONS, self, strict=True)
+        )
+
+
+_DIMENSIONS: tuple[str, ...] = ("EndpointName", "VariantName", "EndpointConfigName")
+_BY = (frozenset(_DIMENSIONS[:2]), frozenset(_DIMENSIONS))  # what a metric is kept by
+
+
+class Variants:
+    """The store."""
+
+    def __init__(self) -> None:
+        self.of: dict[Source, dict[int, Minute]] = {}
+        self.quiet: dict[
+            tuple[str, str], int
+        ] = {}  # the first minute from which one without calls counts: they have a 0
+        self._lock = threading.Lock()
+
+    def minute(self, source: Source, number: int) -> Minute:
+        minutes = self.of.get(source)
+        minute = minutes.get(number) if minutes is not None else None
+        if minute is not None:
+            return minute
+        with self._lock:
+            return self.of.setdefault(source, {}).setdefault(number, Minute([], [], [], []))
+
+
+def record(
+    ctx: Context,
+    source: Source,
+    status: int,
+    *,
+    model: float | None,
+    overhead: float,
+    instances: int,
+    at: datetime,
+) -> None:
+    """One call: the container's status (0: none came), its and our microseconds."""
+    minute = ctx.store(Variants).minute(source, int(at.timestamp()) // 60)
+    minute.statuses.append(status)
+    minute.overhead.append(overhead)
+    minute.per_instance.append(1 / max(instances, 1))
+    if model is not None:
+        minute.model.append(model)
+
+
+def delay(ctx: Context) -> float:
+    seconds = os.environ.get(DELAY)
+    if seconds is not None:
+        return float(seconds)
+    return 0.0 if ctx.clock.mode == "instant" else 60.0
+
+
+def settled_until(ctx: Context) -> datetime | None:
+    """Minutes that end by this moment are to be seen.
+
+    None: every minute is, the running one too.
+    """
+    late = delay(ctx)
+    return ctx.clock.now() - timedelta(seconds=late) if late else None
+
+
+def points(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
+    """The values of a metric in [start, end), at the starts of their minutes."""
+    if frozenset(dimensions) not in _BY or metric not in UNITS:
+        return
+    of_sources = [
+        dict(minutes)
+        for source, minutes in list(ctx.store(Variants).of.items())
+        if source.has(dimensions)
+    ]
+    for number in sorted(
+        {
+            *_silent(ctx, metric, dimensions, start, end),
+            *(number for minutes in of_sources for number in minutes),
+        }
+    ):
+        moment = datetime.fromtimestamp(number * 60, UTC)
+        if start <= moment < end:
+            called = [minutes[number] for minutes in of_sources if number in minutes]
+            values = (
+                [value for minute in called for value in _values(minute, metric)]
+                if called
+                else [0.0]
+            )
+            yield from ((moment, value) for value in values)
+
+
+def _silent(
+    ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
+) -> Iterable[int]:
+    """The minutes in which a variant that nobody calls has zeros nevertheless, up to now."""
+    if metric not in _ZEROS or len(dimensions) != 2:
+        return ()
+    quiet = ctx.store(Variants).quiet.get((dimensions["EndpointName"], dimensions["VariantName"]))
+    return (
+        range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now())))
+        if quiet is not None
+        else ()
+    )
+
+
+def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
+    """From the next minute on one without calls is a 0, by which a scaled variant is seen to be
+    idle; `until_now`: no longer.
+
+    "If a variant's traffic becomes zero ... SageMaker emits metrics with a value of zero" (guide,
+    "Minimum and maximum capacity").
+    """
+    quiet = ctx.store(Variants).quiet
+    if until_now:
+        quiet.pop((endpoint, variant), None)
+    else:
+        quiet[endpoint, variant] = _number(ctx.clock.now()) + 1
+
+
+def _number(moment: datetime) -> int:
+    """Of the minute that a moment is in."""
+    return int(moment.timestamp()) // 60
+
+
+def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every metric there is, with its dimensions."""
+    sources = sorted(ctx.store(Variants).of)
+    of_variants = [
+        dict(zip(_DIMENSIONS, source[:2], strict=False))
+        for source in dict.fromkeys(source[:2] for source in sources)
+    ]
+    for dimensions in (
+        *of_variants,
+        *(dict(zip(_DIMENSIONS, source, strict=True)) for source in sources),
+    ):
+        yield from ((metric, dimensions) for metric in UNITS)
+
+
+def _values(minute: Minute, metric: str) -> list[float]:
+    if metric in _OF_STATUS:
+        function = _OF_STATUS[metric]
+        return [float(function(status)) for status in list(minute.statuses)]
+    if metric == "InvocationsPerInstance":
+        return list(minute.per_instance)
+    return list(minute.model if metric == "ModelLatency" else minute.overhead)
+
+
+_OF_STATUS: dict[str, Callable[[int], bool]] = {
+    "Invocations": lambda _status: True,
+    "Invocation4XXErrors": lambda status: 400 <= status < 500,
+    "Invocation5XXErrors": lambda status: status >= 500 or status == 0,
+    "InvocationModelErrors": lambda status: not 200 <= status < 300,
+}

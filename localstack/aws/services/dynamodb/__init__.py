@@ -1,0 +1,1 @@
+"""DynamoDB is moto's; what it lacks is added here."""

@@ -1,0 +1,218 @@
+"""DynamoDB over moto: a table takes its time to be made, items vanish when their time is over, and
+no change is lost among threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from datetime import datetime, timedelta
+from typing import Any
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+
+from ...core.protocol.moto_server import SERIAL
+from ...core.registry import AwsError, Context, handles
+
+_MAKING = timedelta(seconds=5)
+_OLDEST = timedelta(
+    days=5 * 365
+)  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+_LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expression parameters"
+
+
+class Tables:
+    """`ready`: when each table is there.
+
+    What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
+    """
+
+    def __init__(self) -> None:
+        self.ready: dict[str, datetime] = {}
+
+
+@handles("dynamodb", "CreateTable")
+def create_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    if ctx.clock.mode != "instant":
+        ctx.store(Tables).ready[params["TableName"]] = ctx.clock.now() + _MAKING
+    return _with_status(ctx, answer, "TableDescription")
+
+
+@handles("dynamodb", "DescribeTable")
+def describe_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto's
+    return _with_status(ctx, ctx.forward(), "Table")
+
+
+@handles("dynamodb", "DeleteTable", "UpdateTable")
+def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = _name(params)
+    if _is_making(ctx, name):
+        raise AwsError(
+            "ResourceInUseException",
+            f"Attempt to change a resource which is still in use: Table is being created: {name}",
+        )
+    return ctx.forward()
+
+
+@handles("dynamodb", "UpdateTimeToLive")
+def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """It holds at once; AWS takes up to an hour, in which items only stay longer."""
+    with SERIAL:
+        table = _table(ctx, _name(params))
+        if (
+            params["TimeToLiveSpecification"]["Enabled"]
+            and table.ttl["TimeToLiveStatus"] == "ENABLED"
+        ):
+            raise AwsError("ValidationException", "TimeToLive is already enabled")
+        return ctx.forward()
+
+
+@handles("dynamodb", "DescribeTimeToLive")
+def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _table(ctx, _name(params))
+    return ctx.forward()
+
+
+@handles("dynamodb", "GetItem", "PutItem", "UpdateItem", "DeleteItem")
+def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
+        raise AwsError(
+            "ValidationException",
+            "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;",
+        )
+    with SERIAL:
+        table = _table(ctx, _name(params))
+        key = params.get("Key") or params["Item"]
+        names = [table.hash_key_attr, *([table.range_key_attr] if table.range_key_attr else [])]
+        if not set(names) <= set(key):
+            return ctx.forward()  # which refuses it
+        places = [*(DynamoType(key[name]) for name in names), None][:2]
+        return _without_key(
+            _forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names
+        )
+
+
+def _forward_whole(
+    ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
+) -> dict[str, Any]:
+    """Without the item if its time is over.
+
+    Of an update that is refused on the way moto leaves a part: it is put back.
+    """
+    item = table.get_item(*places)
+    _expire(ctx, table, [item] if item is not None else [])
+    before = deepcopy(table.get_item(*places)) if updates else None
+    try:
+        return ctx.forward()
+    except AwsError:
+        if updates:
+            _put_back(table, places, before)
+        raise
+
+
+@handles(
+    "dynamodb",
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "TransactGetItems",
+    "TransactWriteItems",
+)
+def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    with SERIAL:
+        for name in sorted(_tables_of(params)):
+            table = _table(ctx, name)
+            _expire(ctx, table, list(table.all_items()))
+        return ctx.forward()
+
+
+@handles("dynamodb", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
+def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto reads the statements
+    with SERIAL:
+        for table in dynamodb_backends[ctx.account][ctx.region].tables.values():
+            _expire(ctx, table, list(table.all_items()))
+        return ctx.forward()
+
+
+def _tables_of(params: Mapping[str, Any]) -> set[str]:
+    """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and
+    ConditionCheck.
+    """
+    single = [params["TableName"]] if "TableName" in params else []
+    actions = [action for item in params.get("TransactItems", ()) for action in item.values()]
+    return {
+        _last(name)
+        for name in (
+            *single,
+            *params.get("RequestItems", ()),
+            *(action["TableName"] for action in actions),
+        )
+    }
+
+
+def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
+    """As soon as the clock has passed what their attribute says; AWS takes days."""
+    field = table.ttl.get("AttributeName") if table.ttl["TimeToLiveStatus"] == "ENABLED" else None
+    now = ctx.clock.now().timestamp()
+    for item in items:
+        until = item.attrs.get(field)
+        if (
+            until is not None
+            and until.type == "N"
+            and 0 < now - float(until.value) < _OLDEST.total_seconds()
+        ):
+            table.delete_item(item.hash_key, item.range_key)
+
+
+def _without_key(
+    answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
+) -> dict[str, Any]:
+    """Of a new item moto tells the key as updated, which nothing can update."""
+    if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
+        return answer
+    return {
+        **answer,
+        "Attributes": {
+            name: value for name, value in answer["Attributes"].items() if name not in key
+        },
+    }
+
+
+def _put_back(table: Any, places: Sequence[DynamoType | None], before: Any) -> None:
+    if before is not None:
+        table.get_item(*places).attrs = before.attrs
+    elif table.get_item(*places) is not None:
+        table.delete_item(*places)
+
+
+def _table(ctx: Context, name: str) -> Any:
+    table = dynamodb_backends[ctx.account][ctx.region].tables.get(name)
+    if table is None or _is_making(ctx, name):
+        raise AwsError("ResourceNotFoundException", "Requested resource not found")
+    return table
+
+
+def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
+    table = answer[field]
+    return (
+        {**answer, field: {**table, "TableStatus": "CREATING"}}
+        if _is_making(ctx, table["TableName"])
+        else answer
+    )
+
+
+def _is_making(ctx: Context, name: str) -> bool:
+    ready = ctx.store(Tables).ready.get(name)
+    return ready is not None and ctx.clock.now() < ready
+
+
+def _name(params: dict[str, Any]) -> str:
+    return _last(params["TableName"])
+
+
+def _last(name: str) -> str:
+    """A table may be named by its ARN."""
+    return name.rpartition("/")[2]

@@ -1,0 +1,148 @@
+"""A delivery stream's destination: what it may ask for, and how records are written by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.exceptions import JsonRESTError
+from moto.firehose.models import firehose_backends
+from moto.glue.models import glue_backends
+
+from ...core.registry import AwsError, Context
+from . import delivery, jq, prefix
+from .errors import invalid
+
+
+def check(destination: dict[str, Any]) -> None:
+    dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
+    keys = _check_processors(destination)
+    if dynamic and keys is None:
+        raise invalid(
+            "Processing Configuration is not enabled when Dynamic Partitioning is enabled"
+        )
+    if problem := prefix.check(
+        destination.get("Prefix"),
+        destination.get("ErrorOutputPrefix"),
+        keys or frozenset(),
+        dynamic=dynamic,
+    ):
+        raise invalid(problem)
+    converts = destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False)
+    if converts and destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
+        raise invalid(
+            "CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled"
+        )
+    hints = destination.get("BufferingHints", {})
+    for wanted, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
+        if wanted and hints.get("SizeInMBs", 64) < 64:
+            raise invalid(f"BufferingHints.SizeInMBs must be at least 64 when {what} is enabled")
+    if dynamic and hints.get("IntervalInSeconds", 300) < 60:
+        raise invalid(
+            "BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic "
+            "Partitioning is enabled"
+        )
+
+
+def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
+    """The keys that metadata extraction gives; None without one."""
+    keys = None
+    for processor in _processors(destination):
+        if processor["Type"] == "Lambda":
+            raise AwsError("NotImplemented", "the local AWS stack runs no Lambda for Firehose", 501)
+        if processor["Type"] == "MetadataExtraction":
+            try:
+                keys = delivery.partition_keys(
+                    _parameter(processor, "MetadataExtractionQuery") or ""
+                )
+            except jq.JqError as error:
+                raise invalid(f"MetadataExtractionQuery: {error}") from error
+    return keys
+
+
+def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
+    processing = destination.get("ProcessingConfiguration", {})
+    processors: list[dict[str, Any]] = (
+        processing.get("Processors", []) if processing.get("Enabled", False) else []
+    )
+    return processors
+
+
+def _parameter(processor: dict[str, Any], name: str) -> str | None:
+    return next(
+        (
+            p["ParameterValue"]
+            for p in processor.get("Parameters", [])
+            if p["ParameterName"] == name
+        ),
+        None,
+    )
+
+
+def current(ctx: Context, name: str) -> dict[str, Any] | None:
+    """The destination as it is now:
+
+    UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush.
+    """
+    of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(name)
+    if of_moto is None:
+        return None
+    first = of_moto.destinations[0]
+    destination: dict[str, Any] = {
+        **(first.get("ExtendedS3") or first["S3"]),
+        "_version": of_moto.version_id,
+    }
+    return destination
+
+
+def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
+    query, delimiter, split = None, b"", None
+    for processor in _processors(destination):
+        if processor["Type"] == "MetadataExtraction":
+            query = _parameter(processor, "MetadataExtractionQuery")
+        elif processor["Type"] == "AppendDelimiterToRecord":
+            delimiter = (
+                (_parameter(processor, "Delimiter") or "\\n")
+                .encode()
+                .decode("unicode_escape")
+                .encode()
+            )
+        elif processor["Type"] == "RecordDeAggregation":
+            split = _parameter(processor, "SubRecordType") or "JSON"
+    conversion = destination.get("DataFormatConversionConfiguration", {})
+    serializer = (
+        conversion.get("OutputFormatConfiguration", {})
+        .get("Serializer", {})
+        .get("ParquetSerDe", {})
+    )
+    return delivery.Plan(
+        name=name,
+        version=str(destination["_version"]),
+        prefix=destination.get("Prefix"),
+        error_prefix=destination.get("ErrorOutputPrefix"),
+        query=query,
+        delimiter=delimiter,
+        split=split,
+        compression=destination.get("CompressionFormat", "UNCOMPRESSED"),
+        schema=_schema(ctx, conversion) if conversion.get("Enabled", False) else None,
+        codec=serializer.get("Compression", "SNAPPY"),
+    )
+
+
+def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """The columns of the Glue table, without those of its partitions, and the JSON key of each."""
+    wanted = conversion["SchemaConfiguration"]
+    mapping = (
+        conversion.get("InputFormatConfiguration", {})
+        .get("Deserializer", {})
+        .get("OpenXJsonSerDe", {})
+        .get("ColumnToJsonKeyMappings", {})
+    )
+    database, name = wanted["DatabaseName"], wanted["TableName"]
+    try:
+        table = glue_backends[ctx.account][ctx.region].get_table(database, name).as_dict()
+    except JsonRESTError as error:
+        raise AwsError(error.error_type, str(error.message), error.code) from error
+    return tuple(
+        (c["Name"], c["Type"], mapping.get(c["Name"], c["Name"]))
+        for c in table["StorageDescriptor"]["Columns"]
+    )

@@ -1,0 +1,9 @@
+"""How Firehose refuses."""
+
+from __future__ import annotations
+
+from ...core.registry import AwsError
+
+
+def invalid(message: str) -> AwsError:
+    return AwsError("InvalidArgumentException", message, 400)

@@ -1,0 +1,266 @@
+"""Delivery streams. moto keeps them; this reads their sources, buffers on the clock, and writes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from typing import Any
+
+import msgspec
+
+from ...core import objects
+from ...core.registry import AwsError, Context, handles
+from ..kinesis import operations as kinesis
+from . import delivery, destinations, sources
+from .errors import invalid
+
+CREATES = 5.0  # seconds from CREATING to ACTIVE
+_DESTINATIONS = ("ExtendedS3DestinationConfiguration", "S3DestinationConfiguration")
+_MIB = 1 << 20
+_LARGEST, _MOST = 1_024_000, 500  # bytes a record, records a batch
+
+
+class Stream(msgspec.Struct, kw_only=True):
+    name: str
+    source: str | None  # ARN of a Kinesis stream
+    active: bool = False
+    pending: list[delivery.Record] = []  # put directly, or into the Kinesis stream
+    size: int = 0  # their bytes
+    waiting: bool = False  # a flush is on the clock
+    twice: bool = False  # the next delivery is repeated (a fault)
+    positions: dict[
+        str, str
+    ] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
+    delivered: int = 0
+    failed: int = 0
+    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
+
+
+class Streams:
+    def __init__(self) -> None:
+        self.by_name: dict[str, Stream] = {}
+
+
+@handles("firehose", "CreateDeliveryStream")
+def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    destination = next((params[key] for key in _DESTINATIONS if key in params), None)
+    if destination is not None:
+        destinations.check(destination)
+    elif not ctx.moto_answers:
+        raise AwsError(
+            "NotImplemented",
+            "the local AWS stack's Firehose delivers to S3 alone: give "
+            "ExtendedS3DestinationConfiguration",
+            501,
+        )
+    source = params.get("KinesisStreamSourceConfiguration", {}).get("KinesisStreamARN")
+    if source is not None:
+        sources.shards(ctx, source)  # InvalidArgumentException when there is none
+    answer = ctx.forward()
+    if destination is None:
+        return answer
+    stream = Stream(name=params["DeliveryStreamName"], source=source)
+    ctx.store(Streams).by_name[stream.name] = stream
+    if source is not None:
+        stream.positions = sources.latest(ctx, source)
+    context = ctx.without_request()
+    ctx.clock.call_after(CREATES, lambda: _activate(context, stream))
+    return answer
+
+
+def _activate(ctx: Context, stream: Stream) -> None:
+    """What a Kinesis stream got while this was being made is delivered too."""
+    with stream.lock:
+        stream.active = True
+        if stream.source is not None:
+            _add(stream, sources.read(ctx, stream.source, stream.positions))
+    if stream.pending:
+        _schedule(ctx, stream)
+
+
+def resume(ctx: Context, stream: Stream) -> None:
+    """Set the timers of a stream again, after the stack's restart: what was put is delivered,
+    though a Kinesis stream comes back empty.
+    """
+    stream.waiting = False
+    stream.positions = {}
+    if not stream.active:
+        ctx.clock.call_after(CREATES, lambda: _activate(ctx, stream))
+    elif stream.pending:
+        _schedule(ctx, stream)
+
+
+@handles("firehose", "DescribeDeliveryStream")
+def describe_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    stream = ctx.store(Streams).by_name.get(params["DeliveryStreamName"])
+    if stream is not None and not stream.active:
+        answer["DeliveryStreamDescription"]["DeliveryStreamStatus"] = "CREATING"
+    return answer
+
+
+@handles("firehose", "DeleteDeliveryStream")
+def delete_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    ctx.clock.settle()
+    answer = ctx.forward()
+    ctx.store(Streams).by_name.pop(params["DeliveryStreamName"], None)
+    return answer
+
+
+@handles("firehose", "PutRecord")
+def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    stream = _target(ctx, params["DeliveryStreamName"])
+    if stream is None:
+        return ctx.forward()
+    _put(ctx, stream, [params["Record"]["Data"]])
+    return {"RecordId": _record_id(), "Encrypted": False}
+
+
+@handles("firehose", "PutRecordBatch")
+def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    stream = _target(ctx, params["DeliveryStreamName"])
+    if stream is None:
+        return ctx.forward()
+    records = [record["Data"] for record in params["Records"]]
+    if len(records) > _MOST or sum(map(len, records)) > 4 * _MIB:
+        raise invalid(f"A batch has at most {_MOST} records and 4 MiB")
+    _put(ctx, stream, records)
+    return {
+        "FailedPutCount": 0,
+        "Encrypted": False,
+        "RequestResponses": [{"RecordId": _record_id()} for _ in records],
+    }
+
+
+def _target(ctx: Context, name: str) -> Stream | None:
+    """The stream to put into; None: it is moto's (another destination, or there is none)."""
+    stream = ctx.store(Streams).by_name.get(name)
+    if stream is not None and stream.source is not None:
+        raise invalid(
+            f"This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"
+        )
+    if stream is not None and not stream.active:
+        raise AwsError(
+            "ResourceNotFoundException",
+            f"Firehose {name} under account {ctx.account} not found.",
+            400,
+        )
+    return stream
+
+
+def _record_id() -> str:
+    return f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
+
+
+def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
+    for data in records:
+        if len(data) > _LARGEST:
+            raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
+    now = ctx.clock.now()
+    _meet_fault(ctx, stream, stream.name)
+    with stream.lock:
+        _add(stream, [delivery.Record(data, now) for data in records])
+    _schedule(ctx.without_request(), stream)
+
+
+def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
+    """Take a fault that lets what comes now be delivered twice; what came before, on the instant
+    clock, is delivered first, once.
+    """
+    if not stream.twice and ctx.fault("duplicate", name) is not None:
+        ctx.clock.settle()
+        stream.twice = True
+
+
+def _add(stream: Stream, records: list[delivery.Record]) -> None:
+    stream.pending.extend(records)
+    stream.size += sum(len(record.data) for record in records)
+
+
+@handles("kinesis", "PutRecord", "PutRecords")
+def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, and the Firehoses that read from the stream get it."""
+    answer = kinesis.put(ctx, params)
+    put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
+    taken = [
+        (record["Data"], told["ShardId"], told["SequenceNumber"])
+        for record, told in put
+        if "SequenceNumber" in told
+    ]
+    kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
+    now = ctx.clock.now()
+    name = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
+    for stream in list(ctx.store(Streams).by_name.values()):
+        if stream.source is not None and stream.source.rpartition("/")[2] == name:
+            _meet_fault(ctx, stream, name)
+            with stream.lock:
+                if not stream.active:  # it reads for itself, once it is
+                    continue
+                read = stream.positions
+                _add(
+                    stream,
+                    [
+                        delivery.Record(data, now)
+                        for data, shard, number in taken
+                        if int(number) > int(read.get(shard) or 0)
+                    ],
+                )
+            _schedule(ctx.without_request(), stream)
+    return answer
+
+
+def _schedule(ctx: Context, stream: Stream) -> None:
+    """A flush, when the buffer's interval has passed since its first record, or when it is full."""
+    if (
+        stream.waiting and stream.size < _MIB and not stream.twice
+    ):  # no buffer is smaller: to ask moto costs more than the put
+        return
+    destination = destinations.current(ctx, stream.name)
+    if destination is None:
+        return
+    hints = destination.get("BufferingHints", {})
+    with stream.lock:
+        instant = ctx.clock.mode == "instant"
+        if stream.size >= hints.get("SizeInMBs", 5) * _MIB or (instant and stream.twice):
+            flush(ctx, stream)
+        elif not stream.waiting:
+            stream.waiting = True
+            # the buffer's time is nothing there, and an object a record would be most of a put's
+            # cost
+            if instant:
+                ctx.clock.call_soon(lambda: flush(ctx, stream))
+            else:
+                ctx.clock.call_after(
+                    hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream)
+                )
+
+
+def flush(ctx: Context, stream: Stream) -> None:
+    """Deliver what there is.
+
+    A record is read once it is written: a failure leaves it for the next time.
+    """
+    if ctx.stopping.is_set():
+        return
+    with stream.lock:
+        stream.waiting = False
+        destination = destinations.current(ctx, stream.name)
+        if destination is None:
+            return
+        records = list(stream.pending)
+        if not records:
+            return
+        bucket = destination["BucketARN"].rpartition(":")[2]
+        repeats, stream.twice = (2 if stream.twice else 1), False
+        plan = destinations.plan(ctx, stream.name, destination)
+        for _ in range(repeats):
+            for batch in delivery.objects(plan, records, ctx.clock.now()):
+                with contextlib.suppress(
+                    objects.NoSuchBucket
+                ):  # a real one tries for a day, then drops the records
+                    objects.write(ctx.client("s3"), f"s3://{bucket}/{batch.key}", batch.data)
+                stream.failed += batch.records if batch.failed else 0
+                stream.delivered += 0 if batch.failed else batch.records
+        del stream.pending[: len(records)]
+        stream.size = sum(len(record.data) for record in stream.pending)

@@ -1,0 +1,1 @@
+"""The Glue catalogue is moto's; what it lacks is added here."""

@@ -1,0 +1,1 @@
+"""IAM is moto's; policies are simulated here, by the evaluation that enforces them."""

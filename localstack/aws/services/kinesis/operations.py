@@ -1,0 +1,266 @@
+"""Reading streams: moto keeps shards and records; iterators, the end of a closed shard and what
+follows it, and times are here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from moto.core.exceptions import JsonRESTError
+from moto.kinesis.models import Record, Shard, Stream, kinesis_backends
+
+from ...core.protocol.moto_server import SERIAL
+from ...core.protocol.wire import malformed_error
+from ...core.registry import AwsError, Context, handles
+
+_LIVES = 300.0  # seconds of an iterator
+_MOST, _LARGEST = 10_000, 10 << 20  # records and bytes of an answer
+_find_shard = Stream.get_shard_for_key
+
+
+def _open_shard(stream: Stream, partition_key: str, explicit_hash_key: str) -> Shard | None:
+    """Moto's own would go on putting into a shard that is closed, whose keys its children have."""
+    known = stream.shards
+    try:
+        stream.shards = {name: shard for name, shard in known.items() if shard.is_open}
+        return _find_shard(stream, partition_key, explicit_hash_key)
+    finally:
+        stream.shards = known
+
+
+Stream.get_shard_for_key = _open_shard  # type: ignore[assignment,method-assign]
+
+
+class _Iterator(msgspec.Struct, frozen=True, array_like=True):
+    stream: str
+    shard: str
+    last: int  # the number of the record before the first that it gives
+    created: float  # seconds since 1970, on the stack's clock
+
+
+_decode = msgspec.json.Decoder(_Iterator).decode
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidArgumentException", message)
+
+
+def _stream(ctx: Context, name: str) -> Stream:
+    stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
+    if stream is None:
+        raise AwsError(
+            "ResourceNotFoundException", f"Stream {name} under account {ctx.account} not found."
+        )
+    return stream
+
+
+def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
+    shard: Shard | None = stream.shards.get(name)
+    if shard is None:
+        text = (
+            f"Shard {name} in stream {stream.stream_name} under account {ctx.account} does not "
+            "exist"
+        )
+        raise AwsError("ResourceNotFoundException", text)
+    return shard
+
+
+def _name(params: dict[str, Any]) -> str:
+    name: str = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
+    return name
+
+
+def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """What moto answers to PutRecord and PutRecords, asked of its backend: its server takes longer
+    than all the rest of a put.
+    """
+    backend: Any = kinesis_backends[ctx.account][
+        ctx.region
+    ]  # of moto's types, some are too narrow for what its own server passes
+    where = (params.get("StreamARN"), params.get("StreamName"))
+    try:
+        with SERIAL:
+            if "Records" in params:
+                records = [
+                    {**record, "Data": _text(record["Data"])} for record in params["Records"]
+                ]
+                answer: dict[str, Any] = backend.put_records(*where, records)
+                return answer
+            number, shard = backend.put_record(
+                *where, params["PartitionKey"], params.get("ExplicitHashKey"), _text(params["Data"])
+            )
+    except JsonRESTError as error:
+        raise AwsError(error.error_type, str(error.message), error.code) from error
+    except (KeyError, TypeError, AttributeError):
+        if ctx.incoming is not None and (wrong := malformed_error(ctx.incoming)) is not None:
+            raise wrong from None
+        raise
+    return {"SequenceNumber": number, "ShardId": shard}
+
+
+def _text(data: bytes) -> str:
+    """As moto keeps it."""
+    return base64.b64encode(data).decode()
+
+
+def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) -> None:
+    """Records arrive by the stack's clock. `put`: shard, sequence number."""
+    stream, now = _stream(ctx, _name(params)), ctx.clock.now()
+    for shard, number in put:
+        record: Record = stream.shards[shard].records[int(number)]
+        record.created_at, record.created_at_datetime = (
+            now.timestamp(),
+            now.astimezone(UTC).replace(tzinfo=None),
+        )
+
+
+@handles("kinesis", "GetShardIterator")
+def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    stream = _stream(ctx, _name(params))
+    with SERIAL:
+        shard = _shard(ctx, stream, params["ShardId"])
+        last = _before(ctx, params, shard)
+    return {
+        "ShardIterator": _token(
+            _Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp())
+        )
+    }
+
+
+def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
+    kind: str = params["ShardIteratorType"]
+    if kind == "TRIM_HORIZON":
+        return 0
+    if kind == "LATEST":
+        return int(shard.get_max_sequence_number())
+    if kind == "AT_TIMESTAMP":
+        return _before_time(params.get("Timestamp"), shard, ctx.clock.now())
+    number = params.get("StartingSequenceNumber")
+    if number is None:
+        raise _invalid(
+            f"Must either specify a starting sequence number or not use {kind} iterator type."
+        )
+    if not number.isdigit():
+        place = f"on shard {shard.shard_id} in stream {_name(params)} under account {ctx.account}"
+        raise _invalid(
+            f"StartingSequenceNumber {number} used in GetShardIterator {place} is invalid."
+        )
+    return int(number) - (kind == "AT_SEQUENCE_NUMBER")
+
+
+def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
+    if moment is None:
+        raise _invalid(
+            "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
+        )
+    if moment > now:
+        asked, current = (int(time.timestamp() * 1000) for time in (moment, now))
+        raise _invalid(
+            "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+            f"timestampInMillis: {asked}, currentTimestampInMillis: {current}"
+        )
+    earlier = (
+        number for number, record in shard.records.items() if record.created_at < moment.timestamp()
+    )
+    return max(earlier, default=0)
+
+
+@handles("kinesis", "GetRecords")
+def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """A closed shard ends with its last record: no NextShardIterator, and the shards that go on."""
+    now = ctx.clock.now()
+    iterator = _iterator(params["ShardIterator"], now)
+    stream = _stream(ctx, iterator.stream)
+    with SERIAL:
+        shard = _shard(ctx, stream, iterator.shard)
+        left = [record for number, record in shard.records.items() if number > iterator.last]
+        is_open, children = shard.is_open, _children(stream, shard.shard_id)
+    some = _fitting(left, params.get("Limit", _MOST))
+    behind = left[len(some)] if len(left) > len(some) else None
+    answer: dict[str, Any] = {
+        "Records": [record.to_json() for record in some],
+        "MillisBehindLatest": max(1, round((now.timestamp() - behind.created_at) * 1000))
+        if behind is not None
+        else 0,
+    }
+    if behind is None and not is_open:
+        return {**answer, "ChildShards": children}
+    last = some[-1].sequence_number if some else iterator.last
+    return {
+        **answer,
+        "NextShardIterator": _token(
+            _Iterator(iterator.stream, iterator.shard, last, now.timestamp())
+        ),
+    }
+
+
+def _fitting(records: list[Record], most: int) -> list[Record]:
+    """The first, at most so many and of so many bytes; one at least."""
+    size = 0
+    for index, record in enumerate(records[:most]):
+        size += len(record.data) * 3 // 4  # it is base64
+        if size > _LARGEST and index:
+            return records[:index]
+    return records[:most]
+
+
+def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
+    children = [
+        child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
+    ]
+    return [
+        {
+            "ShardId": child.shard_id,
+            "ParentShards": [parent for parent in (child.parent, child.adjacent_parent) if parent],
+            "HashKeyRange": {
+                "StartingHashKey": str(child.starting_hash),
+                "EndingHashKey": str(child.ending_hash),
+            },
+        }
+        for child in children
+    ]
+
+
+def _token(iterator: _Iterator) -> str:
+    return base64.b64encode(msgspec.json.encode(iterator)).decode()
+
+
+def _iterator(text: str, now: datetime) -> _Iterator:
+    try:
+        iterator = _decode(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise _invalid("Invalid ShardIterator.") from error
+    if now.timestamp() - iterator.created > _LIVES:
+        created, right_now = (
+            f"{moment:%a %b %d %H:%M:%S UTC %Y}"
+            for moment in (datetime.fromtimestamp(iterator.created, UTC), now)
+        )
+        text = (
+            f"The iterator was created at time {created} while right now it is {right_now} which "
+            "is further in the future than the "
+        )
+        raise AwsError(
+            "ExpiredIteratorException",
+            f"Iterator expired. {text}tolerated delay of {int(_LIVES * 1000)} milliseconds.",
+        )
+    return iterator
+
+
+@handles("kinesis", "SplitShard", "MergeShards", "UpdateShardCount")
+def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, and the records stay in the shards that they were put into: moto moves them to the
+    new ones.
+    """
+    with SERIAL:
+        stream = _stream(ctx, _name(params))
+        records = {name: OrderedDict(shard.records) for name, shard in stream.shards.items()}
+        answer = ctx.forward()
+        for name, shard in stream.shards.items():
+            shard.records = records.get(name, OrderedDict())
+    return answer

@@ -1,0 +1,1 @@
+"""SageMaker, a folder for each part of it."""

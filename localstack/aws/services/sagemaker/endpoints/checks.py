@@ -1,0 +1,60 @@
+"""What SageMaker refuses in configurations beyond the constraints of its model (constraints.py), in
+its words where they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ....core.registry import AwsError, Context
+
+
+def refusal(message: str) -> AwsError:
+    return AwsError("ValidationException", message)
+
+
+def arn(ctx: Context, kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
+
+
+def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[str, Any]]) -> None:
+    if shadow and (len(production) != 1 or len(shadow) != 1):
+        raise refusal(
+            "An endpoint with shadow variants must have exactly one production variant and "
+            "one shadow variant."
+        )
+    seen: set[str] = set()
+    for variant in (*production, *shadow):
+        if variant["VariantName"] in seen:
+            raise refusal(
+                "Variant names must be unique within an endpoint configuration: "
+                f"'{variant['VariantName']}' is there twice."
+            )
+        seen.add(variant["VariantName"])
+        _variant(variant)
+
+
+def capture(config: Mapping[str, Any] | None) -> None:
+    if config and not config["DestinationS3Uri"].startswith("s3://"):
+        raise refusal(f"DestinationS3Uri '{config['DestinationS3Uri']}' is not an S3 URI.")
+
+
+def _variant(variant: Mapping[str, Any]) -> None:
+    label = variant["VariantName"]
+    if not variant.get("ModelName"):
+        raise refusal(
+            f"Variant '{label}' names no model; the local stack has no inference components."
+        )
+    pools = ("InstanceType", "ServerlessConfig", "InstancePools")
+    if not any(variant.get(key) for key in pools):
+        raise refusal(f"Variant '{label}' must specify one of InstanceType and ServerlessConfig.")
+    if variant.get("ServerlessConfig") and variant.get("InstanceType"):
+        raise refusal(f"Variant '{label}' cannot specify both InstanceType and ServerlessConfig.")
+    memory = (variant.get("ServerlessConfig") or {}).get("MemorySizeInMB")
+    if memory is not None and memory not in range(1024, 6145, 1024):
+        raise refusal(
+            f"1 validation error detected: Value '{memory}' at 'MemorySizeInMB' failed to "
+            "satisfy constraint: "
+            "Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, 6144]"
+        )

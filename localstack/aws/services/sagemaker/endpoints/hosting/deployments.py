@@ -1,0 +1,153 @@
+"""A deployment on the clock: traffic to the new fleet by stages, baking under alarms, then the old
+fleet goes; or all of it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .....core.registry import Context
+from ....cloudwatch.operations.alarms import states
+from .. import timing
+from ..checks import refusal
+from ..invocation import backlog
+from ..records import Endpoint, Fleet
+from . import fleets
+
+
+def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> None:
+    """`doomed`: it will go back without an error, once all traffic is on the new fleet (the fault
+    silent-rollback).
+    """
+    if not fleets.wait(ctx, fleet) or endpoint.pending is not fleet:
+        return
+    if fleet.failure:
+        roll_back(ctx, endpoint, fleet, fleet.failure)
+        return
+    _stage(ctx, endpoint, fleet, 0, doomed=doomed)
+
+
+def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
+    """Roll back what is not done in time. Starting the containers counts."""
+    ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
+
+
+def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
+    known = states(ctx)
+    missing = [name for name in alarms if name not in known]
+    if missing:
+        raise refusal(
+            f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration."
+        )
+
+
+def say(ctx: Context, fleet: Fleet, status: str) -> None:
+    for variant in fleet.all:
+        variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
+
+
+def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
+    """All traffic to the old fleet at once; the new one goes.
+
+    It ends InService, with the old configuration's name.
+    """
+    with endpoint.lock:
+        if endpoint.pending is not fleet:
+            return
+        endpoint.status, endpoint.share = "RollingBack", 0.0
+        endpoint.modified = ctx.clock.now()
+        endpoint.route()
+        say(ctx, fleet, "Deleting")
+    timing.later(ctx, timing.changing(ctx), lambda: _rolled_back(ctx, endpoint, fleet, reason))
+
+
+def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
+    with endpoint.lock:
+        plan = endpoint.plan
+        if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
+            return
+        stage = plan.stages[number]
+        endpoint.share = stage.share
+        endpoint.modified = ctx.clock.now()
+        endpoint.route()
+        say(ctx, fleet, "Baking" if stage.bake else "ActivatingTraffic")
+    last = number + 1 == len(plan.stages)
+    if plan.alarms:
+        _watch(ctx, endpoint, fleet, plan.alarms)
+
+    def passed() -> None:
+        if plan.alarms and _rolled_back_by_alarm(ctx, endpoint, fleet, plan.alarms):
+            return
+        if not last:
+            _stage(ctx, endpoint, fleet, number + 1, doomed=doomed)
+        elif doomed:
+            roll_back(ctx, endpoint, fleet, None)
+        else:
+            ctx.clock.call_after(plan.termination, lambda: _finish(ctx, endpoint, fleet))
+
+    ctx.clock.call_after(stage.bake, passed)
+
+
+def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
+    """Look at the alarms every few seconds for as long as this stage is the current one: once on
+    the instant clock, where none bakes.
+    """
+    share = endpoint.share
+    if _rolled_back_by_alarm(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
+        return
+
+    def again() -> None:
+        if endpoint.share == share and endpoint.pending is fleet:
+            _watch(ctx, endpoint, fleet, alarms)
+
+    ctx.clock.call_after(timing.ALARMS, again)
+
+
+def _rolled_back_by_alarm(
+    ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
+) -> bool:
+    if endpoint.pending is not fleet or endpoint.status != "Updating":
+        return True
+    known = states(ctx)
+    if not any(known.get(name) == "ALARM" for name in alarms):
+        return False
+    roll_back(ctx, endpoint, fleet, None)
+    return True
+
+
+def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    if endpoint.pending is fleet and endpoint.status == "Updating":
+        roll_back(
+            ctx,
+            endpoint,
+            fleet,
+            "The deployment did not end within MaximumExecutionTimeoutInSeconds.",
+        )
+
+
+def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
+    with endpoint.lock:
+        if endpoint.pending is not fleet or endpoint.status != "Updating":
+            return
+        old, endpoint.fleet = endpoint.fleet, fleet
+        _settle(ctx, endpoint)
+    old.stop()
+
+
+def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
+    with endpoint.lock:
+        if endpoint.pending is not fleet:
+            return
+        endpoint.failure = reason
+        _settle(ctx, endpoint)
+    fleet.stop()
+
+
+def _settle(ctx: Context, endpoint: Endpoint) -> None:
+    endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
+    for variant in endpoint.fleet.all:
+        variant.statuses = []
+    endpoint.status = "InService"
+    endpoint.modified = ctx.clock.now()
+    endpoint.route()
+    backlog.note(ctx, endpoint)

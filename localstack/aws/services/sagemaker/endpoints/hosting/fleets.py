@@ -1,0 +1,147 @@
+"""The processes behind a fleet: one for each instance of its variants, up to MOST; more and fewer
+of them as the counts change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ......core.images import command_of
+from ......serving.model_server import ModelServer
+from .....core.registry import Context
+from .. import timing
+from ..records import Fleet, Variant
+from .models import Content, NoModel, content, fetch
+from .servers import model_server, unmapped_message
+
+T = TypeVar("T")
+MOST = 4  # processes of one variant; they stand for all of its instances
+
+
+def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    """Begin in the background.
+
+    With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
+    for it.
+    """
+    ctx.spawn(_start, ctx, endpoint, fleet)
+
+
+def wait(ctx: Context, fleet: Fleet) -> bool:
+    """Until every server answers or one has failed; False: the stack is stopping."""
+    while not fleet.started.wait(0.1):
+        if ctx.stopping.is_set():
+            return False
+    return True
+
+
+def processes(count: int) -> int:
+    """Of a variant with so many instances; the serverless one has 0 and a process."""
+    return min(count, MOST)
+
+
+def grows(fleet: Fleet) -> bool:
+    """Whether what is desired needs processes that are not there."""
+    return any(
+        variant.image and processes(variant.desired_count) > len(variant.servers)
+        for variant in fleet.all
+    )
+
+
+def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
+    """Start what the desired counts need, and end what they do not: all of it, or nothing and why."""
+    changed = [variant for variant in fleet.all if variant.image and not variant.serverless]
+    wrong = _first(
+        lambda variant: _grow(ctx, endpoint, variant, processes(variant.desired_count)), changed
+    )
+    for variant in changed:
+        shrink(variant, processes(variant.count if wrong else variant.desired_count))
+    return wrong
+
+
+def shrink(variant: Variant, count: int) -> None:
+    """The last instances go once what they are asked is answered."""
+    gone = variant.servers[count:]
+    variant.servers, variant.healthy = variant.servers[:count], variant.healthy[:count]
+    for server in gone:
+        server.retire()
+
+
+def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    try:
+        wanted = {
+            variant.name: 1 if variant.serverless else processes(variant.desired_count)
+            for variant in fleet.all
+        }
+        fleet.failure = _first(
+            lambda variant: _grow(ctx, endpoint, variant, wanted[variant.name]), fleet.all
+        )
+    except BaseException as error:
+        fleet.failure = f"the local stack failed: {error!r}"
+        raise
+    finally:
+        fleet.started.set()
+
+
+def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
+    """Start what is missing of so many processes; they take requests once all of them answer.
+
+    What went wrong, else None.
+    """
+    try:
+        source = content(ctx, variant.config["ModelName"])
+        command = command_of(ctx.images, source.image)
+        if command is None:
+            return None if ctx.moto_answers else _words(variant, unmapped_message(source.image))
+        variant.image, variant.resolved = source.image, ctx.clock.now()
+        more = [
+            model_server(ctx, endpoint, variant.name, source, command, remark=_remark(variant))
+            for _ in range(count - len(variant.servers))
+        ]
+        variant.servers = (*variant.servers, *more)
+        wrong = _first(lambda server: _serve(ctx, variant, source, server), more)
+    except NoModel as error:
+        return _words(variant, str(error))
+    if wrong is None:
+        variant.healthy = variant.servers
+    return wrong
+
+
+def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
+    wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
+    if wrong is None:
+        return None
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping "
+        "health check. Please check CloudWatch logs for "
+        f"this endpoint. (local stack: image {source.image}: {wrong})"
+    )
+
+
+def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | None:
+    """Call it with all of them at once: the first thing that went wrong."""
+    todo = list(things)
+    if len(todo) < 2:
+        return function(todo[0]) if todo else None
+    with ThreadPoolExecutor(len(todo), thread_name_prefix="model-server") as pool:
+        return next(filter(None, list(pool.map(function, todo))), None)
+
+
+def _remark(variant: Variant) -> str | None:
+    count = variant.desired_count
+    return (
+        f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand "
+        "for them"
+        if count > MOST
+        else None
+    )
+
+
+def _patience(variant: Variant) -> float:
+    return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
+
+
+def _words(variant: Variant, wrong: str) -> str:
+    return f"Variant {variant.name}: {wrong}"

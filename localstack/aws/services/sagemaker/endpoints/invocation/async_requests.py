@@ -1,0 +1,226 @@
+"""What becomes of an asynchronous request: its input from S3, the model's answer to S3, or why
+there is none.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ......serving.connections import Answer, NotReached, TimedOut
+from .....core.registry import Context
+from ....cloudwatch import queue_metrics as queues
+from ...jobs.s3 import split
+from ..logs import VariantLog
+from ..records import Endpoint
+from . import backlog
+from .backlog import Backlog, Request, UnderWay
+
+_MOST = 1 << 30  # bytes of an input
+_SHOWN = 1024  # characters of a model's answer in the log
+_SEE = "See the SageMaker Endpoint logs in your account for more information."
+
+
+class Failure(Exception):
+    """There is no answer: why, and what is stored at the FailureLocation."""
+
+    def __init__(
+        self, reason: str, content: bytes | None = None, kind: str = "text/plain", **metrics: float
+    ) -> None:
+        super().__init__(reason)
+        self.content = reason.encode() if content is None else content
+        self.kind = kind
+        self.metrics = metrics
+
+
+class Input(msgspec.Struct, frozen=True):
+    body: bytes
+    kind: str  # its type
+
+
+def process(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
+    """Ask the instance. Whatever happens, the request leaves the queue."""
+    queued = of.began - of.request.received
+    queues.record(ctx, endpoint.name, of.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)
+    try:
+        answer = _answer(ctx, endpoint, of)
+        if queue.decide(of):
+            _store(ctx, endpoint, of, answer)
+    except Failure as failure:
+        if queue.decide(of):
+            _fail(ctx, endpoint, of.request, failure, of)
+    finally:
+        of.server.leave()
+        _end(ctx, endpoint, queue, of)
+
+
+def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
+    """It has waited longer than its RequestTTLSeconds."""
+    words = (
+        "The request was in the queue for longer than RequestTTLSeconds "
+        f"({request.ttl.total_seconds():g})."
+    )
+    _fail(ctx, endpoint, request, Failure(words, ExpiredRequests=1), None)
+    backlog.note(ctx, endpoint)
+
+
+def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
+    """It has been processed for longer than its InvocationTimeoutSeconds.
+
+    The instance has room again when the model answers.
+    """
+    if queue.decide(of):
+        seconds = f"{of.request.timeout.total_seconds():g}"
+        _fail(
+            ctx,
+            endpoint,
+            of.request,
+            Failure(f"The model did not answer within InvocationTimeoutSeconds ({seconds})."),
+            of,
+        )
+        _end(ctx, endpoint, queue, of)
+
+
+def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
+    if queue.leave(of):
+        spent = (ctx.clock.now() - of.request.received).total_seconds()
+        queues.record(
+            ctx,
+            endpoint.name,
+            of.variant.name,
+            InvocationsProcessed=1,
+            TotalProcessingTime=spent * 1e3,
+        )
+    backlog.note(ctx, endpoint)
+
+
+def _answer(ctx: Context, endpoint: Endpoint, of: UnderWay) -> Answer:
+    """Failure when the input cannot be read, or the model does not give it."""
+    began = time.perf_counter()
+    source = _input(ctx, of.request)
+    asked = time.perf_counter()
+    queues.record(ctx, endpoint.name, of.variant.name, RequestDownloadLatency=(asked - began) * 1e6)
+    headers = of.request.headers
+    if "content-type" not in dict(headers):
+        headers = (("content-type", source.kind), *headers)
+    try:
+        answer = of.server.predict(source.body, headers, seconds=of.request.timeout.total_seconds())
+    except (NotReached, TimedOut) as error:
+        of.server.revive()
+        queues.record(
+            ctx, endpoint.name, of.variant.name, Invocation4XXErrors=0, Invocation5XXErrors=1
+        )
+        raise Failure(
+            f"ClientError: Received server error (0) from model. {_SEE}", str(error).encode()
+        ) from error
+    status = answer.status
+    errors = {
+        "Invocation4XXErrors": float(400 <= status < 500),
+        "Invocation5XXErrors": float(status >= 500),
+    }
+    queues.record(
+        ctx,
+        endpoint.name,
+        of.variant.name,
+        ModelLatency=(time.perf_counter() - asked) * 1e6,
+        **errors,
+    )
+    if not 200 <= status < 300:
+        side = "client" if status < 500 else "server"
+        reason = f"ClientError: Received {side} error ({status}) from model. {_SEE}"
+        raise Failure(
+            reason, answer.body, answer.headers.get("content-type", "application/octet-stream")
+        )
+    return answer
+
+
+def _input(ctx: Context, request: Request) -> Input:
+    if request.source is None:
+        return Input(request.body, "application/octet-stream")
+    bucket, key = split(request.source)
+    try:
+        stored = ctx.client("s3").get_object(Bucket=bucket, Key=key)
+        if (size := stored["ContentLength"]) > _MOST:
+            raise Failure(
+                f"ClientError: the input {request.source} has {size:,} bytes; 1 GB is the most.",
+                RequestDownloadFailures=1,
+            )
+        return Input(stored["Body"].read(), stored.get("ContentType") or "application/octet-stream")
+    except (ClientError, BotoCoreError) as error:
+        raise Failure(
+            f"ClientError: Failed to download {request.source}: {error}", RequestDownloadFailures=1
+        ) from error
+
+
+def _store(ctx: Context, endpoint: Endpoint, of: UnderWay, answer: Answer) -> None:
+    began = time.perf_counter()
+    try:
+        _put(
+            ctx,
+            of.request,
+            of.request.output,
+            answer.body,
+            answer.headers.get("content-type", "application/octet-stream"),
+        )
+    except (ClientError, BotoCoreError) as error:
+        failure = Failure(
+            f"ClientError: Failed to upload to {of.request.output}: {error}",
+            ResponseUploadFailures=1,
+        )
+        _fail(ctx, endpoint, of.request, failure, of)
+        return
+    queues.record(
+        ctx,
+        endpoint.name,
+        of.variant.name,
+        ResponseUploadLatency=(time.perf_counter() - began) * 1e6,
+    )
+    _say(
+        ctx,
+        endpoint,
+        of,
+        of.request,
+        f"Inference request succeeded. OutputLocation: {of.request.output}",
+    )
+
+
+def _fail(
+    ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, of: UnderWay | None
+) -> None:
+    """Store it where failures go, if anywhere; a word in the log in any case."""
+    words = str(failure)
+    if request.failure is not None:
+        try:
+            _put(ctx, request, request.failure, failure.content, failure.kind)
+        except (ClientError, BotoCoreError) as error:
+            words += f" Failed to upload to {request.failure}: {error}"
+    variant = of.variant if of is not None else next(iter(endpoint.fleet.variants.values()))
+    queues.record(ctx, endpoint.name, variant.name, InvocationFailures=1, **failure.metrics)
+    _say(
+        ctx, endpoint, of, request, f"{words} {failure.content[:_SHOWN].decode('utf-8', 'replace')}"
+    )
+
+
+def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
+    bucket, key = split(uri)
+    encrypted: dict[str, Any] = (
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
+    )
+    ctx.client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, **encrypted)
+
+
+def _say(
+    ctx: Context, endpoint: Endpoint, of: UnderWay | None, request: Request, words: str
+) -> None:
+    """A line in the data log of the instance; of the endpoint's first variant where no instance had
+    it.
+    """
+    stream = of.server.name if of is not None else next(iter(endpoint.fleet.variants))
+    log = VariantLog(
+        ctx.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint.name}", f"{stream}/data-log"
+    )
+    log.write(f"{ctx.clock.now():%Y-%m-%dT%H:%M:%S}:[sagemaker logs] [{request.id}] {words}")
+    log.flush()

@@ -1,0 +1,31 @@
+"""Traffic that nobody sent, in the metrics of variants that are there."""
+
+from __future__ import annotations
+
+from ......minutes import Minutes
+from .....core.registry import Context
+from ....cloudwatch import variant_metrics as variants
+from .. import checks, records
+
+
+def add(ctx: Context, scripted: Minutes) -> None:
+    """AwsError, before anything is added: no such endpoint or variant."""
+    endpoint = records.must(ctx, scripted.endpoint)
+    counts = {variant.name: variant.count for variant in endpoint.fleet.all}
+    if unknown := sorted({minute.variant for minute in scripted.minutes} - set(counts)):
+        raise checks.refusal(
+            f"{endpoint.name} has no variant {', '.join(unknown)}: it has {', '.join(counts)}"
+        )
+    for minute in scripted.minutes:
+        for status, latency in minute.answers:
+            instances = counts[minute.variant]
+            source = variants.Source(endpoint.name, minute.variant, endpoint.fleet.config.name)
+            variants.record(
+                ctx,
+                source,
+                status,
+                model=latency * 1000,
+                overhead=0.0,
+                instances=instances,
+                at=minute.start,
+            )

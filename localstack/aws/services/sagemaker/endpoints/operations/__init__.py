@@ -1,0 +1,1 @@
+"""The operations on endpoints, their configurations, and their invocation."""

@@ -1,0 +1,98 @@
+"""CreateEndpoint and DeleteEndpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .....core.registry import Context, handles
+from ....autoscaling.operations import targets
+from ...tags import operations as tags
+from .. import checks, records, timing
+from ..hosting import fleets
+from ..invocation import backlog
+from ..plan import plan
+from ..records import Endpoint, Endpoints, Fleet
+from . import describe
+
+
+@handles("sagemaker", "CreateEndpoint")
+def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["EndpointName"]
+    config = records.config(ctx, params["EndpointConfigName"])
+    fleet = Fleet(config)
+    plan(params.get("DeploymentConfig"), fleet.instances)
+    arn = checks.arn(ctx, "endpoint", name)
+    endpoint = Endpoint(name, arn, fleet, ctx.clock.now())
+    endpoint.deployment = params.get("DeploymentConfig")
+    store = ctx.store(Endpoints)
+    with store.lock:
+        earlier = store.endpoints.get(name)
+        if earlier is not None and (not ctx.moto_answers or earlier.changing):  # moto replaces
+            raise checks.refusal(f'Cannot create already existing endpoint "{arn}".')
+        alike = next(
+            (other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()),
+            None,
+        )
+        if (
+            alike is not None and not ctx.moto_answers
+        ):  # API_CreateEndpoint: a name's case tells no two endpoints apart
+            raise checks.refusal(f'Cannot create already existing endpoint "{alike}".')
+        store.endpoints[name] = endpoint
+    if earlier is not None:
+        earlier.routing = None
+        earlier.fleet.stop()
+        backlog.drop(ctx, earlier)
+    tags.put(ctx, arn, params.get("Tags"))
+    begin(ctx.without_request(), endpoint)
+    return {"EndpointArn": arn}
+
+
+def begin(ctx: Context, endpoint: Endpoint) -> None:
+    """Start its servers; it is InService when all of them answer, Failed when one does not."""
+    _say(ctx, endpoint.fleet, "Creating")
+    fleets.start(ctx, endpoint.name, endpoint.fleet)
+    timing.later(ctx, timing.changing(ctx), lambda: _finish_creation(ctx, endpoint), blocks=True)
+
+
+@handles("sagemaker", "DeleteEndpoint")
+def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    endpoint = records.must(ctx, params["EndpointName"])
+    with endpoint.lock:
+        if endpoint.changing:
+            raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        describe.hide(ctx, endpoint)
+        endpoint.status = "Deleting"
+        endpoint.routing = None
+        endpoint.modified = ctx.clock.now()
+        endpoint.fleet.stop()
+    backlog.drop(ctx, endpoint)
+    targets.drop_of(ctx, endpoint)
+    context = ctx.without_request()
+    timing.later(context, timing.changing(context), lambda: _remove(context, endpoint))
+    return {}
+
+
+def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
+    if not fleets.wait(ctx, endpoint.fleet):
+        return
+    with endpoint.lock:
+        endpoint.modified = ctx.clock.now()
+        if endpoint.fleet.failure:
+            endpoint.status, endpoint.failure = "Failed", endpoint.fleet.failure
+            endpoint.fleet.stop()
+            return
+        for variant in endpoint.fleet.all:
+            variant.statuses = []
+        endpoint.status = "InService"
+        endpoint.route()
+    backlog.note(ctx, endpoint)
+
+
+def _remove(ctx: Context, endpoint: Endpoint) -> None:
+    ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
+    tags.drop(ctx, endpoint.arn)
+
+
+def _say(ctx: Context, fleet: Fleet, status: str) -> None:
+    for variant in fleet.all:
+        variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]

@@ -1,0 +1,167 @@
+"""UpdateEndpoint and UpdateEndpointWeightsAndCapacities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .....core.registry import Context, handles
+from ....autoscaling.operations import targets
+from .. import checks, records, timing
+from ..hosting import deployments as deploying
+from ..hosting import fleets
+from ..invocation import backlog
+from ..plan import check_variants, plan
+from ..records import Config, Endpoint, Fleet
+from . import describe
+
+
+@handles("sagemaker", "UpdateEndpoint")
+def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    endpoint = records.must(ctx, params["EndpointName"])
+    config = records.config(ctx, params["EndpointConfigName"])
+    with endpoint.lock:
+        _may_change(endpoint)
+        if config.name == endpoint.fleet.config.name:
+            raise checks.refusal(
+                f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
+                f"{config.name}: an update needs a new one."
+            )
+        fleet = _fleet(endpoint.fleet, config, params)
+        targets.check_update(ctx, endpoint, fleet)
+        deployment = params.get("DeploymentConfig") or (
+            endpoint.deployment if params.get("RetainDeploymentConfig") else None
+        )
+        update_plan = plan(deployment, fleet.instances)
+        check_variants(
+            update_plan,
+            list(endpoint.fleet.variants),
+            list(fleet.variants),
+            serverless=any(v.serverless for v in fleet.variants.values()),
+        )
+        if update_plan.alarms:
+            deploying.must_exist(ctx, update_plan.alarms)
+        describe.hide(ctx, endpoint)
+        endpoint.deployment = deployment
+        endpoint.status, endpoint.failure = "Updating", None
+        endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
+        endpoint.pending_since = endpoint.modified = ctx.clock.now()
+        context = ctx.without_request()
+        deploying.say(context, fleet, "Creating")
+    silently = ctx.fault("silent-rollback", endpoint.name) is not None
+    deploying.limit(context, endpoint, fleet, update_plan.timeout)
+    fleets.start(context, endpoint.name, fleet)
+    timing.later(
+        context,
+        timing.changing(context),
+        lambda: deploying.begin(context, endpoint, fleet, doomed=silently),
+        blocks=True,
+    )
+    return {"EndpointArn": endpoint.arn}
+
+
+@handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
+def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """What is desired is seen at once, what is current follows at the end.
+
+    Counts and weights that are not named stay.
+    """
+    endpoint = records.must(ctx, params["EndpointName"])
+    wanted: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
+    with endpoint.lock:
+        _may_change(endpoint)
+        known = {variant.name: variant for variant in endpoint.fleet.all}
+        missing = [item["VariantName"] for item in wanted if item["VariantName"] not in known]
+        if missing:
+            absent = ", ".join(missing)
+            raise checks.refusal(
+                f'The variant name(s) "{absent}" is/are not present within endpoint '
+                f'configuration "{endpoint.fleet.config.name}".'
+            )
+        names = [item["VariantName"] for item in wanted]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise checks.refusal(f'The variant name "{twice}" was non-unique within the request.')
+        for item in wanted:
+            _check(item, least=0 if backlog.settings(endpoint) else 1)
+        describe.hide(ctx, endpoint)
+        for item in wanted:
+            variant = known[item["VariantName"]]
+            variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
+            variant.desired_count = int(item.get("DesiredInstanceCount", variant.desired_count))
+            variant.statuses = [{"Status": "Updating", "StartTime": ctx.clock.now()}]
+        endpoint.status, endpoint.failure = "Updating", None
+        endpoint.modified = ctx.clock.now()
+    context = ctx.without_request()
+    silently = ctx.fault("silent-rollback", endpoint.name) is not None
+    timing.later(
+        context,
+        timing.changing(context),
+        lambda: _finish_reweighing(context, endpoint, doomed=silently),
+        blocks=fleets.grows(endpoint.fleet),
+    )
+    return {"EndpointArn": endpoint.arn}
+
+
+def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
+    """An instance that does not come up takes the whole change back."""
+    wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
+    with endpoint.lock:
+        endpoint.failure = wrong
+        for variant in endpoint.fleet.all:
+            if doomed or wrong:
+                variant.desired_weight, variant.desired_count = variant.weight, variant.count
+            variant.weight, variant.count = variant.desired_weight, variant.desired_count
+            variant.statuses = []
+        endpoint.status = "InService"
+        endpoint.modified = ctx.clock.now()
+        endpoint.route()
+    backlog.note(ctx, endpoint)
+
+
+def _check(item: Mapping[str, Any], least: int) -> None:
+    """`least`: only an asynchronous endpoint can do without instances."""
+    weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
+    if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
+        raise checks.refusal(
+            f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount."
+        )
+    if count is not None and count < least:
+        raise checks.refusal(
+            f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, "
+            f"not {count}."
+        )
+
+
+def _may_change(endpoint: Endpoint) -> None:
+    if endpoint.changing:
+        raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+    if endpoint.status != "InService":
+        raise checks.refusal(
+            f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can '
+            "only be deleted."
+        )
+
+
+def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
+    """The new fleet, with the properties of the old one's variants where they are retained."""
+    fleet = Fleet(config)
+    if not params.get("RetainAllVariantProperties"):
+        return fleet
+    excluded = {
+        item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties") or ()
+    }
+    for name, variant in fleet.variants.items():
+        before = old.variants.get(name)
+        if before is None:
+            continue
+        if "DesiredWeight" not in excluded:
+            variant.weight = variant.desired_weight = before.desired_weight
+        if (
+            "DesiredInstanceCount" not in excluded
+            and not variant.serverless
+            and not before.serverless
+        ):
+            variant.count = variant.desired_count = before.desired_count
+    if "DataCaptureConfig" not in excluded:
+        fleet.capture = old.capture
+    return fleet

@@ -1,0 +1,37 @@
+"""How long things take, on the stack's clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ....core.registry import Context
+
+ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
+ALARMS = 10.0  # between two looks at a deployment's alarms
+FLUSH = 15.0  # between two writes of captured data
+HEALTH = 60.0  # real seconds for a container's first healthy /ping
+
+
+def changing(ctx: Context) -> float:
+    """Seconds that creating, updating, reweighing and deleting an endpoint take."""
+    seconds = os.environ.get(ENDPOINT)
+    if seconds is not None:
+        return float(seconds)
+    return 60.0 if ctx.clock.mode == "manual" else 1.0
+
+
+def later(
+    ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False
+) -> None:
+    """Run it on the clock.
+
+    What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock
+    that is moved waits for it. With moto's answers there may be no process: its clients expect an
+    endpoint in service.
+    """
+    inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
+    if blocks and not inline:
+        ctx.clock.call_after(seconds, lambda: ctx.spawn(function))
+    else:
+        ctx.clock.call_after(seconds, function)

@@ -1,0 +1,1 @@
+"""Experiments, trials and components: moto's, with their tags."""

@@ -1,0 +1,64 @@
+"""Experiments, trials and components: moto keeps them, and drops the tags of the creating calls;
+Search asks for them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from moto.sagemaker.models import sagemaker_backends
+
+from ....core.registry import Context, handles
+from ..tags import operations as tags
+
+KINDS = {
+    "Experiment": "Experiment",
+    "ExperimentTrial": "Trial",
+    "ExperimentTrialComponent": "TrialComponent",
+}  # Search's resource -> kind
+_KEPT = {
+    "Experiment": "experiments",
+    "Trial": "trials",
+    "TrialComponent": "trial_components",
+}  # kind -> where moto has them
+
+
+@handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
+def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    arn = next(value for key, value in answer.items() if key.endswith("Arn"))
+    tags.put(ctx, arn, params.get("Tags"))
+    return answer
+
+
+@handles("sagemaker", "DeleteExperiment", "DeleteTrial", "DeleteTrialComponent", executes=False)
+def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    kind = next(kind for kind in _KEPT if f"{kind}Name" in params)
+    gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(
+        params[f"{kind}Name"]
+    )
+    answer = ctx.forward()
+    if gone is not None:
+        tags.drop(ctx, gone.arn)
+    return answer
+
+
+def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
+    """What Describe says of each; of a component, its trials as Parents too."""
+    backend: Any = sagemaker_backends[ctx.account][ctx.region]
+    for name in list(getattr(backend, _KEPT[kind])):
+        row = ctx.moto("sagemaker", f"Describe{kind}", {f"{kind}Name": name})
+        yield {**row, "Parents": _parents(backend, name)} if kind == "TrialComponent" else row
+
+
+def _parents(backend: Any, component: str) -> list[dict[str, str]]:
+    of = backend.trial_components[component].trial_name
+    trials = [
+        trial
+        for trial in list(backend.trials.values())
+        if component in trial.trial_components or trial.trial_name == of
+    ]
+    return [
+        {"TrialName": trial.trial_name, "ExperimentName": trial.experiment_name} for trial in trials
+    ]

@@ -1,0 +1,1 @@
+"""The Feature Store's operations on groups and on records."""

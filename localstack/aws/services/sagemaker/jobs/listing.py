@@ -1,0 +1,138 @@
+"""Finding, listing and stopping jobs: the same for both kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ....core import paging
+from ....core.registry import AwsError, Context
+from .records import ENDED, Job, Jobs, Kind
+
+_SORT: dict[str, Callable[[Job], Any]] = {
+    "Name": lambda job: job.name,
+    "CreationTime": lambda job: job.created,
+    "Status": lambda job: job.status,
+}
+
+
+def register(
+    ctx: Context,
+    kind: Kind,
+    name: str,
+    arn: str,
+    params: dict[str, Any],
+    *,
+    tuning: str | None = None,
+) -> Job:
+    """Take the name; ResourceInUse when it was used before, as names of jobs are never free again."""
+    job = Job(kind, name, arn, params, ctx.clock.now())
+    job.tuning = tuning
+    jobs = ctx.store(Jobs)
+    with jobs.lock:
+        earlier = jobs.of(kind).get(name)
+        if (
+            earlier is not None and earlier.as_moto is None
+        ):  # moto replaces, and so does what is answered as moto does
+            words = (
+                "Job name must be unique within an AWS account and region, and a job with this "
+                "name already exists"
+            )
+            raise AwsError("ResourceInUse", f"{words} ({arn})")
+        jobs.of(kind)[name] = job
+    return job
+
+
+def find(ctx: Context, kind: Kind, name: str) -> Job:
+    job = ctx.store(Jobs).of(kind).get(name)
+    if job is None:
+        arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}-job/{name}"
+        words = (
+            "Requested resource not found."
+            if kind == "training"
+            else f"Could not find requested job with name: {name}"
+        )
+        raise AwsError("ValidationException", f"{words} Could not find {kind} job '{arn}'.")
+    return job
+
+
+def stop(ctx: Context, job: Job) -> None:
+    with job.lock:
+        if job.status in ENDED:
+            raise AwsError(
+                "ValidationException",
+                f"The request was rejected because the {job.kind} job is in status {job.status}.",
+            )
+        if job.status != "Stopping":
+            job.status = "Stopping"
+            job.moves("Stopping", f"Stopping the {job.kind} job", ctx.clock.now())
+    job.stop.set()
+
+
+def page(
+    jobs: list[Job], params: dict[str, Any], *, by_status_last: bool = False
+) -> tuple[list[Job], dict[str, str]]:
+    """The jobs that a List call asks for, sorted, and its NextToken.
+
+    `by_status_last`: of each page's jobs those with the status stay.
+    """
+    bounds = (
+        ("CreationTimeAfter", lambda job, limit: job.created > limit),
+        ("CreationTimeBefore", lambda job, limit: job.created < limit),
+        ("LastModifiedTimeAfter", lambda job, limit: job.modified > limit),
+        ("LastModifiedTimeBefore", lambda job, limit: job.modified < limit),
+        ("NameContains", lambda job, part: part in job.name),
+    )
+    for key, holds in bounds:
+        if params.get(key) is not None:
+            jobs = [job for job in jobs if holds(job, params[key])]
+    jobs.sort(
+        key=_SORT[params.get("SortBy", "CreationTime")],
+        reverse=params.get("SortOrder") == "Descending",
+    )
+    if by_status_last:
+        shown, token = page_of(jobs, params)
+        return _with_status(shown, params), token
+    return page_of(_with_status(jobs, params), params)
+
+
+def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
+    return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
+
+
+def page_of(
+    items: list[Any], params: dict[str, Any], most: int = 100
+) -> tuple[list[Any], dict[str, str]]:
+    """One page. The token is the place of the next item."""
+    part, more = paging.page(
+        items,
+        params,
+        most,
+        AwsError("ValidationException", 'Invalid pagination token because "{0}".'),
+    )
+    return list(part), more
+
+
+def one_container(kind: str, resources: dict[str, Any]) -> None:
+    """Several instances are refused, as one container that runs alone would find no other host."""
+    groups = resources.get("InstanceGroups") or ()
+    number = max(
+        resources.get("InstanceCount") or 1, sum(group["InstanceCount"] for group in groups)
+    )
+    if number > 1:
+        raise AwsError(
+            "ValidationException",
+            f"The local stack's {kind} jobs do not support InstanceCount {number}: one "
+            "container runs. Use 1.",
+        )
+
+
+def check_regex(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise AwsError(
+            "ValidationException",
+            f"The Regex '{pattern}' of a metric definition is not valid: {error}",
+        ) from error

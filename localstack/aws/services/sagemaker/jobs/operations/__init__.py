@@ -1,0 +1,1 @@
+"""The operations on training and processing jobs."""

@@ -1,0 +1,173 @@
+"""What both kinds of jobs share: start, run the container, end with a reason."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .....core.downloads import Refused
+from .....core.images import command_of, names_of
+from .....jobs import container as containers
+from .....jobs.container import Container
+from .....jobs.process import Ended, run
+from ....core.registry import Context
+from . import contract
+from .logs import GROUPS, LogStream, Metrics
+from .records import Job
+from .s3 import TransferError
+
+_DAY = 86400
+_GRACE = 120.0  # seconds between SIGTERM and SIGKILL (StopTrainingJob's documentation)
+_REASON = 1024  # characters of a FailureReason
+
+
+class JobFailed(Exception):
+    """The job ends Failed, with these words as its FailureReason."""
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job's image and request say is to be run."""
+
+    image: str | None
+    entrypoint: list[str]
+    arguments: list[str]
+    default: list[
+        str
+    ]  # the arguments that SageMaker gives an image of whose arguments the request says nothing
+
+
+def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
+    """Run the job in the background; it ends in one of its final statuses whatever happens."""
+    ctx.spawn(_work, ctx.without_request(), job, body)
+
+
+def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
+    folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
+    try:
+        _meet_fault(ctx, job)
+        body(ctx, job, containers.make(folder, contract.ROOT))
+    except (JobFailed, TransferError) as error:
+        _fail(ctx, job, str(error))
+    except Refused as error:  # a channel or a path of the request
+        _fail(ctx, job, f"ClientError: {error}")
+    except (
+        Exception
+    ) as error:  # the stack's own mistake must show as the service's, not as a job that never ends
+        if not ctx.stopping.is_set():
+            _fail(ctx, job, f"InternalServerError: the local stack failed: {error!r}")
+            raise
+    finally:
+        job.done.set()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _meet_fault(ctx: Context, job: Job) -> None:
+    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`: what goes wrong at the
+    service's own hosts.
+    """
+    fault = ctx.service_fault("sagemaker", f"{job.kind.capitalize()}Job", (job.name,))
+    if fault is None:
+        return
+    if fault.kind == "throttle":
+        raise JobFailed(
+            "CapacityError: Unable to provision requested ML compute capacity. Please retry "
+            "using a different instance type."
+        )
+    raise JobFailed("InternalServerError: We encountered an internal error. Please try again.")
+
+
+def _fail(ctx: Context, job: Job, reason: str) -> None:
+    job.failure = reason[:_REASON]
+    job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())
+
+
+def argv(ctx: Context, program: Program, container: Container) -> list[str]:
+    """The command of a job.
+
+    The request's entrypoint runs as it is; else the image's mapped command stands for the image's
+    own.
+    """
+    if program.entrypoint:
+        return containers.command(container, program.entrypoint, program.arguments)
+    mapped = command_of(ctx.images, program.image) if program.image else None
+    if mapped is None:
+        raise JobFailed(unmapped_message(program.image))
+    return containers.command(container, mapped, program.arguments or program.default)
+
+
+def contain(
+    ctx: Context,
+    job: Job,
+    container: Container,
+    command: list[str],
+    variables: dict[str, str],
+    *,
+    metrics: Metrics,
+) -> Ended:
+    """Run the container; its lines go to CloudWatch, its metrics to the job."""
+    seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
+    log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
+    for remark in contract.remarks(container):
+        log.write(remark)
+
+    def line(text: str) -> None:
+        if (
+            job.kind == "training"
+        ):  # SageMaker writes a tab so, and metrics are read from what it writes
+            text = text.replace("\t", "#011")
+        log.write(text)
+        for name, value in metrics.read(text).items():
+            job.metrics[name] = (value, ctx.clock.now())
+
+    began = job.started or ctx.clock.now()  # what Describe shows: a clock moved after that counts
+    try:
+        return run(
+            command,
+            env=containers.environment(container, ctx.env(job.params["RoleArn"]), variables),
+            folder=container.work,
+            line=line,
+            tick=log.tick,
+            stop=job.stop,
+            reset=ctx.stopping,
+            overdue=lambda: (ctx.clock.now() - began).total_seconds() > seconds,
+            grace=_GRACE,
+            on_stop=ctx.on_stop,
+        )
+    except OSError as error:
+        raise JobFailed(
+            f"AlgorithmError: the container's command cannot be started: {error}, exit code: 127"
+        ) from error
+    finally:
+        log.flush()
+
+
+def verdict(ended: Ended, failure: Path) -> None:
+    """Raise for a container that failed: what it wrote to the failure file, and how it ended."""
+    if ended.why == "itself" and ended.code != 0:
+        words = failure.read_text(errors="replace").strip() if failure.is_file() else ""
+        raise JobFailed(f"AlgorithmError: {words[: _REASON - 60]}, exit code: {ended.code}")
+
+
+def program_of(specification: dict[str, Any], image: str | None, default: list[str]) -> Program:
+    return Program(
+        image=image,
+        entrypoint=list(specification.get("ContainerEntrypoint") or ()),
+        arguments=list(specification.get("ContainerArguments") or ()),
+        default=default,
+    )
+
+
+def unmapped_message(image: str | None) -> str:
+    """Why a job with this image cannot run."""
+    wanted = names_of(image)[-1] if image else "NAME"
+    return (
+        "ClientError: the local stack does not pull images and no command is mapped to "
+        f"'{image}'. Start it with "
+        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a "
+        "ContainerEntrypoint."
+    )

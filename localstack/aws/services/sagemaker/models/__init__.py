@@ -1,0 +1,1 @@
+"""SageMaker's models: moto's, with what it forgets or lets pass."""

@@ -1,0 +1,228 @@
+"""Run an execution: every step that may start does, in a thread of its own, until none is left."""
+
+from __future__ import annotations
+
+import threading
+
+from .....core.registry import AwsError, Context
+from ...jobs import listing
+from ..definition.document import EXECUTED, Definition, Step
+from ..definition.expressions import ExpressionError
+from ..definition.graph import readiness
+from ..records import Execution, StepRun
+from . import cache
+from .retries import Retries, StepFailed
+from .steps import StepStopped, attempt, name_of_job, resolved_arguments, scope
+
+_RESET = "reset"
+FAILED = "Step failure: One or multiple steps failed."
+_SILENT = (
+    frozenset(EXECUTED) - {"Fail"}
+)  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
+
+
+def run(ctx: Context, execution: Execution) -> None:
+    """The execution's life; also of one that is tried again, whose finished steps stay.
+
+    Writes its final status.
+    """
+    ctx.on_stop(lambda: execution.events.put(_RESET))
+    try:
+        definition = execution.version.definition
+        if definition is None:
+            _end(ctx, execution, "Succeeded", None)
+        else:
+            _walk(ctx, execution, definition)
+    except (
+        Exception
+    ) as error:  # the stack's own mistake must show, not leave an execution that never ends
+        _end(ctx, execution, "Failed", f"InternalServerError: the local stack failed: {error!r}")
+        raise
+    finally:
+        execution.done.set()
+
+
+def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
+    states = {name: step.status for name, step in execution.steps.items()}
+    running: set[str] = set()
+    while True:
+        if not execution.stopping.is_set() and not _is_halted(definition, states):
+            _start_all(ctx, execution, definition, states, running)
+        if not running:
+            break
+        event = execution.events.get()
+        if event == _RESET:
+            return
+        if event in running:
+            running.discard(event)
+            states[event] = execution.steps[event].status
+        if execution.stopping.is_set():
+            _stop_jobs(ctx, execution)
+    _conclude(ctx, execution, definition, states)
+
+
+def _start_all(
+    ctx: Context,
+    execution: Execution,
+    definition: Definition,
+    states: dict[str, str],
+    running: set[str],
+) -> None:
+    """Start what may start; mark what never will, which may decide over others."""
+    limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
+    outcomes = {
+        name: run.properties.get("Outcome") == "True"
+        for name, run in execution.steps.items()
+        if definition.steps[name].type == "Condition"
+    }
+    changed = True
+    while changed:
+        changed = False
+        for name, step in definition.steps.items():
+            if name in states:
+                continue
+            verdict = readiness(
+                ((d.step, d.trigger) for d in step.depends), step.branch, states, outcomes
+            )
+            if verdict == "never":
+                states[name] = "never"
+                changed = True
+            elif verdict == "run" and len(running) < limit:
+                states[name] = "Executing"
+                running.add(name)
+                execution.steps[name] = StepRun(
+                    name=name, status="Starting", started=ctx.clock.now()
+                )
+                ctx.spawn(_step, ctx, execution, step)
+
+
+def _step(ctx: Context, execution: Execution, step: Step) -> None:
+    """One step with its retries; tells the engine when it has ended."""
+    run_of_step = execution.steps[step.name]
+    retries = Retries(step.retries, run_of_step.started)
+    try:
+        while True:
+            job = name_of_job(step, execution)
+            try:
+                run_of_step.status = "Executing"
+                if not _from_cache(ctx, execution, step, run_of_step, job):
+                    attempt(ctx, execution, step, run_of_step, job)
+                _finish(ctx, run_of_step, "Succeeded", None)
+            except StepStopped:
+                _finish(ctx, run_of_step, "Stopped", None)
+            except StepFailed as error:
+                seconds = retries.wait(error, ctx.clock.now())
+                if (
+                    seconds is not None
+                    and not execution.stopping.is_set()
+                    and _wait(ctx, execution, seconds)
+                ):
+                    run_of_step.attempt += 1
+                    continue
+                _finish(ctx, run_of_step, "Failed", error.reason)
+            return
+    except Exception as error:
+        _finish(
+            ctx, run_of_step, "Failed", f"InternalServerError: the local stack failed: {error!r}"
+        )
+        raise
+    finally:
+        execution.modified = ctx.clock.now()
+        execution.events.put(step.name)
+
+
+def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
+    run_of_step.failure = failure[:1024] if failure else None
+    run_of_step.ended = ctx.clock.now()
+    run_of_step.status = status
+
+
+def _from_cache(
+    ctx: Context, execution: Execution, step: Step, run_of_step: StepRun, job: str
+) -> bool:
+    """Take an earlier run's result when the step allows it.
+
+    Its signature is kept either way, for those that come after.
+    """
+    try:
+        signature = (
+            cache.signature(step, resolved_arguments(step, scope(ctx, execution, job)))
+            if step.type != "Condition"
+            else None
+        )
+    except ExpressionError:  # the attempt will say so
+        return False
+    run_of_step.signature = signature
+    hit = (
+        cache.hit(execution.pipeline, step, signature, ctx.clock.now())
+        if step.cache and signature
+        else None
+    )
+    if hit is None:
+        return False
+    run_of_step.cached_from, earlier = hit
+    run_of_step.metadata, run_of_step.properties = earlier.metadata, earlier.properties
+    return True
+
+
+def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
+    """Let the (movable) clock pass; whether the next attempt is still wanted."""
+    due = threading.Event()
+    timer = ctx.clock.call_after(seconds, due.set)
+    try:
+        while not due.wait(0.05):
+            if execution.stopping.is_set() or ctx.stopping.is_set():
+                return False
+        return True
+    finally:
+        timer.cancel()
+
+
+def _stop_jobs(ctx: Context, execution: Execution) -> None:
+    for name, job in list(execution.jobs.items()):
+        run_of_step = execution.steps[name]
+        if run_of_step.status == "Executing":
+            run_of_step.status = "Stopping"
+        try:
+            listing.stop(ctx, job)
+        except AwsError:  # it has ended by itself
+            continue
+
+
+def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
+    """After a failure that no step waits for, nothing new starts; what runs goes on."""
+    return any(
+        state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
+        for name, state in states.items()
+    )
+
+
+def _is_awaited(definition: Definition, name: str, state: str) -> bool:
+    return any(
+        d.step == name and d.trigger in (state, "Any")
+        for step in definition.steps.values()
+        for d in step.depends
+    )
+
+
+def _conclude(
+    ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]
+) -> None:
+    bad = [name for name, state in states.items() if state in ("Failed", "Stopped")]
+    if execution.stopping.is_set():
+        return _end(ctx, execution, "Stopped", None)
+    if not bad:
+        return _end(ctx, execution, "Succeeded", None)
+    if not _is_halted(definition, states):
+        return _end(ctx, execution, "CompletedWithFailures", FAILED)
+    telling = [
+        execution.steps[name].failure for name in bad if definition.steps[name].type not in _SILENT
+    ]
+    return _end(ctx, execution, "Failed", telling[0] if telling else FAILED)
+
+
+def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -> None:
+    with execution.lock:
+        execution.failure = failure
+        execution.modified = ctx.clock.now()
+        execution.status = status

@@ -1,0 +1,1 @@
+"""The operations on pipelines and their executions."""

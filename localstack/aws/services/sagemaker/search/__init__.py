@@ -1,0 +1,1 @@
+"""Search over what the stack keeps of SageMaker."""

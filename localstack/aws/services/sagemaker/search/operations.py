@@ -1,0 +1,233 @@
+"""Search over what the stack itself keeps, and over moto's experiments, trials and components; the
+rest is moto's.
+
+Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With
+--moto-answers such a call has the
+order of creation, as moto's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from botocore.utils import parse_timestamp
+
+from ....core.in_process import operation_model
+from ....core.registry import AwsError, Context, handles
+from ..endpoints.operations.describe import description as endpoint
+from ..endpoints.records import Endpoints
+from ..experiments import operations as experiments
+from ..features.operations.groups import describe_feature_group, describe_feature_metadata
+from ..features.records import Groups
+from ..jobs.listing import page_of
+from ..jobs.operations.training import description as training_job
+from ..jobs.records import Jobs
+from ..model_packages.operations import Registry, describe_model_package_group
+from ..pipelines.operations.executions import describe_pipeline_execution
+from ..pipelines.operations.pipelines import describe_pipeline
+from ..pipelines.records import Pipelines
+from ..tags import operations as tags
+from ..tuning.operations import description as tuning_job
+
+_ORDERED: dict[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": lambda value, limit: value > limit,
+    "GreaterThanOrEqualTo": lambda value, limit: value >= limit,
+    "LessThan": lambda value, limit: value < limit,
+    "LessThanOrEqualTo": lambda value, limit: value <= limit,
+}
+_MISSING = object()
+
+
+def _pipelines(ctx: Context) -> Iterable[dict[str, Any]]:
+    for pipeline in list(ctx.store(Pipelines).named.values()):
+        yield describe_pipeline(ctx, {"PipelineName": pipeline.name}) or {}
+
+
+def _executions(ctx: Context) -> Iterable[dict[str, Any]]:
+    for pipeline in list(ctx.store(Pipelines).named.values()):
+        for arn in list(pipeline.executions):
+            yield describe_pipeline_execution(ctx, {"PipelineExecutionArn": arn}) or {}
+
+
+def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    return [
+        describe_feature_group(ctx, {"FeatureGroupName": name}) or {}
+        for name in list(ctx.store(Groups).by_name)
+    ]
+
+
+def _features(ctx: Context) -> Iterable[dict[str, Any]]:
+    for group in list(ctx.store(Groups).by_name.values()):
+        for name in list(group.features):
+            yield (
+                describe_feature_metadata(
+                    ctx, {"FeatureGroupName": group.name, "FeatureName": name}
+                )
+                or {}
+            )
+
+
+def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    return [
+        describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {}
+        for name in list(ctx.store(Registry).groups)
+    ]
+
+
+_FOUND: dict[
+    str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]
+] = {  # Resource -> its ARN's member, what there is
+    "TrainingJob": (
+        "TrainingJobArn",
+        lambda ctx: [training_job(job) for job in list(ctx.store(Jobs).training.values())],
+    ),
+    "HyperParameterTuningJob": (
+        "HyperParameterTuningJobArn",
+        lambda ctx: [tuning_job(ctx, job) for job in list(ctx.store(Jobs).tuning.values())],
+    ),
+    "Endpoint": (
+        "EndpointArn",
+        lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())],
+    ),
+    "FeatureGroup": ("FeatureGroupArn", _groups),
+    "FeatureMetadata": ("FeatureGroupArn", _features),
+    "ModelPackage": ("ModelPackageArn", lambda ctx: list(ctx.store(Registry).packages.values())),
+    "ModelPackageGroup": ("ModelPackageGroupArn", _package_groups),
+    "Pipeline": ("PipelineArn", _pipelines),
+    "PipelineExecution": ("PipelineExecutionArn", _executions),
+    "Experiment": ("ExperimentArn", lambda ctx: experiments.descriptions(ctx, "Experiment")),
+    "ExperimentTrial": ("TrialArn", lambda ctx: experiments.descriptions(ctx, "Trial")),
+    "ExperimentTrialComponent": (
+        "TrialComponentArn",
+        lambda ctx: experiments.descriptions(ctx, "TrialComponent"),
+    ),
+}
+# a name's first part that is no member of the resource -> its values by the rest of the name
+_OWN: dict[str, Callable[[dict[str, Any], str], list[Any]]] = {
+    "Tags": lambda row, key: [tag["Value"] for tag in row["Tags"] if tag["Key"] == key],
+    "Parents": lambda row, key: [
+        parent[key] for parent in row.get("Parents") or () if key in parent
+    ],
+    "Metrics": lambda row, key: [
+        metric["Value"]
+        for metric in row.get("FinalMetricDataList") or ()
+        if metric["MetricName"] == key
+    ],
+}
+
+
+@handles("sagemaker", "Search")
+def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    resource = params["Resource"]
+    if resource not in _FOUND:
+        return ctx.forward()
+    arn, every = _FOUND[resource]
+    rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
+    shown_as: str = experiments.KINDS.get(resource) or resource
+    expression = params.get("SearchExpression")
+    _check_names(expression or {}, shown_as)
+    rows = [row for row in rows if expression is None or _holds(row, expression)]
+    if params.get("SortBy") or not ctx.moto_answers:
+        by = params.get("SortBy") or "LastModifiedTime"
+        known = [row for row in rows if _value(row, by) is not _MISSING]
+        known.sort(
+            key=lambda row: _value(row, by),
+            reverse=params.get("SortOrder", "Descending") == "Descending",
+        )
+        rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
+    shown, token = page_of(rows, params)
+    return {"Results": [{shown_as: row} for row in shown], **token}
+
+
+def _check_names(expression: dict[str, Any], kind: str) -> None:
+    """ValidationException for a property that no resource of the kind has."""
+    answer: Any = operation_model("sagemaker", "Search").output_shape
+    known = answer.members["Results"].member.members[kind].members
+    for condition in expression.get("Filters") or ():
+        if condition["Name"].partition(".")[0] not in known.keys() | _OWN.keys():
+            raise AwsError("ValidationException", f"Unknown property name: {condition['Name']}")
+    for inner in expression.get("SubExpressions") or ():
+        _check_names(inner, kind)
+
+
+def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
+    return tags.as_list(ctx.store(tags.Tags).of.get(arn, {}))
+
+
+def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
+    if expression.get("NestedFilters"):
+        raise AwsError(
+            "ValidationException",
+            "The local stack's Search has no NestedFilters: use Filters and SubExpressions.",
+        )
+    holds = [_passes(row, one) for one in expression.get("Filters") or ()]
+    holds += [_holds(row, one) for one in expression.get("SubExpressions") or ()]
+    return any(holds) if expression.get("Operator") == "Or" else all(holds)
+
+
+def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
+    operator: str = condition.get("Operator", "Equals")
+    value = _value(row, condition["Name"])
+    there = value is not _MISSING
+    if operator in ("Exists", "NotExists"):
+        return there == (operator == "Exists")
+    if "Value" not in condition:
+        raise AwsError("ValidationException", f"The filter on {condition['Name']} needs a Value.")
+    wanted: str = condition["Value"]
+    if operator in ("Equals", "NotEquals"):
+        return (there and _compare(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
+    if operator == "Contains":
+        return there and wanted in str(value)
+    if operator == "In":
+        return there and str(value) in [part.strip() for part in wanted.split(",")]
+    if operator in _ORDERED:
+        return there and _compare(value, wanted, _ORDERED[operator])
+    raise AwsError(
+        "ValidationException",
+        f"The operator {operator} of the filter on {condition['Name']} is not known.",
+    )
+
+
+def _compare(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
+    """A filter's value is always text; it is read as what it is compared with."""
+    try:
+        if isinstance(value, datetime):
+            return compare(value.timestamp(), parse_timestamp(wanted).timestamp())
+        if isinstance(value, bool):
+            return compare(str(value).lower(), wanted.lower())
+        if isinstance(value, int | float):
+            return compare(float(value), float(wanted))
+    except ValueError as error:
+        raise AwsError(
+            "ValidationException", f"'{wanted}' cannot be compared with '{value}'."
+        ) from error
+    return compare(str(value), wanted)
+
+
+def _value(row: dict[str, Any], name: str) -> Any:
+    """The member that a dotted name leads to.
+
+    `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's.
+    """
+    kind, _, rest = name.partition(".")
+    if kind in _OWN and rest:
+        return next(iter(_OWN[kind](row, rest)), _MISSING)
+    value: Any = row
+    parts = name.split(".")
+    for number, part in enumerate(parts):
+        if isinstance(value, list):  # of a Key and a Value each; a key may have dots
+            key = ".".join(parts[number:])
+            return next(
+                (
+                    item["Value"]
+                    for item in value
+                    if isinstance(item, dict) and item.get("Key") == key
+                ),
+                _MISSING,
+            )
+        if not isinstance(value, dict) or part not in value:
+            return _MISSING
+        value = value[part]
+    return value

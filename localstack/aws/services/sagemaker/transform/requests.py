@@ -1,0 +1,171 @@
+"""A transform job's requests to its model server: what it may send, what it makes of the answers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .....serving.connections import Answer, Connections, NotReached, TimedOut
+from .....serving.model_server import ModelServer
+from ..jobs.logs import LogStream
+from ..jobs.records import Job
+from ..jobs.runner import JobFailed
+from . import batches as records
+from .batches import BadRecord, Filters
+
+STRATEGIES = {
+    "MULTI_RECORD": "MultiRecord",
+    "SINGLE_RECORD": "SingleRecord",
+}  # as a container says them: as a request does
+_TIMEOUT, _RETRIES = 600, 0  # of an invocation, where ModelClientConfig says nothing
+_MB = 1 << 20
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a job, with what its container says of itself where the job says nothing."""
+
+    headers: tuple[tuple[str, str], ...]
+    most: int | None  # bytes of a request
+    several: bool  # records in one
+    at_once: int
+    by_line: bool
+    assembled: bool
+    unpacked: bool
+    timeout: float
+    retries: int
+    filters: Filters
+
+
+def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
+    source, output, client = (
+        params["TransformInput"],
+        params["TransformOutput"],
+        params.get("ModelClientConfig") or {},
+    )
+    own = _execution_parameters(server)
+    megabytes = params.get("MaxPayloadInMB", own.get("MaxPayloadInMB", 6))
+    strategy = params.get("BatchStrategy") or STRATEGIES.get(
+        str(own.get("BatchStrategy")), "MultiRecord"
+    )
+    headers = {"content-type": source.get("ContentType"), "accept": output.get("Accept")}
+    return Settings(
+        headers=tuple((name, value) for name, value in headers.items() if value),
+        most=int(megabytes * _MB) or None,
+        several=strategy == "MultiRecord",
+        at_once=params.get("MaxConcurrentTransforms")
+        or int(own.get("MaxConcurrentTransforms") or 1),
+        by_line=source.get("SplitType") == "Line",
+        assembled=output.get("AssembleWith") == "Line",
+        unpacked=source.get("CompressionType") == "Gzip",
+        timeout=client.get("InvocationsTimeoutInSeconds", _TIMEOUT),
+        retries=client.get("InvocationsMaxRetries", _RETRIES),
+        filters=records.filters(params.get("DataProcessing") or {}, source.get("ContentType")),
+    )
+
+
+def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
+    """What a container may say on GET /execution-parameters; nothing where it does not."""
+    try:
+        answer = server.connections.ask("GET", "/execution-parameters")
+        parameters = json.loads(answer.body) if answer.status == 200 else {}
+    except (NotReached, TimedOut, ValueError):
+        return {}
+    return parameters if isinstance(parameters, dict) else {}
+
+
+class Asker:
+    """Asks the server about the objects, one after the other; about the mini-batches of one at
+    once.
+    """
+
+    def __init__(self, job: Job, server: ModelServer, settings: Settings, log: LogStream) -> None:
+        self._job, self._settings, self._log = job, settings, log
+        self._connections = Connections(server.connections.port, timeout=settings.timeout)
+
+    def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
+        """Write `<name>.out`; of a bad object nothing is written, the others go on.
+
+        Why the job fails, or None.
+        """
+        name = path.relative_to(inputs).as_posix()
+        try:
+            stored = self._transform(path.read_bytes())
+        except JobFailed as error:
+            self._log.write(f"{name}: {error}")
+            return str(error)
+        except (BadRecord, OSError, EOFError, zlib.error) as error:
+            self._log.write(f"{name}: {error}")
+            return f"ClientError: {name}: {error}"
+        if stored is not None:
+            target = outputs / f"{name}.out"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(stored)
+        return None
+
+    def _transform(self, data: bytes) -> bytes | None:
+        """None: the job was stopped."""
+        of = self._settings
+        data = gzip.decompress(data) if of.unpacked else data
+        whole = records.lines(data) if of.by_line else [data]
+        if of.most is not None and not of.by_line and len(data) > of.most:
+            raise BadRecord(
+                f"the object has {len(data):,} bytes, and MaxPayloadInMB allows {of.most:,}: "
+                "SplitType: Line would divide it"
+            )
+        batches = list(records.batches(whole, of.most, several=of.several and of.by_line))
+        with ThreadPoolExecutor(of.at_once, thread_name_prefix="transform") as pool:
+            parts = list(pool.map(self._part, batches))
+        return None if self._job.stop.is_set() else records.assemble(parts, by_line=of.assembled)
+
+    def _part(self, batch: Sequence[bytes]) -> bytes:
+        """What is stored of a mini-batch."""
+        of = self._settings
+        if self._job.stop.is_set():
+            return b""
+        requests = [of.filters.model_input(record) for record in batch]
+        answer = self._answer(b"\n".join(requests))
+        if not of.filters.outputs:
+            return answer
+        answers = records.lines(answer) if of.by_line else [answer]
+        if len(answers) != len(batch):
+            raise BadRecord(
+                f"the model gave {len(answers)} lines for {len(batch)} records: they cannot "
+                "be told apart"
+            )
+        return b"\n".join(map(of.filters.answered, batch, answers))
+
+    def _answer(self, body: bytes) -> bytes:
+        """The model's answer to one request.
+
+        JobFailed: the model refuses it, or has failed as often as it may.
+        """
+        for last in (*[False] * self._settings.retries, True):
+            try:
+                answer = self._connections.ask("POST", "/invocations", body, self._settings.headers)
+            except (NotReached, TimedOut) as error:
+                if last:
+                    raise JobFailed(
+                        f"AlgorithmError: {error}. See job logs for more information"
+                    ) from error
+                continue
+            if 200 <= answer.status < 300:
+                return answer.body
+            if last or answer.status < 500:
+                raise JobFailed(_failure_reason(answer))
+        raise AssertionError("the last try returns or raises")
+
+
+def _failure_reason(answer: Answer) -> str:
+    side = "ClientError" if answer.status < 500 else "AlgorithmError"
+    words = answer.body.decode("utf-8", "replace")[:200]
+    return (
+        f"{side}: Bad HTTP status received from algorithm: {answer.status}: {words}. See job "
+        "logs for more information"
+    )

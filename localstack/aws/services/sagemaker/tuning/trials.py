@@ -1,0 +1,124 @@
+"""What came of a tuning job's training jobs: their objective's values, counters, the best one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ....core.registry import Context
+from ..jobs.records import ENDED, Job, Jobs
+from .ranges import Range, Trial, parse
+
+_COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": "Stopped"}
+
+
+def objective(params: dict[str, Any]) -> dict[str, str] | None:
+    """Type and MetricName; of the configuration or, for whoever says it there, of the definition."""
+    config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
+    metric: dict[str, str] | None = config.get(
+        "HyperParameterTuningJobObjective"
+    ) or definition.get("TuningObjective")
+    return metric
+
+
+def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
+    """The job's ranges, wherever its request has them. RangeError, see ranges.parse."""
+    config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
+    declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
+    return parse(declared, definition.get("StaticHyperParameters") or {})
+
+
+def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
+    """Its training jobs, in the order of their creation.
+
+    An earlier tuning job of the name, deleted since, had its own.
+    """
+    training = list(ctx.store(Jobs).training.values())
+    return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]
+
+
+def value(tuning: Job, job: Job) -> float | None:
+    """The objective's final value; None where the job failed, runs, or told none."""
+    metric = (objective(tuning.params) or {}).get("MetricName", "")
+    if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
+        return None
+    final = job.metrics[metric][0]
+    return final if math.isfinite(final) else None
+
+
+def score(tuning: Job, job: Job) -> float | None:
+    """As `value`, but greater is better."""
+    final, maximize = value(tuning, job), (objective(tuning.params) or {}).get("Type") == "Maximize"
+    return final if final is None or maximize else -final
+
+
+def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs whose objective is known, the best first."""
+    known = [(score(tuning, job), job) for job in jobs]
+    return [
+        job
+        for _, job in sorted(
+            ((points, job) for points, job in known if points is not None),
+            key=lambda pair: -pair[0],
+        )
+    ]
+
+
+def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
+    return [
+        Trial(
+            parameters=_hyperparameters(tuning, job),
+            score=score(tuning, job),
+            pending=job.status not in ENDED,
+        )
+        for job in jobs
+    ]
+
+
+def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
+    static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
+    return {
+        name: text for name, text in job.params["HyperParameters"].items() if name not in static
+    }
+
+
+def _verdict(tuning: Job, job: Job) -> str:
+    """ObjectiveStatus."""
+    if job.status not in ENDED:
+        return "Pending"
+    return "Failed" if value(tuning, job) is None else "Succeeded"
+
+
+def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
+    by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
+    by_objective = [_verdict(tuning, job) for job in jobs]
+    statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
+    return {
+        "TrainingJobStatusCounters": {name: by_status.count(name) for name in statuses},
+        "ObjectiveStatusCounters": {
+            name: by_objective.count(name) for name in ("Succeeded", "Pending", "Failed")
+        },
+    }
+
+
+def summary(tuning: Job, job: Job) -> dict[str, Any]:
+    """A HyperParameterTrainingJobSummary."""
+    final = value(tuning, job)
+    metric = {**(objective(tuning.params) or {}), "Value": final} if final is not None else None
+    optional = {
+        "TrainingJobDefinitionName": tuning.params["TrainingJobDefinition"].get("DefinitionName"),
+        "TrainingStartTime": job.started,
+        "TrainingEndTime": job.ended,
+        "FailureReason": job.failure,
+        "FinalHyperParameterTuningJobObjectiveMetric": metric,
+    }
+    return {
+        "TrainingJobName": job.name,
+        "TrainingJobArn": job.arn,
+        "CreationTime": job.created,
+        "TrainingJobStatus": job.status,
+        "TunedHyperParameters": _hyperparameters(tuning, job),
+        "ObjectiveStatus": _verdict(tuning, job),
+        **{key: item for key, item in optional.items() if item is not None},
+    }

@@ -1,0 +1,1 @@
+"""STS: session keys, and who a caller is; roles are assumed in moto."""

@@ -1,0 +1,97 @@
+"""STS: session keys for who has keys already, and who somebody is. Roles are assumed in moto."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
+
+from ...core.caller import Caller
+from ...core.environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
+from ...core.registry import AwsError, Context, handles
+
+_HOUR = 3600
+_UNKNOWN = ":user/moto"  # how moto ends the ARN of a key that it has not issued
+
+
+@handles("sts", "GetSessionToken")
+def get_session_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Credentials": _credentials(
+            ctx, ctx.caller, int(params.get("DurationSeconds") or 12 * _HOUR)
+        )
+    }
+
+
+@handles("sts", "GetFederationToken")
+def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["Name"]
+    owner = msgspec.structs.replace(ctx.caller, federated=name) if ctx.caller is not None else None
+    user_id, arn = _federated_user(ctx, name)
+    return {
+        "Credentials": _credentials(ctx, owner, int(params.get("DurationSeconds") or 12 * _HOUR)),
+        "FederatedUser": {"FederatedUserId": user_id, "Arn": arn},
+        "PackedPolicySize": 6,
+    }
+
+
+def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
+    """A federated user's id and ARN, as STS's API Reference has them under GetCallerIdentity."""
+    return (
+        f"{ctx.account}:{name}",
+        f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:federated-user/{name}",
+    )
+
+
+def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
+    if not 900 <= seconds <= 36 * _HOUR:
+        raise AwsError(
+            "ValidationError",
+            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' must be "
+            "900 to 129600",
+            400,
+        )
+    session = ctx.sessions.issue(ctx.account, owner=owner, seconds=seconds)
+    return {
+        "AccessKeyId": session.key,
+        "SecretAccessKey": session.secret,
+        "SessionToken": session.token,
+        "Expiration": session.until,
+    }
+
+
+@handles("sts", "GetCallerIdentity")
+def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
+    """A job's or a model server's role, a federated user; else whose key moto says it is, which for
+    a session is its owner's.
+
+    The stack's own pair is a notebook's role, which `get_execution_role()` of the sagemaker SDK
+    needs; for moto's suites it is moto's user.
+    """
+    caller = ctx.caller
+    if caller is None:
+        return ctx.forward()
+    if caller.federated:
+        user_id, arn = _federated_user(ctx, caller.federated)
+    elif caller.role:
+        name = caller.role.rpartition("/")[2]
+        user_id, arn = (
+            f"AROA{name.upper()[:17]}:SageMaker",
+            f"arn:aws:sts::{ctx.account}:assumed-role/{name}/SageMaker",
+        )
+    else:
+        user_id, arn, _ = sts_backends[ctx.account][get_partition(ctx.region)].get_caller_identity(
+            caller.key, ctx.region
+        )
+        if arn.endswith(_UNKNOWN) and not ctx.moto_answers:
+            return _notebook(ctx)
+    return {"UserId": user_id, "Account": ctx.account, "Arn": arn}
+
+
+def _notebook(ctx: Context) -> dict[str, Any]:
+    arn = (
+        f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{NOTEBOOK_ROLE}/SageMaker"
+    )
+    return {"UserId": f"{NOTEBOOK_ROLE_ID}:SageMaker", "Account": ctx.account, "Arn": arn}

@@ -1,0 +1,1 @@
+"""The tagging API over moto's services and SageMaker's."""

@@ -1,0 +1,206 @@
+"""The tagging API over moto's services and over SageMaker's, whose tags tags.py keeps; tags of
+creating calls that moto drops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.kinesis.models import kinesis_backends
+
+from ...core import paging
+from ...core.protocol.moto_server import SERIAL
+from ...core.registry import AwsError, Context, handles
+from ..sagemaker.tags import operations as tags
+
+_SERVICE = "resourcegroupstaggingapi"
+_PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
+
+
+@handles(_SERVICE, "GetResources")
+def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """In moto's order, then ours in that of their creation.
+
+    What tags.py knows of a resource is right: moto's answer for it may be older.
+    Kinesis is not in moto's.
+    """
+    _check(params)
+    start = _start(params)
+    kinds: list[str] = params.get("ResourceTypeFilters") or []
+    filters: list[dict[str, Any]] = params.get("TagFilters") or []
+    ours = ctx.store(tags.Tags)
+    with ours.lock:
+        known = {arn: dict(pairs) for arn, pairs in ours.of.items()}
+    known |= {
+        stream.arn: dict(stream.tags)
+        for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())
+    }
+    tags_by_arn = {
+        item["ResourceARN"]: item["Tags"]
+        for item in _of_moto(ctx, params)
+        if item["ResourceARN"] not in known
+    }
+    tags_by_arn |= {
+        arn: tags.as_list(resource_tags)
+        for arn, resource_tags in known.items()
+        if resource_tags
+        and _is_of_kind(arn, kinds, params.get("ResourceARNList"))
+        and _carries(resource_tags, filters)
+    }
+    page = _fitting(
+        list(tags_by_arn.items())[start:],
+        params.get("ResourcesPerPage", 50),
+        params.get("TagsPerPage"),
+    )
+    return {
+        "ResourceTagMappingList": [
+            {"ResourceARN": arn, "Tags": resource_tags} for arn, resource_tags in page
+        ],
+        "PaginationToken": str(start + len(page)) if start + len(page) < len(tags_by_arn) else "",
+    }
+
+
+def _check(params: dict[str, Any]) -> None:
+    """What the API reference of GetResources forbids."""
+    arns = params.get("ResourceARNList")
+    if arns and params.get("ResourceTypeFilters"):
+        raise AwsError(
+            "InvalidParameterException",
+            "ResourceARNList and ResourceTypeFilters cannot be specified in the same request.",
+        )
+    if arns and any(params.get(key) for key in _PAGING):
+        raise AwsError(
+            "InvalidParameterException",
+            f"ResourceARNList cannot be specified with {', '.join(_PAGING)}.",
+        )
+    for key, low, high in (("TagsPerPage", 100, 500), ("ResourcesPerPage", 1, 100)):
+        if key in params and not low <= params[key] <= high:
+            raise AwsError("InvalidParameterException", f"{key} must be between {low} and {high}")
+
+
+def _start(params: dict[str, Any]) -> int:
+    return paging.start(
+        params,
+        AwsError("PaginationTokenExpiredException", "Token does not exist"),
+        "PaginationToken",
+    )
+
+
+def _fitting(
+    items: list[tuple[str, Any]], most: int, most_tags: int | None
+) -> list[tuple[str, Any]]:
+    """The first resources, so many that they and their tags are within the page; one at least."""
+    total = 0
+    for index, (_, resource_tags) in enumerate(items[:most]):
+        total += len(resource_tags)
+        if most_tags is not None and total > most_tags and index:
+            return items[:index]
+    return items[:most]
+
+
+def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """All of moto's pages, and nothing changes between them: moto goes on with the very iterator."""
+    asked = {key: value for key, value in params.items() if key not in _PAGING}
+    mappings: list[dict[str, Any]] = []
+    token = ""
+    with SERIAL:
+        while True:
+            page = ctx.moto(
+                _SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})}
+            )
+            mappings += page.get("ResourceTagMappingList", [])
+            token = page.get("PaginationToken") or ""
+            if not token:
+                return mappings
+
+
+def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+    _, _, service, _, _, rest = arn.split(":", 5)
+    resource = rest.partition("/")[0]
+    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (
+        not arns or arn in arns
+    )
+
+
+def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    return all(
+        f["Key"] in resource_tags
+        and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"])
+        for f in filters
+    )
+
+
+def _is_ours(arn: str) -> bool:
+    return arn.split(":")[2] == "sagemaker"
+
+
+@handles(_SERVICE, "TagResources")
+def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    for arn in params["ResourceARNList"]:
+        if _is_ours(arn):
+            tags.of(ctx, arn)
+            tags.put(ctx, arn, tags.as_list(params["Tags"]))
+    return _by_moto(ctx, "TagResources", params)
+
+
+@handles(_SERVICE, "UntagResources")
+def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    for arn in params["ResourceARNList"]:
+        if _is_ours(arn):
+            of_resource = tags.of(ctx, arn)
+            for key in params["TagKeys"]:
+                of_resource.pop(key, None)
+    return _by_moto(ctx, "UntagResources", params)
+
+
+def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
+    return (
+        ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
+        if others
+        else {"FailedResourcesMap": {}}
+    )
+
+
+@handles(_SERVICE, "GetTagKeys")
+def get_tag_keys(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    every = {tag["Key"] for item in _every(ctx) for tag in item["Tags"]}
+    return _page("TagKeys", sorted(every), params)
+
+
+@handles(_SERVICE, "GetTagValues")
+def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    every = {
+        tag["Value"] for item in _every(ctx) for tag in item["Tags"] if tag["Key"] == params["Key"]
+    }
+    return _page("TagValues", sorted(every), params)
+
+
+def _every(ctx: Context) -> list[dict[str, Any]]:
+    every: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = get_resources(ctx, {"ResourcesPerPage": 100, "PaginationToken": token}) or {}
+        every += page["ResourceTagMappingList"]
+        token = page["PaginationToken"]
+        if not token:
+            return every
+
+
+def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
+    start = _start(params)
+    more = str(start + 100) if start + 100 < len(values) else ""
+    return {key: values[start : start + 100], "PaginationToken": more}
+
+
+@handles("kinesis", "CreateStream")
+def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Moto forgets the tags of the creating call."""
+    answer = ctx.forward()
+    if params.get("Tags"):
+        ctx.moto(
+            "kinesis",
+            "AddTagsToStream",
+            {"StreamName": params["StreamName"], "Tags": params["Tags"]},
+        )
+    return answer

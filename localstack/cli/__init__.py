@@ -1,0 +1,1 @@
+"""The command `isthmus-stack`: its verbs as functions, their errors, their texts, the command line."""

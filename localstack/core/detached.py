@@ -1,0 +1,283 @@
+"""A stack that outlives the command that started it: started, met again, stopped; and how it ended
+when nobody stopped it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from ..run import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
+from . import keys
+from .home.folders import is_taken
+
+_PACKAGE = __name__.partition(".")[0]
+_FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0
+_STOPS = 10.0  # seconds that an end may take
+_DIES = 10.0  # seconds from SIGKILL to the end: a busy machine may take its time
+_ANSWERS = 10.0  # seconds that a stack which is busy gets to answer
+_HEALTH = 5.0  # seconds that one answer may take
+_LINES = 5  # of the log, in a Death
+# seconds from a stack's last answer until it is gone, and from then until its watcher has written
+# how it ended
+_ENDS = 1.0
+
+# The stack's parent: it waits, and writes how the stack ended unless that was well. It needs no
+# more memory than a shell, so a kernel that is short of memory takes the stack and leaves it.
+_WATCH = """
+"$@" &
+stack=$!
+wait $stack
+code=$?
+[ $code = 0 ] || { echo "$stack $code $(date +%s)" > "$0.new" && mv "$0.new" "$0"; }
+exit $code
+"""
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a stack that nobody asked for."""
+
+    # of its end where that was seen, else the last time that it is known to have been alive
+    at: datetime
+    code: (
+        int | None
+    )  # as a shell counts: 128 + signal; None: its watcher went with it, so nobody saw
+    restarted: bool  # the machine was, since
+    log: tuple[str, ...]  # the last lines
+    home: Path | None  # where it kept what it held
+
+
+class NoAnswer(StackFailed):
+    """The stack runs and is too busy to answer, or was suspended. It still has its home."""
+
+
+class _Health(msgspec.Struct):
+    pid: int
+    clock: str = "real"
+
+
+def start_apart(
+    cloud: str,
+    *,
+    ready: Path,
+    log: Path,
+    images: Mapping[str, str] | None = None,
+    clock: str = "real",
+    home: Path | None = None,
+) -> Ready:
+    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is.
+
+    StackFailed with its log otherwise.
+
+    One that `ready` tells of and that lives is that stack; NoAnswer when it does not answer.
+    The log of the one before stays beside `log`, as `<name>.previous.log`.
+    """
+    if (already := answering(ready)) is not None:
+        return already
+    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.unlink(missing_ok=True)
+    _end_file(ready).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        log.replace(previous(log))
+    with log.open("ab") as file:  # the watcher writes there, too
+        process = subprocess.Popen(
+            [
+                "sh",
+                "-c",
+                _WATCH,
+                str(_end_file(ready)),
+                *command(cloud, images=images, clock=clock, ready=ready, home=home),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        listening = wait_ready(cloud, ready, process, log)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    process.returncode = 0  # it is not ours to wait for: no ResourceWarning when this object goes
+    return listening
+
+
+def running(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, if it still answers there and is the same process."""
+    stack = read_ready(ready)
+    health = _health(stack.url) if stack is not None else None
+    return stack if stack is not None and health is not None and health.pid == stack.pid else None
+
+
+def running_at(url: str) -> Ready | None:
+    """Return the stack that answers at a URL; None where none does."""
+    health = _health(url.rstrip("/"))
+    return (
+        None if health is None else Ready(url=url.rstrip("/"), pid=health.pid, clock=health.clock)
+    )
+
+
+def _health(url: str) -> _Health | None:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"{url}/_stack/health", timeout=_HEALTH
+        ) as answer:
+            return msgspec.json.decode(answer.read(), type=_Health)
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+
+
+def answering(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, once it answers; None when it does not live."""
+    deadline = time.monotonic() + _ANSWERS
+    while (stack := _living(ready)) is not None:
+        if running(ready) is not None:
+            return stack
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"the stack runs (pid {stack.pid}) and does not answer")
+        time.sleep(0.02)
+    return None
+
+
+def death(ready: Path, log: Path) -> Death | None:
+    """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it
+    was stopped.
+    """
+    stack = read_ready(ready)
+    if stack is None or running(ready) is not None:
+        return None
+    deadline = time.monotonic() + _ENDS
+    while _living(ready) is not None:  # whoever is killed stops answering first
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.02)
+    try:
+        alive = ready.stat().st_mtime  # the stack touches the file as long as it lives
+        restarted = _boot_time() > alive
+        code, at = (None, alive) if restarted else _exit_of(ready, stack) or (None, alive)
+        ready.stat()
+    except FileNotFoundError:  # a clean end, which was under way
+        return None
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return Death(
+        at=datetime.fromtimestamp(at, UTC),
+        code=code,
+        restarted=restarted,
+        log=tuple(lines[-_LINES:]),
+        home=Path(stack.home) if stack.home else None,
+    )
+
+
+def stop_apart(ready: Path) -> bool:
+    """End the stack that `ready` tells of, even one that does not answer.
+
+    False when none runs. NoAnswer when it cannot be ended.
+    """
+    stack = _living(ready)
+    if stack is None:
+        ready.unlink(missing_ok=True)
+        return False
+    for number, seconds in ((signal.SIGTERM, _STOPS), (signal.SIGKILL, _DIES)):
+        if _is_a_stack(stack.pid) or running(ready) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stack.pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if _living(ready) is None:
+                ready.unlink(missing_ok=True)
+                return True
+            time.sleep(0.02)
+    raise NoAnswer(
+        f"a stack still runs in {stack.home}; process {stack.pid}, of which {ready} tells, "
+        "is another one or does not end"
+    )
+
+
+def stop_at(url: str) -> bool:
+    """End the stack that answers at a URL. False when none does.
+
+    NoAnswer when it is not this user's, or does not end.
+    """
+    stack = running_at(url)
+    if stack is None:
+        return False
+    if keys.of(url) is None or not _is_a_stack(stack.pid):
+        raise NoAnswer(f"what answers at {url} is no stack of this user on this machine")
+    for number, seconds in ((signal.SIGTERM, _STOPS), (signal.SIGKILL, _DIES)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stack.pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _is_a_stack(stack.pid):
+                return True
+            time.sleep(0.02)
+    raise NoAnswer(f"process {stack.pid}, which listens at {url}, does not end")
+
+
+def previous(log: Path) -> Path:
+    """Where the log of the stack before is."""
+    return log.with_suffix(f".previous{log.suffix}")
+
+
+def _end_file(ready: Path) -> Path:
+    return ready.with_suffix(".ended")
+
+
+def _living(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its
+    home.
+    """
+    stack = read_ready(ready)
+    if stack is None:
+        return None
+    lives = is_taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)
+    return (
+        stack if lives else running(ready)
+    )  # of a project that was moved meanwhile, the home is elsewhere
+
+
+def _is_a_stack(pid: int) -> bool:
+    """Whether a process with this pid is a stack, and not one that got the pid after it."""
+    try:
+        if Path("/proc/self").exists():
+            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+        else:
+            words = subprocess.run(
+                ["ps", "-ww", "-o", "args=", "-p", str(pid)],
+                capture_output=True,
+                text=True,
+                check=False,
+            ).stdout.split()
+    except OSError:
+        return False
+    return any(f"{package}.{cloud}" in words for package in (_PACKAGE, _FORMER) for cloud in CLOUDS)
+
+
+def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
+    """Code and time, as the watcher wrote them; None when it did not live to."""
+    deadline = time.monotonic() + _ENDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            pid, code, at = map(int, _end_file(ready).read_text().split())
+            if pid == stack.pid:
+                return code, float(at)
+        time.sleep(0.02)
+    return None
+
+
+def _boot_time() -> float:
+    """When this machine was started; 0 where it does not say."""
+    since = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if since is None else time.time() - time.clock_gettime(since)

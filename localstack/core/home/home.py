@@ -1,0 +1,275 @@
+"""The folder in which a stack keeps what it holds: records under names, each written whole or not
+at all, for one stack at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from . import pickles as frozen
+from . import seals
+from .folders import LOCK, Owned, Taken, remove_tree
+
+FORMAT = 2
+_UNSEALED = 1  # the format in which records carried no seal
+_ABOUT = "home.json"
+BODY = ".body"  # ends the name of what is kept as it is: the bytes of an object
+LISTENING = "listening.json"  # where the stack listens that runs in this home: run.Ready
+_FRESH = ".new"  # ends the name of what is being written
+_EMPTY = (LOCK, f"{_ABOUT}{_FRESH}")  # what a start that was killed may have left
+
+
+class NotUsable(RuntimeError):
+    """The folder cannot be this stack's home. The message says why, and what to do."""
+
+
+class _About(msgspec.Struct, frozen=True, kw_only=True):
+    format: int
+    cloud: str
+    versions: Mapping[str, str]  # of what reads the records
+    moto_answers: bool  # what nobody executed may be among them
+    seal: str = ""  # of the rest, in hex: a stack of this user made the home
+
+    def sealed(self) -> _About:
+        """The same, with this user's seal."""
+        rest = msgspec.structs.replace(self, seal="")
+        return msgspec.structs.replace(rest, seal=seals.seal(msgspec.json.encode(rest)).hex())
+
+    def is_ours(self) -> bool:
+        """Whether it has this user's seal."""
+        return hmac.compare_digest(self.seal.encode(), self.sealed().seal.encode())
+
+
+class Home:
+    """`versions`: distributions whose classes are in the records.
+
+    `moto_answers`: as the stack has it, for all of the home's life.
+
+    NotUsable: another stack's, of another format, not a home, not this user's, or the system
+    refuses it.
+    """
+
+    def __init__(
+        self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool
+    ) -> None:
+        self.folder = folder.absolute()
+        wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
+        try:
+            self._take(wanted)
+        except OSError as error:
+            raise NotUsable(
+                f"{self.folder} cannot be a stack's home ({error.strerror or error}); name "
+                "another folder"
+            ) from error
+        except seals.NoKey as error:
+            raise NotUsable(str(error)) from error
+
+    def _take(self, wanted: _About) -> None:
+        new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in new:
+            _sync(folder.parent)
+        about = self.folder / _ABOUT
+        if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
+            raise NotUsable(
+                f"{self.folder} holds something else than a stack's home; name an empty folder"
+            )
+        if self.folder.stat().st_uid != os.getuid():
+            raise NotUsable(
+                f"{self.folder} belongs to another user: what is kept in it could run "
+                "commands as you; name a folder of your own"
+            )
+        try:
+            self._owned = Owned(self.folder)
+        except Taken as error:
+            raise NotUsable(
+                f"another stack runs in {self.folder}; stop it, or name another folder"
+            ) from error
+        try:
+            if about.exists():
+                _check(self.folder, about.read_bytes(), wanted)
+            else:
+                self.write(_ABOUT, msgspec.json.encode(wanted.sealed()))
+            for path in self.folder.rglob(f"*{_FRESH}"):  # of a write that did not end
+                path.unlink()
+        except BaseException:
+            self._owned.leave()
+            raise
+
+    def write(self, name: str, record: bytes) -> None:
+        """It is on the disk when this returns.
+
+        OSError when that is impossible; then the record is as it was.
+        """
+        _write(self.folder, name, record)
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def remove(self, name: str) -> None:
+        """Remove a record; the disk knows of it when this returns. Absent is success."""
+        path = self.folder / name
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            _sync(path.parent)
+
+    def names(self, under: str) -> Iterator[str]:
+        """The records below a folder."""
+        for path in sorted((self.folder / under).rglob("*")):
+            if path.is_file():
+                yield str(path.relative_to(self.folder))
+
+    def drop(self, name: str) -> None:
+        """Remove a record that no other names, so that a power cut may bring it back.
+
+        Absent is success.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / name).unlink()
+
+    def clear(self, under: str) -> None:
+        """Remove every record below a folder; the disk knows of it when this returns.
+
+        OSError when one stays.
+        """
+        folder = self.folder / under
+        remove_tree(folder)
+        if folder.parent.exists():
+            _sync(folder.parent)
+
+    def close(self) -> None:
+        """Another stack may have it now."""
+        self._owned.leave()
+
+
+def adopt(folder: Path) -> None:
+    """Put this user's seal on a home that came from elsewhere, or from an older stack.
+
+    Nothing is unpickled; it may be done again.
+
+    NotUsable: it is no home, of a newer stack, a stack runs in it, or a link lies in it.
+    """
+    folder = folder.absolute()
+    try:
+        about = msgspec.json.decode((folder / _ABOUT).read_bytes(), type=_About)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NotUsable(
+            f"{folder} is not a stack's home: its {_ABOUT} cannot be read ({error})"
+        ) from error
+    if about.format not in (_UNSEALED, FORMAT):
+        raise NotUsable(
+            f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})"
+        )
+    try:
+        owned = Owned(folder)
+    except Taken as error:
+        raise NotUsable(f"a stack runs in {folder}; stop it first") from error
+    try:
+        _seal(folder, foreign=0 if about.format == _UNSEALED else seals.SIZE)
+        _write(
+            folder,
+            _ABOUT,
+            msgspec.json.encode(msgspec.structs.replace(about, format=FORMAT).sealed()),
+        )
+    except seals.NoKey as error:
+        raise NotUsable(str(error)) from error
+    finally:
+        owned.leave()
+
+
+def _seal(folder: Path, *, foreign: int) -> None:
+    """Put this user's seal on each record.
+
+    `foreign`: the length of another user's seal, which those without ours begin with.
+    """
+    paths = sorted(folder.rglob("*"))
+    if link := next((path for path in paths if path.is_symlink()), None):
+        raise NotUsable(f"{link} is a symbolic link; remove it first")
+    for path in paths:
+        if path.is_file() and path.parent != folder and path.suffix not in (BODY, _FRESH):
+            record = path.read_bytes()
+            if frozen.unsealed(record) is None:
+                _write(folder, str(path.relative_to(folder)), frozen.sealed(record[foreign:]))
+
+
+def _write(home: Path, name: str, record: bytes) -> None:
+    path = home / name
+    new = () if path.parent.exists() else path.relative_to(home).parents
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}{_FRESH}")
+    with open(fresh, "wb", opener=_private) as file:
+        file.write(record)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    for folder in {
+        path.parent,
+        *(home / name for name in new),
+    }:  # or the name may be lost with the machine's power
+        _sync(folder)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check(folder: Path, text: bytes, wanted: _About) -> None:
+    try:
+        about = msgspec.json.decode(text, type=_About)
+    except msgspec.DecodeError as error:
+        raise NotUsable(
+            f"{folder / _ABOUT} cannot be read ({error}); name another folder"
+        ) from error
+    if about.cloud != wanted.cloud:
+        raise NotUsable(
+            f"{folder} is the home of a stack for {about.cloud}, not for {wanted.cloud}; "
+            "name another folder"
+        )
+    if about.format != wanted.format:
+        newer = "a newer stack" if about.format > wanted.format else "an older stack"
+        remedy = (
+            f"{_YOURS}, or name another folder"
+            if about.format == _UNSEALED
+            else "name another folder"
+        )
+        raise NotUsable(
+            f"{folder} was written by {newer} (format {about.format}, this one has "
+            f"{wanted.format}); {remedy.format(folder)}"
+        )
+    for name, version in wanted.versions.items():
+        if about.versions.get(name) != version:
+            raise NotUsable(
+                f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, "
+                f"here is {version}: "
+                f"pip install {name}=={about.versions.get(name, '')}, or name another folder"
+            )
+    if about.moto_answers != wanted.moto_answers:
+        written, remedy = (
+            ("with", "start with it") if about.moto_answers else ("without", "start without it")
+        )
+        raise NotUsable(
+            f"{folder} was written {written} --moto-answers; {remedy}, or name another folder"
+        )
+    if not about.is_ours():
+        raise NotUsable(
+            f"{folder} was not made by a stack of this user, as {seals.file()} tells: what "
+            "is kept in it could run commands as you; "
+            f"{_YOURS.format(folder)}, else name another folder"
+        )
+
+
+_YOURS = "if it is yours, run isthmus-stack trust --home {}"

@@ -1,0 +1,190 @@
+"""State as bytes: pickled, without what belongs to a process (locks, events, servers); refused
+where a class has changed since, or where this user's seal is not on it.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import seals
+from .former_modules import module_of_today
+
+_PACKAGE = __name__.partition(".")[0]
+_TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
+# Read again, such a thing is a new one.
+_NEW: dict[type, Callable[[], object]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+    threading.Condition: threading.Condition,
+    queue.SimpleQueue: queue.SimpleQueue,
+}
+# class -> attribute -> what it is read again as
+Left = Mapping[type, Mapping[str, Callable[[], object]]]
+
+
+class Changed(RuntimeError):
+    """A record is damaged, no stack of this user wrote it, or a class in it is not what it was when
+    the record was written.
+    """
+
+
+class Outside:
+    """Something of which the record holds the name only; who reads the record has its content."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def freeze(
+    value: object, *, left: Left | None = None, reduce: Callable[[object], Any] | None = None
+) -> bytes:
+    """A record of the value.
+
+    `left`: attributes that are not kept. `reduce`: as Pickler.reducer_override; it may put an
+    Outside.
+    """
+    tries = 0
+    while True:
+        stream = io.BytesIO()
+        pickler = (
+            _Pickler(stream, left or {})
+            if reduce is None
+            else _Reducing(stream, left or {}, reduce)
+        )
+        try:
+            pickler.dump(value)
+        except RuntimeError as error:
+            tries += 1
+            if tries == _TRIES or "during iteration" not in str(error):
+                raise
+        else:
+            return sealed(pickle.dumps((pickler.classes, stream.getvalue())))
+
+
+def sealed(pickled: bytes) -> bytes:
+    """Return a record of pickled bytes: this user's seal, then the bytes."""
+    return seals.seal(pickled) + pickled
+
+
+def unsealed(record: bytes) -> bytes | None:
+    """Return the pickled part of a record; None where the record does not begin with this user's
+    seal.
+    """
+    own, pickled = record[: seals.SIZE], record[seals.SIZE :]
+    return pickled if seals.holds(own, pickled) else None
+
+
+def thaw(
+    record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record"
+) -> Any:
+    """Return the value of a record. Nothing is unpickled without this user's seal.
+
+    Raises:
+        Changed: It carries no seal of this user, a class has other fields by now, or it cannot be
+        read. Its name is told.
+    """
+    pickled = unsealed(record)
+    if pickled is None:
+        raise Changed(f"{name} was not written by a stack of this user, or is damaged")
+    try:
+        return _thaw(pickled, outside)
+    except (
+        EOFError,
+        pickle.UnpicklingError,
+        AttributeError,
+        ImportError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise Changed(f"{name} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
+    classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
+    for (written, name), fields in classes.items():
+        module = module_of_today(written)
+        __import__(module)
+        now = getattr(sys.modules[module], name, None)
+        if now is None or _fields(now) != fields:
+            raise Changed(f"{module}.{name} has changed since this was written")
+    unpickler = _Unpickler(io.BytesIO(payload))
+    unpickler.persistent_load = lambda pid: outside(str(pid))  # type: ignore[method-assign]
+    return unpickler.load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(module_of_today(module), name)
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, stream: io.BytesIO, left: Left) -> None:
+        super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
+        self.classes: dict[tuple[str, str], tuple[str, ...]] = {}  # of this package, in the value
+        self._left = left
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind in _NEW:
+            return _NEW[kind], ()
+        if kind is threading.Event:
+            return _event, (obj.is_set(),)
+        if kind in self._left:
+            return _without(obj, self._left[kind])
+        if isinstance(obj, type) and obj.__module__.startswith(f"{_PACKAGE}."):
+            self.classes[obj.__module__, obj.__qualname__] = _fields(obj)
+        return NotImplemented
+
+
+class _Reducing(_Pickler):
+    """Apart, since a pickler calls its `persistent_id` for everything down to each number: that was
+    a third of what freezing took.
+    """
+
+    def __init__(self, stream: io.BytesIO, left: Left, reduce: Callable[[object], Any]) -> None:
+        super().__init__(stream, left)
+        self._reduce = reduce
+
+    def persistent_id(self, obj: object) -> str | None:
+        return obj.name if type(obj) is Outside else None
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        return self._reduce(obj) if reduced is NotImplemented else reduced
+
+
+def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
+    """How `obj` is pickled, with other values of some attributes."""
+    reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
+    values = {name: make() for name, make in left.items()}
+    state = reduced[2]
+    reduced[2] = (
+        (state[0], {**state[1], **values}) if isinstance(state, tuple) else {**state, **values}
+    )
+    return tuple(reduced)
+
+
+def _fields(kind: Any) -> tuple[str, ...]:
+    """What an instance of a class holds, by name."""
+    if hasattr(kind, "__struct_fields__"):
+        return tuple(kind.__struct_fields__)
+    slots = getattr(kind, "__slots__", None)
+    if slots is not None:
+        return tuple(sorted(slots))
+    return (
+        tuple(sorted(kind.__init__.__code__.co_names)) if hasattr(kind.__init__, "__code__") else ()
+    )
+
+
+def _event(is_set: bool) -> threading.Event:
+    event = threading.Event()
+    if is_set:
+        event.set()
+    return event

@@ -1,0 +1,1 @@
+"""HTTP below both clouds' fronts: answers, limits, ports, certificates, tunnels, and whose process calls."""

@@ -1,0 +1,116 @@
+"""A WSGI front's server: waitress, in which a connection that waits for its client keeps nobody
+else out.
+
+Heads that come slowly are dropped, and so are bodies that stand still. When every place is taken,
+the connection that has been silent for longest makes room, unless its request is whole: then it is
+at work.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.server import TcpWSGIServer
+
+from .answers import Cut
+from .connection_limits import BODY_SILENT, HEAD_WITHIN, most_connections
+
+_THREADS = 32
+_BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """One connection."""
+
+    _head_began = 0.0
+
+    def received(self, data: bytes) -> Any:
+        """Parse what has come."""
+        if self.request is None:
+            self._head_began = time.time()
+        return super().received(data)
+
+    def overdue(self, now: float) -> bool:
+        """Say whether a request is begun, and its head is late or its body stands still."""
+        if (request := self.request) is None or self.requests:
+            return False
+        in_body: bool = request.headers_finished
+        return (
+            now - self.last_activity > BODY_SILENT
+            if in_body
+            else now - self._head_began > HEAD_WITHIN
+        )
+
+
+class _Server(TcpWSGIServer):  # type: ignore[misc]
+    _swept = 0.0
+    active_channels: Any  # waitress has no types: by descriptor
+
+    def readable(self) -> bool:
+        """Say whether a connection can be taken up.
+
+        Waitress asks at each turn of its loop, at least once a second.
+        """
+        now = time.time()
+        if now - self._swept > 1:
+            self._swept = now
+            self.maintenance(int(now))
+            for channel in list(self.active_channels.values()):
+                channel.will_close |= channel.overdue(now)
+        return self.accepting and (
+            len(self.active_channels) < self.adj.connection_limit or bool(self._waiting())
+        )
+
+    def handle_accept(self) -> None:
+        """Take up a connection, in the place of one that waits where there is no other.
+
+        The other is closed afterwards, or the new one could get its descriptor, and with that what
+        poll() has told of it.
+        """
+        super().handle_accept()
+        if len(self.active_channels) > self.adj.connection_limit:
+            min(self._waiting(), key=lambda channel: channel.last_activity).handle_close()
+
+    def _waiting(self) -> list[Channel]:
+        return [channel for channel in self.active_channels.values() if not channel.requests]
+
+
+class WsgiServer:
+    """It listens from the moment that it is made. OSError when the port is taken."""
+
+    def __init__(self, front: Any, host: str, port: int, channel: type[Channel]) -> None:
+        self._server: Any = _Server(
+            _cutting(front),
+            host=host,
+            port=port,
+            threads=_THREADS,
+            max_request_body_size=_BODY,
+            connection_limit=most_connections(),
+            ident="isthmus",
+            clear_untrusted_proxy_headers=True,
+            asyncore_use_poll=True,
+        )
+        self._server.channel_class = channel
+        self.port: int = self._server.effective_port
+
+    def run(self) -> None:
+        """Until the process ends."""
+        self._server.run()
+
+    def close(self, seconds: float) -> None:
+        """Let what is being answered end, for so many seconds."""
+        self._server.task_dispatcher.shutdown(timeout=seconds)
+
+
+def _cutting(front: Any) -> Any:
+    """A cut connection is, to waitress, one whose client has gone: it closes without a word."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            return front(environ, start_response)
+        except Cut:
+            raise ClientDisconnected from None
+
+    return application

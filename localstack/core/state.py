@@ -1,0 +1,159 @@
+"""What a running stack is, whatever its cloud: what its requests share, and what a reset drops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .clock import Clock
+from .faults import Faults
+from .home.home import Home
+from .keys import Keys
+
+T = TypeVar("T")
+Key = tuple[tuple[str, ...], type]  # of a store: owner and kind
+
+
+class State:
+    """Everything that a reset drops.
+
+    A handler's thread that outlives a reset goes on writing into the old one, which nobody reads.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._stores: dict[Key, Any] = {}
+        self._touched: set[Key] = set()
+        self._touching = threading.Lock()
+        self._of_request = (
+            threading.local()
+        )  # `touched`: by the request that this thread is at; it is in nobody else's list
+        self._on_stop: list[Callable[[], object]] = []
+        self._lock = threading.RLock()
+
+    def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
+        """The one instance of `kind` for an owner, such as an account and a region; made by
+        `kind()` when it is first asked for.
+        """
+        key = (owner, kind)
+        touched: set[Key] | None = getattr(self._of_request, "touched", None)
+        if touched is not None:
+            touched.add(key)
+        elif key not in self._touched:
+            with self._touching:
+                self._touched.add(key)
+        store: T | None = self._stores.get(key)
+        if store is not None:
+            return store
+        with self._lock:
+            if key not in self._stores:
+                self._stores[key] = kind()
+            first: T = self._stores[key]
+            return first
+
+    def put(self, owner: tuple[str, ...], store: object) -> None:
+        """Put back a store that was kept."""
+        self._stores[owner, type(store)] = store
+
+    def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
+        """Owner, kind and store of each that there is."""
+        with self._lock:
+            return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
+
+    def take_touched(self) -> set[Key]:
+        """The stores that background work, and changing requests that have ended, have asked for
+        since this was called last.
+        """
+        with self._touching:
+            touched, self._touched = self._touched, set()
+        return touched
+
+    def take_touched_by_request(self) -> set[Key]:
+        """The stores that the request of this thread has asked for since this was called last; none
+        outside of one.
+        """
+        touched = self._touched_by_request()
+        if touched is None:
+            return set()
+        self._of_request.touched = set()
+        return touched
+
+    @contextmanager
+    def request(self, *, mutating: bool) -> Iterator[None]:
+        """Around a request, also one that a thread makes within another.
+
+        What a reading one asked for has not changed by it.
+        """
+        outer, self._of_request.touched = self._touched_by_request(), set()
+        try:
+            yield
+        finally:
+            if mutating and self._of_request.touched:
+                with self._touching:
+                    self._touched |= self._of_request.touched
+            self._of_request.touched = outer
+
+    def _touched_by_request(self) -> set[Key] | None:
+        touched: set[Key] | None = getattr(self._of_request, "touched", None)
+        return touched
+
+    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
+        """Background work of the stack.
+
+        It watches `stopping`; its errors are written to the stack's stderr.
+        """
+        thread = threading.Thread(
+            target=_logged,
+            args=(function, *arguments),
+            name=getattr(function, "__name__", "work"),
+            daemon=True,
+        )
+        thread.start()
+        return thread
+
+    def on_stop(self, function: Callable[[], object]) -> None:
+        """Call `function()` at the next reset or at shutdown; at once when that has been."""
+        with self._lock:
+            if not self.stopping.is_set():
+                self._on_stop.append(function)
+                return
+        _logged(function)
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopping.set()
+            functions, self._on_stop = self._on_stop, []
+        for function in functions:
+            _logged(function)
+
+
+class Stack(msgspec.Struct, kw_only=True):
+    """One running stack: what all its requests share."""
+
+    clock: Clock
+    faults: Faults
+    images: Mapping[str, str]  # image name -> the command that it is
+    home: Path  # the stack's scratch folder: it goes with the stack
+    persistent: Home | None = None  # where it keeps what it holds over a restart
+    query_memory: int  # bytes that one query may use
+    url: str = ""  # once it listens
+    state: State
+    keys: Keys | None = None  # once it listens
+    any_key: bool = False  # whoever asks is taken to be who they say
+    moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
+    allow_hosts: frozenset[str] = frozenset()  # its door lets through to these genuine ones
+
+
+def _logged(function: Callable[..., object], *arguments: object) -> None:
+    try:
+        function(*arguments)
+    except Exception:  # noqa: BLE001  background work has nobody else to tell
+        sys.stderr.write(f"background work {function!r} failed\n")
+        traceback.print_exc()

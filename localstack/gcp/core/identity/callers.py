@@ -1,0 +1,211 @@
+"""Who may ask a stack: whoever has a token of its account, and its user's own programs that send
+none.
+
+The emulator variables of Google's SDKs send nobody's credentials. Whose a loopback connection is,
+Linux says; where nobody says it, a token is needed. A token is what `/token` gave, or a JWT that
+the account's key has signed: the key is in a file for the stack's user.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from ....core.http import peers
+from ....core.http.tunnel import Pipe
+from ....core.state import Stack
+from ...environment import ACCOUNT
+from ..registry import GcpError, HttpAnswer, HttpRequest
+
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_LIFE = 3600.0  # seconds, at most, of a token
+_SKEW = 600.0  # between two clocks
+_MOST = 1000  # tokens, beyond which those whose time is over are forgotten
+_JSON = (("Content-Type", "application/json; charset=utf-8"),)
+_EXPECTED = "Expected OAuth 2 access token, login cookie or other valid authentication credential."
+_NOBODY = (
+    "",
+    "Bearer owner",
+)  # the second is what Firestore's client sends to what its emulator's variable names
+_REMEDY = (
+    "This stack takes tokens of the account in GOOGLE_APPLICATION_CREDENTIALS that it prints, "
+    "or, with --open, any."
+)
+
+
+class _Claims(msgspec.Struct):
+    iss: str
+    iat: float
+    exp: float
+
+
+_claims = msgspec.json.Decoder(
+    _Claims
+)  # here: two threads that are the first to decode one kind end the process (msgspec 0.22)
+
+
+class Callers:
+    """One a stack. `key`: the account's private key."""
+
+    def __init__(self, stack: Stack, key: Any) -> None:
+        self._stack = stack
+        self._key = key.public_key()
+        self._until: dict[str, float] = {}  # token -> seconds since 1970
+        self._led: set[tuple[str, int]] = (
+            set()
+        )  # the door's own connections to gRPC, for a client that nobody knows
+
+    def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
+        """Why a request may not be answered; None for one that may.
+
+        `is_own` is asked where it brings no token.
+        """
+        if self._stack.any_key:
+            return None
+        if authorization in _NOBODY:
+            return (
+                None
+                if is_own()
+                else _refusal("required", "Request is missing required authentication credential.")
+            )
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and self._until_of(token.strip()) > time.time():
+            return None
+        return _refusal("authError", "Request had invalid authentication credentials.")
+
+    def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
+        """Whether a process of this user's, or of root's, is known to be at the other end."""
+        return peer is not None and peer not in self._led and peers.is_own(peer, port)
+
+    def way_to_grpc(self, own: bool) -> Callable[[Any], Pipe]:
+        """What hands the bytes of a client of the door on.
+
+        The connection is our own process's, and must not pass for another's client.
+        """
+        return Pipe if own else partial(_Led, self._led)
+
+    def token(self, request: HttpRequest) -> HttpAnswer:
+        """The answer of oauth2.googleapis.com/token to a service account."""
+        form = {
+            name: values[-1] for name, values in parse_qs(request.body.decode("latin-1")).items()
+        }
+        if form.get("grant_type") != _GRANT:
+            return _oauth(
+                "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}"
+            )
+        try:
+            self._verify(form.get("assertion", ""))
+        except ValueError as error:
+            return _oauth("invalid_grant", str(error))
+        token = secrets.token_urlsafe(32)
+        self._note(token, time.time() + _LIFE)
+        return HttpAnswer(
+            headers=_JSON,
+            body=msgspec.json.encode(
+                {"access_token": token, "expires_in": 3599, "token_type": "Bearer"}
+            ),
+        )
+
+    def _until_of(self, token: str) -> float:
+        until = self._until.get(token)
+        if until is None:
+            try:
+                until = self._verify(token)
+            except ValueError:
+                return 0.0
+            self._note(token, until)
+        return until
+
+    def _note(self, token: str, until: float) -> None:
+        if len(self._until) >= _MOST:
+            now = time.time()
+            self._until = {known: ends for known, ends in self._until.items() if ends > now}
+        self._until[token] = until
+
+    def _verify(self, jwt: str) -> float:
+        """When a JWT of the account's ends, in seconds since 1970.
+
+        ValueError, in Google's words: it is none, or its time is over.
+        """
+        signed, _, signature = jwt.rpartition(".")
+        try:
+            claims = _claims.decode(_decoded(signed.partition(".")[2]))
+            self._check(signed, _decoded(signature))
+        except (msgspec.DecodeError, binascii.Error, UnicodeError) as error:
+            raise ValueError("Invalid JWT Signature.") from error
+        if claims.iss != ACCOUNT:
+            raise ValueError("Invalid grant: account not found")
+        now = time.time()
+        if not (claims.iat - _SKEW <= now < claims.exp <= claims.iat + _LIFE):
+            raise ValueError(
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
+                "reasonable timeframe. "
+                "Check your iat and exp values in the JWT claim."
+            )
+        return claims.exp
+
+    def _check(self, signed: str, signature: bytes) -> None:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import padding
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        try:
+            self._key.verify(signature, signed.encode(), padding.PKCS1v15(), SHA256())
+        except InvalidSignature as error:
+            raise ValueError("Invalid JWT Signature.") from error
+
+
+class _Led(Pipe):
+    """It notes its address in `led` as long as it is there."""
+
+    def __init__(self, led: set[tuple[str, int]], other: Any) -> None:
+        super().__init__(other)
+        self._led = led
+        self._name: tuple[str, int] = ("", 0)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._name = transport.get_extra_info("sockname")[:2]
+        self._led.add(self._name)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._led.discard(self._name)
+        super().connection_lost(exc)
+
+
+@lru_cache(maxsize=256)
+def peer_of(name: str) -> tuple[str, int] | None:
+    """What gRPC calls a peer, ipv4:127.0.0.1:53412, as an address."""
+    kind, _, address = name.partition(":")
+    host, _, port = address.rpartition(":")
+    return (host, int(port)) if kind == "ipv4" and port.isdecimal() else None
+
+
+def _decoded(part: str) -> bytes:
+    return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+
+
+def _refusal(reason: str, words: str) -> GcpError:
+    return GcpError(
+        "UNAUTHENTICATED",
+        f"{words} {_EXPECTED} {_REMEDY}",
+        reason=reason,
+        location="Authorization",
+        locationType="header",
+    )
+
+
+def _oauth(error: str, description: str) -> HttpAnswer:
+    return HttpAnswer(
+        status=400,
+        headers=_JSON,
+        body=msgspec.json.encode({"error": error, "error_description": description}),
+    )

@@ -1,0 +1,1 @@
+"""IAM: the permissions that calls need, the roles that grant them, policies of resources."""

@@ -1,0 +1,204 @@
+"""The standard methods of a resource of Vertex AI (AIP-131 to 135) over Resources: create, list,
+update by mask; and how long they take.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Collection
+from typing import Any
+
+import msgspec
+
+from ..projects import canonical
+from ..registry import Call, GcpError
+from . import filters, operations
+from .store import Resources, page
+from .validation import check_etag, check_labels
+
+_LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of resource."""
+
+    word: str  # FeatureGroup
+    collection: str  # featureGroups
+    ids: re.Pattern[str]
+    rule: str  # what `ids` says, in words
+
+
+def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
+    """The full name.
+
+    GcpError for an id that is not one, or a parent that is not a location or below one.
+    """
+    parent = canonical(call, parent)
+    if not _LOCATION.match(parent):
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The parent {parent!r} is not projects/{{project}}/locations/{{location}}, or "
+            "below it.",
+        )
+    if not kind.ids.fullmatch(identifier):
+        raise GcpError(
+            "INVALID_ARGUMENT", f"The {kind.word} ID {identifier!r} is not valid: {kind.rule}."
+        )
+    return f"{parent}/{kind.collection}/{identifier}"
+
+
+def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
+    """Add `message` under `name`, with its times and its etag. GcpError ALREADY_EXISTS."""
+    _check_labels(message)
+    message.name = name
+    message.create_time.CopyFrom(call.now_pb())
+    stamp(call, message)
+    resources = call.store(Resources)
+    with resources.lock:
+        if resources.find(name) is not None:
+            raise GcpError("ALREADY_EXISTS", f"The {kind.word} already exists: {name}")
+        resources.add(name, message)
+    return message
+
+
+def get(call: Call, kind: Kind, name: str) -> Any:
+    return call.store(Resources).get(kind.word, canonical(call, name))
+
+
+def listing(
+    call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[Any], str]:
+    """The page of `request` (parent, and where it has them filter and order_by), and the token of
+    the next.
+    """
+    items = call.store(Resources).below(canonical(call, request.parent), kind.collection)
+    return select(items, request, size=size, most=most)
+
+
+def select(
+    items: list[Any], request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[Any], str]:
+    fields = request.DESCRIPTOR.fields_by_name
+    try:
+        if "filter" in fields and request.filter:
+            items = [
+                item for item in items if filters.matches(request.filter, filters.of_message(item))
+            ]
+        if "order_by" in fields and request.order_by:
+            items = filters.ordered(items, request.order_by)
+    except filters.FilterError as error:
+        raise GcpError("INVALID_ARGUMENT", str(error)) from error
+    return page(items, request, size=size, most=most)
+
+
+def update(
+    call: Call,
+    kind: Kind,
+    message: Any,
+    mask: Any,
+    updatable: Collection[str],
+    *,
+    check: Callable[[Any, Any], object] | None = None,
+    fenced: bool = True,
+) -> Any:
+    """Overwrite the fields of `mask` (none: those that are set; `*`: all).
+
+    `check(old, new)` may refuse;
+    what is not `fenced` is written whatever its etag.
+
+    GcpError: ABORTED for a stale etag, INVALID_ARGUMENT for a field that cannot be updated.
+    """
+    name = canonical(call, message.name)
+    paths = _paths(message, mask, updatable)
+    for path in paths:
+        if path.partition(".")[0] not in updatable:
+            raise GcpError(
+                "INVALID_ARGUMENT", f"The field {path!r} of a {kind.word} cannot be updated."
+            )
+    resources = call.store(Resources)
+    with resources.lock:
+        current = resources.get(kind.word, name)
+        if fenced:
+            check_etag(message.etag, current.etag, name)
+        changed = type(current)()
+        changed.CopyFrom(current)
+        for path in paths:
+            _overwrite(message, changed, path.split("."))
+        _check_labels(changed)
+        if check is not None:
+            check(current, changed)
+        stamp(call, changed)
+        resources.put(name, changed)
+    return changed
+
+
+def revise(call: Call, name: str, change: Callable[[Any], None]) -> None:
+    """Change in place what runs in the background, unless it is gone."""
+    resources = call.store(Resources)
+    with resources.lock:
+        message = resources.find(name)
+        if message is not None:
+            change(message)
+            stamp(call, message)
+            resources.put(name, message)
+
+
+def stamp(call: Call, message: Any) -> None:
+    """It has been written now."""
+    if "update_time" in message.DESCRIPTOR.fields_by_name:
+        message.update_time.CopyFrom(call.now_pb())
+    if "etag" in message.DESCRIPTOR.fields_by_name:
+        message.etag = secrets.token_urlsafe(24)
+
+
+def _check_labels(message: Any) -> None:
+    if "labels" in message.DESCRIPTOR.fields_by_name:
+        check_labels(message.labels)
+
+
+def operation(
+    call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0
+) -> Any:
+    """A long-running operation that takes `seconds` of the provider's own; on the instant clock it
+    is over when it is answered.
+    """
+    if metadata is not None:
+        metadata.generic_metadata.create_time.CopyFrom(call.now_pb())
+        metadata.generic_metadata.update_time.CopyFrom(call.now_pb())
+    if call.clock.mode == "instant":
+        return operations.completed_operation(call, parent, work(), metadata=metadata)
+    return operations.start(call, parent, lambda _: work(), metadata=metadata, delay=seconds)
+
+
+def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
+    if list(mask.paths) == ["*"]:
+        return sorted(updatable)
+    if mask.paths:
+        return list(mask.paths)
+    return [field.name for field, _ in message.ListFields() if field.name in updatable]
+
+
+def _overwrite(source: Any, target: Any, path: list[str]) -> None:
+    """Make the field of `target` what it is in `source`; a map, a list and a message as a whole."""
+    field = target.DESCRIPTOR.fields_by_name.get(path[0])
+    if field is None:
+        raise GcpError("INVALID_ARGUMENT", f"There is no field {'.'.join(path)!r} to update.")
+    if len(path) > 1 and field.message_type is not None and not field.is_repeated:
+        _overwrite(getattr(source, path[0]), getattr(target, path[0]), path[1:])
+        return
+    if len(path) > 1 and field.is_repeated:  # labels.key
+        key = ".".join(path[1:])
+        entries = getattr(source, path[0])
+        if key in entries:
+            getattr(target, path[0])[key] = entries[key]
+        else:
+            getattr(target, path[0]).pop(key, None)
+        return
+    target.ClearField(path[0])
+    if field.is_repeated:
+        getattr(target, path[0]).MergeFrom(getattr(source, path[0]))
+    elif field.message_type is None:
+        setattr(target, path[0], getattr(source, path[0]))
+    elif source.HasField(path[0]):
+        getattr(target, path[0]).CopyFrom(getattr(source, path[0]))

@@ -1,0 +1,104 @@
+"""Resources of Vertex AI: messages under their full names, and pages of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from ..registry import GcpError
+
+T = TypeVar("T")
+
+
+class Resources:
+    """One a stack. Messages go in and come out as copies: what is kept changes only by `put`."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, Any] = {}
+        self.lock = threading.RLock()  # for who reads, decides and writes
+
+    def add(self, name: str, message: Any) -> None:
+        """GcpError ALREADY_EXISTS."""
+        with self.lock:
+            if name in self._messages:
+                raise GcpError("ALREADY_EXISTS", f"{name} already exists.")
+            self._messages[name] = _copy(message)
+
+    def get(self, kind: str, name: str) -> Any:
+        """The resource of that name. GcpError NOT_FOUND; `kind` as Google calls it: Endpoint."""
+        with self.lock:
+            message = self._messages.get(name)
+            if message is None:
+                raise GcpError("NOT_FOUND", f"The {kind} does not exist: {name}")
+            return _copy(message)
+
+    def find(self, name: str) -> Any | None:
+        with self.lock:
+            message = self._messages.get(name)
+            return None if message is None else _copy(message)
+
+    def put(self, name: str, message: Any) -> None:
+        with self.lock:
+            self._messages[name] = _copy(message)
+
+    def change(self, kind: str, name: str, change: Callable[[Any], T]) -> T:
+        """Change one in place, under the lock:
+
+        `change(message)` may raise, and then nothing has changed.
+        """
+        with self.lock:
+            message = self.get(kind, name)
+            result = change(message)
+            self._messages[name] = message
+            return result
+
+    def remove(self, name: str) -> None:
+        """Absent is success."""
+        with self.lock:
+            self._messages.pop(name, None)
+
+    def below(self, parent: str, collection: str) -> list[Any]:
+        """Copies of parent/collection/*, in the order of their creation."""
+        prefix = f"{parent}/{collection}/"
+        with self.lock:
+            return [
+                _copy(m)
+                for name, m in self._messages.items()
+                if name.startswith(prefix) and "/" not in name[len(prefix) :]
+            ]
+
+
+def page(
+    items: Sequence[T], request: Any, *, size: int = 100, most: int = 1000
+) -> tuple[list[T], str]:
+    """The page that `request` (page_size, page_token) asks for, and the token of the next, "" at
+    the end.
+    """
+    if request.page_size < 0:
+        raise GcpError("INVALID_ARGUMENT", f"page_size must not be negative: {request.page_size}")
+    first = _offset(request.page_token)
+    last = first + min(request.page_size or size, most)
+    return list(items[first:last]), base64.urlsafe_b64encode(
+        str(last).encode()
+    ).decode() if last < len(items) else ""
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode("ascii")
+    except (ValueError, binascii.Error):
+        text = ""
+    if not text.isdigit():
+        raise GcpError("INVALID_ARGUMENT", "The page token is not valid.")
+    return int(text)
+
+
+def _copy(message: Any) -> Any:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy

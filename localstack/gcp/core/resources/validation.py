@@ -1,0 +1,78 @@
+"""What every service of Vertex AI asks of labels, display names and masks. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ..registry import GcpError
+
+_LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")  # "international characters are allowed"
+_LABEL_VALUE = re.compile(r"[\w-]{0,63}")
+_MOST_LABELS = 64
+_LONGEST_NAME = 128
+
+
+def invalid(message: str) -> GcpError:
+    return GcpError("INVALID_ARGUMENT", message)
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > _MOST_LABELS:
+        raise invalid(
+            f"labels: {len(labels)} labels are more than the {_MOST_LABELS} that a resource "
+            "may have."
+        )
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key) or key != key.lower():
+            raise invalid(
+                f"Invalid label key {key!r}: at most 63 lowercase letters, digits, "
+                "underscores and dashes, beginning with a letter."
+            )
+        if not _LABEL_VALUE.fullmatch(value) or value != value.lower():
+            raise invalid(
+                f"Invalid value {value!r} of label {key!r}: at most 63 lowercase letters, "
+                "digits, underscores and dashes."
+            )
+
+
+def check_display_name(name: str, *, kind: str, required: bool = True) -> None:
+    if required and not name:
+        raise invalid(f"{kind}.display_name is required.")
+    if len(name) > _LONGEST_NAME:
+        raise invalid(
+            f"{kind}.display_name has {len(name)} characters; it may have {_LONGEST_NAME}."
+        )
+
+
+def check_etag(asked: str, current: str, name: str) -> None:
+    """ABORTED (AIP-154): the resource is not what the caller has read. "": a blind overwrite."""
+    if asked and asked != current:
+        raise GcpError(
+            "ABORTED",
+            f"The etag does not match the current one of {name}: it was changed since it was read.",
+        )
+
+
+def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list[str]:
+    """The top-level fields that an update's mask names.
+
+    INVALID_ARGUMENT: none, or one that cannot be updated.
+    """
+    paths = [path.partition(".")[0] for path in request.update_mask.paths]
+    if not paths:
+        raise invalid("update_mask is required.")
+    if wrong := [path for path in paths if path not in allowed]:
+        raise invalid(
+            f"Updating {kind} does not take {', '.join(wrong)} in update_mask: it takes "
+            f"{', '.join(sorted(allowed))}."
+        )
+    return paths
+
+
+def merge(request: Any, source: Any, target: Any) -> None:
+    """Take over what the mask names; maps and lists are replaced."""
+    request.update_mask.MergeMessage(
+        source, target, replace_message_field=True, replace_repeated_field=True
+    )

@@ -1,0 +1,321 @@
+"""The RPCs of Google's packages, read from their generated transports: they ship no descriptors of
+services.
+
+A transport is made on a channel that only writes down what it is asked for: path, kind of stream,
+classes of request and answer. The
+REST transports hold the HTTP rules. Private names of google-cloud-* are used:
+tests/gcp/test_table.py watches them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...composition import IMPORTING
+from ..registry import pattern_of, shape_of, verb_of
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """One of Google's APIs."""
+
+    service: str  # in the log and in faults
+    package: str  # of its protobuf, which is before its RPCs' names
+    module: str  # the generated Python package; "" for APIs without one
+    hosts: tuple[
+        str, ...
+    ]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
+
+
+APIS = (
+    Api(
+        service="aiplatform",
+        package="google.cloud.aiplatform.v1",
+        module="google.cloud.aiplatform_v1",
+        hosts=(
+            "aiplatform.googleapis.com",
+            "prediction.vertexai.goog",
+            "featurestore.vertexai.goog",
+        ),
+    ),
+    Api(
+        service="pubsub",
+        package="google.pubsub.v1",
+        module="google.pubsub_v1",
+        hosts=("pubsub.googleapis.com",),
+    ),
+    Api(
+        service="monitoring",
+        package="google.monitoring.v3",
+        module="google.cloud.monitoring_v3",
+        hosts=("monitoring.googleapis.com",),
+    ),
+    Api(
+        service="logging",
+        package="google.logging.v2",
+        module="google.cloud.logging_v2",
+        hosts=("logging.googleapis.com",),
+    ),
+    Api(
+        service="resourcemanager",
+        package="google.cloud.resourcemanager.v3",
+        module="google.cloud.resourcemanager_v3",
+        hosts=("cloudresourcemanager.googleapis.com",),
+    ),
+    Api(
+        service="bigquerystorage",
+        package="google.cloud.bigquery.storage.v1",
+        module="google.cloud.bigquery_storage_v1",
+        hosts=("bigquerystorage.googleapis.com",),
+    ),
+    Api(
+        service="firestore",
+        package="google.firestore.v1",
+        module="google.cloud.firestore_v1",
+        hosts=(),
+    ),
+    Api(
+        service="firestoreadmin",
+        package="google.firestore.admin.v1",
+        module="google.cloud.firestore_admin_v1",
+        hosts=(),
+    ),
+    Api(service="bigquery", package="bigquery", module="", hosts=("bigquery.googleapis.com",)),
+    Api(service="storage", package="storage", module="", hosts=("storage.googleapis.com",)),
+)
+OF_PACKAGE: Mapping[str, Api] = {api.package: api for api in APIS}
+_MIXINS = {  # services that every API has beside its own
+    "google.longrunning.Operations": (
+        "google.longrunning.operations_pb2",
+        "google.protobuf.empty_pb2",
+    ),
+    "google.iam.v1.IAMPolicy": ("google.iam.v1.iam_policy_pb2", "google.iam.v1.policy_pb2"),
+    "google.cloud.location.Locations": ("google.cloud.location.locations_pb2", ""),
+}
+_ANSWERS = {  # of the mixins, where it is not <Method>Response
+    "GetOperation": ("google.longrunning.operations_pb2", "Operation"),
+    "WaitOperation": ("google.longrunning.operations_pb2", "Operation"),
+    "CancelOperation": ("google.protobuf.empty_pb2", "Empty"),
+    "DeleteOperation": ("google.protobuf.empty_pb2", "Empty"),
+    "GetIamPolicy": ("google.iam.v1.policy_pb2", "Policy"),
+    "SetIamPolicy": ("google.iam.v1.policy_pb2", "Policy"),
+    "GetLocation": ("google.cloud.location.locations_pb2", "Location"),
+}
+# as the log and faults have them
+MIXED_IN = frozenset(
+    {
+        *(f"Operations.{verb}Operation" for verb in ("Get", "Wait", "Cancel", "Delete")),
+        *("Operations.ListOperations", "Locations.GetLocation", "Locations.ListLocations"),
+        *(f"IAMPolicy.{verb}" for verb in ("GetIamPolicy", "SetIamPolicy", "TestIamPermissions")),
+    }
+)
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """One RPC."""
+
+    name: str  # google.cloud.aiplatform.v1.EndpointService.GetEndpoint
+    api: Api
+    request: Any  # the raw protobuf class
+    answer: Any
+    client_streams: bool
+    server_streams: bool
+
+    @property
+    def operation(self) -> str:
+        """EndpointService.GetEndpoint."""
+        return ".".join(self.name.rsplit(".", 2)[1:])
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """How an RPC is asked over HTTP (google.api.http)."""
+
+    rpc: str
+    method: str  # GET
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    body: str | None  # *, a field's name, or None
+    segments: int | None  # of the path; None: any number
+    verb: str  # predict of :predict
+
+
+def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
+    """The RPC of a gRPC path, /package.Service/Method.
+
+    It imports the package, which may take seconds the first time.
+    """
+    service, _, name = path.removeprefix("/").partition("/")
+    if service in _MIXINS:
+        return _mixin(service, name, api_of_host or APIS[0])
+    package, _, short = service.rpartition(".")
+    api = OF_PACKAGE.get(package)
+    if api is None or not api.module:
+        return None
+    with IMPORTING:
+        return _service(api, short).get(name)
+
+
+def packages_of(path: str) -> str:
+    """The protobuf package of a gRPC path."""
+    return path.removeprefix("/").partition("/")[0].rpartition(".")[0]
+
+
+@functools.cache
+def _mixin(service: str, name: str, api: Api) -> Method | None:
+    module = importlib.import_module(_MIXINS[service][0])
+    request = getattr(module, f"{name}Request", None)
+    if request is None:
+        return None
+    holder, answer = _ANSWERS.get(name, (_MIXINS[service][0], f"{name}Response"))
+    return Method(
+        name=f"{service}.{name}",
+        api=api,
+        request=request,
+        answer=getattr(importlib.import_module(holder), answer),
+        client_streams=False,
+        server_streams=False,
+    )
+
+
+@functools.cache
+def _service(api: Api, short: str) -> Mapping[str, Method]:
+    """The methods of one service, by name; none when it is not of this package."""
+    module = _services(api).get(short)
+    if module is None:
+        return {}
+    transport = _class(module, "grpc", "GrpcTransport")
+    from .recording_channel import Recorder
+
+    recorder = Recorder()
+    instance = transport(channel=recorder)
+    instance._logged_channel = recorder  # noqa: SLF001  the wrapper around it would ask for interceptors
+    instance._stubs = {}  # noqa: SLF001  the constructor made some already, of which the recorder is to hear again
+    recorder.methods.clear()
+    for name, member in vars(transport).items():
+        if isinstance(member, property) and not name.startswith("_"):
+            getattr(instance, name)
+    methods = {}
+    for path, client_streams, server_streams, serialize, deserialize in recorder.methods:
+        service, _, name = path.removeprefix("/").partition("/")
+        if service != f"{api.package}.{short}":
+            continue
+        request = getattr(serialize, "__self__", None) or _iam_request(name)
+        answer = (
+            getattr(deserialize, "__self__", None)
+            or importlib.import_module("google.protobuf.empty_pb2").Empty
+        )
+        methods[name] = Method(
+            name=f"{service}.{name}",
+            api=api,
+            request=_raw(request),
+            answer=_raw(answer),
+            client_streams=client_streams,
+            server_streams=server_streams,
+        )
+    return methods
+
+
+def _iam_request(name: str) -> Any:
+    return getattr(importlib.import_module("google.iam.v1.iam_policy_pb2"), f"{name}Request")
+
+
+def _raw(kind: Any) -> Any:
+    return kind.pb() if hasattr(kind, "pb") else kind
+
+
+@functools.cache
+def _services(api: Api) -> Mapping[str, str]:
+    """EndpointService -> the module of its client and transports."""
+    package = importlib.import_module(f"{api.module}.services")
+    names = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        path = f"{package.__name__}.{module.name}"
+        names[_class(path, "grpc", "GrpcTransport").__name__.removesuffix("GrpcTransport")] = path
+    return names
+
+
+def _class(module: str, transport: str, ending: str) -> Any:
+    part = importlib.import_module(f"{module}.transports.{transport}")
+    return next(
+        kind
+        for name, kind in vars(part).items()
+        if name.endswith(ending) and kind.__module__ == part.__name__
+    )
+
+
+@functools.cache
+def rules(api: Api) -> tuple[Rule, ...]:
+    """How the RPCs of an API are asked over HTTP. None for an API that is gRPC only."""
+    collected = []
+    for short, module in _services(api).items():
+        try:
+            base = _class(module, "rest_base", "RestTransport")
+        except ModuleNotFoundError:
+            continue
+        for name, member in vars(base).items():
+            if not name.startswith("_Base") or not hasattr(member, "_get_http_options"):
+                continue
+            method = name.removeprefix("_Base")
+            if _service(api, short).get(method) is None:  # a mixin: operations.py has the routes
+                continue
+            collected += [
+                _rule(f"{api.package}.{short}.{method}", option)
+                for option in member._get_http_options()  # noqa: SLF001
+            ]
+    return tuple(collected)
+
+
+def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
+    uri = option["uri"]
+    pattern, names = pattern_of(uri)
+    verb, segments = shape_of(uri)
+    return Rule(
+        rpc=rpc,
+        method=option["method"].upper(),
+        pattern=pattern,
+        names=names,
+        body=option.get("body"),
+        segments=segments,
+        verb=verb,
+    )
+
+
+@functools.cache
+def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
+    index: dict[tuple[str, str, int | None], list[Rule]] = {}
+    for rule in rules(api):
+        index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
+    return index
+
+
+def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
+    """The RPC that an HTTP request asks for."""
+    verb = verb_of(path)
+    with IMPORTING:
+        index = _index(api)
+    for segments in (path.count("/"), None):
+        for rule in index.get((method, verb, segments), ()):
+            match = rule.pattern.fullmatch(path)
+            if match is not None:
+                short, _, name = rule.rpc.removeprefix(f"{api.package}.").partition(".")
+                return _service(api, short)[name], rule, match
+    return None
+
+
+def methods(api: Api) -> tuple[Method, ...]:
+    """Every RPC of an API."""
+    with IMPORTING:
+        return tuple(method for short in _services(api) for method in _service(api, short).values())
+
+
+def load(api: Api) -> None:
+    """Import the package now."""
+    if api.module:
+        with IMPORTING:
+            rules(api)

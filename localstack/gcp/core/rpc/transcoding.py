@@ -1,0 +1,144 @@
+"""Between HTTP with JSON and messages, as google.api.http says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..registry import GcpError, HttpAnswer, HttpRequest, values_of
+from .methods import Method, Rule
+
+_SYSTEM = {
+    "alt",
+    "$alt",
+    "key",
+    "prettyPrint",
+    "access_token",
+    "quotaUser",
+    "fields",
+    "userIp",
+    "callback",
+    "oauth_token",
+    "uploadType",
+}
+JSON = (("Content-Type", "application/json; charset=UTF-8"),)
+
+
+def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRequest) -> Any:
+    """The RPC's request. GcpError for a body or a parameter that it does not have."""
+    message = method.request()
+    if rule.body == "*":
+        _parse(request.json(), message)
+    elif rule.body:
+        _parse(request.json(), getattr(message, rule.body))
+    query = {name: values for name, values in request.query_lists.items() if name not in _SYSTEM}
+    if query:
+        _parse(_nest(query, message.DESCRIPTOR), message)
+    for name, value in values_of(match, rule.names).items():
+        *above, last = name.split(".")
+        owner = message
+        for part in above:
+            owner = getattr(owner, part)
+        setattr(owner, last, value)
+    return message
+
+
+def answer_of(message: Any, request: HttpRequest) -> HttpAnswer:
+    """A message as JSON."""
+    from google.protobuf import json_format
+
+    numbers = "enum-encoding=int" in request.query.get("$alt", "")
+    text = json_format.MessageToJson(message, use_integers_for_enums=numbers, indent=None)
+    return HttpAnswer(headers=JSON, body=text.encode())
+
+
+def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
+    """A server stream over REST: one JSON array, an element a message."""
+
+    def parts() -> Any:
+        before = b"["
+        for message in messages:
+            yield before + bytes(answer_of(message, request).body)  # type: ignore[arg-type]
+            before = b",\n"
+        yield b"[]" if before == b"[" else b"]"
+
+    return HttpAnswer(headers=JSON, body=parts())
+
+
+def refusal(error: GcpError) -> HttpAnswer:
+    """An error as Google's gateways write it; `errors` is there where BigQuery's and Storage's
+    clients look for a reason.
+    """
+    body: dict[str, Any] = {"code": error.http, "message": error.message, "status": error.status}
+    if error.reason is not None:
+        body["errors"] = [
+            {"message": error.message, "domain": "global", "reason": error.reason, **error.fields}
+        ]
+    if error.details:
+        body["details"] = [_detail(detail) for detail in error.details]
+    return HttpAnswer(
+        status=error.http,
+        headers=JSON,
+        body=msgspec.json.encode({"error": body}),
+        error=error.reason or error.status,
+    )
+
+
+def _detail(detail: Any) -> Any:
+    if isinstance(detail, Mapping):
+        return detail
+    from google.protobuf import json_format
+
+    return {
+        "@type": f"type.googleapis.com/{detail.DESCRIPTOR.full_name}",
+        **json_format.MessageToDict(detail),
+    }
+
+
+def _parse(value: dict[str, Any], message: Any) -> None:
+    from google.protobuf import json_format
+
+    try:
+        json_format.ParseDict(value, message)
+    except (json_format.ParseError, RecursionError) as error:
+        raise GcpError(
+            "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="badRequest"
+        ) from error
+
+
+def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
+    """Query parameters, which name fields by dots, as the JSON of the message."""
+    nested: dict[str, Any] = {}
+    for name, values in query.items():
+        *above, last = name.split(".")
+        owner, kind = nested, descriptor
+        for part in above:
+            field = _field(kind, part, name)
+            owner, kind = owner.setdefault(field.json_name, {}), field.message_type
+            if not isinstance(owner, dict):
+                raise _unbound(name)
+        field = _field(kind, last, name)
+        texts: list[Any] = (
+            [{"true": True, "false": False}.get(value, value) for value in values]
+            if field.type == field.TYPE_BOOL
+            else values
+        )
+        owner[field.json_name] = texts if field.is_repeated else texts[-1]
+    return nested
+
+
+def _field(descriptor: Any, part: str, name: str) -> Any:
+    for field in descriptor.fields if descriptor is not None else ():
+        if part in (field.json_name, field.name):
+            return field
+    raise _unbound(name)
+
+
+def _unbound(name: str) -> GcpError:
+    return GcpError(
+        "INVALID_ARGUMENT",
+        f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.',
+    )

@@ -1,0 +1,126 @@
+"""What a call meets on its way to its handler and back: the faults that were asked for, and the
+log.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from ....core.calls import Calls
+from ....core.error_log import tell
+from ....core.faults import OF_THE_WIRE, Fault, Kind
+from ....core.http.answers import Cut
+from ....core.state import Stack
+from ..registry import GcpError, HttpAnswer
+from ..rpc.invocations import Asked
+
+_NONE: dict[Kind, Fault] = {}
+
+
+class Meeting:
+    """Of one call, from its faults to its line in the log.
+
+    Within it a handler's own mistake becomes a GcpError that no SDK tries again.
+    """
+
+    __slots__ = ("_asked", "_calls", "_stack", "_status", "faults")
+
+    def __init__(self, stack: Stack, calls: Calls, asked: Asked) -> None:
+        self._stack = stack
+        self._calls = calls
+        self._asked = asked
+        self.faults = _take_faults(stack, asked) if stack.faults else _NONE
+        self._status = 200
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._log(self._status, None)
+        elif isinstance(error, GcpError):
+            self._log(error.http, error.reason or error.status)
+        elif isinstance(error, Exception) and not isinstance(error, Cut):
+            self._log(500, "INTERNAL")
+            raise self._mistake(error) from error
+        else:
+            self._log(0, None)
+
+    @property
+    def seconds(self) -> float:
+        """How late the call is to be."""
+        return self.faults["latency"].seconds if "latency" in self.faults else 0.0
+
+    def refuse(self) -> None:
+        """Before the effect."""
+        if "throttle" in self.faults:
+            raise _throttling(self._asked.service)
+        if "error" in self.faults:
+            raise _error(self.faults["error"])
+        if "cut-before" in self.faults:
+            raise Cut
+
+    def end(self, result: Any) -> None:
+        """After it."""
+        if isinstance(result, HttpAnswer):
+            self._status = result.status
+        if "cut-after" in self.faults:
+            raise Cut
+
+    def _log(self, status: int, error: str | None) -> None:
+        asked = self._asked
+        self._calls.add(
+            at=self._stack.clock.now(),
+            service=asked.service,
+            operation=asked.operation,
+            names=asked.names,
+            status=status,
+            error=error,
+            fault=next(reversed(self.faults), None) if self.faults else None,
+            mutating=asked.mutating,
+        )
+
+    def _mistake(self, error: Exception) -> GcpError:
+        call = f"{self._asked.service}:{self._asked.operation}"
+        tell(f"the handler of {call} failed", error)
+        text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
+        return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
+
+
+def _take_faults(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
+    """The faults of this call, each used up by one."""
+    taken: dict[Kind, Fault] = {}
+    for kind in OF_THE_WIRE:
+        fault = stack.faults.take((kind,), asked.service, asked.operation, asked.names)
+        if fault is not None:
+            taken[kind] = fault
+    return taken
+
+
+def _throttling(service: str) -> GcpError:
+    if service == "bigquery":
+        return GcpError(
+            "PERMISSION_DENIED",
+            "Exceeded rate limits: a fault that was asked for",
+            reason="rateLimitExceeded",
+        )
+    return GcpError(
+        "RESOURCE_EXHAUSTED",
+        "Quota exceeded: a fault that was asked for",
+        reason="rateLimitExceeded",
+    )
+
+
+def _error(fault: Fault) -> GcpError:
+    return GcpError(
+        fault.code or "INTERNAL",
+        "a fault that was asked for",
+        reason="backendError",
+        http=fault.status,
+    )

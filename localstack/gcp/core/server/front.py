@@ -1,0 +1,246 @@
+"""One order for every request, however it came: faults, the handler, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ....core import control
+from ....core.calls import Calls
+from ....core.http.answers import Answer
+from ....core.state import Stack, State
+from ....minutes import Minutes
+from ... import composition as handler_modules
+from ...environment import PROJECT, STACK, Environment
+from ..identity.callers import Callers
+from ..identity.keys import Keys
+from ..policy.usage import Used
+from ..registry import Call, GcpError, HttpAnswer, HttpRequest
+from ..rpc import methods as table
+from ..rpc.invocations import Asked, asked_of, handler_of, not_there
+from ..rpc.routing import api_of, route_of
+from ..rpc.transcoding import JSON, answer_of, message_of, refusal, stream_of
+from .exchanges import Meeting
+
+
+class Front:
+    """One per stack. Its handlers run in many threads."""
+
+    callers: Callers  # since `begin`
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.calls = Calls()
+        self.grpc_address, self.grpc_port = "", 0
+        self.used = Used()
+        self.routes: Mapping[str, Callable[[], object]] = {
+            "GET environment": self.environment,
+            "GET coverage": self._coverage,
+            "GET policy": self.used.policy,
+        }
+        self._keys: Keys | None = None
+
+    # What process.serve and control ask for.
+
+    def begin(self) -> None:
+        """The stack knows its URL."""
+        self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
+        self.callers = Callers(self.stack, self._keys.account_key)
+
+    def close(self) -> None:
+        self.stack.state.stop()
+        self.stack.clock.close()
+
+    def services(self) -> frozenset[str]:
+        from ...coverage import FAMILIES
+
+        return frozenset(FAMILIES)
+
+    def operations(self, service: str | None) -> frozenset[str]:
+        from ...coverage import coverage
+
+        return frozenset(covered.operation for covered in coverage(service)) | table.MIXED_IN
+
+    def reset(self) -> None:
+        """As if the stack had just been started; the faults and the log are gone too."""
+        old, self.stack.state = self.stack.state, State()
+        old.stop()
+        self.stack.clock.reset()
+        self.stack.faults.clear()
+        self.forget_calls()
+
+    def forget_calls(self) -> None:
+        self.calls.clear()
+        self.used.clear()
+
+    def add_minutes(self, scripted: Minutes) -> None:
+        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
+        with handler_modules.IMPORTING:
+            from ...services.aiplatform.endpoints.scripted_traffic import add
+
+        add(Call(self, "aiplatform", "minutes", {}), scripted)
+
+    @property
+    def keys(self) -> Keys:
+        if self._keys is None:
+            raise RuntimeError("the stack does not listen yet")
+        return self._keys
+
+    def environment(self) -> Environment:
+        door = {
+            STACK: self.stack.url,
+            "HTTPS_PROXY": self.stack.url,
+            "https_proxy": self.stack.url,
+            "REQUESTS_CA_BUNDLE": str(self.keys.bundle),
+            "SSL_CERT_FILE": str(self.keys.bundle),
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(self.keys.bundle),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.keys.account),
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+        emulators = {
+            STACK: self.stack.url,
+            "STORAGE_EMULATOR_HOST": self.stack.url,
+            "BIGQUERY_EMULATOR_HOST": self.stack.url,
+            "PUBSUB_EMULATOR_HOST": self.grpc_address,
+            "FIRESTORE_EMULATOR_HOST": self.grpc_address,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+        }
+        return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
+
+    def variables(self) -> dict[str, str]:
+        return self.environment().door
+
+    def _coverage(self) -> object:
+        from ...coverage import coverage
+
+        return coverage()
+
+    # HTTP.
+
+    def control(self, request: HttpRequest, peer: tuple[str, int] | None) -> HttpAnswer:
+        """/_stack/... `peer`: the address of who asks."""
+        route = f"{request.method} {request.path.removeprefix('/_stack/')}"
+        refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
+        done: Answer = refused or control.steer(self, route, request.body, request.query)
+        return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
+        """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
+        api = api_of(request.host, request.path)
+        if api is None:
+            return refusal(
+                GcpError(
+                    "NOT_FOUND", f"The requested URL {request.path} was not found on this server."
+                )
+            )
+        try:
+            if not handler_modules.is_loaded(api.package):
+                await asyncio.to_thread(self._load, api)
+            if (routed := route_of(api, request)) is None:
+                return await asyncio.to_thread(self._transcode, api, request)
+            asked, handler = routed
+            result = await self.answer(asked, handler, request, request.headers)
+            return result if isinstance(result, HttpAnswer) else _http_answer(result)
+        except GcpError as error:
+            return refusal(error)
+
+    def inside(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request that another one carries, in this thread: it meets its own faults, and
+        is in the log. Cut.
+        """
+        api = api_of(request.host, request.path)
+        routed = None if api is None else route_of(api, request)
+        if routed is None:
+            return refusal(
+                GcpError(
+                    "NOT_FOUND",
+                    f"{request.method} {request.path} cannot be a part of a batch",
+                    reason="notFound",
+                )
+            )
+        asked, handler = routed
+        try:
+            return _http_answer(self.answer_here(asked, handler, request, request.headers))
+        except GcpError as error:
+            return refusal(error)
+
+    def _transcode(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
+        routed = table.rule_for(api, request.method, request.path) if api.module else None
+        if routed is None:
+            name = f"{request.method} {request.path}"
+            asked = Asked(service=api.service, operation=name, names=(), mutating=False)
+            return _http_answer(self.answer_here(asked, not_there(name), request, request.headers))
+        method, rule, match = routed
+        message = message_of(method, rule, match, request)
+        result = self.answer_here(
+            asked_of(method, message), handler_of(method), message, request.headers
+        )
+        return stream_of(result, request) if method.server_streams else answer_of(result, request)
+
+    @staticmethod
+    def _load(api: table.Api) -> None:
+        table.load(api)
+        handler_modules.load("google.longrunning")
+        handler_modules.load(api.package)
+
+    # Faults, the effect, the log.
+
+    async def answer(
+        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]
+    ) -> Any:
+        """A handler's result: in the loop where it is a coroutine function, else in a thread.
+
+        GcpError, Cut.
+        """
+        if not _in_loop(handler):
+            return await asyncio.get_running_loop().run_in_executor(
+                None, self.answer_here, asked, handler, request, headers
+            )
+        with Meeting(self.stack, self.calls, asked) as meeting:
+            if meeting.faults:
+                await asyncio.sleep(meeting.seconds)
+                meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
+            result = await handler(Call(self, asked.service, asked.operation, headers), request)
+            meeting.end(result)
+            return result
+
+    def answer_here(
+        self,
+        asked: Asked,
+        handler: Callable[..., Any],
+        request: Any,
+        headers: Mapping[str, str],
+        call: Call | None = None,
+    ) -> Any:
+        """A handler's result, in this thread. GcpError, Cut."""
+        with Meeting(self.stack, self.calls, asked) as meeting:
+            if meeting.faults:
+                self.stack.state.stopping.wait(meeting.seconds)
+                meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
+            call = call or Call(self, asked.service, asked.operation, headers)
+            with self.stack.clock.request():
+                result = handler(call, request)
+                if inspect.iscoroutine(result):
+                    result = asyncio.run(result)
+            meeting.end(result)
+            return result
+
+
+_in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
+
+
+def _http_answer(result: Any) -> HttpAnswer:
+    if isinstance(result, HttpAnswer):
+        return result
+    if result is None:
+        return HttpAnswer(status=204)
+    return HttpAnswer(headers=JSON, body=msgspec.json.encode(result))

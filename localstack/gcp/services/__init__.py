@@ -1,0 +1,1 @@
+"""The services: one folder each. None is known to `core`."""

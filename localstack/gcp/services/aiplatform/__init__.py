@@ -1,0 +1,1 @@
+"""Vertex AI, a folder for each part of its API."""

@@ -1,0 +1,234 @@
+"""A batch prediction's life: a server of the model, its batches one after the other, where the
+answers go.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from google.cloud.aiplatform_v1.types import DeployedModel, JobState
+from google.protobuf import json_format
+from google.rpc.code_pb2 import (
+    CANCELLED,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    UNAVAILABLE,
+)
+
+from .....serving.connections import Answer, NotReached, TimedOut
+from .....serving.model_server import ModelServer
+from ....core.registry import Call, GcpError
+from ....core.resources.standard_methods import revise
+from ..endpoints import model_servers as serving
+from .instances import Item, items
+from .results import Failure, Results, results
+
+_JSON = (("content-type", "application/json"),)
+_SECONDS = 600.0  # in which a batch must be answered
+# seconds in which a process whose connection has broken has ended, if that is why: on a busy
+# machine it is soon, not at once
+_EXIT = 10.0
+_BATCH = 64  # ManualBatchTuningParameters.batch_size's default
+_encode = msgspec.json.Encoder().encode
+
+
+class _Predictions(msgspec.Struct):
+    predictions: list[Any]
+
+
+_predictions = msgspec.json.Decoder(_Predictions)
+
+
+class Batches:
+    """One a stack: the jobs' works by name, to end one."""
+
+    def __init__(self) -> None:
+        self.works: dict[str, Work] = {}
+
+
+class Work:
+    """One job's life. `model`: the version that predicts."""
+
+    def __init__(self, call: Call, job: Any, model: Any) -> None:
+        self._call = call
+        self._job = job
+        self._model = model
+        self._stop = threading.Event()
+        self._server: ModelServer | None = None
+        self._folder = call.home / "batch" / job.name.rpartition("/")[2]
+        self._counts = {"successful_count": 0, "failed_count": 0}
+        self._last: Failure | None = None
+
+    def run(self) -> None:
+        try:
+            self._begin()
+            self._work()
+            self._end(*self._verdict())
+        except GcpError as error:
+            self._end(
+                *(
+                    _CANCELLED_END
+                    if self._stop.is_set()
+                    else (JobState.JOB_STATE_FAILED, error.code, error.message)
+                )
+            )
+        except Exception as error:
+            # the stack's own mistake must show as the service's, not as a job that never ends
+            self._end(JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
+            raise
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def cancel(self) -> None:
+        """It ends soon, whatever its server is at."""
+        self._stop.set()
+        if self._server is not None:
+            self._server.kill()
+
+    def _begin(self) -> None:
+        def begun(job: Any) -> None:
+            if not self._stop.is_set():
+                job.state = int(JobState.JOB_STATE_RUNNING)
+            job.start_time.CopyFrom(self._call.now_pb())
+
+        self._change(begun)
+
+    def _work(self) -> None:
+        """GcpError: the server does not come up, or ends; an input or an output is not there."""
+        server = self._server = self._new_server()
+        try:
+            if not self._stop.is_set():
+                self._start(server)
+                self._predict(server)
+        finally:
+            server.kill()
+
+    def _new_server(self) -> ModelServer:
+        number = self._job.name.rpartition("/")[2]
+        deployed = DeployedModel.pb()(
+            id=number, disable_container_logging=self._job.disable_container_logging
+        )
+        deployed.dedicated_resources.machine_spec.CopyFrom(
+            self._job.dedicated_resources.machine_spec
+        )
+        place = f"{self._job.name.rpartition('/batchPredictionJobs/')[0]}/endpoints/{number}"
+        return serving.model_server(self._call, place, deployed, self._model)
+
+    def _start(self, server: ModelServer) -> None:
+        problem = server.start(
+            lambda folder: serving.fill(self._call, self._model, folder),
+            serving.patience(self._model),
+        )
+        if problem is not None:
+            raise GcpError(
+                "FAILED_PRECONDITION", f"Model server never became ready. (local stack: {problem})"
+            )
+
+    def _predict(self, server: ModelServer) -> None:
+        output = results(self._call, self._job, self._model.display_name or "model", self._folder)
+        self._change(lambda job: job.output_info.CopyFrom(output.info))
+        size = self._job.manual_batch_tuning_parameters.batch_size or _BATCH
+        every = iter(items(self._call, self._job))
+        while batch := list(itertools.islice(every, size)):
+            if self._stop.is_set() or self._call.stopping.is_set():
+                return
+            self._ask(server, batch, output)
+        output.close()
+
+    def _ask(self, server: ModelServer, batch: Sequence[Item], output: Results) -> None:
+        for item in batch:
+            if item.wrong:
+                self._fail([item], Failure(INVALID_ARGUMENT, item.wrong), output)
+        good = [item for item in batch if not item.wrong]
+        if not good:
+            return
+        answer = self._answer(server, [item.sent for item in good])
+        if isinstance(answer, Failure):
+            self._fail(good, answer, output)
+        elif len(answer) != len(good):
+            text = f"The model server answered {len(answer)} predictions to {len(good)} instances."
+            self._fail(good, Failure(INTERNAL, text), output)
+        else:
+            output.add(good, answer)
+            self._counts["successful_count"] += len(good)
+
+    def _answer(self, server: ModelServer, sent: Sequence[Any]) -> list[Any] | Failure:
+        """The predictions. GcpError: its process has ended, and with it the job."""
+        body: dict[str, Any] = {"instances": sent}
+        if self._job.HasField("model_parameters"):
+            body["parameters"] = json_format.MessageToDict(self._job.model_parameters)
+        try:
+            return _read(server.predict(_encode(body), _JSON, seconds=_SECONDS))
+        except (NotReached, TimedOut) as error:
+            if (code := _exit_code(server)) is not None:
+                raise GcpError(
+                    "FAILED_PRECONDITION", f"Model server exited unexpectedly, with code {code}."
+                ) from error
+            return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
+
+    def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
+        output.fail(batch, failure)
+        self._counts["failed_count"] += len(batch)
+        self._last = failure
+
+    def _verdict(self) -> tuple[JobState, int, str]:
+        if self._stop.is_set():
+            return _CANCELLED_END
+        if self._last is not None and not self._counts["successful_count"]:
+            return (
+                JobState.JOB_STATE_FAILED,
+                FAILED_PRECONDITION,
+                f"No instance was predicted. The last error: {self._last.message}",
+            )
+        return JobState.JOB_STATE_SUCCEEDED, 0, ""
+
+    def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        def ended(job: Any) -> None:
+            job.state = int(state)
+            job.end_time.CopyFrom(self._call.now_pb())
+            for name, count in self._counts.items():
+                setattr(job.completion_stats, name, count)
+            if code:
+                job.error.code, job.error.message = code, message
+
+        if not self._call.stopping.is_set():
+            self._change(ended)
+
+    def _change(self, change: Callable[[Any], None]) -> None:
+        revise(self._call, self._job.name, change)
+
+
+_CANCELLED_END = (
+    JobState.JOB_STATE_CANCELLED,
+    CANCELLED,
+    "The batch prediction job was cancelled.",
+)
+
+
+def _exit_code(server: ModelServer) -> int | None:
+    """None: it lives. A process that ends closes its connections before it has a code."""
+    until = time.monotonic() + _EXIT
+    while server.ended is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return server.ended
+
+
+def _read(answer: Answer) -> list[Any] | Failure:
+    if answer.status != 200:
+        return Failure(
+            INVALID_ARGUMENT if answer.status < 500 else INTERNAL,
+            answer.body.decode("utf-8", "replace"),
+        )
+    try:
+        return _predictions.decode(answer.body).predictions
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Failure(
+            INTERNAL, f"The model server's answer is not a JSON object with `predictions`: {error}"
+        )

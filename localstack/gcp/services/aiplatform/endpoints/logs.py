@@ -1,0 +1,47 @@
+"""A container's output in Cloud Logging: resource aiplatform.googleapis.com/Endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .....serving.log_lines import Lines
+from ....core.registry import Call
+from ...logging import access
+from .records import location_of
+
+LOG = "aiplatform.googleapis.com/prediction_container"
+RESOURCE = "aiplatform.googleapis.com/Endpoint"
+
+
+class EndpointLog(Lines):
+    """The lines of one deployed model; with disable_container_logging they stay here."""
+
+    def __init__(self, call: Call, endpoint: str, deployed: Any) -> None:
+        super().__init__()
+        self._call = call
+        self._project = endpoint.split("/")[1]
+        self._labels = {
+            "endpoint_id": endpoint.rpartition("/")[2],
+            "location": location_of(endpoint),
+            "deployed_model_id": deployed.id,
+        }
+        self._silent = deployed.disable_container_logging
+        self._waiting: list[str] = []
+
+    def write(self, line: str) -> None:
+        if not self._silent:
+            self._waiting.append(line)
+
+    def tick(self) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if lines:
+            access.write(
+                self._call,
+                f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}",
+                RESOURCE,
+                self._labels,
+                lines,
+            )

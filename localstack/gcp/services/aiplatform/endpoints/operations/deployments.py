@@ -1,0 +1,362 @@
+"""DeployModel: a server is started for a version of a model, and takes traffic once it is healthy.
+
+UndeployModel, MutateDeployedModel.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from google.cloud.aiplatform_v1.types import (
+    DeployedModel,
+    DeployModelOperationMetadata,
+    DeployModelResponse,
+    MutateDeployedModelOperationMetadata,
+    MutateDeployedModelResponse,
+    UndeployModelOperationMetadata,
+    UndeployModelResponse,
+)
+from google.cloud.aiplatform_v1.types import DeploymentStage as Stage
+
+from ......serving.model_server import ModelServer
+from .....core.registry import Call, GcpError, handles
+from .....core.resources import operations
+from .....core.resources.validation import check_display_name, invalid
+from ...models import records as models
+from .. import model_servers as serving
+from .. import timing
+from ..records import Hosted, Server, Target, check_split, hide, must
+from .endpoints import generic
+
+DeployedPb = DeployedModel.pb()
+_ID = re.compile(r"[0-9]{1,10}")
+_NEW = "0"  # the model that is being deployed, in a request's split
+_MUTABLE = {
+    *(
+        "dedicated_resources.min_replica_count",
+        "dedicated_resources.max_replica_count",
+        "dedicated_resources.required_replica_count",
+    ),
+    *("dedicated_resources.autoscaling_metric_specs", "disable_container_logging"),
+}
+LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-deploy) says so
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.DeployModel")
+def deploy_model(call: Call, request: Any) -> Any:
+    hosted = must(call, request.endpoint)
+    deployed = DeployedPb()
+    deployed.CopyFrom(request.deployed_model)
+    _check(deployed)
+    if not deployed.model:
+        raise invalid("deployed_model.model is required.")
+    model = models.find(call, deployed.model)
+    if not model.HasField("container_spec"):
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"Model {model.name} has no container_spec: the offline GCP serves models of a "
+            "container.",
+        )
+    version = f"{model.name.partition('@')[0]}@{model.version_id}"
+    lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
+    with hosted.lock:
+        _number(hosted, deployed)
+        check_split(
+            _with_number(request.traffic_split, deployed.id),
+            {*hosted.targets, deployed.id},
+            endpoint=hosted.name,
+        )
+        models.note_deployed(call, version, hosted.name, deployed.id)
+        hosted.pending[deployed.id] = version
+    deployed.display_name = deployed.display_name or model.display_name
+    deployed.model, deployed.model_version_id = version.partition("@")[0], model.version_id
+    deployed.create_time.CopyFrom(call.now_pb())
+    deployment = _Deployment(call, hosted, deployed, model, dict(request.traffic_split))
+    metadata = deployment.stage(Stage.STARTING_DEPLOYMENT)
+    delay = LOST_AFTER if lost is not None else timing.seconds(call)
+    work = deployment.lose if lost is not None else deployment.run
+    return operations.start(call, hosted.name, work, metadata=metadata, delay=delay)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
+def undeploy_model(call: Call, request: Any) -> Any:
+    hosted = must(call, request.endpoint)
+    context = call.without_request()
+    number, split = request.deployed_model_id, dict(request.traffic_split)
+
+    def work(_progress: operations.Progress) -> Any:
+        with hosted.lock:
+            _check_undeployable(hosted, number, split)
+            hide(context, hosted)
+            _take_out(hosted, number, split)
+            target = hosted.targets.pop(number)
+            hosted.changed(context)
+        models.note_undeployed(context, hosted.name, number)
+        target.server.process.retire()
+        return UndeployModelResponse.pb()()
+
+    with hosted.lock:
+        _check_undeployable(hosted, number, split)
+    metadata = UndeployModelOperationMetadata.pb()(generic_metadata=generic(call))
+    draining = (
+        timing.seconds(call) if hosted.message.traffic_split else 0.0
+    )  # an endpoint that takes no traffic has none to wait for
+    return operations.start(call, hosted.name, work, metadata=metadata, delay=draining)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.MutateDeployedModel")
+def mutate_deployed_model(call: Call, request: Any) -> Any:
+    """Replicas are numbers here: one process serves, however many there are said to be."""
+    hosted = must(call, request.endpoint)
+    number = request.deployed_model.id
+    if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
+        raise invalid(
+            f"MutateDeployedModel does not take {', '.join(wrong)} in update_mask: it takes "
+            f"{', '.join(sorted(_MUTABLE))}."
+        )
+    if not request.update_mask.paths:
+        raise invalid("update_mask is required.")
+    context = call.without_request()
+
+    def mutated() -> Any:
+        deployed = hosted.deployed(number)
+        if deployed is None:
+            raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
+        copy = DeployedPb()
+        copy.CopyFrom(deployed)
+        request.update_mask.MergeMessage(
+            request.deployed_model, copy, replace_message_field=True, replace_repeated_field=True
+        )
+        _check_replicas(copy)
+        return copy
+
+    def work(_progress: operations.Progress) -> Any:
+        with hosted.lock:
+            copy = mutated()
+            _scale(context, copy)
+            present = hosted.deployed(number)
+            assert present is not None  # noqa: S101  mutated() has seen it
+            present.CopyFrom(copy)
+            hosted.changed(context)
+            return MutateDeployedModelResponse.pb()(deployed_model=copy)
+
+    with hosted.lock:
+        mutated()
+    metadata = MutateDeployedModelOperationMetadata.pb()(generic_metadata=generic(call))
+    return operations.start(call, hosted.name, work, metadata=metadata, delay=timing.seconds(call))
+
+
+class _Deployment:
+    """One DeployModel on its way.
+
+    The endpoint changes at its end alone, and not at all when it fails.
+    """
+
+    def __init__(
+        self, call: Call, hosted: Hosted, deployed: Any, model: Any, split: Mapping[str, int]
+    ) -> None:
+        self._call = call.without_request()
+        self._hosted = hosted
+        self._deployed = deployed
+        self._model = model
+        self._split = split
+        self._generic = generic(call)
+
+    def stage(self, stage: Stage) -> Any:
+        self._generic.update_time.CopyFrom(self._call.now_pb())
+        return DeployModelOperationMetadata.pb()(
+            generic_metadata=self._generic, deployment_stage=stage.value
+        )
+
+    def run(self, progress: operations.Progress) -> Any:
+        """GcpError: it does not come up, or it was cancelled."""
+        server: ModelServer | None = None
+        over = threading.Event()
+        try:
+            progress.metadata(self.stage(Stage.PREPARING_MODEL))
+            server = serving.model_server(
+                self._call, self._hosted.name, self._deployed, self._model
+            )
+            self._call.spawn(_give_up, progress, over, server)
+            progress.metadata(self.stage(Stage.STARTING_MODEL_SERVER))
+            self._start(server, progress)
+            progress.metadata(self.stage(Stage.FINISHING_UP))
+            response = self._finish(server)
+            progress.metadata(self.stage(Stage.SUCCESSFULLY_DEPLOYED))
+        except BaseException:  # an interrupt must not leave a server that runs, either
+            self._forget()
+            if server is not None:
+                server.kill()
+            progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
+            raise
+        finally:
+            over.set()
+        return response
+
+    def _start(self, server: ModelServer, progress: operations.Progress) -> None:
+        problem = server.start(
+            lambda folder: serving.fill(self._call, self._model, folder),
+            serving.patience(self._model),
+        )
+        if progress.cancelled.is_set():
+            raise GcpError("CANCELLED", "The operation was cancelled.")
+        if problem is not None:
+            raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
+
+    def lose(self, progress: operations.Progress) -> Any:
+        """The fault lost-deploy."""
+        self._forget()
+        progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
+        raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
+
+    def _finish(self, server: ModelServer) -> Any:
+        hosted, deployed = self._hosted, self._deployed
+        _scale(self._call, deployed)
+        with hosted.lock:
+            if hosted.deleted:
+                raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
+            split = _with_number(self._split, deployed.id)
+            check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
+            hide(self._call, hosted)
+            hosted.targets[deployed.id] = self._target(server)
+            hosted.message.deployed_models.append(deployed)
+            if split:
+                _set(hosted, split)
+            hosted.pending.pop(deployed.id, None)
+            hosted.changed(self._call)
+        return DeployModelResponse.pb()(deployed_model=deployed)
+
+    def _target(self, server: ModelServer) -> Target:
+        return Target(
+            id=self._deployed.id,
+            model=self._deployed.model,
+            version=self._deployed.model_version_id,
+            display_name=self._model.display_name,
+            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)[
+                "AIP_PREDICT_ROUTE"
+            ],
+            server=Server(server),
+        )
+
+    def _forget(self) -> None:
+        with self._hosted.lock:
+            self._hosted.pending.pop(self._deployed.id, None)
+        models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
+
+    def _unhealthy(self, problem: str) -> str:
+        what = (
+            "Model server exited unexpectedly."
+            if "exited" in problem
+            else "Model server never became ready."
+        )
+        image = self._model.container_spec.image_uri
+        where = (
+            "Model server logs can be found in Cloud Logging, endpoint "
+            f"{self._hosted.name.rpartition('/')[2]}"
+        )
+        return f"{what} {where}. (local stack: {image}: {problem})"
+
+
+def _give_up(progress: operations.Progress, over: threading.Event, server: ModelServer) -> None:
+    """End a server whose deployment is cancelled."""
+    while not over.wait(0.05):
+        if progress.cancelled.is_set():
+            server.kill()
+            return
+
+
+def _check(deployed: Any) -> None:
+    if deployed.id and not _ID.fullmatch(deployed.id):
+        raise invalid(f"Invalid deployed_model.id {deployed.id!r}: 1 to 10 digits.")
+    check_display_name(deployed.display_name, kind="DeployedModel", required=False)
+    resources = deployed.WhichOneof("prediction_resources")
+    if resources != "dedicated_resources":
+        what = (
+            "deployed_model needs dedicated_resources"
+            if resources is None
+            else f"'{resources}' is not supported for a model of a container"
+        )
+        raise invalid(f"{what}: give dedicated_resources.")
+    if not deployed.dedicated_resources.machine_spec.machine_type:
+        raise invalid("deployed_model.dedicated_resources.machine_spec.machine_type is required.")
+    _check_replicas(deployed)
+
+
+def _check_replicas(deployed: Any) -> None:
+    resources = deployed.dedicated_resources
+    if resources.min_replica_count < 1:
+        raise invalid(
+            "dedicated_resources.min_replica_count must be at least 1, not "
+            f"{resources.min_replica_count}."
+        )
+    fewest, most = resources.min_replica_count, resources.max_replica_count
+    if most and most < fewest:
+        raise invalid(
+            f"dedicated_resources.max_replica_count, {most}, is below min_replica_count, {fewest}."
+        )
+
+
+def _scale(call: Call, deployed: Any) -> None:
+    """As many replicas as there were, within the new bounds."""
+    resources = deployed.dedicated_resources
+    if not resources.max_replica_count:
+        resources.max_replica_count = resources.min_replica_count
+    now = deployed.status.available_replica_count
+    deployed.status.available_replica_count = min(
+        max(now, resources.min_replica_count), resources.max_replica_count
+    )
+    deployed.status.last_update_time.CopyFrom(call.now_pb())
+
+
+def _number(hosted: Hosted, deployed: Any) -> None:
+    """Its id: the caller's, if it is free, or one of ours."""
+    taken = {*hosted.targets, *hosted.pending}
+    if deployed.id in taken:
+        raise GcpError(
+            "ALREADY_EXISTS", f"DeployedModel {deployed.id} already exists in {hosted.name}."
+        )
+    while not deployed.id:
+        number = str(secrets.randbelow(9 * 10**9) + 10**9)
+        deployed.id = number if number not in taken else ""
+
+
+def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
+    return {number if key == _NEW else key: percent for key, percent in split.items()}
+
+
+def _set(hosted: Hosted, split: Mapping[str, int]) -> None:
+    hosted.message.ClearField("traffic_split")
+    hosted.message.traffic_split.update(split)
+
+
+def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+    if number not in hosted.targets:
+        raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
+    others = set(hosted.targets) - {number}
+    if not others:
+        return
+    check_split(split, hosted.targets, endpoint=hosted.name)
+    percent = (split or hosted.message.traffic_split).get(number, 0)
+    if percent:
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"DeployedModel {number} of {hosted.name} has {percent} % of the traffic: it is "
+            "undeployed once it has none.",
+        )
+
+
+def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+    """Of the message: the DeployedModel, and its share. The last one leaves an empty split."""
+    rest = [deployed for deployed in hosted.message.deployed_models if deployed.id != number]
+    shares = {
+        key: percent
+        for key, percent in (split or hosted.message.traffic_split).items()
+        if key != number
+    }
+    del hosted.message.deployed_models[:]
+    hosted.message.deployed_models.extend(rest)
+    _set(hosted, shares if rest else {})

@@ -1,0 +1,243 @@
+"""EndpointService but for deployments: create, read, change, delete."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.cloud.aiplatform_v1.types import (
+    CreateEndpointOperationMetadata,
+    DeleteOperationMetadata,
+    GenericOperationMetadata,
+    ListEndpointsResponse,
+    UpdateEndpointOperationMetadata,
+)
+
+from .....core.projects import canonical
+from .....core.registry import Call, GcpError, handles
+from .....core.resources import etags, operations
+from .....core.resources.listing import last_segment, page_of
+from .....core.resources.validation import (
+    check_display_name,
+    check_labels,
+    invalid,
+    merge,
+    updated_fields,
+)
+from ..records import (
+    EndpointPb,
+    Endpoints,
+    Hosted,
+    check_split,
+    hide,
+    location_of,
+    must,
+    snapshot,
+    visible,
+)
+
+_LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
+_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
+_OUTPUT_ONLY = (
+    "name",
+    "deployed_models",
+    "etag",
+    "create_time",
+    "update_time",
+    "dedicated_endpoint_dns",
+    "model_deployment_monitoring_job",
+)
+_UPDATABLE = {
+    "display_name",
+    "description",
+    "labels",
+    "traffic_split",
+    "predict_request_response_logging_config",
+}
+_NOT_HERE = (
+    "network",
+    "enable_private_service_connect",
+    "private_service_connect_config",
+    "encryption_spec",
+)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.CreateEndpoint")
+def create_endpoint(call: Call, request: Any) -> Any:
+    parent = canonical(call, request.parent)
+    match = _LOCATION.fullmatch(parent)
+    if match is None:
+        raise invalid(f"parent must be projects/P/locations/L, not {request.parent!r}.")
+    _check(request.endpoint)
+    if request.endpoint_id and not _ID.fullmatch(request.endpoint_id):
+        raise invalid(
+            f"Invalid endpoint_id {request.endpoint_id!r}: up to 63 characters of [a-z0-9-] "
+            "that begin with a letter and do not end in a "
+            "hyphen, or up to 9 digits without a leading zero."
+        )
+    if request.endpoint.traffic_split:
+        raise invalid("Endpoint.traffic_split: a new endpoint has no DeployedModel.")
+    name = f"{parent}/endpoints/{request.endpoint_id or call.new_id()}"
+    message = EndpointPb()
+    message.CopyFrom(request.endpoint)
+    for field in _OUTPUT_ONLY:
+        message.ClearField(field)
+    message.name = name
+    if message.dedicated_endpoint_enabled:
+        message.dedicated_endpoint_dns = (
+            f"{name.rpartition('/')[2]}.{location_of(name)}-{match[1]}.prediction.vertexai.goog"
+        )
+    _check_absent(call, name)
+    context = call.without_request()
+
+    def work(_progress: operations.Progress) -> Any:
+        store = context.store(Endpoints)
+        with store.lock:
+            _check_absent(context, name)
+            message.create_time.CopyFrom(context.now_pb())
+            hosted = Hosted(message)
+            hosted.changed(context)
+            store.by_name[name] = hosted
+        return EndpointPb(name=name)
+
+    metadata = CreateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
+    return operations.start(call, name, work, metadata=metadata)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.GetEndpoint")
+def get_endpoint(call: Call, request: Any) -> Any:
+    return visible(call, must(call, request.name))
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.ListEndpoints")
+def list_endpoints(call: Call, request: Any) -> Any:
+    parent = canonical(call, request.parent)
+    messages = [
+        visible(call, hosted)
+        for name, hosted in list(call.store(Endpoints).by_name.items())
+        if name.startswith(f"{parent}/endpoints/")
+    ]
+    more = {"endpoint": last_segment, "base_model_name": _nothing, "baseModelName": _nothing}
+    rows, token = page_of(messages, request, more=more)
+    return ListEndpointsResponse.pb()(endpoints=rows, next_page_token=token)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpoint")
+def update_endpoint(call: Call, request: Any) -> Any:
+    hosted = must(call, request.endpoint.name)
+    paths = updated_fields(request, _UPDATABLE, kind="an endpoint")
+    if "labels" in paths:
+        check_labels(request.endpoint.labels)
+    if "display_name" in paths:
+        check_display_name(request.endpoint.display_name, kind="Endpoint")
+    if "predict_request_response_logging_config" in paths:
+        _check_logging(request.endpoint)
+    with hosted.lock:
+        etags.check(request.endpoint.etag, hosted.revision, hosted.name)
+        if "traffic_split" in paths:
+            check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
+        hide(call, hosted)
+        before = dict(hosted.message.traffic_split)
+        merge(request, request.endpoint, hosted.message)
+        hosted.changed(call)
+        answer = snapshot(call, hosted)
+        if (
+            "traffic_split" in paths
+            and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None
+        ):
+            hosted.message.ClearField("traffic_split")
+            hosted.message.traffic_split.update(before)
+            hosted.changed(call)
+        return answer
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpointLongRunning")
+def update_endpoint_long_running(call: Call, request: Any) -> Any:
+    """It takes client_connection_config and nothing else."""
+    hosted = must(call, request.endpoint.name)
+    context = call.without_request()
+
+    def work(_progress: operations.Progress) -> Any:
+        with hosted.lock:
+            etags.check(request.endpoint.etag, hosted.revision, hosted.name)
+            hosted.message.client_connection_config.CopyFrom(
+                request.endpoint.client_connection_config
+            )
+            hosted.changed(context)
+            return snapshot(context, hosted)
+
+    etags.check(request.endpoint.etag, hosted.revision, hosted.name)
+    metadata = UpdateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
+    return operations.start(call, hosted.name, work, metadata=metadata)
+
+
+@handles("google.cloud.aiplatform.v1.EndpointService.DeleteEndpoint")
+def delete_endpoint(call: Call, request: Any) -> Any:
+    hosted = must(call, request.name)
+    context = call.without_request()
+
+    def work(_progress: operations.Progress) -> None:
+        store = context.store(Endpoints)
+        with store.lock, hosted.lock:
+            _check_empty(hosted)
+            hosted.deleted = True
+            if store.by_name.get(hosted.name) is hosted:
+                del store.by_name[hosted.name]
+
+    with hosted.lock:
+        _check_empty(hosted)
+    metadata = DeleteOperationMetadata.pb()(generic_metadata=generic(call))
+    return operations.start(call, hosted.name, work, metadata=metadata)
+
+
+def generic(call: Call) -> Any:
+    at = call.now_pb()
+    return GenericOperationMetadata.pb()(create_time=at, update_time=at)
+
+
+def _check(endpoint: Any) -> None:
+    check_display_name(endpoint.display_name, kind="Endpoint")
+    check_labels(endpoint.labels)
+    _check_logging(endpoint)
+    for field in _NOT_HERE:
+        descriptor = endpoint.DESCRIPTOR.fields_by_name[field]
+        if (
+            endpoint.HasField(field)
+            if descriptor.message_type is not None
+            else getattr(endpoint, field)
+        ):
+            raise GcpError(
+                "UNIMPLEMENTED",
+                f"Endpoint.{field} is not supported by the offline GCP yet: its endpoints "
+                "are public ones.",
+            )
+
+
+def _check_logging(endpoint: Any) -> None:
+    config = endpoint.predict_request_response_logging_config
+    if config.enabled and not 0 < config.sampling_rate <= 1:
+        raise invalid(
+            "predict_request_response_logging_config.sampling_rate is in (0, 1], not "
+            f"{config.sampling_rate:g}."
+        )
+
+
+def _check_absent(call: Call, name: str) -> None:
+    if name in call.store(Endpoints).by_name:
+        raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
+
+
+def _check_empty(hosted: Hosted) -> None:
+    if hosted.message.deployed_models or hosted.pending:
+        numbers = ", ".join(
+            [*(deployed.id for deployed in hosted.message.deployed_models), *hosted.pending]
+        )
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The Endpoint {hosted.name} has deployed or being deployed models: {numbers}. "
+            "Undeploy them first.",
+        )
+
+
+def _nothing(_message: Any) -> None:
+    return None

@@ -1,0 +1,198 @@
+"""What the stack keeps of endpoints."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from google.cloud.aiplatform_v1.types import Endpoint
+
+from .....serving.async_connections import AsyncConnections
+from .....serving.model_server import ModelServer
+from .....serving.weights import Choice, choice
+from ....core.projects import canonical
+from ....core.registry import Call, GcpError
+from ....core.resources import etags
+from ....core.resources.validation import invalid
+
+EndpointPb = Endpoint.pb()
+_NAME = re.compile(r"(projects/[^/]+/locations/[^/]+)/endpoints/([^/]+)")
+
+
+class Server:
+    """The process of one deployed model, and the connections to it from the stack's loop."""
+
+    def __init__(self, process: ModelServer) -> None:
+        self.process = process
+        self.connections = AsyncConnections()
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one request may go."""
+
+    id: str  # of the DeployedModel
+    model: str
+    version: str
+    display_name: str  # of the model
+    predict_route: str
+    server: Server
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: requests under way keep theirs while the next one is put in its place."""
+
+    endpoint: str
+    display_name: str
+    by_traffic: Choice[Target]
+    max_bytes: int  # of a request
+    logging: Any = None  # PredictRequestResponseLoggingConfig, where it is enabled
+    dedicated: bool = False
+
+
+class Hosted:
+    """One endpoint. Whoever reads, decides and writes holds the lock."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self.targets: dict[str, Target] = {}  # by DeployedModel's id
+        self.pending: dict[str, str] = {}  # being deployed: id -> the version's name
+        self.changes = 0
+        self.deleted = False
+        self.stale: tuple[datetime, Any, str] | None = (
+            None  # what readers see until then (the fault eventual-consistency), its revision
+        )
+        self.lock = threading.RLock()
+        self.routing = self._routing()
+
+    @property
+    def name(self) -> str:
+        name: str = self.message.name
+        return name
+
+    @property
+    def revision(self) -> str:
+        """The state that its etags are of, in words of the stack: each change makes another one."""
+        return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
+
+    def changed(self, call: Call) -> None:
+        """Give it another revision, the time, and its routing anew, after a change."""
+        self.changes += 1
+        self.message.update_time.CopyFrom(call.now_pb())
+        self.routing = self._routing()
+
+    def deployed(self, number: str) -> Any | None:
+        """The DeployedModel of an id."""
+        return next(
+            (deployed for deployed in self.message.deployed_models if deployed.id == number), None
+        )
+
+    def _routing(self) -> Routing:
+        message = self.message
+        config = message.predict_request_response_logging_config
+        return Routing(
+            endpoint=message.name,
+            display_name=message.display_name,
+            by_traffic=choice(
+                (target, float(message.traffic_split.get(number, 0)))
+                for number, target in self.targets.items()
+            ),
+            max_bytes=_DEDICATED_BYTES if message.dedicated_endpoint_enabled else _SHARED_BYTES,
+            logging=config if config.enabled else None,
+            dedicated=message.dedicated_endpoint_enabled,
+        )
+
+
+_DEDICATED_BYTES = 10_000_000  # Choose an endpoint type: 10 MB and 1.5 MB a request
+_SHARED_BYTES = 1_500_000
+
+
+class Endpoints:
+    """The store: by name."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Hosted] = {}
+        self.lock = threading.RLock()
+
+
+def location_of(name: str) -> str:
+    return name.split("/")[3]
+
+
+def must(call: Call, name: str) -> Hosted:
+    """The endpoint of that name. GcpError: no name of an endpoint, or no such endpoint."""
+    by_name = call.store(Endpoints).by_name
+    if (
+        known := by_name.get(name)
+    ) is not None:  # as we wrote it ourselves: what a prediction asks with
+        return known
+    full = canonical(call, name)
+    if not _NAME.fullmatch(full):
+        raise invalid(
+            f"{name!r} is not the name of an endpoint: projects/P/locations/L/endpoints/E."
+        )
+    hosted = by_name.get(full)
+    if hosted is None:
+        raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {full}")
+    return hosted
+
+
+def hide(call: Call, hosted: Hosted) -> None:
+    """Before a change: let readers see what is now for a while, if that fault is asked for."""
+    fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
+    if fault is not None:
+        with hosted.lock:
+            until = call.clock.now() + timedelta(seconds=fault.seconds)
+            hosted.stale = until, _copy(hosted.message), hosted.revision
+
+
+def visible(call: Call, hosted: Hosted) -> Any:
+    """A copy, as GetEndpoint and ListEndpoints answer it."""
+    if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
+        return _read(call, *hosted.stale[1:])
+    return snapshot(call, hosted)
+
+
+def snapshot(call: Call, hosted: Hosted) -> Any:
+    """Return a copy of it as it is now."""
+    with hosted.lock:
+        return _read(call, hosted.message, hosted.revision)
+
+
+def _read(call: Call, message: Any, revision: str) -> Any:
+    """Return one read: its etag is new, and each model's status was looked at just now, though
+    nothing has changed.
+
+    Recorded of the real service: see etags.py.
+    """
+    read = _copy(message)
+    read.etag = etags.fresh(revision)
+    for deployed in read.deployed_models:
+        if deployed.HasField("status"):
+            deployed.status.last_update_time.CopyFrom(call.now_pb())
+    return read
+
+
+def _copy(message: Any) -> Any:
+    copy = EndpointPb()
+    copy.CopyFrom(message)
+    return copy
+
+
+def check_split(
+    split: Mapping[str, int], known: Mapping[str, Any] | set[str], *, endpoint: str
+) -> None:
+    """INVALID_ARGUMENT: not of models that are deployed there, or not whole percents that sum to
+    100. An empty one takes no traffic.
+    """
+    if unknown := sorted(set(split) - set(known)):
+        raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")
+    if wrong := {key: percent for key, percent in split.items() if not 0 <= percent <= 100}:
+        raise invalid(f"traffic_split: {wrong}: a percentage is between 0 and 100.")
+    if split and sum(split.values()) != 100:
+        raise invalid(
+            f"traffic_split: the percentages must add up to 100, not to {sum(split.values())}."
+        )

@@ -1,0 +1,40 @@
+"""Traffic that nobody sent, in the metrics of deployed models that are there."""
+
+from __future__ import annotations
+
+from .....minutes import Minutes
+from ....core.registry import Call
+from ...monitoring import online_prediction as online
+from .records import Endpoints, Hosted
+
+
+def add(call: Call, scripted: Minutes) -> None:
+    """`endpoint`: its name or its id; a minute's `variant`: a DeployedModel's id.
+
+    ValueError, before anything is added: there is none.
+    """
+    hosted = _endpoint(call, scripted.endpoint)
+    if unknown := sorted({minute.variant for minute in scripted.minutes} - set(hosted.targets)):
+        raise ValueError(
+            f"{hosted.name} has no DeployedModel {', '.join(unknown)}: it has "
+            f"{', '.join(hosted.targets)}"
+        )
+    for minute in scripted.minutes:
+        for status, latency in minute.answers:
+            online.record(
+                call,
+                hosted.name,
+                minute.variant,
+                status=status,
+                milliseconds=latency,
+                predictions=1,
+                at=minute.start,
+            )
+
+
+def _endpoint(call: Call, name: str) -> Hosted:
+    number = name.rpartition("/")[2]
+    for hosted in call.store(Endpoints).by_name.values():
+        if hosted.name.rpartition("/")[2] == number:
+            return hosted
+    raise ValueError(f"there is no endpoint {name}")

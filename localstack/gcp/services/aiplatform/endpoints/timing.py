@@ -1,0 +1,22 @@
+"""How long things take, on the stack's clock."""
+
+from __future__ import annotations
+
+import os
+
+from ....core.registry import Call
+
+ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
+HEALTH = (
+    60.0  # real seconds for a container's first healthy answer, where the model says no other time
+)
+
+
+def seconds(call: Call) -> float:
+    """What deploying or undeploying a model, or changing its replicas, takes beside the work;
+    nothing on the instant clock.
+    """
+    set_to = os.environ.get(ENDPOINT)
+    if set_to is not None:
+        return float(set_to)
+    return 60.0 if call.clock.mode == "manual" else 1.0

@@ -1,0 +1,38 @@
+"""FeatureOnlineStoreService: reads by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.cloud.aiplatform_v1.types import FeatureViewDataFormat
+
+from .....core.projects import canonical
+from .....core.registry import Call, GcpError, handles
+from .. import values
+from ..syncs import Served
+
+_SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
+
+
+@handles(f"{_SERVICE}.FetchFeatureValues")
+async def fetch_feature_values(call: Call, request: Any) -> Any:
+    """In the loop: it only looks up."""
+    key = _key(request.data_key)
+    snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))
+    row = snapshot.get(key) if snapshot is not None else None
+    if row is None:  # Google's words for a view that is not there, too
+        raise GcpError("NOT_FOUND", "Requested entity was not found.")
+    if request.data_format == FeatureViewDataFormat.PROTO_STRUCT:
+        return values.as_struct(row)
+    return values.Response.FromString(row)
+
+
+def _key(data_key: Any) -> values.Key:
+    form = data_key.WhichOneof("key_oneof")
+    if form == "key":
+        return (data_key.key,)
+    if form == "composite_key" and data_key.composite_key.parts:
+        return tuple(data_key.composite_key.parts)
+    raise GcpError(
+        "INVALID_ARGUMENT", "data_key is required: a key, or a composite_key with its parts."
+    )

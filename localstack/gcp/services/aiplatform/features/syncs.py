@@ -1,0 +1,185 @@
+"""Syncs of feature views: by hand, by cron and continuous, one at a time; what the last good one
+read is what is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from google.cloud.aiplatform_v1.types import FeatureViewSync
+from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
+
+from .....core.clock import Timer
+from ....core.registry import Call, GcpError, handles
+from ....core.resources import standard_methods as standard
+from ....core.resources.store import Resources
+from . import cron
+from .kinds import SYNC, VIEW
+from .sources import read
+from .values import Key, SourceError
+
+_SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
+_SECONDS = 5.0  # from the request of a sync to its end; a real one takes minutes
+_CONTINUOUS = 60.0  # seconds between two looks of a continuous sync
+_INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
+
+
+class Served:
+    """What every feature view serves, and its syncs on the clock.
+
+    A snapshot is replaced as a whole, so that readers need no lock.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.snapshots: dict[
+            str, Mapping[Key, bytes]
+        ] = {}  # by the view's name with the project's number
+        self.running: set[str] = set()
+        self.timers: dict[str, Timer] = {}
+        self.versions: dict[str, int] = {}  # of BigQuery, which a continuous sync has seen last
+
+
+@handles(f"{_SERVICE}.SyncFeatureView")
+def sync_feature_view(call: Call, request: Any) -> Any:
+    view = standard.get(call, VIEW, request.feature_view)
+    if view.sync_config.continuous:
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"The FeatureView {view.name} syncs continuously: it cannot be synced by hand.",
+        )
+    return admin.SyncFeatureViewResponse.pb()(feature_view_sync=start(call, view))
+
+
+@handles(f"{_SERVICE}.GetFeatureViewSync")
+def get_feature_view_sync(call: Call, request: Any) -> Any:
+    return standard.get(call, SYNC, request.name)
+
+
+@handles(f"{_SERVICE}.ListFeatureViewSyncs")
+def list_feature_view_syncs(call: Call, request: Any) -> Any:
+    """The newest first."""
+    view = standard.get(call, VIEW, request.parent)
+    syncs = call.store(Resources).below(view.name, SYNC.collection)
+    listed, token = standard.select(syncs[::-1], request, size=1000)
+    return admin.ListFeatureViewSyncsResponse.pb()(feature_view_syncs=listed, next_page_token=token)
+
+
+def start(call: Call, view: Any) -> str:
+    """Begin a sync; its name. GcpError FAILED_PRECONDITION while another one runs."""
+    served = call.store(Served)
+    with served.lock:
+        if view.name in served.running:
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"A sync of the FeatureView {view.name} is running: there is one at a time.",
+            )
+        served.running.add(view.name)
+    name = _new_sync(call, view.name)
+    context = call.without_request()
+    call.clock.call_after(_SECONDS, lambda: _run(context, name, view.name))
+    return name
+
+
+def schedule(call: Call, view: Any) -> None:
+    """Set the view's timer as its sync_config says."""
+    served = call.store(Served)
+    context = call.without_request()
+    if timer := served.timers.pop(view.name, None):
+        timer.cancel()
+    if view.sync_config.continuous:
+        name = _new_sync(call, view.name)
+        _run(context, name, view.name)
+        served.timers[view.name] = call.clock.call_every(
+            _CONTINUOUS, lambda: _follow(context, name, view.name)
+        )
+    elif view.sync_config.cron:
+        _await_next(context, view.name, view.sync_config.cron)
+
+
+def forget(call: Call, view: str) -> None:
+    """Its timer, its syncs, its rows."""
+    served = call.store(Served)
+    resources = call.store(Resources)
+    if timer := served.timers.pop(view, None):
+        timer.cancel()
+    served.snapshots.pop(view, None)
+    for sync in resources.below(view, SYNC.collection):
+        resources.remove(sync.name)
+
+
+def _await_next(call: Call, view: str, text: str) -> None:
+    now = call.clock.now()
+    due = cron.next_time(cron.parse(text), now)
+    if due is None:
+        return
+
+    def run() -> None:
+        current = call.store(Resources).find(view)
+        if current is None or call.stopping.is_set():
+            return
+        with contextlib.suppress(GcpError):  # one is running
+            start(call, current)
+        _await_next(call, view, text)
+
+    call.store(Served).timers[view] = call.clock.call_at_limit((due - now).total_seconds(), run)
+
+
+def _new_sync(call: Call, view: str) -> str:
+    name = f"{view}/{SYNC.collection}/{call.new_id()}"
+    sync = FeatureViewSync.pb()(name=name, create_time=call.now_pb())
+    sync.run_time.start_time.CopyFrom(call.now_pb())
+    call.store(Resources).add(name, sync)
+    return name
+
+
+def _follow(call: Call, name: str, view: str) -> None:
+    """The next look of a continuous sync.
+
+    The instant clock's come four times a second, so they pass over what has not changed.
+    """
+    from ...bigquery.operations import in_process as access
+
+    versions, version = call.store(Served).versions, access.version(call)
+    if call.clock.mode != "instant" or versions.get(view) != version:
+        versions[view] = version
+        _run(call, name, view)
+
+
+def _run(call: Call, name: str, view: str) -> None:
+    """Read the source, and serve what it held; a source that cannot be served leaves what was
+    served.
+    """
+    served = call.store(Served)
+    resources = call.store(Resources)
+    sync, current = resources.find(name), resources.find(view)
+    try:
+        if call.stopping.is_set() or sync is None or current is None:
+            return
+        try:
+            snapshot = read(call, current)
+        except SourceError as error:
+            sync.final_status.code, sync.final_status.message = _INVALID_ARGUMENT, str(error)
+        except GcpError as error:
+            sync.final_status.code, sync.final_status.message = error.code, error.message
+        except Exception as mistake:  # noqa: BLE001  ours: told to who waits for the sync, and to our stderr in full
+            traceback.print_exc()
+            sync.final_status.code = _INTERNAL
+            sync.final_status.message = f"the GCP stack failed: {type(mistake).__name__}: {mistake}"
+        else:
+            served.snapshots[view] = snapshot
+            sync.ClearField("final_status")
+            sync.final_status.SetInParent()
+            sync.sync_summary.row_synced = len(snapshot)
+        if current.sync_config.continuous:
+            sync.sync_summary.system_watermark_time.CopyFrom(call.now_pb())
+        else:
+            sync.run_time.end_time.CopyFrom(call.now_pb())
+        resources.put(name, sync)
+    finally:
+        with served.lock:
+            served.running.discard(view)

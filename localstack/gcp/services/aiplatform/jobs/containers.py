@@ -1,0 +1,130 @@
+"""A container of Vertex AI as a process of this machine: its folder, /gcs, its Python, its
+variables and its command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from .....jobs import container as containers
+from .....jobs.container import Container
+from ....core.registry import Call
+from . import gcs_mount as gcs
+from . import gcs_shim, pip_shim
+
+_OWN_NETWORK = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "HOME",
+)
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container runs. `command` empty: what its image starts by itself."""
+
+    image: str
+    own: Sequence[str]  # the image's own command here
+    command: Sequence[str] = ()
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = {}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return (*self.command, *self.args, *self.env.values())
+
+
+def make(folder: Path, mounted: Path) -> Container:
+    """The container's folders. `mounted` is its /gcs, which the replicas of a job share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / Path(gcs.MOUNT).name).symlink_to(mounted, target_is_directory=True)
+    container = containers.make(folder, gcs.MOUNT)
+    _put_pip(container)
+    if not container.mounted:
+        (container.folder / "site" / "sitecustomize.py").write_text(_running(gcs_shim.__file__))
+    return container
+
+
+def remarks(container: Container) -> list[str]:
+    """What differs from Vertex AI, for the job's log."""
+    if container.mounted:
+        return []
+    words = (
+        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, "
+        "where kfp's artifacts are, too"
+    )
+    return [
+        (
+            "[local stack] a private mount namespace is not permitted here: there is no "
+            f"{gcs.MOUNT}. {words}"
+        )
+    ]
+
+
+def command(container: Container, program: Program) -> list[str]:
+    entrypoint = list(program.command) or list(program.own)
+    return containers.command(container, entrypoint, list(program.args))
+
+
+def environment(
+    call: Call, container: Container, program: Program, contract: Mapping[str, str]
+) -> dict[str, str]:
+    """The stack's doors, the contract's variables, the container's own, and a `pip` that leaves the
+    stack's environment alone.
+    """
+    env = containers.environment(container, call.env, {**contract, **program.env})
+    site = container.folder / "site"
+    env["PATH"] = f"{container.folder / 'bin'}:{env['PATH']}"
+    env["PYTHONPATH"] = ":".join(filter(None, (str(site), env.get("PYTHONPATH"))))
+    env["ISTHMUS_GCS"] = f"{container.root}/"
+    env["ISTHMUS_PIP_SITE"] = str(site)
+    env["ISTHMUS_PIP_STACK"] = sysconfig.get_path("purelib")
+    env["ISTHMUS_PIP_KEPT"] = str(_package_cache())
+    env["ISTHMUS_PIP_ENVIRONMENT"] = str(container.folder / "network.json")
+    return env
+
+
+def _put_pip(container: Container) -> None:
+    """`pip` as a module and as a command: an environment made by uv has none, and a container's
+    must not change the stack's.
+    """
+    package = container.folder / "site" / "pip"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('"""The local stack\'s."""\n')
+    (package / "__main__.py").write_text(_running(pip_shim.__file__))
+    for name in ("pip", "pip3"):
+        script = container.folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
+        script.chmod(0o755)
+    own = {
+        k: v
+        for k, v in os.environ.items()
+        if k.upper() in _OWN_NETWORK or k.startswith(("PIP_", "UV_"))
+    }
+    file = container.folder / "network.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(own))
+    _package_cache().mkdir(parents=True, exist_ok=True)
+
+
+def _running(path: str) -> str:
+    """A module that does what the one at `path` does."""
+    return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
+
+
+def _package_cache() -> Path:
+    """Packages that containers asked for, a folder for each set of requirements: in the user's
+    cache, for the next stack, too.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "isthmus" / "packages"

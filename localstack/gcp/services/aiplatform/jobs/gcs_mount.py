@@ -1,0 +1,95 @@
+"""What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it
+wrote goes up when it has ended.
+
+Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its
+command, its arguments, its variables or its parameters name, as gs://bucket/... or /gcs/bucket/...,
+and all of a bucket that is named alone.
+
+A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`,
+`a/../b`, a segment of more than 255 bytes (which FUSE takes and a disk does not), a file beside a
+folder of its name (which FUSE shows under another name).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .....core.downloads import Refused, arrive
+from ....core.registry import Call, GcpError
+from ...storage import access
+
+MOUNT = "/gcs"
+_NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\]{}<>|&)]*))?")
+
+State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its last change
+
+
+def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Bucket and the beginning of object names, of every place that the words name; the shortest
+    where one holds another.
+    """
+    places = sorted(
+        {(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)}
+    )
+    shortest: list[tuple[str, str]] = []
+    for bucket, prefix in places:
+        if not any(other == bucket and prefix.startswith(start) for other, start in shortest):
+            shortest.append((bucket, prefix))
+    return shortest
+
+
+def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
+    """Bring what the words name into the folder; what no file can be is told.
+
+    A bucket that is not there stays absent, as under /gcs.
+    """
+    left_out: list[str] = []
+    for bucket, prefix in mounts(words):
+        try:
+            uris = access.uris_below(call, f"gs://{bucket}/{prefix}")
+        except GcpError:
+            continue
+        (folder / bucket).mkdir(parents=True, exist_ok=True)
+        folders = {uri[: slash.start()] for uri in uris for slash in re.finditer("/", uri)}
+        for uri in uris:
+            placeholder = uri.endswith("/")  # of a folder
+            try:
+                path = arrive(folder, uri.removeprefix("gs://").removesuffix("/"))
+                if "//" in uri[5:] or uri in folders:
+                    left_out.append(uri)
+                elif not placeholder and not path.exists():
+                    path.write_bytes(access.read(call, uri))
+            except (Refused, OSError):
+                left_out.append(uri)
+    return state(folder), left_out
+
+
+def state(folder: Path) -> State:
+    return {
+        str(path.relative_to(folder)): (entry.st_size, entry.st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (entry := path.stat())
+    }
+
+
+def keep(call: Call, folder: Path, before: State) -> None:
+    """Write back every file that is new or was changed. GcpError where its bucket is not there."""
+    for name, entry in state(folder).items():
+        if before.get(name) != entry:
+            access.write(call, f"gs://{name}", (folder / name).read_bytes())
+
+
+def words_of(*values: Any) -> list[str]:
+    """Every string within JSON values."""
+    words: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            words.append(value)
+        elif isinstance(value, Mapping):
+            words += words_of(*value.values())
+        elif isinstance(value, (list, tuple)):
+            words += words_of(*value)
+    return words

@@ -1,0 +1,37 @@
+"""A replica's lines in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
+
+from __future__ import annotations
+
+import time
+
+from ....core.projects import by_id
+from ....core.registry import Call
+from ...logging import access
+
+_EVERY = 0.5  # seconds between two deliveries
+
+
+class Lines:
+    def __init__(self, call: Call, job: str, replica: str) -> None:
+        self._call = call
+        self._waiting: list[str] = []
+        self._next = 0.0
+        self._log = f"{'/'.join(by_id(call, job).split('/')[:2])}/logs/{replica}"
+        self._labels = {
+            "job_id": job.rpartition("/")[2],
+            "task_name": replica,
+            "project_id": by_id(call, job).split("/")[1],
+        }
+
+    def write(self, line: str) -> None:
+        self._waiting.append(line)
+
+    def tick(self) -> None:
+        if self._waiting and time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        self._next = time.monotonic() + _EVERY
+        lines, self._waiting = self._waiting, []
+        if lines:
+            access.write(self._call, self._log, "ml_job", self._labels, lines)

@@ -1,0 +1,1 @@
+"""JobService's custom jobs and PipelineService's training pipelines."""

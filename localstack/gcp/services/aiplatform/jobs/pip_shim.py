@@ -1,0 +1,286 @@
+"""`pip` inside the stack's containers.
+
+It stands alone: it is run by its path, in a container's own process.
+
+What is asked for and installed beside the stack is met; kfp is, whatever its version. The rest goes
+into a folder for that set of requirements, which is kept, and from there into this container's own
+folder of packages. The stack's environment is never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from pathlib import Path
+
+WITH_VALUE = {
+    "-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-c", "--constraint", "--timeout", "--retries",
+    "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
+}  # fmt: skip
+FORWARDED = {
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "--trusted-host",
+    "-f",
+    "--find-links",
+    "-c",
+    "--constraint",
+    "--no-deps",
+    "--pre",
+}
+SAY = "[local stack] pip:"
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] in (["--version"], ["-V"]):
+        print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
+        return 0
+    if arguments[:1] in (["list"], ["freeze"]):
+        print(
+            "\n".join(sorted(f"{d.name}=={d.version}" for d in importlib.metadata.distributions()))
+        )
+        return 0
+    if arguments[:1] != ["install"]:
+        return refuse(
+            f"`pip {' '.join(arguments)}` is not there: only `pip install`, list, freeze and "
+            "--version are"
+        )
+    join_stack()
+    requirements, options = read(arguments[1:])
+    return install(requirements, options)
+
+
+def join_stack() -> None:
+    """A virtual environment that a container makes for itself sees what is installed beside the
+    stack, as it would see its image's.
+    """
+    stack, own = os.environ["ISTHMUS_PIP_STACK"], sysconfig.get_path("purelib")
+    if Path(own) != Path(stack):
+        (Path(own) / "stack.pth").write_text(f"{stack}\n")
+        sys.path.append(stack)
+
+
+def read(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The requirements, those of -r files included, and the options that an installer gets."""
+    requirements: list[str] = []
+    options: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        name, _, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if name in ("-r", "--requirement"):
+            lines = Path(value or words.pop(0)).read_text().splitlines()
+            requirements += [text for line in lines if (text := line.partition("#")[0].strip())]
+        elif name in ("-t", "--target", "--user", "--upgrade", "-U", "-q", "--quiet"):
+            if name in ("-t", "--target") and not value:
+                words.pop(0)
+        elif name.startswith("-"):
+            more = [words.pop(0)] if name in WITH_VALUE and not value else []
+            options += [word, *more] if name in FORWARDED else []
+        else:
+            requirements.append(word)
+    return requirements, options
+
+
+def install(requirements: list[str], options: list[str]) -> int:
+    files = [text for text in requirements if is_file(text)]
+    missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
+    if any(name_of(text) == "kfp" for text in missing):
+        return refuse("kfp is not installed beside the stack: pip install 'kfp>=2.17,<3'")
+    if missing and (code := fetch(missing, options)):
+        return code
+    for file in files:
+        if code := fetch([file], ["--no-deps"]):
+            return code
+        if (
+            "--no-deps" not in options
+            and (needed := needs_of_newest())
+            and (code := install(needed, options))
+        ):
+            return code
+    return 0
+
+
+def is_file(text: str) -> bool:
+    return (
+        "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
+    )
+
+
+def name_of(text: str) -> str:
+    from packaging.requirements import Requirement
+
+    return Requirement(text).name.lower().replace("_", "-")
+
+
+def is_satisfied(text: str) -> bool:
+    """Whether it need not be installed, and said so."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return False
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return True
+    if name_of(text) == "pip":  # this one
+        return True
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    if name_of(text) == "kfp" and not requirement.specifier.contains(version, prereleases=True):
+        print(
+            f"{SAY} {text} is met by the kfp {version} that is installed beside the stack",
+            flush=True,
+        )
+        return True
+    return requirement.specifier.contains(version, prereleases=True)
+
+
+def fetch(requirements: list[str], options: list[str]) -> int:
+    """Install a set once, and link it into this container's folder of packages."""
+    text = json.dumps([sorted(requirements), options, sys.version])
+    if any(is_file(word) and Path(word).is_file() for word in requirements):
+        text += "".join(
+            hashlib.sha256(Path(word).read_bytes()).hexdigest()
+            for word in requirements
+            if Path(word).is_file()
+        )
+    folder = Path(os.environ["ISTHMUS_PIP_KEPT"]) / hashlib.sha256(text.encode()).hexdigest()[:16]
+    if not folder.is_dir():
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
+        print(f"{SAY} installing {', '.join(requirements)}", flush=True)
+        if not build_archive(requirements[0], temporary) and (
+            code := download(requirements, options, temporary)
+        ):
+            shutil.rmtree(temporary, ignore_errors=True)
+            return code
+        try:
+            temporary.rename(folder)
+        except OSError:  # another container was a little faster
+            shutil.rmtree(temporary, ignore_errors=True)
+    site = Path(os.environ["ISTHMUS_PIP_SITE"])
+    for entry in folder.iterdir():
+        link = site / entry.name
+        if not link.exists():
+            link.symlink_to(entry)
+    return 0
+
+
+def build_archive(file: str, folder: Path) -> bool:
+    """Whether it is a source archive with a setup.py alone, as Google's SDK makes one of a script:
+    that is built without the network.
+    """
+    if (
+        not file.endswith(".tar.gz")
+        or not Path(file).is_file()
+        or importlib.util.find_spec("setuptools") is None
+    ):
+        return False
+    with tempfile.TemporaryDirectory() as unpacked:
+        with tarfile.open(file) as archive:
+            archive.extractall(unpacked, filter="data")
+        script = next(Path(unpacked).glob("*/setup.py"), None)
+        if script is None or (script.parent / "pyproject.toml").exists():
+            return False
+        folder.mkdir(parents=True)
+        command = [
+            sys.executable,
+            "setup.py",
+            "-q",
+            "build",
+            "--build-lib",
+            str(folder),
+            "egg_info",
+            "--egg-base",
+            str(folder),
+        ]
+        return subprocess.run(command, cwd=script.parent, check=False).returncode == 0
+
+
+def download(requirements: list[str], options: list[str], folder: Path) -> int:
+    """The installer's exit code."""
+    command = installer(folder)
+    if command is None:
+        return refuse(
+            f"{', '.join(requirements)}: neither pip nor uv is installed beside the stack"
+        )
+    return subprocess.run(
+        [*command, *options, *requirements], env=environment(), check=False
+    ).returncode
+
+
+def needs_of_newest() -> list[str]:
+    """What the package that was installed last requires."""
+    site = Path(os.environ["ISTHMUS_PIP_SITE"])
+    newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
+    return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
+
+
+def installer(folder: Path) -> list[str] | None:
+    isolated = [sys.executable, "-I", "-m"]
+    if (
+        subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
+        == 0
+    ):
+        return [
+            *isolated,
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            str(folder),
+        ]
+    if (
+        subprocess.run([*isolated, "uv", "--version"], capture_output=True, check=False).returncode
+        == 0
+    ):
+        return [
+            *isolated,
+            "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            sys.executable,
+            "--target",
+            str(folder),
+        ]
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    return (
+        [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
+        if uv
+        else None
+    )
+
+
+def environment() -> dict[str, str]:
+    """The stack's own way to the network: a container's leads to the stack."""
+    own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
+    basic = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "LANG", "LC_ALL", "TZ")
+    }
+    return {**basic, **own}
+
+
+def refuse(words: str) -> int:
+    print(f"{SAY} {words}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

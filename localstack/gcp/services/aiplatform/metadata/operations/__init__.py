@@ -1,0 +1,1 @@
+"""MetadataService and TensorboardService: a file for each kind of resource."""

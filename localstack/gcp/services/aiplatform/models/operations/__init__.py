@@ -1,0 +1,1 @@
+"""ModelService: models and versions, uploads, evaluations."""

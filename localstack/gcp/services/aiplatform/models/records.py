@@ -1,0 +1,151 @@
+"""What the stack keeps of models."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import msgspec
+from google.cloud.aiplatform_v1.types import DeployedModelRef, Model
+
+from ....core.projects import canonical
+from ....core.registry import Call, GcpError
+from ....core.resources import etags
+from ....core.resources.validation import invalid
+
+ModelPb = Model.pb()
+DEFAULT = "default"
+_NAME = re.compile(r"(projects/[^/]+/locations/[^/]+/models/[^/@]+)(?:@([^/@]+))?")
+_MODEL_FIELDS = (
+    "display_name",
+    "description",
+    "labels",
+    "create_time",
+    "update_time",
+)  # the others are a version's
+
+
+class Name(msgspec.Struct, frozen=True):
+    model: str  # with the project's number, without a version
+    version: str  # a number, an alias, or ""
+
+
+class Version:
+    """What was uploaded, and when."""
+
+    def __init__(self, number: int, content: Any) -> None:
+        self.number = number
+        self.content = content  # a Model; the version's labels are its labels
+        self.evaluations: dict[str, Any] = {}  # by id
+
+
+class Registered:
+    """One model. `shared` holds what all versions have in common, with the model's own labels."""
+
+    def __init__(self, name: str, shared: Any) -> None:
+        self.name = name
+        self.shared = shared
+        self.versions: dict[int, Version] = {}
+        self.aliases: dict[str, int] = {}
+        self.latest = 0  # numbers are not used again
+        self.changes = 0
+        self.deployed: dict[tuple[str, str], int] = {}  # (endpoint, DeployedModel's id) -> version
+
+    @property
+    def revision(self) -> str:
+        """The state that its etags are of, in words of the stack: each change of it or of a version
+        makes another one.
+        """
+        return f"{self.name} {self.changes}"
+
+
+class Models:
+    """The store: by name. Whoever reads, decides and writes holds the lock."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Registered] = {}
+        self.lock = threading.RLock()
+
+
+def parse(call: Call, name: str) -> Name:
+    match = _NAME.fullmatch(canonical(call, name))
+    if match is None:
+        raise invalid(
+            f"{name!r} is not the name of a model: projects/P/locations/L/models/M, with "
+            "@VERSION or @ALIAS behind it or nothing."
+        )
+    return Name(match[1], match[2] or "")
+
+
+def registered_model(call: Call, name: Name) -> Registered:
+    """The model of that name, with its versions. GcpError NOT_FOUND."""
+    model = call.store(Models).by_name.get(name.model)
+    if model is None:
+        raise GcpError("NOT_FOUND", f"The Model does not exist: {name.model}")
+    return model
+
+
+def version_of(model: Registered, version: str) -> Version:
+    """By number or alias; "": the default one. GcpError NOT_FOUND."""
+    number = int(version) if version.isdecimal() else model.aliases.get(version or DEFAULT)
+    if number not in model.versions:
+        raise GcpError("NOT_FOUND", f"The Model does not exist: {model.name}@{version or DEFAULT}")
+    return model.versions[number]
+
+
+def find(call: Call, name: str) -> Any:
+    """The version that a name leads to, as GetModel answers it: named with its number if it was
+    asked for by one or by an alias.
+    """
+    parsed = parse(call, name)
+    with call.store(Models).lock:
+        model = registered_model(call, parsed)
+        return version_message(
+            model, version_of(model, parsed.version), versioned=bool(parsed.version)
+        )
+
+
+def version_message(model: Registered, version: Version, *, versioned: bool = False) -> Any:
+    """A version as the API answers it; `versioned`: with its number in the name."""
+    message = ModelPb()
+    message.CopyFrom(version.content)
+    for field in _MODEL_FIELDS:
+        message.ClearField(field)
+    message.MergeFrom(model.shared)
+    for key, value in version.content.labels.items():
+        message.labels[key] = value
+    message.name = f"{model.name}@{version.number}" if versioned else model.name
+    message.version_id = str(version.number)
+    message.version_aliases.extend(
+        alias for alias, number in model.aliases.items() if number == version.number
+    )
+    for (endpoint, deployed), number in model.deployed.items():
+        if number == version.number:
+            message.deployed_models.append(
+                DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed)
+            )
+    message.etag = etags.fresh(model.revision)
+    return message
+
+
+def touch(call: Call, model: Registered, version: Version | None = None) -> None:
+    """It has changed now."""
+    model.changes += 1
+    model.shared.update_time.CopyFrom(call.now_pb())
+    if version is not None:
+        version.content.version_update_time.CopyFrom(call.now_pb())
+
+
+def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
+    """A version is served now: it cannot be deleted. `name` ends in @NUMBER."""
+    parsed = parse(call, name)
+    with call.store(Models).lock:
+        registered_model(call, parsed).deployed[endpoint, deployed] = int(parsed.version)
+
+
+def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:
+    store = call.store(Models)
+    with store.lock:
+        for model in store.by_name.values():
+            model.deployed.pop((endpoint, deployed), None)

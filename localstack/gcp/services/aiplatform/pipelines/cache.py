@@ -1,0 +1,48 @@
+"""Results that need not be computed again: the same container, parameters and artifacts in a
+pipeline of the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from ....core.registry import Call
+from .records import Inputs, Outcome, Pipelines, Run
+from .specification.spec import Component
+
+
+def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
+    """Of what Vertex AI compares: the task's interface and its container.
+
+    Artifacts count by their names, not by their contents.
+    """
+    inputs = (
+        arguments.parameters,
+        {
+            key: [artifact.name for artifact in values]
+            for key, values in arguments.artifacts.items()
+        },
+    )
+    parts = (
+        run.store,
+        run.pipeline.pipeline_info.name,
+        executor,
+        component.output_definitions,
+        inputs,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def hit(call: Call, fingerprint: str) -> Outcome | None:
+    store = call.store(Pipelines)
+    with store.lock:
+        return store.results.get(fingerprint)
+
+
+def keep(call: Call, fingerprint: str, outcome: Outcome) -> None:
+    store = call.store(Pipelines)
+    with store.lock:
+        store.results[fingerprint] = outcome

@@ -1,0 +1,1 @@
+"""Kubeflow's intermediate representation: its types, checks, values, conditions and placeholders. Pure."""

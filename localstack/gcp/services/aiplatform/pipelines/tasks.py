@@ -1,0 +1,261 @@
+"""One task that executes: its row in task_details, its input, its container, its result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from google.cloud.aiplatform_v1.types import CustomJob, JobState
+from google.protobuf import json_format
+from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
+
+from ....core.registry import Call
+from ....core.resources.store import Resources
+from ..jobs import gcs_mount as gcs
+from ..jobs import runner
+from . import cache, results, tracking
+from .records import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
+from .specification import placeholders
+from .specification.placeholders import Run as Names
+from .specification.spec import Component, ContainerSpec, Executor, Importer, Retry, Task
+
+CustomJobPb = CustomJob.pb()
+_CANCELLED = Outcome(state="CANCELLED", code=CANCELLED, message="The task was cancelled.")
+_MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for nothing
+
+
+def new_task(
+    call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]
+) -> TaskRun:
+    """A new row of task_details."""
+    now = call.clock.now()
+    row = TaskRun(
+        id=new_task_id(),
+        parent=parent.id if parent else 0,
+        name=name,
+        unique_name=".".join((*path, name)),
+        created=now,
+        execution=f"{run.store}/executions/{call.new_id()}",
+        statuses=[(now, "PENDING")],
+    )
+    with run.lock:
+        run.tasks.append(row)
+    return row
+
+
+def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
+    with run.lock:
+        row.inputs = arguments
+        row.state = "RUNNING"
+        row.started = call.clock.now()
+        row.statuses.append((row.started, row.state))
+    tracking.start(call, run, row)
+
+
+def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
+    with run.lock:
+        row.outcome = outcome
+        row.state = outcome.state
+        row.ended = call.clock.now()
+        if outcome.state != "NOT_TRIGGERED":
+            row.started = row.started or row.ended
+        row.statuses.append((row.ended, row.state))
+    tracking.keep(call, run, row)
+
+
+def names(run: Run, row: TaskRun) -> Names:
+    message = run.message
+    created = message.create_time.ToJsonString()
+    project, location = run.name.split("/")[1], run.name.split("/")[3]
+    return Names(
+        names={
+            "pipeline_job_name": run.id,
+            "pipeline_job_resource_name": run.name,
+            "pipeline_job_uuid": run.uuid,
+            "pipeline_task_name": row.name,
+            "pipeline_task_uuid": str(row.id),
+            "pipeline_root": run.root,
+            "pipeline_job_create_time_utc": created,
+            "pipeline_job_schedule_time_utc": created,
+            "pipeline_google_cloud_project_id": project,
+            "pipeline_google_cloud_location": location,
+            "pipeline_service_account": message.service_account,
+        }
+    )
+
+
+def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
+    """PipelineTaskFinalStatus, as an exit handler gets it."""
+    status = {
+        "state": outcome.state,
+        "pipelineJobUuid": run.uuid,
+        "pipelineJobName": run.id,
+        "pipelineJobResourceName": run.name,
+        "pipelineTaskName": task,
+    }
+    return (
+        {**status, "error": {"code": outcome.code, "message": outcome.message}}
+        if outcome.code
+        else {**status, "error": {}}
+    )
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that is no DAG, about to run."""
+
+    call: Call
+    run: Run
+    task: Task
+    component: Component
+    row: TaskRun
+    arguments: Inputs
+
+    @property
+    def names(self) -> Names:
+        return names(self.run, self.row)
+
+    def outcome(self) -> Outcome:
+        executor = self.run.pipeline.executor_of(self.component)
+        if executor.importer is not None:
+            self.row.kind = "system.ImporterExecution"
+            begin(self.call, self.run, self.row, self.arguments)
+            return self._import_artifact(executor.importer)
+        begin(self.call, self.run, self.row, self.arguments)
+        if executor.container is None and executor.custom_job is None:
+            return Outcome(
+                state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers"
+            )
+        fingerprint = cache.fingerprint(self.run, executor, self.component, self.arguments)
+        if (
+            self.task.caching_options.enable_cache
+            and (known := cache.hit(self.call, fingerprint)) is not None
+        ):
+            return msgspec.structs.replace(known, state="SKIPPED")
+        outcome = self._with_retries(self.task.retry_policy, executor)
+        if outcome.state == "SUCCEEDED":
+            cache.keep(self.call, fingerprint, outcome)
+        return outcome
+
+    def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
+        """Again after a failure, as often as the policy says, with its pauses on the stack's clock."""
+        pause, longest = _seconds(retry.backoff_duration), _seconds(retry.backoff_max_duration)
+        for _ in range(retry.max_retry_count):
+            outcome = self._run_container(executor)
+            if outcome.state != "FAILED":
+                return outcome
+            if not self._let_pass(min(pause, longest)):
+                return _CANCELLED
+            pause *= retry.backoff_factor
+        return self._run_container(executor)
+
+    def _let_pass(self, seconds: float) -> bool:
+        """Let the (movable) clock pass; whether the next attempt is still wanted."""
+        if seconds and self.call.clock.mode != "instant":
+            due = threading.Event()
+            timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
+            while not due.wait(0.05):
+                if self.run.stop.is_set() or self.call.stopping.is_set():
+                    timer.cancel()
+                    return False
+        return not self.run.stop.is_set()
+
+    def _run_container(self, executor: Executor) -> Outcome:
+        """One attempt: a CustomJob with the container, and what it left behind."""
+        call, root = self.call, self.run.task_root(self.row)
+        expected = results.output_artifacts(call, self.run, self.component, root)
+        executor_input = results.executor_input(self.component, self.arguments, expected, root)
+        if executor.container is not None:
+            job = self._container_job(executor.container, executor_input)
+        else:
+            spec = placeholders.resolve_inside(
+                (executor.custom_job or {})["customJob"], executor_input, self.names
+            )
+            job = json_format.ParseDict(spec, CustomJobPb())
+        job.name = f"{self.run.location}/customJobs/{call.new_id()}"
+        job.display_name = job.display_name or f"{self.run.id}-{self.row.name}"[:128]
+        job.labels["vertex-ai-pipelines-run-billing-id"] = self.run.uuid
+        job.state = int(JobState.JOB_STATE_PENDING)
+        job.create_time.CopyFrom(call.now_pb())
+        with self.run.lock:
+            self.row.jobs.append(job.name)
+        folders = sorted(
+            {
+                _folder_of(uri)
+                for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")
+            }
+        )
+        running = runner.start(
+            call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders)
+        )
+        while not running.done.wait(0.05):
+            if self.run.stop.is_set():
+                running.stop.set()
+            if call.stopping.is_set():
+                return _CANCELLED
+        ended = call.store(Resources).get("CustomJob", job.name)
+        if ended.state == JobState.JOB_STATE_CANCELLED:
+            return _CANCELLED
+        if ended.state != JobState.JOB_STATE_SUCCEEDED:
+            return Outcome(
+                state="FAILED",
+                code=ended.error.code or FAILED_PRECONDITION,
+                message=ended.error.message,
+            )
+        return results.read(call, self.component, expected, root)
+
+    def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
+        job = CustomJobPb()
+        pool = job.job_spec.worker_pool_specs.add(replica_count=1)
+        pool.machine_spec.machine_type = _MACHINE
+        pool.container_spec.image_uri = spec.image
+        pool.container_spec.command.extend(
+            placeholders.command(spec.command, executor_input, self.names)
+        )
+        pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, self.names))
+        for variable in spec.env:
+            pool.container_spec.env.add(
+                name=variable.name,
+                value=placeholders.resolve(variable.value, executor_input, self.names),
+            )
+        labels = msgspec.json.encode(dict(self.run.message.labels)).decode()
+        pool.container_spec.env.add(name="VERTEX_AI_PIPELINES_RUN_LABELS", value=labels)
+        return job
+
+    def _import_artifact(self, importer: Importer) -> Outcome:
+        """An artifact that is somewhere already.
+
+        It is the one of an earlier import of the same, unless the importer says otherwise.
+        """
+        scope = {"inputs": {"parameterValues": self.arguments.parameters}, "outputs": {}}
+        source = importer.artifact_uri
+        constant = (
+            self.arguments.parameters.get("uri", "")
+            if source.runtime_parameter
+            else source.constant
+        )
+        uri = placeholders.resolve(str(constant), scope, self.names)
+        metadata = {**importer.properties, **importer.custom_properties, **importer.metadata}
+        metadata = placeholders.resolve_inside(metadata, scope, self.names)
+        key = next(iter(self.component.output_definitions.artifacts), "artifact")
+        name = f"{self.run.store}/artifacts/{self.call.new_id()}"
+        artifact = Artifact(
+            name=name, key=key, type=importer.type_schema, uri=uri, metadata=metadata
+        )
+        store = self.call.store(Pipelines)
+        same = msgspec.json.encode((self.run.store, uri, importer.type_schema, metadata)).decode()
+        with store.lock:
+            if importer.reimport:
+                store.imported[same] = artifact
+            artifact = store.imported.setdefault(same, artifact)
+        return Outcome(state="SUCCEEDED", artifacts={key: [artifact]})
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s") or 0)
+
+
+def _folder_of(uri: str) -> str:
+    return uri.removeprefix("gs://").rpartition("/")[0]

@@ -1,0 +1,106 @@
+"""A pipeline in Vertex ML Metadata: its contexts, a task's execution, artifacts and the events
+between them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.cloud.aiplatform_v1.types import Event, MetadataStore
+from google.protobuf import json_format
+
+from ....core.registry import Call
+from ....core.resources import standard_methods as standard
+from ....core.resources.store import Resources
+from ..metadata.kinds import ARTIFACT, CONTEXT, EXECUTION, STORE
+from ..metadata.records import Lineage
+from . import details
+from .records import Artifact, Run, TaskRun
+from .specification.spec import ArtifactType
+from .specification.validation import whole
+
+EventPb = Event.pb()
+
+
+def begin(call: Call, run: Run) -> None:
+    """The location's default store, where nobody has made one; the context of the pipeline, and
+    that of this run below it.
+    """
+    with call.store(Resources).lock:
+        _once(call, STORE, run.store, MetadataStore.pb()())
+        pipeline = _once(
+            call,
+            CONTEXT,
+            f"{run.store}/contexts/{run.pipeline.pipeline_info.name}",
+            details.context(run, run.pipeline.pipeline_info.name, "system.Pipeline"),
+        )
+        context = details.context(run, run.id, "system.PipelineRun")
+        context.parent_contexts.append(pipeline.name)
+        _once(call, CONTEXT, f"{run.store}/contexts/{run.id}", context)
+
+
+def start(call: Call, run: Run, row: TaskRun) -> None:
+    """A task that runs from now on."""
+    _once(call, EXECUTION, row.execution, details.execution(row))
+    call.store(Lineage).add_members(f"{run.store}/contexts/{run.id}", [row.execution])
+
+
+def keep(call: Call, run: Run, row: TaskRun) -> None:
+    """A task that has ended."""
+    if row.started is None:
+        return
+    resources, lineage = call.store(Resources), call.store(Lineage)
+    outputs = [
+        artifact
+        for artifacts in (row.outcome.artifacts if row.outcome else {}).values()
+        for artifact in artifacts
+    ]
+    inputs = [artifact for artifacts in row.inputs.artifacts.values() for artifact in artifacts]
+    with resources.lock:
+        execution = _once(call, EXECUTION, row.execution, details.execution(row))
+        execution.MergeFrom(details.execution(row))
+        resources.put(row.execution, execution)
+        for artifact in outputs:
+            _once(call, ARTIFACT, artifact.name, details.artifact_message(run, artifact))
+    names = [artifact.name for artifact in (*inputs, *outputs)]
+    lineage.add_members(f"{run.store}/contexts/{run.id}", [row.execution, *names])
+    events = [(artifact, Event.Type.INPUT) for artifact in inputs] + [
+        (artifact, Event.Type.OUTPUT) for artifact in outputs
+    ]
+    lineage.add_events(
+        row.execution, [_event(call, row, artifact, kind) for artifact, kind in events]
+    )
+
+
+def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
+    """One that is in the store already."""
+    message = call.store(Resources).find(f"{store}/artifacts/{identifier}")
+    if message is None:
+        return None
+    kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
+    metadata = whole(json_format.MessageToDict(message.metadata))
+    return Artifact(
+        name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata
+    )
+
+
+def contexts(call: Call, run: Run) -> list[Any]:
+    """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its
+    own. Empty before it runs.
+    """
+    names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
+    messages = [
+        message for name in names if (message := call.store(Resources).find(name)) is not None
+    ]
+    return messages if len(messages) == 2 else []
+
+
+def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:
+    known = call.store(Resources).find(name)
+    return standard.create(call, kind, name, message) if known is None else known
+
+
+def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:
+    event = EventPb(artifact=artifact.name, execution=row.execution, type_=int(kind))
+    event.event_time.CopyFrom(call.now_pb())
+    return event

@@ -1,0 +1,210 @@
+"""One request to a model: the choice by traffic split, the exchange, what is counted of it, and
+what its failure is called.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .....serving.connections import Answer, NotReached, TimedOut
+from ....core.registry import Call, GcpError
+from ....core.resources.validation import invalid
+from ...monitoring import online_prediction as online
+from ..endpoints.records import Routing, Target, must
+
+SHARED_SECONDS, DEDICATED_SECONDS = 60.0, 3600.0  # Choose an endpoint type
+_draw = random.random
+# google.rpc.Code of an HTTP status, as Google's gateways have it.
+_STATUS: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+# headers of a request or an answer that are between two neighbours, or are a caller's secret
+_KEPT_TO_US = {
+    *(
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "authorization",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "expect",
+        "date",
+    ),
+    *("server", "proxy-authorization", "accept-encoding", "x-goog-user-project"),
+}
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """Of Predict over HTTP."""
+
+    instances: list[msgspec.Raw]
+    parameters: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    labels: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Predictions(msgspec.Struct):
+    predictions: msgspec.Raw
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a model has answered, whatever it has answered."""
+
+    routing: Routing
+    target: Target
+    answer: Answer
+
+
+_body = msgspec.json.Decoder(_Body)
+_predictions = msgspec.json.Decoder(_Predictions)
+
+
+def instances_of(body: bytes) -> int:
+    """How many a body of Predict has. INVALID_ARGUMENT: it is none."""
+    try:
+        return len(_body.decode(body).instances)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"Invalid JSON payload received. {error}") from error
+
+
+def predictions_of(answer: Answer) -> _Predictions:
+    """The predictions of a model's answer. GcpError: it has none."""
+    try:
+        return _predictions.decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise GcpError(
+            "INTERNAL",
+            f"The model server's answer is not a JSON object with `predictions`: {error}: "
+            f"{answer.body[:1000].decode(errors='replace')}",
+        ) from error
+
+
+def routing_of(call: Call, endpoint: str) -> Routing:
+    return must(call, endpoint).routing
+
+
+def check_size(routing: Routing, size: int) -> None:
+    if size > routing.max_bytes:
+        kind = "dedicated" if routing.dedicated else "shared"
+        raise invalid(
+            f"The request has {size:,} bytes: a {kind} endpoint takes {routing.max_bytes:,}."
+        )
+
+
+async def forward(
+    call: Call,
+    endpoint: str,
+    body: bytes,
+    headers: tuple[tuple[str, str], ...],
+    *,
+    instances: int,
+    size: int | None = None,
+) -> Exchange:
+    """Ask one model, once.
+
+    GcpError: nobody to ask, too much, no answer; an error that the model answers is an answer.
+    """
+    began = time.perf_counter()
+    routing, target = enter(call, endpoint, size if size is not None else len(body))
+    process = target.server.process
+    seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
+    try:
+        answer = await target.server.connections.ask(
+            process.connections.port, "POST", target.predict_route, body, headers, within=seconds
+        )
+    except (TimedOut, NotReached) as error:
+        raise no_answer(call, routing, target, error, began) from error
+    finally:
+        process.leave()
+    count(call, routing, target, status=answer.status, began=began, instances=instances)
+    return Exchange(routing=routing, target=target, answer=answer)
+
+
+def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
+    """A target whose server counts this request as under way: its process must be told when the
+    request leaves.
+    """
+    while True:
+        routing = routing_of(call, endpoint)
+        check_size(routing, size)
+        target = routing.by_traffic.pick(_draw())
+        if target is None:
+            raise GcpError(
+                "FAILED_PRECONDITION",
+                f"Endpoint {routing.endpoint} has no deployed model that takes traffic.",
+            )
+        if target.server.process.enter():
+            return routing, target
+
+
+def count(
+    call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
+) -> None:
+    """What Cloud Monitoring will say of this request."""
+    online.record(
+        call,
+        routing.endpoint,
+        target.id,
+        status=status,
+        milliseconds=(time.perf_counter() - began) * 1000,
+        predictions=instances,
+    )
+
+
+def no_answer(
+    call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float
+) -> GcpError:
+    """No answer came."""
+    timed_out = isinstance(error, TimedOut)
+    count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
+    if timed_out:
+        return GcpError(
+            "DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}."
+        )
+    target.server.process.revive()
+    return GcpError(
+        "UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}"
+    )
+
+
+def model_error(answer: Answer) -> GcpError:
+    """What the model answered instead of predictions: its status, and its body as the message."""
+    usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
+    http = (
+        answer.status if answer.status >= 400 else None
+    )  # no client takes 204 or 302 for an error
+    return GcpError(
+        _STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http
+    )
+
+
+def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The headers that go through."""
+    return tuple(
+        (name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US
+    )
+
+
+def of_target(target: Target) -> tuple[tuple[str, str], ...]:
+    """Who has answered, as RawPredict says it."""
+    return (
+        ("X-Vertex-AI-Deployed-Model-Id", target.id),
+        ("X-Vertex-AI-Model", target.model),
+        ("X-Vertex-AI-Model-Version-Id", target.version),
+    )

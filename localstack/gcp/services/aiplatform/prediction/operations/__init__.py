@@ -1,0 +1,1 @@
+"""PredictionService over gRPC and over HTTP."""

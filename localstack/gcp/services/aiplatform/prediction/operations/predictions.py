@@ -1,0 +1,155 @@
+"""PredictionService over gRPC, and what is refused of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from google.api import httpbody_pb2
+from google.cloud.aiplatform_v1.types import PredictResponse
+
+from ......serving.connections import NotReached, TimedOut
+from .....core.registry import Call, GcpError, handles
+from ...endpoints.records import must
+from .. import request_log, values
+from ..forwarding import (
+    check_size,
+    count,
+    enter,
+    forward,
+    model_error,
+    no_answer,
+    predictions_of,
+    routing_of,
+)
+
+PredictResponsePb = PredictResponse.pb()
+_JSON = (("content-type", "application/json"),)
+_encode = msgspec.json.Encoder().encode
+
+
+@handles("google.cloud.aiplatform.v1.PredictionService.Predict")
+async def predict(call: Call, request: Any) -> Any:
+    _check_endpoint_header(call, request.endpoint)
+    body: dict[str, Any] = {"instances": [values.plain(instance) for instance in request.instances]}
+    if request.HasField("parameters"):
+        body["parameters"] = values.plain(request.parameters)
+    content = _encode(body)
+    exchange = await forward(
+        call,
+        request.endpoint,
+        content,
+        _JSON,
+        instances=len(request.instances),
+        size=request.ByteSize(),
+    )
+    if exchange.answer.status != 200:
+        raise model_error(exchange.answer)
+    predictions = predictions_of(exchange.answer)
+    target = exchange.target
+    response = PredictResponsePb(
+        deployed_model_id=target.id,
+        model=target.model,
+        model_version_id=target.version,
+        model_display_name=target.display_name,
+    )
+    items = msgspec.json.decode(predictions.predictions)
+    if not isinstance(items, list):
+        raise GcpError("INTERNAL", "The model server's answer has `predictions` that are no list.")
+    try:
+        values.extend(response.predictions, items)
+        if predictions.metadata is not msgspec.UNSET:
+            values.fill(response.metadata, msgspec.json.decode(predictions.metadata))
+    except OverflowError as error:
+        raise GcpError(
+            "INTERNAL", f"The model server's answer has a number that no double holds: {error}"
+        ) from error
+    request_log.note(call, exchange, content)
+    return response
+
+
+@handles("google.cloud.aiplatform.v1.PredictionService.RawPredict")
+async def raw_predict(call: Call, request: Any) -> Any:
+    """The body as it is, there and back. An error of the model is one of the call."""
+    _check_endpoint_header(call, request.endpoint)
+    content = request.http_body.data
+    headers = (("content-type", request.http_body.content_type or "application/json"),)
+    exchange = await forward(
+        call, request.endpoint, content, headers, instances=1, size=request.ByteSize()
+    )
+    if not 200 <= exchange.answer.status < 300:
+        raise model_error(exchange.answer)
+    request_log.note(call, exchange, content)
+    return httpbody_pb2.HttpBody(
+        content_type=exchange.answer.headers.get("content-type", "application/octet-stream"),
+        data=exchange.answer.body,
+    )
+
+
+@handles("google.cloud.aiplatform.v1.PredictionService.StreamRawPredict")
+def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
+    headers = (("content-type", request.http_body.content_type or "application/json"),)
+    status, answered, parts = stream(call, request.endpoint, request.http_body.data, headers)
+    if not 200 <= status < 300:
+        raise GcpError(
+            "INTERNAL" if status >= 500 else "INVALID_ARGUMENT",
+            b"".join(parts).decode("utf-8", "replace"),
+            http=status,
+        )
+    kind = answered.get("content-type", "application/octet-stream")
+    for part in parts:
+        yield httpbody_pb2.HttpBody(content_type=kind, data=part)
+
+
+@handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
+def explain(call: Call, request: Any) -> Any:
+    """No model here has an explanation."""
+    hosted = must(call, request.endpoint)
+    check_size(routing_of(call, request.endpoint), request.ByteSize())
+    if request.deployed_model_id and request.deployed_model_id not in hosted.targets:
+        raise GcpError(
+            "NOT_FOUND",
+            f"DeployedModel {request.deployed_model_id} does not exist in {hosted.name}.",
+        )
+    raise GcpError(
+        "FAILED_PRECONDITION",
+        f"No DeployedModel of {hosted.name} has an explanation_spec: the offline GCP "
+        "explains nothing.",
+    )
+
+
+def stream(
+    call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]
+) -> tuple[int, dict[str, str], Iterator[bytes]]:
+    """Status, headers and the parts of the body as they come; in a thread of its own. GcpError."""
+    began = time.perf_counter()
+    routing, target = enter(call, endpoint, len(body))
+    process = target.server.process
+    try:
+        answer, parts = process.connections.stream("POST", target.predict_route, body, headers)
+    except (TimedOut, NotReached) as error:
+        process.leave()
+        raise no_answer(call, routing, target, error, began) from error
+
+    def passing() -> Iterator[bytes]:
+        try:
+            yield from parts
+        finally:
+            process.leave()
+            count(call, routing, target, status=answer.status, began=began, instances=1)
+
+    return answer.status, {**answer.headers, "x-vertex-ai-deployed-model-id": target.id}, passing()
+
+
+def _check_endpoint_header(call: Call, endpoint: str) -> None:
+    """A dedicated host is one for all endpoints of gRPC: this header says which, and it must be the
+    request's.
+    """
+    header = call.headers.get("x-vertex-ai-endpoint-id")
+    if header is not None and header != endpoint.rpartition("/")[2]:
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The header x-vertex-ai-endpoint-id names {header}, and the request {endpoint}.",
+        )

@@ -1,0 +1,108 @@
+"""Request-response logging: a sample of what went in and came out, in a table of BigQuery.
+
+Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the
+endpoint names others. No account has been asked for its columns. Rows arrive when somebody reads.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import secrets
+import sys
+import threading
+from typing import Any
+
+import msgspec
+
+from ....core.projects import by_id
+from ....core.registry import Call, GcpError
+from ...bigquery.pending_rows import LateRows
+from .forwarding import Exchange
+
+TABLE = "request_response_logging"
+_draw = random.random
+_COLUMNS = (  # name, type, mode
+    ("endpoint", "STRING", "NULLABLE"),
+    ("deployed_model_id", "STRING", "NULLABLE"),
+    ("logging_time", "TIMESTAMP", "NULLABLE"),
+    ("request_id", "NUMERIC", "NULLABLE"),
+    ("request_payload", "STRING", "REPEATED"),
+    ("response_payload", "STRING", "REPEATED"),
+)
+
+
+class _Body(msgspec.Struct):
+    instances: list[msgspec.Raw] = []
+    predictions: list[msgspec.Raw] = []
+
+
+_body = msgspec.json.Decoder(_Body)
+
+
+class Waiting:
+    """The store: rows that wait, by table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.lock = threading.Lock()
+
+
+def note(call: Call, exchange: Exchange, body: bytes) -> None:
+    """Keep this exchange, if it is sampled."""
+    config = exchange.routing.logging
+    if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
+        return
+    endpoint = exchange.routing.endpoint
+    row = {
+        "endpoint": endpoint.rpartition("/")[2],
+        "deployed_model_id": exchange.target.id,
+        "logging_time": call.clock.now().isoformat(),
+        "request_id": str(secrets.randbits(63)),
+        "request_payload": _parts(body, "instances"),
+        "response_payload": _parts(exchange.answer.body, "predictions"),
+    }
+    table = _table(by_id(call, endpoint).split("/")[1], exchange.routing)
+    waiting = call.store(Waiting)
+    with waiting.lock:
+        waiting.rows.setdefault(table, []).append(row)
+    context = call.without_request()
+    call.store(LateRows).note((Waiting, table), lambda: _write(context, waiting, table))
+
+
+def _write(call: Call, waiting: Waiting, table: str) -> None:
+    """What cannot be written is lost, with a word to stderr: a prediction never fails for its log."""
+    from ...bigquery.data.types import Field
+    from ...bigquery.operations import in_process as access
+
+    with waiting.lock:
+        rows = waiting.rows.pop(table, [])
+    fields = [Field(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
+    try:
+        access.create_table(call, table, fields, partition_by="logging_time")
+        access.append_rows(call, table, rows)
+    except GcpError as error:
+        sys.stderr.write(
+            f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n"
+        )
+
+
+def _table(project: str, routing: Any) -> str:
+    """project.dataset.table that the endpoint's bq:// names, or what it leaves out."""
+    own = re.sub(
+        r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}"
+    )
+    uri = routing.logging.bigquery_destination.output_uri.removeprefix("bq://")
+    parts = [part for part in uri.split(".") if part]
+    return ".".join([*parts, *(project, own, TABLE)[len(parts) :]])
+
+
+def _parts(body: bytes, member: str) -> list[str]:
+    """One text an instance or a prediction; a body that has none is a text itself."""
+    try:
+        listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
+    except msgspec.MsgspecError:
+        listed = []
+    return [bytes(part).decode("utf-8", "replace") for part in listed] or [
+        body.decode("utf-8", "replace")
+    ]

@@ -1,0 +1,1 @@
+"""Types and values of columns: as the REST API, DuckDB, Arrow and GoogleSQL spell them."""

@@ -1,0 +1,117 @@
+"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC,
+INTERVAL, JSON and arrays that are NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from .bignumeric import key, number
+from .types import Field, arrow_schema, duckdb_type, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def arrow_type(field: Field) -> pa.DataType:
+    """Of a column's values on their way into DuckDB."""
+    import pyarrow as pa
+
+    if field.type == "BIGNUMERIC":
+        element: pa.DataType = pa.struct([("bignumeric", pa.string())])
+    elif field.type == "INTERVAL":
+        element = pa.struct([(part, pa.int64()) for part in ("months", "days", "micros")])
+    elif field.fields:
+        element = pa.struct([(child.name, arrow_type(child)) for child in field.fields])
+    else:
+        from .types import arrow_element
+
+        element = arrow_element(field)
+    return pa.list_(element) if field.repeated else element
+
+
+def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
+    """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py)
+    by column; pyarrow's error for one that does not fit.
+    """
+    import pyarrow as pa
+
+    arrays = [pa.array(columns[field.name], arrow_type(field)) for field in fields]
+    return pa.Table.from_arrays(
+        arrays, schema=pa.schema([(field.name, arrow_type(field)) for field in fields])
+    )
+
+
+def expression(column: str, field: Field) -> str:
+    """SQL that gives a column the type in which DuckDB holds it; an array is never NULL."""
+    cast = f"CAST({column} AS {duckdb_type(field)})"
+    return f"coalesce({cast}, [])" if field.repeated else cast
+
+
+def selection(fields: Sequence[Field]) -> str:
+    return ", ".join(
+        f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields
+    )
+
+
+def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
+    """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and
+    BigQuery's Arrow types (times in microseconds).
+    """
+    import pyarrow as pa
+
+    schema = arrow_schema(fields)
+    arrays = [
+        _read_api_column(rows.column(i), field, schema.field(i).type)
+        for i, field in enumerate(fields)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
+    import pyarrow as pa
+
+    if held_otherwise(field):
+        return pa.chunked_array(
+            [pa.array([_python(value, field) for value in column.to_pylist()], kind)], kind
+        )
+    if isinstance(column.type, pa.ExtensionType):
+        storage: Any = column.type.storage_type
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], storage)
+    return column.cast(kind) if column.type != kind else column
+
+
+def held_otherwise(field: Field) -> bool:
+    """Whether DuckDB holds a column in another shape than Arrow shows it."""
+    return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(held_otherwise, field.fields))
+
+
+def _python(value: Any, field: Field, *, member: bool = False) -> Any:
+    import pyarrow as pa
+
+    if value is None:
+        return None
+    if field.repeated and not member:
+        return [_python(element, field, member=True) for element in value]
+    if field.fields:
+        return {child.name: _python(value[child.name], child) for child in field.fields}
+    if field.type == "INTERVAL":
+        kind: Any = pa.MonthDayNano
+        return kind([value["months"], value["days"], value["micros"] * 1000])
+    return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
+
+
+def bignumeric_keys(column: Any) -> Any:
+    """Decimals, or their text, as DuckDB holds a BIGNUMERIC."""
+    import pyarrow as pa
+
+    kind: Any = pa.struct([("bignumeric", pa.string())])
+    values = [
+        None
+        if value is None
+        else {"bignumeric": key(value if isinstance(value, Decimal | int) else str(value))}
+        for value in column.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(values, kind)], kind)

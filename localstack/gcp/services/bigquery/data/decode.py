@@ -1,0 +1,319 @@
+"""JSON values as clients send them (insertAll, JSON lines, query parameters):
+
+Python values of a column, or what is wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ..errors import BigQueryError
+from .bignumeric import key
+from .types import Field
+
+_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
+_ZONE = re.compile(
+    r"(?:Z|UTC|([+-])(\d{1,2})(?::?(\d{2}))?|([A-Za-z_]+(?:/[A-Za-z_+-]+)*))$", re.IGNORECASE
+)
+_RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
+_INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
+_PART = r"(?:(-?[\d.]+)%s)?"
+_DURATION = re.compile(
+    "P"
+    + "".join(_PART % unit for unit in "YMD")
+    + "(?:T"
+    + "".join(_PART % unit for unit in "HMS")
+    + ")?"
+)
+_FRACTION = re.compile(r"\d+\.\d+")
+_NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
+_INT64 = (-(2**63), 2**63 - 1)
+
+
+class Wrong(ValueError):
+    """A value that does not fit its column: `place` is the column, `words` BigQuery's."""
+
+    def __init__(self, place: str, words: str) -> None:
+        super().__init__(f"{words} Field: {place}" if place else words)
+        self.place = place
+        self.words = words
+
+
+def record(
+    value: Any,
+    fields: Sequence[Field],
+    *,
+    ignore_unknown: bool = False,
+    place: str = "",
+    defaults: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """An object as the members of a struct; names match whatever their case.
+
+    `defaults`: values of what is not there. Wrong.
+    """
+    if not isinstance(value, Mapping):
+        raise Wrong(place, "This field is a record.")
+    members = {str(name).lower(): member for name, member in value.items()}
+    if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
+        raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
+    absent = {
+        name: default for name, default in (defaults or {}).items() if name.lower() not in members
+    }
+    return absent | {
+        field.name: column(
+            members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place
+        )
+        for field in fields
+        if field.name not in absent
+    }
+
+
+def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
+    """A column's value: a list where it repeats. Wrong."""
+    here = f"{place}{field.name}"
+    if field.repeated:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise Wrong(
+                here,
+                "Array specified for non-repeated field."
+                if not field.repeated
+                else "This field is repeated: an array is needed.",
+            )
+        if any(member is None for member in value):
+            raise Wrong(here, "Only optional fields can be set to NULL.")
+        return [_element(member, field, here, ignore_unknown=ignore_unknown) for member in value]
+    if value is None:
+        if field.mode == "REQUIRED":
+            raise Wrong(here, "Missing required field.")
+        return None
+    if isinstance(value, list) and field.type != "JSON":
+        raise Wrong(here, "Array specified for non-repeated field.")
+    return _element(value, field, here, ignore_unknown=ignore_unknown)
+
+
+def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+    if field.type == "RANGE":
+        return _range(value, field, place)
+    if field.type == "RECORD":
+        return record(value, field.fields, ignore_unknown=ignore_unknown, place=f"{place}.")
+    try:
+        return READERS[field.type](value)
+    except Wrong as error:
+        raise Wrong(place, error.words) from error
+    except BigQueryError as error:
+        if error.reason == "notImplemented":
+            raise
+        raise Wrong(place, error.message) from error
+    except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error) as error:
+        raise Wrong(
+            place, f"Could not convert value to {field.type.lower()}: {value!r}."
+        ) from error
+
+
+def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
+    """[start, end), or an object of the two; UNBOUNDED and NULL are the same."""
+    if isinstance(value, Mapping):
+        ends: tuple[Any, ...] = (value.get("start"), value.get("end"))
+    elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None:
+        ends = match.groups()
+    else:
+        raise Wrong(place, f"Could not convert value to range: {value!r}.")
+    bounds = [
+        None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends
+    ]
+    return {
+        child.name: column(end, child, place=f"{place}.")
+        for child, end in zip(field.fields, bounds, strict=True)
+    }
+
+
+def interval(value: Any) -> dict[str, int]:
+    """Y-M D H:M:S, or ISO 8601's duration, as months, days and microseconds."""
+    words = str(value).strip()
+    if match := _DURATION.fullmatch(words):
+        parts = [Decimal(part or 0) for part in match.groups()]
+        years, months, days = parts[:3]
+        micros = (parts[3] * 3600 + parts[4] * 60 + parts[5]) * 1_000_000
+        return {"months": int(years * 12 + months), "days": int(days), "micros": int(micros)}
+    match = _INTERVAL.fullmatch(words)
+    if match is None:
+        raise ValueError(value)
+    hours, minutes, seconds = map(int, match.group(6, 7, 8))
+    span = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + int(
+        (match[9] or "0").ljust(6, "0")[:6]
+    )
+    count = int(match[2]) * 12 + int(match[3])
+    return {
+        "months": -count if match[1] == "-" else count,
+        "days": int(match[4]),
+        "micros": -span if match[5] == "-" else span,
+    }
+
+
+def integer(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    number = (
+        value
+        if isinstance(value, int)
+        else int(value)
+        if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value)
+        else None
+    )
+    if number is None:
+        exact = float(value)
+        if not exact.is_integer():
+            raise ValueError(value)
+        number = int(exact)
+    if not _INT64[0] <= number <= _INT64[1]:
+        raise OverflowError(value)
+    return number
+
+
+def floating(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    if isinstance(value, str):
+        return {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "nan": math.nan}.get(
+            value.strip().lower()
+        ) or float(value)
+    return float(value)
+
+
+def boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    answer = {
+        "true": True,
+        "t": True,
+        "yes": True,
+        "y": True,
+        "1": True,
+        "false": False,
+        "f": False,
+        "no": False,
+        "n": False,
+        "0": False,
+    }
+    try:
+        return answer[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(value) from None
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise ValueError(value)
+
+
+def octets(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    words = "".join(str(value).split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(words + "=" * (-len(words) % 4), validate=True)
+
+
+def numeric(value: Any) -> Decimal:
+    """Rounded half away from zero to nine decimals."""
+    with localcontext() as context:
+        context.prec = 100
+        number = Decimal(str(value) if isinstance(value, float) else value).quantize(
+            Decimal("1e-9"), ROUND_HALF_UP
+        )
+        if not number.is_finite() or abs(number) > _NUMERIC_MOST:
+            raise ValueError(value)
+    return number
+
+
+def day(value: Any) -> date:
+    match = _DATE.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(value)
+    return date(*map(int, match.groups()))
+
+
+def clock(value: Any) -> time:
+    match = _TIME.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(value)
+    hour, minute, second, fraction = match.groups()
+    return time(int(hour), int(minute), int(second), int((fraction or "0").ljust(6, "0")[:6]))
+
+
+def civil(value: Any) -> datetime:
+    """A DATETIME."""
+    words = re.split(r"[Tt ]", str(value).strip(), maxsplit=1)
+    return datetime.combine(day(words[0]), clock(words[1]) if len(words) > 1 else time())
+
+
+def instant(value: Any) -> datetime:
+    """A TIMESTAMP: text with or without a zone (UTC), or seconds since 1970."""
+    if isinstance(value, bool):
+        raise TypeError(value)
+    if isinstance(value, int | float):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+            microseconds=round(Decimal(str(value)) * 1_000_000)
+        )
+    words = str(value).strip()
+    if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", words):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+            microseconds=int(Decimal(words) * 1_000_000)
+        )
+    head, rest = words[:10], words[10:]
+    zone = _ZONE.search(rest)
+    local = civil(head + (rest[: zone.start()] if zone else rest).rstrip())
+    if zone is None or (not zone.group(1) and not zone.group(4)):
+        return local.replace(tzinfo=UTC)
+    if zone.group(4):
+        try:
+            return local.replace(tzinfo=ZoneInfo(zone.group(4))).astimezone(UTC)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(value) from error
+    offset = timedelta(hours=int(zone.group(2)), minutes=int(zone.group(3) or 0))
+    return local.replace(tzinfo=UTC) - (offset if zone.group(1) == "+" else -offset)
+
+
+def document(value: Any) -> str:
+    """JSON: text is parsed as one, as load jobs and insertAll do."""
+    if isinstance(value, str):
+        value = json.loads(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "INTEGER": integer,
+    "FLOAT": floating,
+    "BOOLEAN": boolean,
+    "STRING": text,
+    "GEOGRAPHY": lambda value: _FRACTION.sub(
+        lambda match: match[0].rstrip("0").rstrip("."), text(value)
+    ),
+    "BYTES": octets,
+    "NUMERIC": numeric,
+    "BIGNUMERIC": lambda value: {
+        "bignumeric": key(str(value) if isinstance(value, float) else value)
+    },
+    "DATE": day,
+    "DATETIME": civil,
+    "TIME": clock,
+    "TIMESTAMP": instant,
+    "JSON": document,
+    "INTERVAL": interval,
+}

@@ -1,0 +1,274 @@
+"""Columns: as the REST API spells them, as DuckDB holds them, as Arrow carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import invalid, not_run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Standard SQL's name -> the name that the REST API answers with.
+_LEGACY = {
+    "INT64": "INTEGER",
+    "FLOAT64": "FLOAT",
+    "BOOL": "BOOLEAN",
+    "STRUCT": "RECORD",
+    "DECIMAL": "NUMERIC",
+    "BIGDECIMAL": "BIGNUMERIC",
+}
+STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+DUCKDB = {
+    "INTEGER": "BIGINT",
+    "FLOAT": "DOUBLE",
+    "BOOLEAN": "BOOLEAN",
+    "STRING": "VARCHAR",
+    "BYTES": "BLOB",
+    "NUMERIC": "DECIMAL(38,9)",
+    # 76 digits: more than DuckDB counts with (bignumeric.py)
+    "BIGNUMERIC": "STRUCT(bignumeric VARCHAR)",
+    "DATE": "DATE",
+    "DATETIME": "TIMESTAMP",
+    "TIME": "TIME",
+    "TIMESTAMP": "TIMESTAMPTZ",
+    "JSON": "JSON",
+    # DuckDB's own is too narrow for Arrow
+    "INTERVAL": "STRUCT(months BIGINT, days BIGINT, micros BIGINT)",
+    "GEOGRAPHY": "VARCHAR",  # WKT, which is stored and read, and which no function takes
+}
+_ABSENT = {"FOREIGN"}
+_RANGES = ("DATE", "DATETIME", "TIMESTAMP")
+_MODES = ("NULLABLE", "REQUIRED", "REPEATED")
+_WRITTEN = (
+    "description",
+    "maxLength",
+    "precision",
+    "scale",
+    "defaultValueExpression",
+    "policyTags",
+    "roundingMode",
+    "collation",
+)
+_EXTENSION = {
+    "DATETIME": "google:sqlType:datetime",
+    "JSON": "google:sqlType:json",
+    "GEOGRAPHY": "google:sqlType:geography",
+}
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A column.
+
+    `type` as the REST API answers it (INTEGER, RECORD ...); `about`: what else its owner wrote,
+    such as a description.
+    """
+
+    name: str
+    type: str
+    mode: str = "NULLABLE"
+    fields: tuple[Field, ...] = ()
+    about: Mapping[str, Any] = {}
+
+    @property
+    def repeated(self) -> bool:
+        return self.mode == "REPEATED"
+
+
+def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
+    """A TableFieldSchema. `invalid` by the field's name."""
+    name = str(resource.get("name", ""))
+    place = f"{within}{name}"
+    kind = str(resource.get("type", "")).upper()
+    kind = _LEGACY.get(kind, kind)
+    mode = str(resource.get("mode") or "NULLABLE").upper()
+    if not name:
+        raise invalid("Field name is required.", "schema")
+    if kind in _ABSENT:
+        raise not_run(f"type {kind} (field {place})")
+    if kind not in DUCKDB and kind not in ("RECORD", "RANGE"):
+        raise invalid(
+            f"Invalid value for type: {resource.get('type')} is not a valid value (field {place})"
+        )
+    if mode not in _MODES:
+        raise invalid(
+            f"Invalid value for mode: {resource.get('mode')} is not a valid value (field {place})"
+        )
+    if kind == "RANGE":
+        return range_field(
+            name, str((resource.get("rangeElementType") or {}).get("type", "")).upper(), mode
+        )
+    children = tuple(from_rest(child, f"{place}.") for child in resource.get("fields") or ())
+    if (kind == "RECORD") != bool(children):
+        raise invalid(f"Field {place} is type {kind} but has {'a' if children else 'no'} schema")
+    if resource.get("timestampPrecision") not in (None, 6, "6"):
+        raise not_run(f"timestampPrecision {resource['timestampPrecision']} (field {place})")
+    about = {
+        key: resource[key] for key in _WRITTEN if resource.get(key) not in (None, {"names": []}, {})
+    }
+    return Field(name=name, type=kind, mode=mode, fields=children, about=about)
+
+
+def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
+    """A RANGE is a pair: `fields` are its start and its end, NULL where it is unbounded."""
+    if element not in _RANGES:
+        raise invalid(
+            f"Invalid value for rangeElementType.type: {element} is not a valid value (field "
+            f"{name})"
+        )
+    return Field(
+        name=name,
+        type="RANGE",
+        mode=mode,
+        fields=tuple(Field(name=bound, type=element) for bound in ("start", "end")),
+    )
+
+
+def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
+    fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
+    check_names(fields)
+    return fields
+
+
+def check_names(fields: Sequence[Field], place: str = "") -> None:
+    seen: set[str] = set()
+    for field in fields:
+        if field.name.lower() in seen:
+            raise invalid(f"Duplicate field name: {place}{field.name}")
+        seen.add(field.name.lower())
+        check_names(field.fields, f"{place}{field.name}.")
+
+
+def to_rest(field: Field) -> dict[str, Any]:
+    resource: dict[str, Any] = {
+        "name": field.name,
+        "type": field.type,
+        "mode": field.mode,
+        **field.about,
+    }
+    if field.type == "RANGE":
+        resource["rangeElementType"] = {"type": field.fields[0].type}
+    elif field.fields:
+        resource["fields"] = [to_rest(child) for child in field.fields]
+    return resource
+
+
+def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
+    return {"fields": [to_rest(field) for field in fields]}
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def duckdb_element(field: Field) -> str:
+    """The type of one value of a field, whether it repeats or not."""
+    if field.fields:
+        return f"STRUCT({', '.join(f'{quoted(child.name)} {duckdb_type(child)}' for child in field.fields)})"
+    return DUCKDB[field.type]
+
+
+def duckdb_type(field: Field) -> str:
+    return duckdb_element(field) + ("[]" if field.repeated else "")
+
+
+def arrow_element(field: Field) -> pa.DataType:
+    import pyarrow as pa
+
+    if field.fields:
+        return pa.struct([arrow_field(child) for child in field.fields])
+    simple: dict[str, Any] = {
+        "INTEGER": pa.int64(),
+        "FLOAT": pa.float64(),
+        "BOOLEAN": pa.bool_(),
+        "STRING": pa.string(),
+        "BYTES": pa.binary(),
+        "NUMERIC": pa.decimal128(38, 9),
+        "BIGNUMERIC": pa.decimal256(76, 38),
+        "DATE": pa.date32(),
+        "DATETIME": pa.timestamp("us"),
+        "TIME": pa.time64("us"),
+        "TIMESTAMP": pa.timestamp("us", "UTC"),
+        "JSON": pa.string(),
+        "INTERVAL": pa.month_day_nano_interval(),
+        "GEOGRAPHY": pa.string(),
+    }
+    kind: pa.DataType = simple[field.type]
+    return kind
+
+
+def arrow_field(field: Field) -> pa.Field[Any]:
+    """As the Storage Read API writes it [docs:
+    bigquery/docs/reference/storage#arrow_schema_details].
+    """
+    import pyarrow as pa
+
+    metadata = (
+        {"ARROW:extension:name": _EXTENSION[field.type]} if field.type in _EXTENSION else None
+    )
+    if field.type == "GEOGRAPHY" and metadata:
+        metadata["ARROW:extension:metadata"] = '{"encoding": "WKT"}'
+    if field.repeated:
+        return pa.field(
+            field.name,
+            pa.list_(pa.field("item", arrow_element(field))),
+            nullable=False,
+            metadata=metadata,
+        )
+    return pa.field(
+        field.name, arrow_element(field), nullable=field.mode != "REQUIRED", metadata=metadata
+    )
+
+
+def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([arrow_field(field) for field in fields])
+
+
+def from_arrow(field: pa.Field[Any]) -> Field:
+    """What BigQuery makes of a Parquet file's column when no schema is given."""
+    import pyarrow as pa
+
+    kind, mode = field.type, "NULLABLE" if field.nullable else "REQUIRED"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind, mode = kind.value_type, "REPEATED"
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        return Field(
+            name=field.name,
+            type="RECORD",
+            mode=mode,
+            fields=tuple(from_arrow(kind.field(i)) for i in range(kind.num_fields)),
+        )
+    return Field(name=field.name, type=_arrow_name(kind, field.name), mode=mode)
+
+
+def _arrow_name(kind: pa.DataType, name: str) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP" if kind.tz else "DATETIME"
+    if pa.types.is_decimal(kind):
+        return "NUMERIC" if kind.scale <= 9 and kind.precision - kind.scale <= 29 else "BIGNUMERIC"
+    tests: dict[str, Any] = {
+        "BOOLEAN": pa.types.is_boolean,
+        "INTEGER": pa.types.is_integer,
+        "FLOAT": pa.types.is_floating,
+        "DATE": pa.types.is_date,
+        "TIME": pa.types.is_time,
+        "BYTES": lambda k: (
+            pa.types.is_binary(k) or pa.types.is_large_binary(k) or pa.types.is_fixed_size_binary(k)
+        ),
+        "STRING": lambda k: (
+            pa.types.is_string(k) or pa.types.is_large_string(k) or pa.types.is_null(k)
+        ),
+    }
+    for answer, test in tests.items():
+        if test(kind):
+            return answer
+    raise not_run(f"the Parquet type {kind} (column {name})")

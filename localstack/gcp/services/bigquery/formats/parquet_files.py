@@ -1,0 +1,121 @@
+"""Parquet: its columns become the table's; where a schema is given, they are cast to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..data import arrow
+from ..data.types import Field, from_arrow
+from ..errors import BigQueryError, invalid, not_run
+
+_WORDS = "Error while reading data, error message:"
+
+
+def read(
+    content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
+) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise invalid(
+            f"Error while reading data, error message: Input file is not in Parquet format. {error}"
+        ) from error
+    options = configuration.get("parquetOptions") or {}
+    lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
+    if lists and not options.get("enableListInference"):
+        raise not_run(
+            f"a Parquet list without enableListInference (column {lists[0]}), which BigQuery "
+            "reads as a record of a record"
+        )
+    fields = _fields(table, schema, configuration.get("decimalTargetTypes") or ("NUMERIC",))
+    arrays = [_column(table.column(_index(table, field)), field) for field in fields]
+    return fields, pa.Table.from_arrays(arrays, names=[field.name for field in fields]), []
+
+
+def _fields(
+    table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
+) -> tuple[Field, ...]:
+    """The file's columns, typed by the schema where there is one.
+
+    `decimals`: what a decimal may become.
+    """
+    if schema is None:
+        return tuple(_decimal(from_arrow(field), decimals) for field in table.schema)
+    known = {field.name.lower(): field for field in schema}
+    fields = []
+    for column in table.schema:
+        field = known.get(column.name.lower())
+        fields.append(field if field is not None else from_arrow(column))
+    missing = set(known) - {column.name.lower() for column in table.schema}
+    for name in sorted(missing):
+        if known[name].mode == "REQUIRED":
+            raise invalid(
+                "Provided schema is not compatible with the file: required field "
+                f"{known[name].name} is not in it"
+            )
+    return tuple(fields)
+
+
+def _decimal(field: Field, targets: Sequence[str]) -> Field:
+    """The first type among the targets that holds the column [docs: rest/v2/Job#DecimalTargetType]."""
+    if field.type not in ("NUMERIC", "BIGNUMERIC"):
+        return field
+    wide = ("BIGNUMERIC",) if field.type == "BIGNUMERIC" else ("NUMERIC", "BIGNUMERIC")
+    kind = next((name for name in wide if name in targets), None)
+    if kind is None:
+        raise invalid(
+            f"{_WORDS} Column '{field.name}' has values that are out of valid NUMERIC range; "
+            "add BIGNUMERIC to decimalTargetTypes"
+        )
+    return msgspec.structs.replace(field, type=kind)
+
+
+def _index(table: Any, field: Field) -> int:
+    return next(
+        i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
+    )
+
+
+def _column(column: Any, field: Field) -> Any:
+    """Invalid where the file's type cannot become the column's."""
+    import pyarrow as pa
+
+    kind = arrow.arrow_type(field)
+    if column.type == kind:
+        return column
+    if field.type == "BIGNUMERIC" and not field.repeated:
+        return arrow.bignumeric_keys(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    read_as = from_arrow(pa.field(field.name, column.type))
+    if (read_as.type, field.type) not in _FITS and read_as.type != field.type:
+        raise invalid(
+            f"{_WORDS} Parquet column '{field.name}' has type {read_as.type} which does not "
+            f"match the target type {field.type}"
+        )
+    if field.type == "DATETIME" and pa.types.is_timestamp(column.type) and column.type.tz:
+        column = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    try:
+        return (
+            column.cast(kind, safe=False)
+            if field.type in ("TIMESTAMP", "DATETIME", "TIME")
+            else column.cast(kind)
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise invalid(
+            f"Error while reading data, error message: Parquet column '{field.name}': {error}"
+        ) from error
+
+
+# What a file's column may be read as, beside its own type.
+_FITS = {
+    ("DATETIME", "TIMESTAMP"), ("TIMESTAMP", "DATETIME"), ("BYTES", "STRING"), ("STRING", "BYTES"), ("INTEGER", "FLOAT"),
+    ("INTEGER", "NUMERIC"), ("FLOAT", "NUMERIC"), ("NUMERIC", "BIGNUMERIC"), ("BIGNUMERIC", "NUMERIC"), ("STRING", "RECORD"),
+    *(("STRING", kind) for kind in ("JSON", "DATE", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "TIME", "NUMERIC")),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""What jobs do: query, load, copy, extract."""

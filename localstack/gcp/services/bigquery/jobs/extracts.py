@@ -1,0 +1,131 @@
+"""Extract jobs: a table as files in Storage."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ....core.registry import Call
+from ..data import arrow, encode
+from ..data.types import Field
+from ..errors import BigQueryError, invalid, not_run
+from ..state import warehouse
+from ..state.instance import Place
+from ..state.jobs import Job, Outcome
+from ..tables import row_writes as writing
+from ..tables import tables
+
+
+def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
+    configuration = job.configuration["extract"]
+    ref = writing.table_ref(configuration.get("sourceTable"), "sourceTable")
+    uris = configuration.get("destinationUris") or [configuration.get("destinationUri")]
+    form = str(configuration.get("destinationFormat") or "CSV").upper()
+    if form not in _FORMATS:
+        raise not_run(f"extracting {form}")
+    if len(uris) != 1 or not str(uris[0]).startswith("gs://"):
+        raise BigQueryError(
+            "required",
+            "Required parameter is missing: destinationUris (one gs:// address)",
+            "destinationUris",
+        )
+
+    def work() -> Outcome:
+        from ...storage import access
+
+        table = here.catalog.table(ref)
+        if not table.stored:
+            raise invalid(f"Cannot extract {ref}: it is a {table.kind}")
+        with here.warehouse.session() as cursor:
+            job.running.watch(cursor)
+            rows = warehouse.read(cursor, tables.relation(ref), table.fields)
+        if form == "PARQUET":
+            rows = arrow.read_api_table(rows, table.fields)
+        content = _FORMATS[form](rows, table.fields, configuration)
+        if configuration.get("compression") == "GZIP" and form != "PARQUET":
+            content = gzip.compress(content)
+        access.write(call, str(uris[0]).replace("*", "000000000000"), content)
+        return Outcome(
+            rows=rows.num_rows,
+            statistics={
+                "destinationUriFileCounts": ["1"],
+                "inputBytes": str(tables.measure(here, table)[1]),
+            },
+        )
+
+    return work
+
+
+def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
+    if any(field.repeated or field.fields for field in fields):
+        raise invalid("Operation cannot be performed on a nested schema.")
+    stream = io.StringIO()
+    writer = csv.writer(
+        stream, delimiter=configuration.get("fieldDelimiter") or ",", lineterminator="\n"
+    )
+    if configuration.get("printHeader", True):
+        writer.writerow([field.name for field in fields])
+    for row in encode.rows(rows, fields, encode.ISO):
+        writer.writerow(["" if cell["v"] is None else cell["v"] for cell in row["f"]])
+    return stream.getvalue().encode()
+
+
+def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
+    lines = [
+        json.dumps(_object(row, fields), ensure_ascii=False)
+        for row in encode.rows(rows, fields, encode.ISO)
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+    cells = zip(fields, row["f"], strict=True)
+    return {field.name: _member(cell["v"], field) for field, cell in cells if cell["v"] is not None}
+
+
+def _member(value: Any, field: Field) -> Any:
+    if field.repeated:
+        return [_single(member["v"], field) for member in value]
+    return _single(value, field)
+
+
+def _single(value: Any, field: Field) -> Any:
+    if field.type == "RECORD":
+        return _object(value, field.fields)
+    if field.type == "BOOLEAN":
+        return value == "true"
+    return (
+        float(value)
+        if field.type == "FLOAT" and value not in ("NaN", "Infinity", "-Infinity")
+        else value
+    )
+
+
+def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes:
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    codec: Any = {
+        None: "none",
+        "NONE": "none",
+        "GZIP": "gzip",
+        "SNAPPY": "snappy",
+        "ZSTD": "zstd",
+    }.get(configuration.get("compression"))
+    if codec is None:
+        raise invalid(
+            f"Invalid value for compression: {configuration['compression']}", "compression"
+        )
+    pq.write_table(rows, stream, compression=codec)
+    return stream.getvalue()
+
+
+_FORMATS: dict[str, Callable[..., bytes]] = {
+    "CSV": _csv,
+    "NEWLINE_DELIMITED_JSON": _json,
+    "PARQUET": _parquet,
+}

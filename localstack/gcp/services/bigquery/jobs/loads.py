@@ -1,0 +1,141 @@
+"""Load jobs: files of Parquet, JSON lines and CSV, uploaded or in Storage, into a table."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ....core.registry import Call, GcpError
+from ..data.types import Field, schema_from_rest
+from ..errors import BigQueryError, invalid, not_run
+from ..formats import csv_files, json_files, parquet_files
+from ..state.instance import Place
+from ..state.jobs import Job, Outcome
+from ..tables import row_writes as writing
+
+# A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
+# and rows that were left out.
+Reader = Callable[
+    [bytes, "tuple[Field, ...] | None", Mapping[str, Any]],
+    "tuple[tuple[Field, ...], Any, list[BigQueryError]]",
+]
+_READERS: dict[str, Reader] = {
+    "PARQUET": parquet_files.read,
+    "NEWLINE_DELIMITED_JSON": json_files.read,
+    "CSV": csv_files.read,
+}
+_ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
+
+
+def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
+    """What the job does. invalid, where its configuration is."""
+    configuration = job.configuration["load"]
+    form = str(configuration.get("sourceFormat") or "CSV").upper()
+    if form in _ABSENT:
+        raise not_run(f"loading {form}")
+    if form not in _READERS:
+        raise invalid(f"Invalid value for sourceFormat: {form}", "sourceFormat")
+    if configuration.get("hivePartitioningOptions"):
+        raise not_run("hivePartitioningOptions")
+    target = writing.target_of(configuration, "WRITE_APPEND")
+    schema = schema_from_rest(configuration["schema"]) if configuration.get("schema") else None
+    uris = configuration.get("sourceUris") or ()
+    if upload is None and not uris:
+        raise BigQueryError("required", "Required parameter is missing: sourceUris", "sourceUris")
+
+    def work() -> Outcome:
+        writing.check(here, target)
+        files = [upload] if upload is not None else list(_files(call, uris))
+        return _load(here, job, target, schema=schema, files=files, reader=_READERS[form])
+
+    return work
+
+
+def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
+    """NotFound for an address at which nothing is."""
+    from ...storage import access
+
+    contents = []
+    for uri in uris:
+        if not uri.startswith("gs://"):
+            raise invalid(
+                f"Source URI must be a Google Cloud Storage location: {uri}", "sourceUris"
+            )
+        try:
+            names = [uri]
+            if "*" in uri:
+                names = [
+                    name
+                    for name in access.uris_below(call, uri.partition("*")[0])
+                    if fnmatch.fnmatchcase(name, uri)
+                ]
+            if not names:
+                raise BigQueryError("notFound", f"Not found: URI {uri}")
+            contents += [access.read(call, name) for name in names]
+        except GcpError as error:
+            raise BigQueryError("notFound", f"Not found: URI {uri}") from error
+    return contents
+
+
+def _load(
+    here: Place,
+    job: Job,
+    target: writing.Target,
+    *,
+    schema: tuple[Field, ...] | None,
+    files: Sequence[bytes],
+    reader: Reader,
+) -> Outcome:
+    configuration = job.configuration["load"]
+    current = here.catalog.find(target.ref)
+    if (
+        schema is None
+        and current is not None
+        and current.fields
+        and not configuration.get("autodetect")
+    ):
+        appends = target.write != "WRITE_TRUNCATE"
+        schema = current.fields if appends or reader is not parquet_files.read else None
+    rest = int(configuration.get("maxBadRecords") or 0)
+    parts, bad = [], list[BigQueryError]()
+    for content in files:
+        job.running.check()
+        fields, rows, wrong = reader(content, schema, configuration)
+        bad += wrong
+        if len(bad) > rest:
+            raise _too_many(bad, rows)
+        parts.append((fields, rows))
+        schema = schema or fields
+    fields = parts[0][0]
+
+    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        job.running.watch(cursor)
+        for own, rows in parts:
+            names = {field.name.lower() for field in own}
+            writing.fill_rows(rows)(
+                cursor, name, [column for column in columns if column.name.lower() in names]
+            )
+        job.running.check()
+
+    count = writing.write(here, target, fields, fill)
+    job.warnings = bad
+    size = sum(map(len, files))
+    statistics = {
+        "inputFiles": str(len(files)),
+        "inputFileBytes": str(size),
+        "outputRows": str(count),
+        "outputBytes": str(size),
+        "badRecords": str(len(bad)),
+    }
+    return Outcome(rows=count, statistics=statistics)
+
+
+def _too_many(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
+    words = "Error while reading data, error message: "
+    if len(bad) == 1 and not rows.num_rows:
+        return invalid(words + bad[0].message)
+    return invalid(
+        f"{words}too many errors encountered. Rows: {rows.num_rows + len(bad)}; errors: "
+        f"{len(bad)}. {bad[0].message}"
+    )

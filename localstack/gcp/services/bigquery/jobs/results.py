@@ -1,0 +1,109 @@
+"""A query's rows, as pages of JSON or as an Arrow batch."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ....core.registry import HttpRequest
+from ..data import arrow, encode
+from ..data.types import arrow_schema
+from ..errors import invalid
+from ..state import warehouse
+from ..state.catalog import TableRef
+from ..state.instance import Place, whole
+from ..state.jobs import Job, Outcome
+from ..tables import tables
+
+_PAGE = 50_000  # rows at most
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    start: int = 0
+    limit: int | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Page:
+        token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
+        return cls(
+            start=whole(token, "pageToken"),
+            limit=whole_or_none(request.query.get("maxResults"), "maxResults"),
+        )
+
+
+def whole_or_none(value: Any, name: str) -> int | None:
+    return None if value is None else whole(str(value), name)
+
+
+def timestamps_of(options: Mapping[str, Any]) -> str:
+    """How timestamps are written (DataFormatOptions)."""
+    if str(options.get("useInt64Timestamp", "")).lower() == "true":
+        return encode.MICROSECONDS
+    form = options.get("timestampOutputFormat") or encode.FLOAT
+    if form in ("TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED", encode.FLOAT):
+        return encode.FLOAT
+    if form not in (encode.MICROSECONDS, encode.ISO):
+        raise invalid(
+            f"Invalid value for timestampOutputFormat: {form}",
+            "formatOptions.timestampOutputFormat",
+        )
+    return str(form)
+
+
+def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> dict[str, Any]:
+    """rows, totalRows and the next page's token of a query's result."""
+    if outcome.table is None:
+        return {}
+    shown, rest = _part(here, outcome.table, outcome, wanted)
+    rows = encode.rows(shown, outcome.fields, timestamps)
+    return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
+
+
+def _part(
+    here: Place, table: TableRef, outcome: Outcome, wanted: Page
+) -> tuple[Any, dict[str, Any]]:
+    limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
+    with here.warehouse.session() as cursor:
+        part = warehouse.read(
+            cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit
+        )
+    end = wanted.start + part.num_rows
+    more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
+    return part, {"pageToken": str(end)} if more else {}
+
+
+def arrow_answer(
+    here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
+    answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
+    answer.pop("pageToken", None)
+    if job.outcome is None or not job.done or job.outcome.table is None:
+        return answer
+    rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
+    part = arrow.read_api_table(rows, job.outcome.fields)
+    schema = arrow_schema(job.outcome.fields)
+    batches = part.combine_chunks().to_batches() if part.num_rows else []
+    return {
+        **answer,
+        **rest,
+        "kind": "bigquery#queryResponse",
+        "pageRowCount": str(part.num_rows),
+        "arrowSchema": {
+            "serializedSchema": base64.b64encode(schema.serialize().to_pybytes()).decode()
+        },
+        **(
+            {
+                "arrowRecordBatch": {
+                    "serializedRecordBatch": base64.b64encode(
+                        batches[0].serialize().to_pybytes()
+                    ).decode()
+                }
+            }
+            if batches
+            else {}
+        ),
+    }

@@ -1,0 +1,1 @@
+"""The REST API and the Storage Read API: a file for each kind of resource."""

@@ -1,0 +1,149 @@
+"""bigquery.tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....core.registry import Call, HttpAnswer, HttpRequest
+from ..errors import BigQueryError
+from ..state.catalog import Table, TableRef
+from ..state.instance import Answer, body, merged, page, serves
+from ..state.policies import Policies
+from ..tables import tables
+from .instances import place
+
+_TABLES = "/projects/{project}/datasets/{dataset}/tables"
+_TABLE = f"{_TABLES}/{{table}}"
+
+
+def ref_of(request: HttpRequest) -> TableRef:
+    """A partition's decorator (`t$20240101`) is part of the name here."""
+    return TableRef(request.params["project"], request.params["dataset"], request.params["table"])
+
+
+@serves("tables.list", "GET", _TABLES)
+def list_tables(call: Call, request: HttpRequest) -> Answer:
+    here = place(call)
+    every = here.catalog.tables(request.params["project"], request.params["dataset"])
+    shown, token = page(every, request)
+    keys = (
+        "kind",
+        "id",
+        "tableReference",
+        "type",
+        "friendlyName",
+        "labels",
+        "creationTime",
+        "expirationTime",
+        "timePartitioning",
+        "clustering",
+    )
+    rows = [{k: v for k, v in _resource(table).items() if k in keys} for table in shown]
+    return {
+        "kind": "bigquery#tableList",
+        **({"tables": rows} if rows else {}),
+        **({"nextPageToken": token} if token else {}),
+        "totalItems": len(every),
+    }
+
+
+def _resource(table: Table) -> dict[str, Any]:
+    from ..state.instance import milliseconds
+
+    view = {"view": {"useLegacySql": False}} if table.kind == "VIEW" else {}
+    expires = {"expirationTime": milliseconds(table.expires)} if table.expires else {}
+    return {
+        "kind": "bigquery#table",
+        "id": str(table.ref),
+        "tableReference": table.ref.rest(),
+        "type": table.kind,
+        "creationTime": milliseconds(table.created),
+        **table.written,
+        **view,
+        **expires,
+    }
+
+
+@serves("tables.insert", "POST", _TABLES)
+def insert_table(call: Call, request: HttpRequest) -> Answer:
+    here, content = place(call), body(request)
+    name = (content.get("tableReference") or {}).get("tableId")
+    if not name:
+        raise BigQueryError("required", "Required parameter is missing: tableReference.tableId")
+    ref = TableRef(request.params["project"], request.params["dataset"], name)
+    return tables.resource(here, tables.create(here, ref, content))
+
+
+@serves("tables.get", "GET", _TABLE)
+def get_table(call: Call, request: HttpRequest) -> Answer:
+    here = place(call)
+    answer = tables.resource(here, here.catalog.table(ref_of(request)))
+    if request.headers.get("if-none-match") == answer["etag"]:
+        return HttpAnswer(status=304)
+    return answer
+
+
+@serves("tables.patch", "PATCH", _TABLE)
+def patch_table(call: Call, request: HttpRequest) -> Answer:
+    here, content, ref = place(call), body(request), ref_of(request)
+    changed = {
+        k: v for k, v in content.items() if k not in ("schema", "tableReference", "expirationTime")
+    }
+    written = merged(dict(here.catalog.table(ref).written), changed)
+    return tables.resource(
+        here, tables.change(here, ref, content, written, request.headers.get("if-match"))
+    )
+
+
+@serves("tables.update", "PUT", _TABLE)
+def update_table(call: Call, request: HttpRequest) -> Answer:
+    here, content = place(call), body(request)
+    content.setdefault("expirationTime", None)
+    return tables.resource(
+        here,
+        tables.change(here, ref_of(request), content, content, request.headers.get("if-match")),
+    )
+
+
+@serves("tables.delete", "DELETE", _TABLE)
+def delete_table(call: Call, request: HttpRequest) -> Answer:
+    tables.drop(place(call), ref_of(request))
+    return HttpAnswer(status=204)
+
+
+@serves("models.list", "GET", "/projects/{project}/datasets/{dataset}/models")
+def list_models(call: Call, request: HttpRequest) -> Answer:
+    place(call).catalog.dataset(request.params["project"], request.params["dataset"])
+    return {}
+
+
+@serves("routines.list", "GET", "/projects/{project}/datasets/{dataset}/routines")
+def list_routines(call: Call, request: HttpRequest) -> Answer:
+    place(call).catalog.dataset(request.params["project"], request.params["dataset"])
+    return {}
+
+
+@serves("tables.getIamPolicy", "POST", f"{_TABLE}:getIamPolicy")
+def get_policy(call: Call, request: HttpRequest) -> Answer:
+    here, ref = place(call), ref_of(request)
+    here.catalog.table(ref)
+    return call.store(Policies).get(str(ref))
+
+
+@serves("tables.setIamPolicy", "POST", f"{_TABLE}:setIamPolicy")
+def set_policy(call: Call, request: HttpRequest) -> Answer:
+    here, ref, content = place(call), ref_of(request), body(request)
+    here.catalog.table(ref)
+    return call.store(Policies).put(str(ref), content.get("policy") or {})
+
+
+@serves("tables.testIamPermissions", "POST", f"{_TABLE}:testIamPermissions")
+def test_permissions(call: Call, request: HttpRequest) -> Answer:
+    """Everybody may do everything here."""
+    place(call).catalog.table(ref_of(request))
+    named = body(request).get("permissions") or []
+    return {
+        "permissions": [
+            name for part in named for name in (part if isinstance(part, list) else [part])
+        ]
+    }

@@ -1,0 +1,1 @@
+"""GoogleSQL: analyzed by Google's own analyzer, run by DuckDB."""

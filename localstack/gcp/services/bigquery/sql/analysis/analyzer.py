@@ -1,0 +1,263 @@
+"""A statement as GoogleSQL's own analyzer understands it, over this stack's tables."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .....googlesql import compiled
+from .....googlesql.analyzer import Constant, Function, Path, Table
+from ...data.googlesql_values import field_of, proto_value, type_text
+from ...data.types import Field
+from ...errors import BigQueryError, invalid, invalid_query
+from ...state.instance import Place
+from . import routines, sources
+from .parameters import Parameter
+from .resolved_tree import Node, statement
+from .sources import Source
+
+_PLACE = re.compile(r" \[at (\d+:\d+)\]$")
+_GROUP = re.compile(r"templated_sql_function:", re.IGNORECASE)  # before a user's function's name
+_NAME = r"(?:`[^`]+`|[\w-]+)"
+_SPACE = r"(?:\s|--[^\n]*|#[^\n]*|/\*.*?\*/)*"
+_ALTER = re.compile(
+    rf"{_SPACE}ALTER\s+TABLE\s+(?P<optional>IF\s+EXISTS\s+)?(?P<path>{_NAME}(?:\s*\.\s*{_NAME})*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_TWICE = (
+    "Duplicate column names in the result are not supported when a destination table is present."
+)
+_PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement, and what its names mean."""
+
+    sql: str
+    project: str
+    dataset: tuple[str, str] | None = None  # project and dataset of what is not qualified
+    parameters: tuple[Parameter, ...] = ()
+    location: str | None = None  # where the job was told to run
+    temporary: str | None = None  # the hidden dataset of a script's temporary tables
+    functions: Mapping[str, Function] = {}  # CREATE TEMP FUNCTION
+    variables: tuple[Parameter, ...] = ()  # a script's: names in small letters
+    system: tuple[Parameter, ...] = ()  # a script's: error.message for @@error.message
+    target: str | None = None  # the type that a query's only column is to have
+    renames: bool = (
+        False  # whether a result's second column `a` is a_1: where it goes to no table of a user's
+    )
+
+    @property
+    def named(self) -> Mapping[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters if parameter.name}
+
+    @property
+    def system_types(self) -> dict[Path, str]:
+        return {
+            tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system
+        }
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    question: Question
+    statement: Node
+    sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
+    catalog: bytes  # a SimpleCatalogProto
+    functions: Mapping[Path, Function] = {}
+
+    @property
+    def columns(self) -> list[tuple[int, Field]]:
+        """Column ids and fields of a query's output."""
+        return columns_of(self.statement.output_column_list, renames=self.question.renames)
+
+
+def available() -> bool:
+    """Whether GoogleSQL's analyzer is installed.
+
+    Without it queries are translated unchecked (unchecked.py).
+    """
+    return compiled.available()
+
+
+def analyze(here: Place, question: Question) -> Analysis:
+    """InvalidQuery in Google's words, notFound by the table's name."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    from .....googlesql.analyzer import (
+        SqlRejected,
+        analyzer_options,
+        catalog_of,
+        inline_functions,
+        named_tables,
+    )
+    from .....googlesql.service import service
+    from .....googlesql.types import encoded
+
+    try:
+        functions = routines.called_functions(
+            here, question.sql, question.functions, question.project, question.dataset
+        )
+        inner = [path for function in functions.values() for path in function.tables]
+        known = {
+            path: _source(here, path, question) for path in (*named_tables(question.sql), *inner)
+        } | _altered_table(here, question)
+        message = catalog_of(
+            {path: table_of(source) for path, source in known.items()},
+            functions,
+            _names(question.variables),
+        )
+        _number(
+            message,
+            (),
+            {
+                path: (number, str(source.ref))
+                for number, (path, source) in enumerate(known.items())
+            },
+        )
+        catalog = message.SerializeToString(deterministic=True)
+        request = messages.AnalyzeRequest(
+            sql_statement=question.sql,
+            options=analyzer_options(types_of(question.parameters), question.system_types),
+        )
+        request.options.prune_unused_columns = True
+        inline_functions(request.options)
+        if question.target is not None:
+            request.options.target_column_types.append(encoded(question.target))
+        for name, text in _PSEUDO.items():
+            request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
+        answer = service().call_with_catalog("Analyze", request, catalog)
+    except SqlRejected as error:
+        raise analyzer_error(error.message) from error
+    return Analysis(
+        question=question,
+        statement=statement(answer),
+        sources=tuple(known.values()),
+        catalog=catalog,
+        functions=functions,
+    )
+
+
+def table_of(source: Source) -> Table:
+    """As the analyzer knows it."""
+    columns, pseudo = (
+        {field.name: type_text(field) for field in fields}
+        for fields in (source.fields, source.pseudo)
+    )
+    return Table(columns=columns, pseudo=pseudo)
+
+
+def _names(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    """For the analyzer, which needs no values: so a loop's catalog stays registered while they
+    change.
+    """
+    return constants([msgspec.structs.replace(variable, value=None) for variable in variables])
+
+
+def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    return {
+        variable.name: Constant(type=type_text(variable.field), value=_message(variable))
+        for variable in variables
+    }
+
+
+def _message(variable: Parameter) -> bytes:
+    """A serialized ValueProto, which is empty for a NULL: also for an array's, of which proto_value
+    makes an empty array.
+    """
+    return (
+        b""
+        if variable.value is None
+        else bytes(
+            proto_value(variable.value, variable.field).SerializeToString(deterministic=True)
+        )
+    )
+
+
+def _source(here: Place, path: Path, question: Question) -> Source:
+    return sources.source_of(
+        here,
+        path,
+        question.project,
+        dataset=question.dataset,
+        location=question.location,
+        temporary=question.temporary,
+    )
+
+
+def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
+    """The table of ALTER TABLE, which is not among those that a statement reads or writes; none,
+    where it need not be there.
+    """
+    match = _ALTER.match(question.sql)
+    if match is None:
+        return {}
+    path = tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match["path"]))
+    try:
+        return {path: _source(here, path, question)}
+    except BigQueryError as error:
+        if error.reason == "notFound" and match["optional"]:
+            return {}
+        raise
+
+
+def analyzer_error(message: str) -> BigQueryError:
+    """BigQuery writes the place without brackets of its own: at [1:8]."""
+    return invalid_query(_PLACE.sub(r" at [\1]", _GROUP.sub("", message)))
+
+
+def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
+    if not parameters or any(parameter.name for parameter in parameters):
+        return {
+            parameter.name: type_text(parameter.field) for parameter in parameters if parameter.name
+        }
+    return [type_text(parameter.field) for parameter in parameters]
+
+
+def _number(
+    catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]
+) -> None:
+    """Each table gets its number, and a name of its own beside the one under which it is looked up."""
+    for table in catalog.table:
+        number, name = numbers[(*path, table.name)]
+        table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
+    for inner in catalog.catalog:
+        _number(inner, (*path, inner.name), numbers)
+
+
+def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+    """The columns of a query."""
+    question = Question(sql=sql, project=project)
+    meaning = analyze(here, question)
+    if meaning.statement.kind != "query_stmt":
+        raise invalid("A view needs a query")
+    return tuple(field for _, field in meaning.columns)
+
+
+def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
+    """Column ids and fields of a statement's output; what has no name is f0_, f1_ ... invalidQuery
+    where two have one name.
+    """
+    columns, anonymous = [], 0
+    for output in outputs:
+        name = output.name
+        if name.startswith("$"):
+            name, anonymous = f"f{anonymous}_", anonymous + 1
+        columns.append((output.column.column_id, field_of(output.column.type, name)))
+    seen: set[str] = set()
+    for place, (number, field) in enumerate(columns):
+        if field.name.lower() in seen:
+            if not renames:
+                raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
+            columns[place] = number, msgspec.structs.replace(field, name=_free(field.name, seen))
+        seen.add(columns[place][1].name.lower())
+    return columns
+
+
+def _free(name: str, seen: set[str]) -> str:
+    return next(
+        new for number in itertools.count(1) if (new := f"{name}_{number}").lower() not in seen
+    )

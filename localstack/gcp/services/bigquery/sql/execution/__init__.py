@@ -1,0 +1,1 @@
+"""Analyzed queries run: as SQL of DuckDB, or by GoogleSQL's reference implementation."""

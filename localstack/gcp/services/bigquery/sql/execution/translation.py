@@ -1,0 +1,177 @@
+"""Analyzed statements as SQL of DuckDB over the warehouse."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ...data.types import Field, quoted
+from ...errors import BigQueryError, invalid_query, not_run
+from ...state.instance import Place
+from ...state.job_work import Running
+from ...tables import tables
+from ..analysis import analyzer as analysis
+from ..analysis import information_schema as information
+from ..analysis.analyzer import Analysis
+from ..analysis.resolved_tree import Node
+from ..analysis.sources import Source
+from ..language import literals
+from ..language.expressions import EXPRESSIONS
+from ..language.scans import SCANS
+from ..language.translator import Translator
+
+_NOT_RUN = "NOT RUN: "
+
+
+def translator(here: Place, meaning: Analysis) -> Translator:
+    relations = [
+        (_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)])
+        for source in meaning.sources
+    ]
+    question = meaning.question
+    variables = (*question.variables, *question.system)
+    return Translator(
+        relations,
+        question.parameters,
+        here.clock.now(),
+        variables=variables,
+        scans=SCANS,
+        expressions=EXPRESSIONS,
+    )
+
+
+def query(here: Place, meaning: Analysis) -> str:
+    """A SELECT whose columns have the names of the statement's output. notImplemented by the name
+    of what DuckDB cannot do truly.
+    """
+    columns = ", ".join(
+        f"{_without_null_elements(number, field)} AS {quoted(field.name)}"
+        for number, field in meaning.columns
+    )
+    return (
+        f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS "
+        "result"
+    )
+
+
+def _without_null_elements(number: int, field: Field) -> str:
+    """An array that leaves a query has no NULL within."""
+    name = f"c{number}"
+    if not field.repeated:
+        return name
+    words = literals.text(f"Array cannot have a null element; error in writing field {field.name}")
+    return (
+        f"CASE WHEN len(list_filter({name}, lambda v: v IS NULL)) > 0 THEN error({words}) ELSE "
+        f"{name} END"
+    )
+
+
+def condition(here: Place, meaning: Analysis) -> str:
+    """The WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
+    t = translator(here, meaning)
+    filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
+    if len(filters) != 1 or any(node.kind == "subquery_expr" for node in meaning.statement.walk()):
+        raise not_run("a row restriction that is not one condition")
+    scan = filters[0].input_scan
+    names = dict(zip((c.column_id for c in scan.column_list), scan.column_index_list, strict=True))
+    columns = meaning.sources[0].fields
+    return _over_named_columns(
+        t,
+        filters[0].filter_expr,
+        {number: quoted(columns[index].name) for number, index in names.items()},
+    )
+
+
+def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
+    """An expression over columns that are not numbered."""
+    numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
+    return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
+
+
+def _relation(here: Place, source: Source) -> str:
+    if source.table is None:
+        return _information(here, source)
+    if source.parts:
+        return f"({wildcard(source)}) AS wildcard"
+    if source.table.kind == "VIEW":
+        question = analysis.Question(
+            sql=source.table.written["view"]["query"], project=source.ref.project
+        )
+        return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
+    return tables.relation(source.ref)
+
+
+def wildcard(source: Source) -> str:
+    """The rows of all its tables; a column that one has not is NULL, or empty, in its rows."""
+    selects = []
+    for part in source.parts:
+        names = {field.name.lower(): field.name for field in part.fields}
+        columns = [
+            f"{quoted(names[field.name.lower()]) if field.name.lower() in names else _absent(field)} "
+            f"AS {quoted(field.name)}"
+            for field in source.fields
+        ]
+        suffix = [
+            f"{literals.text(source.suffix(part))} AS {quoted(field.name)}"
+            for field in source.pseudo
+        ]
+        selects.append(f"SELECT {', '.join([*columns, *suffix])} FROM {tables.relation(part.ref)}")
+    return " UNION ALL ".join(selects)
+
+
+def _absent(field: Field) -> str:
+    return literals.constant([] if field.repeated else None, field)
+
+
+def _information(here: Place, source: Source) -> str:
+    rows = information.rows(here, source.ref)
+    columns = ", ".join(quoted(field.name) for field in source.fields)
+    written = [
+        f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})"
+        for row in rows
+    ]
+    if not written:
+        empty = ", ".join(
+            f"{literals.constant(None, field)} AS {quoted(field.name)}" for field in source.fields
+        )
+        return f"(SELECT {empty} LIMIT 0) AS information"
+    return f"(VALUES {', '.join(written)}) AS information({columns})"
+
+
+@contextlib.contextmanager
+def bigquery_errors(running: Running) -> Iterator[None]:
+    """DuckDB's complaints in BigQuery's words; what DuckDB does not know is not run."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.InterruptException:
+        running.check()
+        raise
+    except (
+        duckdb.BinderException,
+        duckdb.ParserException,
+        duckdb.CatalogException,
+        duckdb.NotImplementedException,
+    ) as error:
+        raise not_run(f"this statement in DuckDB ({str(error).splitlines()[0]})") from error
+    except duckdb.Error as error:
+        running.check()
+        raise _complaint(str(error)) from error
+
+
+def _complaint(words: str) -> BigQueryError:
+    first = words.splitlines()[0]
+    if _NOT_RUN in words:
+        return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])
+    if "NOT NULL constraint failed" in words:
+        return invalid_query(f"Required field {first.rpartition('.')[2]} cannot be null")
+    if "CHECK constraint failed" in words:
+        return invalid_query(
+            f"A value does not fit its column's type parameters: {first.rpartition(': ')[2]}"
+        )
+    if "More than one row returned by a subquery" in words:
+        return invalid_query("Scalar subquery produced more than one element")
+    return invalid_query(first.partition(": ")[2] or first)

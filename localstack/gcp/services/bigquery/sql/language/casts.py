@@ -1,0 +1,180 @@
+"""CAST and SAFE_CAST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...data.googlesql_values import element_of, field_of
+from ...data.types import Field, duckdb_type
+from ...errors import not_run
+from ..analysis.resolved_tree import Node
+from .translator import Translator
+
+_DIGITS = r"\s*[+-]?[0-9]+\s*"
+_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
+_FLOATS = rf"{_NUMBER}|\s*[+-]?(inf|infinity|nan)\s*"
+_DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_CLOCK = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?"
+
+
+def cast(t: Translator, node: Node) -> str:
+    before, after = field_of(node.expr.type), field_of(node.type)
+    if "format" in node or "time_zone" in node or "extended_cast" in node:
+        raise not_run("CAST with FORMAT or AT TIME ZONE")
+    if "type_modifiers" in node and node.type_modifiers.ByteSize():
+        raise not_run("CAST to a type with parameters")
+    return conversion(t.expression(node.expr), before, after, safe=node.return_null_on_error)
+
+
+def conversion(sql: str, before: Field, after: Field, *, safe: bool = False) -> str:
+    """NotImplemented where DuckDB's conversion is another one."""
+    if duckdb_type(before) == duckdb_type(after) and before.type == after.type:
+        return sql
+    if before.repeated != after.repeated or (before.type == "RECORD") != (after.type == "RECORD"):
+        raise not_run(f"CAST of {before.type} to {after.type}")
+    if before.repeated:
+        inner = conversion("v", element_of(before), element_of(after), safe=safe)
+        return f"list_transform({sql}, lambda v: {inner})"
+    if before.type == "RECORD":
+        return _struct(sql, before, after, safe=safe)
+    rule = _RULES.get((before.type, after.type))
+    if rule is None:
+        raise not_run(f"CAST of {before.type} to {after.type}")
+    return rule(sql, "TRY_CAST" if safe else "CAST", "NULL" if safe else None)
+
+
+def _struct(sql: str, before: Field, after: Field, *, safe: bool) -> str:
+    """Fields go by their place."""
+    from ...data.types import duckdb_element, quoted
+    from . import literals
+
+    pairs = zip(before.fields, after.fields, strict=True)
+    members = (
+        f"{quoted(new.name)} := "
+        f"{conversion(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}"
+        for old, new in pairs
+    )
+    return (
+        f"CASE WHEN {sql} IS NULL THEN NULL ELSE CAST(struct_pack({', '.join(members)}) AS "
+        f"{duckdb_element(after)}) END"
+    )
+
+
+Rule = Callable[
+    [str, str, "str | None"], str
+]  # the value, CAST or TRY_CAST, and what a wrong value gives (None: an error)
+
+
+def _plain(kind: str) -> Rule:
+    return lambda sql, cast, _wrong: f"{cast}({sql} AS {kind})"
+
+
+def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
+    """Text that has the form, and nothing else."""
+
+    def rule(sql: str, cast: str, wrong: str | None) -> str:
+        bad = wrong or f"error('Bad {name} value: ' || {sql})"
+        flags = f", '{options}'" if options else ""
+        fits = f"regexp_full_match({sql}, '{pattern}'{flags})"
+        return (
+            f"CASE WHEN {fits} THEN {cast}(trim({sql}) AS {kind}) WHEN {sql} IS NULL THEN NULL "
+            f"ELSE {bad} END"
+        )
+
+    return rule
+
+
+def _integer_of_float(sql: str, cast: str, _wrong: str | None) -> str:
+    """Halves go away from zero."""
+    return f"{cast}(round({sql}) AS BIGINT)"
+
+
+def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    """Whole numbers without a point; DuckDB's exponents are written otherwise, so those are
+    refused.
+    """
+    exponent = "error('NOT RUN: FLOAT64 with an exponent as STRING')"
+    return (
+        f"CASE WHEN isnan({sql}) OR isinf({sql}) THEN CAST({sql} AS VARCHAR) "
+        f"WHEN {sql} = 0 THEN CASE WHEN signbit({sql}) THEN '-0' ELSE '0' END "
+        f"WHEN abs({sql}) >= 1e15 OR abs({sql}) < 1e-4 THEN {exponent} "
+        f"WHEN {sql} = floor({sql}) THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR) ELSE "
+        f"CAST({sql} AS VARCHAR) END"
+    )
+
+
+def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    return f"rtrim(rtrim(CAST({sql} AS VARCHAR), '0'), '.')"
+
+
+def _fraction(moment: str) -> str:
+    """Of a second: none, three or six digits."""
+    micro = f"(epoch_us({moment}) % 1000000)"
+    return (
+        f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') "
+        f"ELSE strftime({moment}, '.%f') END"
+    )
+
+
+def datetime_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    return f"(strftime({sql}, '%Y-%m-%d %H:%M:%S') || {_fraction(sql)})"
+
+
+def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
+    return f"({datetime_text(utc(sql))} || '+00')"
+
+
+def _time_text(sql: str, _cast: str, _wrong: str | None) -> str:
+    moment = f"(DATE '2000-01-01' + {sql})"
+    return f"(strftime({moment}, '%H:%M:%S') || {_fraction(moment)})"
+
+
+def utc(sql: str) -> str:
+    """A TIMESTAMP as the DATETIME in UTC, and the other way round."""
+    return f"({sql} AT TIME ZONE 'UTC')"
+
+
+def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
+    bad = wrong or f"error('Bad bool value: ' || {sql})"
+    return (
+        f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "
+        f"IS NULL THEN NULL ELSE {bad} END END"
+    )
+
+
+_RULES: Mapping[tuple[str, str], Rule] = {
+    ("INTEGER", "FLOAT"): _plain("DOUBLE"),
+    ("INTEGER", "NUMERIC"): _plain("DECIMAL(38,9)"),
+    ("INTEGER", "STRING"): _plain("VARCHAR"),
+    ("INTEGER", "BOOLEAN"): _plain("BOOLEAN"),
+    ("BOOLEAN", "INTEGER"): _plain("BIGINT"),
+    ("BOOLEAN", "STRING"): _plain("VARCHAR"),
+    ("FLOAT", "INTEGER"): _integer_of_float,
+    ("FLOAT", "STRING"): float_text,
+    ("NUMERIC", "FLOAT"): _plain("DOUBLE"),
+    ("NUMERIC", "INTEGER"): _plain("BIGINT"),
+    ("NUMERIC", "STRING"): decimal_text,
+    ("STRING", "INTEGER"): _pattern_rule(_DIGITS, "BIGINT", "int64"),
+    ("STRING", "FLOAT"): _pattern_rule(_FLOATS, "DOUBLE", "double", options="i"),
+    ("STRING", "NUMERIC"): _pattern_rule(_NUMBER, "DECIMAL(38,9)", "NUMERIC"),
+    ("STRING", "BOOLEAN"): _boolean,
+    ("STRING", "DATE"): _pattern_rule(_DAY, "DATE", "DATE"),
+    ("STRING", "DATETIME"): _pattern_rule(rf"{_DAY}([ T]{_CLOCK})?", "TIMESTAMP", "DATETIME"),
+    ("STRING", "TIME"): _pattern_rule(_CLOCK, "TIME", "TIME"),
+    ("STRING", "TIMESTAMP"): _pattern_rule(
+        rf"{_DAY}([ T]{_CLOCK}(Z|[+-][0-9]{{2}}(:[0-9]{{2}})?)?)?", "TIMESTAMPTZ", "TIMESTAMP"
+    ),
+    ("STRING", "BYTES"): lambda sql, _cast, _wrong: f"encode({sql})",
+    ("DATE", "STRING"): lambda sql, _cast, _wrong: f"strftime({sql}, '%Y-%m-%d')",
+    ("DATE", "DATETIME"): _plain("TIMESTAMP"),
+    ("DATE", "TIMESTAMP"): lambda sql, _cast, _wrong: utc(f"CAST({sql} AS TIMESTAMP)"),
+    ("DATETIME", "STRING"): datetime_text,
+    ("DATETIME", "DATE"): _plain("DATE"),
+    ("DATETIME", "TIME"): _plain("TIME"),
+    ("DATETIME", "TIMESTAMP"): lambda sql, _cast, _wrong: utc(sql),
+    ("TIME", "STRING"): _time_text,
+    ("TIMESTAMP", "STRING"): timestamp_text,
+    ("TIMESTAMP", "DATE"): lambda sql, _cast, _wrong: f"CAST({utc(sql)} AS DATE)",
+    ("TIMESTAMP", "DATETIME"): lambda sql, _cast, _wrong: utc(sql),
+    ("TIMESTAMP", "TIME"): lambda sql, _cast, _wrong: f"CAST({utc(sql)} AS TIME)",
+}

@@ -1,0 +1,108 @@
+"""Expressions."""
+
+from __future__ import annotations
+
+from ...data.googlesql_values import field_of, python_value
+from ...data.types import duckdb_element, quoted
+from ...errors import not_run
+from ..analysis.resolved_tree import Node
+from . import casts, functions, literals
+from .translator import Translator, Words
+
+
+def _literal(_t: Translator, node: Node) -> str:
+    field = field_of(node.type)
+    return literals.constant(python_value(node.value.value, field), field)
+
+
+def _parameter(t: Translator, node: Node) -> str:
+    named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
+    parameter = next(named) if node.name else t.parameters[node.position - 1]
+    return literals.constant(parameter.value, parameter.field)
+
+
+def _constant(t: Translator, node: Node) -> str:
+    variable = t.variables[node.constant.name.lower()]
+    return literals.constant(variable.value, variable.field)
+
+
+def _system(t: Translator, node: Node) -> str:
+    variable = t.variables[".".join(node.name_path).lower()]
+    return literals.constant(variable.value, variable.field)
+
+
+_ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several times
+
+
+def _with(t: Translator, node: Node) -> str:
+    """An expression over columns that are computed before it, as a call of a function in SQL is."""
+    inner = "SELECT 1 AS none_"
+    for assignment in node.assignment_list:
+        number = assignment.column.column_id
+        if assignment.expr.kind in _ATOMS:
+            t.bound[number] = t.expression(assignment.expr)
+        else:
+            inner = (
+                f"SELECT *, {t.expression(assignment.expr)} AS c{number} FROM ({inner}) AS "
+                f"{t.name()}"
+            )
+    result = t.expression(node.expr)
+    return (
+        f"(SELECT {result} FROM ({inner}) AS {t.name()})"
+        if inner != "SELECT 1 AS none_"
+        else result
+    )
+
+
+def _column(t: Translator, node: Node) -> str:
+    return t.bound.get(node.column.column_id) or f"c{node.column.column_id}"
+
+
+def _struct(t: Translator, node: Node) -> str:
+    field = field_of(node.type)
+    names = [child.name.lower() for child in field.fields]
+    if len(set(names)) != len(names):
+        raise not_run("a STRUCT with two fields of the same name")
+    if not names:
+        raise not_run("a STRUCT without fields")
+    members = zip(field.fields, node.field_list, strict=True)
+    packed = ", ".join(f"{quoted(child.name)} := {t.expression(value)}" for child, value in members)
+    return f"CAST(struct_pack({packed}) AS {duckdb_element(field)})"
+
+
+def _member(t: Translator, node: Node) -> str:
+    field = field_of(node.expr.type)
+    return (
+        f"struct_extract({t.expression(node.expr)}, "
+        f"{literals.text(field.fields[node.field_idx].name)})"
+    )
+
+
+def _subquery(t: Translator, node: Node) -> str:
+    scan = t.scan(node.subquery)
+    columns = node.subquery.column_list
+    if node.subquery_type == 2:
+        return f"EXISTS ({scan})"
+    inner = f"SELECT c{columns[0].column_id} FROM ({scan}) AS {t.name()}"
+    if node.subquery_type == 0:
+        return f"({inner})"
+    if node.subquery_type == 1:
+        return f"ARRAY({inner})"
+    if node.subquery_type == 3:
+        return f"({t.expression(node.in_expr)} IN ({inner}))"
+    raise not_run("LIKE ANY or LIKE ALL of a subquery")
+
+
+EXPRESSIONS: Words = {
+    "literal": _literal,
+    "parameter": _parameter,
+    "constant": _constant,
+    "system_variable": _system,
+    "column_ref": _column,
+    "with_expr": _with,
+    "function_call": functions.call,
+    "cast": casts.cast,
+    "make_struct": _struct,
+    "get_struct_field": _member,
+    "subquery_expr": _subquery,
+}

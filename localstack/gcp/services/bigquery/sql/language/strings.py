@@ -1,0 +1,107 @@
+"""Functions of STRING, and regular expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ...errors import not_run
+from ..analysis.resolved_tree import Node
+from . import literals
+from .translator import Translator, arguments
+from .type_kinds import STRING, type_kind
+
+_SPACE = (
+    r"' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) || chr(160) || "
+    r"chr(8232) || chr(8233)"
+)
+
+
+def _concat(t: Translator, node: Node) -> str:
+    return f"({' || '.join(arguments(t, node))})"
+
+
+def _length(t: Translator, node: Node) -> str:
+    function = "length" if type_kind(node) == STRING else "octet_length"
+    return f"CAST({function}({arguments(t, node)[0]}) AS BIGINT)"
+
+
+def _substr(t: Translator, node: Node) -> str:
+    if type_kind(node) != STRING:
+        raise not_run("SUBSTR of BYTES")
+    value, start, *size = arguments(t, node)
+    begin = f"CASE WHEN {start} = 0 OR {start} < - length({value}) THEN 1 ELSE {start} END"
+    if not size:
+        return f"substring({value}, {begin})"
+    wrong = "error('Third argument in SUBSTR() cannot be negative')"
+    return f"CASE WHEN {size[0]} < 0 THEN {wrong} ELSE substring({value}, {begin}, {size[0]}) END"
+
+
+def _trim(name: str) -> Callable[[Translator, Node], str]:
+    def write(t: Translator, node: Node) -> str:
+        if type_kind(node) != STRING:
+            raise not_run(f"{name.upper()} of BYTES")
+        value, *characters = arguments(t, node)
+        return f"{name}({value}, {characters[0] if characters else _SPACE})"
+
+    return write
+
+
+def _replace(t: Translator, node: Node) -> str:
+    value, pattern, new = arguments(t, node)
+    if type_kind(node) != STRING:
+        raise not_run("REPLACE of BYTES")
+    return f"CASE WHEN {pattern} = '' THEN {value} ELSE replace({value}, {pattern}, {new}) END"
+
+
+def _pattern(node: Node, name: str) -> tuple[str, int]:
+    """A pattern that is known beforehand, and its number of groups."""
+    argument = node.argument_list[1]
+    if argument.kind != "literal" or type_kind(node) != STRING:
+        raise not_run(f"{name} with a pattern that is not a literal")
+    text = argument.value.value.string_value
+    try:
+        return literals.text(text), re.compile(text).groups
+    except re.error as error:
+        raise not_run(f"{name} with this pattern") from error
+
+
+def _regexp_extract(t: Translator, node: Node) -> str:
+    if len(node.argument_list) != 2:
+        raise not_run("REGEXP_EXTRACT with a position")
+    pattern, groups = _pattern(node, "REGEXP_EXTRACT")
+    if groups > 1:
+        raise not_run("REGEXP_EXTRACT with several groups")
+    value = arguments(t, node)[0]
+    return (
+        f"CASE WHEN regexp_matches({value}, {pattern}) THEN regexp_extract({value}, {pattern}, "
+        f"{groups}) END"
+    )
+
+
+def _regexp_extract_all(t: Translator, node: Node) -> str:
+    pattern, groups = _pattern(node, "REGEXP_EXTRACT_ALL")
+    if groups > 1:
+        raise not_run("REGEXP_EXTRACT_ALL with several groups")
+    return f"regexp_extract_all({arguments(t, node)[0]}, {pattern}, {groups})"
+
+
+def _regexp_replace(t: Translator, node: Node) -> str:
+    pattern, _ = _pattern(node, "REGEXP_REPLACE")
+    value, _, new = arguments(t, node)
+    return f"regexp_replace({value}, {pattern}, {new}, 'g')"
+
+
+FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
+    "concat": _concat,
+    "$concat_op": _concat,
+    "length": _length,
+    "substr": _substr,
+    "trim": _trim("trim"),
+    "ltrim": _trim("ltrim"),
+    "rtrim": _trim("rtrim"),
+    "replace": _replace,
+    "regexp_extract": _regexp_extract,
+    "regexp_extract_all": _regexp_extract_all,
+    "regexp_replace": _regexp_replace,
+}

@@ -1,0 +1,98 @@
+"""What a statement's translation carries from node to node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from ...errors import not_run
+from ..analysis.parameters import Parameter
+from ..analysis.resolved_tree import Node
+from .type_kinds import FLOAT
+
+Words: TypeAlias = Mapping[str, "Callable[[Translator, Node], str]"]  # by the node's kind
+
+
+class Translator:
+    """`relations`:
+
+    SQL of each table of the statement, by its number, and the names of its columns.
+    """
+
+    def __init__(
+        self,
+        relations: Sequence[tuple[str, Sequence[str]]],
+        parameters: Sequence[Parameter],
+        now: datetime,
+        *,
+        variables: Sequence[Parameter] = (),
+        scans: Words,
+        expressions: Words,
+    ) -> None:
+        self.relations = relations
+        self._scans = scans
+        self._expressions = expressions
+        self.parameters = parameters
+        self.variables = {variable.name: variable for variable in variables}
+        self.bound: dict[int, str] = {}  # columns that stand for an expression
+        self.now = now
+        self._entries: dict[str, Sequence[Any]] = {}  # WITH: the columns of each query
+        self.recursive: list[str] = []
+        self._names = 0
+
+    def name(self) -> str:
+        self._names += 1
+        return f"s{self._names}"
+
+    def expression(self, node: Node) -> str:
+        function = self._expressions.get(node.kind)
+        if function is None:
+            raise not_run(node.kind.replace("_", " "))
+        return function(self, node)
+
+    def scan(self, node: Node) -> str:
+        """A whole SELECT, whose columns are at least those of the node's list."""
+        function = self._scans.get(node.kind)
+        if function is None:
+            raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
+        return function(self, node)
+
+    def source(self, node: Node) -> str:
+        """FROM and the scan; nothing for one row without columns."""
+        return (
+            "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
+        )
+
+    def entry(self, name: str, columns: Sequence[Any]) -> None:
+        self._entries[name] = columns
+
+    def entry_columns(self, name: str) -> Sequence[Any]:
+        return self._entries[name]
+
+
+def arguments(t: Translator, node: Node) -> list[str]:
+    return [t.expression(argument) for argument in node.argument_list]
+
+
+def column_list(node: Node) -> str:
+    """The columns of a scan, as they are named below it."""
+    return ", ".join(column(c) for c in node.column_list) or "1 AS none_"
+
+
+def column(message: Any) -> str:
+    return f"c{message.column_id}"
+
+
+def ordering(item: Node, *, keys: int = 2) -> str:
+    """BigQuery sorts NULL as the smallest value, and NaN as the next.
+
+    `keys`: how many expressions it may take.
+    """
+    name = column(item.column_ref.column)
+    direction, other = ("DESC", "ASC") if item.is_descending else ("ASC", "DESC")
+    first = item.null_order == 1 if item.null_order else not item.is_descending
+    nulls = "NULLS FIRST" if first else "NULLS LAST"
+    if item.column_ref.column.type.type_kind == FLOAT and keys > 1:
+        return f"isnan({name}) {other} {nulls}, {name} {direction} {nulls}"
+    return f"{name} {direction} {nulls}"

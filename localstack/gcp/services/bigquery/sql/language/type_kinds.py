@@ -1,0 +1,28 @@
+"""Kinds of types, as the analyzer numbers them (ZetaSQL's TypeKind)."""
+
+from __future__ import annotations
+
+from ..analysis.resolved_tree import Node
+
+INT64, BOOL, FLOAT, STRING, BYTES, DATE, ARRAY, STRUCT, TIMESTAMP, TIME, DATETIME = (
+    2,
+    5,
+    7,
+    8,
+    9,
+    10,
+    16,
+    17,
+    19,
+    20,
+    21,
+)
+NUMERIC, BIGNUMERIC, JSON = 23, 24, 26
+
+
+def type_kind(node: Node, place: int = 0) -> int:
+    """Of an argument of a function; 0 where it has none at this place."""
+    if place >= len(node.argument_list):
+        return 0
+    answer: int = node.argument_list[place].type.type_kind
+    return answer

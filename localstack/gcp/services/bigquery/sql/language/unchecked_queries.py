@@ -1,0 +1,119 @@
+"""Queries where GoogleSQL's analyzer is not installed: sqlglot's translation, unchecked.
+
+Names, types and errors are DuckDB's.
+
+Everything but a query is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...data.types import DUCKDB, Field, check_names
+from ...errors import invalid_query, not_run
+from ...state import warehouse
+from ...state.instance import Place
+from ..analysis.analyzer import Question
+from ..analysis.sources import source_of
+from . import literals
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_NAMES = {text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY", "BIGNUMERIC")} | {
+    **dict.fromkeys(("INTEGER", "INT", "SMALLINT", "TINYINT", "UBIGINT", '"NULL"', "NULL"), "INTEGER"),
+    "HUGEINT": "NUMERIC", "FLOAT": "FLOAT", "TEXT": "STRING", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "TIMESTAMP_NS": "DATETIME",
+}  # fmt: skip
+
+
+def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
+    """SQL of DuckDB, and its columns."""
+    import sqlglot  # not above: a process whose queries are checked does without it
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        parsed = sqlglot.parse_one(question.sql, read="bigquery")
+    except SqlglotError as error:
+        raise invalid_query(f"Syntax error: {error}") from error
+    if not isinstance(parsed, exp.Query):
+        raise not_run(
+            "statements other than queries, without GoogleSQL's analyzer (pip install "
+            "zetasql==0.1.5)"
+        )
+    known = {cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE)}
+    for table in list(parsed.find_all(exp.Table)):
+        if isinstance(table.this, exp.Identifier) and not (
+            table.name.lower() in known and not table.db
+        ):
+            _place(here, table, question)
+    positions = iter(question.parameters)
+    for node in list(parsed.find_all(exp.Parameter, exp.Placeholder)):
+        named = isinstance(node, exp.Parameter)
+        parameter = question.named.get(node.name.lower()) if named else next(positions, None)
+        if parameter is None:
+            raise invalid_query(f"Query parameter '{node.name}' not found")
+        node.replace(
+            sqlglot.parse_one(literals.constant(parameter.value, parameter.field), read="duckdb")
+        )
+    sql = parsed.sql("duckdb")
+    return sql, _columns(here, sql)
+
+
+def _place(here: Place, table: exp.Table, question: Question) -> None:
+    import sqlglot
+    from sqlglot import exp
+
+    path = tuple(part.name for part in table.parts)
+    source = source_of(
+        here, path, question.project, dataset=question.dataset, location=question.location
+    )
+    if source.table is None:
+        raise not_run("INFORMATION_SCHEMA, without GoogleSQL's analyzer")
+    relation = warehouse.relation(source.ref.project, source.ref.dataset, source.ref.table)
+    alias = table.alias or path[-1].rpartition(".")[2]
+    if source.table.kind == "VIEW":
+        view, _ = query(
+            here, Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+        )
+        table.replace(exp.alias_(sqlglot.parse_one(f"({view})", read="duckdb"), alias, table=True))
+    else:
+        table.replace(exp.alias_(exp.to_table(relation, dialect="duckdb"), alias, table=True))
+
+
+def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+    """The columns of a query."""
+    return query(here, Question(sql=sql, project=project))[1]
+
+
+def _columns(here: Place, sql: str) -> tuple[Field, ...]:
+    import duckdb
+
+    with here.warehouse.session() as cursor:
+        try:
+            described = cursor.execute(f"DESCRIBE {sql}").fetchall()
+        except duckdb.Error as error:
+            raise invalid_query(str(error).splitlines()[0]) from error
+    fields = tuple(_field(str(name), str(kind)) for name, kind, *_ in described)
+    check_names(fields)
+    return fields
+
+
+def _field(name: str, kind: str) -> Field:
+    if kind.endswith("[]"):
+        element = _field(name, kind.removesuffix("[]"))
+        return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
+    if kind.startswith("STRUCT("):
+        from sqlglot import exp
+
+        parsed: Any = exp.DataType.build(kind, dialect="duckdb")
+        return Field(
+            name=name,
+            type="RECORD",
+            fields=tuple(_field(d.name, d.args["kind"].sql("duckdb")) for d in parsed.expressions),
+        )
+    if kind.startswith("DECIMAL"):
+        return Field(name=name, type="NUMERIC")
+    if kind not in _NAMES:
+        raise not_run(f"a result of DuckDB's type {kind}")
+    return Field(name=name, type=_NAMES[kind])

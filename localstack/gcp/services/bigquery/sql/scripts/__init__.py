@@ -1,0 +1,1 @@
+"""Scripts: several statements in one job, with variables, branches and loops."""

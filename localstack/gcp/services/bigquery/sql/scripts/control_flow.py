@@ -1,0 +1,324 @@
+"""The statements that only a script has: variables, branches, loops, blocks, and EXECUTE IMMEDIATE."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ...data.types import Field
+from ...errors import BigQueryError, invalid_query, not_run
+from ..analysis import analyzer as analysis
+from ..analysis.parameters import Parameter
+from ..analysis.resolved_tree import Node
+from .parsing import label_of, makes_function, statements, text_of
+from .script import Script, function_definition, variable
+from .structure import REFUSED
+
+_UNCAUGHT = (
+    "notImplemented",
+    "stopped",
+    "internalError",
+)  # reasons that no handler of a script sees
+
+
+class _Jump(Exception):
+    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script.
+
+    `label`: in small letters.
+    """
+
+    def __init__(self, *, again: bool = False, label: str = "", ends: bool = False) -> None:
+        super().__init__()
+        self.again, self.label, self.ends = again, label, ends
+
+
+def execute(script: Script, nodes: Sequence[Node]) -> None:
+    """Run a whole script, which structure.py has checked.
+
+    BigQueryError of the statement that fails.
+    """
+    with contextlib.suppress(_Jump):  # RETURN
+        _run(script, nodes)
+
+
+def _run(script: Script, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        script.running.check()
+        _ACTIONS.get(node.kind, _statement)(script, node)
+
+
+def _statement(script: Script, node: Node) -> None:
+    script.ran(script.question(text_of(script.sql, node), node))
+
+
+def _function(script: Script, node: Node) -> None:
+    if not makes_function(node):
+        _statement(script, node)
+        return
+    function_name, function = function_definition(
+        script.here, script.question(text_of(script.sql, node), node)
+    )
+    script.functions[function_name] = function
+
+
+def _dynamic(script: Script, node: Node) -> None:
+    """EXECUTE IMMEDIATE, which sees no variable of the script."""
+    sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
+    if sql is None:
+        raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
+    parts = statements(sql)
+    if len(parts) != 1 or parts[0].kind in OF_SCRIPTS:
+        raise invalid_query(
+            "EXECUTE IMMEDIATE takes a single statement of SQL, and none of a script"
+        )
+    using = _arguments(script, node.using_clause.arguments) if "using_clause" in node else ()
+    question = msgspec.structs.replace(
+        script.question(sql, node.sql), parameters=using, variables=()
+    )
+    if "into_clause" not in node:
+        script.ran(question)
+        return
+    if parts[0].kind != "query_statement":
+        raise invalid_query("EXECUTE IMMEDIATE with INTO clause must use a query statement")
+    names = [identifier.id_string for identifier in node.into_clause.identifiers.identifier_list]
+    _into(script, names, *script.rows(question))
+
+
+def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+    """Of USING. invalidQuery, where not all have a name or none, or two have the same."""
+    arguments = tuple(_argument(script, node) for node in nodes)
+    names = {argument.name for argument in arguments}
+    if "" in names and len(names) > 1:
+        raise invalid_query(
+            "EXECUTE IMMEDIATE USING parameters must be all positional or all named."
+        )
+    if "" not in names and len(names) < len(arguments):
+        raise invalid_query("EXECUTE IMMEDIATE USING parameters must have unique names")
+    return arguments
+
+
+def _argument(script: Script, node: Node) -> Parameter:
+    field, value = script.value(node.expression)
+    name = node.alias.identifier.id_string.lower() if "alias" in node else ""
+    return Parameter(name=name, field=field, value=value)
+
+
+def _into(
+    script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    _check_different(names)
+    if len(names) != len(fields):
+        raise invalid_query(
+            f"The number of columns ({len(fields)}) is not that of the variables in INTO "
+            f"({len(names)})"
+        )
+    if len(rows) > 1:
+        raise invalid_query("EXECUTE IMMEDIATE INTO needs a query of at most one row")
+    for name, field in zip(names, fields, strict=True):
+        script.assign(name, field, rows[0][field.name] if rows else None)
+
+
+def _check_different(names: Sequence[str]) -> None:
+    small = [name.lower() for name in names]
+    if twice := next((name for name in names if small.count(name.lower()) > 1), None):
+        raise invalid_query(f"Assigning multiple values to variable: {twice}")
+
+
+def _declare(script: Script, node: Node) -> None:
+    declared = _declared_column(script, node) if "type" in node else None
+    field, value = (
+        script.value(node.default_value, declared) if "default_value" in node else (declared, None)
+    )
+    for identifier in node.variable_list.identifier_list:
+        name = identifier.id_string
+        script.scopes[-1][name.lower()] = variable(
+            name, declared or field or Field(name=name, type="INTEGER"), value
+        )
+
+
+def _declared_column(script: Script, node: Node) -> Field:
+    text = text_of(script.sql, node.type).strip()
+    if "(" in text or "COLLATE" in text.upper():
+        raise not_run(f"a variable with a collation or a type with parameters ({text})")
+    meaning = analysis.analyze(script.here, script.question(f"SELECT CAST(NULL AS {text})", node))
+    return meaning.columns[0][1]
+
+
+def _set(script: Script, node: Node) -> None:
+    name = node.variable.id_string
+    field = script.variable(name).field
+    script.assign(name, field, script.value(node.expression, field)[1])
+
+
+def _set_several(script: Script, node: Node) -> None:
+    names = [identifier.id_string for identifier in node.variables.identifier_list]
+    _check_different(names)
+    fields = tuple(script.variable(name).field for name in names)
+    value = script.value(
+        node.struct_expression, Field(name="several", type="RECORD", fields=fields)
+    )[1]
+    for name, field in zip(names, fields, strict=True):
+        script.assign(name, field, None if value is None else value[field.name])
+
+
+def _set_system(script: Script, node: Node) -> None:
+    name = text_of(script.sql, node.system_variable).strip().lower()
+    if name != "@@dataset_id":
+        raise not_run(f"SET {name}")
+    value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
+    project, _, dataset = (value or "").rpartition(".")
+    script.here.catalog.dataset(project or script.outer.project, dataset)
+    script.outer = msgspec.structs.replace(
+        script.outer, dataset=(project or script.outer.project, dataset)
+    )
+
+
+def _if(script: Script, node: Node) -> None:
+    if script.is_true(node.condition):
+        _run(script, node.then_list.statement_list)
+        return
+    for clause in node.elseif_clauses.elseif_clauses if "elseif_clauses" in node else ():
+        if script.is_true(clause.condition):
+            _run(script, clause.body.statement_list)
+            return
+    if "else_list" in node:
+        _run(script, node.else_list.statement_list)
+
+
+def _case(script: Script, node: Node) -> None:
+    clauses = node.when_then_clauses.when_then_clauses
+    if "expression" in node:
+        place = _match(script, node.expression, [clause.condition for clause in clauses])
+    else:
+        place = next(
+            (number for number, clause in enumerate(clauses) if script.is_true(clause.condition)),
+            None,
+        )
+    if place is not None:
+        _run(script, clauses[place].body.statement_list)
+    elif "else_list" in node:
+        _run(script, node.else_list.statement_list)
+
+
+def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
+    """The place of the first that equals the expression, which is computed once."""
+    parts = [expression, *conditions]
+    first, *others = [f"({text_of(script.sql, part).strip()}\n)" for part in parts]
+    whens = " ".join(f"WHEN {other} THEN {number}" for number, other in enumerate(others))
+    _, rows = script.rows(script.question(f"SELECT CASE {first} {whens} END AS place", *parts))
+    place: int | None = rows[0]["place"]
+    return place
+
+
+def _while(script: Script, node: Node) -> None:
+    """WHILE; LOOP is one without a condition."""
+    while "condition" not in node or script.is_true(node.condition):
+        if _pass(script, node):
+            return
+
+
+def _repeat(script: Script, node: Node) -> None:
+    while not _pass(script, node):
+        if script.is_true(node.until_clause.condition):
+            return
+
+
+def _for(script: Script, node: Node) -> None:
+    name = node.variable.id_string
+    fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
+    record = Field(name=name, type="RECORD", fields=tuple(fields))
+    for row in rows:
+        script.scopes.append({name.lower(): variable(name, record, row)})
+        try:
+            if _pass(script, node):
+                return
+        finally:
+            script.scopes.pop()
+
+
+def _pass(script: Script, node: Node) -> bool:
+    """Run a loop's body once. Whether it is left."""
+    script.running.check()
+    try:
+        _run(script, node.body.statement_list)
+    except _Jump as jump:
+        if jump.ends or jump.label not in ("", label_of(node)):
+            raise
+        return not jump.again
+    return False
+
+
+def _block(script: Script, node: Node) -> None:
+    depth = len(script.scopes)
+    script.scopes.append({})
+    try:
+        _run_guarded(script, node, depth)
+    except _Jump as jump:
+        if not jump.label or jump.label != label_of(node):
+            raise
+    finally:
+        del script.scopes[depth:]
+
+
+def _run_guarded(script: Script, node: Node, depth: int) -> None:
+    """A block's statements; or its handler's, where one fails."""
+    try:
+        _run(script, node.statement_list_node.statement_list)
+    except BigQueryError as error:
+        if "handler_list" not in node or error.reason in _UNCAUGHT:
+            raise
+        del script.scopes[depth:]
+        _handle(script, node.handler_list.exception_handler_list[0], error)
+
+
+def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
+    script.errors.append(error)
+    try:
+        _run(script, handler.statement_list.statement_list)
+    finally:
+        script.errors.pop()
+
+
+def _raise(script: Script, node: Node) -> None:
+    if "message" not in node:
+        raise script.errors[-1]
+    message = script.value(node.message, Field(name="message", type="STRING"))[1]
+    raise invalid_query("NULL" if message is None else message)
+
+
+def _break(_script: Script, node: Node) -> None:
+    raise _Jump(label=label_of(node))
+
+
+def _continue(_script: Script, node: Node) -> None:
+    raise _Jump(again=True, label=label_of(node))
+
+
+def _return(_script: Script, _node: Node) -> None:
+    raise _Jump(ends=True)
+
+
+_ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
+    "variable_declaration": _declare,
+    "single_assignment": _set,
+    "assignment_from_struct": _set_several,
+    "system_variable_assignment": _set_system,
+    "if_statement": _if,
+    "case_statement": _case,
+    "while_statement": _while,
+    "repeat_statement": _repeat,
+    "for_in_statement": _for,
+    "begin_end_block": _block,
+    "raise_statement": _raise,
+    "return_statement": _return,
+    "break_statement": _break,
+    "continue_statement": _continue,
+    "execute_immediate_statement": _dynamic,
+    "create_function_statement": _function,
+}
+OF_SCRIPTS = frozenset(
+    {*_ACTIONS, *REFUSED} - {"create_function_statement"}
+)  # statements that make a script

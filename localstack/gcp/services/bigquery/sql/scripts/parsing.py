@@ -1,0 +1,72 @@
+"""Several statements in one job, as GoogleSQL's own parser takes them apart."""
+
+from __future__ import annotations
+
+import re
+
+from .....googlesql.analyzer import parsed
+from ..analysis.analyzer import analyzer_error
+from ..analysis.resolved_tree import Node, script
+
+_COMMENT = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
+_CONTROL = re.compile(
+    r"(DECLARE|SET|IF|LOOP|WHILE|FOR|BEGIN|COMMIT|ROLLBACK|CASE|CALL|EXECUTE|REPEAT|RAISE|RETURN)\b",
+    re.IGNORECASE,
+)
+_LEAD = "SELECT "
+_TEMPORARY = 3  # ASTCreateStatementEnums.Scope
+
+
+def is_script(sql: str) -> bool:
+    """Whether a text may hold more than one statement, or one that only a script has."""
+    return (
+        ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
+    )
+
+
+def statements(sql: str) -> list[Node]:
+    """The statements of a script. invalidQuery where it is not GoogleSQL's grammar."""
+    from .....googlesql.service import SqlRejected
+
+    try:
+        root = script(parsed(sql))
+    except SqlRejected as error:
+        raise analyzer_error(error.message) from error
+    return list(root.statement_list_node.statement_list)
+
+
+def makes_function(node: Node) -> bool:
+    """CREATE TEMP FUNCTION."""
+    return node.kind == "create_function_statement" and node.scope == _TEMPORARY
+
+
+def label_of(node: Node) -> str:
+    """In small letters; empty, where a loop, a block or a jump has none."""
+    return node.label.name.id_string.lower() if "label" in node else ""
+
+
+def text_of(sql: str, node: Node) -> str:
+    """A node's text behind as much white space as stands before it: so an error's place is the
+    script's.
+    """
+    data, place = sql.encode(), node.parse_location_range
+    return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
+
+
+def query_of(sql: str, node: Node) -> str:
+    """An expression as a query, at its own place in the script where there is room for the word
+    SELECT before it.
+    """
+    data, place = sql.encode(), node.parse_location_range
+    before, expression = (
+        _blank(data[: place.start].decode()),
+        data[place.start : place.end].decode(),
+    )
+    room = before.rpartition("\n")[2]
+    return (
+        before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + before
+    ) + expression
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)

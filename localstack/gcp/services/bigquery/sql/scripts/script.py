@@ -1,0 +1,169 @@
+"""What a script holds while it runs: its variables, its functions, what its statements gave.
+
+What an expression means, and whether a value fits a variable, is for GoogleSQL's analyzer to say; a
+variable is a constant to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ...data.googlesql_values import type_text
+from ...data.types import Field
+from ...errors import BigQueryError, invalid_query
+from ...state.instance import Place
+from ...state.job_work import Running
+from ...state.jobs import Outcome
+from ..analysis import routines
+from ..analysis.analyzer import Question, analyze
+from ..analysis.parameters import Parameter
+from ..analysis.resolved_tree import Node
+from ..execution import reference_evaluation as evaluation
+from .parsing import query_of
+
+Run: TypeAlias = Callable[[Question], Outcome]
+
+
+class Script:
+    """`question`: what its names mean when it begins.
+
+    `children`: each statement that ran, and what came of it.
+    """
+
+    def __init__(
+        self, here: Place, question: Question, nodes: Sequence[Node], running: Running, run: Run
+    ) -> None:
+        self.here, self.sql, self.running, self._run = here, question.sql, running, run
+        self.outer = question
+        self.scopes: list[dict[str, Parameter]] = [{}]
+        self.functions = dict(question.functions)
+        self.errors: list[BigQueryError] = []
+        self._affected: int | None = None
+        self._places = sorted(place for node in nodes for place in _places(node))
+        self.children: list[tuple[str, Outcome]] = []
+
+    def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
+        """A statement made of these parts of the script, one behind the other."""
+        variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
+        return msgspec.structs.replace(
+            self.outer,
+            sql=sql,
+            parameters=self._parameters(nodes),
+            functions=self.functions,
+            variables=tuple(variables.values()),
+            system=self._system(),
+            **more,
+        )
+
+    def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+        """The parameters that parts of the script take: those by place in the order in which they
+        stand in it.
+        """
+        parameters = self.outer.parameters
+        if not parameters or parameters[0].name:
+            return parameters
+        return tuple(
+            parameters[self._places.index(place)]
+            for node in nodes
+            for place in sorted(_places(node))
+        )
+
+    def _system(self) -> tuple[Parameter, ...]:
+        dataset = self.outer.dataset[1] if self.outer.dataset else None
+        message = self.errors[-1].message if self.errors else None
+        texts = {
+            "error.message": message,
+            "project_id": self.outer.project,
+            "dataset_id": dataset,
+            "time_zone": "UTC",
+        }
+        count = Parameter(
+            name="row_count", field=Field(name="row_count", type="INTEGER"), value=self._affected
+        )
+        return (
+            *(
+                Parameter(name=name, field=Field(name=name, type="STRING"), value=value)
+                for name, value in texts.items()
+            ),
+            count,
+        )
+
+    def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
+        """An expression's field and value; of the target's type, where it is coerced to it as an
+        assignment does.
+        """
+        kind = type_text(target) if target is not None else None
+        fields, rows = self.rows(self.question(query_of(self.sql, node), node, target=kind))
+        return fields[0], rows[0][fields[0].name]
+
+    def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
+        meaning = analyze(self.here, question)
+        fields = [field for _, field in meaning.columns]
+        return fields, evaluation.table(self.here, meaning, fields, self.running).to_pylist()
+
+    def is_true(self, node: Node) -> bool:
+        return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
+
+    def ran(self, question: Question) -> None:
+        outcome = self._run(question)
+        self.children.append((question.sql, outcome))
+        self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
+
+    def variable(self, name: str) -> Parameter:
+        return self._scope_of(name)[name.lower()]
+
+    def _scope_of(self, name: str) -> dict[str, Parameter]:
+        for scope in self.scopes:
+            if name.lower() in scope:
+                return scope
+        raise invalid_query(f"Undeclared variable: {name}")
+
+    def assign(self, name: str, field: Field, value: Any) -> None:
+        """`field`: the value's own type, from which it is coerced to the variable's."""
+        scope = self._scope_of(name)
+        current = scope[name.lower()]
+        if type_text(field) != type_text(current.field):
+            value = self._coerce(field, value, current.field)
+        scope[name.lower()] = msgspec.structs.replace(current, value=value)
+
+    def _coerce(self, field: Field, value: Any, target: Field) -> Any:
+        own = variable("value_", field, value)
+        question = msgspec.structs.replace(
+            self.outer,
+            sql="SELECT value_",
+            parameters=(),
+            variables=(own,),
+            target=type_text(target),
+        )
+        fields, rows = self.rows(question)
+        return rows[0][fields[0].name]
+
+
+def _places(node: Node) -> list[int]:
+    """Where it has a parameter by place."""
+    return [
+        part.parse_location_range.start
+        for part in node.walk()
+        if part.kind == "parameter_expr" and "name" not in part
+    ]
+
+
+def variable(name: str, field: Field, value: Any) -> Parameter:
+    return Parameter(
+        name=name.lower(),
+        field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields),
+        value=value,
+    )
+
+
+def function_definition(here: Place, question: Question) -> tuple[str, Any]:
+    """The name of the function that a CREATE TEMP FUNCTION makes, and the function."""
+    node = analyze(here, question).statement
+    if len(node.name_path) != 1:
+        raise invalid_query("Temporary functions cannot have a dataset in their name")
+    if node.name_path[0] in question.functions and node.create_mode == 0:
+        raise BigQueryError("duplicate", f"Already Exists: Function {node.name_path[0]}")
+    return node.name_path[0], routines.function_of(question.sql, node)

@@ -1,0 +1,1 @@
+"""Statements that change something: DDL and DML."""

@@ -1,0 +1,101 @@
+"""OPTIONS(...) of DDL, as the REST API's resources have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...data.encode import microseconds
+from ...data.googlesql_values import field_of, python_value
+from ...errors import invalid_query, not_run
+from ..analysis.resolved_tree import Node
+
+_TABLE = {
+    "description": "description",
+    "friendly_name": "friendlyName",
+    "require_partition_filter": "requirePartitionFilter",
+    "default_rounding_mode": "defaultRoundingMode",
+}
+_DAY = 86_400_000  # ms
+
+
+def values(nodes: Sequence[Node]) -> dict[str, Any]:
+    return {node.name.lower(): _constant(node.value) for node in nodes}
+
+
+def _constant(node: Node) -> Any:
+    if node.kind == "literal":
+        return python_value(node.value.value, field_of(node.value.type))
+    if node.kind == "function_call" and node.function.name == "ZetaSQL:$make_array":
+        return [_constant(argument) for argument in node.argument_list]
+    if node.kind == "make_struct":
+        return tuple(_constant(value) for value in node.field_list)
+    raise not_run("an option that is not a constant")
+
+
+def table(nodes: Sequence[Node]) -> dict[str, Any]:
+    """What its owner writes about a table, as a resource; None is what is taken away."""
+    written: dict[str, Any] = {}
+    for name, value in values(nodes).items():
+        if name in _TABLE:
+            written[_TABLE[name]] = value
+        elif name == "labels":
+            written["labels"] = _labels(value) or None
+        elif name == "expiration_timestamp":
+            written["expirationTime"] = (
+                str(microseconds(value) // 1000) if value is not None else None
+            )
+        elif name == "partition_expiration_days":
+            written["timePartitioning"] = {
+                "expirationMs": str(int(value * _DAY)) if value is not None else None
+            }
+        else:
+            raise invalid_query(f"Unknown option: {name}")
+    return written
+
+
+def column(nodes: Sequence[Node]) -> dict[str, Any]:
+    """What its owner writes about a column; None is what is taken away."""
+    about = values(nodes)
+    if others := sorted(set(about) - {"description"}):
+        raise not_run(f"the option {others[0]} of a column")
+    return about
+
+
+def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an owner wrote, with the changes of OPTIONS, of which one is a part of the partitioning."""
+    both = {key: value for key, value in {**layout, **changes}.items() if value is not None}
+    if "timePartitioning" not in changes:
+        return both
+    if not layout.get("timePartitioning"):
+        raise invalid_query(
+            "partition_expiration_days can only be set for a table that is partitioned by time"
+        )
+    partitioning = {**layout["timePartitioning"], **changes["timePartitioning"]}
+    return {
+        **both,
+        "timePartitioning": {
+            key: value for key, value in partitioning.items() if value is not None
+        },
+    }
+
+
+def _labels(value: Any) -> dict[str, str]:
+    pairs = (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value or ())
+    return {str(key): str(text) for key, text in pairs}
+
+
+def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    for name, value in values(nodes).items():
+        if name in ("description", "location"):
+            written[name] = value
+        elif name == "friendly_name":
+            written["friendlyName"] = value
+        elif name == "labels":
+            written["labels"] = _labels(value)
+        elif name == "default_table_expiration_days":
+            written["defaultTableExpirationMs"] = str(int(value * _DAY))
+        else:
+            raise invalid_query(f"Unknown option: {name}")
+    return written

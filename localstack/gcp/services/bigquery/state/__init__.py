@@ -1,0 +1,1 @@
+"""What one stack's BigQuery holds: the catalog, the warehouse, the jobs."""

@@ -1,0 +1,87 @@
+"""A job's work while it runs: how it is waited for, how it is stopped, and what it is told to stop
+with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import BigQueryError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_AGAIN = (
+    0.05  # seconds between two interrupts: DuckDB forgets one that comes between two statements
+)
+
+
+class Running:
+    def __init__(self) -> None:
+        self.ended = threading.Event()  # `end` sets it
+        self._waiting: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+
+    def end(self) -> None:
+        """The work is over: whoever waits goes on."""
+        with self._lock:
+            self.ended.set()
+            waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake()
+
+    async def wait(self, seconds: float) -> None:
+        """Until the end, or for so long: in an event loop, where who waits holds no thread."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # that loop has been closed
+                loop.call_soon_threadsafe(over.set)
+
+        with self._lock:
+            if self.ended.is_set():
+                return
+            self._waiting.append(wake)
+        try:
+            await asyncio.wait_for(over.wait(), seconds)
+        except TimeoutError:
+            with self._lock, contextlib.suppress(ValueError):  # it ended just now
+                self._waiting.remove(wake)
+
+    def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """This connection does the work now."""
+        self._cursor = cursor
+        self.check()
+
+    def check(self) -> None:
+        """Raise what the job was stopped with."""
+        if self._stopped.is_set():
+            raise BigQueryError(
+                "stopped", "Job execution was cancelled: User requested cancellation"
+            )
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        if not self._stopped.is_set() and not self.ended.is_set():
+            self._stopped.set()
+            threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        import duckdb
+
+        while not self.ended.wait(_AGAIN):
+            cursor = self._cursor
+            if cursor is not None:
+                with contextlib.suppress(
+                    duckdb.ConnectionException
+                ):  # it was closed: the next one is interrupted
+                    cursor.interrupt()

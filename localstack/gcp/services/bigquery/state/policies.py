@@ -1,0 +1,39 @@
+"""IAM policies of tables: stored, not enforced."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from typing import Any
+
+from ..errors import BigQueryError
+
+
+class Policies:
+    def __init__(self) -> None:
+        self._policies: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self._policies.get(name) or _with_etag({})
+
+    def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
+        """ABORTED in Google's words where the etag is a stale one."""
+        with self._lock:
+            current = self.get(name)
+            if policy.get("etag") not in (None, "", current["etag"]):
+                raise BigQueryError(
+                    "conditionNotMet",
+                    "There were concurrent policy changes. Please retry the whole "
+                    "read-modify-write.",
+                )
+            self._policies[name] = _with_etag(policy)
+            return self._policies[name]
+
+
+def _with_etag(policy: dict[str, Any]) -> dict[str, Any]:
+    content = {key: value for key, value in policy.items() if key != "etag"}
+    digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
+    return {"version": 1, **content, "etag": base64.b64encode(digest).decode()}

@@ -1,0 +1,1 @@
+"""Tables and views: made, changed, dropped, and rows written into them."""

@@ -1,0 +1,1 @@
+"""Firestore and FirestoreAdmin: a file for each kind of resource."""

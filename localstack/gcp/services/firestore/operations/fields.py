@@ -1,0 +1,109 @@
+"""FirestoreAdmin: settings of fields.
+
+A time to live acts on documents; indexes are kept and shown, as nothing is queried.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.cloud.firestore_admin_v1 import types
+from google.cloud.firestore_admin_v1.types import operation as metadata
+
+from ....core.projects import by_id
+from ....core.registry import Call, handles
+from ....core.resources.validation import invalid
+from ..paths import ANY_FIELD, FieldName, field_name
+from ..records import Database, Firestore
+from .databases import operation
+
+_SERVICE = "google.firestore.admin.v1.FirestoreAdmin"
+_State = types.Field.TtlConfig.State
+_SETTINGS = ("index_config", "ttl_config")
+
+
+@handles(f"{_SERVICE}.UpdateField")
+def update_field(call: Call, request: Any) -> Any:
+    """A time to live acts on what is written from now on, and when the operation is over on what
+    there was.
+    """
+    name = field_name(by_id(call, request.field.name))
+    store = call.store(Firestore)
+    with store.lock:
+        database = store.database(call, name.database)
+        field = _field(database, name, by_id(call, request.field.name))
+        for setting in _mask(request):
+            _set(field, request.field, setting)
+        _check(database, name, field)
+        database.fields[name.collection, name.path] = field
+
+    def settle() -> Any:
+        if field.HasField("ttl_config"):
+            field.ttl_config.state = _State.ACTIVE
+        return field
+
+    return operation(
+        call,
+        name.database,
+        settle,
+        metadata=metadata.FieldOperationMetadata.pb()(field=field.name, start_time=call.now_pb()),
+    )
+
+
+@handles(f"{_SERVICE}.GetField")
+def get_field(call: Call, request: Any) -> Any:
+    full_name = by_id(call, request.name)
+    name = field_name(full_name)
+    return _field(call.store(Firestore).database(call, name.database), name, full_name)
+
+
+def _mask(request: Any) -> list[str]:
+    named = [path.partition(".")[0] for path in request.update_mask.paths]
+    if wrong := set(named) - set(_SETTINGS):
+        raise invalid(
+            f"update_mask names {', '.join(sorted(wrong))}, which a field has not, or which "
+            "cannot be updated."
+        )
+    return named or [setting for setting in _SETTINGS if request.field.HasField(setting)]
+
+
+def _set(field: Any, wanted: Any, setting: str) -> None:
+    field.ClearField(setting)
+    if wanted.HasField(setting):
+        getattr(field, setting).CopyFrom(getattr(wanted, setting))
+        getattr(field, setting).SetInParent()
+    elif setting == "index_config":
+        _inherit(field)
+    if field.HasField("ttl_config"):
+        field.ttl_config.state = _State.CREATING
+
+
+def _check(database: Database, name: FieldName, field: Any) -> None:
+    if not field.HasField("ttl_config"):
+        return
+    if name.path == (ANY_FIELD,):
+        raise invalid("ttl_config cannot be set on the field *.")
+    for (collection, path), other in database.fields.items():
+        if collection == name.collection and path != name.path and other.HasField("ttl_config"):
+            raise invalid(
+                f"The collection group {collection} has a TTL policy already, on the field "
+                f"{'.'.join(path)}: it can have one."
+            )
+
+
+def _field(database: Database, name: FieldName, full_name: str) -> Any:
+    """A copy of its settings; of one that nobody set, those that it inherits."""
+    field = types.Field.pb()(name=full_name)
+    settings = database.fields.get((name.collection, name.path))
+    if settings is None:
+        _inherit(field)
+    else:
+        field.CopyFrom(settings)
+    return field
+
+
+def _inherit(field: Any) -> None:
+    field.index_config.uses_ancestor_config = True
+    field.index_config.ancestor_field = (
+        f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"
+    )

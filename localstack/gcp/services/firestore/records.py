@@ -1,0 +1,117 @@
+"""What Firestore holds: databases, with their documents and the settings of their fields."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ...core.projects import by_id
+from ...core.registry import Call, GcpError
+from ...core.resources.validation import invalid
+from . import paths, values, writes
+
+_MOST_TRANSFORMS = 500  # of one document in a commit (firebase.google.com/docs/firestore/quotas)
+
+
+class Database:
+    """Its documents vanish as soon as the clock has passed what their TTL field says; Google's take
+    up to a day.
+    """
+
+    def __init__(self, message: Any) -> None:
+        self.message = message  # google.firestore.admin.v1.Database
+        self.fields: dict[
+            tuple[str, tuple[str, ...]], Any
+        ] = {}  # (collection group, path) -> google.firestore.admin.v1.Field
+        self._documents: dict[str, Any] = {}  # by their paths
+        self._lock = threading.Lock()
+
+    def get(self, path: str, now: datetime) -> Any | None:
+        """Nobody changes what this gives."""
+        with self._lock:
+            return self._living(path, now)
+
+    def commit(self, listed: Sequence[Any], now: datetime) -> list[Any]:
+        """All writes in their order, or none; their results."""
+        by_path = [(paths.split(writes.name_of(write))[1], write) for write in listed]
+        _check_transforms(by_path)
+        with self._lock:
+            changed: dict[str, Any | None] = {}
+            results = []
+            for path, write in by_path:
+                before = changed[path] if path in changed else self._living(path, now)
+                changed[path], result = writes.apply_write(before, write, now)
+                results.append(result)
+            self._keep(changed)
+        return results
+
+    def _keep(self, changed: dict[str, Any | None]) -> None:
+        for path, document in changed.items():
+            if document is None:
+                self._documents.pop(path, None)
+            else:
+                self._documents[path] = document
+
+    def _living(self, path: str, now: datetime) -> Any | None:
+        document = self._documents.get(path)
+        if document is None:
+            return None
+        collection = paths.collection_of(path)
+        if any(
+            _is_expired(document, field, name, now)
+            for (group, name), field in self.fields.items()
+            if group == collection
+        ):
+            del self._documents[path]
+            return None
+        return document
+
+
+class Firestore:
+    """One a stack."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.databases: dict[str, Database] = {}
+        self.creating: set[str] = set()  # names that are taken, of databases that are not there yet
+
+    def database(self, call: Call, name: str) -> Database:
+        """The database of a resource's name. GcpError NOT_FOUND."""
+        database = self.databases.get(by_id(call, paths.check_database(name)))
+        if database is None:
+            raise _absent(name)
+        return database
+
+
+def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
+    value = values.at(document.fields, path) if field.HasField("ttl_config") else None
+    if value is None or value.WhichOneof("value_type") != "timestamp_value":
+        return False
+    ends: datetime = (
+        value.timestamp_value.ToDatetime(tzinfo=UTC)
+        + field.ttl_config.expiration_offset.ToTimedelta()
+    )
+    return ends <= now
+
+
+def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
+    counts: Counter[str] = Counter()
+    for path, write in by_path:
+        counts[path] += len(write.update_transforms) + len(write.transform.field_transforms)
+    if any(count > _MOST_TRANSFORMS for count in counts.values()):
+        raise invalid(
+            f"A document takes at most {_MOST_TRANSFORMS} field transformations in a commit."
+        )
+
+
+def _absent(name: str) -> GcpError:
+    _, project, _, database = name.split("/")
+    return GcpError(
+        "NOT_FOUND",
+        f"The database {database} does not exist for project {project} Please visit"
+        f" https://console.cloud.google.com/datastore/setup?project={project} to add a Cloud "
+        "Datastore or Cloud Firestore database. ",
+    )

@@ -1,0 +1,162 @@
+"""One write to one document: precondition, update by mask, transforms.
+
+Pure: a new document comes out, the old one stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from google.cloud.firestore_v1 import types
+
+from ...core.registry import GcpError
+from ...core.resources.validation import invalid
+from . import paths, values
+
+Document = types.Document.pb()
+WriteResult = types.WriteResult.pb()
+_MOST_BYTES = 1 << 20  # of a document
+_REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
+
+
+def name_of(write: Any) -> str:
+    """The document that a write is about."""
+    name: str = {
+        "update": write.update.name,
+        "delete": write.delete,
+        "transform": write.transform.document,
+    }.get(write.WhichOneof("operation") or "", "")
+    return name
+
+
+def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
+    """The document after a write (None: there is none), and the write's result.
+
+    GcpError: it is refused, and nothing has changed.
+    """
+    _check_condition(before, write)
+    if write.WhichOneof("operation") == "delete":
+        return None, WriteResult()
+    after = Document(name=name_of(write))
+    if before is not None:
+        after.CopyFrom(before)
+    if write.WhichOneof("operation") == "update":
+        _update(after, write)
+    transforms = [*write.update_transforms, *write.transform.field_transforms]
+    result = WriteResult(
+        transform_results=[_transform(after, transform, now) for transform in transforms]
+    )
+    _check(after)
+    _stamp(before, after, now)
+    result.update_time.CopyFrom(after.update_time)
+    return after, result
+
+
+def _check_condition(before: Any | None, write: Any) -> None:
+    condition = write.current_document
+    kind = condition.WhichOneof("condition_type")
+    if kind is None:
+        return
+    if before is None and (kind == "update_time" or condition.exists):
+        raise GcpError("NOT_FOUND", f"No document to update: {name_of(write)}")
+    if before is not None and kind == "exists" and not condition.exists:
+        raise GcpError("ALREADY_EXISTS", f"Document already exists: {name_of(write)}")
+    if before is not None and kind == "update_time" and condition.update_time != before.update_time:
+        stored, base = before.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
+        raise GcpError(
+            "FAILED_PRECONDITION",
+            f"the stored version ({stored}) does not match the required base version ({base})",
+        )
+
+
+def _update(document: Any, write: Any) -> None:
+    if not write.HasField("update_mask"):
+        document.fields.clear()
+        document.MergeFrom(Document(fields=write.update.fields))
+        return
+    for path in map(paths.field_path, write.update_mask.field_paths):
+        values.put(document.fields, path, values.at(write.update.fields, path))
+
+
+def _transform(document: Any, transform: Any, now: datetime) -> Any:
+    """Do it, and give what it results in."""
+    path = paths.field_path(transform.field_path)
+    current = values.at(document.fields, path)
+    kind = transform.WhichOneof("transform_type")
+    if kind in ("append_missing_elements", "remove_all_from_array"):
+        values.put(document.fields, path, _array(current, kind, transform))
+        return values.Value(null_value=0)
+    value = (
+        _moment(transform, now)
+        if kind == "set_to_server_value"
+        else _numeric_transform(current, kind, transform)
+    )
+    values.put(document.fields, path, value)
+    return value
+
+
+def _moment(transform: Any, now: datetime) -> Any:
+    if transform.set_to_server_value != _REQUEST_TIME:
+        raise invalid("A server value must be REQUEST_TIME.")
+    value = values.Value()
+    value.timestamp_value.FromMilliseconds(int(now.timestamp() * 1000))
+    return value
+
+
+def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
+    if kind not in ("increment", "maximum", "minimum"):
+        raise invalid(f"The transform of {transform.field_path} says nothing to do.")
+    operand = getattr(transform, kind)
+    amount, old = values.number(operand), values.number(current)
+    if amount is None:
+        raise invalid(f"{kind} of {transform.field_path} takes an integer or a double.")
+    if old is None:
+        return operand
+    if kind == "increment":
+        return values.of_number(old + amount)
+    if math.isnan(old) or math.isnan(amount):
+        return values.of_number(math.nan)
+    larger = amount > old if kind == "maximum" else amount < old
+    return operand if larger else current
+
+
+def _array(current: Any | None, kind: str, transform: Any) -> Any:
+    items = [] if current is None else list(current.array_value.values)
+    named = getattr(transform, kind).values
+    if kind == "remove_all_from_array":
+        items = [item for item in items if not any(values.same(item, other) for other in named)]
+    else:
+        for item in named:
+            if not any(values.same(item, other) for other in items):
+                items.append(item)
+    array = values.Value(array_value=types.ArrayValue.pb()(values=items))
+    array.array_value.SetInParent()
+    return array
+
+
+def _check(document: Any) -> None:
+    values.check(document.fields)
+    _, path = paths.split(document.name)
+    size = values.size(path, document.fields)
+    if size > _MOST_BYTES:
+        raise invalid(
+            f"Document '{document.name}' cannot be written because its size ({size:,} bytes) "
+            "exceeds the maximum allowed size of"
+            f" {_MOST_BYTES:,} bytes."
+        )
+
+
+def _stamp(before: Any | None, after: Any, now: datetime) -> None:
+    """A document that a write leaves as it was keeps its time; else times grow by a microsecond at
+    least.
+    """
+    if before is None:
+        after.create_time.FromDatetime(now)
+        after.update_time.CopyFrom(after.create_time)
+    elif before != after:
+        after.update_time.FromDatetime(now)
+        after.update_time.FromMicroseconds(
+            max(after.update_time.ToMicroseconds(), before.update_time.ToMicroseconds() + 1)
+        )

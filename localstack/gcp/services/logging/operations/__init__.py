@@ -1,0 +1,1 @@
+"""LoggingServiceV2, ConfigServiceV2 and MetricsServiceV2."""

@@ -1,0 +1,173 @@
+"""ConfigServiceV2 and MetricsServiceV2: sinks and metrics, which are kept and shown; nothing is
+exported or counted.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from google.cloud.logging_v2 import types
+from google.protobuf import empty_pb2
+
+from ....core.projects import by_id, number_of
+from ....core.registry import Call, GcpError, handles
+from ....core.resources.store import page
+
+_SINKS, _METRICS = "google.logging.v2.ConfigServiceV2", "google.logging.v2.MetricsServiceV2"
+_NAME = re.compile(
+    r"(projects|organizations|billingAccounts|folders)/[^/]+/(sinks|metrics)/[\w./%-]{1,100}"
+)
+_DESTINATION = re.compile(r"(storage|bigquery|pubsub|logging)\.googleapis\.com/.+")
+
+
+class Exports:
+    """One a stack: sinks and metrics by their full names."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Any] = {}
+        self.lock = threading.RLock()
+
+    def get(self, name: str) -> Any:
+        message = self.messages.get(name)
+        if message is None:
+            kind, _, identifier = name.rpartition("/")
+            raise GcpError(
+                "NOT_FOUND",
+                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
+            )
+        return message
+
+    def below(self, parent: str, collection: str) -> list[Any]:
+        return [
+            message
+            for name, message in sorted(self.messages.items())
+            if name.startswith(f"{parent}/{collection}/")
+        ]
+
+
+@handles(f"{_SINKS}.CreateSink", executes=False)
+def create_sink(call: Call, request: Any) -> Any:
+    return _create(call, f"{request.parent}/sinks/{request.sink.name}", _sink(request))
+
+
+@handles(f"{_METRICS}.CreateLogMetric", executes=False)
+def create_log_metric(call: Call, request: Any) -> Any:
+    return _create(call, f"{request.parent}/metrics/{request.metric.name}", _metric(request.metric))
+
+
+@handles(f"{_SINKS}.GetSink", executes=False)
+def get_sink(call: Call, request: Any) -> Any:
+    return call.store(Exports).get(by_id(call, request.sink_name))
+
+
+@handles(f"{_METRICS}.GetLogMetric", executes=False)
+def get_log_metric(call: Call, request: Any) -> Any:
+    return call.store(Exports).get(by_id(call, request.metric_name))
+
+
+@handles(f"{_SINKS}.ListSinks", executes=False)
+def list_sinks(call: Call, request: Any) -> Any:
+    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "sinks"), request)
+    return types.ListSinksResponse.pb()(sinks=listed, next_page_token=token)
+
+
+@handles(f"{_METRICS}.ListLogMetrics", executes=False)
+def list_log_metrics(call: Call, request: Any) -> Any:
+    listed, token = page(call.store(Exports).below(by_id(call, request.parent), "metrics"), request)
+    return types.ListLogMetricsResponse.pb()(metrics=listed, next_page_token=token)
+
+
+@handles(f"{_SINKS}.UpdateSink", executes=False)
+def update_sink(call: Call, request: Any) -> Any:
+    """The fields of the mask; without one destination, filter and include_children, as the API
+    says.
+    """
+    exports, name = call.store(Exports), by_id(call, request.sink_name)
+    with exports.lock:
+        sink = types.LogSink.pb()()
+        sink.CopyFrom(exports.get(name))
+        request.sink.name = request.sink.name or sink.name
+        paths = list(request.update_mask.paths) or ["destination", "filter", "include_children"]
+        type(request.update_mask)(paths=paths).MergeMessage(request.sink, sink)
+        _check_sink(sink)
+        sink.update_time.CopyFrom(call.now_pb())
+        exports.messages[name] = sink
+    return sink
+
+
+@handles(f"{_METRICS}.UpdateLogMetric", executes=False)
+def update_log_metric(call: Call, request: Any) -> Any:
+    """It is made where it is not there."""
+    exports, name = call.store(Exports), by_id(call, request.metric_name)
+    metric = _metric(request.metric)
+    metric.name = name.rpartition("/")[2]
+    with exports.lock:
+        before = exports.messages.get(name)
+        if before is None:
+            return _create(call, request.metric_name, metric)
+        metric.create_time.CopyFrom(before.create_time)
+        metric.update_time.CopyFrom(call.now_pb())
+        exports.messages[name] = metric
+    return metric
+
+
+@handles(f"{_SINKS}.DeleteSink", executes=False)
+def delete_sink(call: Call, request: Any) -> Any:
+    return _delete(call, request.sink_name)
+
+
+@handles(f"{_METRICS}.DeleteLogMetric", executes=False)
+def delete_log_metric(call: Call, request: Any) -> Any:
+    return _delete(call, request.metric_name)
+
+
+def _create(call: Call, name: str, message: Any) -> Any:
+    if not _NAME.fullmatch(name):
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"{name!r} is not projects/PROJECT/sinks/ID or projects/PROJECT/metrics/ID, with "
+            "up to 100 letters.",
+        )
+    exports, name = call.store(Exports), by_id(call, name)
+    with exports.lock:
+        if name in exports.messages:
+            raise GcpError("ALREADY_EXISTS", f"{name} already exists")
+        message.create_time.CopyFrom(call.now_pb())
+        message.update_time.CopyFrom(call.now_pb())
+        exports.messages[name] = message
+    return message
+
+
+def _delete(call: Call, name: str) -> Any:
+    exports, name = call.store(Exports), by_id(call, name)
+    with exports.lock:
+        exports.get(name)
+        del exports.messages[name]
+    return empty_pb2.Empty()
+
+
+def _sink(request: Any) -> Any:
+    sink = request.sink
+    _check_sink(sink)
+    writer = "cloud-logs@system.gserviceaccount.com"
+    if request.unique_writer_identity:
+        writer = f"service-{number_of(request.parent.split('/')[1])}@gcp-sa-logging.iam.gserviceaccount.com"
+    sink.writer_identity = f"serviceAccount:{writer}"
+    return sink
+
+
+def _check_sink(sink: Any) -> None:
+    if not _DESTINATION.fullmatch(sink.destination):
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"The destination {sink.destination!r} is not a bucket, a dataset, a topic or a "
+            "log bucket.",
+        )
+
+
+def _metric(metric: Any) -> Any:
+    if not metric.filter:
+        raise GcpError("INVALID_ARGUMENT", "A log metric needs a filter.")
+    return metric

@@ -1,0 +1,128 @@
+"""What happened at each deployed model, minute by minute: what
+aiplatform.googleapis.com/prediction/online/... is made of.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ...core.registry import Call
+from .aggregation import Point, Series, Value
+from .descriptors import ONLINE, PREFIX, RESOURCE
+from .distributions import of_values
+
+DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
+
+
+class Minute(msgspec.Struct):
+    """Lists that calls append to without a lock: one entry a call."""
+
+    statuses: list[int]
+    milliseconds: list[float]
+    predictions: list[int]
+
+
+class Online:
+    """The store. Key: (endpoint's name, DeployedModel's id); then the minute since 1970."""
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[str, str], dict[int, Minute]] = {}
+        self._lock = threading.Lock()
+
+    def minute(self, endpoint: str, deployed: str, number: int) -> Minute:
+        minutes = self.of.get((endpoint, deployed))
+        minute = minutes.get(number) if minutes is not None else None
+        if minute is not None:
+            return minute
+        with self._lock:
+            return self.of.setdefault((endpoint, deployed), {}).setdefault(
+                number, Minute([], [], [])
+            )
+
+
+def record(
+    call: Call,
+    endpoint: str,
+    deployed: str,
+    *,
+    status: int,
+    milliseconds: float,
+    predictions: int,
+    at: datetime | None = None,
+) -> None:
+    """One request: the HTTP status it was answered with, how long it took, and how many instances
+    were predicted.
+    """
+    moment = at if at is not None else call.clock.now()
+    minute = call.store(Online).minute(endpoint, deployed, int(moment.timestamp()) // 60)
+    minute.statuses.append(status)
+    minute.milliseconds.append(milliseconds)
+    minute.predictions.append(predictions if status == 200 else 0)
+
+
+def delay(call: Call) -> float:
+    """Seconds after a minute's end until it is seen. 0: each is, the running one too."""
+    set_to = os.environ.get(DELAY)
+    if set_to is not None:
+        return float(set_to)
+    return 0.0 if call.clock.mode == "instant" else 300.0
+
+
+def series(call: Call, project: str, name: str) -> Iterator[Series]:
+    """Every series of a metric that is to be seen, of a project's number.
+
+    A minute without a request has no point.
+    """
+    late = delay(call)
+    visible = call.clock.now() - timedelta(seconds=late) if late else None
+    for (endpoint, deployed), minutes in list(call.store(Online).of.items()):
+        _, owner, _, location, _, endpoint_id = endpoint.split("/")
+        if owner != project:
+            continue
+        common = {
+            "resource.type": RESOURCE,
+            "resource.labels.resource_container": owner,
+            "resource.labels.location": location,
+            "resource.labels.endpoint_id": endpoint_id,
+            "metric.labels.deployed_model_id": deployed,
+        }
+        by_labels: dict[tuple[tuple[str, str], ...], list[Point]] = {}
+        for number in sorted(minutes):
+            start = datetime.fromtimestamp(number * 60, UTC)
+            end = start + timedelta(minutes=1)
+            if visible is None or end <= visible:
+                for labels, value in _values(name.removeprefix(PREFIX), minutes[number]):
+                    by_labels.setdefault(labels, []).append(Point(start, end, value))
+        metric = ONLINE[name]
+        for labels, points in by_labels.items():
+            yield Series(
+                type=name,
+                labels={**common, **{f"metric.labels.{key}": value for key, value in labels}},
+                kind=metric.kind,
+                value_type=metric.value_type,
+                points=tuple(points),
+                unit=metric.unit,
+            )
+
+
+def _values(metric: str, minute: Minute) -> Iterator[tuple[tuple[tuple[str, str], ...], Value]]:
+    """(labels beside the DeployedModel's id, value) of one minute."""
+    statuses = list(minute.statuses)
+    if metric == "response_count":
+        for status, count in sorted(Counter(statuses).items()):
+            yield (("response_code", str(status)),), count
+    elif metric == "error_count":
+        if errors := sum(status >= 400 for status in statuses):
+            yield (), errors
+    elif metric == "prediction_count":
+        if predictions := sum(minute.predictions):
+            yield (), predictions
+    else:
+        yield (("latency_type", "model"),), of_values(list(minute.milliseconds))
+        yield (("latency_type", "overhead"),), of_values([0.0] * len(minute.milliseconds))

@@ -1,0 +1,280 @@
+"""MetricService: time series read and written, descriptors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.api import metric_pb2, monitored_resource_pb2
+from google.cloud.monitoring_v3.types import (
+    Aggregation,
+    ListMetricDescriptorsResponse,
+    ListMonitoredResourceDescriptorsResponse,
+    ListTimeSeriesRequest,
+    ListTimeSeriesResponse,
+    TimeSeries,
+)
+from google.protobuf import empty_pb2
+
+from ...core.projects import canonical, number_of
+from ...core.registry import Call, GcpError, handles
+from ...core.resources.filters import FilterError, matches
+from ...core.resources.store import page
+from ...core.resources.validation import invalid
+from . import custom_metrics as custom
+from . import descriptors
+from . import distributions as histograms
+from . import online_prediction as online
+from .aggregation import BadAggregation, Point, Series, align, reduce
+from .distributions import Histogram
+
+TimeSeriesPb = TimeSeries.pb()
+_TYPE = re.compile(r"metric\.type\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s()]+)")
+_HEADERS = ListTimeSeriesRequest.TimeSeriesView.HEADERS.value
+_KINDS = metric_pb2.MetricDescriptor.MetricKind
+_TYPES = metric_pb2.MetricDescriptor.ValueType
+_PERIOD = timedelta(seconds=60)
+_FUNCTIONS: Mapping[str, Callable[..., bool]] = {
+    "starts_with": lambda value, text: str(value or "").startswith(text),
+    "ends_with": lambda value, text: str(value or "").endswith(text),
+    "has_substring": lambda value, text: text in str(value or ""),
+    "one_of": lambda value, *texts: value in texts,
+    "monitoring.regex.full_match": lambda value, pattern: (
+        re.fullmatch(pattern, str(value or "")) is not None
+    ),
+}
+_METHOD = "google.monitoring.v3.MetricService."
+
+
+@handles(f"{_METHOD}ListTimeSeries")
+def list_time_series(call: Call, request: Any) -> Any:
+    project = _project(request.name)
+    if _TYPE.search(request.filter) is None and "metric.type" not in request.filter:
+        raise invalid('The filter must name one metric: metric.type = "...".')
+    if not request.interval.HasField("end_time"):
+        raise invalid("interval.end_time is required.")
+    end = custom.moment(request.interval.end_time)
+    start = (
+        custom.moment(request.interval.start_time)
+        if request.interval.HasField("start_time")
+        else end
+    )
+    if start > end:
+        raise invalid(f"interval: the start, {start}, is after the end, {end}.")
+    series = [
+        one for one in _all(call, project, request.filter) if _fits(request.filter, project, one)
+    ]
+    series = [_within(one, start, end) for one in series]
+    aggregated = [one for one in series if one.points]
+    for aggregation in (request.aggregation, request.secondary_aggregation):
+        aggregated = _aggregate(aggregated, aggregation, end)
+    rows, token = page(
+        [_message(one, headers=request.view == _HEADERS) for one in aggregated],
+        request,
+        size=100_000,
+        most=100_000,
+    )
+    return ListTimeSeriesResponse.pb()(
+        time_series=rows, next_page_token=token, unit=aggregated[0].unit if aggregated else ""
+    )
+
+
+@handles(f"{_METHOD}CreateTimeSeries")
+def create_time_series(call: Call, request: Any) -> Any:
+    """What is right is written, and then the first that is wrong is told of."""
+    project = _project(request.name)
+    if not request.time_series:
+        raise invalid("time_series is required.")
+    failures = []
+    for message in request.time_series:
+        try:
+            custom.write(call, project, message)
+        except GcpError as error:
+            failures.append(error)
+    if failures:
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"One or more TimeSeries could not be written: {failures[0].message}",
+        )
+    return empty_pb2.Empty()
+
+
+@handles(f"{_METHOD}ListMetricDescriptors")
+def list_metric_descriptors(call: Call, request: Any) -> Any:
+    project = _project(request.name)
+    everything = [
+        *descriptors.online(project),
+        *call.store(custom.Custom).descriptors.get(project, {}).values(),
+    ]
+    rows, token = page(
+        [
+            d
+            for d in everything
+            if _matches(request.filter, {"metric.type": d.type, "project": project})
+        ],
+        request,
+    )
+    return ListMetricDescriptorsResponse.pb()(metric_descriptors=rows, next_page_token=token)
+
+
+@handles(f"{_METHOD}GetMetricDescriptor")
+def get_metric_descriptor(call: Call, request: Any) -> Any:
+    project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
+    if name in descriptors.ONLINE:
+        return descriptors.descriptor(project, name, descriptors.ONLINE[name])
+    return custom.descriptor(call, project, name)
+
+
+@handles(f"{_METHOD}CreateMetricDescriptor")
+def create_metric_descriptor(call: Call, request: Any) -> Any:
+    project, wanted = _project(request.name), request.metric_descriptor
+    custom.check_type(wanted.type)
+    if not wanted.metric_kind or not wanted.value_type:
+        raise invalid("metric_descriptor.metric_kind and value_type are required.")
+    descriptor = metric_pb2.MetricDescriptor()
+    descriptor.CopyFrom(wanted)
+    descriptor.name = f"projects/{project}/metricDescriptors/{wanted.type}"
+    store = call.store(custom.Custom)
+    with store.lock:
+        store.descriptors.setdefault(project, {})[wanted.type] = descriptor
+    return descriptor
+
+
+@handles(f"{_METHOD}DeleteMetricDescriptor")
+def delete_metric_descriptor(call: Call, request: Any) -> Any:
+    project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
+    store = call.store(custom.Custom)
+    with store.lock:
+        custom.descriptor(call, project, name)
+        del store.descriptors[project][name]
+        series = store.series.get(project, {})
+        for key in [key for key in series if key[0] == name]:
+            del series[key]
+    return empty_pb2.Empty()
+
+
+@handles(f"{_METHOD}ListMonitoredResourceDescriptors")
+def list_monitored_resource_descriptors(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
+    project = _project(request.name)
+    wanted = [
+        name for name in descriptors.RESOURCES if _matches(request.filter, {"resource.type": name})
+    ]
+    rows, token = page([descriptors.resource(project, name) for name in wanted], request)
+    return ListMonitoredResourceDescriptorsResponse.pb()(
+        resource_descriptors=rows, next_page_token=token
+    )
+
+
+@handles(f"{_METHOD}GetMonitoredResourceDescriptor")
+def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
+    project, name = (
+        _project(request.name),
+        request.name.partition("/monitoredResourceDescriptors/")[2],
+    )
+    if name not in descriptors.RESOURCES:
+        raise GcpError("NOT_FOUND", f"Could not find descriptor for resource type '{name}'.")
+    return descriptors.resource(project, name)
+
+
+def _project(name: str) -> str:
+    match = re.match(r"projects/([^/]+)", name)
+    if match is None:
+        raise invalid(f"{name!r} does not begin with projects/PROJECT.")
+    return match[1]
+
+
+def _all(call: Call, project: str, text: str) -> Iterator[Series]:
+    """Of every metric that a filter may mean."""
+    canonical(call, f"projects/{project}")
+    named = _TYPE.search(text)
+    wanted = named[1].strip("\"'") if named is not None else None
+    for name in descriptors.ONLINE:
+        if wanted in (None, name):
+            yield from online.series(call, number_of(project), name)
+    yield from list(call.store(custom.Custom).series.get(project, {}).values())
+
+
+def _fits(text: str, project: str, series: Series) -> bool:
+    return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
+
+
+def _matches(text: str, values: Mapping[str, str]) -> bool:
+    try:
+        return matches(
+            text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
+        )
+    except FilterError as error:
+        raise invalid(str(error)) from error
+
+
+def _within(series: Series, start: datetime, end: datetime) -> Series:
+    """The points that end in (start, end]; in a moment, those at it."""
+    points = tuple(
+        point for point in series.points if start < point.end <= end or point.end == start == end
+    )
+    return Series(
+        type=series.type,
+        labels=series.labels,
+        kind=series.kind,
+        value_type=series.value_type,
+        points=points,
+        unit=series.unit,
+    )
+
+
+def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
+    aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
+    reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
+    if aligner == "ALIGN_NONE":
+        if reducer != "REDUCE_NONE":
+            raise invalid("aggregation.cross_series_reducer needs a per_series_aligner.")
+        return list(series)
+    period = aggregation.alignment_period.ToTimedelta()
+    if period < _PERIOD:
+        raise invalid(
+            "aggregation.alignment_period must be at least 60 seconds, not "
+            f"{period.total_seconds():g}."
+        )
+    try:
+        return reduce(
+            [align(one, aligner, period, end) for one in series],
+            reducer,
+            aggregation.group_by_fields,
+        )
+    except (BadAggregation, ValueError) as error:
+        raise invalid(str(error)) from error
+
+
+def _message(series: Series, *, headers: bool) -> Any:
+    """Points newest first, as the API has them."""
+    labels = series.labels
+    message = TimeSeriesPb(
+        metric=metric_pb2.Metric(type=series.type, labels=dict(_below("metric.labels.", labels))),
+        resource=monitored_resource_pb2.MonitoredResource(
+            type=labels.get("resource.type", ""), labels=dict(_below("resource.labels.", labels))
+        ),
+        metric_kind=_KINDS.Value(series.kind),
+        value_type=_TYPES.Value(series.value_type),
+        unit=series.unit,
+    )
+    for point in () if headers else reversed(series.points):
+        _add(message, series, point)
+    return message
+
+
+def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return (
+        (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
+    )
+
+
+def _add(message: Any, series: Series, point: Point) -> None:
+    added = message.points.add()
+    added.interval.start_time.FromDatetime(point.start)
+    added.interval.end_time.FromDatetime(point.end)
+    if isinstance(point.value, Histogram):
+        added.value.distribution_value.CopyFrom(histograms.message(point.value))
+    else:
+        setattr(added.value, f"{series.value_type.lower()}_value", point.value)

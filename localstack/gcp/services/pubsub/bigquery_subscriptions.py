@@ -1,0 +1,159 @@
+"""Subscriptions that write what they get into a table of BigQuery, in batches, before somebody
+reads it.
+
+With use_table_schema a message is a JSON object of the table's columns; without it, the column
+`data` gets the message as it is. What does not fit goes to the dead letter topic, or is tried again
+[docs: pubsub/docs/bigquery].
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from google.pubsub_v1 import types
+
+from ...core.registry import Call, GcpError
+from ..bigquery.pending_rows import LateRows
+from .backlog import Delivery
+
+if TYPE_CHECKING:
+    from .records import Subscription
+
+_LATEST = 1.0  # seconds after which rows are written though nobody reads
+_BATCH = 10_000
+_LEASE = 600.0  # seconds: longer than a busy machine writes; what broke comes again after them
+_METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
+
+
+def check(call: Call, subscription: Any) -> None:
+    """Complete the bigquery_config.
+
+    GcpError for what is not supported, or a table that is not there or lacks what is written.
+    """
+    from ..bigquery.operations import in_process as access
+
+    config = subscription.bigquery_config
+    if config.use_topic_schema:
+        raise GcpError(
+            "UNIMPLEMENTED",
+            "bigquery_config.use_topic_schema is not supported by the offline GCP yet: "
+            "schemas are not",
+        )
+    config.table = config.table.replace(":", ".", 1)
+    if config.table.count(".") != 2:
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            f"bigquery_config.table {config.table!r} is not project.dataset.table.",
+        )
+    columns = {field.name for field in access.table_schema(call, config.table)}
+    needed = [
+        *(() if config.use_table_schema else ("data",)),
+        *(_METADATA if config.write_metadata else ()),
+    ]
+    for name in needed:
+        if name not in columns:
+            raise GcpError(
+                "INVALID_ARGUMENT",
+                f"The table {config.table} has no column {name}, which the subscription writes.",
+            )
+    config.state = types.BigQueryConfig.State.ACTIVE
+
+
+def attach(call: Call, subscription: Subscription) -> None:
+    """Write from now on what the subscription gets."""
+    context = call.without_request()
+    late, timed = context.store(LateRows), threading.Event()
+
+    def noted() -> None:
+        late.note(subscription, lambda: write(context, subscription))
+        if (
+            not timed.is_set()
+        ):  # what is tried again waits for a reader, and must not keep what comes from its time
+            timed.set()
+            context.clock.call_at_limit(_LATEST, at_latest)
+
+    def at_latest() -> None:
+        timed.clear()
+        late.settle()
+
+    subscription.on_messages = noted
+
+
+def write(call: Call, subscription: Subscription) -> None:
+    """Append what waits, and acknowledge it."""
+    backlog = subscription.backlog
+    deliveries: list[Delivery] = []
+    try:
+        while batch := backlog.take(_BATCH, subscription, deadline=_LEASE):
+            deliveries += batch
+        _append(call, subscription, deliveries)
+    finally:
+        backlog.modify(
+            [delivery.ack_id for delivery in deliveries], 0
+        )  # what is neither written nor refused comes again
+        if backlog.unacknowledged():
+            _try_again(call, subscription)
+
+
+def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
+    from ..bigquery.data import decode
+    from ..bigquery.operations import in_process as access
+
+    backlog, config = subscription.backlog, subscription.message.bigquery_config
+    try:
+        fields = access.table_schema(call, config.table)
+    except GcpError:  # the table is gone: they wait until it is there again
+        config.state = types.BigQueryConfig.State.NOT_FOUND
+        return
+    config.state = types.BigQueryConfig.State.ACTIVE
+    rows: dict[str, Any] = {}  # by ack id
+    unfit = []
+    for delivery in deliveries:
+        row = _row(subscription.message, delivery.message)
+        try:
+            decode.record(row, fields, ignore_unknown=config.drop_unknown_fields)
+            rows[delivery.ack_id] = row
+        except decode.Wrong:
+            unfit.append(delivery.ack_id)
+    backlog.reject(unfit)
+    for ack_id in backlog.modify(
+        rows, _LEASE
+    ):  # what follows an unfit one under its ordering key comes again, after it
+        del rows[ack_id]
+    with suppress(GcpError):  # the table has changed meanwhile
+        access.append_rows(
+            call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields
+        )
+        backlog.acknowledge(rows)
+
+
+def _try_again(call: Call, subscription: Subscription) -> None:
+    """When somebody reads next."""
+    call.store(LateRows).note(subscription, lambda: write(call, subscription))
+
+
+def _row(subscription: Any, message: Any) -> Any:
+    """The columns of a message; what is no JSON object is for the table to refuse."""
+    config = subscription.bigquery_config
+    row: dict[str, Any] = {}
+    if config.use_table_schema:
+        try:
+            row = msgspec.json.decode(message.data)
+        except msgspec.DecodeError:
+            return None
+        if not isinstance(row, dict):
+            return None
+    else:
+        row["data"] = message.data.decode("utf-8", "replace")
+    if config.write_metadata:
+        row |= {
+            "subscription_name": subscription.name,
+            "message_id": message.message_id,
+            "publish_time": message.publish_time.ToJsonString(),
+            "attributes": json.dumps(dict(message.attributes)),
+        }
+    return row

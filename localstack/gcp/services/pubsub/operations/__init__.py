@@ -1,0 +1,1 @@
+"""Publisher, Subscriber and IAM policies: a file for each kind of resource."""

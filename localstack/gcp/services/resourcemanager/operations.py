@@ -1,0 +1,92 @@
+"""Projects: every project that somebody has named is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.cloud.resourcemanager_v3 import types
+
+from ...core.policy import resource_policies as iam
+from ...core.projects import Projects, number_of
+from ...core.registry import Call, GcpError, handles
+from ...core.resources.filters import FilterError, Lookup, matches, of_message
+from ...core.resources.store import page
+from ...environment import PROJECT
+
+_SERVICE = "google.cloud.resourcemanager.v3.Projects"
+_QUERY = {
+    "id": "project_id",
+    "projectid": "project_id",
+    "displayname": "display_name",
+    "name": "display_name",
+}
+
+
+@handles(f"{_SERVICE}.GetProject")
+def get_project(call: Call, request: Any) -> Any:
+    return _project(_id(call, request.name))
+
+
+@handles(f"{_SERVICE}.SearchProjects")
+def search_projects(call: Call, request: Any) -> Any:
+    projects = [_project(project) for project in sorted({PROJECT, *call.store(Projects).known()})]
+    try:
+        fitting = [project for project in projects if matches(request.query, _lookup(project))]
+    except FilterError as error:
+        raise GcpError("INVALID_ARGUMENT", str(error)) from error
+    listed, token = page(fitting, request)
+    return types.SearchProjectsResponse.pb()(projects=listed, next_page_token=token)
+
+
+@handles(f"{_SERVICE}.GetIamPolicy")
+def get_iam_policy(call: Call, request: Any) -> Any:
+    return iam.get_policy(call, f"projects/{_id(call, request.resource)}")
+
+
+@handles(f"{_SERVICE}.SetIamPolicy")
+def set_iam_policy(call: Call, request: Any) -> Any:
+    return iam.set_policy(call, f"projects/{_id(call, request.resource)}", request.policy)
+
+
+@handles(f"{_SERVICE}.TestIamPermissions")
+def test_iam_permissions(call: Call, request: Any) -> Any:
+    _id(call, request.resource)
+    return iam.test_permissions(request.permissions)
+
+
+def _id(call: Call, name: str) -> str:
+    """The project's id.
+
+    GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's.
+    """
+    prefix, _, project = name.partition("/")
+    if prefix != "projects" or not project or "/" in project:
+        raise GcpError("INVALID_ARGUMENT", f"The name {name!r} is not projects/PROJECT.")
+    if not project.isdecimal():
+        call.store(Projects).note(project)
+        return project
+    known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
+    if known.isdecimal():
+        raise GcpError(
+            "PERMISSION_DENIED",
+            f"The caller does not have permission to get {name}, or it does not exist.",
+        )
+    return known
+
+
+def _project(project: str) -> Any:
+    return types.Project.pb()(
+        name=f"projects/{number_of(project)}",
+        project_id=project,
+        display_name=project,
+        state=types.Project.State.ACTIVE,
+    )
+
+
+def _lookup(project: Any) -> Lookup:
+    fields = of_message(project)
+
+    def lookup(path: str) -> object:
+        return fields(_QUERY.get(path.lower(), path))
+
+    return lookup

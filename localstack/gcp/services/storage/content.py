@@ -1,0 +1,143 @@
+"""The bytes of objects: files, with the checksums that were taken while they were written.
+
+Nothing is held in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import msgspec
+
+from .preconditions import invalid
+
+_PART = 1 << 20  # bytes read at once
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole object's bytes."""
+
+    path: Path
+    size: int
+    md5: str | None  # base64, as the API has it; None: composed of others
+    crc32c: str
+
+    def copied(self) -> Content:
+        """The same bytes under a name of their own, without copying them."""
+        path = self.path.with_name(uuid.uuid4().hex)
+        os.link(self.path, path)
+        return msgspec.structs.replace(self, path=path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+class Writer:
+    """Takes an object's bytes as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / uuid.uuid4().hex
+        self.size = 0
+        self._file = self.path.open("wb")
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._crc32c: Any = google_crc32c.Checksum()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._md5.update(data)
+        for start in range(
+            0, len(data), _PART
+        ):  # it takes bytes only, and a copy of all of them is too much
+            self._crc32c.update(bytes(data[start : start + _PART]))
+        self.size += len(data)
+
+    def finish(self, *, composed: bool = False) -> Content:
+        self._file.close()
+        md5 = None if composed else base64.b64encode(self._md5.digest()).decode()
+        crc32c = base64.b64encode(self._crc32c.digest()).decode()
+        return Content(path=self.path, size=self.size, md5=md5, crc32c=crc32c)
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def write_content(
+    folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
+) -> Content:
+    writer = Writer(folder)
+    try:
+        for part in parts:
+            writer.write(part)
+    except BaseException:  # an interrupt must not leave the file, either
+        writer.discard()
+        raise
+    return writer.finish(composed=composed)
+
+
+def parts(content: Content, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """The bytes from `start` to before `stop`.
+
+    The file is opened now: whoever reads it does not mind that it is deleted.
+    """
+    file = content.path.open("rb")
+    return _parts(file, start, content.size if stop is None else stop)
+
+
+def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        while start < stop and (data := file.read(min(_PART, stop - start))):
+            start += len(data)
+            yield data
+
+
+def decompressed(content: Content) -> Iterator[bytes]:
+    """What was stored with gzip, as whoever does not know gzip is given it."""
+    inflate = zlib.decompressobj(wbits=31)
+    for part in parts(content):
+        yield inflate.decompress(part)
+    yield inflate.flush()
+
+
+def check(content: Content, told: Mapping[str, Any]) -> None:
+    """Whether the checksums that came with the bytes are theirs:
+
+    `md5Hash` and `crc32c`. GcpError.
+    """
+    for name, words, actual in (
+        ("md5Hash", "MD5 hash", content.md5),
+        ("crc32c", "CRC32C", content.crc32c),
+    ):
+        expected = told.get(name)
+        if expected and expected != actual:
+            raise invalid(
+                f'Provided {words} "{expected}" doesn\'t match calculated {words} "{actual}".'
+            )
+
+
+def told_by_header(header: str) -> dict[str, str]:
+    """X-Goog-Hash: crc32c=...,md5=... What is not canonical base64 is passed over, as by Google."""
+    told = {}
+    for entry in header.split(","):
+        name, _, value = entry.strip().partition("=")
+        key = {"crc32c": "crc32c", "md5": "md5Hash"}.get(name)
+        if key and _canonical(value):
+            told[key] = value
+    return told
+
+
+def _canonical(text: str) -> bool:
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,131 @@
+"""Which objects a listing shows, in which order, and where its pages end. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from .preconditions import invalid
+
+_MOST = 1000  # of a page
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A listing's parameters."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    start: str = ""  # inclusive
+    end: str = ""  # exclusive
+    trailing: bool = False  # an object that ends in the delimiter is listed beside its prefix
+    glob: str = ""
+    most: int = _MOST
+    token: str = ""
+
+
+class Listed(msgspec.Struct, frozen=True, order=True):
+    """A version of an object; or a prefix, whose generation is 0."""
+
+    name: str
+    generation: int
+
+
+_listed = msgspec.json.Decoder(Listed).decode  # made here: see control.py
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    entries: Sequence[Listed]
+    token: str | None
+
+    @property
+    def prefixes(self) -> list[str]:
+        return [entry.name for entry in self.entries if not entry.generation]
+
+
+def page(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Page:
+    """`versions`: names and generations in order."""
+    after = _decoded(asked.token)
+    entries: list[Listed] = []
+    for entry in _entries(versions, asked):
+        if after is not None and entry <= after:
+            continue
+        if len(entries) == max(1, min(asked.most, _MOST)):
+            return Page(entries=entries, token=_encoded(entries[-1]))
+        entries.append(entry)
+    return Page(entries=entries, token=None)
+
+
+def _entries(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Iterator[Listed]:
+    pattern = glob(asked.glob) if asked.glob else None
+    folded = ""
+    for name, generation in versions:
+        if not name.startswith(asked.prefix) or (pattern and not pattern.fullmatch(name)):
+            continue
+        whole, end = name, len(asked.prefix)
+        if asked.delimiter and (end := name.find(asked.delimiter, len(asked.prefix))) >= 0:
+            whole = name[: end + len(asked.delimiter)]
+        if name < asked.start or (asked.end and name >= asked.end):
+            continue
+        is_prefix = bool(asked.delimiter) and end >= 0
+        if is_prefix and whole != folded:
+            folded = whole
+            yield Listed(whole, 0)
+        if not is_prefix or (asked.trailing and whole == name):
+            yield Listed(name, generation)
+
+
+def _encoded(entry: Listed) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
+
+
+def _decoded(token: str) -> Listed | None:
+    if not token:
+        return None
+    try:
+        return _listed(base64.urlsafe_b64decode(token))
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise invalid("Invalid page token.", "pageToken") from error
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """matchGlob: `*` and `?` stop at a slash, `**` does not, [a-z] [!a-z] {one,other}."""
+    words: list[str] = []
+    place, depth = 0, 0
+    while place < len(pattern):
+        letter = pattern[place]
+        if pattern.startswith("**/", place):
+            words.append("(?:.*/)?")
+            place += 2
+        elif pattern.startswith("**", place):
+            words.append(".*")
+            place += 1
+        elif letter == "[" and (close := pattern.find("]", place + 2)) > 0:
+            inside = pattern[place + 1 : close]
+            words.append(
+                f"[{'^' + re.escape(inside[1:]) if inside[0] in '!^' else re.escape(inside)}]".replace(
+                    r"\-", "-"
+                )
+            )
+            place = close
+        elif letter == "{":
+            words.append("(?:")
+            depth += 1
+        elif letter == "}" and depth:
+            words.append(")")
+            depth -= 1
+        elif letter == "\\" and place + 1 < len(pattern):
+            place += 1
+            words.append(re.escape(pattern[place]))
+        else:
+            words.append(
+                {"*": "[^/]*", "?": "[^/]"}.get(letter)
+                or ("|" if letter == "," and depth else re.escape(letter))
+            )
+        place += 1
+    if depth:
+        raise invalid(f"Invalid glob pattern: {pattern}", "matchGlob")
+    return re.compile("".join(words), re.DOTALL)

@@ -1,0 +1,95 @@
+"""The bytes of an object as an answer: whole or a range, as they are stored or without their gzip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ...core.registry import GcpError, HttpAnswer, HttpRequest
+from ...core.rpc.transcoding import refusal
+from .content import decompressed, parts
+from .records import Version
+from .requests import check_key, key_of
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110: what the name of a header may be
+_SMALL = 4 << 20  # bytes that are answered at once; more are sent in parts
+
+
+def answer(version: Version, request: HttpRequest) -> HttpAnswer:
+    check_key(version, key_of(request.headers))
+    headers = list(_headers(version))
+    size = version.content.size
+    expand = version.fields.get("contentEncoding") == "gzip" and "gzip" not in request.headers.get(
+        "accept-encoding", ""
+    )
+    if expand:  # whole, whatever range was asked for, as Google does
+        return HttpAnswer(
+            headers=[*headers, ("Warning", "214 UploadServer gunzipped")],
+            body=decompressed(version.content),
+        )
+    if encoding := version.fields.get("contentEncoding"):
+        headers.append(("Content-Encoding", str(encoding)))
+    span = _span(request.headers.get("range", ""), size)
+    if span is None:
+        return HttpAnswer(headers=headers, body=_body(version, 0, size))
+    start, stop = span
+    if start >= size:
+        return _unsatisfiable(request.headers["range"], size)
+    headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+    return HttpAnswer(status=206, headers=headers, body=_body(version, start, stop))
+
+
+def _body(version: Version, start: int, stop: int) -> bytes | Iterable[bytes]:
+    data = parts(version.content, start, stop)
+    return b"".join(data) if stop - start <= _SMALL else data
+
+
+def _headers(version: Version) -> Iterable[tuple[str, str]]:
+    content, fields = version.content, version.fields
+    yield "Content-Type", str(fields.get("contentType") or "application/octet-stream")
+    yield "ETag", version.etag
+    yield "X-Goog-Generation", str(version.generation)
+    yield "X-Goog-Metageneration", str(version.metageneration)
+    yield "X-Goog-Storage-Class", version.storage_class
+    yield "X-Goog-Hash", f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
+    yield "X-Goog-Stored-Content-Encoding", str(fields.get("contentEncoding") or "identity")
+    yield "X-Goog-Stored-Content-Length", str(content.size)
+    yield "Accept-Ranges", "bytes"
+    yield "Last-Modified", version.updated.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    named = {
+        "cacheControl": "Cache-Control",
+        "contentDisposition": "Content-Disposition",
+        "contentLanguage": "Content-Language",
+    }
+    for key, header in named.items():
+        if fields.get(key):
+            yield header, str(fields[key])
+    for key, value in (fields.get("metadata") or {}).items():
+        if str(value).isascii() and _TOKEN.fullmatch(key):
+            yield f"X-Goog-Meta-{key}", str(value)
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """From where to before where; None: all of it."""
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not any(match.groups()):
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    if match[2] and int(match[2]) < int(match[1]):
+        return None
+    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+
+
+def _unsatisfiable(header: str, size: int) -> HttpAnswer:
+    text = f"The requested range cannot be satisfied: {header} of {size} bytes."
+    answer = refusal(
+        GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)
+    )
+    return HttpAnswer(
+        status=416,
+        headers=[*answer.headers, ("Content-Range", f"bytes */{size}")],
+        body=answer.body,
+        error=answer.error,
+    )

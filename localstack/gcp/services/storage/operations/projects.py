@@ -1,0 +1,126 @@
+"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and
+open nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import string
+from typing import Any
+
+from ....core.projects import number_of
+from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ..field_types import HMAC_KEY, checked
+from ..preconditions import FAILED, invalid
+from ..representations import timestamp
+from ..requests import base_of, flag, store_of
+
+_KEYS = "/storage/v1/projects/{project}/hmacKeys"
+_KEY = f"{_KEYS}/{{accessId}}"
+_STATES = ("ACTIVE", "INACTIVE")
+
+
+@route(
+    "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
+)
+def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
+    email = f"service-{number_of(request.params['project'])}@gs-project-accounts.iam.gserviceaccount.com"
+    return {"kind": "storage#serviceAccount", "email_address": email}
+
+
+@route("storage.projects.hmacKeys.create", "POST", _KEYS, executes=False)
+def create(call: Call, request: HttpRequest) -> dict[str, Any]:
+    email = request.query.get("serviceAccountEmail", "")
+    if not email:
+        raise GcpError(
+            "INVALID_ARGUMENT",
+            "Required parameter: serviceAccountEmail",
+            reason="required",
+            location="serviceAccountEmail",
+        )
+    access_id = "GOOG1E" + "".join(
+        secrets.choice(string.ascii_uppercase + string.digits) for _ in range(55)
+    )
+    now = timestamp(call.clock.now())
+    project = request.params["project"]
+    metadata = {
+        "kind": "storage#hmacKeyMetadata",
+        "id": f"{project}/{access_id}",
+        "selfLink": f"{base_of(request)}/storage/v1/projects/{project}/hmacKeys/{access_id}",
+        "accessId": access_id,
+        "projectId": project,
+        "serviceAccountEmail": email,
+        "state": "ACTIVE",
+        "timeCreated": now,
+        "updated": now,
+        "etag": _etag(),
+    }
+    store_of(call).hmac_keys[access_id] = metadata
+    return {
+        "kind": "storage#hmacKey",
+        "metadata": metadata,
+        "secret": base64.b64encode(secrets.token_bytes(30)).decode(),
+    }
+
+
+@route("storage.projects.hmacKeys.list", "GET", _KEYS, executes=False)
+def list_keys(call: Call, request: HttpRequest) -> dict[str, Any]:
+    email, deleted = (
+        request.query.get("serviceAccountEmail"),
+        flag(request.query, "showDeletedKeys"),
+    )
+    items = [
+        key
+        for key in list(store_of(call).hmac_keys.values())
+        if key["projectId"] == request.params["project"]
+        and email in (None, key["serviceAccountEmail"])
+        and (deleted or key["state"] != "DELETED")
+    ]
+    return {"kind": "storage#hmacKeysMetadata", "items": items}
+
+
+@route("storage.projects.hmacKeys.get", "GET", _KEY, executes=False)
+def get(call: Call, request: HttpRequest) -> dict[str, Any]:
+    return _key(call, request)
+
+
+@route("storage.projects.hmacKeys.update", "PUT", _KEY, executes=False)
+def update(call: Call, request: HttpRequest) -> dict[str, Any]:
+    body = checked(request.json(), HMAC_KEY)
+    with store_of(call).lock:
+        key = _key(call, request)
+        if body.get("etag") not in (None, key["etag"]):
+            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+        if body.get("state") not in _STATES:
+            raise invalid(
+                f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}"
+            )
+        key |= {"state": body["state"], "updated": timestamp(call.clock.now()), "etag": _etag()}
+        store_of(call).hmac_keys[key["accessId"]] = key
+        return key
+
+
+@route("storage.projects.hmacKeys.delete", "DELETE", _KEY, executes=False)
+def delete(call: Call, request: HttpRequest) -> HttpAnswer:
+    with store_of(call).lock:
+        key = _key(call, request)
+        if key["state"] == "ACTIVE":
+            raise invalid("Cannot delete keys in 'ACTIVE' state.")
+        key["state"] = "DELETED"
+    return HttpAnswer(status=204)
+
+
+def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
+    key = store_of(call).hmac_keys.get(request.params["accessId"])
+    if key is None or key["projectId"] != request.params["project"]:
+        raise GcpError(
+            "NOT_FOUND",
+            f"Access ID not found in project {request.params['project']}",
+            reason="notFound",
+        )
+    return key
+
+
+def _etag() -> str:
+    return base64.b64encode(secrets.token_bytes(6)).decode()

@@ -1,0 +1,133 @@
+"""Preconditions on generation, metageneration and etag.
+
+Pure. An object that is absent has generation 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from ...core.registry import GcpError
+
+FAILED = "At least one of the pre-conditions you specified did not hold."
+
+
+class Dated(Protocol):
+    """What preconditions are about: a bucket or a version of an object."""
+
+    generation: int
+    metageneration: int
+
+    @property
+    def etag(self) -> str: ...
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold. None: nothing was asked."""
+
+    generation: int | None = None
+    not_generation: int | None = None
+    metageneration: int | None = None
+    not_metageneration: int | None = None
+    etag: str | None = None
+    not_etag: str | None = None
+
+    def require(self, dated: Dated | None) -> None:
+        """Before a write. GcpError 412."""
+        if not (self._matches(dated) and self._differs(dated)):
+            raise _not_met()
+
+    def modified(self, dated: Dated | None) -> bool:
+        """Before a read: False is 304, of which there is no body. GcpError 412."""
+        if not self._matches(dated):
+            raise _not_met()
+        return self._differs(dated)
+
+    def _matches(self, dated: Dated | None) -> bool:
+        return (
+            _fits(self.generation, 0 if dated is None else dated.generation)
+            and _fits(self.metageneration, None if dated is None else dated.metageneration)
+            and _fits(self.etag, None if dated is None else dated.etag)
+        )
+
+    def _differs(self, dated: Dated | None) -> bool:
+        if dated is None:
+            return self.not_generation != 0
+        return (
+            self.not_generation != dated.generation
+            and self.not_metageneration != dated.metageneration
+            and (self.not_etag is None or self.not_etag != dated.etag)
+        )
+
+
+NONE = Conditions()
+
+
+def parse_conditions(
+    query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
+) -> Conditions:
+    """Of a request: ifGenerationMatch and so on; `source`: ifSourceGenerationMatch.
+
+    If-Match and If-None-Match hold etags.
+    """
+    start = "ifSource" if source else "if"
+    headers = headers or {}
+    return Conditions(
+        generation=number(query, f"{start}GenerationMatch"),
+        not_generation=number(query, f"{start}GenerationNotMatch"),
+        metageneration=number(query, f"{start}MetagenerationMatch"),
+        not_metageneration=number(query, f"{start}MetagenerationNotMatch"),
+        etag=_etag(headers.get("if-match")),
+        not_etag=_etag(headers.get("if-none-match")),
+    )
+
+
+def of_xml(headers: Mapping[str, str]) -> Conditions:
+    """The XML API asks by headers."""
+    names = {
+        "ifGenerationMatch": "x-goog-if-generation-match",
+        "ifMetagenerationMatch": "x-goog-if-metageneration-match",
+    }
+    return parse_conditions(
+        {name: headers[header] for name, header in names.items() if header in headers}, headers
+    )
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """A parameter that is a whole number. GcpError for another one."""
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise invalid(f"Invalid value for {name}: {text!r}", name) from error
+
+
+def invalid(message: str, parameter: str | None = None) -> GcpError:
+    place: dict[str, Any] = (
+        {"locationType": "parameter", "location": parameter} if parameter else {}
+    )
+    return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
+
+
+def _fits(wanted: object, actual: object) -> bool:
+    return wanted is None or wanted == actual
+
+
+def _etag(header: str | None) -> str | None:
+    return None if header is None or header == "*" else header.strip('"')
+
+
+def _not_met() -> GcpError:
+    return GcpError(
+        "FAILED_PRECONDITION",
+        FAILED,
+        reason="conditionNotMet",
+        http=412,
+        locationType="header",
+        location="If-Match",
+    )

@@ -1,0 +1,49 @@
+"""When a step runs: a condition over a small output of another, evaluated alike at submit and by an
+engine.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ...errors import Invalid
+from ..port import Condition, StepSpec
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
+    """Whether the outputs of its step meet a condition.
+
+    Invalid: the output is not there; what cannot be judged is not false.
+    """
+    if when.output not in outputs:
+        raise Invalid(
+            f"step {when.step} returned no {when.output}: the condition over it cannot be judged"
+        )
+    return _OPERATORS[when.op](outputs[when.output], when.value)
+
+
+def text(when: Condition) -> str:
+    return f"{when.step}.{when.output} {when.op} {when.value}"
+
+
+def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
+    """Every condition under which each step runs: its own, and those of all that it needs.
+
+    The steps come in order.
+    """
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for spec in steps:
+        before = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
+        above = [condition for name in before for condition in conditions[name]]
+        conditions[spec.name] = tuple(dict.fromkeys([*above, *([spec.when] if spec.when else [])]))
+    return conditions

@@ -1,0 +1,214 @@
+"""`isthmus models graph`: what is made of what, from events to endpoints, as a text tree, mermaid
+or dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from ...errors import Invalid
+from ...project.specs.description import Description, ProjectSpec
+
+Kind = Literal["event", "table", "objective", "view", "model", "endpoint"]
+_KINDS: tuple[Kind, ...] = ("event", "table", "objective", "view", "model", "endpoint")
+_SHAPES = {
+    "event": "([{}])",
+    "table": "[({})]",
+    "objective": "{{{{{}}}}}",
+    "view": "[/{}/]",
+    "model": "[{}]",
+    "endpoint": "[[{}]]",
+}
+_DOT = {
+    "event": "oval",
+    "table": "cylinder",
+    "objective": "hexagon",
+    "view": "parallelogram",
+    "model": "box",
+    "endpoint": "box3d",
+}
+
+
+class Node(msgspec.Struct, frozen=True, order=True):
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Edge(msgspec.Struct, frozen=True, order=True):
+    """`target` is made of `source`."""
+
+    source: Node
+    target: Node
+    what: str = ""  # the features, or the alias
+
+
+def graph(description: Description, *, form: str = "text") -> str:
+    """Draw a project's lineage: `text`, `mermaid` or `dot`. Invalid: another form."""
+    drawn = {"text": _text, "mermaid": _mermaid, "dot": _dot}
+    if form not in drawn:
+        raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
+    return drawn[form](nodes(description.spec), edges(description.spec))
+
+
+def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
+    """Everything that is declared, in the order in which it flows."""
+    declared: dict[Kind, list[str]] = {
+        "event": list(spec.events),
+        "table": list(spec.tables),
+        "objective": list(spec.objectives),
+        "view": list(spec.feature_views),
+        "model": list(spec.models),
+        "endpoint": list(spec.endpoints),
+    }
+    return tuple(Node(kind, name) for kind in _KINDS for name in declared[kind])
+
+
+def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
+    """What each thing is made of. A view's sources are read from its SQL."""
+    return tuple(
+        dict.fromkeys(
+            (
+                *_objective_edges(spec),
+                *_view_edges(spec),
+                *_model_edges(spec),
+                *_endpoint_edges(spec),
+            )
+        )
+    )
+
+
+def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    for objective in spec.objectives.values():
+        for event in dict.fromkeys((objective.exposure, objective.outcome)):
+            yield Edge(Node("event", event), Node("objective", objective.name))
+
+
+def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    for view in spec.feature_views.values():
+        yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
+
+
+def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    """Its label's objective, the views of its features, and the exposure, where it reads attributes
+    of that.
+    """
+    for model in spec.models.values():
+        target = Node("model", model.name)
+        yield Edge(Node("objective", model.objective), target, "label")
+        by_view: dict[str | None, list[str]] = {}
+        for feature in model.features:
+            by_view.setdefault(feature.view, []).append(feature.name)
+        own = by_view.pop(None, [])
+        yield from (
+            Edge(Node("view", view), target, ", ".join(names))
+            for view, names in by_view.items()
+            if view is not None
+        )
+        if own:
+            yield Edge(
+                Node("event", spec.objectives[model.objective].exposure), target, ", ".join(own)
+            )
+
+
+def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    for endpoint in spec.endpoints.values():
+        for variant in endpoint.variants:
+            makers = [
+                m
+                for m in spec.models.values()
+                if m.model == variant.model and m.alias in (variant.ref, None)
+            ]
+            yield from (
+                Edge(
+                    Node("model", m.name),
+                    Node("endpoint", endpoint.name),
+                    f"{variant.model}@{variant.ref}",
+                )
+                for m in makers
+            )
+
+
+def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
+    """The views that are made of an objective, or of the events that decide it."""
+    sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
+    return frozenset(
+        edge.target.name
+        for edge in edges(spec)
+        if edge.source in sources and edge.target.kind == "view"
+    )
+
+
+def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
+    import sqlglot
+    from sqlglot import expressions
+
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    inside = {one.alias for one in tree.find_all(expressions.CTE)}
+    kinds: tuple[tuple[Kind, Mapping[str, object]], ...] = (
+        ("event", {f"events_{name}": name for name in spec.events}),
+        ("objective", dict.fromkeys(spec.objectives)),
+        ("table", dict.fromkeys(spec.tables)),
+        ("view", dict.fromkeys(spec.feature_views)),
+    )
+    for name in dict.fromkeys(
+        table.name for table in tree.find_all(expressions.Table) if table.name not in inside
+    ):
+        for kind, known in kinds:
+            if name in known:
+                yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
+                break
+
+
+def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    """From what is served down to the events: endpoints first, then whatever nothing is made of."""
+    used = {edge.source for edge in edges}
+    tops = [node for node in reversed(_every) if node not in used]
+    lines: list[str] = []
+    opened: set[Node] = set()
+
+    def branch(node: Node, ahead: str) -> None:
+        below = [edge for edge in edges if edge.target == node]
+        for number, edge in enumerate(below):
+            last = number == len(below) - 1
+            again = edge.source in opened and any(one.target == edge.source for one in edges)
+            note = f"   {edge.what}" if edge.what else ""
+            lines.append(
+                f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}"
+            )
+            if not again:
+                opened.add(edge.source)
+                branch(edge.source, ahead + ("    " if last else "│   "))
+
+    for top in tops:
+        lines.append(str(top))
+        branch(top, "")
+    return "\n".join(lines)
+
+
+def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    lines = ["flowchart LR"]
+    lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
+    lines += [
+        f"  {_id(e.source)} -->{f'|{e.what}|' if e.what else ''} {_id(e.target)}" for e in edges
+    ]
+    return "\n".join(lines)
+
+
+def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
+    lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
+    lines += [
+        f"  {_id(e.source)} -> {_id(e.target)}" + (f' [label="{e.what}"]' if e.what else "") + ";"
+        for e in edges
+    ]
+    return "\n".join([*lines, "}"])
+
+
+def _id(node: Node) -> str:
+    return f"{node.kind}_{node.name}"

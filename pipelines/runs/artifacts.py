@@ -1,0 +1,133 @@
+"""Artifacts are folders; what makes one equal to another is the digest of its tree: every path,
+size and content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from ...core.formats import StoredDocument
+from ...errors import Invalid, NotFound
+from ...storage import BlobStore, below, located
+from .document import StoredFolder, find, local_path, write
+
+
+class File(msgspec.Struct, frozen=True):
+    sha256: str
+    size: int  # bytes
+
+
+class Manifest(StoredDocument, frozen=True):
+    """`<artifact>.manifest.json`, beside the artifact's folder: a model folder may have a manifest
+    of its own.
+    """
+
+    digest: str
+    files: dict[str, File]
+
+
+def digest_text(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """Read every file below a folder. Its own modification times and modes do not count."""
+    files = {
+        path.relative_to(folder).as_posix(): File(digest_file(path), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return Manifest(digest_text(msgspec.json.encode(files, order="sorted")), files)
+
+
+def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
+    """Publish a written folder as an artifact.
+
+    Under a file URI it was written in place; elsewhere it is uploaded.
+    """
+    manifest = manifest_of(folder)
+    if local_path(uri) is None:
+        blobs.upload(folder, uri)
+    write(blobs, f"{uri}.manifest.json", manifest)
+    return StoredFolder(below(blobs.root, uri), manifest.digest)
+
+
+def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
+    """What is wrong with an artifact by now, or None.
+
+    Local files are read again; elsewhere names and sizes are compared.
+    """
+    uri = located(blobs.root, artifact.uri)
+    folder = local_path(uri)
+    if folder is not None:
+        if not folder.is_dir():
+            return "missing"
+        return (
+            None
+            if manifest_of(folder).digest == artifact.digest
+            else "changed since it was written"
+        )
+    manifest = find(blobs, f"{uri}.manifest.json", Manifest)
+    if manifest is None or manifest.digest != artifact.digest:
+        return "missing"
+    prefix = uri + "/"
+    seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
+    return (
+        None
+        if seen == {name: file.size for name, file in manifest.files.items()}
+        else "changed since it was written"
+    )
+
+
+def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
+    """A local folder with the artifact: itself under a file URI, else a checked download.
+
+    Invalid when it is not what was written.
+    """
+    uri = located(blobs.root, artifact.uri)
+    folder = local_path(uri)
+    if folder is None:
+        blobs.download(uri, scratch)
+        folder = scratch
+    if not folder.is_dir() or manifest_of(folder).digest != artifact.digest:
+        raise Invalid(
+            f"{uri} is not what its step wrote",
+            remedy="submit the pipeline again: the step that made it runs again",
+        )
+    return folder
+
+
+def digest_uri(blobs: BlobStore, uri: str) -> str:
+    """The digest of an input given by its URI, a file's or a folder's; off this machine, of names,
+    sizes and times. NotFound.
+    """
+    path = local_path(uri)
+    if path is not None:
+        if path.is_dir():
+            return manifest_of(path).digest
+        if path.is_file():
+            return digest_file(path)
+        raise NotFound(f"input {uri} does not exist")
+    infos = [(info.uri, info.size, info.modified.isoformat()) for info in blobs.list(uri)]
+    if not infos:
+        raise NotFound(f"input {uri} does not exist")
+    return digest_text(msgspec.json.encode(infos))
+
+
+def fetch_uri(blobs: BlobStore, uri: str, scratch: Path) -> Path:
+    """A local path for an input given by its URI. NotFound."""
+    path = local_path(uri)
+    if path is not None:
+        if not path.exists():
+            raise NotFound(f"input {uri} does not exist")
+        return path
+    blobs.download(uri, scratch)
+    return scratch

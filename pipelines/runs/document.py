@@ -1,0 +1,192 @@
+"""What a run keeps in blobs: run.json at submit; step.json of every finished step; failed.json of
+one that failed.
+
+`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/...,
+<artifact>.manifest.json, step.json, failed.json. step.json goes last: a step is finished if and
+only if it is there, and its artifacts are then complete.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from ...core.formats import Kind, StoredDocument, decode
+from ...errors import Invalid, NotFound
+from ...storage import BlobStore
+from ...target import Profile
+from ..graphs.graph import Parameter, Step, Value
+
+Scalar = float | int | bool | str
+Settled = Literal["cached", "skipped"]
+
+
+class _Given(msgspec.Struct, frozen=True, tag="given"):
+    """A literal parameter in run.json, so that no literal can be taken for a reference."""
+
+    value: Any
+
+
+class StoredFolder(msgspec.Struct, frozen=True):
+    """An artifact: where it is below the store's root (storage.located), and the digest of its
+    tree.
+    """
+
+    uri: str
+    digest: str
+
+
+class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """run.json. No secrets: the profile has none."""
+
+    run: str
+    run_id: str
+    pipeline: str
+    project_file: str | None
+    folder: str
+    profile: Profile
+    version: str  # of Isthmus
+    retry_of: str | None
+    submitted: datetime
+    parameters: dict[str, Any]
+    steps: tuple[Step, ...]  # in order
+    settled: dict[str, Settled]  # what submit found that need not run
+    code: StoredFolder | None = (
+        None  # the project's files, when `folder` is not where the steps run
+    )
+
+    def step(self, name: str) -> Step:
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise NotFound(
+            f"run {self.run} has no step {name} (it has "
+            f"{', '.join(step.name for step in self.steps)})"
+        )
+
+
+class StepResult(StoredDocument, frozen=True, kw_only=True):
+    """step.json. A cached step's names the run that computed it, and that run's artifacts."""
+
+    run: str
+    step: str
+    key: str
+    parts: dict[str, str]
+    outputs: dict[str, Scalar]
+    artifacts: dict[str, StoredFolder]
+    started: datetime
+    ended: datetime
+    attempts: int
+    cached_from: str | None = None
+
+
+class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """failed.json.
+
+    `error` and `message`: the class and the text of what a step's function raised; None: it raised
+    nothing, or format 1.
+
+    `remedy`: of an error of ours.
+    """
+
+    reason: str
+    attempts: int
+    error: str | None = None
+    message: str | None = None
+    remedy: str | None = None
+
+
+def runs_folder(root: str) -> str:
+    return f"{root.rstrip('/')}/runs"
+
+
+def run_uri(root: str, run: str) -> str:
+    return f"{runs_folder(root)}/{run}/run.json"
+
+
+def folder_of(uri: str) -> str:
+    """The URI of the folder that holds a document."""
+    return uri.rpartition("/")[0]
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a file URI; None for another scheme.
+
+    Artifacts under a file URI are read and written in place.
+    """
+    return Path(unquote(uri.removeprefix("file://"))) if uri.startswith("file://") else None
+
+
+def encode_run(document: RunDocument) -> bytes:
+    steps = tuple(
+        msgspec.structs.replace(
+            step,
+            parameters={
+                name: v if isinstance(v, (Value, Parameter)) else _Given(v)
+                for name, v in step.parameters.items()
+            },
+        )
+        for step in document.steps
+    )
+    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(document, steps=steps)))
+
+
+def decode_run(data: bytes, uri: str) -> RunDocument:
+    """run.json as it was written, each parameter unwrapped.
+
+    Refused: of a newer format. Invalid: damaged.
+    """
+    document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
+    return msgspec.structs.replace(document, steps=tuple(_unwrap(step) for step in document.steps))
+
+
+def _unwrap(step: Step) -> Step:
+    values = {
+        name: msgspec.convert(wrapped, _Given | Value | Parameter)
+        for name, wrapped in step.parameters.items()
+    }
+    return msgspec.structs.replace(
+        step,
+        parameters={name: v.value if isinstance(v, _Given) else v for name, v in values.items()},
+    )
+
+
+def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
+    """A document of ours.
+
+    NotFound; Refused: of a newer format; Invalid when its bytes are not what we wrote.
+    """
+    return decode(
+        blobs.get(uri),
+        kind,
+        what=uri,
+        remedy="submit the pipeline again: what is whole is not run again",
+    )
+
+
+def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
+    """None when it is absent or damaged, for whoever can do without. Refused: of a newer format."""
+    try:
+        return read(blobs, uri, kind)
+    except (NotFound, Invalid):
+        return None
+
+
+def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
+    blobs.put(uri, msgspec.json.encode(document))
+
+
+def open_run(blobs: BlobStore, run: str) -> RunDocument:
+    """A run's run.json, by its name.
+
+    NotFound, naming the run; Refused, Invalid: as `decode_run`.
+    """
+    try:
+        uri = run_uri(blobs.root, run)
+        return decode_run(blobs.get(uri), uri)
+    except NotFound as error:
+        raise NotFound(f"there is no run {run}", remedy="isthmus runs list") from error

@@ -1,0 +1,67 @@
+"""The names of runs: r1, r2, ... Each is given once; a training run that has ended has a record
+under its name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...core.formats import StoredDocument, decode
+from ...errors import Conflict
+from ...storage import BlobStore
+from .document import runs_folder
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+
+COUNTER = "runs/counter"
+
+
+class Counter(StoredDocument, frozen=True, kw_only=True):
+    """State `runs/counter`: the number of the newest run."""
+
+    last: int
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        return {"last": old}  # a bare number
+
+
+def next_name(project: Project) -> str:
+    """r1, r2, ...: each given once, whoever asks at the same time."""
+    state = project.target.state
+    while True:
+        stored = state.get(COUNTER)
+        number = decode(stored.value, Counter, what=f"state {COUNTER}").last + 1 if stored else 1
+        try:
+            state.put(
+                COUNTER,
+                msgspec.json.encode(Counter(last=number)),
+                expect=stored.token if stored else None,
+            )
+        except Conflict:
+            continue  # somebody else took it
+        return f"r{number}"
+
+
+def names(blobs: BlobStore) -> tuple[str, ...]:
+    """Training runs that have ended, oldest first."""
+    record = re.compile(re.escape(runs_folder(blobs.root)) + r"/([^/]+)/record\.json")
+    hits = (record.fullmatch(info.uri) for info in blobs.list(f"{runs_folder(blobs.root)}/"))
+    return tuple(sorted((hit[1] for hit in hits if hit), key=_age))
+
+
+def _age(name: str) -> tuple[int, str]:
+    digits = name[1:]
+    return (int(digits) if digits.isdigit() else 0, name)
+
+
+def pending_names(project: Project) -> tuple[str, ...]:
+    """Names that were given after that of the newest training run that ended."""
+    stored = project.target.state.get(COUNTER)
+    last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
+    ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)
+    return tuple(f"r{number}" for number in range(ended + 1, last + 1))

@@ -1,0 +1,26 @@
+"""Names of our own steps in stored runs: they say nothing of where the code lies, so that it can
+move.
+"""
+
+from __future__ import annotations
+
+TRAIN = "isthmus.train"  # dataset, fit, evaluate, register
+REPLAY = "isthmus.replay"  # replay
+
+_MODULES = {TRAIN: "isthmus.pipelines.training.steps", REPLAY: "isthmus.experiments.replay.step"}
+# What runs of 0.1.0 name, which had the modules of that time.
+_FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.replay_step": REPLAY}
+
+
+def module_of(function: str) -> str:
+    """Return the module that holds a step's function (`isthmus.train:fit`, or `module:function` of
+    a project).
+    """
+    module = function.partition(":")[0]
+    return _MODULES.get(_FORMER.get(module, module), module)
+
+
+def stable(function: str) -> str:
+    """Return a step's function by its stable name; one of a project's own as it is."""
+    module, colon, name = function.partition(":")
+    return f"{_FORMER.get(module, module)}{colon}{name}"

@@ -1,0 +1,66 @@
+"""From the results of steps to a step's parameters and inputs, and from what a step returned to its
+result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ...storage import BlobStore
+from ..graphs.graph import Artifact, Parameter, Step, Value
+from .artifacts import digest_uri
+from .cache import remember
+from .document import RunDocument, StepResult, folder_of, run_uri, write
+
+
+def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
+    """A step's parameters as values."""
+
+    def value_of(source: object) -> object:
+        if isinstance(source, Parameter):
+            return document.parameters[source.name]
+        return results[source.step].outputs[source.output] if isinstance(source, Value) else source
+
+    return {name: value_of(source) for name, source in step.parameters.items()}
+
+
+def input_digests(
+    blobs: BlobStore, step: Step, results: Mapping[str, StepResult]
+) -> dict[str, str]:
+    return {
+        name: results[source.step].artifacts[source.name].digest
+        if isinstance(source, Artifact)
+        else digest_uri(blobs, source)
+        for name, source in step.inputs.items()
+    }
+
+
+def adopt(
+    blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
+) -> StepResult:
+    """Make a cached result this run's own: the same values and artifacts, nothing copied."""
+    result = msgspec.structs.replace(
+        cached,
+        run=document.run,
+        started=now,
+        ended=now,
+        attempts=0,
+        cached_from=cached.cached_from or cached.run,
+    )
+    publish(blobs, document, step, result)
+    return result
+
+
+def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
+    """step.json, then the cache's index: cut anywhere, a reader sees a whole result or none."""
+    folder = step_folder(blobs, document.run, step.name)
+    write(blobs, f"{folder}/step.json", result)
+    remember(blobs, document, step, result)
+
+
+def step_folder(blobs: BlobStore, run: str, step: str) -> str:
+    return f"{folder_of(run_uri(blobs.root, run))}/{step}"

@@ -1,0 +1,230 @@
+"""Follow a run, and read what it left: states, values, artifacts, logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import NotFound
+from ...storage import located, wait
+from ..graphs.conditions import text
+from ..graphs.graph import Step, dependencies
+from ..port import PipelineRun, RunState, StepState
+from . import names as run_names
+from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
+from .step_results import step_folder
+
+if TYPE_CHECKING:
+    from ...core.runtime.project import Project
+    from ...target import Target
+
+_MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the steps' own limits
+_LOOKED = 5  # runs that are observed to find those which go on
+
+
+def _silent(_state: RunState) -> None: ...
+
+
+def watch(
+    project: Project,
+    run: PipelineRun,
+    *,
+    on_change: Callable[[RunState], None] = _silent,
+    on_look: Callable[[RunState], None] = _silent,
+) -> RunState:
+    """Wait until a run has ended, and return its last state; a failed run is returned, not raised.
+
+    Where the provider lets go on what runs beside a step that failed (capability
+    `pipelines.fail_fast`), it is cancelled from here.
+
+    `on_change` gets every state that differs from the one before, `on_look` every one. Ctrl-C ends
+    the watching and not the run: the KeyboardInterrupt carries a note that says how to look again.
+    Unavailable when the run takes longer than its steps may.
+    """
+    document = open_run(project.target.blobs, _short(run))
+    seen: RunState | None = None
+
+    def look() -> RunState:
+        nonlocal seen
+        state = _state(project, document, run)
+        if state != seen:
+            seen = state
+            on_change(state)
+        end_beside_failure(project.target, state)
+        on_look(state)
+        return state
+
+    limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
+    patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
+    try:
+        return wait(
+            look,
+            has_ended,
+            deadline=limit,
+            what=f"run {document.run}",
+            sleep=lambda seconds: time.sleep(min(seconds, patience)),
+        )
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(
+            f"run {document.run} goes on. Look again: isthmus runs show {document.run}"
+        )
+        raise
+
+
+def end_beside_failure(target: Target, state: RunState) -> None:
+    """Cancel a run in which a step failed while others run: nothing can come of them, and what
+    ended well stays for the next run.
+    """
+    phases = {step.phase for step in state.steps}
+    if (
+        target.capabilities["pipelines.fail_fast"].level != "native"
+        and state.phase == "running"
+        and phases >= {"failed", "running"}
+    ):
+        target.pipelines.cancel(state.run_id)
+
+
+def has_ended(state: RunState) -> bool:
+    return state.phase not in ("running", "cancelling")
+
+
+def observe(project: Project, run: str) -> RunState:
+    """The state of every step of a run by its short name, those included that the cache or a
+    condition left out. NotFound.
+    """
+    document = open_run(project.target.blobs, run)
+    from .submission import pipeline_run
+
+    return _state(project, document, pipeline_run(project.target.blobs, document))
+
+
+def going_on(project: Project) -> tuple[str, ...]:
+    """Runs that have not ended, among the newest few that began after the newest training run which
+    ended.
+    """
+    return tuple(
+        name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name)
+    )
+
+
+def _goes_on(project: Project, run: str) -> bool:
+    try:
+        return not has_ended(observe(project, run))
+    except NotFound:  # its number was given, and nothing was submitted
+        return False
+
+
+def cancel(project: Project, run: str) -> None:
+    """Ask a run to stop, and do not wait. A finished one is left as it is. NotFound."""
+    project.target.pipelines.cancel(open_run(project.target.blobs, run).run_id)
+
+
+def values(project: Project, run: str, step: str) -> dict[str, Scalar]:
+    """The typed outputs of a finished step. NotFound."""
+    return dict(_result(project, run, step).outputs)
+
+
+def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
+    """Where an output folder of a finished step is: under another run when the step was a cache
+    hit. NotFound.
+    """
+    artifacts = _result(project, run, step).artifacts
+    if name not in artifacts:
+        raise NotFound(
+            f"step {step} of run {run} has no artifact {name} (it has "
+            f"{', '.join(sorted(artifacts)) or 'none'})"
+        )
+    return located(project.target.blobs.root, artifacts[name].uri)
+
+
+def failure(project: Project, run: str, step: str) -> StepFailure | None:
+    """What a failed step wrote down itself. None: it had no time to, or has not failed."""
+    blobs = project.target.blobs
+    return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
+
+
+def log(project: Project, run: str, step: str) -> str:
+    """What a step wrote so far; of a cached step, what it wrote when it ran.
+
+    NotFound when it has not begun.
+    """
+    blobs = project.target.blobs
+    done = find(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
+    origin = done.cached_from if done and done.cached_from else run
+    try:
+        return blobs.get(f"{step_folder(blobs, origin, step)}/log.txt").decode(errors="replace")
+    except NotFound as error:
+        open_run(blobs, run).step(step)
+        raise NotFound(f"step {step} of run {run} has not begun: it has no log") from error
+
+
+def _result(project: Project, run: str, step: str) -> StepResult:
+    blobs = project.target.blobs
+    try:
+        return read(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
+    except NotFound as error:
+        open_run(blobs, run).step(
+            step
+        )  # names the run or the step when one of them is what is missing
+        raise NotFound(
+            f"step {step} of run {run} has not finished", remedy=f"isthmus runs show {run}"
+        ) from error
+
+
+def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
+    """The engine's state, with the steps that it was never given put in their places."""
+    blobs = project.target.blobs
+    seen = (
+        project.target.pipelines.observe(run.run_id)
+        if run.steps
+        else RunState(run_id=run.run_id, phase="done", steps=())
+    )
+    if seen is None:
+        raise NotFound(
+            f"run {document.run} was written but not started",
+            remedy="submit it again: the same name and pipeline complete it",
+        )
+    known = {state.name: state for state in seen.steps}
+    states = []
+    for step in document.steps:
+        if step.name in known:
+            states.append(known[step.name])
+        elif document.settled.get(step.name) == "cached":
+            done = find(
+                blobs, f"{step_folder(blobs, document.run, step.name)}/step.json", StepResult
+            )
+            reason = f"cached from {done.cached_from}" if done else "cached"
+            states.append(
+                StepState(
+                    name=step.name,
+                    phase="done",
+                    started=document.submitted,
+                    ended=document.submitted,
+                    reason=reason,
+                )
+            )
+        elif document.settled.get(step.name) == "skipped":
+            states.append(
+                StepState(name=step.name, phase="skipped", reason=_why_skipped(document, step))
+            )
+        else:
+            states.append(StepState(name=step.name, phase="waiting"))
+    return msgspec.structs.replace(seen, steps=tuple(states))
+
+
+def _why_skipped(document: RunDocument, step: Step) -> str:
+    skipped = next(
+        (name for name in dependencies(step) if document.settled.get(name) == "skipped"), None
+    )
+    if skipped is not None:
+        return f"it needs {skipped}, which was skipped"
+    return f"not {text(step.when)}" if step.when else "skipped"
+
+
+def _short(run: PipelineRun) -> str:
+    """`.../runs/r7/run.json` -> r7."""
+    return run.run_uri.rsplit("/", 2)[1]

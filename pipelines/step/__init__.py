@@ -1,0 +1,1 @@
+"""One step of a run as a process; its command is `python -m isthmus.pipelines.step`."""

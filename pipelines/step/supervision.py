@@ -1,0 +1,55 @@
+"""How a step notices that its local runner has died.
+
+A runner that sets ISTHMUS_SUPERVISED holds the other end of the step's standard input: when that
+closes the runner is gone, and the step and its command stop, so that a resumed run does not meet
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+VARIABLE = "ISTHMUS_SUPERVISED"
+
+
+class Supervisor:
+    def __init__(self) -> None:
+        self._group: int | None = None
+        self._starting = threading.Lock()
+
+    @classmethod
+    def attach(cls) -> Supervisor:
+        """Take over standard input if a runner supervises; otherwise do nothing."""
+        supervisor = cls()
+        if os.environ.pop(VARIABLE, None) is None:
+            return supervisor
+        lifeline = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        threading.Thread(target=supervisor._watch, args=(lifeline,), daemon=True).start()
+        return supervisor
+
+    def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """`command` starts one in a process group of its own.
+
+        The step does not stop before it knows of that group.
+        """
+        with self._starting:
+            process = command()
+            self._group = process.pid
+        return process
+
+    def _watch(self, lifeline: int) -> None:
+        while os.read(lifeline, 64):
+            pass
+        with self._starting:
+            if self._group is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._group, signal.SIGKILL)
+            os._exit(75)  # EX_TEMPFAIL: nothing here is worth finishing

@@ -1,0 +1,153 @@
+"""One training run in MLflow: found again by a tag, written so that a kill at any point leaves what
+the next copy completes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import NotFound
+from ...times import epoch_milliseconds
+from ..run_pages import runs
+from ..run_pages.notes import Notes
+from ..run_pages.records import Run, record_uri
+from ..run_pages.report_store import run_uri
+from ..runs import watch
+from ..runs.artifacts import digest_text
+from . import fields
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+    from ...core.runtime.project import Project
+
+_BATCH = 100  # of parameters and of tags that MLflow takes at once
+_METRICS = 1000
+
+
+def identity(project: Project, run: str) -> str:
+    """Of a run in one store of one project: the same from every checkout."""
+    return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
+
+
+def digest(run: Run, notes: Notes) -> str:
+    """Of what is copied, and of how it is told."""
+    return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
+
+
+def experiment(project: Project, client: MlflowClient) -> str:
+    """The id of the project's experiment, which is made where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    name = project.spec.name
+    if (there := client.get_experiment_by_name(name)) is None:
+        with project.target.calls.mutating("mlflow.create_experiment", name):
+            try:
+                return client.create_experiment(name)
+            except MlflowException:  # somebody else made it
+                there = client.get_experiment_by_name(name)
+                if there is None:
+                    raise
+    return there.experiment_id
+
+
+def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
+    """The MLflow run of a run of ours; a deleted one where there is no other."""
+    from mlflow.entities import ViewType
+
+    copies = client.search_runs(
+        [experiment_id],
+        f"tags.`{fields.RUN_ID}` = '{run_id}'",
+        run_view_type=ViewType.ALL,
+        max_results=10,
+    )
+    return min(
+        copies,
+        key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id),
+        default=None,
+    )
+
+
+def copy(
+    project: Project,
+    client: MlflowClient,
+    experiment_id: str,
+    run: Run,
+    notes: Notes,
+    *,
+    there: MlflowRun | None,
+) -> str:
+    """Write all of a run, over what is there; its digest goes last. MLflow's id of it."""
+    run_id = identity(project, run.name)
+    tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)
+    if there is None:
+        there = client.create_run(
+            experiment_id,
+            epoch_milliseconds(run.started),
+            {fields.RUN_ID: run_id},
+            run_name=run.name,
+        )
+    at: str = there.info.run_id
+    _log(client, at, run, tags)
+    _log_data(project, client, at, run)
+    _log_files(project, client, at, run)
+    client.set_terminated(
+        at, "FINISHED" if run.status == "done" else "FAILED", epoch_milliseconds(run.ended)
+    )
+    return at
+
+
+def _log(client: MlflowClient, at: str, run: Run, tags: dict[str, str]) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = [
+        Metric(metric.key, metric.value, metric.at, metric.step) for metric in fields.metrics(run)
+    ]
+    params = [Param(name, text) for name, text in fields.parameters(run).items()]
+    told = [RunTag(name, text) for name, text in tags.items()]
+    for start in range(0, len(metrics), _METRICS):
+        client.log_batch(at, metrics=metrics[start : start + _METRICS])
+    for start in range(0, max(len(params), len(told)), _BATCH):
+        client.log_batch(
+            at, params=params[start : start + _BATCH], tags=told[start : start + _BATCH]
+        )
+
+
+def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if run.data is None:
+        return
+    with suppress(NotFound):  # its rows are not kept
+        read = fields.data_set(
+            run.data,
+            objective=run.objective,
+            uri=watch.artifact_uri(project, run.name, "dataset", "data"),
+        )
+        dataset = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
+        client.log_inputs(
+            at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+        )
+
+
+def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:
+    """The record, the page, the log and the configuration's text, as far as they are there."""
+    blobs = project.target.blobs
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for uri in (
+            record_uri(blobs, run.name),
+            run_uri(blobs, run.name),
+            runs.log_uri(blobs, run.name),
+        ):
+            with suppress(NotFound):
+                (folder / uri.rpartition("/")[2]).write_bytes(blobs.get(uri))
+        if run.config:
+            (folder / Path(run.path).name).write_text(run.config, encoding="utf-8")
+        client.log_artifacts(at, str(folder))

@@ -1,0 +1,224 @@
+"""The last step of a training run: from figures to a version, its alias, its record and its page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...core.formats import Kind, decode
+from ...errors import NotFound
+from ...project.specs.description import Feature, Model, ProjectSpec
+from ...storage import BlobStore
+from ..evaluation import gate, measure
+from ..evaluation.distribution import drifts
+from ..evaluation.evaluation import Champion, Evaluation
+from ..evaluation.gate import GateResult
+from ..evaluation.metrics import day_of
+from ..evaluation.segments import by_segment
+from ..models.predictor import MANIFEST, Manifest
+from ..run_pages import records, runs
+from ..run_pages.records import Run
+from ..run_pages.report_store import run_uri
+from ..step.context import StepContext
+from . import promotion
+from .dataset import read_data
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..port import ModelVersion
+
+
+def register(context: StepContext, model: Model) -> None:
+    """May be run again at any time: every effect is by name or by digest."""
+    from ..run_pages import report
+
+    project = context.project()
+    blobs, registry = context.target.blobs, context.target.registry
+    table, data = read_data(context.inputs["data"])
+    measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
+    ours = _predictions(context.inputs["forward"])
+    manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
+    champion = promotion.current(registry, model.model, promotion.CHAMPION)
+    other = champion is not None and champion.digest != manifest.digest
+    bounds = gate.bounds_of(model.gate, ranked=measured.ranked is not None, champion=other)
+    compared = _comparison(
+        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec
+    )
+    leaks = gate.no_leaks(model.gate, data.leaks)
+    judged = gate.judge(
+        bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks
+    )
+    uri = publish(blobs, context.inputs["model"], manifest)
+    target = context.target
+    image = str(
+        target.profile.options.get("image")
+        or ("" if target.adapter.remote else target.adapter.name)
+    )  # "": the adapter's own
+    version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
+    alias, why_not = _place(context, model, version, judged, champion)
+    theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
+    before = records.peek(blobs, compared.run) if compared.run else None
+    run = Run(
+        name=context.run,
+        status="done",
+        target=project.target.name,
+        configuration=model.name,
+        path=model.path,
+        model=model.model,
+        objective=model.objective,
+        features=tuple(map(str, model.features)),
+        trainer=model.trainer,
+        parameters=model.parameters,
+        ended=project.wall(),
+        code=manifest.digest,
+        data=data,
+        evaluation=measured,
+        champion=compared,
+        drift=drifts(before.data.distributions, names_of(model), table)
+        if before and before.data
+        else {},
+        segments=by_segment(model.evaluate.segments, table, ours, theirs),
+        gate=judged.verdict,
+        checks=judged,
+        version=f"{model.model}@{version.version}",
+        alias=alias,
+        alias_why_not=why_not,
+        log=runs.display_path(project, runs.log_uri(blobs, context.run)),
+        report=runs.display_path(project, run_uri(blobs, context.run)),
+        **_submission(context.parameters["about"]),
+    )
+    report.write_run(blobs, run, ours, theirs)
+    records.keep(blobs, run)  # last: a run with a record is whole
+    context.log(str(run))
+
+
+def names_of(model: Model) -> dict[str, str]:
+    """Each feature's column in the training set."""
+    return {str(feature): feature.name for feature in model.features}
+
+
+def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
+    """Copy a model folder to its place by digest, unless it is there whole. The URI."""
+    uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
+    there = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
+    if not {MANIFEST, *manifest.files} <= there:
+        blobs.upload(folder, uri)
+    return uri
+
+
+def _submission(about: dict[str, Any]) -> dict[str, Any]:
+    """What the submitter knew and a job cannot: the file's text, git, when it began."""
+    git = about["git"]
+    return {
+        "config": about["config"],
+        "settings": about["settings"],
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
+        "overrides": tuple(
+            about.get("overrides", ())
+        ),  # of a run that was submitted before there were any
+        "git": msgspec.convert(git, records.Git) if git else None,
+        "started": msgspec.convert(about["started"], datetime),
+    }
+
+
+def _document(path: Path, kind: type[Kind]) -> Kind:
+    return decode(path.read_bytes(), kind, what=str(path))
+
+
+def _predictions(folder: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(folder / "predictions.parquet").read()
+
+
+def _comparison(
+    blobs: BlobStore,
+    ours: pa.Table,
+    champion: ModelVersion | None,
+    *,
+    own: str,
+    model: Model,
+    spec: ProjectSpec,
+) -> Champion:
+    if champion is None:
+        entity = entity_of(model.features, spec)
+        best = (
+            measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
+        )
+        return Champion(ceiling=best, ceiling_of=entity, why_not="no champion yet")
+    name = f"{champion.model}@{champion.version}"
+    if champion.digest == own:
+        return Champion(version=name, why_not=f"it is the champion, {name}")
+    before = runs.of_version(blobs, name)
+    if before is None:
+        return Champion(version=name, why_not=f"the run of {name} is not kept")
+    try:
+        theirs = runs.predictions_of(blobs, before.name)
+    except NotFound:
+        return Champion(
+            version=name,
+            run=before.name,
+            why_not=f"the predictions of {name} ({before.name}) are not kept",
+        )
+    theirs_of = entity_of(msgspec.convert(before.settings["features"], tuple[Feature, ...]), spec)
+    cutoffs = gate.cutoffs_of(model.gate)
+    return measure.against(
+        ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs
+    )
+
+
+def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
+    """The entity that alone decides a model's predictions, when all of its features are that
+    entity's.
+    """
+    views = {feature.view for feature in features}
+    entities = {
+        spec.feature_views[view].entity if view in spec.feature_views else None
+        for view in views
+        if view is not None
+    }
+    return entities.pop() if len(entities) == 1 and None not in views else None
+
+
+def _place(
+    context: StepContext,
+    model: Model,
+    version: ModelVersion,
+    judged: GateResult,
+    champion: ModelVersion | None,
+) -> tuple[str | None, str | None]:
+    """Approve and give the alias as far as the gate allows: the alias it got, and why it did not
+    get the one asked for.
+    """
+    registry = context.target.registry
+    first = champion is None or champion.version == version.version
+    wanted = promotion.approval_for(
+        judged.verdict, first=first and model.alias == promotion.CHAMPION
+    )
+    if wanted != version.approval and not (
+        version.approval == "approved" and wanted == "pending"
+    ):  # a person's approval stays
+        registry.set_approval(
+            version.model,
+            version.version,
+            wanted,
+            f"gate {judged.verdict or 'none'}, run {context.run}",
+        )
+    if model.alias is None:
+        return None, None
+    refusal = promotion.refusal(model.alias, judged.verdict, first=first)
+    if (
+        refusal is None
+        and champion is not None
+        and champion.version == version.version
+        and model.alias != promotion.CHAMPION
+    ):
+        refusal = f"it is the {promotion.CHAMPION}"
+    if refusal is not None:
+        return None, f"not {model.alias}: {refusal}"
+    registry.set_alias(version.model, model.alias, version.version)
+    return model.alias, None

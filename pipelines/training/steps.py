@@ -1,0 +1,205 @@
+"""The four steps of a training run.
+
+Each is a job of its own: all that it needs comes through the context.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from ...errors import Invalid
+from ...events.tables.column_types import of_arrow
+from ...project.specs.description import Feature, Model, Objective, ProjectSpec
+from ..step.context import StepContext
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..evaluation.distribution import Distribution
+    from ..evaluation.forward_evaluation import Forward
+    from ..evaluation.leak_alarm import Looked
+    from ..run_pages.records import Data
+
+
+def dataset(context: StepContext) -> None:
+    """The training set, point in time, as `data/data.parquet`, with what is known of it as
+    `data/data.json`.
+    """
+    import pyarrow.parquet as pq
+
+    from ...feature_store.offline.training_set import STAMP, training_set
+    from ..evaluation.leak_alarm import look
+
+    model, project = _model(context), context.project()
+    start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
+    stamped = training_set(
+        project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True
+    )
+    table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
+    looked = look(project, model, table, start=start, end=end, as_of=as_of)
+    known = _known_data(
+        table,
+        model,
+        project.spec,
+        start=start,
+        end=end,
+        as_of=as_of,
+        stamped=stamped,
+        looked=looked,
+    )
+    context.log(f"{known.rows:,} rows, {known.positives:,} with the outcome, hash {known.digest}")
+    for warning in known.warnings:
+        context.log(f"warning: {warning}")
+    pq.write_table(table, context.outputs["data"] / "data.parquet")
+    (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(known))
+    context.set("rows", known.rows)
+
+
+def fit(context: StepContext) -> None:
+    """The model of all rows, as `model/`."""
+    from ..models import predictor, trainers
+    from .dataset import read_data
+
+    model, folder = _model(context), _folder(context)
+    table, known = read_data(context.inputs["data"])
+    fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
+    spec = context.project().spec
+    keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
+    digest = predictor.save(
+        fitted, context.outputs["model"], model=model, types=known.types, keys=keys
+    )
+    context.log(f"{type(fitted).__name__}, digest {digest}")
+    context.set("digest", digest)
+
+
+def evaluate(context: StepContext) -> None:
+    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in
+    `forward/evaluation.json`.
+    """
+    import pyarrow.parquet as pq
+
+    from ..evaluation import forward_evaluation, gate
+    from ..evaluation.measure import measure
+    from ..models import trainers
+    from .dataset import read_data
+
+    model, folder = _model(context), _folder(context)
+    objective, spec = (
+        msgspec.convert(context.parameters["objective"], Objective),
+        context.project().spec,
+    )
+    table, known = read_data(context.inputs["data"])
+    predicted: Forward = forward_evaluation.forward(
+        table,
+        trainers.find(model, folder),
+        model,
+        start=known.start,
+        end=known.end,
+        folder=folder,
+        log=context.log,
+        among=forward_evaluation.grouping(table, objective, spec),
+        source=context.inputs["data"] / "data.parquet",
+        shuffle=True,
+        keeps=True,
+    )
+    measured = measure(predicted, gate.cutoffs_of(model.gate))
+    pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
+    (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
+    context.log(f"auc {measured.auc.value:.3f} on {measured.rows:,} rows")
+
+
+def register(context: StepContext) -> None:
+    """Compare with the champion, judge, register, write the record and the page."""
+    from .registration import register as put
+
+    put(context, _model(context))
+
+
+def _known_data(
+    table: pa.Table,
+    model: Model,
+    spec: ProjectSpec,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    stamped: pa.Table,
+    looked: tuple[Looked, ...],
+) -> Data:
+    import pyarrow.compute as pc
+
+    from ...feature_store.offline.training_set import canonical_hash
+    from ..run_pages.records import Data
+
+    if not table.num_rows:
+        raise Invalid(
+            f"{model.path}: {model.objective} has no rows from {start:%Y-%m-%d %H:%M} to "
+            f"{end:%Y-%m-%d %H:%M} whose outcome is known",
+            remedy="isthmus ingest, or another `window`",
+        )
+    views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
+    empty: dict[str, int] = {}
+    for view in views:
+        nothing: list[Any] = [
+            pc.is_null(table[feature.name]) for feature in model.features if feature.view == view
+        ]
+        rows = int(pc.sum(reduce(pc.and_, nothing)).as_py() or 0)
+        empty |= {view: rows} if rows else {}
+    names = [feature.name for feature in model.features]
+    shown = table["event_timestamp"]
+    return Data(
+        start=start,
+        end=end,
+        as_of=as_of,
+        first=pc.min(shown).as_py().replace(tzinfo=UTC),
+        last=pc.max(shown).as_py().replace(tzinfo=UTC),
+        rows=table.num_rows,
+        positives=int(pc.sum(table["outcome"]).as_py() or 0),
+        digest=canonical_hash(table),
+        exposure=spec.objectives[model.objective].exposure,
+        outcome=spec.objectives[model.objective].outcome,
+        types={name: of_arrow(table.schema.field(name).type) for name in names},
+        features=len(names),
+        views=len(views),
+        empty=empty,
+        distributions=tuple(_distribution(feature, stamped) for feature in model.features),
+        leaks=looked,
+        warnings=tuple(str(one) for one in looked if one.warnings),
+    )
+
+
+def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
+    """With the age of a view's values at the time of their rows."""
+    from ...feature_store.offline.training_set import STAMP
+    from ..evaluation.distribution import distribution
+
+    age, stamp = None, f"{STAMP}{feature.view}"
+    if stamp in stamped.column_names:
+        shown, of_value = (stamped[name].to_numpy() for name in ("event_timestamp", stamp))
+        age = (shown - of_value) / np.timedelta64(
+            1, "s"
+        )  # NaT, where there is no value, becomes NaN
+    return distribution(str(feature), stamped[feature.name], age=age)
+
+
+def _model(context: StepContext) -> Model:
+    return msgspec.convert(context.parameters["model"], Model)
+
+
+def _moment(context: StepContext, name: str) -> datetime:
+    return msgspec.convert(context.parameters[name], datetime)
+
+
+def _folder(context: StepContext) -> Path:
+    if context.project_file is None:
+        raise Invalid(
+            "a trainer is a module beside project.yaml, and this project has no file",
+            remedy="write project.yaml",
+        )
+    return Path(context.project_file).parent

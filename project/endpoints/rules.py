@@ -1,0 +1,280 @@
+"""`endpoints.<endpoint>.rules` -> specs, and what they say of the rest of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..experiments.checks import request_conditions
+from ..reading.names import did_you_mean
+from ..reading.report import Report, child, item
+from ..sections.references import Declared, known
+from ..sections.values import condition_problems, typed, value_problem
+from ..specs.description import Attribute, Endpoint, Entity, Parameter, ProjectSpec
+from ..specs.rules import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
+
+_KINDS: dict[type[Rule], str] = {
+    Block: "block",
+    UnitCap: "cap",
+    Boost: "boost",
+    Pin: "pin",
+    Reserve: "reserve",
+    Cap: "cap",
+}
+ORDER = tuple(_KINDS)  # as they are applied
+_FIELDS = {"from": "since", "in": "window"}
+
+
+def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
+    return tuple(_rule(kind, values) for kind, values in rules)
+
+
+def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
+    of = (
+        UnitCap
+        if values.get("per") == "unit"
+        else next(of for of, name in _KINDS.items() if name == kind and of is not UnitCap)
+    )
+    fields = {_FIELDS.get(name, name): value for name, value in values.items()}
+    for name in ("where", "when"):
+        if name in fields:
+            fields[name] = tuple(
+                Condition(attribute=attribute, **about) for attribute, about in fields[name].items()
+            )
+    for name in ("times", "add"):
+        if name in fields:
+            fields[name] = typed(fields[name], "float")
+    return of(**{name: value for name, value in fields.items() if name in of.__struct_fields__})
+
+
+def reads(rule: Rule) -> tuple[str, ...]:
+    """Of a candidate: keys of entities, and `view.feature`."""
+    if isinstance(rule, Pin):
+        return (rule.key,)
+    return (
+        (rule.by,)
+        if isinstance(rule, Cap | UnitCap)
+        else tuple(condition.attribute for condition in rule.where)
+    )
+
+
+def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
+    """Whose key, or whose view's feature, it is."""
+    view, dot, _ = name.partition(".")
+    if not dot:
+        return next((entity for entity in spec.entities.values() if entity.key == name), None)
+    return (
+        spec.entities.get(spec.feature_views[view].entity) if view in spec.feature_views else None
+    )
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    for endpoint in spec.endpoints.values():
+        for rule, key in places(endpoint):
+            _names(rule, spec, declared, key, report)
+            request_conditions(rule.when, endpoint, spec, child(key, "when"), report)
+            _window(rule, key, report)
+            _figures(rule, endpoint, key, report)
+        _reserved(endpoint, report)
+        if explores(endpoint, spec):
+            _closed_form(endpoint, f"{endpoint.name} explores", "explore: 0%", report)
+        elif duel := interleaving(endpoint, spec):
+            _closed_form(endpoint, f"{duel} interleaves", f"take {duel} out", report)
+
+
+def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
+    """Each rule with its key."""
+    for position, rule in enumerate(endpoint.rules):
+        yield rule, child(item(f"endpoints.{endpoint.name}.rules", position), kind_of(rule))
+
+
+def kind_of(rule: Rule) -> str:
+    return _KINDS[type(rule)]
+
+
+def counts_units(endpoint: Endpoint) -> bool:
+    """Whether a rule asks how often a unit was shown what."""
+    return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
+
+
+def reading_key(rule: Rule, name: str, key: str) -> str:
+    """Where it is written that the rule reads this."""
+    below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
+    return child(key, below or f"where.{name}")
+
+
+def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> None:
+    first: Entity | None = None
+    for name in reads(rule):
+        place = reading_key(rule, name, key)
+        entity = entity_of(name, spec)
+        if entity is None and set(declared.entities) <= set(
+            spec.entities
+        ):  # else one of them is to be put right first
+            _unknown(name, spec, declared, place, report, views=not isinstance(rule, Pin))
+        elif entity is not None and first is not None and entity != first:
+            report.add(
+                place,
+                f"{name} is of {entity.name}, and the rule is of {first.name}",
+                "a rule reads one candidate: take one out",
+            )
+        first = first or entity
+        if entity is not None and name == entity.key:
+            for misfit in misfits(rule, Attribute(name=name, type=entity.type)):
+                report.add(place, *misfit)
+    if (
+        isinstance(rule, Pin)
+        and first is not None
+        and (problem := value_problem(rule.item, Attribute(name=rule.key, type=first.type)))
+    ):
+        report.add(child(key, rule.key), *problem)
+
+
+def misfits(rule: Rule, of: Attribute) -> Iterator[tuple[str, str]]:
+    """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type
+    the SQL says (feature_store/views/checks.py).
+    """
+    for condition in () if isinstance(rule, Pin | Cap | UnitCap) else rule.where:
+        if condition.attribute == of.name:
+            yield from condition_problems(condition, of)
+
+
+def _unknown(
+    name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
+) -> None:
+    view, dot, _ = name.partition(".")
+    keys = [entity.key for entity in spec.entities.values()]
+    if dot:  # a view of an unknown entity has been told
+        known(view, declared.feature_views, place, report, noun="a feature view", has="views are")
+    elif views:
+        near = did_you_mean(name, keys, has="keys are")
+        report.add(
+            place, f"{name} is not a key of an entity", f"write a feature as view.feature   {near}"
+        )
+    else:
+        report.add(
+            place, f"{name} is not a key of an entity", did_you_mean(name, keys, has="keys are")
+        )
+
+
+def _window(rule: Rule, key: str, report: Report) -> None:
+    if rule.since is not None and rule.until is not None and rule.until <= rule.since:
+        report.add(
+            child(key, "until"),
+            "it ends before it begins",
+            "write until: after from: (until is not included)",
+        )
+
+
+def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
+    if isinstance(rule, Boost):
+        if rule.times == 1 and rule.add == 0:
+            report.add(key, "it changes no score", "write times: 1.5, or add: 0.1")
+        _figure(rule.times, endpoint, child(key, "times"), report, kinds=("float", "int"), least=0)
+        _figure(rule.add, endpoint, child(key, "add"), report, kinds=("float", "int"))
+    if isinstance(rule, Cap | UnitCap):
+        _figure(rule.max, endpoint, child(key, "max"), report, kinds=("int",), least=1)
+
+
+def _figure(
+    value: float | str,
+    endpoint: Endpoint,
+    key: str,
+    report: Report,
+    *,
+    kinds: tuple[str, ...],
+    least: float | None = None,
+) -> None:
+    """Of a parameter that stands in place of a number."""
+    if not isinstance(value, str):
+        return
+    name = value.removeprefix("$")
+    if not known(
+        name,
+        endpoint.parameters,
+        key,
+        report,
+        noun=f"a parameter of {endpoint.name}",
+        has="parameters are",
+    ):
+        return
+    parameter = endpoint.parameters[name]
+    if parameter.type not in kinds:
+        report.add(
+            key,
+            f"{name} is of type {parameter.type}",
+            f"name a parameter of type {' or '.join(kinds)}",
+        )
+    elif least is not None and not _at_least(parameter, least):
+        report.add(
+            key,
+            f"{name} may be below {least:g}",
+            f"write min: {least:g} in endpoints.{endpoint.name}.parameters.{name}",
+        )
+
+
+def _at_least(parameter: Parameter, least: float) -> bool:
+    if parameter.allowed is not None:
+        return all(value >= least for value in parameter.allowed)
+    return parameter.min is not None and parameter.min >= least
+
+
+def _reserved(endpoint: Endpoint, report: Report) -> None:
+    first: dict[int, str] = {}
+    for rule, key in places(endpoint):
+        for at, position in enumerate(rule.positions if isinstance(rule, Reserve) else ()):
+            place = item(child(key, "positions"), at)
+            if position in first:
+                report.add(
+                    place,
+                    f"position {position} is reserved already, by {first[position]}",
+                    "a position is of one group: take one out",
+                )
+            first.setdefault(position, key.removeprefix(f"endpoints.{endpoint.name}."))
+
+
+def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
+    """Whether an answer of it may be drawn."""
+    layers = {layer.name for layer in spec.layers.values() if layer.endpoint == endpoint.name}
+    arms = [
+        arm
+        for experiment in spec.experiments.values()
+        if experiment.layer in layers
+        for arm in experiment.arms
+    ]
+    return endpoint.explore > 0 or any(arm.parameters.get("explore") for arm in arms)
+
+
+def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
+    """An experiment of it that makes one order of two."""
+    return next(
+        (
+            of.name
+            for of in spec.experiments.values()
+            if of.interleave and spec.layers[of.layer].endpoint == endpoint.name
+        ),
+        None,
+    )
+
+
+def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
+    """Of a drawn answer the propensities must be known."""
+    for key, problem in undrawable(endpoint):
+        report.add(
+            key,
+            f"{problem}, and {why}: the propensities have no closed form",
+            f"{remedy}, or take one of the rules out",
+        )
+
+
+def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    """(key, problem) of what stands against a draw with known propensities."""
+    reserved = {
+        name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
+    }
+    caps = [(rule, key) for rule, key in places(endpoint) if isinstance(rule, Cap)]
+    for number, (rule, key) in enumerate(caps):
+        if number:
+            yield key, "it is a second cap per response"
+        if rule.by in reserved:
+            yield child(key, "by"), f"{rule.by} is what positions are reserved by"

@@ -1,0 +1,1 @@
+"""The sections `layers:` and `experiments:` of project.yaml: their keys, their structs, their checks."""

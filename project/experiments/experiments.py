@@ -1,0 +1,250 @@
+"""The sections `layers:` and `experiments:` -> what the gateway assigns: every arm, share and
+condition as it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from decimal import Decimal
+from typing import Any
+
+from ..reading.report import Report, child
+from ..sections.references import Declared, known
+from ..sections.values import typed
+from ..specs.description import BUCKETS, Attribute, Endpoint, ProjectSpec
+from ..specs.experiments import INTERLEAVED, Experiment, ExperimentArm, Layer, Plan
+from ..specs.request_attributes import request_attributes
+from ..specs.rules import Condition
+from .analyses import guardrails
+
+Values = dict[str, Any]
+_ALL = Decimal(100)
+
+
+def layers(
+    values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
+) -> dict[str, Layer]:
+    """Those that are written, and of each endpoint that none of them names the one of its name."""
+    written = {name: _layer(name, about, report) for name, about in values.items()}
+    named = {layer.endpoint for layer in written.values()}
+    default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}
+    for name in default.keys() & written.keys():
+        message = f"the endpoint {name} has a layer of this name, as no other is written for it"
+        report.add(f"layers.{name}", message, f"rename it, or write endpoint: {name}")
+    return default | written
+
+
+def _layer(name: str, values: Values, report: Report) -> Layer:
+    layer = Layer(name=name, **values)
+    _below_all(layer.holdout, f"layers.{name}.holdout", report)
+    return layer
+
+
+def _below_all(holdout: Decimal, key: str, report: Report) -> None:
+    if holdout >= _ALL:
+        report.add(key, "nobody is left", "write a share below 100%")
+
+
+def build(
+    name: str, values: Values, spec: ProjectSpec, declared: Declared, report: Report
+) -> Experiment | None:
+    """None where its layer cannot be told: what is left is judged by the layer's endpoint."""
+    key = f"experiments.{name}"
+    layer = _layer_of(values, spec, declared, key, report)
+    duel = "interleave" in values
+    arms = (ExperimentArm(name=INTERLEAVED),) if duel else _arms(values, key, report)
+    if layer is None:
+        return None
+    endpoint = spec.endpoints.get(layer.endpoint)
+    holdout, share = values.get("holdout", Decimal(0)), values.get("share", _ALL)
+    _below_all(holdout, child(key, "holdout"), report)
+    if not share:
+        report.add(
+            child(key, "share"),
+            "nobody would be in it",
+            "write a share above 0%: the others keep what they have",
+        )
+    return Experiment(
+        name=name,
+        layer=layer.name,
+        arms=tuple(_typed(arm, endpoint) for arm in arms),
+        metric=(values["metric"],) if duel else values["metric"],
+        interleave=values.get("interleave"),
+        share=share,
+        holdout=holdout,
+        targeting=_conditions(
+            values.get("targeting", {}), request_attributes(spec, endpoint) if endpoint else {}
+        ),
+        guardrails=guardrails(values, key, report),
+        also=values.get("also", ()),
+        segments=values.get("segments", ()),
+        plan=_plan(values["plan"], child(key, "plan"), report) if "plan" in values else None,
+        salt=values.get("salt", ""),
+        owner=values.get("owner", ""),
+        hypothesis=values.get("hypothesis", ""),
+    )
+
+
+def _layer_of(
+    values: Values, spec: ProjectSpec, declared: Declared, key: str, report: Report
+) -> Layer | None:
+    """What it names, or the one layer of the endpoint that it names, or of the only one."""
+    endpoint = values.get("endpoint")
+    if "layer" not in values:
+        return _only_layer(endpoint, spec, declared, key, report)
+    known(
+        values["layer"],
+        _layer_names(spec, declared),
+        child(key, "layer"),
+        report,
+        noun="a layer",
+        has="layers are",
+    )
+    layer = spec.layers.get(values["layer"])
+    if layer is not None and endpoint not in (None, layer.endpoint):
+        report.add(
+            child(key, "endpoint"),
+            f"the layer {layer.name} is of {layer.endpoint}",
+            "take one of the two out",
+        )
+    return layer
+
+
+def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
+    """Of an endpoint that is not sound, too."""
+    unsound = [name for name in declared.endpoints if name not in spec.endpoints]
+    return (
+        *spec.layers,
+        *(name for name in (*declared.layers, *unsound) if name not in spec.layers),
+    )
+
+
+def _only_layer(
+    endpoint: str | None, spec: ProjectSpec, declared: Declared, key: str, report: Report
+) -> Layer | None:
+    if endpoint is None and len(declared.endpoints) != 1:
+        report.add(
+            key,
+            f"layer is missing, and there are {len(declared.endpoints) or 'no'} endpoints",
+            "write layer: NAME, or endpoint: NAME",
+        )
+        return None
+    name = endpoint or declared.endpoints[0]
+    known(
+        name,
+        declared.endpoints,
+        child(key, "endpoint"),
+        report,
+        noun="an endpoint",
+        has="endpoints are",
+    )
+    possible = [layer for layer in spec.layers.values() if layer.endpoint == name]
+    if len(possible) > 1:
+        report.add(
+            key,
+            f"layer is missing, and {name} has {', '.join(layer.name for layer in possible)}",
+            "name one of them",
+        )
+    return possible[0] if len(possible) == 1 else None
+
+
+def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]:
+    short = [role for role in ("control", "treatment") if role in values]
+    if "arms" in values and short:
+        report.add(
+            child(key, short[0]),
+            f"arms says it, too: {short[0]} is the short form",
+            "take one of the two out",
+        )
+    elif "arms" not in values and len(short) < 2:
+        message = (
+            f"{'treatment' if short == ['control'] else 'control'} is missing"
+            if short
+            else "arms is missing"
+        )
+        remedy = (
+            "write arms: {control: {}, treatment: {...}}, or arm: event.attribute where it is "
+            "assigned elsewhere"
+        )
+        report.add(key, message, remedy)
+    parameters = values.get("arms") or {role: {"variant": values[role]} for role in short}
+    if "arms" in values and len(parameters) < 2:
+        report.add(
+            child(key, "arms"),
+            f"{len(parameters) or 'no'} arm: nothing is compared",
+            "write two or more, the control first",
+        )
+    weights = _weights(
+        values.get("weights") if len(parameters) > 1 else None,
+        list(parameters),
+        child(key, "weights"),
+        report,
+    )
+    return tuple(
+        ExperimentArm(name=arm, parameters=set_, weight=weights.get(arm, 1.0))
+        for arm, set_ in parameters.items()
+    )
+
+
+def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -> str:
+    """Where an arm's parameter is written, `arms` or the short form; `places`: the keys that are."""
+    key = f"experiments.{experiment}"
+    return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
+
+
+def _weights(values: Values | None, arms: list[str], key: str, report: Report) -> dict[str, float]:
+    if values is None:
+        return {}
+    for name in values:
+        known(name, arms, child(key, name), report, noun="an arm", has="arms are")
+    for name in arms:
+        if name not in values:
+            report.add(
+                key, f"{name} has none", "write a weight for each arm, or none at all: equal ones"
+            )
+    total = sum(values.values())
+    if any(weight <= 0 or weight * BUCKETS < total for weight in values.values()):
+        report.add(
+            key,
+            f"an arm gets no unit of {BUCKETS:,}",
+            "write shares such as {control: 50, treatment: 50}",
+        )
+    return {name: float(weight) for name, weight in values.items()}
+
+
+def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
+    """Its values as the parameters' types have them; `explore` as a number of percent."""
+    parameters = dict(arm.parameters)
+    for name, value in arm.parameters.items():
+        if name == "explore":
+            parameters[name] = float(value)
+        elif endpoint is not None and name in endpoint.parameters:
+            parameters[name] = typed(value, endpoint.parameters[name].type)
+    return ExperimentArm(name=arm.name, parameters=parameters, weight=arm.weight)
+
+
+def _conditions(
+    values: Mapping[str, Values], attributes: Mapping[str, Attribute]
+) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(attribute=name, **_condition(about, attributes.get(name)))
+        for name, about in values.items()
+    )
+
+
+def _condition(about: Values, attribute: Attribute | None) -> Values:
+    kind = attribute.type if attribute else ""
+    return {
+        name: tuple(typed(value, kind) for value in of) if isinstance(of, tuple) else of
+        for name, of in about.items()
+    }
+
+
+def _plan(values: Values, key: str, report: Report) -> Plan:
+    if not values["minimum_effect"]:
+        report.add(
+            child(key, "minimum_effect"),
+            "no number of units finds an effect of 0 %",
+            "write the smallest one that matters: 5%",
+        )
+    return Plan(**values)

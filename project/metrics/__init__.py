@@ -1,0 +1,1 @@
+"""The section `metrics:` of project.yaml: its keys, its structs, its checks."""

@@ -1,0 +1,87 @@
+"""The keys of the section `metrics:`."""
+
+from __future__ import annotations
+
+import re
+
+from ..reading.common_shapes import DAYS
+from ..reading.names import NAME
+from ..reading.quantities import Mistake
+from ..reading.shapes import Key, Number, OneOf, Record, Text
+from ..specs.experiments import Total
+
+_COUNTED = rf"{NAME}(\.{NAME})?"
+_TOTAL = rf"{NAME}|sum +{NAME}\.{NAME}"
+_RATE = rf"({_TOTAL}) */ *({_TOTAL})"
+
+
+def _counted(text: str) -> Total:
+    """`click`: its events; `purchase.amount`: an attribute's values."""
+    if not re.fullmatch(_COUNTED, text):
+        raise Mistake(
+            f"{text!r} names nothing to add up",
+            "write an event, or an attribute of one: click, purchase.amount",
+        )
+    event, _, attribute = text.partition(".")
+    return Total(event=event, attribute=attribute or None)
+
+
+def _any(text: str) -> Total:
+    if not re.fullmatch(NAME, text):
+        raise Mistake(
+            f"{text!r} is not an event",
+            f"any asks whether there was one: write any: {text.partition('.')[0] or 'purchase'}",
+        )
+    return Total(event=text)
+
+
+def _rate(text: str) -> tuple[Total, Total]:
+    if not re.fullmatch(_RATE, text):
+        raise Mistake(
+            f"{text!r} is not a ratio of two totals",
+            "write click / view, or sum view.seconds / view",
+        )
+    above, below = (_counted(re.sub("^sum +", "", part.strip())) for part in text.split("/"))
+    return above, below
+
+
+METRIC = Record(
+    noun="a metric",
+    keys={
+        "sum": Key(
+            shape=Text(what="a total", pattern=_COUNTED, parse=_counted, example="purchase.amount"),
+            example="purchase.amount",
+            description="The mean of a unit's total: of an event's number, or of an attribute's values.",
+        ),
+        "any": Key(
+            shape=Text(what="an event", pattern=NAME, parse=_any, example="purchase"),
+            example="purchase",
+            description="The share of units with at least one.",
+        ),
+        "rate": Key(
+            shape=Text(
+                what="a ratio", pattern=_RATE, parse=_rate, example="sum view.seconds / view"
+            ),
+            example="click / view",
+            description="The ratio of two totals: click / view, sum view.seconds / view.",
+        ),
+        "within": Key(
+            shape=DAYS,
+            description="How long from a unit's first exposure, in whole days. Default: to the last look.",
+        ),
+        "before": Key(
+            shape=DAYS,
+            description="The same total in so many days before the first exposure, which reduces the "
+            "variance.",
+        ),
+        "at_most": Key(
+            shape=Number(), example="50000", description="A unit's sum counts up to this."
+        ),
+        "goal": Key(
+            shape=OneOf(
+                words=("maximise", "minimise"),
+                near={"maximize": "maximise", "minimize": "minimise"},
+            )
+        ),
+    },
+)

@@ -1,0 +1,151 @@
+"""The section `metrics:` -> Metrics of units, with one for each objective, and what they say of the
+rest of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from ..reading.names import did_you_mean
+from ..reading.report import Report, child
+from ..sections.references import Declared, known
+from ..specs import reach
+from ..specs.description import Objective, ProjectSpec
+from ..specs.experiments import Metric, Total
+
+KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
+
+
+def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
+    key = f"metrics.{name}"
+    kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
+    if len(kinds) != 1:
+        message = (
+            f"{' and '.join(kinds)}: a metric is one of them" if kinds else "it adds nothing up"
+        )
+        report.add(
+            key, message, "write one of sum: purchase.amount, any: purchase, rate: click / view"
+        )
+        return None
+    kind = kinds[0]
+    numerator, denominator = values[kind] if kind == "rate" else (values[kind], None)
+    fields: dict[str, Any] = {
+        field: values[field] for field in ("within", "before", "goal") if field in values
+    }
+    if "at_most" in values:
+        fields["at_most"] = _limit(kind, values["at_most"], child(key, "at_most"), report)
+    return Metric(name=name, kind=kind, numerator=numerator, denominator=denominator, **fields)
+
+
+def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
+    if kind != "sum":
+        report.add(key, f"it bounds a unit's sum, and this is {kind}", "take it out")
+    elif at_most <= 0:
+        report.add(key, f"{at_most:g} leaves nothing of a sum", "write a number above 0")
+    return float(at_most)
+
+
+def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
+    """Outcomes of the unit's exposures / those exposures."""
+    return {
+        objective.name: Metric(
+            name=objective.name,
+            kind="rate",
+            numerator=Total(event=objective.outcome),
+            denominator=Total(event=objective.exposure),
+            goal=objective.goal,
+            objective=objective.name,
+        )
+        for objective in objectives
+    }
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    for name in declared.metrics:
+        if name in declared.objectives:
+            report.add(
+                f"metrics.{name}",
+                "an objective has this name, and every objective is a metric, too",
+                "rename it",
+            )
+    units = sorted({endpoint.unit for endpoint in spec.endpoints.values()})
+    for metric in spec.metrics.values():
+        if metric.objective is not None:
+            continue
+        key = f"metrics.{metric.name}.{metric.kind}"
+        for total in totals(metric):
+            if known(total.event, declared.events, key, report, noun="an event", has="events are"):
+                _attribute(total, spec, key, report)
+        if (
+            units
+            and judged(metric, spec, declared, report)
+            and (event := stranger(metric, units, spec))
+        ):
+            report.add(key, *unreachable(metric.name, event, units[0]))
+
+
+def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> None:
+    if total.attribute is None or total.event not in spec.events:
+        return
+    attributes = {attribute.name: attribute for attribute in spec.events[total.event].attributes}
+    attribute = attributes.get(total.attribute)
+    if attribute is None:
+        remedy = did_you_mean(total.attribute, attributes, has=f"{total.event} has")
+        report.add(key, f"{total.attribute} is not an attribute of {total.event}", remedy)
+    elif attribute.type not in ("int", "float"):
+        report.add(
+            key,
+            f"{attribute.name} is of type {attribute.type}, which cannot be added up",
+            "use an attribute of type int or float",
+        )
+
+
+def totals(metric: Metric) -> tuple[Total, ...]:
+    """Of an objective the exposures come first: its outcomes refer to them."""
+    return (
+        (metric.numerator,)
+        if metric.denominator is None
+        else (metric.denominator, metric.numerator)
+    )
+
+
+def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
+    """(event, attribute) of all that is added up and of the ways to the units; attribute None: an
+    event's number.
+    """
+    units = {endpoint.unit for endpoint in spec.endpoints.values()}
+    added: set[tuple[str, str | None]] = {
+        (total.event, total.attribute) for total in totals(metric)
+    }
+    return added.union(
+        *(reach.steps(total.event, unit, spec.events) for total in totals(metric) for unit in units)
+    )
+
+
+def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
+    """Whether it can be said what its events come to: it is sound, and so is every event."""
+    return report.sound(f"metrics.{metric.name}") and len(spec.events) == len(declared.events)
+
+
+def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
+    """An event of the metric that comes to none of the units."""
+    events = [total.event for total in totals(metric) if total.event in spec.events]
+    return next(
+        (
+            event
+            for event in events
+            if all(reach.path(event, unit, spec.events) is None for unit in units)
+        ),
+        None,
+    )
+
+
+def unreachable(metric: str, event: str, unit: str) -> tuple[str, str]:
+    return (
+        f"{metric} counts {event}, which says neither its {unit} nor what it followed",
+        (
+            f"add {unit}: {{type: string}} or exposure_id: {{type: string}} to the attributes of "
+            f"{event}, or the id of an event that has one"
+        ),
+    )

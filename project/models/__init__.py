@@ -1,0 +1,1 @@
+"""The files of models/: their keys, their structs, their checks."""

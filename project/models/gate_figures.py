@@ -1,0 +1,41 @@
+"""The figures that a gate may ask for, by name:
+
+`ndcg@10`, and `ndcg@10_vs_champion` for the difference to the champion's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..reading.names import did_you_mean
+
+AGAINST = "_vs_champion"
+_RANKING = r"(ndcg|recall)@[1-9][0-9]{0,3}|mrr|group_auc"
+_METRIC = rf"auc|log_loss|calibration|{_RANKING}"
+CHECK = rf"({_METRIC})({AGAINST})?"
+EXAMPLES = ("auc", "ndcg@10", "recall@10", "mrr", "group_auc", "log_loss", "calibration")
+CUTOFF = 10  # of ndcg and recall, beside those that a gate names
+
+
+def check_problem(name: str) -> tuple[str, str] | None:
+    """Of a gate's key: (what is wrong, remedy), or None."""
+    if re.fullmatch(CHECK, name):
+        return None
+    names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
+    remedy = (
+        did_you_mean(name, [*names, "leaks"])
+        or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}; and leaks"
+    )
+    return f"{name} is not a key of a gate", remedy
+
+
+def ranks(metric: str) -> bool:
+    """Whether a metric is of rows that were ranked against each other."""
+    return re.fullmatch(_RANKING, metric) is not None
+
+
+def cutoffs(metrics: Iterable[str]) -> tuple[int, ...]:
+    """Every k to measure: 10, and those of the metrics."""
+    asked = {int(metric.partition("@")[2]) for metric in metrics if "@" in metric}
+    return tuple(sorted({CUTOFF, *asked}))

@@ -1,0 +1,187 @@
+"""Whether a model's trainer is there: the module's file is parsed, never run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..reading.fence import LARGEST_TEXT, Fence
+from ..reading.names import did_you_mean
+from ..reading.report import Report, child
+from ..specs.description import Model
+
+_GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
+
+
+def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
+    """Report trainers that are not there, or that cannot be called as they are; the modules' files
+    are parsed.
+    """
+    folder = fence.folder
+    parsed: dict[Path, ast.Module | None] = {}
+    for model in models:
+        key = f"{model.path}:trainer"
+        module, _, function = model.trainer.rpartition(".")
+        file = _file(folder, module)
+        if file is None:
+            near = sorted(path.stem for path in folder.glob("*.py"))
+            remedy = (
+                did_you_mean(module, near, has="modules here are")
+                if near
+                else f"write {module.replace('.', '/')}.py beside project.yaml"
+            )
+            report.add(key, f"there is no module {module} beside project.yaml", remedy)
+            continue
+        if problem := fence.problem(file, file.relative_to(folder).as_posix()):
+            report.add(key, *problem)
+            continue
+        if module.split(".")[0] in sys.stdlib_module_names:
+            report.add(
+                key,
+                f"{module} is the name of a module of Python itself",
+                "rename the file: Python would find its own",
+            )
+        if file not in parsed:
+            parsed[file] = _parse(file, folder, report)
+        tree = parsed[file]
+        if tree is not None:
+            _function(tree, function, model, key, report)
+
+
+def _file(folder: Path, module: str) -> Path | None:
+    path = folder.joinpath(*module.split("."))
+    return next(
+        (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None
+    )
+
+
+def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
+    shown = file.relative_to(folder).as_posix()
+    if file.stat().st_size > LARGEST_TEXT:
+        report.add_file(
+            shown,
+            f"it has more than {LARGEST_TEXT >> 20} MiB",
+            "a module is read whole: take its data out",
+        )
+        return None
+    try:
+        return ast.parse(file.read_bytes(), filename=shown)
+    except SyntaxError as error:
+        report.add_file(
+            shown,
+            f"this is not Python: {error.msg}",
+            "Python cannot read it, so nothing in it can train",
+            line=error.lineno or 0,
+        )
+    except (
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # a null byte, or brackets without end
+        report.add_file(shown, f"this is not Python: {error}")
+    return None
+
+
+def _function(tree: ast.Module, name: str, model: Model, key: str, report: Report) -> None:
+    named = dict(_top_level(tree.body))
+    if "*" in named:
+        return
+    if name not in named:
+        module = model.trainer.rpartition(".")[0]
+        functions = [word for word, node in named.items() if isinstance(node, ast.FunctionDef)]
+        report.add(
+            key,
+            f"{module} has no function {name}",
+            did_you_mean(name, functions, has=f"{module} has"),
+        )
+        return
+    node = named[name]
+    if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+        _parameters(node, model, report)
+
+
+def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Names that a module has after its import; "*" when only running it would tell."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node
+            case ast.Import() | ast.ImportFrom():
+                yield from (
+                    (alias.asname or alias.name.split(".")[0], node) for alias in node.names
+                )
+            case ast.Assign():
+                names = (
+                    part
+                    for target in node.targets
+                    for part in ast.walk(target)
+                    if isinstance(part, ast.Name)
+                )
+                yield from ((part.id, node) for part in names)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name, node
+            case ast.If() | ast.Try() | ast.With():
+                for field in ("body", "orelse", "finalbody"):
+                    yield from _top_level(getattr(node, field, []))
+                for handler in getattr(node, "handlers", []):
+                    yield from _top_level(handler.body)
+            case _:
+                pass
+
+
+def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
+    """It is called as trainer(data, label=..., features=..., **parameters): each name is an
+    argument, each argument has a value.
+    """
+    arguments, place = node.args, f"{model.path}:parameters"
+    by_name = _by_name(arguments)
+    if not _takes_data(arguments) or (
+        arguments.kwarg is None and not set(by_name).issuperset(_GIVEN)
+    ):
+        shown = ", ".join(["data", *_GIVEN, *model.parameters])
+        report.add(
+            f"{model.path}:trainer",
+            f"{model.trainer} does not take data, label and features",
+            f"write def {node.name}({shown})",
+        )
+        return
+    names = [name for name in by_name if name not in _GIVEN]
+    for name in (
+        name for name in model.parameters if name not in names and arguments.kwarg is None
+    ):
+        remedy = did_you_mean(name, names, has=f"{model.trainer} has")
+        report.add(child(place, name), f"{name} is not a parameter of {model.trainer}", remedy)
+    for name in (
+        name
+        for name in names
+        if name not in model.parameters and name not in _with_default(arguments)
+    ):
+        report.add(
+            place,
+            f"{model.trainer} needs {name}, which has no default",
+            f"write parameters: {{{name}: ...}}",
+        )
+
+
+def _takes_data(arguments: ast.arguments) -> bool:
+    """By place, and nothing else that can only be given so."""
+    return len(arguments.posonlyargs) < 2 and bool(
+        arguments.posonlyargs or arguments.args or arguments.vararg
+    )
+
+
+def _by_name(arguments: ast.arguments) -> list[str]:
+    """What can be given by name: the first argument is the data's."""
+    either = arguments.args if arguments.posonlyargs else arguments.args[1:]
+    return [argument.arg for argument in (*either, *arguments.kwonlyargs)]
+
+
+def _with_default(arguments: ast.arguments) -> set[str]:
+    in_order = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return {
+        *in_order[len(in_order) - len(arguments.defaults) :],
+        *(argument.arg for argument, default in by_name if default is not None),
+    }

@@ -1,0 +1,1 @@
+"""The section `monitors:` of project.yaml: its keys, its structs, its checks."""

@@ -1,0 +1,1 @@
+"""The file profiles.yaml: targets, their options, variables of the environment."""

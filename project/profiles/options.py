@@ -1,0 +1,199 @@
+"""The keys of profiles.yaml: those of every target, those of an adapter, and the refusal of
+secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ...target import Adapter, Profile, attribute
+from ..reading import yaml
+from ..reading.names import TARGET, name_problem
+from ..reading.quantities import Mistake
+from ..reading.report import Report, child
+from ..reading.shapes import FILLED, WRONG, Flag, Key, MapOf, OneOf, Record, Schema, Text
+
+_SECRET_KEY = re.compile(
+    r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])|-----BEGIN|\bya29\.|\bAIza[\w-]{30}"
+)
+NO_SECRETS = (
+    "take it out: the SDK finds credentials by its own chain (environment, AWS profile, gcloud "
+    "login), and this file is committed"
+)
+
+
+def secret_key(name: str) -> bool:
+    return bool(_SECRET_KEY.search(name))
+
+
+def secret_value(text: str) -> bool:
+    return bool(_SECRET_VALUE.search(text))
+
+
+def on_this_machine(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
+
+
+class _StandIn(msgspec.Struct, frozen=True):
+    """A server that stands for the cloud with `--offline`; one that is not on this machine must be
+    allowed.
+    """
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        server = _SERVER.read(node, key, report)
+        url = server.get("endpoint_url") if isinstance(server, dict) else None
+        if url and not on_this_machine(url) and not server.get("allow_remote"):
+            report.add(
+                child(key, "endpoint_url"),
+                f"{url} is not on this machine",
+                f"if data may go there, write {child(key, 'allow_remote')}: true",
+            )
+            return WRONG
+        return server
+
+    def schema(self) -> Schema:
+        return _SERVER.schema()
+
+
+_LIMIT = Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h")
+_LIMITS = Record(
+    noun="budget",
+    keys={
+        "limit": Key(shape=_LIMIT, required=True, example="1.00 USD/h"),
+        "unknown": Key(
+            shape=OneOf(words=("allow", "refuse")),
+            description="What becomes of a plan whose price nobody knows (refuse).",
+        ),
+    },
+)
+
+
+class _Budget(msgspec.Struct, frozen=True):
+    """A limit, or a limit and what becomes of an unknown price."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
+
+
+_SERVER = Record(
+    noun="offline",
+    keys={
+        "endpoint_url": Key(
+            shape=Text(
+                what="a server's URL",
+                pattern=r"https?://[^\s/@?#]+/?",
+                example="http://127.0.0.1:4566",
+            ),
+            required=True,
+            example="http://127.0.0.1:4566",
+        ),
+        "allow_remote": Key(shape=Flag()),
+    },
+)
+
+
+# Keys that several adapters have.
+OFFLINE = Key(
+    shape=_StandIn(),
+    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` "
+    "where it is not on this machine.",
+)
+BUDGET = Key(
+    shape=_Budget(),
+    description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, "
+    "unknown: allow}` says otherwise; "
+    "so does a check for later data that costs more than an hour of it.",
+)
+IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
+
+
+def adopted(native: Text, what: str) -> Key:
+    """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
+    return Key(
+        shape=MapOf(of=native, names=name_problem),
+        description="Endpoints that stood before the project took them over: its name for each, and "
+        f"{what}.",
+    )
+
+
+def budget(profile: Profile) -> Decimal | None:
+    """USD an hour; None: nobody set one."""
+    written = profile.options.get("budget")
+    limit = str(
+        (written.get("limit") if isinstance(written, dict) else written) or ""
+    ).removesuffix(" USD/h")
+    return Decimal(limit) if limit else None
+
+
+def takes_unknown_prices(profile: Profile) -> bool:
+    """Whether the budget allows what nobody knows the price of."""
+    written = profile.options.get("budget")
+    return isinstance(written, dict) and written.get("unknown") == "allow"
+
+
+COMMON: dict[str, Key] = {
+    "adapter": Key(shape=FILLED, description="Default: the target's own name, or what it extends."),
+    "extends": Key(
+        shape=Text(what="a target's name", pattern=TARGET, example="staging"),
+        description="Take the other target's keys where this one says nothing.",
+    ),
+}
+
+
+def keys_of(adapter: Adapter) -> Mapping[str, Key]:
+    """An adapter's own keys of profiles.yaml."""
+    keys: Mapping[str, Key] = attribute(adapter.options) if adapter.options else {}
+    return keys
+
+
+def target_record(adapter: Adapter) -> Record:
+    """The keys of a target of this adapter."""
+    return Record(noun=f"a target of {adapter.name}", keys=COMMON | dict(keys_of(adapter)))
+
+
+def _server(text: str) -> str:
+    """The URI of an MLflow server."""
+    parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise Mistake(
+            "it holds a user's name",
+            "take it out: MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
+    if not re.fullmatch(r"https?://[^\s?#]+", text):
+        raise Mistake(
+            f"{text!r} is not the URI of an MLflow server", "write it like http://127.0.0.1:5000"
+        )
+    return text.rstrip("/")
+
+
+TRACKING = Record(
+    noun="tracking",
+    keys={
+        "mlflow": Key(
+            shape=Text(
+                what="the URI of an MLflow server",
+                pattern=r"https?://[^\s@?#]+",
+                parse=_server,
+                example="http://127.0.0.1:5000",
+            ),
+            required=True,
+            description="The MLflow server to which training runs and the versions they made are copied "
+            "as they end.",
+            example="http://127.0.0.1:5000",
+        )
+    },
+)
+TOP = ("default", "targets", "tracking")

@@ -1,0 +1,363 @@
+"""profiles.yaml: where targets are. Names are free; no secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...core import installed
+from ...errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
+from ...target import Adapter, Offline, Profile
+from ..reading import files, yaml
+from ..reading.fence import Fence
+from ..reading.names import TARGET, did_you_mean
+from ..reading.report import Report, child, item
+from ..reading.shapes import Folder, Record, mapping
+from ..specs.description import Description
+from . import variables
+from .options import (
+    COMMON,
+    NO_SECRETS,
+    TOP,
+    TRACKING,
+    keys_of,
+    secret_key,
+    secret_value,
+    target_record,
+)
+
+FILE = "profiles.yaml"
+DEFAULT = "local"  # the target that is always there, and its adapter
+_PREFIX = f"{FILE}:"
+
+
+class Profiles(msgspec.Struct, frozen=True, kw_only=True):
+    default: str
+    targets: dict[str, Profile]
+    mlflow: str | None = None  # the URI of the server that runs are copied to
+
+
+def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
+    """The targets of profiles.yaml whose variables are set, and the default one, which is always
+    there. ProjectError with every error.
+
+    `complete`: a variable that is not set is an error, too.
+    """
+    return _read(description, used=None if complete else _nobody).targets
+
+
+def profile(
+    description: Description,
+    *,
+    target: str | None,
+    offline: bool,
+    options: Mapping[str, object],
+    stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
+) -> Profile:
+    """One target (None: the default), with `options` laid over its own.
+
+    Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the
+    server that the target's key `offline` names, if any.
+
+    NotFound for an unknown target; Invalid for an option that its adapter does not have;
+    Unsupported for a cloud without an offline stack.
+    """
+    known = _read(description, used=lambda default: (target or default,))
+    name = target or known.default
+    if name not in known.targets:
+        raise NotFound(
+            f"there is no target {name} in {FILE}",
+            remedy=did_you_mean(name, known.targets, has="targets are"),
+        )
+    chosen = known.targets[name]
+    adapter = installed.adapter(chosen.adapter)
+    merged = chosen.options | _checked(chosen, adapter, options)
+    server = merged.pop("offline", None)
+    if offline and adapter.remote:
+        if adapter.offline is None or stack is None:
+            raise Unsupported(
+                f"target {name}: {adapter.title} has no offline stack in this version",
+                capability="offline",
+                remedy=f"leave --offline out, or use --target {DEFAULT}",
+            )
+        merged |= stack(
+            adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None
+        )
+    return msgspec.structs.replace(
+        chosen, options=_with_folders(adapter, merged, Path(description.folder))
+    )
+
+
+def mlflow(description: Description) -> str | None:
+    """The URI of the MLflow server that `tracking` names.
+
+    ProjectError where its variable is not set.
+    """
+    return _read(description, used=lambda _default: (), tracked=True).mlflow
+
+
+def _nobody(_default: str) -> tuple[str, ...]:
+    return ()
+
+
+def read(fence: Fence, report: Report) -> str | None:
+    """Return the file's text; None when there is none, or it cannot be read, which is reported."""
+    path = fence.folder / FILE
+    return files.read_text(path, FILE, report, fence) if path.exists() else None
+
+
+def check(
+    text: str | None,
+    folder: Path,
+    project: str,
+    report: Report,
+    *,
+    used: Callable[[str], tuple[str, ...]] | None = _nobody,
+    tracked: bool = False,
+) -> Profiles:
+    """The targets of the file's text (None: there is no file), with what is wrong with it reported.
+
+    `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all.
+    The others without theirs are left out. `tracked`: those of `tracking` must be, too.
+    """
+    default = Profile(
+        name=DEFAULT,
+        adapter=DEFAULT,
+        project=project,
+        options=_with_folders(installed.adapter(DEFAULT), {}, folder),
+    )
+    nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
+    node = None if text is None else files.read_tree(text, FILE, _PREFIX, report)
+    if node is None:
+        return nothing
+    top = mapping(_without_secrets(node, _PREFIX, report), _PREFIX, report) or {}
+    for key in top:
+        if key not in TOP:
+            report.add(
+                child(_PREFIX, key),
+                f"{key} is not a key of {FILE}",
+                did_you_mean(key, TOP, has="it has"),
+            )
+    targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
+    sound = {DEFAULT: default}
+    chosen = _default(top, targets, report)
+    needed = tuple(targets) if used is None else used(chosen)
+    for name in targets:
+        if name not in needed and any(
+            variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()
+        ):
+            continue
+        if target := _target(name, targets, project, folder, report):
+            sound[name] = target
+    return Profiles(
+        default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None)
+    )
+
+
+def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
+    node = top.get("tracking")
+    if node is None or (not needed and variables.unset(node)):
+        return None
+    key = child(_PREFIX, "tracking")
+    values = TRACKING.read(variables.substitute(node, key, report) or yaml.scalar(""), key, report)
+    return values.get("mlflow") if isinstance(values, dict) else None
+
+
+def _read(
+    description: Description,
+    *,
+    used: Callable[[str], tuple[str, ...]] | None,
+    tracked: bool = False,
+) -> Profiles:
+    report = Report()
+    known = check(
+        description.profiles,
+        Path(description.folder),
+        description.spec.name,
+        report,
+        used=used,
+        tracked=tracked,
+    )
+    if report.problems:
+        raise ProjectError(report.sorted())
+    return known
+
+
+def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
+    if "default" not in top:
+        return DEFAULT
+    node = top["default"]
+    name = node.text if isinstance(node, yaml.Scalar) else ""
+    names = tuple(dict.fromkeys((DEFAULT, *targets)))
+    if name not in names:
+        report.add(
+            child(_PREFIX, "default"),
+            f"{name or 'this'} is not a target",
+            did_you_mean(name, names, has="targets are"),
+        )
+        return DEFAULT
+    return name
+
+
+def _target(
+    name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
+) -> Profile | None:
+    key = child(f"{_PREFIX}targets", name)
+    if not re.fullmatch(TARGET, name):
+        report.add(
+            key,
+            f"{name!r} is not a name",
+            "use small letters, digits and single - or _ between them, a letter first",
+        )
+    chain = _chain(name, targets, key, report)
+    if chain is None:
+        return None
+    known = _adapter(chain, targets, report)
+    if known is None:
+        return None
+    adapter, record = known
+    if chain[1:] and (other := _adapter_name(chain[1:], targets)) != adapter.name:
+        report.add(
+            child(key, "extends"),
+            f"{chain[1]} is a target of {other}, and {name} of {adapter.name}",
+            f"extend a target of {adapter.name}, or none",
+        )
+        return None
+    options: dict[str, Any] = {}
+    for link in reversed(chain):
+        place = child(f"{_PREFIX}targets", link)
+        own = record.read(
+            variables.substitute(targets[link], place, report) or yaml.scalar(""), place, report
+        )
+        options |= {
+            k: v for k, v in (own if isinstance(own, dict) else {}).items() if k not in COMMON
+        }
+    return Profile(
+        name=name,
+        adapter=adapter.name,
+        project=project,
+        options=_with_folders(adapter, options, folder),
+    )
+
+
+def _chain(
+    name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
+) -> list[str] | None:
+    """The target and what it extends, nearest first."""
+    chain = [name]
+    while parent := _scalar(targets[chain[-1]], "extends"):
+        if parent not in targets:
+            if chain == [name]:
+                report.add(
+                    child(key, "extends"),
+                    f"{parent} is not a target",
+                    did_you_mean(parent, targets, has="targets are"),
+                )
+            return None
+        if parent in chain:
+            circle = " -> ".join([*chain[chain.index(parent) :], parent])
+            if parent == name == min(chain):  # of a circle one line is enough
+                report.add(
+                    child(key, "extends"), f"it extends itself: {circle}", "take one extends out"
+                )
+            return None
+        chain.append(parent)
+    return chain
+
+
+def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
+    """What the nearest says; when nobody says it, the name of the last that is extended."""
+    return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
+
+
+def _scalar(node: yaml.Node, name: str) -> str:
+    value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
+    return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
+
+
+def _adapter(
+    chain: list[str], targets: Mapping[str, yaml.Node], report: Report
+) -> tuple[Adapter, Record] | None:
+    """What is installed under the chain's name, and its keys; None when nothing is, or it cannot be
+    loaded: told where the name stands.
+    """
+    name = _adapter_name(chain, targets)
+    target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])
+    key = child(f"{_PREFIX}targets", target) + (
+        ".adapter" if _scalar(targets[target], "adapter") else ""
+    )
+    try:
+        adapter = installed.adapter(name)
+        return adapter, target_record(adapter)
+    except Unsupported:
+        guess = did_you_mean(name, installed.names(), has="adapters are")
+        free = "   a free name says which of them: adapter: NAME" if name == target else ""
+        report.add(key, f"there is no adapter {name}", f"{guess}{free}")
+    except IsthmusError as error:
+        report.add(key, error.message, error.remedy)
+    return None
+
+
+def folders(chosen: Profile) -> tuple[Path, ...]:
+    """The folders of this machine in which a target keeps things."""
+    keys = keys_of(installed.adapter(chosen.adapter))
+    return tuple(
+        Path(chosen.options[name])
+        for name, key in keys.items()
+        if isinstance(key.shape, Folder) and name in chosen.options
+    )
+
+
+def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
+    """The options with every folder as an absolute path."""
+    folders = {
+        name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)
+    }
+    return options | {
+        name: shape.resolve(options.get(name), project) for name, shape in folders.items()
+    }
+
+
+def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
+    keys = keys_of(adapter)
+    for name in options:
+        if secret_key(name):
+            raise Invalid(f"{name} looks like a secret; options hold none", remedy=NO_SECRETS)
+        if name not in keys:
+            raise Invalid(
+                f"{name} is not an option of target {chosen.name} ({adapter.name})",
+                remedy=did_you_mean(name, keys, has="options are"),
+            )
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in options.items()
+    }
+
+
+def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
+    """Report what looks like a secret and drop it, so that nothing else is said of it and its value
+    is never repeated.
+    """
+    if isinstance(node, yaml.Mapping):
+        harmless: dict[str, yaml.Node] = {}
+        for name, value in node.entries.items():
+            if key != f"{_PREFIX}targets" and secret_key(name):
+                report.add(child(key, name), "looks like a secret", NO_SECRETS)
+            elif isinstance(value, yaml.Scalar) and secret_value(value.text):
+                report.add(child(key, name), "its value looks like a secret", NO_SECRETS)
+            else:
+                harmless[name] = _without_secrets(value, child(key, name), report)
+        return yaml.Mapping(entries=harmless, lines=node.lines, line=node.line)
+    if isinstance(node, yaml.Sequence):
+        items = [
+            _without_secrets(value, item(key, position), report)
+            for position, value in enumerate(node.items)
+        ]
+        return yaml.Sequence(items=tuple(items), line=node.line)
+    if secret_value(node.text):
+        report.add(key, "its value looks like a secret", NO_SECRETS)
+        return yaml.scalar("")
+    return node

@@ -1,0 +1,87 @@
+"""${NAME} in a value of profiles.yaml: the environment's, as text, or as the number or the flag
+that belongs there.
+
+No defaults, no commands, and never a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from ..reading import yaml
+from ..reading.report import Report, child, item
+from .options import NO_SECRETS, secret_key, secret_value
+
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
+
+
+def unset(node: yaml.Node) -> bool:
+    """Whether a value below `node` needs a variable that is not there."""
+    return any(
+        written[:-1] not in os.environ
+        for scalar in _scalars(node)
+        for written in _VARIABLE.findall(scalar.text)
+    )
+
+
+def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
+    """The tree with the variables' values; what cannot be put in is reported at its line and left
+    out.
+    """
+    if isinstance(node, yaml.Mapping):
+        entries = {
+            name: substitute(value, child(key, name), report)
+            for name, value in node.entries.items()
+        }
+        return yaml.Mapping(
+            entries={name: value for name, value in entries.items() if value},
+            lines=node.lines,
+            line=node.line,
+        )
+    if isinstance(node, yaml.Sequence):
+        items = (
+            substitute(value, item(key, position), report)
+            for position, value in enumerate(node.items)
+        )
+        return yaml.Sequence(items=tuple(value for value in items if value), line=node.line)
+    return _scalar(node, key, report)
+
+
+def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
+    variables = _VARIABLE.findall(node.text)
+    if not variables:
+        return node
+    problem = next(filter(None, map(_problem, variables)), None)
+    text = "" if problem else _VARIABLE.sub(lambda match: os.environ[match[1][:-1]], node.text)
+    if secret_value(text):
+        problem = "what its variable holds looks like a secret", NO_SECRETS
+    if problem:
+        report.add(key, *problem)
+        return None
+    return yaml.Scalar(value=text, text=text, line=node.line, variable=True)
+
+
+def _problem(written: str) -> tuple[str, str] | None:
+    """(what is wrong with `NAME}`, remedy)."""
+    name = written.removesuffix("}")
+    if not re.fullmatch(f"{NAME}}}", written):
+        return (
+            f"${{{written} is not a variable",
+            "write ${NAME}: letters, digits and _; there are no defaults",
+        )
+    if secret_key(name):
+        return f"${{{name}}} looks like a secret", NO_SECRETS
+    if name not in os.environ:
+        return f"the environment has no {name}", f"export {name}=..., or write the value here"
+    return None
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.Scalar]:
+    if isinstance(node, yaml.Scalar):
+        yield node
+    else:
+        for below in node.entries.values() if isinstance(node, yaml.Mapping) else node.items:
+            yield from _scalars(below)

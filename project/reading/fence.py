@@ -1,0 +1,62 @@
+"""What a project's files may lead to: its own folder, and the paths that project.yaml declares.
+
+A project may be somebody else's. Links are followed to their end before they are judged, and
+nothing but regular files is opened: a named pipe would be waited for, a device would never end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+LARGEST_TEXT = 4 << 20  # bytes of a file of YAML, SQL or Python that is read whole
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's folder and its declared paths, absolute and without links."""
+
+    folder: Path
+    declared: tuple[Path, ...] = ()
+
+    def allows(self, path: Path) -> bool:
+        """Whether the end of a path lies in the folder or below a declared path."""
+        end = Path(path).resolve()
+        return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
+
+    def problem(self, path: Path, shown: str) -> tuple[str, str] | None:
+        """Say what is wrong with reading a file, and the remedy; None where it may be read, or is
+        not there.
+        """
+        if not self.allows(path):
+            end = Path(path).resolve()
+            to = "" if str(end) == shown else f", to {end}"
+            return f"{shown} leads out of the project's folder{to}", self.remedy(end)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return (
+                f"{shown} is not a regular file",
+                "put a file there: pipes and devices are not read",
+            )
+        return None
+
+    def remedy(self, end: Path) -> str:
+        """Give the line of project.yaml that declares one more path."""
+        return (
+            f"if the project may read it, declare it in project.yaml: {line((*self.declared, end))}"
+        )
+
+
+def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
+    """Return the fence of a project's folder.
+
+    `paths` are those of project.yaml, told from the folder.
+    """
+    root = folder.resolve()
+    return Fence(folder=root, declared=tuple((root / path).resolve() for path in paths))
+
+
+def line(paths: Iterable[Path]) -> str:
+    """Return the line of project.yaml that declares paths; JSON's quotes are YAML's."""
+    return f"paths: [{', '.join(json.dumps(str(path), ensure_ascii=False) for path in paths)}]"

@@ -1,0 +1,222 @@
+"""The files of a project's folder: section folders, SQL, model configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from ..project_keys import SECTIONS
+from . import yaml
+from .fence import LARGEST_TEXT, Fence
+from .names import did_you_mean
+from .report import Report, child
+
+
+def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
+    """Return a file's text; None after saying why not.
+
+    `fence`: the project's, of a file that the user did not name.
+    """
+    problem = fence.problem(path, file) if fence else None
+    if problem is None and path.exists() and not path.is_file():
+        problem = (
+            f"{file} is not a regular file",
+            "put a file there: pipes and devices are not read",
+        )
+    if problem:
+        report.add_file(file, *problem)
+        return None
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            report.add_file(
+                file,
+                f"it has more than {LARGEST_TEXT >> 20} MiB",
+                "rows belong in data/: these files are read whole",
+            )
+            return None
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        report.add_file(
+            file,
+            "this is not UTF-8 text",
+            "save it as UTF-8",
+            line=error.object[: error.start].count(b"\n") + 1,
+        )
+    except OSError as error:
+        report.add_file(file, f"it cannot be read: {error.strerror}", "look at its permissions")
+    return None
+
+
+def read_yaml(
+    path: Path, file: str, key: str, report: Report, fence: Fence | None = None
+) -> yaml.Node | None:
+    """Return a file's tree, located below `key`; None when it has none (which is reported).
+
+    `fence` as in read_text.
+    """
+    text = read_text(path, file, report, fence)
+    return None if text is None else read_tree(text, file, key, report)
+
+
+def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
+    """As read_yaml, of text that is no file yet, too."""
+    node, problems = yaml.read(text, file)
+    report.take(problems, key)
+    if node is None and not problems:
+        report.add_file(file, "nothing is in it", "fill it, or delete it")
+    if node is not None:
+        report.locate(key, node, file, line=node.line)
+    return node
+
+
+def with_folders(
+    root: yaml.Mapping, fence: Fence, report: Report, drafts: Mapping[str, str]
+) -> yaml.Mapping:
+    """Return project.yaml and its section folders as one tree: events/click.yaml holds what
+    events.click would.
+
+    `drafts`: text by file (`experiments/banner.yaml`), as if it stood there, too.
+    """
+    entries, lines = dict(root.entries), dict(root.lines)
+    for section in SECTIONS:
+        paths = (
+            *_yaml_files(fence, section, report),
+            *(Path(file) for file in drafts if file.startswith(f"{section}/")),
+        )
+        here = entries.get(section)
+        if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
+            here = yaml.Mapping(entries={}, lines={}, line=0)
+        if paths and isinstance(here, yaml.Mapping):  # what is no mapping is reported as that
+            entries[section] = _with_files(here, section, paths, report, drafts=drafts, fence=fence)
+            lines.setdefault(section, 1)
+    return yaml.Mapping(entries=entries, lines=lines, line=root.line)
+
+
+def _with_files(
+    here: yaml.Mapping,
+    section: str,
+    paths: Iterable[Path],
+    report: Report,
+    *,
+    drafts: Mapping[str, str],
+    fence: Fence,
+) -> yaml.Mapping:
+    entries, lines = dict(here.entries), dict(here.lines)
+    for path in paths:
+        file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
+        if path.stem in entries:
+            first = report.places[key]
+            report.add_file(
+                file,
+                f"{key}: it is defined twice; the first is in {first.file}:{first.line}",
+                "keep one of the two",
+            )
+            continue
+        node = (
+            read_tree(drafts[file], file, key, report)
+            if str(path) == file
+            else read_yaml(path, file, key, report, fence)
+        )
+        # a file that cannot be read still declares its name, so that others' references to it are
+        # not wrong too
+        entries[path.stem] = node if node is not None else yaml.scalar("")
+        lines[path.stem] = node.line if node is not None else 1
+    return yaml.Mapping(entries=entries, lines=lines, line=here.line)
+
+
+def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
+    """Yield (name, file, tree) of each models/<name>.yaml."""
+    for path in _yaml_files(fence, "models", report):
+        file = f"models/{path.name}"
+        node = read_yaml(path, file, f"{file}:", report, fence)
+        if node is not None:
+            yield path.stem, file, node
+
+
+def view_sql(fence: Fence, view: str, report: Report) -> str:
+    """Return features/<view>.sql without a closing semicolon, as it stands inside other SQL. ""
+    after an error.
+    """
+    file = f"features/{view}.sql"
+    key = f"feature_views.{view}"
+    if not (fence.folder / file).exists():
+        near = sorted(path.name for path in (fence.folder / "features").glob("*.sql"))
+        report.add(
+            key,
+            f"there is no {file}",
+            did_you_mean(f"{view}.sql", near)
+            or f"write its SQL there: SELECT ... AS {view}_feature FROM ...",
+        )
+        return ""
+    text = read_text(fence.folder / file, file, report, fence)
+    if text is None:
+        report.add(key, f"{file} cannot be read")
+        return ""
+    bare = text.rstrip().rstrip(";").rstrip()
+    if not any(line.strip() and not line.strip().startswith("--") for line in bare.splitlines()):
+        report.add(
+            key,
+            f"{file} holds no SQL",
+            "write a SELECT: the entity's key, event_timestamp and the features",
+        )
+    return bare + "\n"
+
+
+def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
+    """SQL files that belong to nothing: a name with a typing mistake would else be passed over in
+    silence.
+    """
+    for path in sorted((folder / kind).glob("*.sql")):
+        if path.stem not in names:
+            section = "events" if kind == "sources" else "feature_views"
+            report.add_file(
+                f"{kind}/{path.name}",
+                f"{path.stem} is not {noun}",
+                did_you_mean(path.stem, names, has=f"{section} are")
+                or f"declare it in {section}, or move the file away",
+            )
+
+
+def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
+    file = f"sources/{event}.sql"
+    if source is not None and (folder / file).is_file():
+        report.add(
+            f"events.{event}.source",
+            f"there is {file}, too",
+            "an event comes from one of the two: take the key out, or the file away",
+        )
+
+
+def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
+    """Report a static table's file that is not there, or that may not be read."""
+    folder = fence.folder
+    if problem := fence.problem(folder / path, path):
+        report.add(child("tables", table), *problem)
+    elif not (folder / path).is_file():
+        parent = Path(path).parent
+        near = sorted(
+            (parent / found.name).as_posix()
+            for found in (folder / parent).glob("*.*")
+            if found.suffix in {".csv", ".parquet"}
+        )
+        report.add(
+            child("tables", table),
+            f"there is no file {path}",
+            did_you_mean(path, near, has=f"{parent.as_posix()}/ has"),
+        )
+
+
+def _yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
+    folder = fence.folder / shown
+    if not folder.is_dir():
+        return
+    if problem := fence.problem(folder, shown):
+        report.add_file(shown, *problem)
+        return
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".yaml":
+            yield path
+        elif path.suffix == ".yml":
+            report.add_file(
+                f"{shown}/{path.name}", "files here end in .yaml", f"rename it to {path.stem}.yaml"
+            )

@@ -1,0 +1,127 @@
+"""Everything that is wrong, collected with its place, so that all of a project's mistakes are told
+at once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import final
+
+from ...errors import Problem
+from ..specs.description import Description, Place
+from .yaml import Mapping, Node, Sequence
+
+
+def child(key: str, name: str) -> str:
+    """`events` + `click` -> `events.click`; directly below a file's prefix
+    (`models/logistic.yaml:`) without a dot.
+    """
+    return f"{key}{name}" if not key or key.endswith(":") else f"{key}.{name}"
+
+
+def item(key: str, position: int) -> str:
+    return f"{key}[{position}]"
+
+
+@final
+class Report:
+    """Keys are those of `Description.places`:
+
+    `events.click.owner`, `models/logistic.yaml:features[2]`; "" is project.yaml.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.places: dict[str, Place] = {}
+        self._wrong: list[str] = []  # the keys of errors
+
+    def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
+        """Remember where everything below `key` is written."""
+        self.places[key] = Place(file=file, line=node.line if line is None else line)
+        if isinstance(node, Mapping):
+            for name, value in node.entries.items():
+                self.locate(child(key, name), value, file, node.lines[name])
+        elif isinstance(node, Sequence):
+            for position, value in enumerate(node.items):
+                self.locate(item(key, position), value, file)
+
+    def add(
+        self, key: str, message: str, remedy: str | None = None, *, severity: str = "error"
+    ) -> None:
+        """A problem at a key, or at the nearest thing above it that is written down."""
+        place = self._place(key)
+        shown = key.rsplit(":", 1)[-1]
+        text = f"{shown}: {message}" if shown else message
+        if severity == "error":
+            self._wrong.append(key)
+        self.problems.append(
+            Problem(
+                file=place.file, line=place.line, message=text, remedy=remedy, severity=severity
+            )
+        )
+
+    def add_file(
+        self, file: str, message: str, remedy: str | None = None, *, line: int = 0
+    ) -> None:
+        """A problem of a file that is not YAML."""
+        self._wrong.append(f"{file}:")
+        self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
+
+    def take(self, problems: tuple[Problem, ...], key: str) -> None:
+        """Problems that were found elsewhere, counted against `key`."""
+        self._wrong.extend(key for problem in problems if problem.severity == "error")
+        self.problems.extend(problems)
+
+    def sound(self, key: str) -> bool:
+        """No error at the key or below it."""
+        return not any(_below(wrong, key) for wrong in self._wrong)
+
+    def wrong_keys(self) -> tuple[str, ...]:
+        return tuple(self._wrong)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """Errors first, project.yaml before the other files, then by file and line; each once."""
+        once = dict.fromkeys(self.problems)
+        return tuple(
+            sorted(
+                once,
+                key=lambda p: (p.severity != "error", p.file != "project.yaml", p.file, p.line),
+            )
+        )
+
+    def _place(self, key: str) -> Place:
+        while key not in self.places:
+            shorter = max(key.rfind("."), key.rfind("["))
+            colon = key.rfind(":")
+            if shorter > colon:
+                key = key[:shorter]
+            elif 0 <= colon < len(key) - 1:
+                key = key[: colon + 1]
+            else:
+                return self.places.get("", Place(file=key.rstrip(":") or "project.yaml", line=0))
+        return self.places[key]
+
+
+def place(description: Description, key: str) -> Place:
+    """Where a key is written, or the nearest thing above it."""
+    while key not in description.places:
+        shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
+        if shorter == key:
+            file, _, _ = key.rpartition(":")
+            return Place(file=file or "project.yaml", line=0)
+        key = shorter
+    return description.places[key]
+
+
+def problem_at(
+    description: Description, key: str, message: str, remedy: str | None = None
+) -> Problem:
+    """Of a key of a project that was read already."""
+    at = place(description, key)
+    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy)
+
+
+def _below(key: str, above: str) -> bool:
+    return key == above or (
+        key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".[")
+    )

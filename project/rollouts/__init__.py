@@ -1,0 +1,1 @@
+"""The section `rollouts:` of project.yaml: its keys, its structs, its checks."""

@@ -1,0 +1,73 @@
+"""How an event comes to the unit that an experiment assigns: by its own attribute, by the exposure,
+or by an event that it refers to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .description import Attribute, Event
+
+EXPOSURE_ID = "exposure_id"
+
+
+def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
+    """The attributes to follow:
+
+    `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
+
+    The shortest path there is; None: none.
+    """
+    waiting: list[tuple[str, tuple[str, ...]]] = [(event, ())]
+    seen = {event}
+    while waiting:
+        name, steps = waiting.pop(0)
+        attributes = events[name].attributes if name in events else ()
+        ends = {attribute.name for attribute in attributes if _ends(attribute, unit)}
+        if ends:
+            return (*steps, unit if unit in ends else EXPOSURE_ID)
+        for attribute in attributes:
+            if attribute.event is not None and attribute.event not in seen:
+                seen.add(attribute.event)
+                waiting.append((attribute.event, (*steps, attribute.name)))
+    return None
+
+
+def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
+    """The attributes to follow from an event to the exposure that it followed, whatever else says
+    its unit. None: it does not say.
+    """
+    return path(event, "", events)
+
+
+def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
+    """The path with the event that has each attribute:
+
+    `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one.
+    """
+    followed: list[tuple[str, str]] = []
+    for name in path(event, unit, events) or ():
+        followed.append((event, name))
+        event = next(
+            (
+                attribute.event
+                for attribute in events[event].attributes
+                if attribute.name == name and attribute.event
+            ),
+            event,
+        )
+    return tuple(followed)
+
+
+def has_exposure(event: Event) -> bool:
+    """Whether it says what it followed: then it has the view `<event>_exposed`."""
+    return any(map(_exposure, event.attributes))
+
+
+def _ends(attribute: Attribute, unit: str) -> bool:
+    return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
+
+
+def _exposure(attribute: Attribute) -> bool:
+    """One that refers to an event named exposure is another thing."""
+    return attribute.name == EXPOSURE_ID and attribute.type == "string" and attribute.event is None

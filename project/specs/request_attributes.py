@@ -1,0 +1,36 @@
+"""What a request to an endpoint carries that experiments may ask for, beside its unit and the keys
+of entities.
+"""
+
+from __future__ import annotations
+
+from ..sections.references import DECIDED_BY_RANKING
+from .description import Attribute, Endpoint, ProjectSpec
+from .reach import EXPOSURE_ID
+
+
+def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
+    """Those of the endpoint's exposure that are no key; none, if the exposure is not sound."""
+    keys = {entity.key for entity in spec.entities.values()}
+    objective = spec.objectives.get(endpoint.objective)
+    exposure = spec.events.get(objective.exposure) if objective else None
+    return (
+        {
+            attribute.name: attribute
+            for attribute in exposure.attributes
+            if attribute.name not in keys
+        }
+        if exposure
+        else {}
+    )
+
+
+def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
+    """Without what is only known once it is ranked."""
+    shown = exposure_attributes(spec, endpoint)
+    known = {
+        name: attribute
+        for name, attribute in shown.items()
+        if name not in (*DECIDED_BY_RANKING, EXPOSURE_ID)
+    }
+    return known | {attribute.name: attribute for attribute in endpoint.attributes}

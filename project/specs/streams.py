@@ -1,0 +1,70 @@
+"""The gateway's own event streams: what they are called, and which of them a project fills."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from .description import Endpoint, Event, ProjectSpec
+from .reach import has_exposure
+
+Stream = Literal["exposures", "rankings", "assignments", "shadows"]
+
+
+def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
+    """What its gateways fill, in the order of delivery."""
+    shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
+    if _assigns(spec, endpoint):
+        return ("exposures", "rankings", "assignments", *shadows)
+    return (
+        ("exposures", "rankings", *shadows)
+        if endpoint.explore or watched(spec, endpoint)
+        else ("exposures", *shadows)
+    )
+
+
+def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
+    """The streams of all endpoints."""
+    filled = {
+        stream for endpoint in spec.endpoints.values() for stream in streams_of(spec, endpoint)
+    }
+    return tuple(stream for stream in get_args(Stream) if stream in filled)
+
+
+def applied(spec: ProjectSpec) -> bool:
+    """Whether they are there before a `deploy`: arms are also assigned for who ranks elsewhere, and
+    a view reads exposures.
+    """
+    return bool(exposed_events(spec)) or any(
+        _assigns(spec, endpoint) for endpoint in spec.endpoints.values()
+    )
+
+
+def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
+    """Whether there may be anything to assign: an endpoint's own layer is always there, and may be
+    empty.
+    """
+    tried = {experiment.layer for experiment in spec.experiments.values()}
+    return any(
+        layer.endpoint == endpoint.name and (layer.holdout or layer.name in tried)
+        for layer in spec.layers.values()
+    )
+
+
+def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
+    """The attributes of its requests that monitors group units by: what `rankings` says of a
+    request.
+    """
+    return tuple(
+        sorted(
+            {
+                monitor.units
+                for monitor in spec.monitors.values()
+                if monitor.endpoint == endpoint.name and monitor.units
+            }
+        )
+    )
+
+
+def exposed_events(spec: ProjectSpec) -> tuple[Event, ...]:
+    """The events that have a view `<event>_exposed`."""
+    return tuple(event for event in spec.events.values() if spec.endpoints and has_exposure(event))

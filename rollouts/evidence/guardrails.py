@@ -1,0 +1,161 @@
+"""Minutes of two variants -> a Check of each guardrail. Pure.
+
+A check judges everything since the bake began, so it does not matter when one looked, or how often.
+The verdicts, in their order: broken outright (fail), no data, fail, pass (the estimate is within
+the limit), inconclusive (it is above, without proof).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from ...endpoints.port import Bucket
+from ...project.rollouts.guardrails import METRICS
+from ...project.specs.description import Guardrail
+from ..state.states import Check, Plan, Verdict
+from .measurements import Measurement, Minutes, measure
+
+_HIGHEST = 700.0  # exp of more than 709 is no number
+
+
+def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages: int) -> float:
+    """1 / alpha, each guardrail's part in each stage.
+
+    The grace time after the promotion is a stage; a dry run raises no alarm.
+    """
+    judges = sum(not guardrail.dry_run for guardrail in guardrails)
+    return max(judges, 1) * (stages + 1) / false_alarm
+
+
+def judge(
+    plan: Plan,
+    minutes: Mapping[str, Sequence[Bucket]],
+    scores: Mapping[str, Mapping[datetime, tuple[int, float]]],
+    *,
+    alone: bool,
+    settled: datetime,
+) -> tuple[Check, ...]:
+    """One check a guardrail, in the plan's order, over the minutes from the bake's first, where the
+    caller begins, to `settled`.
+
+    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute.
+    `alone`: the new variant has all of the traffic, so nothing can be compared.
+    """
+    new, old = (
+        Minutes(
+            buckets={
+                bucket.start: bucket
+                for bucket in minutes.get(variant, ())
+                if bucket.start < settled
+            },
+            scores={
+                minute: score
+                for minute, score in scores.get(variant, {}).items()
+                if minute < settled
+            },
+        )
+        for variant in (plan.to, plan.source)
+    )
+    served = any(bucket.requests for bucket in new.buckets.values())
+    needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
+    return tuple(
+        _not_judged(guardrail, served=served)
+        if alone and guardrail.max is None
+        else _check(guardrail, measure(guardrail, new, old, settled), needed)
+        for guardrail in plan.guardrails
+    )
+
+
+def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
+    """What can never be compared does not stand in the way, but nothing passes by having no request
+    at all.
+    """
+    if served:
+        return Check(
+            guardrail=guardrail.name,
+            verdict="not judged",
+            limit=guardrail.limit,
+            why="the old variant has no traffic to compare with",
+        )
+    return Check(
+        guardrail=guardrail.name,
+        verdict="no data",
+        limit=guardrail.limit,
+        why="no request of the new variant",
+    )
+
+
+def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
+    needed *= measured.sides
+    return Check(
+        guardrail=guardrail.name,
+        verdict=_verdict(measured, needed),
+        value=measured.value,
+        figure=measured.figure,
+        base=measured.base,
+        limit=guardrail.limit,
+        n=measured.n,
+        evidence=math.exp(min(measured.log_evidence, _HIGHEST)),
+        needed=needed,
+        outright=bool(measured.outright),
+        why=_reason(guardrail, measured, needed),
+    )
+
+
+def _verdict(measured: Measurement, needed: float) -> Verdict:
+    if measured.outright:
+        return "fail"
+    if measured.missing:
+        return "no data"
+    if measured.provable and measured.log_evidence >= math.log(needed):
+        return "fail"
+    return "pass" if measured.within else "inconclusive"
+
+
+def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
+    """The numbers behind the verdict, in one clause."""
+    if measured.outright or measured.missing:
+        return measured.outright or measured.missing
+    clauses = [_figures(guardrail, measured)]
+    if METRICS[guardrail.metric].kind != "rate":
+        clauses.append(f"{measured.beyond} of {measured.n} minutes beyond it")
+    if _verdict(measured, needed) != "pass":
+        clauses.append(f"evidence {_amount(measured.log_evidence)} of {needed:,.0f}")
+    return ", ".join(clauses)
+
+
+def _figures(guardrail: Guardrail, measured: Measurement) -> str:
+    """`3.1 % of 2,290, max 1 %`, `4.6 ms, 1.31x, max 1.2x`, `0.31, +12 %, max 10 % either way`."""
+    kind, figure, value = METRICS[guardrail.metric].kind, measured.figure or 0.0, measured.value
+    own = (
+        f"{percent(figure)} of {measured.n:,}"
+        if kind == "rate"
+        else f"{figure:.3g} ms"
+        if kind == "latency"
+        else f"{figure:.3g}"
+    )
+    if guardrail.max is not None:
+        return f"{own}, max {percent(guardrail.max) if kind == 'rate' else f'{guardrail.max:g} ms'}"
+    if guardrail.max_shift is not None:
+        return (
+            f"{own}, {100 * (value or 0.0):+.3g} %, max {percent(guardrail.max_shift)} either way"
+        )
+    return (
+        f"{own}, {'none of the old variant' if value is None else f'{value:.2f}x'}, max "
+        f"{guardrail.limit:g}x"
+    )
+
+
+def percent(part: float) -> str:
+    """`3.1 %`, `0.04 %`, `12 %`: two digits, more where they are whole percents."""
+    return f"{100 * part:.2g} %" if part < 1 else f"{100 * part:.0f} %"
+
+
+def _amount(logarithm: float) -> str:
+    """`0.1`, `9`, `4,100`, `over 1,000,000`."""
+    if logarithm > math.log(1e6):
+        return "over 1,000,000"
+    value = math.exp(logarithm)
+    return f"{value:.1f}" if value < 10 else f"{float(f'{value:.2g}'):,.0f}"

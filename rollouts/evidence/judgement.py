@@ -1,0 +1,137 @@
+"""The minutes of a bake, judged one after the other: each newly settled minute once, on everything
+since the bake began. Pure.
+
+So it does not matter when somebody looked: who slept for an hour judges the hour minute by minute,
+and decides what he would have decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from msgspec.structs import replace
+
+from ..state.convergence import settled_by
+from ..state.states import Check, Observation, Plan, State, Tally
+from ..state.transitions import evidence, note
+from . import guardrails
+
+MINUTE = timedelta(minutes=1)
+# changes of a verdict that one look tells, and the last one: who slept for a day must not make the
+# document too large
+MOST_NEWS = 4
+# that one look judges, each on everything since the bake began: the lease must outlive the look
+MOST_MINUTES = 240
+LATE = (
+    2 * MINUTE
+)  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
+
+
+def judged_until(state: State) -> datetime | None:
+    """The minutes of this bake before it are judged. None: nothing bakes."""
+    return min((tally.until for tally in state.checks.values()), default=state.bake_from)
+
+
+def is_alone(state: State) -> bool:
+    """Whether who is judged in this phase has all of the traffic; on the way to a step it is judged
+    as in the one before.
+    """
+    if state.phase in ("promoted", "handing"):
+        return state.phase == "promoted"
+    stage = max(state.stage - 1, 1) if state.phase in ("sizing", "shifting") else state.stage
+    return state.plan.stages[stage - 1].traffic == 100
+
+
+def judge(
+    state: State, seen: Observation, now: datetime, *, plan: Plan | None = None
+) -> tuple[State, str]:
+    """The state with the new minutes' checks, at most MOST_MINUTES; why it must be aborted, or "".
+
+    `plan`: who is judged beside whom, where it is not the rollout's.
+    """
+    begun = judged_until(state)
+    if begun is None or seen.settled is None or not state.plan.guardrails:
+        return state, ""
+    until, news, untold, cause = begun + MINUTE, 0, False, ""
+    last = min(seen.settled, begun + MOST_MINUTES * MINUTE)
+    while until <= last and not cause:
+        checks = guardrails.judge(
+            plan or state.plan, seen.minutes, seen.scores, alone=is_alone(state), settled=until
+        )
+        changed = _is_news(state, checks)
+        state = replace(state, checks=_tallies(state, checks, until))
+        if changed and news < MOST_NEWS:
+            state, news = note(state, now, "check", basis=evidence(state)), news + 1
+        else:
+            untold |= changed
+        cause = _failures(state)
+        until += MINUTE
+    return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
+
+
+def is_behind(state: State, seen: Observation) -> bool:
+    """Minutes that were read are still to be judged: until they are, at the next looks, nothing is
+    decided.
+    """
+    until = judged_until(state)
+    return (
+        until is not None
+        and seen.settled is not None
+        and bool(state.plan.guardrails)
+        and until < seen.settled
+    )
+
+
+def standing(
+    state: State, now: datetime
+) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
+    """All guardrails that can abort, together, over every minute that has settled by now.
+
+    Unread: not all of them were judged yet.
+    """
+    deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
+    verdicts = {tally.check.verdict for name, tally in state.checks.items() if name in deciding}
+    behind = settled_by(state.plan, now) - (judged_until(state) or now)
+    if deciding and behind > LATE:
+        return "no data"
+    if deciding and behind > timedelta(0):
+        return "unread"
+    if deciding and not verdicts:
+        return "no data"
+    for verdict in ("fail", "no data", "inconclusive"):
+        if verdict in verdicts:
+            return verdict
+    return "pass"
+
+
+def _is_news(state: State, checks: Sequence[Check]) -> bool:
+    """A verdict changed."""
+    before = {name: tally.check.verdict for name, tally in state.checks.items()}
+    return any(check.verdict != before.get(check.guardrail, "no data") for check in checks)
+
+
+def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
+    running = {name: tally.running for name, tally in state.checks.items()}
+    return {
+        check.guardrail: Tally(
+            check=check,
+            until=until,
+            running=running.get(check.guardrail, 0) + 1 if check.verdict == "fail" else 0,
+        )
+        for check in checks
+    }
+
+
+def _failures(state: State) -> str:
+    for guardrail in state.plan.guardrails:
+        tally = state.checks[guardrail.name]
+        if guardrail.dry_run or tally.check.verdict != "fail":
+            continue
+        if tally.check.outright or tally.running >= state.plan.failure_limit:
+            running = (
+                "broken outright" if tally.check.outright else f"{tally.running} checks running"
+            )
+            return f"guardrail {guardrail.name}: {tally.check.why}, {running}"
+    return ""

@@ -1,0 +1,255 @@
+"""What the minutes say about one guardrail: the figure, its base, the evidence, whether it is
+broken outright. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+
+import msgspec
+
+from ...endpoints.port import Bucket
+from ...project.rollouts.guardrails import METRICS
+from ...project.specs.description import Guardrail
+from . import statistics
+from .statistics import Counts
+
+QUIET_MINUTES = 3  # without a request: no data
+LEAST_MINUTES = 5  # that count, of a sign test; with errors, before a rate can fail
+# Broken outright, which takes no statistics: more than this part of the requests fails in two
+# minutes, neighbours among those with requests, which have so many together
+OUTRIGHT_PART, OUTRIGHT_REQUESTS = 0.5, 20
+# ... or a latency is above so many times its limit in so many counting minutes running.
+OUTRIGHT_TIMES, OUTRIGHT_MINUTES = 3, 5
+SMALLEST_BASE = 1e-12  # of a mean score: nothing is relative to less
+
+Figures = Mapping[datetime, tuple[int, float]]  # by minute: of how many requests, the figure
+
+
+class Minutes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one variant."""
+
+    buckets: Mapping[datetime, Bucket]
+    scores: Figures
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """`value` is held against the guardrail's limit; `figure` and `base` are the two variants' own.
+
+    None: there is none.
+    """
+
+    value: float | None
+    figure: float | None
+    base: float | None
+    n: int  # requests of the new variant; of a sign test the minutes that count
+    beyond: int = 0  # of them, how many are beyond the limit
+    within: bool
+    log_evidence: float
+    sides: int = 1  # tests that share the false alarms
+    provable: bool = True  # enough minutes for a proof
+    missing: str  # what there is too little of, or ""
+    outright: str  # in what it is broken outright, or ""
+
+
+def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
+    """Of the minutes of the new and the old variant before `settled`."""
+    kind = METRICS[guardrail.metric].kind
+    if kind == "rate":
+        return _rate(guardrail, _counts(guardrail, new), _counts(guardrail, old), settled)
+    if kind == "latency":
+        return _signs(
+            guardrail, _latencies(guardrail, new), _latencies(guardrail, old), settled, _times
+        )
+    return _signs(guardrail, new.scores, old.scores, settled, _shift)
+
+
+def _rate(
+    guardrail: Guardrail,
+    new: Mapping[datetime, Counts],
+    old: Mapping[datetime, Counts],
+    settled: datetime,
+) -> Measurement:
+    limit, alone = guardrail.limit, guardrail.max is not None
+    pairs = [(new[minute], old[minute]) for minute in sorted(new.keys() & old.keys())]
+    judged = [new[minute] for minute in sorted(new)] if alone else [count for count, _base in pairs]
+    total, base = (
+        _total(judged),
+        _total(old.values() if alone else (other for _count, other in pairs)),
+    )
+    if alone:
+        log_evidence = statistics.limit_evidence(judged, limit, statistics.limit_dispersion(judged))
+        failing = sum(count.errors > 0 for count in judged)
+    else:
+        log_evidence = statistics.ratio_evidence(pairs, limit, statistics.ratio_dispersion(pairs))
+        failing = sum(count.errors + other.errors > 0 for count, other in pairs)
+    figure = total.errors / total.requests if total.requests else None
+    old_figure = base.errors / base.requests if base.requests else None
+    value = (
+        figure
+        if alone
+        else _times(figure, old_figure)
+        if figure is not None and old_figure
+        else None
+    )
+    return Measurement(
+        value=value,
+        figure=figure,
+        base=old_figure,
+        n=total.requests,
+        within=total.errors == 0 or (value is not None and value <= limit),
+        log_evidence=log_evidence,
+        provable=failing >= LEAST_MINUTES,
+        missing=_too_few(guardrail, total.requests, None if alone else base.requests)
+        or _silent(new, None if alone else old, settled),
+        outright=_failing_outright(new, old, max(OUTRIGHT_PART, guardrail.max or 0.0)),
+    )
+
+
+def _signs(
+    guardrail: Guardrail,
+    new: Figures,
+    old: Figures,
+    settled: datetime,
+    value_of: Callable[[float, float], float],
+) -> Measurement:
+    """A sign test over the minutes in which the new variant and, where compared, the old one have
+    enough requests for the figure.
+    """
+    limit, least, alone = (
+        guardrail.limit,
+        METRICS[guardrail.metric].least,
+        guardrail.max is not None,
+    )
+    counting = [
+        minute
+        for minute in sorted(new)
+        if new[minute][0] >= least and (alone or _is_base(old.get(minute), least))
+    ]
+    values = [
+        new[minute][1] if alone else value_of(new[minute][1], old[minute][1]) for minute in counting
+    ]
+    above = sum(value > limit for value in values)
+    below = sum(value < -limit for value in values) if guardrail.max_shift is not None else 0
+    requests, old_requests = (
+        sum(count for count, _figure in figures.values()) for figures in (new, old)
+    )
+    missing = _too_few(guardrail, requests, None if alone else old_requests) or _silent(
+        new, None if alone else old, settled
+    )
+    if not missing and len(values) < LEAST_MINUTES:
+        missing = (
+            f"{len(values)} of {LEAST_MINUTES} minutes with {least} "
+            f"requests{'' if alone else ' of both'}"
+        )
+    value = median(values) if values else None
+    return Measurement(
+        value=value,
+        figure=median(new[minute][1] for minute in counting) if counting else None,
+        base=median(old[minute][1] for minute in counting) if counting and not alone else None,
+        n=len(values),
+        beyond=max(above, below),
+        within=value is not None
+        and (abs(value) if guardrail.max_shift is not None else value) <= limit,
+        log_evidence=statistics.sign_evidence(max(above, below), len(values)),
+        sides=1 if guardrail.max_shift is None else 2,
+        missing=missing,
+        outright=""
+        if guardrail.max_shift is not None
+        else _slow_outright([value > OUTRIGHT_TIMES * limit for value in values]),
+    )
+
+
+def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
+    clients = guardrail.metric == "error_rate"
+    return {
+        minute: Counts(
+            bucket.requests, bucket.server_errors + (bucket.client_errors if clients else 0)
+        )
+        for minute, bucket in minutes.buckets.items()
+    }
+
+
+def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
+    """Without the minutes that have none: no request of theirs reached the model."""
+    figures = {
+        minute: (bucket.requests, latency(bucket, guardrail.metric))
+        for minute, bucket in minutes.buckets.items()
+    }
+    return {minute: figure for minute, figure in figures.items() if not math.isnan(figure[1])}
+
+
+def latency(bucket: Bucket, metric: str) -> float:
+    """In ms. `metric`: latency_p99."""
+    return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
+
+
+def _times(figure: float, base: float) -> float:
+    return figure / base
+
+
+def _shift(figure: float, base: float) -> float:
+    """Relative to the size of the old variant's, so that scores below 0 are judged too."""
+    return (figure - base) / abs(base)
+
+
+def _is_base(figure: tuple[int, float] | None, least: int) -> bool:
+    return figure is not None and figure[0] >= least and abs(figure[1]) > SMALLEST_BASE
+
+
+def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> str:
+    """`old_requests` None: nothing is compared."""
+    for variant, count in (
+        ("new", requests),
+        ("old", guardrail.min_requests if old_requests is None else old_requests),
+    ):
+        if count < guardrail.min_requests:
+            return f"{count:,} of {guardrail.min_requests:,} requests of the {variant} variant"
+    return ""
+
+
+def _silent(
+    new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
+) -> str:
+    first = settled - timedelta(minutes=QUIET_MINUTES)
+    for variant, minutes in (("new", new), ("old", new if old is None else old)):
+        if not any(minute >= first for minute in minutes):
+            return f"no request of the {variant} variant in the last {QUIET_MINUTES} minutes"
+    return ""
+
+
+def _failing_outright(
+    new: Mapping[datetime, Counts], old: Mapping[datetime, Counts], part: float
+) -> str:
+    for running in pairwise(sorted(new)):
+        if not all(new[minute].errors > part * new[minute].requests for minute in running):
+            continue
+        failed = _total(new[minute] for minute in running)
+        base = _total(old[minute] for minute in running if minute in old)
+        if failed.requests >= OUTRIGHT_REQUESTS and base.errors <= part * base.requests:
+            return (
+                f"{failed.errors:,} of {failed.requests:,} requests failed in two minutes one "
+                "after the other"
+            )
+    return ""
+
+
+def _slow_outright(far: Sequence[bool]) -> str:
+    running = any(
+        all(far[start : start + OUTRIGHT_MINUTES])
+        for start in range(len(far) - OUTRIGHT_MINUTES + 1)
+    )
+    return (
+        f"above {OUTRIGHT_TIMES} times its limit in {OUTRIGHT_MINUTES} minutes running"
+        if running
+        else ""
+    )
+
+
+def _total(counts: Iterable[Counts]) -> Counts:
+    rows = tuple(counts)
+    return Counts(sum(row.requests for row in rows), sum(row.errors for row in rows))

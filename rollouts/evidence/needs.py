@@ -1,0 +1,148 @@
+"""How much traffic and time a rollout's guardrails need, which `validate` can say without knowing
+either. Warnings, one of a kind.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from ...errors import Problem
+from ...project.reading.quantities import duration_text
+from ...project.reading.report import place
+from ...project.rollouts.guardrails import METRICS
+from ...project.specs.description import Description, Guardrail, Rollout
+from .guardrails import needed_evidence
+from .measurements import LEAST_MINUTES
+from .statistics import sign_evidence
+
+_MINUTE = timedelta(minutes=1)
+
+
+def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
+    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too
+    short, of a last step not judged.
+    """
+    texts = (
+        _requests(rollout),
+        _minutes_that_count(rollout),
+        _proof(rollout),
+        _nothing_absolute(rollout),
+    )
+    return tuple(
+        Problem(
+            file=at.file,
+            line=at.line,
+            message=f"rollouts.{rollout.endpoint} step {number}: {message}",
+            remedy=remedy,
+            severity="warning",
+        )
+        for number, message, remedy in filter(None, texts)
+        for at in [place(description, f"rollouts.{rollout.endpoint}.steps[{number - 1}]")]
+    )
+
+
+_Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
+
+
+def _requests(rollout: Rollout) -> _Warning:
+    needs = [
+        (
+            guardrail.min_requests / (step.bake.total_seconds() * share),
+            number,
+            guardrail.min_requests,
+            step.bake,
+            share,
+        )
+        for number, share, guardrail in _judged_parts(rollout)
+        for step in [rollout.steps[number - 1]]
+    ]
+    if not needs:
+        return None
+    rate, number, requests, bake, share = max(needs, key=lambda need: need[0])
+    message = (
+        f"{requests} requests in {duration_text(bake)} at {100 * share:g} % take {_amount(rate)} "
+        "requests/s"
+    )
+    return number, f'{message}; below that it ends in "no data"', None
+
+
+def _minutes_that_count(rollout: Rollout) -> _Warning:
+    needs = [
+        (METRICS[guardrail.metric].least / (60 * share), number, guardrail.metric, share)
+        for number, share, guardrail in _judged_parts(rollout)
+        if METRICS[guardrail.metric].kind == "latency"
+    ]
+    if not needs:
+        return None
+    rate, number, metric, share = max(needs, key=lambda need: need[0])
+    least = METRICS[metric].least
+    others = {
+        name: about.least
+        for name, about in METRICS.items()
+        if about.kind == "latency" and about.least < least and "_p" in name
+    }
+    remedy = ", ".join(
+        f"{name} takes {_amount(fewer / (60 * share))}"
+        for name, fewer in sorted(others.items(), key=lambda item: -item[1])
+    )
+    return (
+        number,
+        (
+            f"{metric} judges minutes of {least} requests, at {100 * share:g} % {_amount(rate)} "
+            "requests/s"
+        ),
+        remedy or None,
+    )
+
+
+def _proof(rollout: Rollout) -> _Warning:
+    needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
+    for number, _share, guardrail in _judged_parts(rollout):
+        if METRICS[guardrail.metric].kind == "rate":
+            continue
+        sides = 1 if guardrail.max_shift is None else 2
+        first = next(
+            n
+            for n in range(LEAST_MINUTES, 10_000)
+            if sign_evidence(n, n) >= math.log(needed * sides)
+        )
+        minutes, bake = first + rollout.failure_limit - 1, rollout.steps[number - 1].bake
+        if bake < minutes * _MINUTE:
+            message = (
+                f"{guardrail.metric} cannot fail before minute {minutes}, and "
+                f"{duration_text(bake)} end before it"
+            )
+            return number, message, "until then it passes or is inconclusive: bake longer"
+    return None
+
+
+def _nothing_absolute(rollout: Rollout) -> _Warning:
+    """A rollout without any guardrail is warned of already."""
+    deciding = [guardrail for guardrail in rollout.guardrails if not guardrail.dry_run]
+    if (
+        not deciding
+        or any(guardrail.max is not None for guardrail in deciding)
+        or rollout.steps[-1].traffic < 100
+    ):
+        return None
+    return (
+        len(rollout.steps),
+        "at 100 % nothing is judged: every guardrail compares with the old variant",
+        "add one with a max",
+    )
+
+
+def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
+    """(step, the smaller part of the traffic that is judged, guardrail)."""
+    return [
+        (number, min(share, 1 - share) if guardrail.max is None else share, guardrail)
+        for number, step in enumerate(rollout.steps, 1)
+        for share in [float(step.traffic) / 100]
+        for guardrail in rollout.guardrails
+        if guardrail.max is not None or share < 1
+    ]
+
+
+def _amount(rate: float) -> str:
+    return f"{rate:.1f}" if rate >= 0.1 else f"{rate:.1g}"

@@ -1,0 +1,134 @@
+"""Evidence that a new variant is beyond its limit, which may be looked at after every minute.
+
+`math` only; all evidence is its logarithm.
+
+Each is a mean of test supermartingales: while the limit holds, its expectation is at most 1
+whenever one looks, so that it ever reaches 1 / alpha with probability alpha at most (Ville 1939;
+Ramdas et al., Statistical Science 2023). Of rates this is so for independent requests; a dispersion
+above 1, of those that fail in packs, only lowers it (powers' means), and then it holds by
+simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # the alternatives of a rate: how many times its limit
+CHANCES = (0.6, 0.7, 0.8, 0.9, 0.97)  # the alternatives of a sign test: how often a minute is above
+
+
+class Counts(NamedTuple):
+    """One minute of one variant, in which it has requests."""
+
+    requests: int
+    errors: int
+
+
+def ratio_evidence(
+    minutes: Sequence[tuple[Counts, Counts]], ratio: float, dispersion: float = 1.0
+) -> float:
+    """Against "the new variant fails `ratio` times as often as the old one at most", from (new,
+    old) of the minutes with requests of both.
+
+    The old variant's rate may be another one in each minute: of what fails in a minute only the new
+    variant's part is judged (Turner, Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No
+    evidence is ln 1 = 0.
+    """
+    return _log_mean_exp(
+        sum(
+            new.errors * math.log(factor)
+            + (new.errors + old.errors)
+            * math.log(
+                (ratio * new.requests + old.requests)
+                / (factor * ratio * new.requests + old.requests)
+            )
+            for new, old in minutes
+        )
+        / dispersion
+        for factor in FACTORS
+    )
+
+
+def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 1.0) -> float:
+    """Against "a request fails with probability `limit` at most", 0 < limit < 1 (Waudby-Smith and
+    Ramdas, JRSS B 2024).
+    """
+    errors = sum(minute.errors for minute in minutes)
+    successes = sum(minute.requests for minute in minutes) - errors
+    rates = (min(factor * limit, (1 + limit) / 2) for factor in FACTORS)
+    return _log_mean_exp(
+        (errors * math.log(rate / limit) + successes * math.log((1 - rate) / (1 - limit)))
+        / dispersion
+        for rate in rates
+    )
+
+
+def sign_evidence(above: int, minutes: int) -> float:
+    """Against "a minute is above the limit with probability 1/2 at most".
+
+    A minute at most doubles it.
+    """
+    return _log_mean_exp(
+        above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))
+        for chance in CHANCES
+    )
+
+
+def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
+    """How many times wider the errors' parts scatter around the stage's own ratio than those of
+    independent requests do; 1 at least.
+    """
+    failing = [(new, old) for new, old in minutes if new.errors + old.errors]
+    new_rate = _rate(new for new, _old in minutes)
+    old_rate = _rate(old for _new, old in minutes)
+    if not new_rate or not old_rate:
+        return 1.0
+    residuals = []
+    for new, old in failing:
+        part = new_rate * new.requests / (new_rate * new.requests + old_rate * old.requests)
+        errors = new.errors + old.errors
+        residuals.append((new.errors - errors * part) / math.sqrt(errors * part * (1 - part)))
+    return _successive(residuals)
+
+
+def limit_dispersion(minutes: Sequence[Counts]) -> float:
+    """The same of the errors around the stage's own rate."""
+    rate = _rate(minutes)
+    if not 0 < rate < 1:
+        return 1.0
+    return _successive(
+        [
+            (m.errors - m.requests * rate) / math.sqrt(m.requests * rate * (1 - rate))
+            for m in minutes
+        ]
+    )
+
+
+def _rate(minutes: Iterable[Counts]) -> float:
+    requests = errors = 0
+    for minute in minutes:
+        requests += minute.requests
+        errors += minute.errors
+    return errors / requests if requests else 0.0
+
+
+def _successive(residuals: Sequence[float]) -> float:
+    """Half the mean square of the differences between neighbours, which a rate that drifts does not
+    raise (von Neumann 1941).
+    """
+    if len(residuals) < 2:
+        return 1.0
+    return max(
+        1.0,
+        sum((after - before) ** 2 for before, after in pairwise(residuals))
+        / (2 * (len(residuals) - 1)),
+    )
+
+
+def _log_mean_exp(logarithms: Iterable[float]) -> float:
+    values = tuple(logarithms)
+    highest = max(values)
+    return highest + math.log(sum(math.exp(value - highest) for value in values) / len(values))

@@ -1,0 +1,170 @@
+"""What one look sees.
+
+Whatever cannot be read is left out: nothing is decided about it this time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from ..endpoints.port import Bucket, EndpointState, Window
+from ..endpoints.traffic import owner
+from ..endpoints.traffic.convergence import variants_ready
+from ..errors import IsthmusError, NotFound, NotSettled
+from .evidence.judgement import is_alone, judged_until
+from .phases.promoted import model_of
+from .state.capacity import home
+from .state.convergence import settled_by
+from .state.ports import Ports
+from .state.states import Observation, State
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """An observation, and what could not be read."""
+
+    seen: Observation
+    problems: tuple[str, ...] = ()
+
+
+def observe(ports: Ports, state: State, now: datetime) -> Look:
+    problems: list[str] = []
+    fields: dict[str, Any] = {}
+    try:
+        endpoint = ports.endpoints.observe(state.endpoint)
+        fields |= {"endpoint": endpoint, "absent": endpoint is None}
+    except IsthmusError as error:
+        endpoint = None
+        problems.append(f"endpoint: {error}")
+    whose = partial(_owner, absent=fields.get("absent", False))
+    for what, read in (
+        ("owner", whose),
+        ("alias", _aliases),
+        ("metrics", _metrics),
+        ("smoke", _smoke),
+    ):
+        try:
+            fields |= read(ports, state, endpoint, now)
+        except NotSettled:
+            continue  # at the next look
+        except IsthmusError as error:
+            problems.append(f"{what}: {error}")
+    return Look(seen=Observation(**fields), problems=tuple(problems))
+
+
+def _owner(
+    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
+) -> dict[str, Any]:
+    claim = owner.read(ports.state, state.endpoint)
+    whose: Literal["ours", "free", "other"]
+    if endpoint is not None:
+        whose = owner.whose(
+            claim, endpoint, by="rollout", name=state.id, now=now, heir_of=state.plan.heir_of
+        )
+    elif claim is not None and claim.owner.is_of("rollout", state.id):
+        whose = "ours"
+    elif absent:  # a hand's change cannot arrive where nothing is
+        whose = "other" if claim is not None and claim.owner.lasting else "free"
+    else:
+        return {}  # nothing is given up, or taken, that was not looked at
+    text = (
+        f"{claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC"
+        if claim
+        else ""
+    )
+    return {"owner": whose, "owner_text": text}
+
+
+def _aliases(
+    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+) -> dict[str, Any]:
+    del endpoint, now
+    fields: dict[str, Any] = {}
+    if (
+        state.plan.promote_alias is not None
+        and state.phase in ("promoted", "aborting", "ended")
+        and not state.released
+    ):
+        fields["alias_version"] = _alias_version(ports, model_of(state), state.plan.promote_alias)
+    if state.plan.retire_alias is not None and state.handover == "removing":
+        fields["retired_version"] = _alias_version(ports, model_of(state), state.plan.retire_alias)
+    return fields
+
+
+def _alias_version(ports: Ports, model: str, alias: str) -> int:
+    try:
+        return ports.registry.get(model, alias).version
+    except NotFound:
+        return 0
+
+
+def is_due(state: State, now: datetime) -> bool:
+    """Whether a minute has settled that was not judged yet."""
+    begun = judged_until(state)
+    return (
+        state.bake_from is not None
+        and begun is not None
+        and settled_by(state.plan, now) > begun
+        and bool(state.plan.guardrails)
+    )
+
+
+def _metrics(
+    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+) -> dict[str, Any]:
+    """Where a minute is due, everything since the bake began."""
+    del endpoint
+    if state.bake_from is None or not is_due(state, now):
+        return {}
+    return _read(ports, state, Window(start=state.bake_from, end=settled_by(state.plan, now)))
+
+
+def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
+    """Where nothing can be compared no score is judged: the requests alone say whether there are
+    any.
+    """
+    fields: dict[str, Mapping[str, Any]] = {}
+    metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state)
+    if alone or metrics != {"score_mean"}:
+        minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
+        fields["minutes"] = minutes
+    if ports.scores is not None and not alone and "score_mean" in metrics:
+        fields["scores"] = ports.scores(state.endpoint, window)
+    return {"settled": window.end, **fields}
+
+
+def minutes_so_far(ports: Ports, state: State, seen: Observation) -> Observation:
+    """With the minutes that the last checks stood on, where this look read none.
+
+    What cannot be read is not there.
+    """
+    until = judged_until(state)
+    if (
+        seen.settled is not None
+        or state.bake_from is None
+        or until is None
+        or until <= state.bake_from
+    ):
+        return seen
+    try:
+        return Observation(**_read(ports, state, Window(start=state.bake_from, end=until)))
+    except IsthmusError:
+        return seen
+
+
+def _smoke(
+    ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
+) -> dict[str, Any]:
+    """Of the old variant, once it runs the promoted version and has no traffic yet."""
+    del now
+    if state.handover != "resizing" or not variants_ready(home(state.plan), endpoint):
+        return {}
+    try:
+        ports.smoke(state.endpoint, state.plan.source)
+    except IsthmusError as error:
+        return {"smoke": str(error)}
+    return {"smoke": ""}

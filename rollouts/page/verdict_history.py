@@ -1,0 +1,66 @@
+"""What a rollout's guardrails said minute by minute, from the minutes that its bakes left: the same
+function judges them again. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from ..evidence import guardrails
+from ..state.documents import KeptMinutes
+from ..state.states import Check, Plan
+
+_MINUTE = timedelta(minutes=1)
+_MOST = 120  # points of a bake: each judges everything since the bake began
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A check of one guardrail over [the bake's begin, until).
+
+    `bake`: 1-0, or the phase after the last step.
+    """
+
+    bake: str
+    until: datetime
+    check: Check
+
+
+def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
+    """By guardrail, in the order of their times.
+
+    Of a long bake every so many minutes, and always the last.
+    """
+    points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
+    for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
+        judged, alone = _judged_as(plan, bake)
+        scores = {
+            variant: {minute: (n, mean) for minute, n, mean in rows}
+            for variant, rows in minutes.scores.items()
+        }
+        for until in _moments(minutes.since, minutes.until):
+            for check in guardrails.judge(
+                judged, minutes.minutes, scores, alone=alone, settled=until
+            ):
+                points[check.guardrail].append(Point(bake=bake, until=until, check=check))
+    return points
+
+
+def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
+    """As the engine judges it, and whether who is judged had all of the traffic.
+
+    In the hand-over the two change places.
+    """
+    if bake == "handing":
+        return replace(plan, source=plan.to, to=plan.source), False
+    stage = bake.partition("-")[0]
+    return plan, not stage.isdigit() or plan.stages[int(stage) - 1].traffic == 100
+
+
+def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
+    whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
+    step = -(-len(whole) // _MOST) or 1
+    yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

@@ -1,0 +1,134 @@
+"""Up to a bake: starting, sizing, shifting.
+
+Each goes on only after it saw that the target has followed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from ..evidence.judgement import is_behind, judge
+from ..state.actions import Apply, Shift, Take
+from ..state.capacity import is_sized, sized_spec
+from ..state.convergence import is_converged, is_lost, is_open, is_split, target_split
+from ..state.states import Observation, State
+from ..state.transitions import (
+    MOST_CALLS,
+    Step,
+    note,
+    to_aborting,
+    to_baking,
+    to_ended,
+    to_shifting,
+    to_sizing,
+)
+
+
+def starting(state: State, seen: Observation, now: datetime) -> Step:
+    """Take the traffic.
+
+    Somebody else's traffic, or other variants than were planned: refused, nothing was touched.
+    """
+    if is_lost(state, seen):
+        return to_ended(
+            state, now, "refused", f"{state.endpoint} does not run the variants that were planned"
+        ), ()
+    if seen.owner == "other":
+        return to_ended(state, now, "refused", f"the traffic belongs to {seen.owner_text}"), ()
+    if seen.endpoint is None or seen.owner is None:
+        return state, ()
+    if seen.owner == "free":
+        return state, (Take(),)
+    if not state.taken:
+        state = note(replace(state, taken=True), now, "taken")
+    if not may_go_up(state, now):
+        return state, ()
+    return to_sizing(state, now, 1, ""), ()
+
+
+def sizing(state: State, seen: Observation, now: datetime) -> Step:
+    """The new variant's instances follow before its traffic does."""
+    endpoint, spec = seen.endpoint, sized_spec(state.plan, state.stage)
+    if state.plan.capacity == "keep":
+        return to_shifting(state, now), ()
+    if (state := _going_on(state, seen, now)).phase != "sizing" or is_behind(state, seen):
+        return state, ()
+    if endpoint is not None and endpoint.phase == "ready" and is_sized(spec, endpoint):
+        if state.sent:
+            state = note(state, now, "sized")
+        return to_shifting(state, now), ()
+    if state.shift_by is not None and now >= state.shift_by:
+        return to_aborting(
+            state, now, f"{state.plan.to} had not the instances of step {state.stage} in time"
+        ), ()
+    if state.intent and (step := put_right(state, seen, now))[1]:
+        return step  # somebody moved the traffic while machines start
+    waits = endpoint is None or endpoint.phase == "updating" or is_sized(spec, endpoint)
+    return (state, ()) if waits else (replace(state, sent=state.sent + 1), (Apply(spec=spec),))
+
+
+def shifting(state: State, seen: Observation, now: datetime) -> Step:
+    """Shift until the intent is what serves, all of it ready.
+
+    What does not follow in its time, or after six calls, is taken back.
+    """
+    if (state := _going_on(state, seen, now)).phase != "shifting" or is_behind(state, seen):
+        return state, ()
+    endpoint = seen.endpoint
+    if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
+        if state.plan.capacity == "scale" and not is_sized(
+            sized_spec(state.plan, state.stage), endpoint
+        ):
+            return replace(
+                state, phase="sizing", sent=0
+            ), ()  # somebody, or a late call, made it small
+        return to_baking(state, now, endpoint.token), ()
+    if state.shift_by is not None and now >= state.shift_by:
+        return to_aborting(
+            state,
+            now,
+            f"step {state.stage} did not arrive in time: the endpoint is not ready, or "
+            "serves another split",
+        ), ()
+    moved, actions = put_right(state, seen, now)
+    if actions and moved.sent > MOST_CALLS:
+        return to_aborting(
+            state,
+            now,
+            f"step {state.stage} did not arrive after {MOST_CALLS} calls: the target goes "
+            "back each time",
+        ), ()
+    return moved, actions
+
+
+def _going_on(state: State, seen: Observation, now: datetime) -> State:
+    """Unless what serves is judged to be broken."""
+    state, cause = judge(state, seen, now)
+    return to_aborting(state, now, cause) if cause else state
+
+
+def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
+    """Shift once more when the target was told another split than the intent, and is ready.
+
+    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of
+    taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
+    """
+    endpoint = seen.endpoint
+    if endpoint is None or is_split(target_split(endpoint), state.intent, state.plan):
+        return state, ()
+    if endpoint.phase != "ready" and not anyhow:
+        return state, ()
+    if not state.sent:
+        state = note(state, now, "shifted")
+    split = {
+        variant.name: state.intent.get(variant.name, state.plan.resolution * 0)
+        for variant in endpoint.variants
+    }
+    return replace(state, sent=state.sent + 1), (Shift(split=split, expect=endpoint.token),)
+
+
+def may_go_up(state: State, now: datetime) -> bool:
+    """Not paused, and in the hours of `advance`. Down it may go at any time."""
+    return state.wish.pause is None and is_open(state.plan.advance, now)

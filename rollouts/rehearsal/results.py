@@ -1,0 +1,208 @@
+"""What a rehearsal showed: when what was decided, how many requests failed, and whether that is
+what the scenario expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ...endpoints.split import percent_text
+from ...project.reading.quantities import duration_text
+from ...reports.results import Shown
+from ..state.documents import KeptMinutes
+from ..state.states import Entry, State, Verdict
+from ..world.traffic import Minute
+from .scenario import Scenario
+
+_WIDTH = 110  # characters of a printed line
+Step = tuple[
+    str, int, int, tuple[tuple[str, Verdict], ...]
+]  # what, stage, attempt, (guardrail, verdict)
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of the scenario as it came, after the entry `seq` of the history."""
+
+    at: datetime
+    seq: int
+    text: str
+
+
+class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    scenario: Scenario
+    state: State
+    entries: tuple[Entry, ...]
+    events: tuple[Happened, ...]  # of the scenario, as they came
+    never: tuple[str, ...]  # events that it was over before
+    started: datetime
+    grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
+    minutes: Mapping[str, tuple[Minute, ...]]  # what was sent, by variant
+    kept: Mapping[str, KeptMinutes]  # what the controller saw of them, by bake
+    seconds: float  # that it took, of real time
+    unexpected: tuple[str, ...] = ()  # in what it differs from what the scenario expects
+
+    @property
+    def end(self) -> str:
+        return self.state.end or self.state.phase
+
+    @property
+    def decided(self) -> Entry | None:
+        """The entry with which the end began; None: nothing was decided."""
+        wanted = {
+            "promoted": "promoted",
+            "aborted": "abort",
+            "lost": "lost",
+            "waiting": "waiting",
+        }.get(self.end)
+        return next((entry for entry in self.entries if entry.what == wanted), None)
+
+    @property
+    def seen(self) -> Entry | None:
+        """The first check in which a guardrail failed after something had happened."""
+        since = self.events[0].at if self.events else self.started
+        return next(
+            (
+                entry
+                for entry in self.entries
+                if entry.at >= since and any(check.verdict == "fail" for check in entry.checks)
+            ),
+            None,
+        )
+
+    @property
+    def requests(self) -> int:
+        return sum(minute.requests for minutes in self.minutes.values() for minute in minutes)
+
+    @property
+    def failed(self) -> int:
+        return sum(
+            minute.client_errors + minute.server_errors
+            for minutes in self.minutes.values()
+            for minute in minutes
+        )
+
+    def failed_before(self, moment: datetime) -> int:
+        """Requests that failed in the minutes that began before it."""
+        return sum(
+            minute.client_errors + minute.server_errors
+            for minutes in self.minutes.values()
+            for minute in minutes
+            if minute.start < moment
+        )
+
+    @property
+    def sequence(self) -> tuple[Step, ...]:
+        """What must be the same on every target: no times, no calls, no figures."""
+        return tuple(
+            (
+                entry.what,
+                entry.stage,
+                entry.attempt,
+                tuple((check.guardrail, check.verdict) for check in entry.checks),
+            )
+            for entry in self.entries
+        )
+
+    def __str__(self) -> str:
+        lines = [*_wrap("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
+        figures = f"  {self.failed:,} of {self.requests:,} requests failed"
+        if self.seen is not None and self.events:
+            figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
+        lines.append(figures)
+        if self.grace is not None:
+            lines.append(
+                f"  the grace time after the promotion is rehearsed for {duration_text(self.grace)}"
+            )
+        lines += [f"  never happened, it was over before: {text}" for text in self.never]
+        lines += [f"  not as expected: {text}" for text in self.unexpected] or ["  as expected"]
+        return "\n".join(lines)
+
+    def _timeline(self) -> Iterator[str]:
+        """Events and decisions in the order of their times."""
+        rows = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
+        rows += [
+            (entry.seq, 0, entry.at, text)
+            for entry in self.entries
+            if (text := _clause(entry, self.state))
+        ]
+        for _seq, _after, at, text in sorted(rows):
+            yield f"{_clock(at - self.started)} {text}"
+
+
+def judge(rehearsal: Rehearsal) -> Rehearsal:
+    """With what is not as the scenario expects it."""
+    return msgspec.structs.replace(rehearsal, unexpected=tuple(_unexpected(rehearsal)))
+
+
+def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
+    expect, decided = rehearsal.scenario.expect, rehearsal.decided
+    if rehearsal.end != expect.end:
+        yield f"it ended {rehearsal.end}, not {expect.end}" + (
+            f": {rehearsal.state.cause}" if rehearsal.state.cause else ""
+        )
+        return
+    if expect.stage is not None and rehearsal.state.stage != expect.stage:
+        yield f"in step {rehearsal.state.stage}, not in step {expect.stage}"
+    if expect.within is not None and decided is not None:
+        since = rehearsal.events[0].at if rehearsal.events else rehearsal.started
+        if (took := decided.at - since) > expect.within:
+            yield f"it was decided after {_minutes(took)}, not within {duration_text(expect.within)}"
+    if expect.by and expect.by not in rehearsal.state.cause:
+        yield f"by {rehearsal.state.cause or 'nothing'}, not by {expect.by}"
+
+
+_TOLD = (
+    "held",
+    "waiting",
+    "drift",
+    "late",
+    "lost",
+    "handed",
+    "promoted",
+    "paused",
+    "resumed",
+    "asked",
+    "abort",
+)
+
+
+def _clause(entry: Entry, state: State) -> str:
+    """An entry in a few words; "" for what only the history tells."""
+    if entry.what in ("converged", "corrected") and entry.percent is not None:
+        return f"{percent_text(entry.percent)} %"
+    if entry.what == "check":
+        return ", ".join(
+            f"{check.guardrail} {check.verdict.upper()}"
+            for check in entry.checks
+            if check.verdict == "fail"
+        )
+    if entry.what == "aborted":
+        return "aborted, " + "/".join(map(percent_text, state.intent.values()))
+    if entry.what in _TOLD:
+        return entry.what + (f": {entry.why}" if entry.why else "")
+    return "start" if entry.what == "started" else ""
+
+
+def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
+    line = first
+    for part in parts:
+        if len(line) + 2 + len(part) > _WIDTH and line.strip():
+            yield line
+            line = " " * len(first)
+        line += "  " + part
+    yield line
+
+
+def _clock(span: timedelta) -> str:
+    """04:10, 1d 02:30: hours and minutes since the start."""
+    hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
+    days, hours = divmod(hours, 24)
+    return (f"{days}d " if days else "") + f"{hours:02}:{minutes:02}"
+
+
+def _minutes(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    return f"{minutes} minute{'s' * (minutes != 1)}"

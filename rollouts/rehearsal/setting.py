@@ -1,0 +1,110 @@
+"""Where a scenario is played: something with an endpoint, stores and a clock that is moved.
+
+The scripted world is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, final
+
+import msgspec
+
+from ...endpoints.port import EndpointSpec
+from ..state.ports import Ports
+from ..state.states import Plan
+from ..world import World
+from ..world.host import Traits
+from ..world.traffic import Behaviour, Minute
+from .scenario import Answers, Outage, Provider, Requests, Scenario
+
+Change = Answers | Requests | Outage | Provider
+
+
+class Setting(Protocol):
+    def now(self) -> datetime: ...
+
+    def ports(self) -> Ports:
+        """Of one more controller, or of anybody else."""
+        ...
+
+    def advance(self, span: timedelta) -> None:
+        """Move the clock. Requests come meanwhile."""
+        ...
+
+    def change(self, change: Change) -> Callable[[], None]:
+        """Begin it; what is returned ends it."""
+        ...
+
+    def minutes(self) -> Mapping[str, Sequence[Minute]]:
+        """What was sent to each variant."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@final
+class WorldSetting:
+    """The scripted world, as large and as slow as a target."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, traits: Traits, start: datetime) -> None:
+        spec: EndpointSpec = plan.spec
+        aliases = {
+            (variant.model, alias): variant.version
+            for variant, alias in zip(spec.variants, aliases_of(plan), strict=True)
+            if alias
+        }
+        self.world = World(
+            traits=msgspec.structs.replace(traits, room=scenario.room),
+            spec=spec,
+            split=plan.initial,
+            per_minute=scenario.per_minute,
+            behaviours={variant.name: scenario.usual for variant in spec.variants},
+            aliases=aliases,
+            start=start,
+        )
+
+    def now(self) -> datetime:
+        return self.world.now()
+
+    def ports(self) -> Ports:
+        return self.world.ports()
+
+    def advance(self, span: timedelta) -> None:
+        self.world.advance(span)
+
+    def change(self, change: Change) -> Callable[[], None]:
+        match change:
+            case Answers(variant=variant, changes=changes):
+                return self._answers(variant, changes)
+            case Requests(per_minute=per_minute):
+                usual, self.world.traffic.per_minute = self.world.traffic.per_minute, per_minute
+                return lambda: setattr(self.world.traffic, "per_minute", usual)
+            case Outage():
+                self.world.outage = True
+                return lambda: setattr(self.world, "outage", False)
+            case Provider(does="busy", span=span):
+                self.world.fleet.occupy(span)
+            case Provider(does="silent rollback", times=times):
+                self.world.fleet.rollbacks += times
+            case Provider():
+                pass  # it happens to a call, wherever that goes: see traps.py
+        return lambda: None
+
+    def minutes(self) -> Mapping[str, Sequence[Minute]]:
+        return self.world.minutes
+
+    def close(self) -> None:
+        return
+
+    def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
+        usual: Behaviour = self.world.fleet.variants[variant].behaviour
+        self.world.behave(variant, msgspec.structs.replace(usual, **changes))
+        return lambda: self.world.behave(variant, usual)
+
+
+def aliases_of(plan: Plan) -> tuple[str | None, ...]:
+    """By which alias each variant is declared, as far as the plan says."""
+    names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
+    return tuple(names.get(variant.name) for variant in plan.spec.variants)

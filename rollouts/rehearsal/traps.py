@@ -1,0 +1,125 @@
+"""What happens to a controller on its way: its ports with traps before and after the calls that
+change something. For rehearsals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import final
+
+import msgspec
+
+from ...endpoints.port import NO_PARAMETERS, EndpointHost, EndpointSpec, EndpointState, Reply
+from ...events.port import Row
+from ...storage import StateStore, Versioned
+from ..state.ports import Ports
+from .scenario import Operation, When
+
+
+class ControllerDied(BaseException):
+    """As kill -9: nothing catches it but who started the controller."""
+
+
+class Trap(msgspec.Struct):
+    """Springs at the next `times` calls of one of its operations:
+
+    `springs` raises, or lets time pass.
+    """
+
+    when: When
+    operations: tuple[Operation, ...]
+    springs: Callable[[str], None]  # with the controller's name
+    times: int = 1
+
+
+@final
+class Traps:
+    """Of all controllers of one rehearsal, in the order in which they were set."""
+
+    def __init__(self) -> None:
+        self._traps: list[Trap] = []
+
+    def set(self, trap: Trap) -> None:
+        self._traps.append(trap)
+
+    @contextmanager
+    def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
+        self._spring("before", controller, operation)
+        yield
+        self._spring("after", controller, operation)
+
+    def _spring(self, when: When, controller: str, operation: Operation) -> None:
+        for trap in [
+            trap for trap in self._traps if trap.when == when and operation in trap.operations
+        ]:
+            trap.times -= 1
+            if not trap.times:
+                self._traps.remove(trap)
+            trap.springs(controller)
+
+
+def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
+    """A controller's ports. `document`: the key whose writing is its `write`."""
+    return msgspec.structs.replace(
+        ports,
+        endpoints=_Endpoints(ports.endpoints, traps, controller),
+        state=_State(ports.state, traps, controller, document),
+    )
+
+
+@final
+class _Endpoints:
+    def __init__(self, host: EndpointHost, traps: Traps, controller: str) -> None:
+        self._host, self._traps, self._controller = host, traps, controller
+
+    def apply(self, spec: EndpointSpec) -> EndpointState:
+        with self._traps.around(self._controller, "apply"):
+            return self._host.apply(spec)
+
+    def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        with self._traps.around(self._controller, "shift"):
+            self._host.shift(endpoint, split, expect=expect)
+
+    def observe(self, endpoint: str) -> EndpointState | None:
+        return self._host.observe(endpoint)
+
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
+        return self._host.invoke(
+            endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
+        )
+
+
+@final
+class _State:
+    def __init__(self, state: StateStore, traps: Traps, controller: str, document: str) -> None:
+        self._state, self._traps, self._controller, self._document = (
+            state,
+            traps,
+            controller,
+            document,
+        )
+
+    def get(self, key: str) -> Versioned | None:
+        return self._state.get(key)
+
+    def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        if key != self._document:
+            return self._state.put(key, value, expect=expect)
+        with self._traps.around(self._controller, "write"):
+            return self._state.put(key, value, expect=expect)
+
+    def delete(self, key: str, *, expect: str) -> None:
+        self._state.delete(key, expect=expect)
+
+    def keys(self, prefix: str) -> tuple[str, ...]:
+        return self._state.keys(prefix)

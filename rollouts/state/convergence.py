@@ -1,0 +1,101 @@
+"""What an observation says beside what a rollout means: is it ours, does it serve what is intended,
+is it ready? Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from ...endpoints.operations.minutes import floor_minute
+from ...endpoints.operations.minutes import settled_by as settled
+from ...endpoints.port import EndpointSpec, EndpointState
+from ...endpoints.revision import revision_of
+from ...endpoints.traffic.convergence import has_converged
+from ...project.specs.description import OfficeHours
+from .capacity import alone, final, home
+from .states import Observation, Plan, State
+
+_HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
+
+
+def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
+    return {variant.name: variant.percent for variant in endpoint.variants}
+
+
+def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
+    """The split that the target was told to serve."""
+    return {variant.name: variant.target_percent for variant in endpoint.variants}
+
+
+def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: Plan) -> bool:
+    """The same at the target's resolution. A variant that is not named has nothing."""
+    return all(
+        abs(split.get(name, Decimal(0)) - wanted.get(name, Decimal(0))) * 2 < plan.resolution
+        for name in split.keys() | wanted.keys()
+    )
+
+
+def is_served(state: State, endpoint: EndpointState) -> bool:
+    """The intent is what serves, and what the target was told."""
+    return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
+        target_split(endpoint), state.intent, state.plan
+    )
+
+
+def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
+    """The intent serves, the variants are the spec's, everything is ready."""
+    return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
+
+
+def is_ready(state: State, endpoint: EndpointState) -> bool:
+    """The two variants of the rollout.
+
+    An endpoint may be updating for long elsewhere, while both answer.
+    """
+    return {
+        variant.phase
+        for variant in endpoint.variants
+        if variant.name in (state.plan.source, state.plan.to)
+    } == {"ready"}
+
+
+def is_lost(state: State, seen: Observation) -> bool:
+    """The variants are not this rollout's any more.
+
+    In the middle of a change nobody knows: it may be rolled back.
+    """
+    if seen.endpoint is None:
+        return seen.absent
+    if seen.endpoint.phase not in ("ready", "failed"):
+        return False
+    plan = state.plan
+    ours = [plan.spec, home(plan), final(plan)] if state.phase in _HANDED else [plan.spec]
+    if state.phase in _HANDED and seen.endpoint.phase == "failed":
+        ours.append(alone(plan))
+    return seen.endpoint.revision not in {revision_of(spec) for spec in ours}
+
+
+def version_of(plan: Plan, variant: str) -> int:
+    return next(spec.version for spec in plan.spec.variants if spec.name == variant)
+
+
+def settled_by(plan: Plan, now: datetime) -> datetime:
+    """The minutes before it are final by now."""
+    return settled(plan.metrics_delay, now)
+
+
+def next_minute(moment: datetime) -> datetime:
+    """The first whole minute that begins at a moment or after it."""
+    whole = floor_minute(moment)
+    return whole if whole == moment else whole + timedelta(minutes=1)
+
+
+def is_open(hours: OfficeHours, now: datetime) -> bool:
+    """Whether steps may go up at this time."""
+    there = now.astimezone(ZoneInfo(hours.zone))
+    return (
+        there.weekday() in hours.days and hours.start <= 60 * there.hour + there.minute < hours.end
+    )

@@ -1,0 +1,214 @@
+"""Where a rollout is stored: its document, its history, its number, and the minutes that its
+decisions stood on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ...core.formats import StoredDocument, decode
+from ...endpoints.port import Bucket
+from ...errors import Conflict, Invalid, Refused
+from ...storage import BlobStore, StateStore
+from .states import Entry, Observation, State
+
+LARGEST = 32 * 1024  # bytes of a document; what grows is in the history
+
+
+class LastId(StoredDocument, frozen=True, kw_only=True):
+    """`rollouts/<endpoint>/ids`."""
+
+    last: int
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    state: State
+    token: str
+
+
+class KeptMinutes(msgspec.Struct, frozen=True, kw_only=True):
+    """The minutes, by variant, that a decision stood on: [since, until)."""
+
+    since: datetime
+    until: datetime
+    minutes: Mapping[str, Sequence[Bucket]]
+    scores: Mapping[str, Sequence[tuple[datetime, int, float]]] = {}
+
+
+class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
+    """KeptMinutes as they are written:
+
+    JSON has no nan, so a latency that there is none of is null.
+    """
+
+    since: datetime
+    until: datetime
+    minutes: Mapping[str, Sequence[Mapping[str, Any]]]
+    scores: Mapping[str, Sequence[tuple[datetime, int, float]]] = {}
+
+
+def key(endpoint: str) -> str:
+    return f"rollouts/{endpoint}"
+
+
+def history_key(state: State, seq: int) -> str:
+    return f"{key(state.endpoint)}/history/{state.id}/{seq:06}"
+
+
+def read(store: StateStore, endpoint: str) -> Stored | None:
+    """The running or last rollout. Refused: a newer version wrote it."""
+    document = store.get(key(endpoint))
+    if document is None:
+        return None
+    return Stored(
+        state=decode(document.value, State, what=f"state {key(endpoint)}"), token=document.token
+    )
+
+
+def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
+    """Store a rollout's state in the place of what `expect` names.
+
+    Conflict: somebody else wrote. Invalid: more than 32 KiB.
+    """
+    value = msgspec.json.encode(state)
+    if len(value) > LARGEST:
+        raise Invalid(
+            f"rollout {state.id} of {state.endpoint}: {len(value):,} bytes are more than the "
+            f"{LARGEST:,} that its document may have",
+            remedy="fewer guardrails or steps",
+        )
+    return Stored(state=state, token=store.put(key(state.endpoint), value, expect=expect))
+
+
+def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
+    """Store a new rollout, which `build` makes of its id.
+
+    Refused: one runs. Conflict: somebody was faster.
+    """
+    last = read(store, endpoint)
+    if last is not None and not last.state.released:
+        state = last.state
+        raise Refused(
+            f"rollout {state.id} of {endpoint} is {state.phase} since "
+            f"{state.started:%Y-%m-%d %H:%M} UTC",
+            remedy=f"isthmus rollout status {endpoint}",
+        )
+    if last is not None:
+        flush(store, last.state)
+    return write(store, build(_next_id(store, endpoint)), expect=last.token if last else None)
+
+
+def flush(store: StateStore, state: State) -> State:
+    """The outbox into the history, one key an entry, oldest first; the state without them.
+
+    An entry that is there already stands.
+    """
+    for entry in state.outbox:
+        try:
+            store.put(history_key(state, entry.seq), msgspec.json.encode(entry), expect=None)
+        except Conflict:
+            # this or another controller wrote it, before it could take it out of the outbox
+            continue
+    return replace(state, outbox=())
+
+
+def history(store: StateStore, state: State) -> Iterator[Entry]:
+    """What happened, oldest first; what is in the outbox still comes last."""
+    seen = 0
+    for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
+        document = store.get(name)
+        if document is not None:
+            entry = decode(document.value, Entry, what=f"state {name}")
+            seen = entry.seq
+            yield entry
+    yield from (entry for entry in state.outbox if entry.seq > seen)
+
+
+def minutes_uri(blobs: BlobStore, state: State) -> str:
+    return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
+
+
+def folder_uri(blobs: BlobStore, state: State) -> str:
+    """Of a rollout's kept minutes and its report."""
+    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}"
+
+
+def _bake(state: State) -> str:
+    """The bake that a state is in: <stage>-<attempt>; on the way to the next stage <stage>-<phase>;
+    after the last one the phase.
+    """
+    if state.phase in ("baking", "waiting"):
+        return f"{state.stage}-{state.attempt}"
+    return (
+        f"{max(state.stage - 1, 1)}-{state.phase}"
+        if state.phase in ("sizing", "shifting")
+        else state.phase
+    )
+
+
+def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
+    """What a decision is about to stand on. The same again does no harm."""
+    if state.bake_from is None or seen.settled is None:
+        return
+    written = _WrittenMinutes(
+        since=state.bake_from,
+        until=seen.settled,
+        minutes=msgspec.to_builtins(seen.minutes),
+        scores={
+            name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())]
+            for name, scores in seen.scores.items()
+        },
+    )
+    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
+
+
+def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
+    """Of every bake that ended, by its name in minutes_uri."""
+    folder = f"{folder_uri(blobs, state)}/"
+    names = [
+        blob.uri.removeprefix(folder).removesuffix(".json")
+        for blob in blobs.list(folder)
+        if blob.uri.endswith(".json")
+    ]
+    return {
+        name: _minutes(blobs.get(f"{folder}{name}.json"), what=f"{folder}{name}.json")
+        for name in names
+    }
+
+
+def _minutes(data: bytes, *, what: str) -> KeptMinutes:
+    written = decode(data, _WrittenMinutes, what=what)
+    try:
+        minutes = {
+            name: [msgspec.convert(_with_nan(row), Bucket) for row in rows]
+            for name, rows in written.minutes.items()
+        }
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{what} is damaged: {error}", remedy="restore it from a copy") from error
+    return KeptMinutes(
+        since=written.since, until=written.until, minutes=minutes, scores=written.scores
+    )
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _next_id(store: StateStore, endpoint: str) -> str:
+    name = f"{key(endpoint)}/ids"
+    document = store.get(name)
+    number = (
+        1 if document is None else decode(document.value, LastId, what=f"state {name}").last + 1
+    )
+    store.put(
+        name,
+        msgspec.json.encode(LastId(last=number)),
+        expect=None if document is None else document.token,
+    )
+    return f"ro{number}"

@@ -1,0 +1,104 @@
+"""A rollout of project.yaml as a plan, and the document with which it begins.
+
+Pure: who calls it has looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from ...core.lease import Lease
+from ...endpoints import hosting
+from ...endpoints.port import EndpointSpec
+from ...endpoints.traffic import router
+from ...project.specs.description import Endpoint, Rollout
+from ...target import Target
+from .states import Plan, State
+from .transitions import note
+
+
+class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan takes from the target that it is for."""
+
+    resolution: Decimal  # of a share, in percent
+    metrics_delay: timedelta
+    fenced: bool  # a shift makes older tokens stale
+
+
+def traits_of(target: Target, routing: str = "weighted") -> TargetTraits:
+    return TargetTraits(
+        resolution=router.resolution(target, routing),
+        metrics_delay=hosting.metrics_delay(target),
+        fenced=router.is_fenced(target, routing),
+    )
+
+
+def plan(
+    rollout: Rollout,
+    endpoint: Endpoint,
+    spec: EndpointSpec,
+    *,
+    initial: Mapping[str, Decimal],
+    aliases: Mapping[str, int],
+    target: TargetTraits,
+) -> Plan:
+    """`spec`: version numbers and the declared instances; `initial`: percent by variant as it is
+    served; `aliases` of the model.
+    """
+    refs = {
+        variant.name: None if variant.ref.isdigit() else variant.ref
+        for variant in endpoint.variants
+    }
+    promoted = rollout.after.promote_alias or refs.get(rollout.source)
+    return Plan(
+        source=rollout.source,
+        to=rollout.to,
+        stages=rollout.steps,
+        guardrails=rollout.guardrails,
+        false_alarm=rollout.false_alarm,
+        failure_limit=rollout.failure_limit,
+        on_no_data=rollout.on_no_data,
+        on_inconclusive=rollout.on_inconclusive,
+        on_drift=rollout.on_drift,
+        capacity=rollout.capacity,
+        advance=rollout.advance,
+        spec=spec,
+        initial=dict(initial),
+        promote_alias=promoted,
+        alias_before=aliases.get(promoted, 0) if promoted else 0,
+        retire_alias=refs.get(rollout.to),
+        remove_old=rollout.after.remove_old,
+        webhook_env=rollout.webhook_env,
+        resolution=target.resolution,
+        metrics_delay=target.metrics_delay,
+        fenced=target.fenced,
+    )
+
+
+def beginning(
+    number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
+) -> State:
+    """The document of a rollout that nobody has looked at yet.
+
+    `number`: ro3, as documents.begin gives it.
+    """
+    state = State(
+        id=number,
+        endpoint=endpoint,
+        plan=plan,
+        phase="starting",
+        intent=dict(plan.initial),
+        lease=Lease(),
+        started=now,
+    )
+    return note(
+        state,
+        now,
+        "started",
+        f"{plan.source} -> {plan.to}{f': {because}' if because else ''}",
+        who=who,
+    )

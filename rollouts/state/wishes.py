@@ -1,0 +1,74 @@
+"""What a person asks of a running rollout: written by compare-and-swap, without the lease.
+
+The next look does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from msgspec.structs import replace
+
+from ...errors import Conflict, NotFound
+from ...storage import StateStore
+from . import documents
+from .states import State, Wish, Wishes
+from .transitions import note
+
+Verb = Literal["abort", "promote", "pause", "resume"]
+_TRIES = 20  # a controller writes at most once a look
+
+
+def _any(_state: State) -> None: ...
+
+
+def ask(
+    store: StateStore,
+    endpoint: str,
+    verb: Verb,
+    *,
+    who: str,
+    at: datetime,
+    because: str = "",
+    check: Callable[[State], None] = _any,
+) -> State:
+    """`check` raises where a state cannot be asked so.
+
+    NotFound: there is no rollout. Conflict: controllers write all the time.
+    """
+    for _ in range(_TRIES):
+        stored = documents.read(store, endpoint)
+        if stored is None:
+            raise NotFound(
+                f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}"
+            )
+        check(stored.state)
+        state = with_wish(stored.state, verb, Wish(who=who, at=at, because=because))
+        if state == stored.state:
+            return state
+        try:
+            return documents.write(store, state, expect=stored.token).state
+        except Conflict:
+            continue
+    raise Conflict(f"the rollout of {endpoint} is written all the time", remedy="try again")
+
+
+def with_wish(state: State, verb: Verb, wish: Wish) -> State:
+    """The state with the wish. Nothing takes an abort back; the first one stands."""
+    wishes = state.wish
+    if verb == "abort":
+        return state if wishes.abort else replace(state, wish=replace(wishes, abort=wish))
+    if verb == "promote":
+        return replace(state, wish=replace(wishes, promote=wish))
+    if (verb == "pause") == (wishes.pause is not None):
+        return state
+    changed: Wishes = replace(wishes, pause=wish if verb == "pause" else None)
+    return note(
+        replace(state, wish=changed),
+        wish.at,
+        "paused" if verb == "pause" else "resumed",
+        wish.because,
+        who=wish.who,
+    )

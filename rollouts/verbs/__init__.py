@@ -1,0 +1,1 @@
+"""What people do with a rollout, and what is refused before one starts."""

@@ -1,0 +1,82 @@
+"""What is said before a rollout starts: what its guardrails can see at the traffic that there is,
+and what its instances cost.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...endpoints.operations.minutes import settled_window
+from ...endpoints.port import EndpointSpec
+from ...errors import IsthmusError
+from ...target import Estimate, attribute
+from ..evidence.sensitivity import foresight, traffic_of
+from ..state.capacity import home, sized_spec
+from ..state.states import Plan
+
+_LOOKED_BACK = timedelta(hours=1)
+
+
+class Foresight(msgspec.Struct, frozen=True, kw_only=True):
+    guardrails: dict[str, str]  # Guardrail.name -> what it can see
+    false_alarm: float
+    more_per_hour: Decimal | None  # USD, at most, while it runs; None: a price is not known
+
+    def __str__(self) -> str:
+        cost = "unknown" if self.more_per_hour is None else f"{self.more_per_hour:.2f}"
+        lines = [f"  {name:<22} {text}" for name, text in self.guardrails.items()]
+        return "\n".join(
+            (
+                *lines,
+                (
+                    f"  cost                   {cost} USD/h more while it runs       false "
+                    f"alarms {100 * self.false_alarm:g} % or less"
+                ),
+            )
+        )
+
+
+def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
+    """From the minutes of the last hour. Metrics that cannot be read are said, and stop nothing."""
+    try:
+        minutes = project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK))
+        traffic, why = (
+            traffic_of(minutes, plan.source),
+            f"{plan.source} had no request in the last hour: what it sees is not foreseen",
+        )
+    except IsthmusError as error:
+        traffic, why = None, f"what it sees is not foreseen: {error}"
+    sights = {
+        guardrail.name: why if traffic is None else foresight(plan, guardrail, traffic)
+        for guardrail in plan.guardrails
+    }
+    return Foresight(
+        guardrails=sights, false_alarm=plan.false_alarm, more_per_hour=_more(project, plan)
+    )
+
+
+def _more(project: Project, plan: Plan) -> Decimal | None:
+    """Of the largest of its stages, beside what runs now."""
+    largest = [
+        _hourly(project, spec)
+        for spec in (
+            *(sized_spec(plan, stage + 1) for stage in range(len(plan.stages))),
+            home(plan),
+        )
+    ]
+    now = _hourly(project, plan.spec)
+    known = [cost for cost in largest if cost is not None]
+    return None if now is None or len(known) < len(largest) else max(known) - now
+
+
+def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:
+    if not project.target.adapter.estimate:
+        return None if project.target.adapter.remote else Decimal(0)
+    estimate: Estimate = attribute(project.target.adapter.estimate)(
+        project.target.profile, spec.variants
+    )
+    return estimate.hourly_cost

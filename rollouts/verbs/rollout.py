@@ -1,0 +1,485 @@
+"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and
+the looks that drive it.
+
+A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and
+`abort` take their time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ...core.runtime.project import Project
+from ...core.user_state import FOLDER, make
+from ...endpoints.port import EndpointState
+from ...endpoints.traffic import owner
+from ...endpoints.traffic.manual import observe
+from ...endpoints.traffic.router import routed_endpoints
+from ...errors import IsthmusError, NotFound, Refused
+from ...pipelines.runs.document import local_path
+from ...reports.results import Rows, Shown
+from ...times import StillClockAlarm
+from ..announcements import tell
+from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
+from ..evidence.judgement import standing
+from ..page import report as page_of_rollout
+from ..rehearsal.rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
+from ..state import documents, wishes
+from ..state.documents import Stored
+from ..state.planning import beginning
+from ..state.states import Entry, Plan, State
+from ..state.wishes import Verb
+from .declared_plan import differs, plan_of
+from .foresight import Foresight, foresee
+from .project_ports import ports_of
+from .status import Status, plan_text, status_of
+
+Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
+_NONCE = secrets.token_hex(2)
+_IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
+_TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
+_PERIOD = 1.0  # seconds between two glances of `wait`
+
+
+class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    endpoint: str
+    id: str
+    plan: Plan
+    foresight: Foresight
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target:<7} {self.endpoint}   "
+            f"{plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
+        )
+
+
+class Rollout:
+    """What `start` returns: `im.rollout.start(project, "ranker").wait()`."""
+
+    def __init__(self, project: Project, endpoint: str, started: Started) -> None:
+        self._project, self._endpoint = project, endpoint
+        self.started = started
+
+    @property
+    def id(self) -> str:
+        return self.started.id
+
+    def status(self) -> Status:
+        return status(self._project, self._endpoint)
+
+    def wait(self, *, timeout: timedelta | None = None) -> Outcome:
+        """Drive it until it is promoted or over, or a person is asked.
+
+        Somebody must drive it after that: see `run`.
+        """
+        return run(self._project, self._endpoint, timeout=timeout)
+
+    def __str__(self) -> str:
+        return str(self.started)
+
+
+def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
+    """Write down what shall happen.
+
+    The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+
+    See startable.plan_of for what is refused. Refused, too: a rollout of this endpoint has not
+    ended, or its traffic has another owner.
+    """
+    store = project.target.state
+    with project.lock("rollout start"):
+        last = documents.read(store, endpoint)
+        if last is not None:
+            _check_over(last.state)
+        plan = plan_of(project, endpoint)
+        ahead = foresee(project, endpoint, plan)
+        _check_owner(project, endpoint)
+
+        def build(name: str) -> State:
+            return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
+
+        name = documents.begin(store, endpoint, build).state.id
+    return Rollout(
+        project,
+        endpoint,
+        Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead),
+    )
+
+
+def _check_owner(project: Project, endpoint: str) -> None:
+    claim = owner.read(project.target.state, endpoint)
+    if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
+        raise owner.refusal(endpoint, claim.owner, now=project.wall())
+
+
+def _check_over(state: State) -> None:
+    if state.released:
+        return
+    if state.phase == "ended":
+        until = f"{state.watch_until:%H:%M:%S} UTC" if state.watch_until else "its watch is over"
+        raise Refused(
+            f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a "
+            "late call changes what it left",
+            remedy=f"start after that; somebody must look: isthmus rollout run {state.endpoint}",
+        )
+    raise Refused(
+        f"{state.id} of {state.endpoint} is {state.phase} since "
+        f"{state.started:%Y-%m-%d %H:%M} UTC: one rollout at a time",
+        remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} "
+        f"{state.endpoint}",
+    )
+
+
+def status(project: Project, endpoint: str) -> Status:
+    """The running or last rollout. NotFound: there was none."""
+    state = _read(project, endpoint).state
+    return status_of(
+        project.target.name,
+        state,
+        _observe(project, endpoint),
+        project.wall(),
+        project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
+    )
+
+
+def _observe(project: Project, endpoint: str) -> EndpointState | None:
+    """None: absent, or it cannot be read now.
+
+    What was asked of the rollout is written all the same.
+    """
+    try:
+        return routed_endpoints(project.target).observe(endpoint)
+    except IsthmusError:
+        return None
+
+
+def report(project: Project, endpoint: str) -> Path:
+    """Write the page of the running or last rollout anew, and return where it can be opened.
+
+    NotFound: there was none.
+    """
+    ports, state = ports_of(project), _read(project, endpoint).state
+    uri = page_of_rollout.write(ports, state)
+    path = local_path(uri)
+    if path is None:
+        path = make(project.folder / FOLDER / "reports") / f"{endpoint}-{state.id}.html"
+        path.write_bytes(ports.blobs.get(uri))
+    return path
+
+
+def history(project: Project, endpoint: str) -> Rows[Entry]:
+    """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
+    return Rows(documents.history(project.target.state, _read(project, endpoint).state))
+
+
+def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """No step up until `resume`.
+
+    Guardrails and abort go on. Refused: nothing runs that could go up.
+    """
+
+    def check(state: State) -> None:
+        if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
+            raise Refused(
+                f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause",
+                remedy=f"isthmus rollout status {endpoint}",
+            )
+
+    return _ask(project, endpoint, "pause", because, check)
+
+
+def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """Take a pause back. Refused: there is none."""
+
+    def check(state: State) -> None:
+        if state.phase == "ended" or state.wish.pause is None:
+            raise Refused(
+                f"{state.id} of {endpoint} is not paused",
+                remedy=f"isthmus rollout status {endpoint}",
+            )
+
+    return _ask(project, endpoint, "resume", because, check)
+
+
+def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """A person's yes where one is asked for; in the grace time: end it now.
+
+    Refused: nothing waits, or data do not pass and no reason.
+    """
+    return _ask(
+        project,
+        endpoint,
+        "promote",
+        because,
+        lambda state: _check_promotable(state, because, project.wall()),
+    )
+
+
+def _ask(
+    project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
+) -> Status:
+    wishes.ask(
+        project.target.state,
+        endpoint,
+        verb,
+        who=_who(),
+        at=project.wall(),
+        because=because,
+        check=check,
+    )
+    return status(project, endpoint)
+
+
+def _check_promotable(state: State, because: str, now: datetime) -> None:
+    if state.phase not in ("waiting", "promoted"):
+        raise Refused(
+            f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody",
+            remedy=f"isthmus rollout status {state.endpoint} --watch",
+        )
+    verdict = standing(state, now)
+    if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
+        doubtful = [
+            f"{name} {tally.check.verdict}"
+            for name, tally in state.checks.items()
+            if tally.check.verdict == verdict
+        ]
+        raise Refused(
+            f"{state.id}: {'; '.join(doubtful) or 'no data of the last minutes'}",
+            remedy=f"to go on all the same, say why: isthmus rollout promote {state.endpoint} "
+            '--because "..."',
+        )
+
+
+def abort(
+    project: Project,
+    endpoint: str,
+    *,
+    because: str = "",
+    timeout: timedelta | None = None,
+    watch: Callable[[LookResult], None] | None = None,
+) -> Status:
+    """Bring the traffic back, and see that it came.
+
+    Nothing takes an abort back. With nothing running: nothing is called.
+
+    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for
+    ever); later the controllers go on with it. `watch` is given each look: what keeps the traffic
+    from coming back is among its problems.
+    """
+    if _read(project, endpoint).state.phase != "ended":
+        wishes.ask(
+            project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because
+        )
+        look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
+        _drive(
+            project,
+            endpoint,
+            lambda state: state.phase == "ended",
+            timeout,
+            every=_IMPATIENT,
+            watch=watch,
+        )
+    return status(project, endpoint)
+
+
+def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Drive the rollout until it is promoted, alias and all, or over, or a person is asked.
+
+    May be killed at any time; two do no harm.
+
+    What is left then (guardrails while a person thinks, the grace time, the hand-over) is for
+    `run_to_end`, or a schedule's `tick`.
+    """
+    return _outcome(_drive(project, endpoint, _is_settled, timeout))
+
+
+def run_to_end(
+    project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None
+) -> Outcome:
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or
+    to tell. `watch` is given each look.
+    """
+    outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
+    ports, alarm = (
+        ports_of(project),
+        StillClockAlarm(project.target.clock, what=f"the page of {endpoint}'s rollout"),
+    )
+    while tell(
+        ports, _read(project, endpoint).state, project.target.clock()
+    ).owing:  # an hour at most: see telling
+        time.sleep(_TELL_AGAIN)
+        alarm.check()
+    return outcome
+
+
+def wait_released(project: Project, endpoint: str) -> None:
+    """Look at a rollout that has ended until it gives the traffic back, some minutes.
+
+    Any other is left alone, and not waited for.
+
+    KeyboardInterrupt, with a note: nothing was changed.
+    """
+    stored = documents.read(project.target.state, endpoint)
+    if stored is None or stored.state.phase != "ended" or stored.state.released:
+        return
+    state, began = stored.state, project.wall()
+    until = state.watch_until or began
+    seconds = max(1, round((until - began).total_seconds()))
+
+    def over(result: LookResult) -> bool:
+        passed = round((project.wall() - began).total_seconds())
+        project.progress(
+            f"{endpoint}: {state.id} gives the traffic back at {until:%H:%M:%S} UTC; seconds",
+            min(passed, seconds),
+            seconds,
+        )
+        return result.over or (result.state is not None and result.state.released)
+
+    try:
+        drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=over)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(
+            f"Nothing was changed: {endpoint}'s traffic is {state.id}'s until "
+            f"{until:%H:%M:%S} UTC, as it was."
+        )
+        raise
+
+
+def _drive(
+    project: Project,
+    endpoint: str,
+    over: Callable[[State], bool],
+    timeout: timedelta | None,
+    *,
+    every: timedelta = EVERY,
+    watch: Callable[[LookResult], None] | None = None,
+) -> State:
+    _read(project, endpoint)  # NotFound before anything is driven
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+
+    def until(result: LookResult) -> bool:
+        if watch is not None:
+            watch(result)
+        if result.state is not None:
+            project.progress(
+                f"rollout {endpoint} {result.state.phase}",
+                result.state.stage,
+                len(result.state.plan.stages),
+            )
+        late = deadline is not None and time.monotonic() >= deadline
+        return late or result.over or (result.state is not None and over(result.state))
+
+    drive(
+        ports_of(project),
+        endpoint,
+        holder=holder(),
+        clock=project.target.clock,
+        until=until,
+        every=every,
+    )
+    return _read(project, endpoint).state
+
+
+def _asks(state: State) -> bool:
+    return state.phase in ("waiting", "promoted", "handing", "ended")
+
+
+def _is_settled(state: State) -> bool:
+    """Whoever drove it may leave: what was decided is done."""
+    moved = state.alias == "moved" or state.plan.promote_alias is None
+    return moved if state.phase == "promoted" else _asks(state)
+
+
+def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a
+    person; "timeout" after that long.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+    while not _asks(state := _read(project, endpoint).state):
+        if deadline is not None and time.monotonic() >= deadline:
+            return "timeout"
+        time.sleep(_PERIOD)
+    return _outcome(state)
+
+
+def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
+    """One look at each rollout that has not ended: what a scheduled function calls.
+
+    By endpoint: what it did, in a line.
+
+    All are looked at before the first error is raised, also where project.yaml has the endpoint and
+    no rollout of it any more.
+    """
+    ports, me = ports_of(project), holder()
+    looks: dict[str, str] = {}
+    errors: list[IsthmusError] = []
+    for name in (
+        [endpoint] if endpoint else sorted({*project.spec.rollouts, *project.spec.endpoints})
+    ):
+        try:
+            looked = look(ports, name, holder=me, clock=project.target.clock, leaving=True)
+            result = tell_of(ports, looked, holder=me, now=project.target.clock())
+            give_back(ports, name, holder=me, known=looked.stored)
+        except IsthmusError as error:
+            errors.append(error)
+            continue
+        if result.state is not None:
+            looks[name] = _look_text(result.state, result)
+    if errors:
+        raise errors[0]
+    return looks
+
+
+def _look_text(state: State, result: LookResult) -> str:
+    action = f"   {type(result.action).__name__.lower()}" if result.action else ""
+    problems = f"   {'; '.join(result.problems)}" if result.problems else ""
+    return f"{state.id} {state.phase} step {state.stage}{action}{problems}"
+
+
+def _outcome(state: State) -> Outcome:
+    if state.phase == "ended":
+        return state.end or "lost"
+    if state.phase in ("promoted", "handing"):
+        return "promoted"
+    return "waiting" if state.phase == "waiting" else "timeout"
+
+
+def has_any(project: Project, endpoint: str) -> bool:
+    """Whether the endpoint has, or had, a rollout."""
+    return documents.read(project.target.state, endpoint) is not None
+
+
+def _read(project: Project, endpoint: str) -> Stored:
+    stored = documents.read(project.target.state, endpoint)
+    if stored is None:
+        raise NotFound(
+            f"{endpoint} has had no rollout on {project.target.name}",
+            remedy=f"isthmus rollout start {endpoint}",
+        )
+    return stored
+
+
+def holder() -> str:
+    """This process, as leases name it: host, process, and a few letters that no other process of
+    that number had.
+    """
+    return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "somebody"

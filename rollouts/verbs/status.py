@@ -1,0 +1,274 @@
+"""What `status` and `history` say: a rollout's document and its endpoint, in a few lines that name
+the next command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from ...core.lease import LENGTH
+from ...endpoints.port import EndpointState
+from ...endpoints.split import percent_text
+from ...reports.results import Shown
+from ..state.states import Check, Entry, Plan, State
+
+UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
+_BAR = 20  # characters
+
+
+class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a rollout from outside.
+
+    Percents by variant are what serves now; none where the endpoint could not be read.
+    """
+
+    target: str
+    endpoint: str
+    state: State
+    now: datetime
+    serves: dict[str, Decimal] | None
+    project_differs: bool = False  # project.yaml says something else by now
+
+    def __str__(self) -> str:
+        lines = [
+            *_nobody_looks(self),
+            *_headlines(self),
+            *map(_check_line, _checks(self.state)),
+            *_asks(self),
+        ]
+        if self.project_differs and self.state.phase != "ended":
+            lines.append(
+                "note   project.yaml has changed since: this rollout keeps the plan that it "
+                "began with"
+            )
+        return "\n".join(lines)
+
+
+def status_of(
+    target: str,
+    state: State,
+    endpoint: EndpointState | None,
+    now: datetime,
+    *,
+    project_differs: bool,
+) -> Status:
+    serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
+    return Status(
+        target=target,
+        endpoint=state.endpoint,
+        state=state,
+        now=now,
+        serves=serves,
+        project_differs=project_differs,
+    )
+
+
+def plan_text(plan: Plan) -> str:
+    """`champion ranker@1 -> challenger ranker@2   10 % -> 25 % 10m -> 50 % 30m, then a person ->
+    100 % 30m`.
+    """
+    versions = {
+        variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants
+    }
+    steps = " -> ".join(
+        f"{percent_text(stage.traffic)} % "
+        f"{duration(stage.bake)}{', then a person' if stage.pause else ''}"
+        for stage in plan.stages
+    )
+    begins = percent_text(plan.initial.get(plan.to, Decimal(0)))
+    return (
+        f"{plan.source} {versions[plan.source]} -> {plan.to} {versions[plan.to]}   {begins} % -> "
+        f"{steps}"
+    )
+
+
+def duration(span: timedelta) -> str:
+    """1h5m, 10m, 6m12s, 3 s."""
+    seconds = max(int(span.total_seconds()), 0)
+    hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
+    if not hours and not minutes:
+        return f"{rest} s"
+    return "".join(
+        f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value
+    )
+
+
+def _nobody_looks(status: Status) -> list[str]:
+    state = status.state
+    seen = looked_at(state)
+    if state.phase == "ended" or seen is None or status.now - seen <= UNWATCHED:
+        return []
+    since = duration(status.now - seen)
+    return [
+        (
+            f"NOBODY HAS LOOKED FOR {since}: the split stays as it is. It goes on with   isthmus "
+            f"rollout run {status.endpoint}"
+        )
+    ]
+
+
+def looked_at(state: State) -> datetime | None:
+    """When a controller last wrote that it was there."""
+    if state.lease.until is not None:
+        return state.lease.until - LENGTH
+    return state.outbox[-1].at if state.outbox else None
+
+
+def _headlines(status: Status) -> list[str]:
+    state, plan = status.state, status.state.plan
+    share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
+    if state.phase == "ended":
+        return [_end_text(status)]
+    where = f"step {state.stage} of {len(plan.stages)}"
+    bar = "#" * int(share * _BAR / 100)
+    return [
+        (
+            f"{state.id}  {where}   {plan.to} {percent_text(share)} % [{bar.ljust(_BAR, '-')}]   "
+            f"{_phase(status)}{_by(status)}"
+        )
+    ]
+
+
+def _end_text(status: Status) -> str:
+    state = status.state
+    split = "   ".join(
+        f"{name} {percent_text(percent)} %"
+        for name, percent in (status.serves or state.intent).items()
+    )
+    when = f" at {state.ended:%H:%M:%S}" if state.ended else ""
+    took = f" after {duration(state.ended - state.started)}" if state.ended else ""
+    why = f": {state.cause}" if state.cause else ""
+    return f"{state.id}  {(state.end or 'ended').upper()}{when}{took}{why}   {split}"
+
+
+def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
+    state, now = status.state, status.now
+    match state.phase:
+        case "baking" if state.wish.pause:
+            return f"PAUSED by {state.wish.pause.who}: guarded, and goes no further"
+        case "baking" if state.bake_from and state.bake_until:
+            if now < state.bake_until:
+                return (
+                    f"bake {duration(now - state.bake_from)} of "
+                    f"{duration(state.bake_until - state.bake_from)}"
+                )
+            return "bake over, held" if state.hold_until else "bake over"
+        case "waiting":
+            return "bake over, WAITS FOR A PERSON"
+        case "shifting" | "sizing" | "starting":
+            return {
+                "shifting": "the traffic is on its way",
+                "sizing": "instances first",
+                "starting": "takes the traffic",
+            }[state.phase]
+        case "promoted":
+            until = f" until {state.grace_until:%Y-%m-%d %H:%M}" if state.grace_until else ""
+            return f"PROMOTED; {state.plan.source} is kept at 0 %{until}"
+        case "handing":
+            return "promoted; the roles go home"
+        case "aborting":
+            return f"ABORTING: {state.cause}" if state.cause else "ABORTING"
+        case _:
+            return state.phase
+
+
+def _by(status: Status) -> str:
+    seen = looked_at(status.state)
+    if seen is None or not status.state.lease.holder:
+        return ""
+    return f"   looked at {duration(status.now - seen)} ago by {status.state.lease.holder}"
+
+
+def _checks(state: State) -> Iterable[Check]:
+    return (
+        (tally.check for tally in state.checks.values())
+        if state.phase not in ("ended", "handing")
+        else ()
+    )
+
+
+def _check_line(check: Check) -> str:
+    return f"  {check_text(check)}"
+
+
+def _asks(status: Status) -> list[str]:
+    state, name = status.state, status.endpoint
+    if state.phase == "waiting":
+        return [
+            (
+                f'asks   isthmus rollout promote {name} --because "..."   or   isthmus rollout '
+                f"abort {name}"
+            )
+        ]
+    if state.phase == "promoted":
+        return [
+            f"next   isthmus rollout promote {name} (ends the grace time now)   or   abort {name}"
+        ]
+    if state.phase == "baking":
+        following = state.stage < len(state.plan.stages)
+        step = (
+            f"next step {percent_text(state.plan.stages[state.stage].traffic)} %"
+            if following
+            else "promoted then"
+        )
+        if state.hold_until:
+            return [
+                (
+                    f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    "
+                    f"isthmus rollout pause | abort {name}"
+                )
+            ]
+        when = (
+            f" at {state.bake_until:%H:%M} UTC"
+            if state.bake_until and status.now < state.bake_until
+            else ""
+        )
+        return [f"{step}{when}    isthmus rollout pause | abort {name}"]
+    watched = (
+        "" if state.released or state.watch_until is None else f"{state.watch_until:%H:%M:%S} UTC"
+    )
+    after = {
+        "aborted": f"next   mend it, then isthmus rollout start {name}: a new "
+        f"rollout{watched and f', after {watched}'}",
+        "promoted": "next   to go back: make the version before the challenger (isthmus models promote), "
+        "deploy, start a rollout to it",
+    }
+    if state.phase != "ended":
+        return []
+    watch = (
+        [
+            (
+                f"the traffic stays its own until {watched}: it looks whether a late call "
+                "changes what it left"
+            )
+        ]
+        if watched
+        else []
+    )
+    return [*watch, after[state.end]] if state.end in after else watch
+
+
+def check_text(check: Check) -> str:
+    """`error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    return (
+        f"{check.guardrail:<22} {check.why}   {check.verdict}"
+        if check.why
+        else f"{check.guardrail:<22} {check.verdict}"
+    )
+
+
+def history_text(entries: Iterable[Entry]) -> str:
+    return "\n".join(map(_line, entries)) or "nothing has happened yet"
+
+
+def _line(entry: Entry) -> str:
+    share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
+    stage = f"step {entry.stage}" if entry.stage else ""
+    seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
+    window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""
+    rest = "   ".join(filter(None, (seen, entry.why, window)))
+    return f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}".rstrip()

@@ -1,0 +1,1 @@
+"""The ports of tables, events and features, as every adapter keeps them."""

@@ -1,0 +1,219 @@
+"""Warehouse:
+
+SQL over its tables. Views, what a query may say and gives, and what is saved from one.
+"""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from isthmus.errors import Invalid
+from isthmus.events.port import Column
+from isthmus.feature_store.port import TableSpec
+from isthmus.tests.conformance.data.clicks import COLUMNS, ids_of, rows, with_column
+
+pytestmark = pytest.mark.ports("warehouse")
+
+
+def test_a_view_shows_what_is_below_it_now_also_through_another_view(warehouse):
+    warehouse.apply(
+        TableSpec(
+            name="evens",
+            columns=(),
+            time_column="event_timestamp",
+            view_sql="SELECT * FROM clicks_raw WHERE seen",
+        )
+    )
+    warehouse.apply(
+        TableSpec(
+            name="top",
+            columns=(),
+            time_column="event_timestamp",
+            view_sql="SELECT event_id FROM evens WHERE item > 1",
+        )
+    )
+    warehouse.append("clicks_raw", rows(0, 1, 2), batch="b1")
+    assert warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist() == ["e2"]
+    warehouse.append("clicks_raw", rows(4), batch="b2")
+    assert sorted(warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist()) == [
+        "e2",
+        "e4",
+    ]
+    warehouse.apply(with_column("place", "string"))
+    assert warehouse.query("SELECT event_id FROM top", {}).num_rows == 2
+    assert warehouse.observe("top").columns == (Column(name="event_id", type="string"),)
+
+
+def test_a_view_can_be_changed(warehouse):
+    warehouse.append("clicks_raw", rows(1), batch="b1")
+    for sql, names in (
+        ("SELECT event_id FROM clicks_raw", ["event_id"]),
+        ("SELECT item, seen FROM clicks_raw", ["item", "seen"]),
+    ):
+        warehouse.apply(
+            TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql)
+        )
+        assert warehouse.query("SELECT * FROM v", {}).schema.names == names
+
+
+def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(warehouse):
+    warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
+    warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
+    sql = (
+        "SELECT event_id, event_timestamp, item * 2 AS item, dt FROM clicks_raw WHERE "
+        "event_timestamp >= $start AND seen = $seen"
+    )
+    for _ in range(2):
+        warehouse.save(
+            "copies_raw", sql, {"start": datetime(2026, 1, 2, tzinfo=UTC), "seen": True}, batch="s1"
+        )
+    found = warehouse.query(
+        "SELECT event_id, item, score, dt FROM copies_raw ORDER BY event_id", {}
+    )
+    assert found.to_pylist() == [
+        {"event_id": "e2", "item": 4, "score": None, "dt": "2026-01-03"},
+        {"event_id": "e4", "item": 8, "score": None, "dt": "2026-01-02"},
+    ]
+
+
+def test_save_can_read_the_table_that_it_appends_to(warehouse):
+    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
+    warehouse.save(
+        "clicks_raw",
+        "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw",
+        {},
+        batch="s1",
+    )
+    assert ids_of(warehouse) == ["e1", "e1x", "e2", "e2x"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        ("SELECT event_id FROM clicks_raw", "event_timestamp"),
+        ("SELECT event_id, event_timestamp, 1 AS colour FROM clicks_raw", "colour"),
+        ("SELECT event_id, event_timestamp, 'x' AS item FROM clicks_raw", "item"),
+        (
+            (
+                "SELECT CASE WHEN item > 1 THEN event_id END AS event_id, event_timestamp FROM "
+                "clicks_raw"
+            ),
+            "event_id",
+        ),
+        ("SELECT nope FROM clicks_raw", "line 1, column 8"),
+    ],
+)
+def test_a_saved_query_that_does_not_fit_is_invalid_and_leaves_nothing(warehouse, sql, word):
+    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
+    with pytest.raises(Invalid, match=word):
+        warehouse.save("clicks_raw", sql, {}, batch="s1")
+    assert ids_of(warehouse) == ["e1", "e2"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [
+        ("SELEC 1", "line 1"),
+        ("SELECT event_id,\n  nope FROM clicks_raw", "line 2"),
+        ("SELECT item +\nFROM clicks_raw", "line 2"),
+        ("SELECT *\nFROM none", "line 2"),
+    ],
+)
+def test_wrong_sql_is_invalid_with_its_position(warehouse, sql, place):
+    with pytest.raises(Invalid, match=place):
+        warehouse.query(sql, {})
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP VIEW clicks_raw",
+        "SELECT 1 AS a; SELECT 2 AS a",
+        "COPY clicks_raw TO 'x'",
+        "CREATE TABLE t (a INT)",
+        "",
+    ],
+)
+def test_a_query_is_one_select(warehouse, sql):
+    with pytest.raises(Invalid):
+        warehouse.query(sql, {})
+
+
+@pytest.mark.parametrize("relation", ["read_text('{}')", "'{}'", "glob('{}')", "read_csv(['{}'])"])
+def test_a_query_reads_tables_and_no_file(warehouse, tmp_path, relation):
+    (tmp_path / "private.csv").write_text("n\n1\n")
+    with pytest.raises(Invalid):
+        warehouse.query(f"SELECT * FROM {relation.format(tmp_path / 'private.csv')}", {})
+
+
+def test_parameters_have_the_types_of_their_values(warehouse):
+    warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
+    sql = """SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high
+        AND seen = $seen AND event_id <> $not_id AND event_timestamp < $end"""
+    params = {
+        "low": 1,
+        "high": 0.5,
+        "seen": True,
+        "not_id": "e'2",
+        "end": datetime(2026, 1, 9, tzinfo=UTC),
+        "unused": 1,
+    }
+    assert sorted(warehouse.query(sql, params)["event_id"].to_pylist()) == ["e2", "e4"]
+
+
+def test_a_parameter_without_a_value_or_of_another_type_is_invalid(warehouse):
+    with pytest.raises(Invalid, match=r"\$low"):
+        warehouse.query("SELECT event_id FROM clicks_raw WHERE item > $low", {})
+    with pytest.raises(Invalid, match=r"\$low"):
+        warehouse.query("SELECT event_id FROM clicks_raw WHERE item > $low", {"low": [1]})
+
+
+def test_results_have_canonical_types(warehouse):
+    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
+    found = warehouse.query(
+        "SELECT sum(item) AS total, count(*) AS n, avg(score) AS mean, 1.5 AS half, "
+        "max(event_timestamp) AS last, "
+        "max(seen) AS any_seen, min(dt) AS first_day, CAST(1 AS INTEGER) AS one FROM clicks_raw",
+        {},
+    )
+    kinds = [
+        pa.int64(),
+        pa.int64(),
+        pa.float64(),
+        pa.float64(),
+        pa.timestamp("ms"),
+        pa.bool_(),
+        pa.string(),
+        pa.int64(),
+    ]
+    assert [field.type for field in found.schema] == kinds
+    assert found["total"].to_pylist() == [3]
+
+
+def test_the_same_column_twice_in_a_result_is_invalid(warehouse):
+    with pytest.raises(Invalid, match="two columns"):
+        warehouse.query("SELECT item, item FROM clicks_raw", {})
+
+
+def test_check_accepts_plain_sql_and_says_what_cannot_be_said(warehouse):
+    assert warehouse.check("SELECT item, count(*) AS n FROM clicks_raw GROUP BY item") == ()
+    problems = warehouse.check(
+        "SELECT event_id\nFROM clicks_raw ASOF JOIN clicks_raw AS b ON clicks_raw.item = "
+        "b.item AND clicks_raw.score >= b.score"
+    )
+    assert problems
+    assert all(problem.what and problem.why for problem in problems)
+
+
+def test_a_save_that_was_cut_can_be_repeated(target, warehouse, cut):
+    warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
+    sql = (
+        "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw WHERE score IS NOT "
+        "NULL"
+    )
+    with cut:
+        warehouse.save("clicks_raw", sql, {}, batch="s1")
+    for _ in range(2):
+        warehouse.save("clicks_raw", sql, {}, batch="s1")
+    assert ids_of(warehouse) == ["e1", "e1x", "e2", "e2x", "e3", "e3x"]

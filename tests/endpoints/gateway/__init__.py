@@ -1,0 +1,1 @@
+"""Tests of the gateway: what it decides, ranks, logs and answers."""

@@ -1,0 +1,1 @@
+"""Tests of the cells and of the audit."""

@@ -1,0 +1,1 @@
+"""Tests of results, from a log or a run to a verdict."""

@@ -1,0 +1,110 @@
+"""Effects by day and by segment, against SciPy, a weighted least squares of NumPy's, and simulated
+people.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from isthmus.experiments.statistics.heterogeneity import chi_square_above, trend, unlike
+from isthmus.experiments.statistics.ratio import Point, points
+
+from .worlds import sums
+
+RUNS = 1000
+
+
+@given(st.floats(0, 800), st.integers(1, 60))
+def test_the_tail_of_a_chi_square_is_scipys(value, degrees):
+    assert chi_square_above(value, degrees) == pytest.approx(
+        float(chi2.sf(value, degrees)), rel=1e-9, abs=1e-300
+    )
+
+
+def pair(effect, variance):
+    return Point(value=1.0, variance=0.0), Point(
+        value=math.exp(effect), variance=variance * math.exp(2 * effect)
+    )
+
+
+def test_a_trend_is_the_weighted_regression_of_the_days():
+    days, effects, variances = (
+        [0, 1, 2, 5, 6],
+        [0.1, 0.05, 0.07, 0.0, -0.03],
+        [1e-4, 2e-4, 2e-4, 9e-4, 1e-3],
+    )
+    of = trend(
+        {
+            day: pair(effect, variance)
+            for day, effect, variance in zip(days, effects, variances, strict=True)
+        }
+    )
+    (slope, _), covariance = np.polyfit(days, effects, 1, w=1 / np.sqrt(variances), cov="unscaled")
+    assert (of.value, of.high - of.value) == (
+        pytest.approx(slope),
+        pytest.approx(1.959964 * math.sqrt(covariance[0, 0])),
+    )
+
+
+def test_too_few_days_or_segments_say_nothing():
+    assert trend({0: pair(0.1, 1e-4), 1: pair(0.2, 1e-4)}) is None
+    assert unlike({"ios": pair(0.1, 1e-4)}) is None
+    nothing = (Point(value=0.0, variance=0.0), Point(value=1.0, variance=0.1))
+    assert unlike({"ios": pair(0.1, 1e-4), "web": nothing}) is None
+
+
+def test_segments_are_told_apart_by_their_distance_in_errors():
+    q = (0.1 - 0.2) ** 2 / (1e-3 + 3e-3)
+    assert unlike({"ios": pair(0.1, 1e-3), "android": pair(0.2, 3e-3)}) == pytest.approx(
+        float(chi2.sf(q, 1))
+    )
+
+
+def alike(random, number, lasting):
+    """Clicks of a day, by day: who clicks often does so every day."""
+    return [sums(random.poisson(lasting) + 0.0, np.ones((1, 1))) for _ in range(number)]
+
+
+def pairs(*arms):
+    """By run: of each day or segment control and treatment."""
+    return [
+        list(zip(*run, strict=True))
+        for run in zip(*(zip(*arm, strict=True) for arm in arms), strict=True)
+    ]
+
+
+def compared(control, treatment):
+    of = points({"control": control, "treatment": treatment})
+    return of["control"], of["treatment"]
+
+
+def test_an_effect_that_is_the_same_every_day_has_a_trend_in_five_percent_at_most_and_one_that_fades_is_found():
+    random = np.random.default_rng(20261221)
+    arms = [alike(random, 7, random.gamma(2, 1, (RUNS, 200))) for _ in range(2)]
+    steady = [
+        trend({day: compared(*sides) for day, sides in enumerate(run)}) for run in pairs(*arms)
+    ]
+    assert sum(not of.low <= 0 <= of.high for of in steady) <= RUNS * 0.05 + 4 * math.sqrt(
+        RUNS * 0.05 * 0.95
+    )
+    fading = trend({day: pair(0.2 - 0.03 * day, 1e-4) for day in range(7)})
+    assert fading.low <= -0.03 <= fading.high < 0
+
+
+def test_segments_that_are_alike_are_told_apart_in_five_percent():
+    random = np.random.default_rng(20261222)
+    arms = [
+        [
+            sums(random.poisson(random.gamma(2, 1, (RUNS, 200))) + 0.0, np.ones((1, 1)))
+            for _ in range(4)
+        ]
+        for _ in range(2)
+    ]
+    ps = [
+        unlike({str(at): compared(*sides) for at, sides in enumerate(run)}) for run in pairs(*arms)
+    ]
+    assert abs(sum(p < 0.05 for p in ps) - RUNS * 0.05) <= 4 * math.sqrt(RUNS * 0.05 * 0.95)

@@ -1,0 +1,245 @@
+"""One endpoint: variants and split, owner, rollout, the last minutes, and the rules with how often
+each had a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....endpoints.operations import rule_hits
+from ....endpoints.operations.minutes import settled_window
+from ....endpoints.operations.rule_hits import RuleHits
+from ....endpoints.operations.unit_counts import unit_counts
+from ....endpoints.port import Bucket, EndpointState, VariantState, Window
+from ....endpoints.split import percent_text
+from ....endpoints.traffic import owner
+from ....endpoints.traffic.router import routed_endpoints
+from ....errors import NotFound
+from ....project.endpoints.rules import counts_units
+from ....project.reading.names import did_you_mean
+from ....project.specs.description import Endpoint
+from ....reports import page as kit
+from ....reports import plots
+from ....rollouts.verbs import rollout
+from ....rollouts.verbs.status import Status
+from ...parts.links import version_link
+from ...parts.reads import Reads, Unread, missing, whole
+from ...parts.view import View
+from ..experiments import experiments
+from ..experiments.experiments import LayerNow, layers_now
+from .endpoints import owner_of, owner_text, path
+from .minutes import minutes_parts
+from .rules import rules_parts, unit_parts
+
+_MINUTES, _MOST_MINUTES = 60, 1440
+_DAYS, _MOST_DAYS = 7, 366
+
+
+class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
+    endpoint: EndpointState | Unread | None
+    owner: owner.Owner | Unread | None
+    layers: list[LayerNow] | Unread  # of the experiments on it
+    rollout: Status | Unread | None
+    minutes: Mapping[str, tuple[Bucket, ...]] | Unread  # as `isthmus endpoints metrics --json`
+    rules: RuleHits | Unread | None  # None: not counted
+    unit: (
+        dict[str, dict[str, int]] | Unread | None
+    )  # what the unit that was asked for was shown, by cap and value; None: nobody asked
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """Query:
+
+    `minutes` back; `days` of answers in which the rules are counted; `unit`, whose counts are
+    shown.
+
+    Without the last two neither the warehouse nor the store of the counts is asked.
+    """
+    endpoint = declared_endpoint(project, query["endpoint"])
+    name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
+    unit = query.get("unit", "").strip() if counts_units(endpoint) else ""
+    days = (
+        whole(query, "days", default=_DAYS, most=_MOST_DAYS)
+        if "days" in query and endpoint.rules
+        else None
+    )
+    window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
+    data = EndpointData(
+        endpoint=reads.of(
+            f"endpoint {name}", lambda: routed_endpoints(project.target).observe(name)
+        ),
+        owner=reads.of(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
+        layers=reads.of(
+            f"the experiments on {name}",
+            lambda: [layer for layer in layers_now(project) if layer.endpoint == name],
+        ),
+        rollout=reads.of(
+            f"the rollout of {name}",
+            lambda: rollout.status(project, name) if rollout.has_any(project, name) else None,
+        ),
+        minutes=reads.of(
+            f"the minutes of {name}", lambda: project.target.metrics.read(name, window)
+        ),
+        rules=None
+        if days is None
+        else reads.of("answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)),
+        unit=reads.of(f"what {unit} was shown", lambda: unit_counts(project, name, unit))
+        if unit
+        else None,
+        unread=(),
+    )
+    return View(
+        title=name,
+        below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
+        f"{project.target.name}.",
+        parts=(
+            *reads.box(),
+            *_parts(project, endpoint, data, window),
+            *unit_parts(endpoint, unit, data.unit),
+        ),
+        data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
+    )
+
+
+def declared_endpoint(project: Project, name: str) -> Endpoint:
+    """NotFound."""
+    endpoint = project.spec.endpoints.get(name)
+    if endpoint is None:
+        raise NotFound(
+            f"there is no endpoint {name}",
+            remedy=did_you_mean(name, project.spec.endpoints, has="project.yaml has"),
+        )
+    return endpoint
+
+
+def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Window) -> list[str]:
+    whose = owner_text(data.owner)
+    return [
+        kit.section("Variants", *_variants(endpoint.name, data.endpoint)),
+        kit.section(
+            "Who has the traffic",
+            kit.words(f"{whose[:1].upper()}{whose[1:]}."),
+            *_experiments(data.layers),
+        ),
+        kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
+        kit.section(
+            f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC",
+            *_minutes(data.minutes, window),
+        ),
+        kit.section("Rules", *rules_parts(endpoint, project.now(), data.rules)),
+    ]
+
+
+def _variants(name: str, state: EndpointState | Unread | None) -> list[str]:
+    if isinstance(state, Unread):
+        return [missing(state)]
+    if state is None:
+        return [kit.words(f"It is not there. isthmus deploy {name}", "soft")]
+    failure = [kit.verdict([state.failure], "fail")] if state.failure else []
+    return [
+        *failure,
+        kit.words(f"Phase {state.phase}, routing {state.routing}."),
+        kit.charts(_split(state.variants)),
+        _table(state),
+    ]
+
+
+def _table(state: EndpointState) -> str:
+    head = ("variant", "version", "serves", "shall serve", "instances", "phase")
+    return kit.table(head, [_variant(variant) for variant in state.variants])
+
+
+def _variant(of: VariantState) -> tuple[str, ...]:
+    version = version_link(f"{of.model}@{of.version}")
+    instances = (
+        f"{of.instances}"
+        if of.instances == of.target_instances
+        else f"{of.instances} of {of.target_instances}"
+    )
+    return (
+        of.name,
+        version,
+        f"{percent_text(of.percent)} %",
+        f"{percent_text(of.target_percent)} %",
+        instances,
+        of.phase,
+    )
+
+
+def _split(variants: Sequence[VariantState]) -> str:
+    """Now, and where that is to change."""
+    lines = [
+        plots.Strip(
+            name="now", stretches=_stretches([(of.name, float(of.percent)) for of in variants])
+        )
+    ]
+    if any(of.percent != of.target_percent for of in variants):
+        lines.append(
+            plots.Strip(
+                name="to be",
+                stretches=_stretches([(of.name, float(of.target_percent)) for of in variants]),
+            )
+        )
+    behind = kit.table(
+        ("variant", "serves", "shall serve"),
+        [(v.name, percent_text(v.percent), percent_text(v.target_percent)) for v in variants],
+    )
+    return plots.strips("Split", plots.axis("% of the traffic", 0, 100), lines, behind=behind)
+
+
+def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
+    at, stretches = 0.0, []
+    for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
+        stretches += (
+            [
+                plots.Stretch(
+                    name=name, style=style, low=at, high=at + percent, title=f"{name} {percent:g} %"
+                )
+            ]
+            if percent
+            else []
+        )
+        at += percent
+    return stretches
+
+
+def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+    holders = (
+        []
+        if isinstance(layers, Unread)
+        else [(holder, layer.layer) for layer in layers for holder in layer.holders]
+    )
+    parts = [
+        part
+        for of, layer in holders
+        for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")
+    ]
+    return [kit.line("Experiments", *parts)] if parts else []
+
+
+def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+    if isinstance(status, Unread):
+        return [missing(status)]
+    if status is None:
+        return [kit.words(f"There was none. isthmus rollout start {name}", "soft")]
+    return [
+        kit.code(str(status)),
+        kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")]),
+    ]
+
+
+def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+    if isinstance(minutes, Unread):
+        return [missing(minutes)]
+    if not any(minutes.values()):
+        return [
+            kit.words(
+                "No request in these whole minutes; one counts when its minute is over.", "soft"
+            )
+        ]
+    return minutes_parts(minutes, window)

@@ -1,0 +1,42 @@
+"""The running or last rollout of an endpoint, in full: the same parts as the page that `isthmus
+rollout report` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....reports import page as kit
+from ....rollouts.page import report
+from ....rollouts.state import documents
+from ....rollouts.state.states import Entry
+from ....rollouts.verbs import rollout
+from ....rollouts.verbs.status import Status
+from ...parts.view import View
+from .endpoint import declared_endpoint
+from .endpoints import path
+
+
+class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
+    status: Status  # as `isthmus rollout status --json`
+    history: tuple[Entry, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """NotFound: the endpoint has had none."""
+    name = declared_endpoint(project, query["endpoint"]).name
+    status, entries = rollout.status(project, name), rollout.history(project, name)
+    minutes = documents.kept_minutes(project.target.blobs, status.state)
+    return View(
+        title=f"Rollout {status.state.id} of {name}",
+        below=report.about(status.state),
+        parts=(
+            kit.code(str(status)),
+            *report.parts(status.state, entries, minutes),
+            kit.links([(name, path(name))]),
+        ),
+        data=RolloutData(status=status, history=entries),
+    )

@@ -1,0 +1,96 @@
+"""Events: the catalogue with owners and readers, and how much is stored of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....events.catalogue.entries import EventEntry, describe
+from ....lifecycle.resources.status import TableLine, event_tables
+from ....reports import page as kit
+from ...parts.reads import Reads, Unread, missing
+from ...parts.view import View
+
+
+class EventsData(msgspec.Struct, frozen=True, kw_only=True):
+    events: tuple[EventEntry, ...]  # as `isthmus events list --json`
+    tables: list[TableLine] | Unread  # as in `isthmus status --json`
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, _query: Mapping[str, str]) -> View:
+    """One look at each table; no query."""
+    reads = Reads()
+    entries = tuple(describe(project.spec, name) for name in project.spec.events)
+    tables = reads.of("what is stored", lambda: event_tables(project))
+    known = [] if isinstance(tables, Unread) else tables
+    return View(
+        title="Events",
+        below=f"What is logged, whose it is, and who reads it. Stored on {project.target.name}, "
+        "copies included.",
+        parts=(*reads.box(), *_catalogue(entries, known), *_streams(known, tables)),
+        data=EventsData(events=entries, tables=tables, unread=tuple(reads.unread)),
+    )
+
+
+def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list[str]:
+    if not entries:
+        return [kit.words("project.yaml names no event.", "soft")]
+    stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
+    head = ("event", "", "owner", "attributes", "rows stored", "read by")
+    rows = [
+        (
+            kit.link(e.name, path(e.name)),
+            e.description,
+            e.owner,
+            f"{len(e.attributes)}",
+            stored.get(e.name, ""),
+            readers_text(e),
+        )
+        for e in entries
+    ]
+    return [kit.table(head, rows, wordy=(1, 5))]
+
+
+def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
+    if isinstance(read, Unread):
+        return [missing(read)]
+    rows = [
+        (table.name, _STREAMS.get(table.name, ""), rows_text(table))
+        for table in tables
+        if table.kind == "event stream"
+    ]
+    return (
+        [
+            kit.section(
+                "What gateways log", kit.table(("stream", "a row is", "rows stored"), rows, wordy=1)
+            )
+        ]
+        if rows
+        else []
+    )
+
+
+_STREAMS = {
+    "exposures": "an item that was shown, with the probability of showing it there",
+    "rankings": "an answer, with all that could have been shown and what rules did",
+    "assignments": "a unit that was assigned to an arm of an experiment",
+    "shadows": "a copy of a request, as the shadow variant answered it",
+}
+
+
+def path(event: str) -> str:
+    return f"/events/{quote(event, safe='')}"
+
+
+def rows_text(table: TableLine) -> str:
+    if not table.made:
+        return "not made yet"
+    return "not counted" if table.rows is None else f"{table.rows:,}"
+
+
+def readers_text(entry: EventEntry) -> str:
+    return ", ".join(entry.readers) or "nobody"

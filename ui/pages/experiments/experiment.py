@@ -1,0 +1,275 @@
+"""One experiment: what it is, how its newest run stands, what a look showed, what may be changed,
+and its history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....endpoints.gateway.decide.live_document import Change
+from ....errors import NotFound
+from ....experiments.design import buckets, runs
+from ....experiments.design.runs import FrozenRun
+from ....experiments.results import log_page as report
+from ....experiments.results import log_results as of_log
+from ....experiments.results import looks as run_looks
+from ....experiments.results import page as run_report
+from ....experiments.results import run_results
+from ....experiments.results import store as run_store
+from ....experiments.results.log_results import Results
+from ....experiments.results.looks import Looks
+from ....experiments.results.results import RunResults
+from ....experiments.running import answers
+from ....experiments.running import status as standing
+from ....experiments.running.answers import RunStatus
+from ....pipelines.training.training import git
+from ....project.reading.report import place
+from ....project.specs.experiments import Analysis, Experiment
+from ....reports import page as kit
+from ...parts.forms import Form
+from ...parts.view import View
+from . import forms as experiment_forms
+from .experiments import path
+
+_AGREED = "yes"  # of the query's `despite-split` and `compare`
+
+
+class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_`: as the run was started, or as project.yaml says it.
+
+    `results`: of the look that is shown; None: nobody has looked.
+
+    `status` is of the newest run; `looks` are names of what was stored, for the query's `look`.
+    """
+
+    is_: Experiment = msgspec.field(name="is")
+    status: RunStatus | None = None
+    results: RunResults | None = None
+    looks: tuple[str, ...] = ()
+    history: tuple[Change, ...] = ()
+
+
+class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """`results`: None: nobody asked the log."""
+
+    is_: Analysis = msgspec.field(name="is")
+    results: Results | None = None
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """`look`: the name of an earlier one.
+
+    `despite-split`: show figures that a broken split may bias. `compare`: ask a log of others.
+    """
+    name = query["name"]
+    if name in project.spec.analyses:
+        return _analysis(
+            project, project.spec.analyses[name], compare=query.get("compare") == _AGREED
+        )
+    try:
+        run = run_results.newest_run(project, name)
+    except NotFound:
+        if name not in project.spec.experiments:
+            raise
+        return _not_started(project, project.spec.experiments[name])
+    return _of_run(project, run, query)
+
+
+def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
+    experiment = run.definition.experiment
+    history = runs.history(project.target.state, experiment.name)
+    status = standing.status(project, experiment.name, counted=False)
+    data = OneExperiment(
+        is_=experiment,
+        status=status if status.run == run.run else None,
+        results=_look(project, run.run, query.get("look", "")),
+        looks=run_store.result_names(project.target.blobs, run.run),
+        history=tuple(change for change in history if change.run == run.run),
+    )
+    others = [
+        other for other in dict.fromkeys(change.run for change in history) if other != run.run
+    ]
+    startable = experiment.name in project.spec.experiments
+    parts = (
+        *_verdict(data, run.run),
+        *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
+        *_looks(run_looks.read(project.target.state, run.run), data, run.run),
+        *_standing(data, run, startable=startable),
+        run_report.definition(experiment),
+        run_report.history(data.history),
+        *(
+            [kit.section("Other runs", kit.links([(other, path(other)) for other in others]))]
+            if others
+            else []
+        ),
+    )
+    return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
+
+
+def _look(project: Project, run: str, name: str) -> RunResults | None:
+    """NotFound: no look of this name was stored."""
+    blobs = project.target.blobs
+    if not name:
+        return run_store.newest(blobs, run)
+    if name not in run_store.result_names(blobs, run):
+        raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
+    return run_store.read(blobs, run, name)
+
+
+def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
+    if data.results:
+        if run_store.name_of(data.results.until) != data.looks[-1]:
+            yield kit.links([("This is an earlier look. Show the newest", path(run))])
+        yield kit.words(run_report.about(data.results), "lead")
+        yield run_report.verdict(data.results)
+    else:
+        yield kit.verdict(["Nobody has looked at it yet"])
+    if data.status:
+        yield kit.links([("How it stands", "#stands"), ("Change it", "#change")])
+
+
+def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
+    if data.status is None:
+        yield kit.words("This run is over, and another one came after it.", "soft")
+        return
+    yield kit.anchor("stands") + kit.section(
+        "How it stands", kit.table(["", ""], _status_rows(data.status), wordy=1)
+    )
+    yield kit.anchor("change") + kit.section("Change it")
+    yield from experiment_forms.of_run(data.status, run, startable=startable)
+
+
+def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
+    seen = data.results
+    if seen is None:
+        return []
+    if seen.split.alarm and not agreed:
+        despite = kit.links(
+            [("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")]
+        )
+        note = (
+            "The arms did not get their planned shares of units, so every figure would be "
+            "biased. Look for what loses or adds units."
+        )
+        return [kit.words(note), run_report.split(seen), despite]
+    return run_report.sections(seen)
+
+
+def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
+    rows = []
+    for number, look in enumerate(looks.looks, 1):
+        name = run_store.name_of(look.until)
+        until = f"{look.until:%Y-%m-%d %H:%M} UTC"
+        share = f"{100 * look.units / looks.planned:.0f} %" if looks.planned else ""
+        rows.append(
+            [
+                str(number),
+                kit.link(until, f"{path(run)}?look={name}") if name in data.looks else until,
+                f"{look.units:,}",
+                share,
+            ]
+        )
+    if not rows:
+        return []
+    note = (
+        "Each look spends a part of the plan's 5 %. The same data again are no new one."
+        if looks.planned
+        else ""
+    )
+    return [
+        kit.section(
+            "Looks", kit.table(["", "until", "units", "of the plan"], rows), kit.words(note, "soft")
+        )
+    ]
+
+
+def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
+    """`compare`: with one query over the log, of which nothing is stored."""
+    seen = of_log.results(project, analysis.name) if compare else None
+    ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
+    note = kit.verdict(
+        [
+            "It is assigned elsewhere, and analysed only",
+            "Nothing of it is stored: its arms are compared by one query over the log",
+        ]
+    )
+    shown = (kit.words(report.about(seen), "lead"), *report.sections(seen)) if seen else (note, ask)
+    parts = (*shown, run_report.definition(analysis))
+    return View(
+        title=analysis.name,
+        below=analysis.hypothesis,
+        parts=parts,
+        data=OneAnalysis(is_=analysis, results=seen),
+    )
+
+
+def _not_started(project: Project, experiment: Experiment) -> View:
+    at = place(project.description, f"experiments.{experiment.name}")
+    uncommitted = (
+        [f"{at.file} is not committed: a run keeps the revision that it was started from"]
+        if _is_loose(project, at.file)
+        else []
+    )
+    parts = (
+        kit.verdict(
+            [
+                f"It was never started on {project.target.name}",
+                f"It is written in {at.file}:{at.line}",
+                *uncommitted,
+            ]
+        ),
+        experiment_forms.start(experiment.name),
+        run_report.definition(experiment),
+    )
+    return View(
+        title=experiment.name,
+        below=experiment.hypothesis,
+        parts=parts,
+        data=OneExperiment(is_=experiment),
+    )
+
+
+def _is_loose(project: Project, file: str) -> bool:
+    """In a repository, and other than its newest revision has it."""
+    revision = git(project.folder, file)
+    return revision is not None and revision.dirty
+
+
+def _status_rows(status: RunStatus) -> list[list[str]]:
+    state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
+    holds = (
+        f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}"
+        if status.ranges
+        else ""
+    )
+    rows = [
+        ["state", state],
+        ["since", f"{status.started:%Y-%m-%d %H:%M} UTC"],
+        ["holds", holds],
+        ["traffic", status.owner],
+        [
+            "as committed",
+            f"git {status.git}, digest {status.digest}"
+            if status.git
+            else f"no git revision, digest {status.digest}",
+        ],
+        ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
+    ]
+    if status.last:
+        rows.append(["last change", _change_text(status.last)])
+    if status.differs:
+        words = (
+            f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as "
+            "it started; the next one takes it"
+        )
+        rows.append(["differs", words])
+    return [row for row in rows if row[1]]
+
+
+def _change_text(change: Change) -> str:
+    moved = f"{change.before} -> {change.after}" if change.before else change.after
+    because = f": {change.because}" if change.because else ""
+    return f"{change.what}, {moved}, by {change.who} at {change.at:%Y-%m-%d %H:%M} UTC{because}"

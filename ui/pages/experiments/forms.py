@@ -1,0 +1,138 @@
+"""What may be changed of an experiment's run from its page, and the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+
+from ....core.runtime.project import Project
+from ....errors import Invalid
+from ....experiments import experiment
+from ....experiments.design.runs import FrozenRun
+from ....experiments.results import run_results
+from ....experiments.running.answers import RunStatus
+from ...parts.forms import Field, Form
+from .experiments import path
+
+_WHY = Field(name="because", label="Why", hint="it stands in the history", required=True)
+
+
+def start(name: str) -> Form:
+    return Form(
+        action=f"{path(name)}/start",
+        button="Start a run",
+        command=f"isthmus experiment start {name}",
+    )
+
+
+def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
+    """By how it stands. `startable`: project.yaml still has the experiment."""
+    name = run.definition.experiment.name
+    yield Form(
+        action=f"{path(name)}/look",
+        button="Look now",
+        command=f"isthmus experiment results {name}",
+        note="Asks the log, once, and counts as a look.",
+    )
+    if status.state == "running":
+        yield _ramp(name, status)
+        yield _ship(name, run)
+    if status.state in ("running", "shipped"):
+        yield _stop(name)
+    if status.state == "shipped":
+        note = (
+            "To make what has shipped the endpoint's own. It moves traffic for some minutes, so "
+            "it is not done from here:"
+        )
+        yield Form(action="", button="", command=f"isthmus experiment close {name}", note=note)
+    if status.state in ("stopped", "closed") and startable:
+        yield start(name)
+
+
+def _ramp(name: str, status: RunStatus) -> Form:
+    share = Field(
+        name="share",
+        label="Share of the layer",
+        hint="percent",
+        kind="number",
+        value=f"{status.share.normalize():f}",
+        required=True,
+    )
+    return Form(
+        action=f"{path(name)}/ramp",
+        button="Change the share",
+        fields=(share, _WHY),
+        command=f"isthmus experiment ramp {name} {share.value}",
+        note="Units enter or leave. Nobody changes arm.",
+    )
+
+
+def _stop(name: str) -> Form:
+    return Form(
+        action=f"{path(name)}/stop",
+        button="Stop the run",
+        fields=(_WHY,),
+        command=f'isthmus experiment stop {name} --because "..."',
+        note="Every unit has the endpoint's own parameters again.",
+        careful=True,
+    )
+
+
+def _ship(name: str, run: FrozenRun) -> Form:
+    arms = tuple((arm.name, arm.name) for arm in run.shippable)
+    arm = Field(
+        name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True
+    )
+    return Form(
+        action=f"{path(name)}/ship",
+        button="Ship an arm",
+        fields=(arm, _WHY),
+        command=f'isthmus experiment stop {name} --ship {arm.value} --because "..."',
+        note="Ends the comparison. Every unit but the holdout has this arm's parameters until the "
+        "run is closed.",
+        careful=True,
+    )
+
+
+def look(project: Project, fields: Mapping[str, str]) -> str:
+    """Also where the split is broken: the page shows that, and no figure."""
+    run_results.results(project, fields["name"], despite_split=True)
+    return path(fields["name"])
+
+
+def begin(project: Project, fields: Mapping[str, str]) -> str:
+    experiment.start(project, fields["name"])
+    return _stands(fields)
+
+
+def ramp(project: Project, fields: Mapping[str, str]) -> str:
+    because = fields.get("because", "").strip()
+    if not because:
+        raise Invalid(
+            "a share is changed for a reason, which the history keeps", remedy="write why"
+        )
+    experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=because)
+    return _stands(fields)
+
+
+def stop(project: Project, fields: Mapping[str, str]) -> str:
+    experiment.stop(project, fields["name"], because=fields.get("because", ""))
+    return _stands(fields)
+
+
+def ship(project: Project, fields: Mapping[str, str]) -> str:
+    if not (arm := fields.get("arm", "")):
+        raise Invalid("no arm is named", remedy="choose the one that ships")
+    experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
+    return _stands(fields)
+
+
+def _stands(fields: Mapping[str, str]) -> str:
+    return f"{path(fields['name'])}#stands"
+
+
+def _percent(text: str) -> Decimal:
+    try:
+        return Decimal(text.strip().removesuffix("%"))
+    except InvalidOperation:
+        raise Invalid(f"{text!r} is no share of a layer", remedy="write a percentage: 40") from None

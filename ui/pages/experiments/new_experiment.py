@@ -1,0 +1,374 @@
+"""A new experiment: a form, the loader's own checks, how long it takes, and the file to commit."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec.structs import replace
+
+from ....core.durable import make_folder, sync_folder
+from ....core.runtime.project import Project
+from ....errors import AlreadyExists, Invalid, IsthmusError, Problem, ProjectError
+from ....experiments.design import power as run_powering
+from ....experiments.design.log_power import Power
+from ....experiments.design.power import Past
+from ....project.load import parse
+from ....project.specs.description import Description, Endpoint
+from ....project.specs.experiments import Experiment, Metric
+from ....reports import page as kit
+from ...parts.forms import Field, Form
+from ...parts.view import Region, View
+from . import draft
+from .experiments import LayerNow, layers_now, path
+
+PATH = "/new"
+_ANSWER = "answer"  # what is drawn anew while somebody types
+_REMEMBERED = 600.0  # seconds for which what the log said of a metric is not asked again
+_LETTERS = "small letters, digits and single _ between them, a letter first"
+_DAYS = 14
+_MOST = 64  # answers that are remembered
+_EMPTY = {"arms": "control: {}\ntreatment: {}", "share": "20", "days": str(_DAYS)}
+_of_log: dict[tuple[str, str, str, Metric], tuple[float, Past]] = {}
+
+
+class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
+    """`problems`: the loader's, were the file there.
+
+    `power`: None: nothing says what units do, or the file is not sound.
+    """
+
+    file: str
+    text: str
+    problems: tuple[Problem, ...] = ()
+    power: Power | None = None
+    no_power: str = ""  # why not
+    too_few: str = ""  # what a start would be refused for now
+    layers: list[LayerNow] = []
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def sound(self) -> bool:
+        return bool(self.text) and not self.errors
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """The query is the form's fields; without a name the form is empty."""
+    layers = layers_now(project)
+    fields, more = _fields(project, layers, query), _more(query)
+    form = Form(action=PATH, button="Check it", fields=fields, more=more, get=True, fills=_ANSWER)
+    if not query.get("name", "").strip():
+        hint = kit.words(
+            "Fill in the form: what the project's loader says of it, and the file, stand here.",
+            "soft",
+        )
+        return _view(NewExperiment(file="", text="", layers=layers), form, (hint,), {})
+    data = _draft(project, query, layers)
+    return _view(
+        data,
+        form,
+        _answer(data, query),
+        {".diff": draft.diff(data.file, data.text)} if data.sound else {},
+    )
+
+
+def _view(
+    data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]
+) -> View:
+    below = (
+        "Nothing starts here: the file is committed first, and then started from the "
+        "experiment's page, or in a terminal."
+    )
+    return View(
+        title="New experiment",
+        below=below,
+        parts=(form, Region(name=_ANSWER, parts=parts)),
+        data=data,
+        files=files,
+    )
+
+
+def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
+    name = query.get("name", "").strip()
+    try:
+        file, text = draft.file_of(name), draft.text(query)
+    except ValueError as error:
+        problem = Problem(file="experiments/", line=0, message=str(error), remedy=_LETTERS)
+        return NewExperiment(file="", text="", problems=(problem,), layers=layers)
+    description, problems = parse(_file(project), {file: text})
+    data = NewExperiment(file=file, text=text, problems=problems, layers=layers)
+    if description is None or not data.sound:
+        return data
+    power, why = _power(project, description, name, query)
+    return replace(
+        data,
+        power=power,
+        no_power=why,
+        too_few=_too_few(description.spec.experiments[name], layers),
+    )
+
+
+def _too_few(experiment: Experiment, layers: Iterable[LayerNow]) -> str:
+    free = next((layer.free for layer in layers if layer.layer == experiment.layer), 100)
+    if experiment.share <= free:
+        return ""
+    return (
+        f"Layer {experiment.layer} has {free:g} % of its units free now, and "
+        f"{experiment.share.normalize():f} % are asked for"
+    )
+
+
+def _file(project: Project) -> Path:
+    return project.folder / project.description.places[""].file
+
+
+def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
+    if not data.sound:
+        rows = [
+            [f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""]
+            for problem in data.errors
+        ]
+        table = kit.table(["where", "what", "what to do"], rows, wordy=(1, 2))
+        text = kit.section("As it would be written", kit.code(data.text)) if data.text else ""
+        return (kit.verdict(["It cannot be committed as it is"], "fail"), table, text)
+    told = [problem.message for problem in data.problems if problem.file == data.file]
+    told += [data.too_few] if data.too_few else []
+    return (
+        kit.verdict(["The project's loader takes it", *told], "pass"),
+        _how_long(data),
+        *_to_commit(data, query),
+    )
+
+
+def _how_long(data: NewExperiment) -> str:
+    power = data.power
+    if power is None:
+        return kit.section("How long it takes", kit.words(data.no_power))
+    rows = [
+        [
+            f"{100 * need.effect:+g} %",
+            f"{need.units:,}",
+            "" if need.days is None else f"{need.days:,}",
+        ]
+        for need in power.needs
+    ]
+    control = f"{100 * power.control:.3f} %" if power.percents else f"{power.control:,.4g}"
+    head = (
+        f"{power.metric} of the control {control}, {power.source}; {power.arms} arms, 80 % "
+        "power, 5 %."
+    )
+    table = kit.table(["effect", f"{power.unit}s an arm", "days"], rows, numbers=True)
+    return kit.section("How long it takes", kit.words(head), table)
+
+
+def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
+    write = Form(
+        action=PATH,
+        button=f"Write {data.file}",
+        fields=tuple(
+            Field(name=name, label="", kind="hidden", value=query.get(name, ""))
+            for name in draft.FIELDS
+        ),
+        note="Puts the file into the project's folder. That does not commit it.",
+    )
+    download = kit.links([("Download the diff", f"{PATH}.diff?{_query(query)}")])
+    note = kit.words("In the project's folder: git apply, then commit it.", "soft")
+    return (
+        kit.section(
+            "The change to commit",
+            kit.code(draft.diff(data.file, data.text), copied=True),
+            download,
+            note,
+        ),
+        write,
+    )
+
+
+def _query(query: Mapping[str, str]) -> str:
+    return urlencode({name: query[name] for name in draft.FIELDS if query.get(name)})
+
+
+def _power(
+    project: Project, description: Description, name: str, query: Mapping[str, str]
+) -> tuple[Power | None, str]:
+    """None with the reason why it is not known."""
+    as_if = Project(description, project.target)
+    experiment = description.spec.experiments[name]
+    try:
+        control, a_day = (
+            _number(query.get("control", ""), "the control's rate"),
+            _number(query.get("units", ""), "units a day"),
+        )
+        days = experiment.plan.days if experiment.plan else None
+        asked: dict[str, Any] = {"units_per_day": a_day and round(a_day), "days": days or _DAYS}
+        if control is not None:
+            return run_powering.power(as_if, name, control=control / 100, **asked), ""
+        if query.get("rate") != "log":
+            return (
+                None,
+                (
+                    "Say the control's rate, or let the log say it: one query, whose answer is "
+                    "kept for ten minutes."
+                ),
+            )
+        metric = description.spec.metrics[experiment.metric[0]]
+        known = _cached_past(as_if, metric, description.spec.layers[experiment.layer].endpoint)
+        return run_powering.power(as_if, name, known=known, **asked), ""
+    except IsthmusError as error:
+        return None, f"{error.message}. {error.remedy or ''}"
+
+
+def _number(text: str, what: str) -> float | None:
+    """Invalid: it is none above 0."""
+    if not (written := text.strip().removesuffix("%").replace(",", "")):
+        return None
+    try:
+        number = float(written)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise Invalid(f"{text!r} is not {what}")
+    return number
+
+
+def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
+    """What the log says of a metric, asked at most once in ten minutes."""
+    key = (str(project.folder), project.target.name, endpoint, metric)
+    at, known = _of_log.get(key, (0.0, None))
+    if known is None or time.monotonic() - at > _REMEMBERED:
+        known = run_powering.past(project, metric, endpoint)
+        while len(_of_log) >= _MOST:
+            _of_log.pop(next(iter(_of_log)), None)
+        _of_log[key] = (time.monotonic(), known)
+    return known
+
+
+def _fields(
+    project: Project, layers: list[LayerNow], query: Mapping[str, str]
+) -> tuple[Field, ...]:
+    """With what was typed, and what the project has to choose from."""
+    spec = project.spec
+    free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
+    field = partial(_field, query or _EMPTY)
+    return (
+        field("name", "Name", "small letters, digits, _", required=True),
+        field(
+            "layer",
+            "Layer",
+            "experiments of one layer never share a unit",
+            kind="choice",
+            choices=free,
+        ),
+        field("share", "Share of the layer", "percent, at the start"),
+        field("hypothesis", "Hypothesis"),
+        field(
+            "arms",
+            "Arms",
+            f"one a line, the control first. {_parameters_text(spec.endpoints.values())}",
+            kind="lines",
+            required=True,
+        ),
+        field(
+            "metric",
+            "Decided by",
+            f"one of {', '.join(spec.metrics)}; of several each must be better",
+            required=True,
+        ),
+        field(
+            "effect", "Smallest effect that matters", "percent of the control's; nothing: no plan"
+        ),
+        field("days", "Days", "of the plan"),
+        field(
+            "rate",
+            "The control's rate",
+            kind="choice",
+            choices=(("", "as said here"), ("log", "as the log of 28 days says")),
+        ),
+        field("control", "Rate", "percent"),
+        field("units", "Units a day", "all arms together"),
+    )
+
+
+def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
+    field = partial(_field, query)
+    return (
+        field("owner", "Owner", "whom to ask"),
+        field("also", "Also told", "metrics that decide nothing"),
+        field("segments", "Segments", "attributes of the request"),
+        field("holdout", "Holdout", "percent that keep the control until the run is closed"),
+        field("guardrails", "Guardrails", "one a line: bought may drop 2 %", kind="lines"),
+        field(
+            "targeting",
+            "For whom",
+            "one a line: country: [JP, TW]; nothing: everybody",
+            kind="lines",
+        ),
+        field("weights", "Weights", "one a line: control: 50; nothing: equal", kind="lines"),
+    )
+
+
+def _field(typed: Mapping[str, str], name: str, label: str, hint: str = "", **about: Any) -> Field:
+    return Field(name=name, label=label, hint=hint, value=typed.get(name, ""), **about)
+
+
+def _parameters_text(endpoints: Iterable[Endpoint]) -> str:
+    return "; ".join(map(_of_endpoint, endpoints))
+
+
+def _of_endpoint(endpoint: Endpoint) -> str:
+    variants = ", ".join(variant.name for variant in endpoint.variants)
+    own = [
+        f"{parameter.name} ({parameter.type}, {parameter.default})"
+        for parameter in endpoint.parameters.values()
+    ]
+    return f"{endpoint.name} has {', '.join([*own, f'variant ({variants})', 'explore (percent)'])}"
+
+
+def write(project: Project, fields: Mapping[str, str]) -> str:
+    """Put the file into the project's folder.
+
+    ProjectError: the loader refuses it. AlreadyExists: there is one. IsthmusError: no room.
+    """
+    data = _draft(project, fields, [])
+    if not data.sound:
+        raise ProjectError(data.errors)
+    try:
+        _put(project.folder / data.file, data.text)
+    except FileExistsError:
+        raise AlreadyExists(
+            f"there is a file {data.file}", remedy="edit it, or choose another name"
+        ) from None
+    except OSError as error:
+        remedy = "free some space, or let the user of this server write there; or apply the diff"
+        raise IsthmusError(
+            f"{data.file} cannot be written: {error.strerror}", remedy=remedy
+        ) from error
+    return path(Path(data.file).stem)
+
+
+def _put(place: Path, text: str) -> None:
+    """Write a file that is whole and on the disk, or not there at all.
+
+    With half of a file no page and no command would read the project.
+    """
+    make_folder(place.parent)
+    draft_file = place.with_name(f".{place.name}.new")
+    try:
+        with draft_file.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        place.hardlink_to(draft_file)  # unlike a rename it takes no other file's place
+    finally:
+        draft_file.unlink(missing_ok=True)
+    sync_folder(place.parent)

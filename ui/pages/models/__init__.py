@@ -1,0 +1,1 @@
+"""The pages of training runs and of registered versions."""

@@ -1,0 +1,132 @@
+"""Registered versions: who has which alias, which run made it, who serves it; and every promotion
+with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....endpoints.operations.listing import Listing, listing
+from ....pipelines.port import ModelVersion
+from ....pipelines.run_pages import runs
+from ....pipelines.run_pages.records import Run
+from ....pipelines.training import promotion
+from ....pipelines.training.promotion import Promotion
+from ....reports import page as kit
+from ...parts.links import run_link, version_link
+from ...parts.reads import Reads, Unread
+from ...parts.view import View
+
+_RUNS = 200  # that are read to find which made a version
+
+
+class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
+    versions: list[ModelVersion] | Unread  # as `isthmus models list --json`
+    runs: dict[str, str]  # version -> the newest run that became it, of the newest 200
+    served: dict[str, list[str]]  # version -> `endpoint variant`
+    promotions: list[Promotion] | Unread
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, _query: Mapping[str, str]) -> View:
+    reads = Reads()
+    versions = reads.of("versions", lambda: promotion.versions(project))
+    trained = reads.of("runs", lambda: runs.list_runs(project, newest=_RUNS))
+    promotions = reads.of(
+        "promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions)
+    )
+    data = ModelsData(
+        versions=versions,
+        runs={} if isinstance(trained, Unread) else makers(trained),
+        served=variants_by_version(project, reads),
+        promotions=promotions,
+        unread=(),
+    )
+    return View(
+        title="Models",
+        below=f"Versions that are registered on {project.target.name}, newest first.",
+        parts=(*reads.box(), *_versions(data), *_promotion_section(promotions)),
+        data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
+    )
+
+
+def makers(trained: Sequence[Run]) -> dict[str, str]:
+    return {run.version: run.name for run in trained if run.version}
+
+
+def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
+    """Of each version the variants that run it, whatever their share."""
+    listed = reads.of("endpoints", lambda: listing(project))
+    where: dict[str, list[str]] = {}
+    if isinstance(listed, Listing):
+        for name, state in listed.endpoints.items():
+            for variant in state.variants if state else ():
+                where.setdefault(f"{variant.model}@{variant.version}", []).append(
+                    f"{name} {variant.name}"
+                )
+    return where
+
+
+def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
+    """Newest first."""
+    names = dict.fromkeys(version.model for version in versions)
+    return sorted(
+        (entry for name in names for entry in promotion.promotions(project, name)),
+        key=lambda entry: entry.at,
+        reverse=True,
+    )
+
+
+def _versions(data: ModelsData) -> list[str]:
+    if isinstance(data.versions, Unread):
+        return []
+    if not data.versions:
+        return [kit.words("None yet. isthmus train models/...", "soft")]
+    newest = sorted(data.versions, key=lambda version: (version.model, -version.version))
+    return [
+        kit.table(
+            ("version", "aliases", "approval", "run", "serves in", "digest"),
+            [_row(version, data) for version in newest],
+            wordy=4,
+        )
+    ]
+
+
+def _row(of: ModelVersion, data: ModelsData) -> tuple[str, ...]:
+    version = f"{of.model}@{of.version}"
+    run = data.runs.get(version)
+    maker = run_link(run) if run else ""
+    return (
+        version_link(version),
+        ", ".join(sorted(of.aliases)),
+        of.approval,
+        maker,
+        ", ".join(data.served.get(version, ())),
+        of.digest[:12],
+    )
+
+
+def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
+    if isinstance(promotions, Unread) or not promotions:
+        return []
+    return [kit.section("Promotions", promotion_table(promotions))]
+
+
+def promotion_table(promotions: Sequence[Promotion]) -> str:
+    head = ("at (UTC)", "alias", "became", "before", "gate", "because")
+    return kit.table(head, map(_promotion, promotions), wordy=5)
+
+
+def _promotion(of: Promotion) -> tuple[str, ...]:
+    before = "" if of.before is None else f"{of.model}@{of.before}"
+    return (
+        of.at[:16].replace("T", " "),
+        of.alias,
+        version_link(f"{of.model}@{of.version}"),
+        before,
+        of.gate or "none",
+        of.because or "",
+    )

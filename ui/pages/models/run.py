@@ -1,0 +1,115 @@
+"""One training run: the parts of the page that it wrote when it ended; of one that has not, its
+steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....errors import NotFound
+from ....pipelines.port import RunState
+from ....pipelines.run_pages import notes, report, runs
+from ....pipelines.run_pages.notes import Notes
+from ....pipelines.run_pages.records import Run
+from ....pipelines.run_pages.run_list import NotedRun, with_notes
+from ....pipelines.runs import watch
+from ....reports import page as kit
+from ...parts.links import run_path, version_link
+from ...parts.reads import Reads, Unread
+from ...parts.view import View
+
+
+class RunData(msgspec.Struct, frozen=True, kw_only=True):
+    run: NotedRun
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """NotFound: no such run."""
+    name = query["run"]
+    try:
+        run = runs.get_run(project, name)
+    except NotFound as missing:
+        return _unfinished_view(project, name, missing)
+    return _finished_view(project, run)
+
+
+def _finished_view(project: Project, run: Run) -> View:
+    reads = Reads()
+    stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
+    remarks = Notes() if isinstance(stored, Unread) else stored
+    body = _failure_parts(run) if run.evaluation is None else _parts(project, run, reads)
+    return View(
+        title=report.title(run),
+        below=report.when(run),
+        parts=(*reads.box(), _links(run), *_note_parts(remarks), *body),
+        data=RunData(run=with_notes(run, remarks), unread=tuple(reads.unread)),
+    )
+
+
+def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
+    blobs, champion = project.target.blobs, run.champion.run
+    ours = reads.of(f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name))
+    if isinstance(ours, Unread):
+        return [kit.code(str(run))]
+    theirs = (
+        reads.of(f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion))
+        if champion
+        else None
+    )
+    return report.parts(run, ours, None if isinstance(theirs, Unread) else theirs)
+
+
+def _failure_parts(run: Run) -> list[str]:
+    return [
+        kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"),
+        kit.code(str(run)),
+    ]
+
+
+def _links(run: Run) -> str:
+    version = [version_link(run.version)] if run.version else []
+    champion: list[str] = []
+    if run.champion.run:
+        compare = f"/runs/compare?first={run.champion.run}&others={run.name}"
+        champion = [
+            kit.link(f"champion's run {run.champion.run}", run_path(run.champion.run)),
+            kit.link("the two compared", compare),
+        ]
+    return kit.line(*version, *champion)
+
+
+def _note_parts(remarks: Notes) -> list[str]:
+    return (
+        [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())]
+        if remarks.tags or remarks.note
+        else []
+    )
+
+
+def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
+    try:
+        state: RunState = watch.observe(project, name)
+    except NotFound:
+        raise missing from None
+    rows = [
+        (
+            step.name,
+            step.phase,
+            f"{step.started:%H:%M:%S}" if step.started else "",
+            step.reason or "",
+        )
+        for step in state.steps
+    ]
+    return View(
+        title=f"Run {name}",
+        below=f"It has not ended: {state.phase}. On {project.target.name}.",
+        parts=(
+            kit.table(("step", "phase", "since (UTC)", "why"), rows, wordy=3),
+            kit.links([("log", state.url)] if state.url else []),
+        ),
+        data=state,
+    )

@@ -1,0 +1,45 @@
+"""Runs side by side, each paired with the first on the rows that both were tested on: as `isthmus
+runs compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ....core.runtime.project import Project
+from ....errors import Invalid
+from ....pipelines.run_pages import comparison_page, runs
+from ....pipelines.run_pages.compare import compare
+from ....reports import page as kit
+from ...parts.links import run_path
+from ...parts.view import View
+
+_MOST = 20
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """Query:
+
+    `first`, and `others` with blanks between them. Invalid: none, or too many; runs that do not
+    compare. NotFound.
+    """
+    names = [query.get("first", ""), *query.get("others", "").replace(",", " ").split()]
+    if not names[0] or len(names) < 2:
+        raise Invalid(
+            "which runs are to be compared is not said", remedy="/runs/compare?first=r1&others=r2"
+        )
+    if len(names) > _MOST:
+        raise Invalid(
+            f"{len(names)} runs are more than the {_MOST} that a page compares",
+            remedy="isthmus runs compare",
+        )
+    compared = compare(project, *dict.fromkeys(names))
+    tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
+    title, below = comparison_page.heading(compared)
+    links = kit.links([(run.name, run_path(run.name)) for run in compared.runs])
+    return View(
+        title=title,
+        below=below,
+        parts=(links, *comparison_page.parts(compared, tables)),
+        data=compared,
+    )

@@ -1,0 +1,166 @@
+"""The training runs: when, of what, their figures and their gate; which of them to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....pipelines.run_pages.run_list import NotedRun, comparable, conditions, figure, list_runs
+from ....pipelines.runs import watch
+from ....reports import page as kit
+from ...parts.forms import Field, Form
+from ...parts.links import run_link, version_link
+from ...parts.reads import Reads, Unread, whole
+from ...parts.view import View
+
+_NEWEST, _MOST = 100, 10_000
+_SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
+
+
+class RunsData(msgspec.Struct, frozen=True, kw_only=True):
+    runs: Sequence[NotedRun]
+    going_on: tuple[str, ...] | Unread  # of the newest few
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """Query:
+
+    `sort`, a figure, `where`, FIELD=VALUE with blanks between several, `newest`, how many are read.
+    Invalid: another one.
+    """
+    sort, where = query.get("sort") or None, query.get("where", "").split()
+    conditions(sort, where)
+    newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
+    read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest))
+    listed: Sequence[NotedRun] = () if isinstance(read, Unread) else read
+    going_on = reads.of("runs that go on", lambda: watch.going_on(project))
+    table = _table(listed, sort, read=not isinstance(read, Unread))
+    parts: tuple[str | Form, ...] = (
+        _choice(sort, where, newest),
+        *table,
+        *_going_on(going_on),
+        *_compare(listed),
+    )
+    return View(
+        title="Runs",
+        below=f"The newest {newest:,} training runs on {project.target.name} that have ended, "
+        f"{_order(sort)}.",
+        parts=(*reads.box(), *parts),
+        data=RunsData(runs=listed, going_on=going_on, unread=tuple(reads.unread)),
+    )
+
+
+def _order(sort: str | None) -> str:
+    return f"best {sort} first" if sort else "oldest first"
+
+
+def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
+    sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
+    hint = "model=logistic gate=pass tag=..."
+    fields = (
+        Field(name="sort", label="Sort", kind="choice", value=sort or "", choices=sorts),
+        Field(name="where", label="Only where", value=" ".join(where), hint=hint),
+        Field(
+            name="newest",
+            label="Of the newest",
+            kind="number",
+            value=f"{newest}",
+            hint="two documents are read of each",
+        ),
+    )
+    return Form(action="/runs", button="Show", fields=fields, get=True)
+
+
+def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str]:
+    if not listed:
+        return [kit.words("No such run.", "soft")] if read else []
+    figures = ["auc", *([sort] if sort and sort != "auc" else [])]
+    head = (
+        "run",
+        "started (UTC)",
+        "configuration",
+        "version",
+        "alias",
+        *figures,
+        "gate",
+        "tags",
+        "note",
+    )
+    note = (
+        []
+        if comparable(listed)
+        else [
+            kit.words(
+                "Figures are of each run's own rows, which differ: comparing pairs them.", "soft"
+            )
+        ]
+    )
+    columns = [
+        column
+        for column in zip(head, *(_row(run, figures) for run in listed), strict=True)
+        if any(column[1:])
+    ]
+    shown, *rows = zip(*columns, strict=True)
+    return [
+        kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]),
+        *note,
+    ]
+
+
+def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+    if isinstance(names, Unread) or not names:
+        return []
+    return [kit.line("Running", *(run_link(name) for name in names))]
+
+
+def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
+    shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
+    version = version_link(run.version) if run.version else run.status
+    started = f"{run.started:%Y-%m-%d %H:%M}"
+    notes = (" ".join(run.tags), run.note)
+    return (
+        run_link(run.name),
+        started,
+        run.told(),
+        version,
+        run.alias or "",
+        *shown,
+        run.gate or "",
+        *notes,
+    )
+
+
+def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
+    """The newest against the champion that it met, at first."""
+    able = [run for run in listed if run.evaluation is not None]
+    if len(able) < 2:
+        return []
+    newest = max(able, key=lambda run: run.started)
+    others = newest.name
+    first = next(
+        (run.name for run in able if run.name == newest.champion.run),
+        next(run.name for run in able if run != newest),
+    )
+    choices = tuple((run.name, f"{run.name} {run.told()}") for run in able)
+    fields = (
+        Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
+        Field(
+            name="others",
+            label="these runs",
+            value=others,
+            hint="r3 r4, each against the first",
+            required=True,
+        ),
+    )
+    return [
+        Form(
+            action="/runs/compare",
+            button="Compare",
+            fields=fields,
+            get=True,
+            command=f"isthmus runs compare {first} {others}",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""The pages of bias: monitors and their figures."""

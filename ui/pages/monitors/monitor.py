@@ -1,0 +1,89 @@
+"""One monitor: its newest stored look, and its figures over the days and by version.
+
+`look` asks the log anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....experiments.monitors import monitor, snapshot
+from ....experiments.monitors.snapshot import Snapshot
+from ....experiments.monitors.text import meanings
+from ....project.specs.monitors import Alarms
+from ....reports import page as kit
+from ...parts.forms import Form
+from ...parts.reads import Reads, Unread, whole
+from ...parts.view import View
+from .figures import newest_parts, over_time, versions_parts
+from .monitors import path
+
+_DAYS, _MOST_DAYS = 28, 366
+
+
+class MonitorData(msgspec.Struct, frozen=True, kw_only=True):
+    looks: list[Snapshot]  # the oldest first, each as `isthmus monitor NAME --json`
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """Query: of how many `days` looks are read. NotFound: no such monitor."""
+    of = monitor.monitor_of(project, query["monitor"])
+    days, reads = whole(query, "days", default=_DAYS, most=_MOST_DAYS), Reads()
+    read = reads.of(
+        f"the looks of {of.name}",
+        lambda: list(snapshot.stored_snapshots(project.target.blobs, of.name, days)),
+    )
+    looks = [] if isinstance(read, Unread) else read
+    return View(
+        title=of.name,
+        below=f"{of.kind.capitalize()} of {of.endpoint} by {of.groups}, {of.window.days} days at a "
+        "time.",
+        parts=(
+            *reads.box(),
+            *([] if isinstance(read, Unread) else _looks(looks)),
+            _look(of.name),
+            _more(of.name),
+        ),
+        data=MonitorData(looks=looks, unread=tuple(reads.unread)),
+    )
+
+
+def look(project: Project, fields: Mapping[str, str]) -> str:
+    """Ask the log now, and keep what is seen. Raises as monitor.show."""
+    return path(monitor.show(project, fields["monitor"]).monitor)
+
+
+def _looks(looks: Sequence[Snapshot]) -> list[str]:
+    if not looks:
+        return [kit.words("Nobody has looked yet.")]
+    newest = looks[-1]
+    return [_verdict(newest), *newest_parts(newest), *over_time(looks), *versions_parts(looks)]
+
+
+def _verdict(newest: Snapshot) -> str:
+    seen = f"{newest.since} to {newest.until}, {newest.units:,} active units"
+    if newest.alarm == Alarms():
+        return kit.verdict(["No limit is set, so nothing is an alarm", seen])
+    if not newest.alarms:
+        return kit.verdict(["No alarm", seen], "pass")
+    number = len(newest.alarms)
+    return kit.verdict(
+        [f"{number} alarm{'s' if number > 1 else ''}", *meanings(newest), seen], "fail"
+    )
+
+
+def _look(name: str) -> Form:
+    return Form(action=f"{path(name)}/look", button="Look now", command=f"isthmus monitor {name}")
+
+
+def _more(name: str) -> str:
+    cost = kit.words(
+        "A look is one query of the log, and the last one of a day stays. Run it daily.", "soft"
+    )
+    return cost + kit.links(
+        [(f"looks of {days} days", f"{path(name)}?days={days}") for days in (_DAYS, 92, _MOST_DAYS)]
+    )

@@ -1,0 +1,58 @@
+"""Bias: the monitors of a project, and which of them had an alarm when somebody looked last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+
+from ....core.runtime.project import Project
+from ....experiments.monitors import monitor
+from ....experiments.monitors.monitor import Listed
+from ....reports import page as kit
+from ...parts.reads import Reads, Unread
+from ...parts.view import View
+
+
+class BiasData(msgspec.Struct, frozen=True, kw_only=True):
+    monitors: tuple[Listed, ...] | Unread  # as `isthmus monitor list --json`
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, _query: Mapping[str, str]) -> View:
+    """The newest stored look of each monitor; no query."""
+    reads = Reads()
+    lines = reads.of("what monitors saw", lambda: monitor.list(project))
+    return View(
+        title="Bias",
+        below="Whether groups of items and of people are served alike. These are stored looks: the "
+        "log is not asked.",
+        parts=(*reads.box(), *([] if isinstance(lines, Unread) else _table(lines))),
+        data=BiasData(monitors=lines, unread=tuple(reads.unread)),
+    )
+
+
+def path(monitor: str) -> str:
+    return f"/bias/{quote(monitor, safe='')}"
+
+
+def _table(lines: tuple[Listed, ...]) -> list[str]:
+    if not lines:
+        return [kit.words("project.yaml has no monitors yet.")]
+    head = ("monitor", "endpoint", "groups", "window", "last day", "alarms")
+    return [kit.table(head, map(_row, lines), wordy=5)]
+
+
+def _row(of: Listed) -> tuple[str, ...]:
+    quiet = "none" if of.until else "nobody has looked"
+    alarms = ", ".join(of.alarms).replace("_", " ") or quiet
+    window = f"{of.window} day{'s' if of.window > 1 else ''}"
+    return (
+        kit.link(of.monitor, path(of.monitor)),
+        of.endpoint,
+        f"{of.kind} by {of.groups}",
+        window,
+        of.until or "",
+        alarms,
+    )

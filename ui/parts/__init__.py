@@ -1,0 +1,1 @@
+"""What every page is made of: its frame, forms, links, style, and what it says of a failure."""
