@@ -1,4 +1,4 @@
-"""`python -m isthmus_stack.gcp`: the offline GCP as a process; `--help` names its options."""
+"""Run the offline GCP as a process: `python -m isthmus_stack.gcp`; `--help` names its options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from .environment import PORT
 
 
 def main(arguments: list[str] | None = None) -> int:
-    wanted = options("gcp", PORT, arguments)
+    """Start the stack that the command line describes, and serve it until it is told to end.
+
+    Returns:
+        The process's exit code.
+    """
+    settings = options("gcp", PORT, arguments)
     os.environ.setdefault(
         "ARROW_DEFAULT_MEMORY_POOL", "system"
     )  # Arrow's own pool keeps 30 MB of what it has freed
@@ -23,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     from .googlesql import compiled as googlesql
 
     late_packages.install(api.module for api in APIS if api.module)
-    handler_modules.load_own(wanted.handlers)
+    handler_modules.load_own(settings.handlers)
 
     def listening() -> None:
         if not googlesql.available():
@@ -35,14 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
         threading.Thread(target=warm, name="warm", daemon=True).start()
 
     def warm() -> None:
-        """Vertex AI's package takes seconds: it is imported before somebody waits for it."""
+        """Import Vertex AI's package, which takes seconds, before the first call waits for it."""
         load(APIS[0])
         handler_modules.load("google.longrunning")
         handler_modules.load(APIS[0].package)
 
     return serve(
         "gcp",
-        wanted,
+        settings,
         Front,
         server=lambda front, port: Server(front, HOST, port),
         listening=listening,

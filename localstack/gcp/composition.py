@@ -1,6 +1,6 @@
-"""Which modules hold handlers.
+"""The services of the stack: the modules that hold their handlers.
 
-They are imported at the first call of their API: Google's packages take their time.
+A service's modules are imported at the first call of its API, as Google's packages take their time.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ def load(package: str) -> None:
 
 
 def is_loaded(package: str) -> bool:
+    """Return whether the handlers of an API are imported."""
     return package in _loaded
 
 
 def load_own(modules: Sequence[str]) -> None:
-    """Modules of the user's own (--handlers)."""
+    """Import the user's own modules of handlers (--handlers)."""
     for module in modules:
         importlib.import_module(module)

@@ -46,7 +46,7 @@ STRAY = (
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stack says of the ways in."""
+    """The ways into a stack, as variables."""
 
     door: dict[str, str]  # nothing in the code: these lead every client through the stack's door
     emulators: dict[str, str]  # the SDKs' own variables
@@ -54,22 +54,22 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of(url: str) -> Environment:
-    """Ask the stack at `url`: its keys and its gRPC port are its own."""
+    """Return the ways into the stack at `url`, which answers with its own keys and gRPC port."""
     return _fetch(url)
 
 
 def variables(url: str) -> dict[str, str]:
-    """With these every SDK of Google's talks to the stack at `url` and to nothing else."""
+    """Return the variables with which every SDK of Google's talks to the stack at `url` only."""
     return of(url).door
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG001  as every cloud's
-    """Its door is in its variables."""
+    """Return no variables: the stack's door is part of `variables`."""
     return {}
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """What to export, with a word on each way in."""
+    """Return what to export for each way in, with a remark."""
     stack = of(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
@@ -85,7 +85,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
-    """What is to be known before anything is called."""
+    """Return a line for the user to read before anything is called."""
     from .googlesql import compiled
 
     return (
@@ -96,7 +96,7 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
 
 
 def stray(name: str) -> bool:
-    """Whether a variable must not be there beside them."""
+    """Return whether a variable must not stand beside the stack's own."""
     return name in STRAY or name.startswith("CLOUDSDK_")
 
 

@@ -1,4 +1,4 @@
-"""What a handler is, and what it is given.
+"""Handlers, what they are called with, and what they answer.
 
     @handles("google.cloud.aiplatform.v1.EndpointService.CreateEndpoint")
     def create_endpoint(call: Call, request: Any) -> Any: ...
@@ -7,10 +7,10 @@
     def get_object(call: Call, request: HttpRequest) -> HttpAnswer: ...
 
 The first answers an RPC, over gRPC and over REST alike, with raw protobuf messages; a server stream
-returns an iterator, and a bidirectional one gets one, too. The second is for APIs that have no
-generated transports, and for the fast way of an RPC over HTTP. Handlers run in many threads at
-once: a store guards itself. One that is a coroutine function runs in the loop, and must not block
-it.
+returns an iterator, and a bidirectional one is called with one, too. The second is for APIs that
+have no generated transports, and for the fast way of an RPC over HTTP. Handlers run in many threads
+at once: a store guards itself. A handler that is a coroutine function runs in the loop, and must
+not block it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,7 @@ CODES: Mapping[str, tuple[int, int]] = {
 
 
 class GcpError(Exception):
-    """An error as the service words it.
-
-    `status`: a name of google.rpc.Code. `reason`: what BigQuery and Storage call it, such as
-    notFound. `http`: the HTTP status, where it is not the code's. `details`: messages, or
-    dictionaries of JSON with an @type, that go with it.
-    """
+    """An error as the service words it."""
 
     def __init__(
         self,
@@ -75,6 +70,16 @@ class GcpError(Exception):
         details: Sequence[Any] = (),
         **fields: Any,
     ) -> None:
+        """Make an error.
+
+        Args:
+            status: A name of google.rpc.Code.
+            message: The text for the caller.
+            reason: The name that BigQuery and Storage give it, such as notFound.
+            http: The HTTP status, where it is not the code's own.
+            details: Messages, or dictionaries of JSON with an @type, that go with it.
+            fields: More members of the one entry in `errors`, such as location and locationType.
+        """
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
@@ -86,7 +91,7 @@ class GcpError(Exception):
 
 
 class HttpRequest(msgspec.Struct, kw_only=True):
-    """What came over HTTP."""
+    """A request over HTTP."""
 
     method: str
     host: str  # without the port, in small letters
@@ -98,10 +103,15 @@ class HttpRequest(msgspec.Struct, kw_only=True):
 
     @property
     def query(self) -> dict[str, str]:
+        """The last value of each query parameter."""
         return {name: values[-1] for name, values in self.query_lists.items()}
 
     def json(self) -> dict[str, Any]:
-        """The body. GcpError when it is not a JSON object; an empty body is an empty one."""
+        """Return the body as a JSON object; an empty body is an empty object.
+
+        Raises:
+            GcpError: INVALID_ARGUMENT, the body is something else.
+        """
         if not self.body:
             return {}
         try:
@@ -120,6 +130,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
 
 
 class HttpAnswer(msgspec.Struct, kw_only=True):
+    """An answer over HTTP."""
+
     status: int = HTTPStatus.OK
     headers: Sequence[tuple[str, str]] = ()
     body: bytes | Iterable[bytes] = b""  # parts: sent one by one, chunked
@@ -127,12 +139,16 @@ class HttpAnswer(msgspec.Struct, kw_only=True):
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
+    """An RPC and its handler."""
+
     name: str  # google.cloud.aiplatform.v1.EndpointService.GetEndpoint
     handler: Callable[..., Any]
     executes: bool  # False: it stores only (the coverage list says so)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP route and its handler."""
+
     operation: str  # storage.objects.get, or EndpointService.Predict
     method: str
     template: str
@@ -152,9 +168,12 @@ _BY_SHAPE: dict[
 def handles(
     *names: str, executes: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function into the table of RPCs.
+    """Return a decorator that makes a function the handler of these RPCs.
 
-    A second one for the same RPC is an error: somebody's work would silently be lost.
+    `executes` is False for a handler that only stores what it is given; the coverage list says so.
+
+    Raises:
+        ValueError: An RPC has a handler already, whose work would silently be lost.
     """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,14 +189,20 @@ def handles(
 def route(
     operation: str, method: str, *templates: str, executes: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function into the table of HTTP routes.
+    """Return a decorator that makes a function the handler of an HTTP method and path templates.
 
-    A template: /b/{bucket}/o/{object}, {name=projects/*/jobs/*}, {rest=**}.
+    Templates: /b/{bucket}/o/{object}, {name=projects/*/jobs/*}, {rest=**}.
+
+    Raises:
+        ValueError: A template has a handler for this method already.
     """
 
     def add(handler: Callable[..., Any]) -> Callable[..., Any]:
         for template in templates:
-            if any(known.method == method and known.template == template for known in ROUTES):
+            if any(
+                registered.method == method and registered.template == template
+                for registered in ROUTES
+            ):
                 raise ValueError(f"{method} {template} has a handler already")
             pattern, names = pattern_of(template)
             added = Route(
@@ -200,7 +225,7 @@ _VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]*))?\}")
 
 
 def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """A template of google.api.http as a pattern of whole paths, and the names of its variables."""
+    """Return a template of google.api.http as a pattern of paths, and its variables' names."""
     words, names, end = [], [], 0
     for variable in _VARIABLE.finditer(template):
         words.append(re.escape(template[end : variable.start()]))
@@ -218,20 +243,22 @@ def _segments(pattern: str) -> str:
 
 
 def shape_of(template: str) -> tuple[str, int | None]:
-    """What tells most templates apart before their patterns are tried: the verb after the colon,
-    and how many segments a path has.
+    """Return a template's verb after the colon, and how many segments its paths have.
+
+    The two tell most templates apart before any pattern is tried. A template with `**` has no fixed
+    number of segments: None.
     """
     plain = _VARIABLE.sub(lambda variable: variable[2] or "*", template)
     return verb_of(plain), None if "**" in plain else plain.count("/")
 
 
 def verb_of(path: str) -> str:
-    """The verb of a path: predict of .../endpoints/7:predict."""
+    """Return the verb of a path: predict of .../endpoints/7:predict."""
     return path.rpartition("/")[2].rpartition(":")[2] if ":" in path.rpartition("/")[2] else ""
 
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
-    """Those whose template a path fits."""
+    """Yield the routes of a method whose template a path fits, with the path's match."""
     for verb, segments in (
         (verb_of(path), path.count("/")),
         ("", path.count("/")),
@@ -245,6 +272,7 @@ def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
 
 
 def values_of(match: re.Match[str], names: Iterable[str]) -> dict[str, str]:
+    """Return the unquoted values of a template's variables in a path, by name."""
     return {name: unquote(value) for name, value in zip(names, match.groups(), strict=True)}
 
 
@@ -252,7 +280,10 @@ _NEVER = threading.Event()
 
 
 class Call:
-    """What a handler is given. `without_request()` may be kept, by a timer or a thread."""
+    """The context of one call: the stack, its state, its clock.
+
+    A timer or a thread may keep what `without_request` returns, and not the call itself.
+    """
 
     __slots__ = ("_front", "clock", "ended", "headers", "operation", "service", "stack", "state")
 
@@ -275,48 +306,54 @@ class Call:
 
     @property
     def images(self) -> Mapping[str, str]:
+        """The commands that the user mapped to containers' images."""
         return self.stack.images
 
     @property
     def home(self) -> Path:
+        """The folder of this stack's files."""
         return self.stack.home
 
     @property
     def query_memory(self) -> int:
-        """Bytes that one query may use."""
+        """How many bytes one query may use."""
         return self.stack.query_memory
 
     @property
     def url(self) -> str:
+        """The stack's URL."""
         return self.stack.url
 
     @property
     def grpc_address(self) -> str:
+        """The host and port at which the stack speaks gRPC."""
         address: str = self._front.grpc_address
         return address
 
     @property
     def env(self) -> dict[str, str]:
-        """What a subprocess needs to reach this stack with the genuine SDKs."""
+        """The variables with which a subprocess reaches this stack by Google's own SDKs."""
         variables: dict[str, str] = self._front.variables()
         return variables
 
     @property
     def stopping(self) -> threading.Event:
-        """Set at reset and shutdown: background work looks at it (`call.stopping.wait(1)` instead
-        of sleeping).
+        """The event that a reset or a shutdown sets.
+
+        Background work looks at it: `call.stopping.wait(1)` instead of sleeping.
         """
         event: threading.Event = self.state.stopping
         return event
 
     def store(self, kind: type[T]) -> T:
-        """The one instance of `kind`, made by `kind()`; a reset drops it."""
+        """Return the stack's one instance of `kind`, made by `kind()`; a reset drops it."""
         instance: T = self.state.store((), kind)
         return instance
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a handler that runs in the loop leaves to a handler's thread: all that reads or
-        writes more than memory.
+        """Run a function in a handler's thread, for a handler that runs in the loop.
+
+        All that reads or writes more than memory belongs there.
         """
 
         def work() -> T:
@@ -326,16 +363,16 @@ class Call:
         return await asyncio.get_running_loop().run_in_executor(None, work)
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
-        """Of a request that this one carries: a batch's."""
+        """Return the answer to a request that this one carries, such as one part of a batch."""
         answer: HttpAnswer = self._front.inside(request)
         return answer
 
     def new_id(self) -> str:
-        """19 digits, as Google numbers what has no name of its own."""
+        """Return 19 random digits, as Google numbers what has no name of its own."""
         return str(secrets.randbelow(8 * 10**18) + 10**18)
 
     def now_pb(self) -> Timestamp:
-        """The stack's clock."""
+        """Return the time on the stack's clock as a protobuf message."""
         from google.protobuf.timestamp_pb2 import Timestamp
 
         moment = Timestamp()
@@ -343,8 +380,9 @@ class Call:
         return moment
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out (lost-deploy, eventual-consistency,
-        duplicate); None: all is well.
+        """Take a fault that only a handler can act out; None if there is none to take.
+
+        These are lost-deploy, eventual-consistency and duplicate.
         """
         if kind not in OF_THE_HANDLERS:
             raise ValueError(f"{kind} is the front's business")
@@ -353,21 +391,19 @@ class Call:
         )
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Background work of the stack.
+        """Run background work of the stack in a thread.
 
-        It watches `stopping`; its errors are written to the stack's stderr.
+        The work watches `stopping`; its errors are written to the stack's stderr.
         """
         thread: threading.Thread = self.state.spawn(function, *arguments)
         return thread
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and
-        files closed.
-        """
+        """Call `function` at the next reset or at shutdown, to kill subprocesses or close files."""
         self.state.on_stop(function)
 
     def without_request(self) -> Call:
-        """The same, for what outlives the request."""
+        """Return the same context for what outlives the request."""
         call = Call(self._front, self.service, self.operation, {})
         call.state = self.state
         return call

@@ -1,8 +1,9 @@
-"""Which IAM permissions a call needs, by what it is called in the log. Pure.
+"""The IAM permissions that a call needs, by its name in the log. Pure.
 
-Vertex AI: cloud.google.com/vertex-ai/docs/general/iam-permissions; the others: the page of each
-method. Where Google's pages name none for an RPC (MergeVersionAliases, MutateDeployedModel), it is
-that of an update. Who asks for an operation that it started needs nothing more.
+Sources: for Vertex AI cloud.google.com/vertex-ai/docs/general/iam-permissions, for the others the
+page of each method. Where Google's pages name none for an RPC (MergeVersionAliases,
+MutateDeployedModel), it is that of an update. Reading an operation that one has started needs
+nothing more.
 """
 
 from __future__ import annotations
@@ -111,8 +112,9 @@ _PLURALS = {"TimeSeries": "timeSeries", "TensorboardTimeSeries": "tensorboardTim
 
 
 def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]:
-    """The permissions of one call; `request` is looked into where it says what is read and written
-    (`looks_into`).
+    """Return the permissions that one call needs.
+
+    `request` matters only for the calls for which `looks_into` is true.
     """
     family = _BELOW.get(service, service)
     if operation == _COMMIT:
@@ -125,22 +127,23 @@ def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]
 
 
 def looks_into(operation: str) -> bool:
-    """Whether the permissions of a call depend on its request:
+    """Return whether a call's permissions depend on its request.
 
-    BigQuery's jobs, and a commit of Firestore's.
+    They do for BigQuery's jobs and for Firestore's commits.
     """
     return operation == _COMMIT or operation.startswith("bigquery.jobs.")
 
 
 def _permission_names(operation: str) -> list[str]:
+    """Return the permissions that an operation's name implies, without their service."""
     if operation in _OTHERS:
         return _OTHERS[operation].split()
-    before, _, after = operation.partition(".")
-    if before in ("storage", "bigquery"):
-        return [after] if after else []
-    if before == "PredictionService":
+    service, _, method = operation.partition(".")
+    if service in ("storage", "bigquery"):
+        return [method] if method else []
+    if service == "PredictionService":
         return ["endpoints.predict"]
-    match = _VERB.fullmatch(after)
+    match = _VERB.fullmatch(method)
     if match is None:
         return []
     verb, noun = match[1].lower(), match[2]
@@ -156,7 +159,10 @@ def _plural(noun: str) -> str:
 
 
 def _of_commit(request: Any) -> Iterator[str]:
-    """What its writes may do: without a condition one may create a document, and may change one."""
+    """Yield what a commit's writes may do to documents.
+
+    A write without a precondition may create a document, and may change one.
+    """
     for write in request.writes:
         condition = write.current_document
         exists = condition.exists if condition.WhichOneof("condition_type") == "exists" else None
@@ -171,7 +177,7 @@ def _of_commit(request: Any) -> Iterator[str]:
 
 
 def _of_job(request: Any) -> Iterator[str]:
-    """What a job of BigQuery does to tables."""
+    """Yield what a BigQuery job does to tables."""
     body = getattr(request, "body", b"")
     part = getattr(request, "method", "") == "PUT"  # of a resumable upload
     if not body or part or len(body) > _LARGEST or not body.lstrip().startswith(b"{"):

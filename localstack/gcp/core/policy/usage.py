@@ -1,8 +1,7 @@
-"""The least rights for what was called: permissions, the smallest set of predefined roles that
-covers them, a custom role as YAML.
+"""The least rights for what was called: permissions, predefined roles, a custom role as YAML.
 
-Of the caller: what jobs and model servers do with the stack's account counts too, as they come with
-the same one.
+Calls of jobs and model servers count too, as they come with the stack's account like the caller's
+own.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _NAME = "isthmus"
 
 
 class Used:
-    """The permissions of the calls since the last reset."""
+    """The permissions that the calls since the last reset needed."""
 
     def __init__(self) -> None:
         self._permissions: set[str] = set()
@@ -27,6 +26,7 @@ class Used:
         self._lock = threading.Lock()
 
     def note(self, service: str, operation: str, request: Any) -> None:
+        """Add the permissions that a call needs."""
         key = (service, operation)
         if key in self._plain:
             return
@@ -42,6 +42,7 @@ class Used:
             self._plain.clear()
 
     def policy(self) -> dict[str, Any]:
+        """Return the permissions, roles that cover them, a custom role, and all of it as text."""
         with self._lock:
             permissions = sorted(self._permissions)
         roles, unknown = smallest(permissions)
@@ -70,6 +71,7 @@ class Used:
 
 
 def _yaml(permissions: list[str]) -> str:
+    """Return a custom role with these permissions, as `gcloud iam roles create --file` reads it."""
     head = [
         f"title: {_NAME}",
         "description: What was called on the offline GCP",

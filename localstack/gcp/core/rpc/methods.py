@@ -1,10 +1,8 @@
-"""The RPCs of Google's packages, read from their generated transports: they ship no descriptors of
-services.
+"""The RPCs of Google's packages, read from their generated transports.
 
-A transport is made on a channel that only writes down what it is asked for: path, kind of stream,
-classes of request and answer. The
-REST transports hold the HTTP rules. Private names of google-cloud-* are used:
-tests/gcp/test_table.py watches them.
+The packages ship no descriptors of services. A transport is made on a channel that only records
+what it is asked for: path, kind of stream, classes of request and answer. The REST transports hold
+the HTTP rules. Private names of google-cloud-* are used.
 """
 
 from __future__ import annotations
@@ -129,12 +127,12 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def operation(self) -> str:
-        """EndpointService.GetEndpoint."""
+        """The RPC's name without its package: EndpointService.GetEndpoint."""
         return ".".join(self.name.rsplit(".", 2)[1:])
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How an RPC is asked over HTTP (google.api.http)."""
+    """The HTTP form of an RPC (google.api.http)."""
 
     rpc: str
     method: str  # GET
@@ -146,7 +144,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
-    """The RPC of a gRPC path, /package.Service/Method.
+    """Return the RPC of a gRPC path, /package.Service/Method, or None.
 
     It imports the package, which may take seconds the first time.
     """
@@ -162,12 +160,13 @@ def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
 
 
 def packages_of(path: str) -> str:
-    """The protobuf package of a gRPC path."""
+    """Return the protobuf package of a gRPC path."""
     return path.removeprefix("/").partition("/")[0].rpartition(".")[0]
 
 
 @functools.cache
 def _mixin(service: str, name: str, api: Api) -> Method | None:
+    """Return an RPC of one of the services that every API offers besides its own, or None."""
     module = importlib.import_module(_MIXINS[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:
@@ -185,7 +184,7 @@ def _mixin(service: str, name: str, api: Api) -> Method | None:
 
 @functools.cache
 def _service(api: Api, short: str) -> Mapping[str, Method]:
-    """The methods of one service, by name; none when it is not of this package."""
+    """Return the RPCs of one service by name; none if the service is not of this package."""
     module = _services(api).get(short)
     if module is None:
         return {}
@@ -231,7 +230,7 @@ def _raw(kind: Any) -> Any:
 
 @functools.cache
 def _services(api: Api) -> Mapping[str, str]:
-    """EndpointService -> the module of its client and transports."""
+    """Return the modules of an API's clients and transports, by their services' names."""
     package = importlib.import_module(f"{api.module}.services")
     names = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -241,6 +240,7 @@ def _services(api: Api) -> Mapping[str, str]:
 
 
 def _class(module: str, transport: str, ending: str) -> Any:
+    """Return the class with this ending that a module of a generated transport defines."""
     part = importlib.import_module(f"{module}.transports.{transport}")
     return next(
         kind
@@ -251,7 +251,7 @@ def _class(module: str, transport: str, ending: str) -> Any:
 
 @functools.cache
 def rules(api: Api) -> tuple[Rule, ...]:
-    """How the RPCs of an API are asked over HTTP. None for an API that is gRPC only."""
+    """Return the HTTP forms of an API's RPCs; none for an API that speaks gRPC only."""
     collected = []
     for short, module in _services(api).items():
         try:
@@ -295,7 +295,7 @@ def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
 
 
 def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
-    """The RPC that an HTTP request asks for."""
+    """Return the RPC that an HTTP request asks for, its form, and the path's match; or None."""
     verb = verb_of(path)
     with IMPORTING:
         index = _index(api)
@@ -309,13 +309,13 @@ def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[s
 
 
 def methods(api: Api) -> tuple[Method, ...]:
-    """Every RPC of an API."""
+    """Return every RPC of an API."""
     with IMPORTING:
         return tuple(method for short in _services(api) for method in _service(api, short).values())
 
 
 def load(api: Api) -> None:
-    """Import the package now."""
+    """Import the package of an API now."""
     if api.module:
         with IMPORTING:
             rules(api)

@@ -1,4 +1,4 @@
-"""Of which API a request over HTTP is, and who answers it."""
+"""Which API a request over HTTP is for, and which handler answers it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def api_of(host: str, path: str) -> table.Api | None:
 
 
 def route_of(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
-    """What a request over HTTP asks for, and who answers it; its `params` are set.
+    """Return what a request over HTTP asks for, and its handler; None if nothing serves it.
 
-    The API's handlers are loaded.
+    The request's `params` are set. The API's handlers are loaded.
     """
     place = _place(api.service, request.method, request.path)
     if place is None:
@@ -53,7 +53,7 @@ def route_of(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[...,
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A route, and what a path says in it."""
+    """A route, and the values of its template's variables in a path."""
 
     asked: Asked
     handler: Callable[..., Any]
@@ -67,16 +67,17 @@ def _place(service: str, method: str, path: str) -> _Place | None:
         if _serves(route, api):
             params = values_of(match, route.names)
             names = tuple(params.values())
-            asked = Asked(
+            invocation = Asked(
                 service=service,
                 operation=route.operation,
                 names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
                 mutating=method != "GET" and not READS.match(route.operation.partition(".")[2]),
             )
-            return _Place(asked=asked, handler=route.handler, params=params)
+            return _Place(asked=invocation, handler=route.handler, params=params)
     return None
 
 
 def _serves(route: Any, api: table.Api) -> bool:
+    """Return whether a route belongs to an API: its own, or one that every API with RPCs offers."""
     service = route.operation.partition(".")[0]
     return service == api.service or (service not in _OF_SERVICE and bool(api.module))

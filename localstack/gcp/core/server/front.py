@@ -1,4 +1,4 @@
-"""One order for every request, however it came: faults, the handler, the log."""
+"""The one way of every request, whatever its protocol: faults, the handler, the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .exchanges import Meeting
 
 
 class Front:
-    """One per stack. Its handlers run in many threads."""
+    """The front of one stack. Its handlers run in many threads."""
 
     callers: Callers  # since `begin`
 
@@ -48,26 +48,29 @@ class Front:
     # What process.serve and control ask for.
 
     def begin(self) -> None:
-        """The stack knows its URL."""
+        """Make the keys and admit callers: the stack's URL is now known."""
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
     def close(self) -> None:
+        """Stop background work and the clock."""
         self.stack.state.stop()
         self.stack.clock.close()
 
     def services(self) -> frozenset[str]:
+        """Return the services whose calls the log and the faults know."""
         from ...coverage import FAMILIES
 
         return frozenset(FAMILIES)
 
     def operations(self, service: str | None) -> frozenset[str]:
+        """Return the operations of one service, or of all."""
         from ...coverage import coverage
 
         return frozenset(covered.operation for covered in coverage(service)) | table.MIXED_IN
 
     def reset(self) -> None:
-        """As if the stack had just been started; the faults and the log are gone too."""
+        """Return to the state of a stack that has just been started, without faults and log."""
         old, self.stack.state = self.stack.state, State()
         old.stop()
         self.stack.clock.reset()
@@ -75,11 +78,16 @@ class Front:
         self.forget_calls()
 
     def forget_calls(self) -> None:
+        """Clear the log and the permissions that were used."""
         self.calls.clear()
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
-        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
+        """Add scripted traffic to the metrics.
+
+        Raises:
+            ValueError: There is no such endpoint or DeployedModel.
+        """
         with handler_modules.IMPORTING:
             from ...services.aiplatform.endpoints.scripted_traffic import add
 
@@ -87,11 +95,13 @@ class Front:
 
     @property
     def keys(self) -> Keys:
+        """The stack's keys, once it listens."""
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys
 
     def environment(self) -> Environment:
+        """Return the variables that lead SDKs here: through the door, or one by one."""
         door = {
             STACK: self.stack.url,
             "HTTPS_PROXY": self.stack.url,
@@ -125,14 +135,18 @@ class Front:
     # HTTP.
 
     def control(self, request: HttpRequest, peer: tuple[str, int] | None) -> HttpAnswer:
-        """/_stack/... `peer`: the address of who asks."""
+        """Answer a control request, /_stack/...; `peer` is the caller's address."""
         route = f"{request.method} {request.path.removeprefix('/_stack/')}"
         refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
         done: Answer = refused or control.steer(self, route, request.body, request.query)
         return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
-        """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
+        """Answer a request to one of Google's APIs.
+
+        Raises:
+            Cut: The connection is to be closed without an answer.
+        """
         api = api_of(request.host, request.path)
         if api is None:
             return refusal(
@@ -145,15 +159,19 @@ class Front:
                 await asyncio.to_thread(self._load, api)
             if (routed := route_of(api, request)) is None:
                 return await asyncio.to_thread(self._transcode, api, request)
-            asked, handler = routed
-            result = await self.answer(asked, handler, request, request.headers)
+            invocation, handler = routed
+            result = await self.answer(invocation, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
         except GcpError as error:
             return refusal(error)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that another one carries, in this thread: it meets its own faults, and
-        is in the log. Cut.
+        """Answer a request that another one carries, in this thread.
+
+        It meets its own faults, and has its own line in the log.
+
+        Raises:
+            Cut: The connection is to be closed without an answer.
         """
         api = api_of(request.host, request.path)
         routed = None if api is None else route_of(api, request)
@@ -165,18 +183,21 @@ class Front:
                     reason="notFound",
                 )
             )
-        asked, handler = routed
+        invocation, handler = routed
         try:
-            return _http_answer(self.answer_here(asked, handler, request, request.headers))
+            return _http_answer(self.answer_here(invocation, handler, request, request.headers))
         except GcpError as error:
             return refusal(error)
 
     def _transcode(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
+        """Answer an RPC that is called over HTTP, in this thread."""
         routed = table.rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
-            asked = Asked(service=api.service, operation=name, names=(), mutating=False)
-            return _http_answer(self.answer_here(asked, not_there(name), request, request.headers))
+            invocation = Asked(service=api.service, operation=name, names=(), mutating=False)
+            return _http_answer(
+                self.answer_here(invocation, not_there(name), request, request.headers)
+            )
         method, rule, match = routed
         message = message_of(method, rule, match, request)
         result = self.answer_here(
@@ -186,6 +207,7 @@ class Front:
 
     @staticmethod
     def _load(api: table.Api) -> None:
+        """Import an API's package and its handlers."""
         table.load(api)
         handler_modules.load("google.longrunning")
         handler_modules.load(api.package)
@@ -193,40 +215,53 @@ class Front:
     # Faults, the effect, the log.
 
     async def answer(
-        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]
+        self,
+        invocation: Asked,
+        handler: Callable[..., Any],
+        request: Any,
+        headers: Mapping[str, str],
     ) -> Any:
-        """A handler's result: in the loop where it is a coroutine function, else in a thread.
+        """Return a handler's result: in the loop if it is a coroutine function, else from a thread.
 
-        GcpError, Cut.
+        Raises:
+            GcpError: The call is refused.
+            Cut: The connection is to be closed without an answer.
         """
         if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(
-                None, self.answer_here, asked, handler, request, headers
+                None, self.answer_here, invocation, handler, request, headers
             )
-        with Meeting(self.stack, self.calls, asked) as meeting:
+        with Meeting(self.stack, self.calls, invocation) as meeting:
             if meeting.faults:
                 await asyncio.sleep(meeting.seconds)
                 meeting.refuse()
-            self.used.note(asked.service, asked.operation, request)
-            result = await handler(Call(self, asked.service, asked.operation, headers), request)
+            self.used.note(invocation.service, invocation.operation, request)
+            result = await handler(
+                Call(self, invocation.service, invocation.operation, headers), request
+            )
             meeting.end(result)
             return result
 
     def answer_here(
         self,
-        asked: Asked,
+        invocation: Asked,
         handler: Callable[..., Any],
         request: Any,
         headers: Mapping[str, str],
         call: Call | None = None,
     ) -> Any:
-        """A handler's result, in this thread. GcpError, Cut."""
-        with Meeting(self.stack, self.calls, asked) as meeting:
+        """Return a handler's result, in this thread.
+
+        Raises:
+            GcpError: The call is refused.
+            Cut: The connection is to be closed without an answer.
+        """
+        with Meeting(self.stack, self.calls, invocation) as meeting:
             if meeting.faults:
                 self.stack.state.stopping.wait(meeting.seconds)
                 meeting.refuse()
-            self.used.note(asked.service, asked.operation, request)
-            call = call or Call(self, asked.service, asked.operation, headers)
+            self.used.note(invocation.service, invocation.operation, request)
+            call = call or Call(self, invocation.service, invocation.operation, headers)
             with self.stack.clock.request():
                 result = handler(call, request)
                 if inspect.iscoroutine(result):
@@ -239,6 +274,7 @@ _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
 
 
 def _http_answer(result: Any) -> HttpAnswer:
+    """Return a handler's result as an HTTP answer: JSON, or 204 for None."""
     if isinstance(result, HttpAnswer):
         return result
     if result is None:

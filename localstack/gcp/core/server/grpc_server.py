@@ -1,4 +1,4 @@
-"""gRPC: every RPC of the table on one port, in the clear.
+"""The gRPC port: every RPC of the table, in the clear.
 
 Handlers run in threads, or in the loop where they are coroutine functions.
 """
@@ -45,7 +45,7 @@ _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
 async def serve(front: Front, host: str) -> tuple[Any, int]:
-    """The running server and its port."""
+    """Start the server; return it and its port."""
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", _BYTES),
@@ -64,9 +64,10 @@ async def serve(front: Front, host: str) -> tuple[Any, int]:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Finds the handler of a path.
+    """The handlers of gRPC paths.
 
-    What is not imported yet is answered as a stream of bytes, which is the same on the wire.
+    A method whose API is not imported yet is answered as a stream of bytes, which is the same on
+    the wire.
     """
 
     def __init__(self, front: Front) -> None:
@@ -74,6 +75,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         self._known: dict[tuple[str, str], Any] = {}
 
     def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a call by its path and the API that its metadata names."""
         details = handler_call_details
         api = _api_of(details.invocation_metadata)
         key = (details.method, api.service)
@@ -95,6 +97,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
 
     def _first(self, path: str, api: table.Api) -> Callable[..., Any]:
+        """Return a handler that imports the API of a path before it answers."""
+
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             method = await asyncio.to_thread(self._load, path, api)
             if method is None:
@@ -113,6 +117,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
 
     @staticmethod
     def _load(path: str, api: table.Api) -> table.Method | None:
+        """Import the API of a path and its handlers; return its RPC, or None."""
         method = table.method_of(path, api)
         if method is not None:
             handler_modules.load("google.longrunning")
@@ -187,7 +192,7 @@ class _Stream:
             yield item
 
     def end(self) -> None:
-        """The client has gone, or all has been said: what waits in the thread goes on, and ends."""
+        """Let the handler's thread end: the client has gone, or the answer is complete."""
         self._call.ended.set()
         self._incoming.put(_END)
         self._room.release(_AHEAD)
@@ -195,6 +200,7 @@ class _Stream:
     # In the thread.
 
     def work(self) -> None:
+        """Run the handler, and pass its messages to the loop; in a thread."""
         try:
             for message in self._results():
                 if self._call.ended.is_set():
@@ -218,9 +224,9 @@ class _Stream:
             raise GcpError(
                 "INVALID_ARGUMENT", "Request contains an invalid argument: no message came."
             )
-        asked = asked_of(self._method, None if self._method.client_streams else request)
+        invocation = asked_of(self._method, None if self._method.client_streams else request)
         result = self._front.answer_here(
-            asked, handler_of(self._method), request, self._call.headers, self._call
+            invocation, handler_of(self._method), request, self._call.headers, self._call
         )
         return result if self._method.server_streams else (result,)
 
@@ -230,7 +236,11 @@ class _Stream:
 
 
 def _message(method: table.Method, content: bytes) -> Any:
-    """The request's message from its bytes. GcpError: the bytes are none."""
+    """Return the request's message from its bytes.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, the bytes are no such message.
+    """
     from google.protobuf.message import DecodeError
 
     try:
@@ -242,7 +252,11 @@ def _message(method: table.Method, content: bytes) -> Any:
 
 
 def _admit(front: Front, context: Any) -> Mapping[str, str]:
-    """A call's headers. GcpError: who asks may not."""
+    """Return a call's headers.
+
+    Raises:
+        GcpError: UNAUTHENTICATED, the caller is not admitted.
+    """
     headers = _headers(context)
 
     def is_own() -> bool:
@@ -261,8 +275,9 @@ def _headers(context: Any) -> Mapping[str, str]:
 
 
 def _api_of(metadata: Any) -> table.Api:
-    """Whose policies or operations are meant, where the path does not say it: clients name the
-    resource in a header.
+    """Return the API whose policies or operations a call is about, if its path does not say it.
+
+    Clients name the resource in a header.
     """
     for name, value in metadata or ():
         if name == "x-goog-request-params":
@@ -276,6 +291,7 @@ def _api_of_resource(text: str) -> table.Api:
 
 
 async def _abort(context: Any, error: GcpError | Cut) -> None:
+    """End a call with an error, or as if its connection had broken."""
     if isinstance(error, Cut):  # as a client sees a connection that broke
         await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         return
@@ -284,12 +300,16 @@ async def _abort(context: Any, error: GcpError | Cut) -> None:
 
 
 def _short(text: str) -> str:
-    """Clients refuse more headers than 8 kB, and then tell of them instead of the error."""
+    """Return an error's text cut to what fits into headers.
+
+    Clients refuse more headers than 8 kB, and then report that instead of the error.
+    """
     quoted = quote(text, safe=_AS_THEY_ARE)
     return text if len(quoted) <= _WORDS else unquote(quoted[:_WORDS], errors="ignore")
 
 
 def _status(error: GcpError) -> bytes:
+    """Return an error with its details as the bytes of a google.rpc.Status."""
     from google.protobuf import any_pb2, json_format
     from google.rpc import status_pb2
 

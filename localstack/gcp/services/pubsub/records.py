@@ -1,6 +1,4 @@
-"""What Pub/Sub holds: topics, their subscriptions and snapshots, and how a message gets from one to
-the other.
-"""
+"""The state of Pub/Sub: topics, subscriptions and snapshots, and the way of a message."""
 
 from __future__ import annotations
 
@@ -48,7 +46,7 @@ class Snapshot:
 
 
 class Hub:
-    """One a stack, by names with the project's id."""
+    """The topics and subscriptions of one stack, by names with the project's id."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -78,7 +76,7 @@ class Hub:
     def publish(
         self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1
     ) -> list[str]:
-        """Give every subscription its messages; their ids.
+        """Give every subscription of a topic its messages, and return their ids.
 
         `copies`: how often each is delivered.
         """
@@ -119,7 +117,11 @@ def already_exists(name: str) -> GcpError:
 
 
 def new_name(call: Call, name: str, collection: str) -> str:
-    """The name with the project's id. GcpError for what is no name of that collection."""
+    """Return the name of a new resource with the project's id.
+
+    Raises:
+        GcpError: It is no name of that collection.
+    """
     match = _NAME.fullmatch(name)
     if match is None or match[1] != collection or match[2].lower().startswith("goog"):
         raise GcpError(
@@ -140,9 +142,10 @@ def check_duration(field: str, duration: Any, least: timedelta, most: timedelta)
 
 
 def overwrite(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
-    """Make the fields of `mask` what they are in `source`.
+    """Copy the fields that a mask names from `source` to `target`.
 
-    GcpError for an empty mask, a field that is not there, or a fixed one.
+    Raises:
+        GcpError: The mask is empty, or names a field that does not exist or is fixed.
     """
     if not mask.paths:
         raise GcpError(

@@ -1,4 +1,4 @@
-"""Projects: every project that somebody has named is there."""
+"""Resource Manager's projects: every project that a request has named exists."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 
 def _id(call: Call, name: str) -> str:
-    """The project's id.
+    """Return a project's id.
 
-    GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's.
+    Raises:
+        GcpError: PERMISSION_DENIED, as Google words it, for an unknown number.
     """
     prefix, _, project = name.partition("/")
     if prefix != "projects" or not project or "/" in project:
@@ -65,13 +66,15 @@ def _id(call: Call, name: str) -> str:
     if not project.isdecimal():
         call.store(Projects).note(project)
         return project
-    known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
-    if known.isdecimal():
+    project_id: str = (
+        PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
+    )
+    if project_id.isdecimal():
         raise GcpError(
             "PERMISSION_DENIED",
             f"The caller does not have permission to get {name}, or it does not exist.",
         )
-    return known
+    return project_id
 
 
 def _project(project: str) -> Any:

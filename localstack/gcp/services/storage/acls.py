@@ -1,6 +1,6 @@
-"""Access control lists: of buckets, of objects, and what new objects get.
+"""Access control lists of buckets, of objects, and the defaults of new objects.
 
-They are kept and shown; nobody is refused by them.
+They are stored and shown; nobody is refused by them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ def project_private(project: str) -> Entries:
 
 
 def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
-    """A predefined ACL. `owner`: of an object, whose creator owns it. GcpError for another name."""
+    """Return a predefined ACL.
+
+    `owner`: whether it is an object's, whose creator owns it.
+
+    Raises:
+        GcpError: There is no such ACL.
+    """
     own = (
         [_entry(f"user-{ACCOUNT}", "OWNER")]
         if owner
@@ -61,14 +67,22 @@ def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
 
 
 def checked(entries: Any) -> Entries:
-    """As a request brings them. GcpError for a role that there is not."""
+    """Return the entries that a request has.
+
+    Raises:
+        GcpError: An entry has an unknown role.
+    """
     if not isinstance(entries, Sequence):
         raise invalid("Invalid argument: acl is no list")
     return [_entry(str(entry.get("entity", "")), str(entry.get("role", ""))) for entry in entries]
 
 
 def private(bucket: Bucket, entries: Entries) -> Entries:
-    """The same. GcpError where the bucket prevents public access and they would give it."""
+    """Return the entries as they are.
+
+    Raises:
+        GcpError: They would give public access, which the bucket prevents.
+    """
     access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
     if access == "enforced" and any(entry["entity"] in PUBLIC for entry in entries):
         raise public_access_refusal()
@@ -84,7 +98,7 @@ def public_access_refusal() -> GcpError:
 
 
 def legacy(bucket: Bucket) -> None:
-    """GcpError where uniform bucket-level access has taken the ACLs' place."""
+    """Raise if uniform bucket-level access has replaced the bucket's ACLs."""
     if bucket.uniform:
         text = (
             "Cannot use ACL API to update or read ACLs when uniform bucket-level access is enabled."
@@ -104,7 +118,7 @@ def _entry(entity: str, role: str) -> dict[str, str]:
 
 
 class _List:
-    """One list, and whose it is."""
+    """One list, and the bucket or object that it belongs to."""
 
     def __init__(self, call: Call, request: HttpRequest, kind: str) -> None:
         store = store_of(call)
@@ -151,7 +165,7 @@ class _List:
 
 
 def _routes(kind: str, operations: str, template: str) -> None:
-    """The five methods of one kind of list."""
+    """Register the five methods of one kind of list."""
 
     @route(f"storage.{operations}.list", "GET", template, executes=False)
     def list_entries(call: Call, request: HttpRequest) -> dict[str, Any]:

@@ -1,6 +1,4 @@
-"""storage.objects.insert: in one piece, with its metadata (multipart), or in parts that can be
-resumed.
-"""
+"""storage.objects.insert: in one piece, with metadata (multipart), or resumable in parts."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 class New:
-    """An object that is on its way: what its request says of it."""
+    """An object that is being uploaded: what its request says of it."""
 
     def __init__(
         self, call: Call, request: HttpRequest, body: Mapping[str, Any], *, content_type: str | None
@@ -48,14 +46,15 @@ class New:
         self.begin()
 
     def begin(self) -> None:
-        """What can be refused before any byte was read. GcpError."""
+        """Raise for what can be refused before any byte is read."""
         with self.store.lock:
             self.conditions.require(self.store.bucket(self.bucket_name).live(self.name))
 
     def finish(self, call: Call, content: Content, checksums: Mapping[str, str]) -> dict[str, Any]:
-        """Make it the live version.
+        """Make the object the live version.
 
-        GcpError: a checksum, a precondition, a retention; the bytes are gone then.
+        Raises:
+            GcpError: A checksum, a precondition or a retention refuses it; the bytes are deleted.
         """
         try:
             check(content, self.told)
@@ -94,7 +93,7 @@ def new_version(
     fields: dict[str, Any],
     in_class: str | None = None,
 ) -> Version:
-    """Not yet in the bucket. What a bucket gives to all of its new objects is there."""
+    """Return a version with what a bucket gives to all its new objects, not yet in the bucket."""
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
         fields = {"eventBasedHold": True} | fields
@@ -112,7 +111,7 @@ def new_version(
 
 
 def kms_version(key: str | None) -> str | None:
-    """A key as objects name it: with its version."""
+    """Return a key as objects name it: with its version."""
     return f"{key}/cryptoKeyVersions/1" if key and "/cryptoKeyVersions/" not in key else key
 
 
@@ -149,7 +148,7 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memoryview]:
-    """The JSON, the bytes' type, and the bytes, which are not copied."""
+    """Return the JSON, the bytes' type, and the bytes, which are not copied."""
     boundary = re.search(r'boundary="?([^";]+)"?', request.headers.get("content-type", ""))
     if boundary is None:
         raise GcpError("INVALID_ARGUMENT", "Missing multipart boundary.", reason="badRequest")
@@ -168,8 +167,9 @@ def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memory
 
 
 def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview]:
-    """The headers and the content of one part, which ends before the line break that belongs to the
-    next boundary.
+    """Return the headers and the content of one part.
+
+    It ends before the line break that belongs to the next boundary.
     """
     start = body.index(b"\n", start) + 1
     if body[end - 1 : end] == b"\r":
@@ -193,7 +193,7 @@ class _Resumable:
 
 
 class Sessions:
-    """The uploads that were begun."""
+    """The resumable uploads that were begun."""
 
     def __init__(self) -> None:
         self.open: dict[str, _Resumable] = {}
@@ -202,7 +202,7 @@ class Sessions:
 def begin(
     call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
 ) -> HttpAnswer:
-    """An upload in parts: where they are sent."""
+    """Begin a resumable upload: answer where its parts are sent."""
     new = New(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = _Resumable(new, Writer(new.store.folder(call)))
@@ -213,7 +213,7 @@ def begin(
 
 @route("storage.objects.insert", "PUT", *_UPLOAD)
 def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
-    """A part, or `bytes */N`, which asks how far it is."""
+    """Take a part of a resumable upload, or answer `bytes */N`, which asks how far it is."""
     session = _session(call, request)
     with session.lock:
         if session.done is not None:
@@ -276,7 +276,10 @@ def _incomplete(writer: Writer, *, status: int = 308) -> HttpAnswer:
 
 
 def _content_range(request: HttpRequest) -> tuple[int | None, int | None, int | None]:
-    """The first and the last byte of this part, and how many there are in all; None: not told."""
+    """Return the first and the last byte of this part, and how many there are in all.
+
+    None: the header does not say.
+    """
     header = request.headers.get("content-range", "")
     if not header:  # everything at once
         return (0, len(request.body) - 1, len(request.body)) if request.body else (None, None, 0)

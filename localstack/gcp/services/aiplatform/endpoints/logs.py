@@ -1,4 +1,4 @@
-"""A container's output in Cloud Logging: resource aiplatform.googleapis.com/Endpoint."""
+"""A model container's output in Cloud Logging: resource aiplatform.googleapis.com/Endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESOURCE = "aiplatform.googleapis.com/Endpoint"
 
 
 class EndpointLog(Lines):
-    """The lines of one deployed model; with disable_container_logging they stay here."""
+    """The lines of one deployed model; with disable_container_logging they stay in this process."""
 
     def __init__(self, call: Call, endpoint: str, deployed: Any) -> None:
         super().__init__()

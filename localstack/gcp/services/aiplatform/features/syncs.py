@@ -1,5 +1,6 @@
-"""Syncs of feature views: by hand, by cron and continuous, one at a time; what the last good one
-read is what is served.
+"""Syncs of feature views: by hand, by cron and continuous, one at a time.
+
+A view serves what its last successful sync read.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 class Served:
-    """What every feature view serves, and its syncs on the clock.
+    """The rows that every feature view serves, and the timers of their syncs.
 
-    A snapshot is replaced as a whole, so that readers need no lock.
+    A view's rows are replaced as a whole, so that readers need no lock.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ def get_feature_view_sync(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListFeatureViewSyncs")
 def list_feature_view_syncs(call: Call, request: Any) -> Any:
-    """The newest first."""
+    """List a view's syncs, the newest first."""
     view = standard.get(call, VIEW, request.parent)
     syncs = call.store(Resources).below(view.name, SYNC.collection)
     listed, token = standard.select(syncs[::-1], request, size=1000)
@@ -70,7 +71,11 @@ def list_feature_view_syncs(call: Call, request: Any) -> Any:
 
 
 def start(call: Call, view: Any) -> str:
-    """Begin a sync; its name. GcpError FAILED_PRECONDITION while another one runs."""
+    """Begin a sync of a view, and return its name.
+
+    Raises:
+        GcpError: FAILED_PRECONDITION, another sync is running.
+    """
     served = call.store(Served)
     with served.lock:
         if view.name in served.running:
@@ -86,7 +91,7 @@ def start(call: Call, view: Any) -> str:
 
 
 def schedule(call: Call, view: Any) -> None:
-    """Set the view's timer as its sync_config says."""
+    """Set a view's timer as its sync_config asks."""
     served = call.store(Served)
     context = call.without_request()
     if timer := served.timers.pop(view.name, None):
@@ -102,7 +107,7 @@ def schedule(call: Call, view: Any) -> None:
 
 
 def forget(call: Call, view: str) -> None:
-    """Its timer, its syncs, its rows."""
+    """Drop a view's timer, syncs and rows."""
     served = call.store(Served)
     resources = call.store(Resources)
     if timer := served.timers.pop(view, None):
@@ -138,9 +143,10 @@ def _new_sync(call: Call, view: str) -> str:
 
 
 def _follow(call: Call, name: str, view: str) -> None:
-    """The next look of a continuous sync.
+    """Sync a continuous view once more.
 
-    The instant clock's come four times a second, so they pass over what has not changed.
+    On the instant clock it is called four times a second, so it skips a source that has not
+    changed.
     """
     from ...bigquery.operations import in_process as access
 
@@ -151,9 +157,7 @@ def _follow(call: Call, name: str, view: str) -> None:
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read the source, and serve what it held; a source that cannot be served leaves what was
-    served.
-    """
+    """Read a view's source and serve the rows; if they cannot be served, keep the former ones."""
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -1,4 +1,4 @@
-"""A replica's lines in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
+"""A replica's output in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
 
 from __future__ import annotations
 

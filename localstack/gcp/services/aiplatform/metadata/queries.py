@@ -1,4 +1,4 @@
-"""Filters of ML Metadata: AIP-160 with in_context("..."), and lists of parent contexts."""
+"""Filters of ML Metadata: AIP-160 with in_context("..."), and with parent contexts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _QUOTED = re.compile(r"""["']([^"']*)["']""")
 
 
 def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
-    """The page that `request` (filter, order_by, page_size, page_token) wants of `nodes`."""
+    """Return the page of `nodes` that a request asks for, and the next page's token.
+
+    The request has filter, order_by, page_size and page_token.
+    """
     fitting = matching(call, nodes, request.filter)
     if "order_by" in request.DESCRIPTOR.fields_by_name and request.order_by:
         try:
@@ -28,7 +31,11 @@ def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
 
 
 def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
-    """Those that fit the filter. GcpError INVALID_ARGUMENT."""
+    """Return the nodes that fit a filter.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT.
+    """
     if not text:
         return nodes
     prepared = _prepared(call, text)
@@ -40,7 +47,7 @@ def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
 
 
 def _prepared(call: Call, text: str) -> str:
-    """Calls of in_context as comparisons, and contexts by the names that are stored."""
+    """Return a filter with in_context as a comparison, and contexts by their stored names."""
     text = _IN_CONTEXT.sub(lambda match: f'in_context:"{canonical(call, match[1])}"', text)
     return _CONTEXTS.sub(
         lambda match: (

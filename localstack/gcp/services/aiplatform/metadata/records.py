@@ -1,6 +1,4 @@
-"""What belongs together in ML Metadata: the members of contexts, and the events between executions
-and artifacts.
-"""
+"""The links of ML Metadata: members of contexts, and events between executions and artifacts."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 
 
 class Lineage:
-    """One a stack. Names have the project's number."""
+    """The links of one stack. Names have the project's number."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -36,7 +34,7 @@ class Lineage:
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """The events of these executions, and of these artifacts; None: of all."""
+        """Return the events of these executions and these artifacts; None stands for all."""
         with self.lock:
             return [
                 event
@@ -47,7 +45,7 @@ class Lineage:
             ]
 
     def forget(self, node: str) -> None:
-        """A node that is deleted."""
+        """Drop the links of a node that is deleted."""
         with self.lock:
             self._members.pop(node, None)
             self._events.pop(node, None)

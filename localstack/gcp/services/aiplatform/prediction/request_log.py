@@ -1,7 +1,8 @@
-"""Request-response logging: a sample of what went in and came out, in a table of BigQuery.
+"""Request-response logging: a sample of requests and answers in a table of BigQuery.
 
 Table `request_response_logging` in dataset `logging_<display name>_<endpoint id>`, unless the
-endpoint names others. No account has been asked for its columns. Rows arrive when somebody reads.
+endpoint names others. Its columns have not been compared with a real account. Rows arrive when
+somebody reads.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _body = msgspec.json.Decoder(_Body)
 
 
 class Waiting:
-    """The store: rows that wait, by table."""
+    """The rows of one stack that wait to be written, by table."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[dict[str, Any]]] = {}
@@ -49,7 +50,7 @@ class Waiting:
 
 
 def note(call: Call, exchange: Exchange, body: bytes) -> None:
-    """Keep this exchange, if it is sampled."""
+    """Keep an exchange for the log, if it is sampled."""
     config = exchange.routing.logging
     if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
         return
@@ -71,9 +72,12 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
 
 
 def _write(call: Call, waiting: Waiting, table: str) -> None:
-    """What cannot be written is lost, with a word to stderr: a prediction never fails for its log."""
-    from ...bigquery.data.types import Field
-    from ...bigquery.operations import in_process as access
+    """Write a table's rows. What cannot be written is lost, with a word on stderr.
+
+    A prediction never fails for its log.
+    """
+    from ....bigquery import access
+    from ....bigquery.types import Field
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])
@@ -88,7 +92,7 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
 
 
 def _table(project: str, routing: Any) -> str:
-    """project.dataset.table that the endpoint's bq:// names, or what it leaves out."""
+    """Return the table, project.dataset.table, of an endpoint's log, with defaults filled in."""
     own = re.sub(
         r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}"
     )
@@ -98,7 +102,7 @@ def _table(project: str, routing: Any) -> str:
 
 
 def _parts(body: bytes, member: str) -> list[str]:
-    """One text an instance or a prediction; a body that has none is a text itself."""
+    """Return one text for each instance or prediction; a body without them is one text."""
     try:
         listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
     except msgspec.MsgspecError:

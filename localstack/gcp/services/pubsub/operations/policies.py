@@ -75,7 +75,11 @@ def _message(message: Any, request: HttpRequest) -> Any:
 
 
 def _resource(call: Call, name: str) -> str:
-    """The full name. GcpError NOT_FOUND for what is not there."""
+    """Return the full name of a resource.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     hub = call.store(Hub)
     if "/subscriptions/" in name:
         hub.subscription(call, name)

@@ -1,4 +1,4 @@
-"""Subscriber: Pull, Acknowledge, ModifyAckDeadline and StreamingPull."""
+"""Subscriber's pulls: Pull, Acknowledge, ModifyAckDeadline and StreamingPull."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 
 @handles(f"{_SERVICE}.Pull")
 async def pull(call: Call, request: Any) -> Any:
-    """In the loop: many may wait at once, and none of them keeps a thread."""
+    """Answer a pull in the loop: many may wait at once, and none occupies a thread."""
     subscription = _pull_subscription(call, request.subscription)
     if request.max_messages <= 0:
         raise GcpError("INVALID_ARGUMENT", "max_messages must be larger than 0.")
@@ -93,7 +93,7 @@ class _Stream:
         self._act(first)
 
     def read(self, requests: Iterator[Any]) -> None:
-        """What the client sends, until it has ended."""
+        """Act on what the client sends, until it has ended."""
         for request in requests:
             if request.stream_ack_deadline_seconds:
                 self._deadline = request.stream_ack_deadline_seconds
@@ -102,7 +102,7 @@ class _Stream:
         self._backlog.wake()
 
     def answers(self) -> Iterator[Any]:
-        """Messages as they become ready, no more at a time than the client wants outstanding."""
+        """Yield messages as they become ready, no more at once than the client wants."""
         rules = self._backlog.rules
         properties = types.StreamingPullResponse.SubscriptionProperties.pb()(
             exactly_once_delivery_enabled=rules.exactly_once, message_ordering_enabled=rules.ordered
@@ -161,7 +161,11 @@ class _Stream:
 
 
 def _pull_subscription(call: Call, name: str) -> Subscription:
-    """The subscription of that name. GcpError for one that is not there, or is not pulled."""
+    """Return the subscription of that name.
+
+    Raises:
+        GcpError: It does not exist, or is not a pull subscription.
+    """
     subscription = call.store(Hub).subscription(call, name)
     if subscription.message.detached:
         raise _gone_error(subscription)
@@ -194,8 +198,9 @@ def _check_deadline(seconds: int, least: int) -> None:
 
 
 def _confirm(backlog: Backlog, invalid: list[str]) -> None:
-    """With exactly-once delivery a client is told of what it no longer has; without it, it never
-    is.
+    """Raise for acknowledgements that failed, if delivery is exactly once.
+
+    Without exactly-once delivery a client is never told.
     """
     if not invalid or not backlog.rules.exactly_once:
         return

@@ -1,4 +1,4 @@
-"""Publisher: topics, and what is published to them."""
+"""Publisher's topics, and publishing to them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def list_topic_snapshots(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteTopic")
 def delete_topic(call: Call, request: Any) -> Any:
-    """Its subscriptions stay, with what they have."""
+    """Delete a topic; its subscriptions stay, with what they have."""
     hub = call.store(Hub)
     with hub.lock:
         topic = hub.topic(call, request.topic)
@@ -94,7 +94,7 @@ def delete_topic(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DetachSubscription")
 def detach_subscription(call: Call, request: Any) -> Any:
-    """It gets nothing any more, and loses what it has."""
+    """Detach a subscription from its topic: it receives nothing more, and loses what it has."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)
@@ -119,7 +119,7 @@ def publish(call: Call, request: Any) -> Any:
 
 def _check(topic: Any) -> None:
     for field in _UNSUPPORTED:
-        if field in {known.name for known, _ in topic.ListFields()}:
+        if field in {descriptor.name for descriptor, _ in topic.ListFields()}:
             raise GcpError(
                 "UNIMPLEMENTED", f"a topic with {field} is not supported by the offline GCP yet"
             )

@@ -41,7 +41,7 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
-    """METHOD URL HTTP/1.1, headers, a blank line, a body."""
+    """Return the request in one part: METHOD URL HTTP/1.1, headers, a blank line, a body."""
     head, _, body = text.replace(b"\r\n", b"\n").partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     match = re.fullmatch(r"([A-Z]+) (\S+)( HTTP/1\.\d)?", first.strip())

@@ -1,4 +1,4 @@
-"""Notifications of a bucket to Pub/Sub, and managed folders: kept and shown.
+"""Notifications of a bucket to Pub/Sub, and managed folders: stored and shown.
 
 No message is sent yet.
 """

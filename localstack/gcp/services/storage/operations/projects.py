@@ -1,5 +1,6 @@
-"""What Storage keeps of a project: its service agent, and HMAC keys, which are kept and shown, and
-open nothing.
+"""Cloud Storage's part of a project: its service agent, and HMAC keys.
+
+The keys are stored and shown, and open nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _STATES = ("ACTIVE", "INACTIVE")
     "storage.projects.serviceAccount.get", "GET", "/storage/v1/projects/{project}/serviceAccount"
 )
 def service_account(call: Call, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001  the shape of all handlers
-    email = f"service-{number_of(request.params['project'])}@gs-project-accounts.iam.gserviceaccount.com"
+    number = number_of(request.params["project"])
+    email = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": email}
 
 

@@ -1,5 +1,6 @@
-"""Of the XML API: objects under /bucket/object, and uploads in parts that come side by side (the
-SDK's transfer manager).
+"""The XML API: objects under /bucket/object, and uploads in parallel parts.
+
+The SDK's transfer manager uses them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _CODES = {
 
 
 class _Parts:
-    """An upload whose parts come side by side."""
+    """An upload whose parts arrive side by side."""
 
     def __init__(self, headers: Mapping[str, str], bucket: str, name: str) -> None:
         self.headers = headers
@@ -60,7 +61,7 @@ Handler = Callable[[Call, HttpRequest], HttpAnswer]
 
 
 def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
-    """A route whose errors are XML."""
+    """Return a decorator for a route whose errors are XML."""
 
     def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
@@ -179,7 +180,7 @@ def put(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST")
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """?uploads begins an upload in parts, ?uploadId=... ends it."""
+    """Begin an upload in parts (?uploads), or end it (?uploadId=...)."""
     bucket, name = request.params["bucket"], request.params["object"]
     if "uploads" in request.query:
         store_of(call).bucket(bucket)
@@ -232,18 +233,18 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
 
 
 def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
-    """The numbers of the parts that make the object, in order."""
+    """Return the numbers of the parts that make the object, in order."""
     try:
         elements = [
             element
             for element in ET.fromstring(body)  # noqa: S314
             if element.tag.rpartition("}")[2] == "Part"
         ]
-        told = [
+        parts = [
             {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in element}
             for element in elements
         ]
-        numbers = [int(part["PartNumber"]) for part in told]
+        numbers = [int(part["PartNumber"]) for part in parts]
     except (ET.ParseError, KeyError, ValueError) as error:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -256,7 +257,7 @@ def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
             "The list of parts was not in ascending order.",
             reason="InvalidPartOrder",
         )
-    for part in told:
+    for part in parts:
         content = upload.parts.get(int(part["PartNumber"]))
         if content is None or part.get("ETag", "").strip('"') != content.md5:
             raise GcpError(
@@ -305,7 +306,7 @@ def _finish(
 
 
 def _version(call: Call, request: HttpRequest) -> Version | None:
-    """None: 304."""
+    """Return the version that a request asks for, or None for a 304."""
     store, generation, conditions = (
         store_of(call),
         number(request.query, "generation"),
@@ -323,11 +324,11 @@ def _upload(call: Call, request: HttpRequest) -> _Parts:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    told = told_by_header(headers.get("x-goog-hash", ""))
+    checksums = told_by_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
-        told["md5Hash"] = headers["content-md5"]
+        checksums["md5Hash"] = headers["content-md5"]
     try:
-        check(content, told)
+        check(content, checksums)
     except GcpError as error:
         raise GcpError("INVALID_ARGUMENT", error.message, reason="BadDigest") from error
 

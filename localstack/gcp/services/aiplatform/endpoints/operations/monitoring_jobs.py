@@ -1,4 +1,4 @@
-"""JobService's monitoring jobs of an endpoint: kept and shown, and nothing is monitored.
+"""JobService's model monitoring jobs of an endpoint: stored and shown; nothing is monitored.
 
 Recorded of the real service (cloud-custodian df800e9e, flights/vertexai-endpoint-monitor): the
 endpoint's update_time is then the job's create_time, and nothing else of it differs but its etag;

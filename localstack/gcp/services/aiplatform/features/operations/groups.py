@@ -1,4 +1,4 @@
-"""FeatureRegistryService: feature groups over a BigQuery table or view, and the features in them."""
+"""FeatureRegistryService: feature groups over a BigQuery table or view, and their features."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def create_feature(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchCreateFeatures")
 def batch_create_features(call: Call, request: Any) -> Any:
-    """All of them or none."""
+    """Create several features: all of them, or none."""
     resources = call.store(Resources)
     created: list[Any] = []
     for single in request.requests:
@@ -178,7 +178,11 @@ def delete_feature(call: Call, request: Any) -> Any:
 
 
 def _new_feature(call: Call, parent: str, request: Any) -> Any:
-    """GcpError for a column that the group's source does not have, or that is its entity ID."""
+    """Return the feature that a request describes.
+
+    Raises:
+        GcpError: The group's source has no such column, or it is the entity ID.
+    """
     group = standard.get(call, GROUP, parent)
     name = standard.name_of(call, FEATURE, group.name, request.feature_id)
     feature = request.feature

@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreService: reads by key."""
+"""FeatureOnlineStoreService: reads of feature values by key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 
 @handles(f"{_SERVICE}.FetchFeatureValues")
 async def fetch_feature_values(call: Call, request: Any) -> Any:
-    """In the loop: it only looks up."""
+    """Return the values of one entity; in the loop, as it only looks them up."""
     key = _key(request.data_key)
     snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))
     row = snapshot.get(key) if snapshot is not None else None

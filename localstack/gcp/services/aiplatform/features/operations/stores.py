@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreAdminService: online stores."""
+"""FeatureOnlineStoreAdminService's online stores."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
     )
 
 
-def _check_scaling(before: Any, store: Any) -> None:
+def _check_scaling(previous: Any, store: Any) -> None:
     if not store.HasField("bigtable"):
         return
-    if before is not None and not before.HasField("bigtable"):
+    if previous is not None and not previous.HasField("bigtable"):
         raise GcpError(
             "INVALID_ARGUMENT", "An optimized FeatureOnlineStore cannot become one of Bigtable."
         )

@@ -1,4 +1,4 @@
-"""TensorboardService: the points of time series, written and read."""
+"""TensorboardService's points of time series: written and read."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
 
 
 class Points:
-    """One a stack, by the names of time series; a step has one point, the last that was written."""
+    """The points of one stack's time series, by name; a step has one point, the last written."""
 
     def __init__(self) -> None:
         self._points: dict[str, dict[int, Any]] = {}
         self._lock = threading.Lock()
 
     def add(self, series: str, points: Sequence[Any]) -> list[Any]:
-        """All of the series now, by step."""
+        """Add points to a series, and return all of its points by step."""
         with self._lock:
             steps = self._points.setdefault(series, {})
             steps.update({point.step: point for point in points})
@@ -52,7 +52,7 @@ def write_tensorboard_run_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.WriteTensorboardExperimentData")
 def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
-    """All or nothing."""
+    """Write the points of several runs: all or nothing."""
     experiment = standard.get(call, EXPERIMENT, request.tensorboard_experiment)
     runs = [
         standard.get(call, RUN, single.tensorboard_run).name
@@ -149,7 +149,7 @@ def _data(call: Call, series: Any, most: int) -> Any:
 
 
 def _thinned(points: list[Any], most: int) -> list[Any]:
-    """At most `most` of them, evenly, with the first and the last."""
+    """Return at most `most` of the points, evenly spread, with the first and the last."""
     if len(points) <= most:
         return points
     if most == 1:

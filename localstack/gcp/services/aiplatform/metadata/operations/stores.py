@@ -1,4 +1,4 @@
-"""MetadataService: stores and schemas."""
+"""MetadataService's stores and schemas."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def list_metadata_stores(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteMetadataStore")
 def delete_metadata_store(call: Call, request: Any) -> Any:
-    """With all that is in it: `force` is deprecated, and set by every client."""
+    """Delete a store with all that is in it.
+
+    `force` is deprecated, and every client sets it.
+    """
     name = canonical(call, request.name)
     resources, lineage = call.store(Resources), call.store(Lineage)
     resources.get(STORE.word, name)
