@@ -20,7 +20,7 @@ import msgspec
 
 Lookup = Callable[
     [str], object
-]  # dotted path -> str, number, bool, datetime, list, dict; None: absent; FilterError: no such field
+]  # dotted path -> str, number, bool, datetime, list, dict; None: absent, FilterError: no field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
 Test = Callable[[Lookup], bool]
 Anywhere = Callable[

@@ -16,8 +16,8 @@ from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice
 from ....core.projects import canonical
 from ....core.registry import Call, GcpError
-from ....core.resources import etags
 from ....core.resources.validation import invalid
+from .. import etags
 
 EndpointPb = Endpoint.pb()
 _NAME = re.compile(r"(projects/[^/]+/locations/[^/]+)/endpoints/([^/]+)")

@@ -11,8 +11,8 @@ from google.cloud.aiplatform_v1.types import DeployedModelRef, Model
 
 from ....core.projects import canonical
 from ....core.registry import Call, GcpError
-from ....core.resources import etags
 from ....core.resources.validation import invalid
+from .. import etags
 
 ModelPb = Model.pb()
 DEFAULT = "default"

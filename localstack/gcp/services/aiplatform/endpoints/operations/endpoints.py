@@ -15,7 +15,7 @@ from google.cloud.aiplatform_v1.types import (
 
 from .....core.projects import canonical
 from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
 from .....core.resources.validation import (
     check_display_name,
@@ -24,6 +24,7 @@ from .....core.resources.validation import (
     merge,
     updated_fields,
 )
+from ... import etags
 from ..records import (
     EndpointPb,
     Endpoints,

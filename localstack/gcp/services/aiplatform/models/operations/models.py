@@ -13,9 +13,10 @@ from google.cloud.aiplatform_v1.types import (
 
 from .....core.projects import canonical
 from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
 from .....core.resources.validation import check_display_name, check_labels, invalid, updated_fields
+from ... import etags
 from ..records import (
     DEFAULT,
     Models,
