@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .registry import Call
+    from .call import Call
 
 _PROJECT = re.compile(r"projects/([^/]+)")
 _DIGITS = 12

@@ -22,7 +22,8 @@ from ....core.http import peers
 from ....core.http.tunnel import Pipe
 from ....core.state import Stack
 from ...environment import ACCOUNT
-from ..registry import GcpError, HttpAnswer, HttpRequest
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
 
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE = 3600.0  # seconds, at most, of a token

@@ -12,7 +12,8 @@ from typing import Any
 
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 
-from ..registry import Call, GcpError
+from ..call import Call
+from ..errors import GcpError
 
 _FIRST_ETAG = base64.b64decode(
     "ACAB"

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from ..registry import GcpError
+from ..errors import GcpError
 from .filters import FilterError, Lookup, matches, of_message, ordered
 from .store import page
 

@@ -14,8 +14,11 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
 
+from ..call import Call
+from ..errors import GcpError
+from ..http_messages import HttpRequest
 from ..projects import canonical
-from ..registry import Call, GcpError, HttpRequest, handles, route
+from ..registry import handles, route
 from ..rpc.transcoding import answer_of
 from .store import page
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from ..call import Call
+from ..errors import GcpError
 from ..projects import canonical
-from ..registry import Call, GcpError
 from . import filters, operations
 from .store import Resources, page
 from .validation import check_etag, check_labels

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..registry import GcpError
+from ..errors import GcpError
 
 T = TypeVar("T")
 

@@ -6,17 +6,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..registry import GcpError
+from ..errors import GcpError, invalid
 
 _LABEL_KEY = re.compile(r"[^\W\d_A-Z][\w-]{0,62}")  # "international characters are allowed"
 _LABEL_VALUE = re.compile(r"[\w-]{0,63}")
 _MOST_LABELS = 64
 _LONGEST_NAME = 128
-
-
-def invalid(message: str) -> GcpError:
-    """Return an INVALID_ARGUMENT error with this message."""
-    return GcpError("INVALID_ARGUMENT", message)
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from ..registry import RPCS, Call, GcpError
+from ..call import Call
+from ..errors import GcpError
+from ..registry import RPCS
 from . import methods as table
 
 READS = re.compile(

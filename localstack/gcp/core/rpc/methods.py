@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ...composition import IMPORTING
-from ..registry import pattern_of, shape_of, verb_of
+from ..templates import pattern_of, shape_of, verb_of
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from ..registry import HttpRequest, routes_for, values_of
+from ..http_messages import HttpRequest
+from ..registry import routes_for
+from ..templates import values_of
 from . import methods as table
 from .invocations import READS, Asked
 

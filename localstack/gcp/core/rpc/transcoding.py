@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ..registry import GcpError, HttpAnswer, HttpRequest, values_of
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
+from ..templates import values_of
 from .methods import Method, Rule
 
 _SYSTEM = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from ....core.calls import Calls
-from ....core.error_log import tell
-from ....core.faults import OF_THE_WIRE, Fault, Kind
-from ....core.http.answers import Cut
-from ....core.state import Stack
-from ..registry import GcpError, HttpAnswer
+from ....calls import Calls
+from ....faults import OF_THE_WIRE, Fault, Kind
+from ....mistakes import tell
+from ....state import Stack
+from ....wsgi import Cut
+from ..errors import GcpError
+from ..http_messages import HttpAnswer
 from ..rpc.invocations import Asked
 
 _NONE: dict[Kind, Fault] = {}

@@ -17,10 +17,12 @@ from ....core.state import Stack, State
 from ....minutes import Minutes
 from ... import composition as handler_modules
 from ...environment import PROJECT, STACK, Environment
+from ..call import Call
+from ..errors import GcpError
+from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
 from ..policy.usage import Used
-from ..registry import Call, GcpError, HttpAnswer, HttpRequest
 from ..rpc import methods as table
 from ..rpc.invocations import Asked, asked_of, handler_of, not_there
 from ..rpc.routing import api_of, route_of

@@ -21,8 +21,9 @@ import grpc.aio
 from ....core.http.answers import Cut
 from ....core.http.connection_limits import HEAD_WITHIN
 from ... import composition as handler_modules
+from ..call import Call
+from ..errors import GcpError
 from ..identity.callers import peer_of
-from ..registry import Call, GcpError
 from ..rpc import methods as table
 from ..rpc.invocations import asked_of, handler_of
 

@@ -11,7 +11,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
-from ...core.registry import GcpError
+from ...core.errors import GcpError
 
 _PREFIX = "AMEw9y"  # as recorded
 _NONCE = 9  # bytes

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from ...core.registry import GcpError
-from ...core.resources.validation import invalid
+from ...core.errors import invalid
+from .errors import bad_field_path
 
 _DATABASE = re.compile(r"projects/[^/]+/databases/[^/]+")
 _FIELD = re.compile(r"(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/(.+)")
@@ -89,18 +89,10 @@ def field_path(text: str) -> tuple[str, ...]:
         if text[segment.end() : end] != ".":
             break
     if not names or end <= len(text):
-        raise _no_path(text)
+        raise bad_field_path(text)
     for name in names:
         check_field(name)
     return tuple(names)
-
-
-def _no_path(text: str) -> GcpError:
-    return invalid(
-        f'Invalid property path "{text}". Unquoted property names must match regex '
-        "([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must"
-        r" match regex (`(?:[^`\\]|(?:\\.))+`)"
-    )
 
 
 def field_name(name: str) -> FieldName:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ...core.call import Call
+from ...core.errors import invalid
 from ...core.projects import by_id
-from ...core.registry import Call, GcpError
-from ...core.resources.validation import invalid
 from . import paths, values, writes
+from .errors import no_database
 
 _MOST_TRANSFORMS = 500  # of one document in a commit (firebase.google.com/docs/firestore/quotas)
 
@@ -88,7 +89,7 @@ class Firestore:
         """
         database = self.databases.get(by_id(call, paths.check_database(name)))
         if database is None:
-            raise _absent(name)
+            raise no_database(name)
         return database
 
 
@@ -111,13 +112,3 @@ def _check_transforms(by_path: Sequence[tuple[str, Any]]) -> None:
         raise invalid(
             f"A document takes at most {_MOST_TRANSFORMS} field transformations in a commit."
         )
-
-
-def _absent(name: str) -> GcpError:
-    _, project, _, database = name.split("/")
-    return GcpError(
-        "NOT_FOUND",
-        f"The database {database} does not exist for project {project} Please visit"
-        f" https://console.cloud.google.com/datastore/setup?project={project} to add a Cloud "
-        "Datastore or Cloud Firestore database. ",
-    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ...core.resources.validation import invalid
+from ...core.errors import invalid
 from . import paths
 
 Value = types.Value.pb()

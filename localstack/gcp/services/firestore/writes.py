@@ -11,8 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ...core.registry import GcpError
-from ...core.resources.validation import invalid
+from ...core.errors import GcpError, invalid
 from . import paths, values
 
 Document = types.Document.pb()

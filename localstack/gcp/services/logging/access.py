@@ -9,8 +9,8 @@ from typing import Any
 from google.api.monitored_resource_pb2 import MonitoredResource
 from google.logging.type import log_severity_pb2
 
+from ...core.call import Call
 from ...core.projects import by_id
-from ...core.registry import Call
 from .records import Entries, LogEntry
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from google.cloud.logging_v2.types import LogEntry as _LogEntry
 
+from ...core.errors import GcpError
+
 LogEntry = _LogEntry.pb()
 _MOST = 200_000  # entries; the oldest go
 
@@ -56,3 +58,28 @@ def _time(entry: Any) -> int:
 
 def _key(entry: Any) -> tuple[str, int, str]:
     return entry.log_name, _time(entry), entry.insert_id
+
+
+class Exports:
+    """The sinks and metrics of one stack, by their full names."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Any] = {}
+        self.lock = threading.RLock()
+
+    def get(self, name: str) -> Any:
+        message = self.messages.get(name)
+        if message is None:
+            kind, _, identifier = name.rpartition("/")
+            raise GcpError(
+                "NOT_FOUND",
+                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
+            )
+        return message
+
+    def below(self, parent: str, collection: str) -> list[Any]:
+        return [
+            message
+            for name, message in sorted(self.messages.items())
+            if name.startswith(f"{parent}/{collection}/")
+        ]

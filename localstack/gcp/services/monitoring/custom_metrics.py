@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from google.api import metric_pb2
 
-from ...core.registry import Call, GcpError
-from ...core.resources.validation import invalid
+from ...core.call import Call
+from ...core.errors import GcpError, invalid
 from . import distributions as histograms
 from .aggregation import Point, Series, Value
 from .descriptors import RESOURCES
+from .records import Custom
 
 _OWN = ("custom.googleapis.com/", "external.googleapis.com/", "workload.googleapis.com/")
 _KINDS = metric_pb2.MetricDescriptor.MetricKind
@@ -24,18 +24,6 @@ _OF_VALUE = {
     "string_value": "STRING",
     "distribution_value": "DISTRIBUTION",
 }
-
-
-class Custom:
-    """The custom metrics of one stack.
-
-    By project: descriptors by type, series by type and labels.
-    """
-
-    def __init__(self) -> None:
-        self.descriptors: dict[str, dict[str, Any]] = {}
-        self.series: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Series]] = {}
-        self.lock = threading.RLock()
 
 
 def check_type(name: str) -> None:

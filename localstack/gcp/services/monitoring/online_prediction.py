@@ -6,48 +6,17 @@ The metrics aiplatform.googleapis.com/prediction/online/... are made of them.
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
-from ...core.registry import Call
+from ...core.call import Call
 from .aggregation import Point, Series, Value
 from .descriptors import ONLINE, PREFIX, RESOURCE
 from .distributions import of_values
+from .records import Minute, Online
 
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
-
-
-class Minute(msgspec.Struct):
-    """One minute: lists that calls append to without a lock, one entry for each call."""
-
-    statuses: list[int]
-    milliseconds: list[float]
-    predictions: list[int]
-
-
-class Online:
-    """The requests of one stack.
-
-    The key: (endpoint's name, DeployedModel's id); then the minute since 1970.
-    """
-
-    def __init__(self) -> None:
-        self.of: dict[tuple[str, str], dict[int, Minute]] = {}
-        self._lock = threading.Lock()
-
-    def minute(self, endpoint: str, deployed: str, number: int) -> Minute:
-        minutes = self.of.get((endpoint, deployed))
-        minute = minutes.get(number) if minutes is not None else None
-        if minute is not None:
-            return minute
-        with self._lock:
-            return self.of.setdefault((endpoint, deployed), {}).setdefault(
-                number, Minute([], [], [])
-            )
 
 
 def record(

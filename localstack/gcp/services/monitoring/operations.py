@@ -18,17 +18,19 @@ from google.cloud.monitoring_v3.types import (
 )
 from google.protobuf import empty_pb2
 
+from ...core.call import Call
+from ...core.errors import GcpError, invalid
 from ...core.projects import canonical, number_of
-from ...core.registry import Call, GcpError, handles
+from ...core.registry import handles
 from ...core.resources.filters import FilterError, matches
 from ...core.resources.store import page
-from ...core.resources.validation import invalid
 from . import custom_metrics as custom
 from . import descriptors
 from . import distributions as histograms
 from . import online_prediction as online
 from .aggregation import BadAggregation, Point, Series, align, reduce
 from .distributions import Histogram
+from .records import Custom
 
 TimeSeriesPb = TimeSeries.pb()
 _TYPE = re.compile(r"metric\.type\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s()]+)")
@@ -106,7 +108,7 @@ def list_metric_descriptors(call: Call, request: Any) -> Any:
     project = _project(request.name)
     everything = [
         *descriptors.online(project),
-        *call.store(custom.Custom).descriptors.get(project, {}).values(),
+        *call.store(Custom).descriptors.get(project, {}).values(),
     ]
     rows, token = page(
         [
@@ -136,7 +138,7 @@ def create_metric_descriptor(call: Call, request: Any) -> Any:
     descriptor = metric_pb2.MetricDescriptor()
     descriptor.CopyFrom(requested)
     descriptor.name = f"projects/{project}/metricDescriptors/{requested.type}"
-    store = call.store(custom.Custom)
+    store = call.store(Custom)
     with store.lock:
         store.descriptors.setdefault(project, {})[requested.type] = descriptor
     return descriptor
@@ -145,7 +147,7 @@ def create_metric_descriptor(call: Call, request: Any) -> Any:
 @handles(f"{_METHOD}DeleteMetricDescriptor")
 def delete_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
-    store = call.store(custom.Custom)
+    store = call.store(Custom)
     with store.lock:
         custom.descriptor(call, project, name)
         del store.descriptors[project][name]
@@ -193,7 +195,7 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
     for name in descriptors.ONLINE:
         if metric in (None, name):
             yield from online.series(call, number_of(project), name)
-    yield from list(call.store(custom.Custom).series.get(project, {}).values())
+    yield from list(call.store(Custom).series.get(project, {}).values())
 
 
 def _fits(text: str, project: str, series: Series) -> bool:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.pubsub_v1 import types
 
-from ...core.registry import Call, GcpError
-from ..bigquery.pending_rows import LateRows
+from ...core.call import Call
+from ...core.errors import GcpError
+from ...late_rows import LateRows
 from .backlog import Delivery
 
 if TYPE_CHECKING:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ...core.call import Call
+from ...core.errors import GcpError
 from ...core.projects import by_id
-from ...core.registry import Call, GcpError
 from .attribute_filter import Predicate
 from .backlog import Backlog
+from .errors import not_found
 
 DELETED_TOPIC = "_deleted-topic_"
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions|snapshots)/([A-Za-z][\w.~+%-]{2,254})")
@@ -103,17 +105,6 @@ class Hub:
 def published_at(message: Any) -> datetime:
     moment: datetime = message.publish_time.ToDatetime(tzinfo=UTC)
     return moment
-
-
-def not_found(name: str) -> GcpError:
-    return GcpError("NOT_FOUND", f"Resource not found (resource={name.rpartition('/')[2]}).")
-
-
-def already_exists(name: str) -> GcpError:
-    return GcpError(
-        "ALREADY_EXISTS",
-        f"Resource already exists in the project (resource={name.rpartition('/')[2]}).",
-    )
 
 
 def new_name(call: Call, name: str, collection: str) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from ....core import downloads
-from ...core.registry import Call, GcpError
+from .... import downloads
+from ...core.call import Call
+from ...core.errors import GcpError
 from .content import parts, write_content
 from .preconditions import NONE
 from .records import check_object_name

@@ -18,7 +18,7 @@ from typing import Any
 import google_crc32c
 import msgspec
 
-from .preconditions import invalid
+from .errors import invalid
 
 _PART = 1 << 20  # bytes read at once
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .preconditions import invalid
+from .errors import invalid
 
 
 class Whole:

@@ -6,7 +6,9 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any, cast
 
-from ...core.registry import Call, GcpError, HttpAnswer, HttpRequest
+from ...core.call import Call
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
 from .content import write_content
 from .signing import verify_form
 from .uploads import New

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from .preconditions import invalid
+from .errors import invalid
 
 _MOST = 1000  # of a page
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ...core.registry import GcpError, HttpAnswer, HttpRequest
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
 from ...core.rpc.transcoding import refusal
 from .content import decompressed, parts
 from .records import Version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .preconditions import invalid
+from .errors import invalid
 
 Tree = dict[str, "Tree"]  # an empty one: all that is below
 _TOKEN = re.compile(r"[^,()/]+|[,()/]")

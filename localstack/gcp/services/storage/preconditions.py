@@ -6,13 +6,11 @@ An object that does not exist has generation 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from ...core.registry import GcpError
-
-FAILED = "At least one of the pre-conditions you specified did not hold."
+from .errors import invalid, precondition_failed
 
 
 class Dated(Protocol):
@@ -38,7 +36,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     def require(self, dated: Dated | None) -> None:
         """Raise 412 unless the preconditions of a write hold."""
         if not (self._matches(dated) and self._differs(dated)):
-            raise _not_met()
+            raise precondition_failed()
 
     def modified(self, dated: Dated | None) -> bool:
         """Return whether a read has something new; False is a 304, without a body.
@@ -47,7 +45,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
             GcpError: 412, a precondition does not hold.
         """
         if not self._matches(dated):
-            raise _not_met()
+            raise precondition_failed()
         return self._differs(dated)
 
     def _matches(self, dated: Dated | None) -> bool:
@@ -116,27 +114,9 @@ def number(query: Mapping[str, str], name: str) -> int | None:
         raise invalid(f"Invalid value for {name}: {text!r}", name) from error
 
 
-def invalid(message: str, parameter: str | None = None) -> GcpError:
-    place: dict[str, Any] = (
-        {"locationType": "parameter", "location": parameter} if parameter else {}
-    )
-    return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
-
-
 def _fits(expected: object, actual: object) -> bool:
     return expected is None or expected == actual
 
 
 def _etag(header: str | None) -> str | None:
     return None if header is None or header == "*" else header.strip('"')
-
-
-def _not_met() -> GcpError:
-    return GcpError(
-        "FAILED_PRECONDITION",
-        FAILED,
-        reason="conditionNotMet",
-        http=412,
-        locationType="header",
-        location="If-Match",
-    )

@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
-from ...core.registry import Call, GcpError
+from ...core.call import Call
+from ...core.errors import GcpError
 from .content import Content
-from .preconditions import NONE, Conditions, invalid
+from .errors import invalid, no_object
+from .preconditions import NONE, Conditions
 
 SOFT_DELETE = 604800  # seconds: what a bucket has that says nothing
 SOFT_BYTES = 1 << 30  # of a bucket's softly deleted objects: this disk is smaller than Google's
@@ -294,10 +296,6 @@ def check_object_name(name: str) -> None:
         )
     if len(name.encode()) > _LONGEST or "\r" in name or "\n" in name or name in {".", ".."}:
         raise invalid(f"Disallowed object name: '{name}'")
-
-
-def no_object(bucket: str, name: str) -> GcpError:
-    return GcpError("NOT_FOUND", f"No such object: {bucket}/{name}", reason="notFound")
 
 
 def etag(generation: int, metageneration: int) -> str:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from ...core.errors import GcpError
 from ...core.projects import number_of
-from ...core.registry import GcpError
-from .preconditions import invalid
+from .errors import invalid
 from .records import SOFT_DELETE, Bucket, Version
 
 # what the server says: it is not taken from a request

@@ -8,8 +8,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.registry import Call, GcpError, HttpRequest
+from ...core.call import Call
+from ...core.http_messages import HttpRequest
 from ...environment import ACCOUNT
+from .errors import bad_key
 from .preconditions import Conditions, parse_conditions
 from .records import Bucket, Store, Version
 from .representations import bucket_resource, object_resource
@@ -65,12 +67,12 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
         key = b""
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode()
     if len(key) != 32 or headers.get(f"{start}-algorithm") != "AES256":
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeyFormatIsInvalid",
             "Missing an encryption key, or it is not base64 encoded.",
         )
     if headers.get(f"{start}-key-sha256", digest) != digest:
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeySha256IsInvalid",
             "The SHA256 hash of the encryption key does not match it.",
         )
@@ -80,18 +82,14 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
 def check_key(version: Version, key: str | None) -> None:
     """Raise if an object needs the customer's key and this is not it; before bytes are read."""
     if version.key_sha256 is None and key is not None:
-        raise _bad_key(
+        raise bad_key(
             "resourceNotEncryptedWithCustomerEncryptionKey",
             "The target object is not encrypted by a customer-supplied key.",
         )
     if version.key_sha256 is not None and key is None:
         text = "The target object is encrypted by a customer-supplied encryption key."
-        raise _bad_key("resourceIsEncryptedWithCustomerEncryptionKey", text)
+        raise bad_key("resourceIsEncryptedWithCustomerEncryptionKey", text)
     if version.key_sha256 != key:
-        raise _bad_key(
+        raise bad_key(
             "customerEncryptionKeyIsIncorrect", "The provided encryption key is incorrect."
         )
-
-
-def _bad_key(reason: str, text: str) -> GcpError:
-    return GcpError("INVALID_ARGUMENT", text, reason=reason)

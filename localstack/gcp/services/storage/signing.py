@@ -17,7 +17,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ...core.registry import Call, GcpError, HttpRequest
+from ...core.call import Call
+from ...core.errors import GcpError
+from ...core.http_messages import HttpRequest
 from ...environment import ACCOUNT
 
 _LONGEST = 604800  # seconds that a V4 signature may hold

@@ -23,9 +23,10 @@ from google.oauth2 import service_account
 from isthmus_stack.core.http import peers
 from isthmus_stack.core.state import Stack
 from isthmus_stack.gcp import environment
+from isthmus_stack.gcp.core.http_messages import HttpRequest
 from isthmus_stack.gcp.core.identity.callers import Callers, peer_of
 from isthmus_stack.gcp.core.identity.keys import Keys
-from isthmus_stack.gcp.core.registry import HttpRequest
+from isthmus_stack.state import Stack
 
 from ..conftest import PARENT, PROJECT
 

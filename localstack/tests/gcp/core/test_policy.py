@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus_stack.gcp.core.http_messages import HttpRequest
 from isthmus_stack.gcp.core.policy.permissions import of_call
 from isthmus_stack.gcp.core.policy.roles import ROLES, smallest
 from isthmus_stack.gcp.core.policy.usage import Used
-from isthmus_stack.gcp.core.registry import HttpRequest
 from isthmus_stack.gcp.core.rpc import methods as table
 
 KNOWN = sorted(frozenset().union(*(role.permissions for role in ROLES.values())))

@@ -8,16 +8,19 @@ from google.cloud.aiplatform_v1.types import BatchPredictionJob, JobState, Model
 from google.cloud.aiplatform_v1.types.job_service import ListBatchPredictionJobsResponse
 from google.protobuf import empty_pb2
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources import operations
 from ....core.resources.listing import page_of
 from ....core.resources.standard_methods import revise
 from ....core.resources.store import Resources
-from ....core.resources.validation import check_display_name, check_labels, invalid
+from ....core.resources.validation import check_display_name, check_labels
 from ..models import records as models
 from .instances import chooses
-from .runs import Batches, Work
+from .records import Batches
+from .runs import Work
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "model_display_name", "state", "create_time", "update_time", "labels")

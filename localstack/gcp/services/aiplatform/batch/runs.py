@@ -22,7 +22,8 @@ from google.rpc.code_pb2 import (
 
 from .....serving.connections import Answer, NotReached, TimedOut
 from .....serving.model_server import ModelServer
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.resources.standard_methods import revise
 from ..endpoints import model_servers as serving
 from .instances import Item, items
@@ -42,13 +43,6 @@ class _Predictions(msgspec.Struct):
 
 
 _predictions = msgspec.json.Decoder(_Predictions)
-
-
-class Batches:
-    """The running jobs of one stack by name, so that they can be cancelled."""
-
-    def __init__(self) -> None:
-        self.works: dict[str, Work] = {}
 
 
 class Work:

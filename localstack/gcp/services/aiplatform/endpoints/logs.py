@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .....serving.log_lines import Lines
-from ....core.registry import Call
+from .....serving.lines import Lines
+from ....core.call import Call
 from ...logging import access
 from .records import location_of
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from .....core.images import command_of
 from .....serving.model_server import Contract, ModelServer, Program
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ...storage import access
 from .logs import EndpointLog
 from .timing import HEALTH

@@ -14,9 +14,9 @@ from google.cloud.aiplatform_v1.types import Endpoint
 from .....serving.async_connections import AsyncConnections
 from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
-from ....core.resources.validation import invalid
 from .. import etags
 
 EndpointPb = Endpoint.pb()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .....minutes import Minutes
-from ....core.registry import Call
+from ....core.call import Call
 from ...monitoring import online_prediction as online
 from .records import Endpoints, Hosted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ....core.registry import Call
+from ....core.call import Call
 
 ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
 HEALTH = (

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError
 from ....core.resources.store import Resources
 from . import values
 from .kinds import FEATURE, GROUP

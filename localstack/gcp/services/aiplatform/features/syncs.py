@@ -6,68 +6,23 @@ A view serves what its last successful sync read.
 from __future__ import annotations
 
 import contextlib
-import threading
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import FeatureViewSync
-from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 
-from .....core.clock import Timer
-from ....core.registry import Call, GcpError, handles
-from ....core.resources import standard_methods as standard
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.resources.store import Resources
 from . import cron
-from .kinds import SYNC, VIEW
+from .kinds import SYNC
+from .records import Served
 from .sources import read
-from .values import Key, SourceError
+from .values import SourceError
 
-_SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
 _SECONDS = 5.0  # from the request of a sync to its end; a real one takes minutes
 _CONTINUOUS = 60.0  # seconds between two looks of a continuous sync
 _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
-
-
-class Served:
-    """The rows that every feature view serves, and the timers of their syncs.
-
-    A view's rows are replaced as a whole, so that readers need no lock.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.snapshots: dict[
-            str, Mapping[Key, bytes]
-        ] = {}  # by the view's name with the project's number
-        self.running: set[str] = set()
-        self.timers: dict[str, Timer] = {}
-        self.versions: dict[str, int] = {}  # of BigQuery, which a continuous sync has seen last
-
-
-@handles(f"{_SERVICE}.SyncFeatureView")
-def sync_feature_view(call: Call, request: Any) -> Any:
-    view = standard.get(call, VIEW, request.feature_view)
-    if view.sync_config.continuous:
-        raise GcpError(
-            "FAILED_PRECONDITION",
-            f"The FeatureView {view.name} syncs continuously: it cannot be synced by hand.",
-        )
-    return admin.SyncFeatureViewResponse.pb()(feature_view_sync=start(call, view))
-
-
-@handles(f"{_SERVICE}.GetFeatureViewSync")
-def get_feature_view_sync(call: Call, request: Any) -> Any:
-    return standard.get(call, SYNC, request.name)
-
-
-@handles(f"{_SERVICE}.ListFeatureViewSyncs")
-def list_feature_view_syncs(call: Call, request: Any) -> Any:
-    """List a view's syncs, the newest first."""
-    view = standard.get(call, VIEW, request.parent)
-    syncs = call.store(Resources).below(view.name, SYNC.collection)
-    listed, token = standard.select(syncs[::-1], request, size=1000)
-    return admin.ListFeatureViewSyncsResponse.pb()(feature_view_syncs=listed, next_page_token=token)
 
 
 def start(call: Call, view: Any) -> str:

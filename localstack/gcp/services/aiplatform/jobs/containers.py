@@ -13,7 +13,7 @@ import msgspec
 
 from .....jobs import container as containers
 from .....jobs.container import Container
-from ....core.registry import Call
+from ....core.call import Call
 from . import gcs_mount as gcs
 from . import gcs_shim, pip_shim
 

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .....core.downloads import Refused, arrive
-from ....core.registry import Call, GcpError
+from .....downloads import Refused, arrive
+from ....core.call import Call
+from ....core.errors import GcpError
 from ...storage import access
 
 MOUNT = "/gcs"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from ....core.call import Call
 from ....core.projects import by_id
-from ....core.registry import Call
 from ...logging import access
 
 _EVERY = 0.5  # seconds between two deliveries

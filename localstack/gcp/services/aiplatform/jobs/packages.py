@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .....core.downloads import Refused, arrive
-from ....core.registry import Call, GcpError
+from .....downloads import Refused, arrive
+from ....core.call import Call
+from ....core.errors import GcpError
 from ...storage import access
 from .containers import Program
 

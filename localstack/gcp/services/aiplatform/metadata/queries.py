@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
 from ....core.resources import filters
 from ....core.resources.store import page
 from .records import Lineage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 
@@ -53,3 +53,25 @@ class Lineage:
                 nodes.pop(node, None)
             for execution, events in self._events.items():
                 self._events[execution] = [event for event in events if event.artifact != node]
+
+
+class Points:
+    """The points of one stack's time series, by name; a step has one point, the last written."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, dict[int, Any]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, series: str, points: Sequence[Any]) -> list[Any]:
+        """Add points to a series, and return all of its points by step."""
+        with self._lock:
+            steps = self._points.setdefault(series, {})
+            steps.update({point.step: point for point in points})
+            return [steps[step] for step in sorted(steps)]
+
+    def get(self, series: str) -> list[Any]:
+        return self.add(series, ())
+
+    def forget(self, series: str) -> None:
+        with self._lock:
+            self._points.pop(series, None)

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import DeployedModelRef, Model
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError
-from ....core.resources.validation import invalid
 from .. import etags
 
 ModelPb = Model.pb()

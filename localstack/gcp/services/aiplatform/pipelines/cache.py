@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call
+from ....core.call import Call
 from .records import Inputs, Outcome, Pipelines, Run
 from .specification.spec import Component
 

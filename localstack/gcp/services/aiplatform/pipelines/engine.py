@@ -12,7 +12,8 @@ from typing import Any
 
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from . import inputs, tasks, tracking
 from .inputs import Around, BadInput, MissingInput
 from .records import Inputs, Outcome, Run, TaskRun

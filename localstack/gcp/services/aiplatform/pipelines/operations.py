@@ -15,8 +15,10 @@ from google.cloud.aiplatform_v1.types.pipeline_service import (
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources import operations
 from ....core.resources.listing import last_segment, page_of
 from ....core.resources.validation import check_display_name, check_labels

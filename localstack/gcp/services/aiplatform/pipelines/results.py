@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from google.rpc.code_pb2 import FAILED_PRECONDITION
 
-from ....core.registry import Call
+from ....core.call import Call
 from ...storage import access
 from .records import Artifact, Inputs, Outcome, Run
 from .specification.placeholders import local_path

@@ -12,7 +12,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.protobuf import json_format
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 
-from ....core.registry import Call
+from ....core.call import Call
 from ....core.resources.store import Resources
 from ..jobs import gcs_mount as gcs
 from ..jobs import runner

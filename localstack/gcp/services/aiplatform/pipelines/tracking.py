@@ -7,7 +7,7 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import Event, MetadataStore
 from google.protobuf import json_format
 
-from ....core.registry import Call
+from ....core.call import Call
 from ....core.resources import standard_methods as standard
 from ....core.resources.store import Resources
 from ..metadata.kinds import ARTIFACT, CONTEXT, EXECUTION, STORE

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from .....serving.connections import Answer, NotReached, TimedOut
-from ....core.registry import Call, GcpError
-from ....core.resources.validation import invalid
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ...monitoring import online_prediction as online
 from ..endpoints.records import Routing, Target, must
 
@@ -188,17 +188,6 @@ def no_answer(
     target.server.process.revive()
     return GcpError(
         "UNAVAILABLE", f"The model server of DeployedModel {target.id} does not answer: {error}"
-    )
-
-
-def model_error(answer: Answer) -> GcpError:
-    """Return the error for a model's answer without predictions: its status and its body."""
-    usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
-    http = (
-        answer.status if answer.status >= 400 else None
-    )  # no client takes 204 or 302 for an error
-    return GcpError(
-        _STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http
     )
 
 

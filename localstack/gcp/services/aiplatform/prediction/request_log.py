@@ -11,15 +11,16 @@ import random
 import re
 import secrets
 import sys
-import threading
 from typing import Any
 
 import msgspec
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError
-from ...bigquery.pending_rows import LateRows
+from ....late_rows import LateRows
 from .forwarding import Exchange
+from .records import Waiting
 
 TABLE = "request_response_logging"
 _draw = random.random
@@ -39,14 +40,6 @@ class _Body(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(_Body)
-
-
-class Waiting:
-    """The rows of one stack that wait to be written, by table."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {}
-        self.lock = threading.Lock()
 
 
 def note(call: Call, exchange: Exchange, body: bytes) -> None:

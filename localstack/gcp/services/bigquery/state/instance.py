@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from .....core.clock import Clock
-from ....core.projects import Projects
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
-from ..errors import BigQueryError
-from ..operations.request_shapes import checked
+from ...clock import Clock
+from ..core.call import Call
+from ..core.errors import GcpError
+from ..core.http_messages import HttpAnswer, HttpRequest
+from ..core.projects import Projects
+from ..core.registry import route
 from .catalog import Catalog
 from .warehouse import Warehouse
 

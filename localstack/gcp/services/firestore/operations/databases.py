@@ -12,10 +12,11 @@ from typing import Any
 from google.cloud.firestore_admin_v1 import types
 from google.protobuf.message import Message
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import by_id, canonical
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources import operations
-from ....core.resources.validation import invalid
 from ..records import Database, Firestore
 
 _SERVICE = "google.firestore.admin.v1.FirestoreAdmin"

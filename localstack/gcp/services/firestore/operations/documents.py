@@ -7,9 +7,10 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
+from ....core.call import Call
+from ....core.errors import GcpError, invalid
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
-from ....core.resources.validation import invalid
+from ....core.registry import handles
 from .. import paths, values, writes
 from ..records import Database, Firestore
 

@@ -10,9 +10,10 @@ from typing import Any
 from google.cloud.firestore_admin_v1 import types
 from google.cloud.firestore_admin_v1.types import operation as metadata
 
+from ....core.call import Call
+from ....core.errors import invalid
 from ....core.projects import by_id
-from ....core.registry import Call, handles
-from ....core.resources.validation import invalid
+from ....core.registry import handles
 from ..paths import ANY_FIELD, FieldName, field_name
 from ..records import Database, Firestore
 from .databases import operation

@@ -9,8 +9,10 @@ from typing import Any
 from google.cloud.logging_v2 import types
 from google.protobuf import empty_pb2
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.filters import FilterError
 from ....core.resources.store import page
 from ..query_language import matching

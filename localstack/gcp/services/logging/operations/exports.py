@@ -6,46 +6,23 @@ Nothing is exported or counted.
 from __future__ import annotations
 
 import re
-import threading
 from typing import Any
 
 from google.cloud.logging_v2 import types
 from google.protobuf import empty_pb2
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id, number_of
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.store import page
+from ..records import Exports
 
 _SINKS, _METRICS = "google.logging.v2.ConfigServiceV2", "google.logging.v2.MetricsServiceV2"
 _NAME = re.compile(
     r"(projects|organizations|billingAccounts|folders)/[^/]+/(sinks|metrics)/[\w./%-]{1,100}"
 )
 _DESTINATION = re.compile(r"(storage|bigquery|pubsub|logging)\.googleapis\.com/.+")
-
-
-class Exports:
-    """The sinks and metrics of one stack, by their full names."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, Any] = {}
-        self.lock = threading.RLock()
-
-    def get(self, name: str) -> Any:
-        message = self.messages.get(name)
-        if message is None:
-            kind, _, identifier = name.rpartition("/")
-            raise GcpError(
-                "NOT_FOUND",
-                f"{kind.rpartition('/')[2].capitalize()[:-1]} {identifier} does not exist",
-            )
-        return message
-
-    def below(self, parent: str, collection: str) -> list[Any]:
-        return [
-            message
-            for name, message in sorted(self.messages.items())
-            if name.startswith(f"{parent}/{collection}/")
-        ]
 
 
 @handles(f"{_SINKS}.CreateSink", executes=False)

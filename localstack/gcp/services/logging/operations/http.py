@@ -7,7 +7,10 @@ from typing import Any
 from google.cloud.logging_v2 import types
 from google.protobuf import json_format
 
-from ....core.registry import Call, GcpError, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
 from ....core.rpc.transcoding import answer_of
 from . import entries as service
 

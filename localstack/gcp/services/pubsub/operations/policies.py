@@ -7,9 +7,12 @@ from typing import Any
 from google.iam.v1 import iam_policy_pb2
 from google.protobuf import json_format
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
 from ....core.policy import resource_policies as iam
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, HttpRequest, handles, route
+from ....core.registry import handles, route
 from ....core.rpc.transcoding import answer_of
 from ..records import Hub
 

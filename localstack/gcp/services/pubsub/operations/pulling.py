@@ -12,9 +12,12 @@ from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 from google.rpc import error_details_pb2
 
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.registry import handles
 from ..backlog import Backlog, Delivery
-from ..records import Hub, Subscription, not_found
+from ..errors import not_found
+from ..records import Hub, Subscription
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LONGEST_PULL = 3.0  # seconds that a Pull waits for a first message
@@ -176,14 +179,6 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
     return subscription
 
 
-def _gone_error(subscription: Subscription) -> GcpError:
-    if subscription.message.detached:
-        return GcpError(
-            "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."
-        )
-    return not_found(subscription.message.name)
-
-
 def _received_message(delivery: Delivery) -> Any:
     return types.ReceivedMessage.pb()(
         ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
@@ -214,3 +209,11 @@ def _confirm(backlog: Backlog, invalid: list[str]) -> None:
         "Some acknowledgement ids in the request were invalid.",
         details=[info],
     )
+
+
+def _gone_error(subscription: Subscription) -> GcpError:
+    if subscription.message.detached:
+        return GcpError(
+            "FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached."
+        )
+    return not_found(subscription.message.name)

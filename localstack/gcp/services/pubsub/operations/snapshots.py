@@ -8,10 +8,13 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.store import page
-from ..records import Hub, Snapshot, Subscription, already_exists, new_name, overwrite, published_at
+from ..errors import already_exists
+from ..records import Hub, Snapshot, Subscription, new_name, overwrite, published_at
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LIFE = timedelta(days=7)

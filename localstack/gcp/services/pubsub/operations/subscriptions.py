@@ -11,13 +11,16 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.store import page
 from .. import attribute_filter
 from .. import bigquery_subscriptions as to_bigquery
 from ..backlog import Backlog, Rules
-from ..records import Hub, Subscription, already_exists, check_duration, new_name, overwrite
+from ..errors import already_exists
+from ..records import Hub, Subscription, check_duration, new_name, overwrite
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _ACK_DEADLINE = 10  # seconds, where nothing is said

@@ -9,10 +9,13 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.store import page
-from ..records import DELETED_TOPIC, Hub, Topic, already_exists, check_duration, new_name, overwrite
+from ..errors import already_exists
+from ..records import DELETED_TOPIC, Hub, Topic, check_duration, new_name, overwrite
 
 _SERVICE = "google.pubsub.v1.Publisher"
 _MOST_MESSAGES = 1000  # of one request

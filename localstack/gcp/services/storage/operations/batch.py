@@ -12,7 +12,10 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 
 _BOUNDARY = "batch_isthmus"
 

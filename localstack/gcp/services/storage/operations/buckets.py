@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..field_types import BUCKET, checked
 from ..partial_answers import selected

@@ -9,12 +9,16 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, GcpError, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..content import Content, parts, write_content
+from ..errors import invalid, no_object
 from ..field_types import COMPOSITION, OBJECT, checked
-from ..preconditions import Conditions, invalid, number
-from ..records import Bucket, Store, Version, check_object_name, may_go, no_object
+from ..preconditions import Conditions, number
+from ..records import Bucket, Store, Version, check_object_name, may_go
 from ..representations import object_fields
 from ..requests import check_key, conditions_of, key_of, object_answer, store_of
 from ..uploads import default_key, kms_version, new_version

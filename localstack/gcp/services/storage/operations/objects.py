@@ -8,13 +8,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, media
+from ..errors import invalid, no_object
 from ..field_types import OBJECT, checked
 from ..listing import ListQuery, page
 from ..partial_answers import selected
-from ..preconditions import NONE, invalid, number, parse_conditions
-from ..records import Bucket, Version, no_object
+from ..preconditions import NONE, number, parse_conditions
+from ..records import Bucket, Version
 from ..representations import merged, object_fields
 from ..requests import conditions_of, flag, key_of, object_answer, store_of
 

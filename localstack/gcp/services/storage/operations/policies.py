@@ -9,10 +9,13 @@ import base64
 import re
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpRequest, route
-from ..acls import PUBLIC, public_access_refusal
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
+from ..acls import PUBLIC
+from ..errors import NOT_MET, invalid, public_access_refusal
 from ..field_types import POLICY, checked
-from ..preconditions import FAILED, invalid
 from ..records import Bucket
 from ..requests import store_of
 
@@ -45,7 +48,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if body.get("etag") and body["etag"] != policy_of(bucket)["etag"]:
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
         if access == "enforced" and any(PUBLIC & set(binding["members"]) for binding in bindings):
             raise public_access_refusal()

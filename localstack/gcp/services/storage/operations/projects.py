@@ -10,10 +10,13 @@ import secrets
 import string
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.projects import number_of
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.registry import route
+from ..errors import NOT_MET, invalid
 from ..field_types import HMAC_KEY, checked
-from ..preconditions import FAILED, invalid
 from ..representations import timestamp
 from ..requests import base_of, flag, store_of
 
@@ -93,7 +96,7 @@ def update(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store_of(call).lock:
         key = _key(call, request)
         if body.get("etag") not in (None, key["etag"]):
-            raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+            raise GcpError("FAILED_PRECONDITION", NOT_MET, reason="conditionNotMet", http=412)
         if body.get("state") not in _STATES:
             raise invalid(
                 f"Invalid argument: state {body.get('state')!r} is none of {', '.join(_STATES)}"

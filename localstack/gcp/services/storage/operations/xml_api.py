@@ -6,13 +6,15 @@ The SDK's transfer manager uses them.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls, forms, media, signing
 from ..content import Content, check, parts, told_by_header, write_content
 from ..listing import ListQuery, page
@@ -20,7 +22,8 @@ from ..preconditions import NONE, number, of_xml
 from ..records import Version, check_object_name
 from ..representations import timestamp
 from ..requests import key_of, store_of
-from ..uploads import begin, default_key, kms_version, new_version
+from ..uploads import PartedUpload, Uploads, default_key, kms_version, new_version
+from .uploads import begin
 
 _OBJECT = "/{bucket}/{object=**}"
 _SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -40,21 +43,6 @@ _CODES = {
     "conditionNotMet": "PreconditionFailed",
     "conflict": "BucketAlreadyOwnedByYou",
 }
-
-
-class _Parts:
-    """An upload whose parts arrive side by side."""
-
-    def __init__(self, headers: Mapping[str, str], bucket: str, name: str) -> None:
-        self.headers = headers
-        self.place = bucket, name
-        self.parts: dict[int, Content] = {}
-        self.lock = threading.Lock()
-
-
-class Uploads:
-    def __init__(self) -> None:
-        self.open: dict[str, _Parts] = {}
 
 
 Handler = Callable[[Call, HttpRequest], HttpAnswer]
@@ -186,7 +174,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
         store_of(call).bucket(bucket)
         check_object_name(name)
         upload_id = secrets.token_urlsafe(48)
-        call.store(Uploads).open[upload_id] = _Parts(request.headers, bucket, name)
+        call.store(Uploads).open[upload_id] = PartedUpload(request.headers, bucket, name)
         return _xml("InitiateMultipartUploadResult", Bucket=bucket, Key=name, UploadId=upload_id)
     if request.headers.get("x-goog-resumable") == "start":
         begun = begin(call, request, {"name": name}, request.headers.get("content-type"))
@@ -232,7 +220,7 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
     return HttpAnswer(headers=(("ETag", f'"{content.md5}"'), ("X-Goog-Hash", hashes)))
 
 
-def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
+def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
     """Return the numbers of the parts that make the object, in order."""
     try:
         elements = [
@@ -316,7 +304,7 @@ def _version(call: Call, request: HttpRequest) -> Version | None:
     return version if conditions.modified(version) else None
 
 
-def _upload(call: Call, request: HttpRequest) -> _Parts:
+def _upload(call: Call, request: HttpRequest) -> PartedUpload:
     upload = call.store(Uploads).open.get(request.query["uploadId"])
     if upload is None or upload.place != (request.params["bucket"], request.params["object"]):
         raise GcpError("NOT_FOUND", "The requested upload was not found.", reason="NoSuchUpload")

@@ -23,9 +23,11 @@ from google.cloud.aiplatform_v1.types import (
 from google.cloud.aiplatform_v1.types import DeploymentStage as Stage
 
 from ......serving.model_server import ModelServer
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
+from .....core.registry import handles
 from .....core.resources import operations
-from .....core.resources.validation import check_display_name, invalid
+from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers as serving
 from .. import timing

@@ -13,17 +13,13 @@ from google.cloud.aiplatform_v1.types import (
     UpdateEndpointOperationMetadata,
 )
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import (
-    check_display_name,
-    check_labels,
-    invalid,
-    merge,
-    updated_fields,
-)
+from .....core.resources.validation import check_display_name, check_labels, merge, updated_fields
 from ... import etags
 from ..records import (
     EndpointPb,

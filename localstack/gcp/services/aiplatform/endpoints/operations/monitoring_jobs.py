@@ -12,12 +12,14 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import JobState, ModelDeploymentMonitoringJob
 from google.cloud.aiplatform_v1.types.job_service import ListModelDeploymentMonitoringJobsResponse
 
+from .....core.call import Call
+from .....core.errors import invalid
 from .....core.projects import canonical
-from .....core.registry import Call, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.store import Resources
-from .....core.resources.validation import check_display_name, check_labels, invalid
+from .....core.resources.validation import check_display_name, check_labels
 from ..records import must
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"

@@ -6,10 +6,12 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import FeatureViewDataFormat
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .. import values
-from ..syncs import Served
+from ..records import Served
 
 _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 

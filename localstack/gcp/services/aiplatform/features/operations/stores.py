@@ -8,8 +8,10 @@ from google.cloud.aiplatform_v1.types import FeatureOnlineStore
 from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import STORE, VIEW

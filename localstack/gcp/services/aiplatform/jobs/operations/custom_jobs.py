@@ -10,8 +10,10 @@ from google.cloud.aiplatform_v1.types.job_service import ListCustomJobsResponse
 from google.protobuf import empty_pb2
 from google.rpc.code_pb2 import CANCELLED
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.standard_methods import revise

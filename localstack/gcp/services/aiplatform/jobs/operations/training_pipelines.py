@@ -19,8 +19,10 @@ from google.cloud.aiplatform_v1.types.pipeline_service import ListTrainingPipeli
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.standard_methods import revise

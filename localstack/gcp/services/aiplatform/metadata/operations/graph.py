@@ -8,8 +8,10 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import LineageSubgraph
 from google.cloud.aiplatform_v1.types import metadata_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from .. import queries

@@ -11,8 +11,10 @@ from google.cloud.aiplatform_v1.types import Artifact, Context, Execution
 from google.cloud.aiplatform_v1.types import metadata_service as service
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_etag

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import TensorboardTimeSeries, TimeSeriesData
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _ValueType = TensorboardTimeSeries.ValueType
 _VALUES = {_ValueType.SCALAR: "scalar", _ValueType.TENSOR: "tensor"}
 _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
-
-
-class Points:
-    """The points of one stack's time series, by name; a step has one point, the last written."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, dict[int, Any]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, series: str, points: Sequence[Any]) -> list[Any]:
-        """Add points to a series, and return all of its points by step."""
-        with self._lock:
-            steps = self._points.setdefault(series, {})
-            steps.update({point.step: point for point in points})
-            return [steps[step] for step in sorted(steps)]
-
-    def get(self, series: str) -> list[Any]:
-        return self.add(series, ())
-
-    def forget(self, series: str) -> None:
-        with self._lock:
-            self._points.pop(series, None)
 
 
 @handles(f"{_SERVICE}.WriteTensorboardRunData")

@@ -13,12 +13,14 @@ import msgspec
 from google.cloud.aiplatform_v1.types import operation as metadata
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
-from .points import Points
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _SECONDS = 2.0  # that the provider takes

@@ -10,9 +10,11 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import ListModelEvaluationsResponse, ModelEvaluation
 
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
+from .....core.registry import handles
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import check_display_name, invalid
+from .....core.resources.validation import check_display_name
 from ..records import Models, Version, parse, registered_model, version_of
 
 _SERVICE = "google.cloud.aiplatform.v1.ModelService"

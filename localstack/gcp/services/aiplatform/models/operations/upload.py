@@ -12,10 +12,12 @@ from google.cloud.aiplatform_v1.types import (
 )
 from google.cloud.aiplatform_v1.types import Model as ModelMessage
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
-from .....core.resources.validation import check_display_name, check_labels, invalid
+from .....core.resources.validation import check_display_name, check_labels
 from ....storage import access
 from ..records import (
     DEFAULT,

@@ -6,17 +6,14 @@ from functools import lru_cache
 
 import msgspec
 
-from .....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.http_messages import HttpAnswer, HttpRequest
+from .....core.registry import route
 from ...endpoints.records import must
 from .. import request_log
-from ..forwarding import (
-    forward,
-    forwarded_headers,
-    instances_of,
-    model_error,
-    of_target,
-    predictions_of,
-)
+from ..errors import model_error
+from ..forwarding import forward, forwarded_headers, instances_of, of_target, predictions_of
 from .predictions import stream
 
 _ENDPOINT = "/v1/{endpoint=projects/*/locations/*/endpoints/*}"

@@ -11,19 +11,13 @@ from google.api import httpbody_pb2
 from google.cloud.aiplatform_v1.types import PredictResponse
 
 from ......serving.connections import NotReached, TimedOut
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.registry import handles
 from ...endpoints.records import must
 from .. import request_log, values
-from ..forwarding import (
-    check_size,
-    count,
-    enter,
-    forward,
-    model_error,
-    no_answer,
-    predictions_of,
-    routing_of,
-)
+from ..errors import model_error
+from ..forwarding import check_size, count, enter, forward, no_answer, predictions_of, routing_of
 
 PredictResponsePb = PredictResponse.pb()
 _JSON = (("content-type", "application/json"),)
