@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...clock import Clock
-from ...faults import OF_THE_HANDLERS, Fault, Kind
-from ...state import Stack
+from ...core.clock import Clock
+from ...core.faults import OF_THE_HANDLERS, Fault, Kind
+from ...core.state import Stack
 from .http_messages import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from ....calls import Calls
-from ....faults import OF_THE_WIRE, Fault, Kind
-from ....mistakes import tell
-from ....state import Stack
-from ....wsgi import Cut
+from ....core.calls import Calls
+from ....core.error_log import tell
+from ....core.faults import OF_THE_WIRE, Fault, Kind
+from ....core.http.answers import Cut
+from ....core.state import Stack
 from ..errors import GcpError
 from ..http_messages import HttpAnswer
 from ..rpc.invocations import Asked

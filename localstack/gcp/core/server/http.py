@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from ....mistakes import tell, tell_line
-from ....peers import is_other_user
-from ....tunnel import through
-from ....wsgi import Cut
+from ....core.error_log import tell, tell_line
+from ....core.http.answers import Cut
+from ....core.http.peers import is_other_user
+from ....core.http.tunnel import through
 from ..http_messages import HttpAnswer, HttpRequest
 from ..rpc.transcoding import refusal
 from . import door, heads

@@ -1,7 +1,7 @@
-"""Rows on their way into BigQuery's tables: a reader of a table lets them arrive first.
+"""Rows that are on their way into BigQuery's tables: whoever reads one lets them arrive first.
 
 A BigQuery subscription, or an endpoint's request-response log, writes its rows in batches, some
-time after the events in them. Here that time ends when somebody reads: the writer is noted, and
+time after what they tell of. Here that time is over when somebody looks: the writer is noted, and
 BigQuery settles before it reads.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 class LateRows:
-    """The writers of one stack that have rows. A writer that has more later is noted again."""
+    """One a stack. A writer appends what it has, and is noted again when it has more."""
 
     def __init__(self) -> None:
         self._writers: dict[object, Callable[[], object]] = {}
@@ -22,14 +22,14 @@ class LateRows:
         self._within = False  # while rows are written: who reads then is a writer
 
     def note(self, owner: object, writer: Callable[[], object]) -> None:
-        """Call `writer` before the next read."""
+        """`writer()` is to be called before the next read."""
         with self._lock:
             self._writers[owner] = writer
 
     def settle(self) -> None:
         """Let every writer write, once.
 
-        It costs nothing where no writer waits, nor for a writer that reads itself.
+        Costs nothing where there is none, nor for a writer that reads itself.
         """
         if not self._writers and not self._busy():
             return
@@ -45,9 +45,9 @@ class LateRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Run the noted writers, and those that they note in turn, such as a dead letter topic's.
+        """Also what writers note: a dead letter's table.
 
-        An owner that has written already waits for the next read with what it notes meanwhile.
+        Of an owner that has written, what it notes waits for the next read.
         """
         written: set[object] = set()
         while todo := self._take_unwritten(written):
@@ -67,7 +67,7 @@ class LateRows:
             }
 
     def _busy(self) -> bool:
-        """Return whether another thread is settling, so that its rows are not all there yet."""
+        """Another thread is settling: its rows are not there yet."""
         if self._settling.acquire(blocking=False):
             self._settling.release()
             return False

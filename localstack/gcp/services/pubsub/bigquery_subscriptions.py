@@ -17,7 +17,7 @@ from google.pubsub_v1 import types
 
 from ...core.call import Call
 from ...core.errors import GcpError
-from ...late_rows import LateRows
+from ..bigquery.pending_rows import LateRows
 from .backlog import Delivery
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from .... import downloads
+from ....core import downloads
 from ...core.call import Call
 from ...core.errors import GcpError
 from .content import parts, write_content

@@ -26,7 +26,6 @@ from isthmus_stack.gcp import environment
 from isthmus_stack.gcp.core.http_messages import HttpRequest
 from isthmus_stack.gcp.core.identity.callers import Callers, peer_of
 from isthmus_stack.gcp.core.identity.keys import Keys
-from isthmus_stack.state import Stack
 
 from ..conftest import PARENT, PROJECT
 

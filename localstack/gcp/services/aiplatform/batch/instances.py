@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from ....bigquery import access as bigquery
 from ....core.call import Call
 from ....core.errors import GcpError
+from ...bigquery.operations import in_process as bigquery
 from ...storage import access as storage
 
 _ROWS = 1000  # of a table that are Python's objects at once

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import BatchPredictionJob
 
-from ....bigquery import access as bigquery
-from ....bigquery.types import Field
 from ....core.call import Call
+from ...bigquery.data.types import Field
+from ...bigquery.operations import in_process as bigquery
 from ...storage import access as storage
 from .instances import Item
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .....serving.lines import Lines
+from .....serving.log_lines import Lines
 from ....core.call import Call
 from ...logging import access
 from .records import location_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from .....clock import Timer
+from .....core.clock import Timer
 from .values import Key
 
 

@@ -126,7 +126,7 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
         SourceError: The rows cannot be served.
         GcpError: BigQuery's own error.
     """
-    from ....bigquery import access
+    from ...bigquery.operations import in_process as access
 
     sources = view_sources(call, view, view.name)
     project = by_id(call, view.name).split("/")[1]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .....downloads import Refused, arrive
+from .....core.downloads import Refused, arrive
 from ....core.call import Call
 from ....core.errors import GcpError
 from ...storage import access

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .....downloads import Refused, arrive
+from .....core.downloads import Refused, arrive
 from ....core.call import Call
 from ....core.errors import GcpError
 from ...storage import access

@@ -12,7 +12,6 @@ from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL
 
 from .....core.http.ports import free_port
 from .....jobs.process import Ended, run
-from .....ports import free_port
 from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.standard_methods import revise

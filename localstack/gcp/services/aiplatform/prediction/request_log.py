@@ -18,7 +18,7 @@ import msgspec
 from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....late_rows import LateRows
+from ...bigquery.pending_rows import LateRows
 from .forwarding import Exchange
 from .records import Waiting
 
@@ -69,8 +69,8 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
 
     A prediction never fails for its log.
     """
-    from ....bigquery import access
-    from ....bigquery.types import Field
+    from ...bigquery.data.types import Field
+    from ...bigquery.operations import in_process as access
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])

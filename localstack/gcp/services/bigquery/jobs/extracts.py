@@ -9,12 +9,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call
-from . import arrow, encode, tables, warehouse, writing
-from .errors import BigQueryError, invalid, not_run
-from .job import Job, Outcome
-from .place import Place
-from .types import Field
+from ....core.call import Call
+from ..data import arrow, encode
+from ..data.types import Field
+from ..errors import BigQueryError, invalid, not_run
+from ..state import warehouse
+from ..state.instance import Place
+from ..state.jobs import Job, Outcome
+from ..tables import row_writes as writing
+from ..tables import tables
 
 
 def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:

@@ -6,13 +6,14 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.call import Call
-from ..core.errors import GcpError
-from . import csv_files, json_files, parquet_files, writing
-from .errors import BigQueryError, invalid, not_run
-from .job import Job, Outcome
-from .place import Place
-from .types import Field, schema_from_rest
+from ....core.call import Call
+from ....core.errors import GcpError
+from ..data.types import Field, schema_from_rest
+from ..errors import BigQueryError, invalid, not_run
+from ..formats import csv_files, json_files, parquet_files
+from ..state.instance import Place
+from ..state.jobs import Job, Outcome
+from ..tables import row_writes as writing
 
 # A file's bytes, its columns where they are known, the configuration -> columns, rows for DuckDB,
 # and rows that were left out.

@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
-from ..core.http_messages import HttpRequest
-from . import arrow, encode, tables, warehouse
-from .catalog import TableRef
-from .errors import invalid
-from .job import Job, Outcome
-from .place import Place, whole
-from .types import arrow_schema
+from ....core.http_messages import HttpRequest
+from ..data import arrow, encode
+from ..data.types import arrow_schema
+from ..errors import invalid
+from ..state import warehouse
+from ..state.catalog import TableRef
+from ..state.instance import Place, whole
+from ..state.jobs import Job, Outcome
+from ..tables import tables
 
 _PAGE = 50_000  # rows at most
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from ..core.call import Call
-from ..core.http_messages import HttpAnswer, HttpRequest
-from . import routines, tables
-from .catalog import Dataset
-from .errors import BigQueryError, invalid
-from .opening import place
-from .place import Answer, Place, body, flag, merged, milliseconds, page, serves
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ..errors import BigQueryError, invalid
+from ..sql.analysis import routines
+from ..state.catalog import Dataset
+from ..state.instance import Answer, Place, body, flag, merged, milliseconds, page, serves
+from ..tables import tables
+from .instances import place
 
 _COMPUTED = {
     "kind",

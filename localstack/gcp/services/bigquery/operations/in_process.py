@@ -7,15 +7,19 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ..core.call import Call
-from . import analysis, arrow, datasets, decode, evaluation, rows, tables
-from .catalog import TableRef
-from .errors import BigQueryError, invalid
-from .opening import place
-from .parameters import Parameter
-from .place import Place, gcp_error
-from .running import Running
-from .types import Field
+from ....core.call import Call
+from ..data import arrow, decode
+from ..data.types import Field
+from ..errors import BigQueryError, invalid
+from ..sql.analysis import analyzer as analysis
+from ..sql.analysis.parameters import Parameter
+from ..sql.execution import reference_evaluation as evaluation
+from ..state.catalog import TableRef
+from ..state.instance import Place, gcp_error
+from ..state.job_work import Running
+from ..tables import tables
+from . import datasets, rows
+from .instances import place
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from ..core.call import Call
-from ..late_rows import LateRows
-from . import tables
-from .catalog import Catalog
-from .job import Jobs
-from .place import Place
-from .warehouse import Warehouse
+from ....core.call import Call
+from ..pending_rows import LateRows
+from ..state.catalog import Catalog
+from ..state.instance import Place
+from ..state.jobs import Jobs
+from ..state.warehouse import Warehouse
+from ..tables import tables
 
 
 class Store:

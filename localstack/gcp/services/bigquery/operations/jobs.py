@@ -9,17 +9,20 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ..core.call import Call
-from ..core.http_messages import HttpAnswer, HttpRequest
-from . import copying, extracting, loading, query
-from .errors import BigQueryError, invalid
-from .job import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
-from .opening import place
-from .parameters import check_labels
-from .place import Answer, Place, body, moment, page, serves, whole
-from .results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
-from .running import Running
-from .sources import in_location
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ..errors import BigQueryError, invalid
+from ..jobs import copies as copying
+from ..jobs import extracts as extracting
+from ..jobs import loads as loading
+from ..jobs import queries as query
+from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
+from ..sql.analysis.parameters import check_labels
+from ..sql.analysis.sources import in_location
+from ..state.instance import Answer, Place, body, moment, page, serves, whole
+from ..state.job_work import Running
+from ..state.jobs import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
+from .instances import place
 
 PATIENCE = {
     "real": 0.0,

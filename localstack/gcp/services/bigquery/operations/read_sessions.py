@@ -11,16 +11,19 @@ from typing import Any
 
 import msgspec
 
-from ..core.call import Call
-from ..core.errors import GcpError
-from ..core.registry import handles
-from . import arrow, restriction, tables, warehouse
-from .catalog import Table, TableRef
-from .errors import BigQueryError
-from .job import Jobs
-from .opening import place
-from .place import Place, gcp_error
-from .types import Field, arrow_schema, quoted
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.registry import handles
+from ..data import arrow
+from ..data.types import Field, arrow_schema, quoted
+from ..errors import BigQueryError
+from ..sql.execution import row_restrictions as restriction
+from ..state import warehouse
+from ..state.catalog import Table, TableRef
+from ..state.instance import Place, gcp_error
+from ..state.jobs import Jobs
+from ..tables import tables
+from .instances import place
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")

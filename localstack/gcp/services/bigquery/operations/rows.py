@@ -7,15 +7,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..core.call import Call
-from ..core.http_messages import HttpRequest
-from . import decode, defaults, encode, json_files, results, tables, warehouse, writing
-from .catalog import Table, TableRef
-from .errors import invalid, not_run
-from .opening import place
-from .place import Answer, Place, body, serves, whole
-from .table_routes import ref_of
-from .types import Field
+from ....core.call import Call
+from ....core.http_messages import HttpRequest
+from ..data import decode, encode
+from ..data.types import Field
+from ..errors import invalid, not_run
+from ..formats import json_files
+from ..jobs import results
+from ..sql.execution import default_values as defaults
+from ..state import warehouse
+from ..state.catalog import Table, TableRef
+from ..state.instance import Answer, Place, body, serves, whole
+from ..tables import row_writes as writing
+from ..tables import tables
+from .instances import place
+from .tables import ref_of
 
 _TABLE = "/projects/{project}/datasets/{dataset}/tables/{table}"
 _PAGE = 50_000  # rows at most

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call
-from ..core.http_messages import HttpAnswer, HttpRequest
-from . import tables
-from .catalog import Table, TableRef
-from .errors import BigQueryError
-from .opening import place
-from .place import Answer, body, merged, page, serves
-from .policies import Policies
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ..errors import BigQueryError
+from ..state.catalog import Table, TableRef
+from ..state.instance import Answer, body, merged, page, serves
+from ..state.policies import Policies
+from ..tables import tables
+from .instances import place
 
 _TABLES = "/projects/{project}/datasets/{dataset}/tables"
 _TABLE = f"{_TABLES}/{{table}}"

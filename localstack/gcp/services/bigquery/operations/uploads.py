@@ -12,13 +12,13 @@ import threading
 import uuid
 from typing import Any
 
-from ..core.call import Call
-from ..core.http_messages import HttpAnswer, HttpRequest
-from .errors import BigQueryError
-from .job import Job, resource
-from .job_routes import PATIENCE, begin
-from .place import Answer, body, serves, with_project_id
-from .shapes import checked
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ..errors import BigQueryError
+from ..state.instance import Answer, body, serves, with_project_id
+from ..state.jobs import Job, resource
+from .jobs import PATIENCE, begin
+from .request_shapes import checked
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _PATH = "/upload/bigquery/v2/projects/{project}/jobs"

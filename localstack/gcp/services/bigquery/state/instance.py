@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ...clock import Clock
-from ..core.call import Call
-from ..core.errors import GcpError
-from ..core.http_messages import HttpAnswer, HttpRequest
-from ..core.projects import Projects
-from ..core.registry import route
+from .....core.clock import Clock
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.projects import Projects
+from ....core.registry import route
+from ..errors import BigQueryError
+from ..operations.request_shapes import checked
 from .catalog import Catalog
 from .warehouse import Warehouse
 

@@ -11,10 +11,10 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
 
-from isthmus_stack.clock import Clock
-from isthmus_stack.gcp.bigquery import access
+from isthmus_stack.core.clock import Clock
 from isthmus_stack.gcp.core.errors import GcpError
-from isthmus_stack.gcp.late_rows import LateRows
+from isthmus_stack.gcp.services.bigquery.operations import in_process as access
+from isthmus_stack.gcp.services.bigquery.pending_rows import LateRows
 from isthmus_stack.gcp.services.pubsub import bigquery_subscriptions as to_bigquery
 from isthmus_stack.gcp.services.pubsub.backlog import Backlog, Rules
 from isthmus_stack.gcp.services.pubsub.records import Subscription
