@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from . import composition as handler_modules
+from .composition import CATALOG
 from .core.registry import ROUTES, RPCS
-from .core.rpc import methods as table
+from .core.rpc.methods import methods_of_api
 from .environment import SERVICES
 
 Level = Literal["executes", "stores only", "not there"]
@@ -36,18 +36,17 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 def coverage(service: str | None = None) -> list[Covered]:
     """Return the operations of one service or of all, sorted. It imports every package."""
-    for package in handler_modules.MODULES:
-        handler_modules.load(package)
+    CATALOG.load_all()
     rows: dict[tuple[str, str], Level] = {}
-    for api in table.APIS:
-        for method in table.methods(api) if api.module else ():
+    for api in CATALOG.apis:
+        for method in methods_of_api(api) if api.module else ():
             rpc = RPCS.get(method.name)
             rows[api.service, method.operation] = (
                 "not there" if rpc is None else "executes" if rpc.executes else "stores only"
             )
     for route in ROUTES:
         family = route.operation.partition(".")[0]
-        if family in ("storage", "bigquery"):
+        if family in CATALOG.by_service:  # an API without RPCs
             rows[family, route.operation] = "executes" if route.executes else "stores only"
     return [
         Covered(

@@ -8,20 +8,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from .core.environment import STACK, Environment
+
 TITLE = "GCP"
 PORT = 4600
 NEEDS = ("google.cloud.aiplatform_v1", "grpc", "uvloop")
 OPTIONS = frozenset({"any_key"})
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
-# ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that
-# it names
-STACK = "GCP_ENDPOINT_URL"
 ADDRESS = STACK
-PROJECT = "offline-project"
-ACCOUNT = (
-    f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
-)
-LOCATION = "us-central1"
 STRAY = (
     STACK,
     "STORAGE_EMULATOR_HOST",
@@ -43,14 +37,6 @@ STRAY = (
     "HTTP_PROXY",
     "ALL_PROXY",
 )
-
-
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The ways into a stack, as variables."""
-
-    door: dict[str, str]  # nothing in the code: these lead every client through the stack's door
-    emulators: dict[str, str]  # the SDKs' own variables
-    grpc_address: str
 
 
 def of(url: str) -> Environment:

@@ -21,7 +21,7 @@ import msgspec
 from ....core.http import peers
 from ....core.http.tunnel import Pipe
 from ....core.state import Stack
-from ...environment import ACCOUNT
+from ..environment import ACCOUNT
 from ..errors import GcpError
 from ..http_messages import HttpAnswer, HttpRequest
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ....core.http.certificates import Authority
-from ...environment import ACCOUNT, PROJECT
+from ..environment import ACCOUNT, PROJECT
 
 
 class Keys(Authority):

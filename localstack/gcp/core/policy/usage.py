@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .permissions import looks_into, of_call
+from ..rpc.apis import Api
+from .permissions import depends_on_request, permissions_of
 from .roles import smallest
 
 _NAME = "isthmus"
@@ -25,15 +26,15 @@ class Used:
         )  # calls whose permissions do not depend on the request
         self._lock = threading.Lock()
 
-    def note(self, service: str, operation: str, request: Any) -> None:
+    def note(self, api: Api, operation: str, request: Any) -> None:
         """Add the permissions that a call needs."""
-        key = (service, operation)
+        key = (api.service, operation)
         if key in self._plain:
             return
-        permissions = of_call(service, operation, request)
+        permissions = permissions_of(api, operation, request)
         with self._lock:
             self._permissions |= permissions
-            if not looks_into(operation):
+            if not depends_on_request(api, operation):
                 self._plain.add(key)
 
     def clear(self) -> None:

@@ -12,29 +12,35 @@ import msgspec
 from ..call import Call
 from ..errors import GcpError
 from ..registry import RPCS
-from . import methods as table
+from .apis import Api
+from .methods import Method
 
 READS = re.compile(
     r"((Batch)?Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
 )
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """A call as the log and the faults know it."""
 
-    service: str
+    api: Api
     operation: str
     names: tuple[str, ...]
     mutating: bool
 
+    @property
+    def service(self) -> str:
+        """The API's name in the log and in faults."""
+        return self.api.service
 
-def handler_of(method: table.Method) -> Callable[..., Any]:
+
+def handler_of(method: Method) -> Callable[..., Any]:
     """Return an RPC's handler, or one that says that the RPC is not supported."""
     rpc = RPCS.get(method.name)
-    return rpc.handler if rpc is not None else not_there(method.name)
+    return rpc.handler if rpc is not None else unsupported(method.name)
 
 
-def not_there(name: str) -> Callable[..., Any]:
+def unsupported(name: str) -> Callable[..., Any]:
     """Return a handler that refuses a call as not supported."""
 
     def refuse(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
@@ -47,12 +53,10 @@ def not_there(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def asked_of(method: table.Method, message: Any) -> Asked:
+def invocation_of(method: Method, message: Any) -> Invocation:
     """Return what a call of this RPC with this message asks for."""
     operation, mutating = _operation(method.name)
-    return Asked(
-        service=method.api.service, operation=operation, names=_names(message), mutating=mutating
-    )
+    return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 
 
 @functools.cache

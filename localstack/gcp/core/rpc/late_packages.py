@@ -11,13 +11,14 @@ import importlib
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from ...composition import IMPORTING
+IMPORTING = threading.RLock()  # Google's packages do not bear two threads that import them at once
 
 
 def install(packages: Iterable[str]) -> None:

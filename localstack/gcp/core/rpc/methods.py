@@ -16,79 +16,11 @@ from typing import Any
 
 import msgspec
 
-from ...composition import IMPORTING
 from ..templates import pattern_of, shape_of, verb_of
+from .apis import Api
+from .late_packages import IMPORTING
 
-
-class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """One of Google's APIs."""
-
-    service: str  # in the log and in faults
-    package: str  # of its protobuf, which is before its RPCs' names
-    module: str  # the generated Python package; "" for APIs without one
-    hosts: tuple[
-        str, ...
-    ]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
-
-
-APIS = (
-    Api(
-        service="aiplatform",
-        package="google.cloud.aiplatform.v1",
-        module="google.cloud.aiplatform_v1",
-        hosts=(
-            "aiplatform.googleapis.com",
-            "prediction.vertexai.goog",
-            "featurestore.vertexai.goog",
-        ),
-    ),
-    Api(
-        service="pubsub",
-        package="google.pubsub.v1",
-        module="google.pubsub_v1",
-        hosts=("pubsub.googleapis.com",),
-    ),
-    Api(
-        service="monitoring",
-        package="google.monitoring.v3",
-        module="google.cloud.monitoring_v3",
-        hosts=("monitoring.googleapis.com",),
-    ),
-    Api(
-        service="logging",
-        package="google.logging.v2",
-        module="google.cloud.logging_v2",
-        hosts=("logging.googleapis.com",),
-    ),
-    Api(
-        service="resourcemanager",
-        package="google.cloud.resourcemanager.v3",
-        module="google.cloud.resourcemanager_v3",
-        hosts=("cloudresourcemanager.googleapis.com",),
-    ),
-    Api(
-        service="bigquerystorage",
-        package="google.cloud.bigquery.storage.v1",
-        module="google.cloud.bigquery_storage_v1",
-        hosts=("bigquerystorage.googleapis.com",),
-    ),
-    Api(
-        service="firestore",
-        package="google.firestore.v1",
-        module="google.cloud.firestore_v1",
-        hosts=(),
-    ),
-    Api(
-        service="firestoreadmin",
-        package="google.firestore.admin.v1",
-        module="google.cloud.firestore_admin_v1",
-        hosts=(),
-    ),
-    Api(service="bigquery", package="bigquery", module="", hosts=("bigquery.googleapis.com",)),
-    Api(service="storage", package="storage", module="", hosts=("storage.googleapis.com",)),
-)
-OF_PACKAGE: Mapping[str, Api] = {api.package: api for api in APIS}
-_MIXINS = {  # services that every API has beside its own
+_SHARED = {  # services that every API has beside its own
     "google.longrunning.Operations": (
         "google.longrunning.operations_pb2",
         "google.protobuf.empty_pb2",
@@ -106,7 +38,7 @@ _ANSWERS = {  # of the mixins, where it is not <Method>Response
     "GetLocation": ("google.cloud.location.locations_pb2", "Location"),
 }
 # as the log and faults have them
-MIXED_IN = frozenset(
+SHARED_OPERATIONS = frozenset(
     {
         *(f"Operations.{verb}Operation" for verb in ("Get", "Wait", "Cancel", "Delete")),
         *("Operations.ListOperations", "Locations.GetLocation", "Locations.ListLocations"),
@@ -143,35 +75,33 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     verb: str  # predict of :predict
 
 
-def method_of(path: str, api_of_host: Api | None = None) -> Method | None:
-    """Return the RPC of a gRPC path, /package.Service/Method, or None.
-
-    It imports the package, which may take seconds the first time.
-    """
-    service, _, name = path.removeprefix("/").partition("/")
-    if service in _MIXINS:
-        return _mixin(service, name, api_of_host or APIS[0])
-    package, _, short = service.rpartition(".")
-    api = OF_PACKAGE.get(package)
-    if api is None or not api.module:
-        return None
-    with IMPORTING:
-        return _service(api, short).get(name)
-
-
-def packages_of(path: str) -> str:
+def package_of(path: str) -> str:
     """Return the protobuf package of a gRPC path."""
     return path.removeprefix("/").partition("/")[0].rpartition(".")[0]
 
 
+def is_shared(service: str) -> bool:
+    """Return whether every API offers a service besides its own ones."""
+    return service in _SHARED
+
+
+def method_of(api: Api, service: str, name: str) -> Method | None:
+    """Return an RPC of one of an API's own services, by their names with the package, or None.
+
+    It imports the package, which may take seconds the first time.
+    """
+    with IMPORTING:
+        return _service(api, service.rpartition(".")[2]).get(name)
+
+
 @functools.cache
-def _mixin(service: str, name: str, api: Api) -> Method | None:
+def shared_method(service: str, name: str, api: Api) -> Method | None:
     """Return an RPC of one of the services that every API offers besides its own, or None."""
-    module = importlib.import_module(_MIXINS[service][0])
+    module = importlib.import_module(_SHARED[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:
         return None
-    holder, answer = _ANSWERS.get(name, (_MIXINS[service][0], f"{name}Response"))
+    holder, answer = _ANSWERS.get(name, (_SHARED[service][0], f"{name}Response"))
     return Method(
         name=f"{service}.{name}",
         api=api,
@@ -308,7 +238,7 @@ def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[s
     return None
 
 
-def methods(api: Api) -> tuple[Method, ...]:
+def methods_of_api(api: Api) -> tuple[Method, ...]:
     """Return every RPC of an API."""
     with IMPORTING:
         return tuple(method for short in _services(api) for method in _service(api, short).values())

@@ -12,23 +12,24 @@ from ....core.http.answers import Cut
 from ....core.state import Stack
 from ..errors import GcpError
 from ..http_messages import HttpAnswer
-from ..rpc.invocations import Asked
+from ..rpc.apis import Api
+from ..rpc.invocations import Invocation
 
 _NONE: dict[Kind, Fault] = {}
 
 
-class Meeting:
+class Exchange:
     """One call, from its faults to its line in the log; a context manager around the handler.
 
     Within it a handler's own mistake becomes a GcpError that no SDK tries again.
     """
 
-    __slots__ = ("_asked", "_calls", "_stack", "_status", "faults")
+    __slots__ = ("_calls", "_invocation", "_stack", "_status", "faults")
 
-    def __init__(self, stack: Stack, calls: Calls, invocation: Asked) -> None:
+    def __init__(self, stack: Stack, calls: Calls, invocation: Invocation) -> None:
         self._stack = stack
         self._calls = calls
-        self._asked = invocation
+        self._invocation = invocation
         self.faults = _take_faults(stack, invocation) if stack.faults else _NONE
         self._status = 200
 
@@ -59,7 +60,7 @@ class Meeting:
     def refuse(self) -> None:
         """Raise what the faults refuse the call with, before it takes effect."""
         if "throttle" in self.faults:
-            raise _throttling(self._asked.service)
+            raise _throttling(self._invocation.api)
         if "error" in self.faults:
             raise _error(self.faults["error"])
         if "cut-before" in self.faults:
@@ -73,7 +74,7 @@ class Meeting:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
-        invocation = self._asked
+        invocation = self._invocation
         self._calls.add(
             at=self._stack.clock.now(),
             service=invocation.service,
@@ -87,13 +88,13 @@ class Meeting:
 
     def _mistake(self, error: Exception) -> GcpError:
         """Report a handler's own mistake on stderr, and return the error that the caller sees."""
-        call = f"{self._asked.service}:{self._asked.operation}"
+        call = f"{self._invocation.service}:{self._invocation.operation}"
         tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
 
 
-def _take_faults(stack: Stack, invocation: Asked) -> dict[Kind, Fault]:
+def _take_faults(stack: Stack, invocation: Invocation) -> dict[Kind, Fault]:
     """Take the faults that apply to this call; each taking uses a fault up by one."""
     taken: dict[Kind, Fault] = {}
     for kind in OF_THE_WIRE:
@@ -105,19 +106,10 @@ def _take_faults(stack: Stack, invocation: Asked) -> dict[Kind, Fault]:
     return taken
 
 
-def _throttling(service: str) -> GcpError:
+def _throttling(api: Api) -> GcpError:
     """Return the error with which a service throttles."""
-    if service == "bigquery":
-        return GcpError(
-            "PERMISSION_DENIED",
-            "Exceeded rate limits: a fault that was asked for",
-            reason="rateLimitExceeded",
-        )
-    return GcpError(
-        "RESOURCE_EXHAUSTED",
-        "Quota exceeded: a fault that was asked for",
-        reason="rateLimitExceeded",
-    )
+    status, message = api.throttling
+    return GcpError(status, f"{message}: a fault that was asked for", reason="rateLimitExceeded")
 
 
 def _error(fault: Fault) -> GcpError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,19 +15,28 @@ from ....core.calls import Calls
 from ....core.http.answers import Answer
 from ....core.state import Stack, State
 from ....minutes import Minutes
-from ... import composition as handler_modules
-from ...environment import PROJECT, STACK, Environment
 from ..call import Call
+from ..environment import PROJECT, STACK, Environment
 from ..errors import GcpError
 from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
 from ..policy.usage import Used
-from ..rpc import methods as table
-from ..rpc.invocations import Asked, asked_of, handler_of, not_there
-from ..rpc.routing import api_of, route_of
+from ..rpc.apis import Api
+from ..rpc.catalog import Catalog
+from ..rpc.invocations import Invocation, handler_of, invocation_of, unsupported
+from ..rpc.methods import SHARED_OPERATIONS, rule_for
 from ..rpc.transcoding import JSON, answer_of, message_of, refusal, stream_of
-from .exchanges import Meeting
+from .exchanges import Exchange
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The services above this floor, as a front needs them."""
+
+    catalog: Catalog
+    names: frozenset[str]  # whose calls the log and the faults know
+    coverage: Callable[[str | None], Sequence[Any]]  # the operations of one service, or of all
+    add_minutes: Callable[[Call, Minutes], object]  # ValueError: of no endpoint that there is
 
 
 class Front:
@@ -35,8 +44,10 @@ class Front:
 
     callers: Callers  # since `begin`
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, services: Services) -> None:
         self.stack = stack
+        self.catalog = services.catalog
+        self._services = services
         self.calls = Calls()
         self.grpc_address, self.grpc_port = "", 0
         self.used = Used()
@@ -61,15 +72,12 @@ class Front:
 
     def services(self) -> frozenset[str]:
         """Return the services whose calls the log and the faults know."""
-        from ...coverage import FAMILIES
-
-        return frozenset(FAMILIES)
+        return self._services.names
 
     def operations(self, service: str | None) -> frozenset[str]:
         """Return the operations of one service, or of all."""
-        from ...coverage import coverage
-
-        return frozenset(covered.operation for covered in coverage(service)) | table.MIXED_IN
+        covered = self._services.coverage(service)
+        return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
 
     def reset(self) -> None:
         """Return to the state of a stack that has just been started, without faults and log."""
@@ -90,10 +98,8 @@ class Front:
         Raises:
             ValueError: There is no such endpoint or DeployedModel.
         """
-        with handler_modules.IMPORTING:
-            from ...services.aiplatform.endpoints.scripted_traffic import add
-
-        add(Call(self, "aiplatform", "minutes", {}), scripted)
+        call = Call(self, self.catalog.default.service, "minutes", {})
+        self._services.add_minutes(call, scripted)
 
     @property
     def keys(self) -> Keys:
@@ -118,10 +124,7 @@ class Front:
         }
         emulators = {
             STACK: self.stack.url,
-            "STORAGE_EMULATOR_HOST": self.stack.url,
-            "BIGQUERY_EMULATOR_HOST": self.stack.url,
-            "PUBSUB_EMULATOR_HOST": self.grpc_address,
-            "FIRESTORE_EMULATOR_HOST": self.grpc_address,
+            **self.catalog.emulator_variables(self.stack.url, self.grpc_address),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
@@ -130,9 +133,7 @@ class Front:
         return self.environment().door
 
     def _coverage(self) -> object:
-        from ...coverage import coverage
-
-        return coverage()
+        return self._services.coverage(None)
 
     # HTTP.
 
@@ -149,7 +150,7 @@ class Front:
         Raises:
             Cut: The connection is to be closed without an answer.
         """
-        api = api_of(request.host, request.path)
+        api = self.catalog.api_of(request.host, request.path)
         if api is None:
             return refusal(
                 GcpError(
@@ -157,9 +158,9 @@ class Front:
                 )
             )
         try:
-            if not handler_modules.is_loaded(api.package):
-                await asyncio.to_thread(self._load, api)
-            if (routed := route_of(api, request)) is None:
+            if not self.catalog.is_loaded(api):
+                await asyncio.to_thread(self.catalog.load, api)
+            if (routed := self.catalog.route_of(api, request)) is None:
                 return await asyncio.to_thread(self._transcode, api, request)
             invocation, handler = routed
             result = await self.answer(invocation, handler, request, request.headers)
@@ -175,8 +176,8 @@ class Front:
         Raises:
             Cut: The connection is to be closed without an answer.
         """
-        api = api_of(request.host, request.path)
-        routed = None if api is None else route_of(api, request)
+        api = self.catalog.api_of(request.host, request.path)
+        routed = None if api is None else self.catalog.route_of(api, request)
         if routed is None:
             return refusal(
                 GcpError(
@@ -191,34 +192,27 @@ class Front:
         except GcpError as error:
             return refusal(error)
 
-    def _transcode(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
+    def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
         """Answer an RPC that is called over HTTP, in this thread."""
-        routed = table.rule_for(api, request.method, request.path) if api.module else None
+        routed = rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
-            invocation = Asked(service=api.service, operation=name, names=(), mutating=False)
+            invocation = Invocation(api=api, operation=name, names=(), mutating=False)
             return _http_answer(
-                self.answer_here(invocation, not_there(name), request, request.headers)
+                self.answer_here(invocation, unsupported(name), request, request.headers)
             )
         method, rule, match = routed
         message = message_of(method, rule, match, request)
         result = self.answer_here(
-            asked_of(method, message), handler_of(method), message, request.headers
+            invocation_of(method, message), handler_of(method), message, request.headers
         )
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
-
-    @staticmethod
-    def _load(api: table.Api) -> None:
-        """Import an API's package and its handlers."""
-        table.load(api)
-        handler_modules.load("google.longrunning")
-        handler_modules.load(api.package)
 
     # Faults, the effect, the log.
 
     async def answer(
         self,
-        invocation: Asked,
+        invocation: Invocation,
         handler: Callable[..., Any],
         request: Any,
         headers: Mapping[str, str],
@@ -233,20 +227,20 @@ class Front:
             return await asyncio.get_running_loop().run_in_executor(
                 None, self.answer_here, invocation, handler, request, headers
             )
-        with Meeting(self.stack, self.calls, invocation) as meeting:
-            if meeting.faults:
-                await asyncio.sleep(meeting.seconds)
-                meeting.refuse()
-            self.used.note(invocation.service, invocation.operation, request)
+        with Exchange(self.stack, self.calls, invocation) as exchange:
+            if exchange.faults:
+                await asyncio.sleep(exchange.seconds)
+                exchange.refuse()
+            self.used.note(invocation.api, invocation.operation, request)
             result = await handler(
                 Call(self, invocation.service, invocation.operation, headers), request
             )
-            meeting.end(result)
+            exchange.end(result)
             return result
 
     def answer_here(
         self,
-        invocation: Asked,
+        invocation: Invocation,
         handler: Callable[..., Any],
         request: Any,
         headers: Mapping[str, str],
@@ -258,17 +252,17 @@ class Front:
             GcpError: The call is refused.
             Cut: The connection is to be closed without an answer.
         """
-        with Meeting(self.stack, self.calls, invocation) as meeting:
-            if meeting.faults:
-                self.stack.state.stopping.wait(meeting.seconds)
-                meeting.refuse()
-            self.used.note(invocation.service, invocation.operation, request)
+        with Exchange(self.stack, self.calls, invocation) as exchange:
+            if exchange.faults:
+                self.stack.state.stopping.wait(exchange.seconds)
+                exchange.refuse()
+            self.used.note(invocation.api, invocation.operation, request)
             call = call or Call(self, invocation.service, invocation.operation, headers)
             with self.stack.clock.request():
                 result = handler(call, request)
                 if inspect.iscoroutine(result):
                     result = asyncio.run(result)
-            meeting.end(result)
+            exchange.end(result)
             return result
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from google.cloud.resourcemanager_v3 import types
 
 from ...core.call import Call
+from ...core.environment import PROJECT
 from ...core.errors import GcpError
 from ...core.policy import resource_policies as iam
 from ...core.projects import Projects, number_of
 from ...core.registry import handles
 from ...core.resources.filters import FilterError, Lookup, matches, of_message
 from ...core.resources.store import page
-from ...environment import PROJECT
 
 _SERVICE = "google.cloud.resourcemanager.v3.Projects"
 _QUERY = {

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...core.environment import ACCOUNT
 from ...core.errors import GcpError
 from ...core.projects import number_of
-from ...environment import ACCOUNT
 from .errors import invalid, public_access_refusal
 from .records import Bucket
 

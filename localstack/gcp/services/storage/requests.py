@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.call import Call
+from ...core.environment import ACCOUNT
 from ...core.http_messages import HttpRequest
-from ...environment import ACCOUNT
 from .errors import bad_key
 from .preconditions import Conditions, parse_conditions
 from .records import Bucket, Store, Version

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from ...core.call import Call
+from ...core.environment import ACCOUNT
 from ...core.errors import GcpError
 from ...core.http_messages import HttpRequest
-from ...environment import ACCOUNT
 
 _LONGEST = 604800  # seconds that a V4 signature may hold
 _ALGORITHM = "GOOG4-RSA-SHA256"
