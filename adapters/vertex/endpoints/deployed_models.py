@@ -214,7 +214,7 @@ def token(endpoint: Any) -> str:
 
     Each read answers another etag for the same content, a monitoring job changes `update_time`, and
     a model's `status` moves by itself:
-    all three recorded (localstack/gcp/core/resources/etags.py). So an etag is good for one call, and is never
+    all three recorded (localstack/gcp/services/aiplatform/etags.py). So an etag is good for one call, and is never
     compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)

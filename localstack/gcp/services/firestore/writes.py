@@ -1,6 +1,6 @@
-"""One write to one document: precondition, update by mask, transforms.
+"""One write to one document: precondition, update by mask, transforms. Pure.
 
-Pure: a new document comes out, the old one stays as it is.
+It returns a new document, and leaves the old one as it is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 
 from google.cloud.firestore_v1 import types
 
-from ...core.registry import GcpError
-from ...core.resources.validation import invalid
+from ...core.errors import GcpError, invalid
 from . import paths, values
 
 Document = types.Document.pb()
@@ -22,7 +21,7 @@ _REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 
 
 def name_of(write: Any) -> str:
-    """The document that a write is about."""
+    """Return the name of the document that a write is about."""
     name: str = {
         "update": write.update.name,
         "delete": write.delete,
@@ -31,17 +30,18 @@ def name_of(write: Any) -> str:
     return name
 
 
-def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
-    """The document after a write (None: there is none), and the write's result.
+def apply_write(document: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
+    """Return the document after a write (None: it does not exist), and the write's result.
 
-    GcpError: it is refused, and nothing has changed.
+    Raises:
+        GcpError: The write is refused, and nothing has changed.
     """
-    _check_condition(before, write)
+    _check_condition(document, write)
     if write.WhichOneof("operation") == "delete":
         return None, WriteResult()
     after = Document(name=name_of(write))
-    if before is not None:
-        after.CopyFrom(before)
+    if document is not None:
+        after.CopyFrom(document)
     if write.WhichOneof("operation") == "update":
         _update(after, write)
     transforms = [*write.update_transforms, *write.transform.field_transforms]
@@ -49,22 +49,26 @@ def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | No
         transform_results=[_transform(after, transform, now) for transform in transforms]
     )
     _check(after)
-    _stamp(before, after, now)
+    _stamp(document, after, now)
     result.update_time.CopyFrom(after.update_time)
     return after, result
 
 
-def _check_condition(before: Any | None, write: Any) -> None:
+def _check_condition(document: Any | None, write: Any) -> None:
     condition = write.current_document
     kind = condition.WhichOneof("condition_type")
     if kind is None:
         return
-    if before is None and (kind == "update_time" or condition.exists):
+    if document is None and (kind == "update_time" or condition.exists):
         raise GcpError("NOT_FOUND", f"No document to update: {name_of(write)}")
-    if before is not None and kind == "exists" and not condition.exists:
+    if document is not None and kind == "exists" and not condition.exists:
         raise GcpError("ALREADY_EXISTS", f"Document already exists: {name_of(write)}")
-    if before is not None and kind == "update_time" and condition.update_time != before.update_time:
-        stored, base = before.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
+    if (
+        document is not None
+        and kind == "update_time"
+        and condition.update_time != document.update_time
+    ):
+        stored, base = document.update_time.ToMicroseconds(), condition.update_time.ToMicroseconds()
         raise GcpError(
             "FAILED_PRECONDITION",
             f"the stored version ({stored}) does not match the required base version ({base})",
@@ -81,7 +85,7 @@ def _update(document: Any, write: Any) -> None:
 
 
 def _transform(document: Any, transform: Any, now: datetime) -> Any:
-    """Do it, and give what it results in."""
+    """Apply a transform to a document, and return the transform's result."""
     path = paths.field_path(transform.field_path)
     current = values.at(document.fields, path)
     kind = transform.WhichOneof("transform_type")
@@ -148,15 +152,17 @@ def _check(document: Any) -> None:
         )
 
 
-def _stamp(before: Any | None, after: Any, now: datetime) -> None:
-    """A document that a write leaves as it was keeps its time; else times grow by a microsecond at
-    least.
+def _stamp(document: Any | None, after: Any, now: datetime) -> None:
+    """Set the document's times after a write.
+
+    A document that the write leaves unchanged keeps its time; else the time grows by a microsecond
+    at least.
     """
-    if before is None:
+    if document is None:
         after.create_time.FromDatetime(now)
         after.update_time.CopyFrom(after.create_time)
-    elif before != after:
+    elif document != after:
         after.update_time.FromDatetime(now)
         after.update_time.FromMicroseconds(
-            max(after.update_time.ToMicroseconds(), before.update_time.ToMicroseconds() + 1)
+            max(after.update_time.ToMicroseconds(), document.update_time.ToMicroseconds() + 1)
         )

@@ -1,9 +1,8 @@
-"""Subscriptions that write what they get into a table of BigQuery, in batches, before somebody
-reads it.
+"""Subscriptions that write their messages into a table of BigQuery, before somebody reads it.
 
 With use_table_schema a message is a JSON object of the table's columns; without it, the column
-`data` gets the message as it is. What does not fit goes to the dead letter topic, or is tried again
-[docs: pubsub/docs/bigquery].
+`data` receives the message as it is. What does not fit goes to the dead letter topic, or is tried
+again [docs: pubsub/docs/bigquery].
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.pubsub_v1 import types
 
-from ...core.registry import Call, GcpError
+from ...core.call import Call
+from ...core.errors import GcpError
 from ..bigquery.pending_rows import PendingRows
 from .backlog import Delivery
 
@@ -30,9 +30,10 @@ _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
 def check(call: Call, subscription: Any) -> None:
-    """Complete the bigquery_config.
+    """Complete the bigquery_config of a subscription.
 
-    GcpError for what is not supported, or a table that is not there or lacks what is written.
+    Raises:
+        GcpError: Something in it is not supported, or the table does not exist or lacks a column.
     """
     from ..bigquery.operations import in_process as access
 
@@ -64,7 +65,7 @@ def check(call: Call, subscription: Any) -> None:
 
 
 def attach(call: Call, subscription: Subscription) -> None:
-    """Write from now on what the subscription gets."""
+    """Write the messages of a subscription from now on."""
     context = call.without_request()
     late, timed = context.store(PendingRows), threading.Event()
 
@@ -84,7 +85,7 @@ def attach(call: Call, subscription: Subscription) -> None:
 
 
 def write(call: Call, subscription: Subscription) -> None:
-    """Append what waits, and acknowledge it."""
+    """Append the waiting messages to the table, and acknowledge them."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
     try:
@@ -132,12 +133,12 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
-    """When somebody reads next."""
+    """Write again when somebody reads next."""
     call.store(PendingRows).note(subscription, lambda: write(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:
-    """The columns of a message; what is no JSON object is for the table to refuse."""
+    """Return the columns of a message; the table refuses what is no JSON object."""
     config = subscription.bigquery_config
     row: dict[str, Any] = {}
     if config.use_table_schema:

@@ -1,4 +1,4 @@
-"""Projects: every project that somebody has named is there."""
+"""Resource Manager's projects: every project that a request has named exists."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from google.cloud.resourcemanager_v3 import types
 
+from ...core.call import Call
+from ...core.environment import PROJECT
+from ...core.errors import GcpError
 from ...core.policy import resource_policies as iam
 from ...core.projects import Projects, number_of
-from ...core.registry import Call, GcpError, handles
+from ...core.registry import handles
 from ...core.resources.filters import FilterError, Lookup, matches, of_message
 from ...core.resources.store import page
-from ...environment import PROJECT
 
 _SERVICE = "google.cloud.resourcemanager.v3.Projects"
 _QUERY = {
@@ -55,9 +57,10 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 
 def _id(call: Call, name: str) -> str:
-    """The project's id.
+    """Return a project's id.
 
-    GcpError PERMISSION_DENIED, as Google says it, for a number that is nobody's.
+    Raises:
+        GcpError: PERMISSION_DENIED, as Google words it, for an unknown number.
     """
     prefix, _, project = name.partition("/")
     if prefix != "projects" or not project or "/" in project:
@@ -65,13 +68,15 @@ def _id(call: Call, name: str) -> str:
     if not project.isdecimal():
         call.store(Projects).note(project)
         return project
-    known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
-    if known.isdecimal():
+    project_id: str = (
+        PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
+    )
+    if project_id.isdecimal():
         raise GcpError(
             "PERMISSION_DENIED",
             f"The caller does not have permission to get {name}, or it does not exist.",
         )
-    return known
+    return project_id
 
 
 def _project(project: str) -> Any:

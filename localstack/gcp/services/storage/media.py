@@ -1,11 +1,12 @@
-"""The bytes of an object as an answer: whole or a range, as they are stored or without their gzip."""
+"""An object's bytes as an answer: whole or a range, as stored or without their gzip."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ...core.registry import GcpError, HttpAnswer, HttpRequest
+from ...core.errors import GcpError
+from ...core.http_messages import HttpAnswer, HttpRequest
 from ...core.rpc.transcoding import refusal
 from .content import decompressed, parts
 from .records import Version
@@ -71,7 +72,7 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """From where to before where; None: all of it."""
+    """Return the first byte of a range and the one behind it, or None for the whole object."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or not any(match.groups()):
         return None

@@ -1,6 +1,4 @@
-"""Where a feature view's rows come from: a table or view of BigQuery, directly or by feature
-groups.
-"""
+"""The sources of feature views: tables or views of BigQuery, directly or by feature groups."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError
 from ....core.resources.store import Resources
 from . import values
 from .kinds import FEATURE, GROUP
@@ -37,9 +36,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source:
-    """A feature group's table, keys and time.
+    """Return a feature group's table, keys and time column.
 
-    GcpError for a source that is not there, or lacks a column that the group names.
+    Raises:
+        GcpError: The source does not exist, or lacks a column that the group names.
     """
     big_query = group.big_query
     uri = big_query.big_query_source.input_uri
@@ -66,9 +66,10 @@ def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source
 
 
 def view_sources(call: Call, view: Any, name: str) -> list[Source]:
-    """The sources of a feature view, whose full name is `name`.
+    """Return the sources of a feature view, whose full name is `name`.
 
-    GcpError for what is not there, or not supported.
+    Raises:
+        GcpError: A source does not exist, or is of a kind that is not supported.
     """
     kind = view.WhichOneof("source")
     if kind == "big_query_source":
@@ -119,7 +120,12 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
 
 
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
-    """Every entity of the view, as it is now. SourceError, or BigQuery's own GcpError."""
+    """Return every entity of a view as it is now, ready to be served.
+
+    Raises:
+        SourceError: The rows cannot be served.
+        GcpError: BigQuery's own error.
+    """
     from ...bigquery.operations import in_process as access
 
     sources = view_sources(call, view, view.name)
@@ -141,17 +147,21 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
-    """One group's rows, an entity once: the ID columns, the features by their names, and last,
-    where the source has one, the time of the
-    row as `_TIMESTAMP/<place>`, in BigQuery's Arrow types. GcpError: the query fails. SourceError:
-    see values.latest.
+    """Return one source's rows, one for each entity, in BigQuery's Arrow types.
+
+    The columns: the entity's IDs, the features by their names, and last, if the source has one, the
+    row's time as `_TIMESTAMP/<place>`.
+
+    Raises:
+        GcpError: The query fails.
+        SourceError: The rows cannot be served; see values.latest.
     """
     import pyarrow as pa
 
     from ...bigquery.operations import in_process as access
 
     features = source.features or {}
-    wanted = list(
+    selected = list(
         dict.fromkeys(
             [
                 *source.id_columns,
@@ -161,7 +171,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
         )
     )
     table = access.query(
-        call, project, f"SELECT {', '.join(f'`{name}`' for name in wanted)} FROM `{source.table}`"
+        call, project, f"SELECT {', '.join(f'`{name}`' for name in selected)} FROM `{source.table}`"
     )
     if source.timestamp:
         table = values.latest(table, source.id_columns, source.timestamp, dense=source.dense)
@@ -173,7 +183,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """The table with one column in the place of `times`, last: the latest of them, in their type."""
+    """Return a table with the latest of the columns `times` as its last column in their place."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

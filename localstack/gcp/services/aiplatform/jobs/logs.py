@@ -1,11 +1,11 @@
-"""A replica's lines in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
+"""A replica's output in Cloud Logging: log `workerpool0-0`, resource `ml_job`."""
 
 from __future__ import annotations
 
 import time
 
+from ....core.call import Call
 from ....core.projects import by_id
-from ....core.registry import Call
 from ...logging import access
 
 _EVERY = 0.5  # seconds between two deliveries

@@ -1,4 +1,4 @@
-"""A CustomJob's life: its replicas as processes, its lines in Cloud Logging, its end with a reason."""
+"""The run of a custom job: replicas as processes, lines in Cloud Logging, an end with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL
 
 from .....core.http.ports import free_port
 from .....jobs.process import Ended, run
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.resources.standard_methods import revise
 from ....core.resources.store import Resources
 from . import containers
@@ -31,7 +32,7 @@ _WEEK = 7 * 86_400  # Scheduling.timeout's default
 
 
 class JobFailed(Exception):
-    """The job ends in JOB_STATE_FAILED with this code (google.rpc) and these words."""
+    """The job ends in JOB_STATE_FAILED with this code (google.rpc) and this message."""
 
     def __init__(self, message: str, code: int = FAILED_PRECONDITION) -> None:
         super().__init__(message)
@@ -41,12 +42,15 @@ class JobFailed(Exception):
 def start(
     call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[str, ...] = ()
 ) -> Running:
-    """Keep a CustomJob and run it in the background.
+    """Store a custom job, and run it in the background.
 
-    Its `done` is set once its final state is kept.
+    The result's `done` is set once the job's final state is stored.
 
-    `words`: more text in which objects may be named that are to be under /gcs. `folders`: paths
-    under /gcs that are there from the start.
+    Args:
+        call: The call that asks for it.
+        job: The job's message.
+        words: More text that names objects which are to be under /gcs.
+        folders: Paths under /gcs that exist from the start.
     """
     running = call.store(Jobs).running[job.name] = Running()
     call.store(Resources).add(job.name, job)
@@ -55,19 +59,19 @@ def start(
 
 
 class _Work:
-    """One job's life."""
+    """The run of one job."""
 
     def __init__(
         self,
         call: Call,
         name: str,
         running: Running,
-        before: tuple[tuple[str, ...], tuple[str, ...]],
+        mounted_places: tuple[tuple[str, ...], tuple[str, ...]],
     ) -> None:
         self.call = call
         self.name = name
         self.running = running
-        self.words, self.folders = before
+        self.words, self.folders = mounted_places
         self.id = name.rpartition("/")[2]
         self.folder = call.home / "jobs" / self.id
         self.mounted = self.folder / "mounted"
@@ -107,11 +111,11 @@ class _Work:
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
         programs = [
-            self._program(pool, self.folder / f"pool{at}")
-            for at, pool in enumerate(self.spec.worker_pool_specs)
+            self._program(pool, self.folder / f"pool{index}")
+            for index, pool in enumerate(self.spec.worker_pool_specs)
         ]
         words = [*self.words, *(word for program in programs for word in program.words)]
-        before, self.left_out = gcs.fill(self.call, self.mounted, words)
+        mount_state, self.left_out = gcs.fill(self.call, self.mounted, words)
         for path in self.folders:
             (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
@@ -125,7 +129,7 @@ class _Work:
             return self._replicas(programs)
         finally:
             if not self.call.stopping.is_set():
-                gcs.keep(self.call, self.mounted, before)
+                gcs.keep(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
         package = pool.WhichOneof("task") == "python_package_spec"
@@ -146,9 +150,9 @@ class _Work:
         )
 
     def _replicas(self, programs: list[Program]) -> JobState:
-        """Run all replicas side by side.
+        """Run all replicas side by side, and return the job's final state.
 
-        The job is over with its chief, or with the first that fails.
+        The job ends with its chief, or with the first replica that fails.
         """
         pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
         replicas = [
@@ -227,7 +231,7 @@ class _Work:
 
 
 class _Either(threading.Event):
-    """Set when one of two is."""
+    """An event that is set when one of two others is."""
 
     def __init__(self, *events: threading.Event) -> None:
         super().__init__()

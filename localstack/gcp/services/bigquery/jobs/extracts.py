@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ....core.registry import Call
+from ....core.call import Call
 from ..data import arrow, encode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid, not_run

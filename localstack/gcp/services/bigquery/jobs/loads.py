@@ -6,7 +6,8 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ....core.registry import Call, GcpError
+from ....core.call import Call
+from ....core.errors import GcpError
 from ..data.types import Field, schema_from_rest
 from ..errors import BigQueryError, invalid, not_run
 from ..formats import csv_files, json_files, parquet_files

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import HttpRequest
+from ....core.http_messages import HttpRequest
 from ..data import arrow, encode
 from ..data.types import arrow_schema
 from ..errors import invalid

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
 from ..state.catalog import Dataset
 from ..state.instance import rest_time

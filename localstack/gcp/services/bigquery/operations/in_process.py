@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ....core.registry import Call
+from ....core.call import Call
 from ..data import arrow, decode
 from ..data.types import Field
 from ..errors import BigQueryError, invalid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from ....core.registry import Call
+from ....core.call import Call
 from ..pending_rows import PendingRows
 from ..state.catalog import Catalog
 from ..state.instance import Instance

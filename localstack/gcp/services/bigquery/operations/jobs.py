@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError, invalid
 from ..jobs import copies, extracts, loads, queries
 from ..jobs.results import Page, arrow_answer, rows_page, timestamps_of

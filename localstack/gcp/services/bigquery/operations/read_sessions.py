@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from ....core.registry import Call, GcpError, handles
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.registry import handles
 from ..data import arrow
 from ..data.types import Field, arrow_schema, quoted
 from ..errors import BigQueryError

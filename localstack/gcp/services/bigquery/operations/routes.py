@@ -7,8 +7,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ....core.projects import Projects
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.registry import route
 from ..errors import BigQueryError
 from ..operations.request_shapes import checked
 from ..request_values import whole_number

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ....core.registry import Call, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpRequest
 from ..data import decode, encode
 from ..data.types import Field
 from ..errors import invalid, not_run

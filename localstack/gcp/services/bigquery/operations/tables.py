@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError
 from ..state.catalog import Table, TableRef
 from ..state.policies import Policies

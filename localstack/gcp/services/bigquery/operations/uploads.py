@@ -13,7 +13,8 @@ import threading
 import uuid
 from typing import Any
 
-from ....core.registry import Call, HttpAnswer, HttpRequest
+from ....core.call import Call
+from ....core.http_messages import HttpAnswer, HttpRequest
 from ..errors import BigQueryError
 from ..state.jobs import Job, resource
 from .jobs import PATIENCE, begin

@@ -1,4 +1,4 @@
-"""Logging over HTTP with JSON, as its client talks where gRPC is turned off."""
+"""Cloud Logging over HTTP with JSON, as its client speaks if gRPC is turned off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 from google.cloud.logging_v2 import types
 from google.protobuf import json_format
 
-from ....core.registry import Call, GcpError, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
+from ....core.registry import route
 from ....core.rpc.transcoding import answer_of
 from . import entries as service
 
@@ -31,12 +34,12 @@ def list_entries(call: Call, request: HttpRequest) -> Any:
 @route("LoggingServiceV2.ListLogs", "GET", "/v2/{parent=*/*}/logs")
 def list_logs(call: Call, request: HttpRequest) -> Any:
     query = request.query
-    asked = types.ListLogsRequest.pb()(
+    rpc_request = types.ListLogsRequest.pb()(
         parent=request.params["parent"],
         page_size=int(query.get("pageSize", 0)),
         page_token=query.get("pageToken", ""),
     )
-    return answer_of(service.list_logs(call, asked), request)
+    return answer_of(service.list_logs(call, rpc_request), request)
 
 
 @route("LoggingServiceV2.DeleteLog", "DELETE", "/v2/{log_name=*/*/logs/*}")

@@ -7,9 +7,12 @@ from typing import Any
 from google.iam.v1 import iam_policy_pb2
 from google.protobuf import json_format
 
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpRequest
 from ....core.policy import resource_policies as iam
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, HttpRequest, handles, route
+from ....core.registry import handles, route
 from ....core.rpc.transcoding import answer_of
 from ..records import Hub
 
@@ -75,7 +78,11 @@ def _message(message: Any, request: HttpRequest) -> Any:
 
 
 def _resource(call: Call, name: str) -> str:
-    """The full name. GcpError NOT_FOUND for what is not there."""
+    """Return the full name of a resource.
+
+    Raises:
+        GcpError: NOT_FOUND.
+    """
     hub = call.store(Hub)
     if "/subscriptions/" in name:
         hub.subscription(call, name)

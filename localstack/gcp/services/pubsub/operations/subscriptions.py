@@ -1,4 +1,7 @@
-"""Subscriber: subscriptions. How they are read is in pulling.py."""
+"""Subscriber's subscriptions: create, get, list, update, delete.
+
+How they are read is in pulling.py.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from typing import Any
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
+from ....core.call import Call
+from ....core.errors import GcpError
 from ....core.projects import by_id
-from ....core.registry import Call, GcpError, handles
+from ....core.registry import handles
 from ....core.resources.store import page
 from .. import attribute_filter
 from .. import bigquery_subscriptions as to_bigquery
 from ..backlog import Backlog, Rules
-from ..records import Hub, Subscription, already_exists, check_duration, new_name, overwrite
+from ..errors import already_exists
+from ..records import Hub, Subscription, check_duration, new_name, overwrite
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _ACK_DEADLINE = 10  # seconds, where nothing is said
@@ -114,7 +120,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Only to what it is: a subscription that is pulled."""
+    """Accept only the config that leaves the subscription a pull subscription."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(
@@ -144,7 +150,7 @@ def _seconds(duration: Any) -> float:
 
 
 def _complete(subscription: Any) -> None:
-    """Write out what Pub/Sub takes where nothing is said."""
+    """Fill in Pub/Sub's defaults."""
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or _ACK_DEADLINE
     if not subscription.HasField("message_retention_duration"):
         subscription.message_retention_duration.FromTimedelta(_RETENTION)
@@ -226,7 +232,7 @@ def _predicate(text: str) -> attribute_filter.Predicate:
 
 
 def _dead_letters(call: Call, name: str) -> Any:
-    """What a backlog calls with a message that failed too often."""
+    """Return the function that takes a backlog's messages that failed too often."""
 
     def forward(message: Any, attempts: int) -> bool:
         hub = call.store(Hub)

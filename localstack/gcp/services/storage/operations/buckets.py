@@ -1,10 +1,13 @@
-"""storage.buckets."""
+"""The methods storage.buckets.*."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from ....core.call import Call
+from ....core.errors import GcpError
+from ....core.http_messages import HttpAnswer, HttpRequest
+from ....core.registry import route
 from .. import acls
 from ..field_types import BUCKET, checked
 from ..partial_answers import selected
@@ -124,7 +127,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _patchable(body: dict[str, Any]) -> set[str]:
-    """What a patch may name: with nulls, which take a member away."""
+    """Return the members that a patch names; a null removes a member."""
     return {key for key in body if body[key] is None or key in bucket_fields({key: body[key]})}
 
 
@@ -209,7 +212,7 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 
 
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
-    """The lists that come with a request; those of a new bucket are the project's."""
+    """Set the lists that a request has; a new bucket's default to its project's."""
     new = not bucket.acl
     named = {
         "acl": request.query.get("predefinedAcl"),

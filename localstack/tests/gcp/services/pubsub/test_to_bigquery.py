@@ -12,7 +12,7 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
 
 from isthmus_stack.core.clock import Clock
-from isthmus_stack.gcp.core.registry import GcpError
+from isthmus_stack.gcp.core.errors import GcpError
 from isthmus_stack.gcp.services.bigquery.operations import in_process as access
 from isthmus_stack.gcp.services.bigquery.pending_rows import PendingRows
 from isthmus_stack.gcp.services.pubsub import bigquery_subscriptions as to_bigquery

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_stack.gcp.core.registry import GcpError
+from isthmus_stack.gcp.core.errors import GcpError
 from isthmus_stack.gcp.services.storage import content, listing
 from isthmus_stack.gcp.services.storage import partial_answers as partial
 from isthmus_stack.gcp.services.storage import preconditions as conditions

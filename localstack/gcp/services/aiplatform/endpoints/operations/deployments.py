@@ -1,6 +1,6 @@
-"""DeployModel: a server is started for a version of a model, and takes traffic once it is healthy.
+"""EndpointService's deployments: DeployModel, UndeployModel, MutateDeployedModel.
 
-UndeployModel, MutateDeployedModel.
+A deployed model takes traffic once the server of its version is healthy.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from google.cloud.aiplatform_v1.types import (
 from google.cloud.aiplatform_v1.types import DeploymentStage as Stage
 
 from ......serving.model_server import ModelServer
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
+from .....core.registry import handles
 from .....core.resources import operations
-from .....core.resources.validation import check_display_name, invalid
+from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers as serving
 from .. import timing
@@ -110,7 +112,10 @@ def undeploy_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.MutateDeployedModel")
 def mutate_deployed_model(call: Call, request: Any) -> Any:
-    """Replicas are numbers here: one process serves, however many there are said to be."""
+    """Change a deployed model's numbers of replicas and its logging.
+
+    Replicas are numbers only: one process serves, however many there are said to be.
+    """
     hosted = must(call, request.endpoint)
     number = request.deployed_model.id
     if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
@@ -151,9 +156,9 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
 
 
 class _Deployment:
-    """One DeployModel on its way.
+    """One DeployModel under way.
 
-    The endpoint changes at its end alone, and not at all when it fails.
+    The endpoint changes only at its end, and not at all if it fails.
     """
 
     def __init__(
@@ -167,13 +172,18 @@ class _Deployment:
         self._generic = generic(call)
 
     def stage(self, stage: Stage) -> Any:
+        """Return the operation's metadata at a stage of the deployment."""
         self._generic.update_time.CopyFrom(self._call.now_pb())
         return DeployModelOperationMetadata.pb()(
             generic_metadata=self._generic, deployment_stage=stage.value
         )
 
     def run(self, progress: operations.Progress) -> Any:
-        """GcpError: it does not come up, or it was cancelled."""
+        """Start the server, add it to the endpoint, and return the operation's response.
+
+        Raises:
+            GcpError: The server does not become healthy, or the operation was cancelled.
+        """
         server: ModelServer | None = None
         over = threading.Event()
         try:
@@ -208,12 +218,13 @@ class _Deployment:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
     def lose(self, progress: operations.Progress) -> Any:
-        """The fault lost-deploy."""
+        """Fail as the fault lost-deploy asks for."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
 
     def _finish(self, server: ModelServer) -> Any:
+        """Add the deployed model to the endpoint, with its share of the traffic."""
         hosted, deployed = self._hosted, self._deployed
         _scale(self._call, deployed)
         with hosted.lock:
@@ -243,6 +254,7 @@ class _Deployment:
         )
 
     def _forget(self) -> None:
+        """Let the model's version be deployed and deleted again."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
@@ -262,7 +274,7 @@ class _Deployment:
 
 
 def _give_up(progress: operations.Progress, over: threading.Event, server: ModelServer) -> None:
-    """End a server whose deployment is cancelled."""
+    """End the server once its deployment is cancelled, until the deployment is over."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()
@@ -270,6 +282,7 @@ def _give_up(progress: operations.Progress, over: threading.Event, server: Model
 
 
 def _check(deployed: Any) -> None:
+    """Raise INVALID_ARGUMENT for a deployed model that cannot be served."""
     if deployed.id and not _ID.fullmatch(deployed.id):
         raise invalid(f"Invalid deployed_model.id {deployed.id!r}: 1 to 10 digits.")
     check_display_name(deployed.display_name, kind="DeployedModel", required=False)
@@ -301,7 +314,7 @@ def _check_replicas(deployed: Any) -> None:
 
 
 def _scale(call: Call, deployed: Any) -> None:
-    """As many replicas as there were, within the new bounds."""
+    """Bring the number of replicas within the new bounds."""
     resources = deployed.dedicated_resources
     if not resources.max_replica_count:
         resources.max_replica_count = resources.min_replica_count
@@ -313,7 +326,7 @@ def _scale(call: Call, deployed: Any) -> None:
 
 
 def _number(hosted: Hosted, deployed: Any) -> None:
-    """Its id: the caller's, if it is free, or one of ours."""
+    """Set a deployed model's id: the caller's, if it is free, or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
         raise GcpError(
@@ -325,6 +338,7 @@ def _number(hosted: Hosted, deployed: Any) -> None:
 
 
 def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
+    """Return a traffic split with the new deployed model's id in the place of "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
@@ -334,6 +348,7 @@ def _set(hosted: Hosted, split: Mapping[str, int]) -> None:
 
 
 def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+    """Raise unless a deployed model exists and has no traffic, or is the only one."""
     if number not in hosted.targets:
         raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
     others = set(hosted.targets) - {number}
@@ -350,7 +365,10 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
 
 
 def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
-    """Of the message: the DeployedModel, and its share. The last one leaves an empty split."""
+    """Remove a deployed model and its share from the endpoint's message.
+
+    The last one leaves an empty split.
+    """
     rest = [deployed for deployed in hosted.message.deployed_models if deployed.id != number]
     shares = {
         key: percent

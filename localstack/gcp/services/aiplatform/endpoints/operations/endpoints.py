@@ -1,4 +1,4 @@
-"""EndpointService but for deployments: create, read, change, delete."""
+"""EndpointService without deployments: create, get, list, update and delete endpoints."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from google.cloud.aiplatform_v1.types import (
     UpdateEndpointOperationMetadata,
 )
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.registry import handles
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import (
-    check_display_name,
-    check_labels,
-    invalid,
-    merge,
-    updated_fields,
-)
+from .....core.resources.validation import check_display_name, check_labels, merge, updated_fields
+from ... import etags
 from ..records import (
     EndpointPb,
     Endpoints,
@@ -137,7 +134,7 @@ def update_endpoint(call: Call, request: Any) -> Any:
         if "traffic_split" in paths:
             check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
         hide(call, hosted)
-        before = dict(hosted.message.traffic_split)
+        previous_split = dict(hosted.message.traffic_split)
         merge(request, request.endpoint, hosted.message)
         hosted.changed(call)
         answer = snapshot(call, hosted)
@@ -146,14 +143,14 @@ def update_endpoint(call: Call, request: Any) -> Any:
             and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None
         ):
             hosted.message.ClearField("traffic_split")
-            hosted.message.traffic_split.update(before)
+            hosted.message.traffic_split.update(previous_split)
             hosted.changed(call)
         return answer
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpointLongRunning")
 def update_endpoint_long_running(call: Call, request: Any) -> Any:
-    """It takes client_connection_config and nothing else."""
+    """Update client_connection_config, the only field that this RPC changes."""
     hosted = must(call, request.endpoint.name)
     context = call.without_request()
 
@@ -191,8 +188,8 @@ def delete_endpoint(call: Call, request: Any) -> Any:
 
 
 def generic(call: Call) -> Any:
-    at = call.now_pb()
-    return GenericOperationMetadata.pb()(create_time=at, update_time=at)
+    now = call.now_pb()
+    return GenericOperationMetadata.pb()(create_time=now, update_time=now)
 
 
 def _check(endpoint: Any) -> None:

@@ -1,4 +1,4 @@
-"""JobService's monitoring jobs of an endpoint: kept and shown, and nothing is monitored.
+"""JobService's model monitoring jobs of an endpoint: stored and shown; nothing is monitored.
 
 Recorded of the real service (cloud-custodian df800e9e, flights/vertexai-endpoint-monitor): the
 endpoint's update_time is then the job's create_time, and nothing else of it differs but its etag;
@@ -12,12 +12,14 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import JobState, ModelDeploymentMonitoringJob
 from google.cloud.aiplatform_v1.types.job_service import ListModelDeploymentMonitoringJobsResponse
 
+from .....core.call import Call
+from .....core.errors import invalid
 from .....core.projects import canonical
-from .....core.registry import Call, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.store import Resources
-from .....core.resources.validation import check_display_name, check_labels, invalid
+from .....core.resources.validation import check_display_name, check_labels
 from ..records import must
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"

@@ -1,4 +1,4 @@
-"""FeatureRegistryService: feature groups over a BigQuery table or view, and the features in them."""
+"""FeatureRegistryService: feature groups over a BigQuery table or view, and their features."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from google.cloud.aiplatform_v1.types import feature_registry_service as registr
 from google.cloud.aiplatform_v1.types import featurestore_service as features
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import FEATURE, GROUP
@@ -105,7 +107,7 @@ def create_feature(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchCreateFeatures")
 def batch_create_features(call: Call, request: Any) -> Any:
-    """All of them or none."""
+    """Create several features: all of them, or none."""
     resources = call.store(Resources)
     created: list[Any] = []
     for single in request.requests:
@@ -178,7 +180,11 @@ def delete_feature(call: Call, request: Any) -> Any:
 
 
 def _new_feature(call: Call, parent: str, request: Any) -> Any:
-    """GcpError for a column that the group's source does not have, or that is its entity ID."""
+    """Return the feature that a request describes.
+
+    Raises:
+        GcpError: The group's source has no such column, or it is the entity ID.
+    """
     group = standard.get(call, GROUP, parent)
     name = standard.name_of(call, FEATURE, group.name, request.feature_id)
     feature = request.feature

@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreAdminService: online stores."""
+"""FeatureOnlineStoreAdminService's online stores."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from google.cloud.aiplatform_v1.types import FeatureOnlineStore
 from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import STORE, VIEW
@@ -98,10 +100,10 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
     )
 
 
-def _check_scaling(before: Any, store: Any) -> None:
+def _check_scaling(previous: Any, store: Any) -> None:
     if not store.HasField("bigtable"):
         return
-    if before is not None and not before.HasField("bigtable"):
+    if previous is not None and not previous.HasField("bigtable"):
         raise GcpError(
             "INVALID_ARGUMENT", "An optimized FeatureOnlineStore cannot become one of Bigtable."
         )

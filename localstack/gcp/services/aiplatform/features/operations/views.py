@@ -1,4 +1,4 @@
-"""FeatureOnlineStoreAdminService: feature views."""
+"""FeatureOnlineStoreAdminService's feature views."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import feature_online_store_admin_service as admin
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from .. import cron, syncs
@@ -52,7 +54,7 @@ def list_feature_views(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureView")
 def update_feature_view(call: Call, request: Any) -> Any:
-    """What is served stays as the last sync left it."""
+    """Change a view; what it serves stays as the last sync left it."""
     name = canonical(call, request.feature_view.name)
     store = standard.get(call, STORE, name.partition(f"/{VIEW.collection}/")[0])
     view = standard.update(
@@ -94,7 +96,7 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 
 def remove_view(call: Call, name: str) -> None:
-    """With its syncs, and what it serves."""
+    """Delete a view with its syncs and what it serves."""
     syncs.forget(call, name)
     call.store(Resources).remove(name)
 

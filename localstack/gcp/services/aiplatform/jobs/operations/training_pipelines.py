@@ -1,6 +1,6 @@
-"""TrainingPipelines: a custom job, and the upload of the model that it has written.
+"""PipelineService's training pipelines: a custom job, and the upload of the model it wrote.
 
-`CustomTrainingJob.run` and its kin make one.
+`CustomTrainingJob.run` and its kin create one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from google.cloud.aiplatform_v1.types.pipeline_service import ListTrainingPipeli
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
 from .....core.resources.standard_methods import revise
@@ -89,7 +91,11 @@ def _check_supported(pipeline: Any) -> None:
 
 
 def _spec(inputs: Any) -> Any:
-    """The custom job that the task's inputs describe. INVALID_ARGUMENT with the field."""
+    """Return the custom job that a pipeline's inputs describe.
+
+    Raises:
+        GcpError: INVALID_ARGUMENT, which names the field.
+    """
     spec = CustomJobSpec.pb()()
     try:
         json_format.ParseDict(json_format.MessageToDict(inputs), spec)
@@ -104,7 +110,7 @@ def _spec(inputs: Any) -> Any:
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Where the job's model is to be, unless the caller says another place."""
+    """Set where the job's model is, unless the caller has set another place."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
@@ -125,7 +131,7 @@ def _upload(parent: str, pipeline: Any) -> Any:
 
 
 class _Training:
-    """One pipeline's life."""
+    """The run of one training pipeline."""
 
     def __init__(self, call: Call, pipeline: Any, spec: Any, training: Running) -> None:
         self.call = call
@@ -180,7 +186,11 @@ class _Training:
         return job
 
     def _upload_model(self) -> None:
-        """GcpError: the job has written no model, or its id has been taken meanwhile."""
+        """Upload the model that the job wrote.
+
+        Raises:
+            GcpError: The job wrote no model, or the model's id has been taken meanwhile.
+        """
         if not self.pipeline.HasField("model_to_upload"):
             return
         model = upload.upload(

@@ -1,4 +1,4 @@
-"""MetadataService: what links nodes, and the questions about lineage."""
+"""MetadataService's links between nodes, and queries of lineage."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from google.cloud.aiplatform_v1.types import LineageSubgraph
 from google.cloud.aiplatform_v1.types import metadata_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from .. import queries
@@ -101,8 +103,9 @@ def query_execution_inputs_and_outputs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryArtifactLineageSubgraph")
 def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
-    """All that is reached from the artifact in `max_hops` events; the filter narrows the artifacts
-    that are shown.
+    """Return everything within `max_hops` events of an artifact.
+
+    The filter narrows the artifacts that are shown.
     """
     lineage = call.store(Lineage)
     start = standard.get(call, ARTIFACT, request.artifact).name
@@ -128,7 +131,7 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 
 
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
-    """The nodes of these names, and those of the events that are between them."""
+    """Return the nodes of these names and those of the events, with the events between them."""
     resources = call.store(Resources)
     nodes = {
         name: resources.find(name)

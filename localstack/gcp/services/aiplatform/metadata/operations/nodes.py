@@ -1,6 +1,4 @@
-"""MetadataService: artifacts, contexts and executions, which have the same five methods and a
-purge.
-"""
+"""MetadataService's artifacts, contexts and executions: the same five methods and a purge."""
 
 from __future__ import annotations
 
@@ -13,8 +11,10 @@ from google.cloud.aiplatform_v1.types import Artifact, Context, Execution
 from google.cloud.aiplatform_v1.types import metadata_service as service
 from google.cloud.aiplatform_v1.types import operation as metadata
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_etag
@@ -28,7 +28,7 @@ _SAMPLE = 100  # names that a purge without force shows
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the three kinds."""
+    """One of the three kinds of nodes."""
 
     kind: standard.Kind
     message: Any  # the raw class
@@ -36,7 +36,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def field(self) -> str:
-        """Of requests: artifact."""
+        """The name of a request's field for the node: artifact."""
         return self.kind.word.lower()
 
 
@@ -49,7 +49,7 @@ NODES = (
 
 
 def _answer(node: Node) -> None:
-    """Put the kind's methods into the table."""
+    """Make the methods of a kind of nodes the handlers of its RPCs."""
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: create(
@@ -98,8 +98,10 @@ def _update(call: Call, node: Node, request: Any) -> Any:
 
 
 def _delete(call: Call, node: Node, request: Any) -> Any:
-    """`force` says nothing: "The force deletion semantics is still undefined" [sdk]; an experiment
-    is deleted before its pipeline runs.
+    """Delete a node. `force` changes nothing.
+
+    "The force deletion semantics is still undefined" [sdk]; an experiment is deleted before its
+    pipeline runs.
     """
     name = canonical(call, request.name)
     current = standard.get(call, node.kind, name)
@@ -115,7 +117,7 @@ def _delete(call: Call, node: Node, request: Any) -> Any:
 
 
 def remove(call: Call, node: Node, name: str) -> None:
-    """With its links; a context's children stay, without it."""
+    """Remove a node with its links; a context's children stay without it."""
     resources = call.store(Resources)
     if node.kind is CONTEXT:
         for child in _children(call, name):
@@ -135,7 +137,7 @@ def _children(call: Call, name: str) -> list[Any]:
 
 
 def _purge(call: Call, node: Node, request: Any) -> Any:
-    """What the filter fits: deleted with `force`, else counted."""
+    """Delete the nodes that fit a filter; without `force`, only count them."""
     if not request.filter:
         raise GcpError("INVALID_ARGUMENT", "A purge needs a filter.")
     store = standard.get(call, STORE, request.parent)

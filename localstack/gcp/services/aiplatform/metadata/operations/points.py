@@ -1,45 +1,25 @@
-"""TensorboardService: the points of time series, written and read."""
+"""TensorboardService's points of time series: written and read."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import TensorboardTimeSeries, TimeSeriesData
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
-from .....core.registry import Call, GcpError, handles
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _ValueType = TensorboardTimeSeries.ValueType
 _VALUES = {_ValueType.SCALAR: "scalar", _ValueType.TENSOR: "tensor"}
 _MOST_POINTS = 1000  # that a read gives, where nothing else is asked
-
-
-class Points:
-    """One a stack, by the names of time series; a step has one point, the last that was written."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, dict[int, Any]] = {}
-        self._lock = threading.Lock()
-
-    def add(self, series: str, points: Sequence[Any]) -> list[Any]:
-        """All of the series now, by step."""
-        with self._lock:
-            steps = self._points.setdefault(series, {})
-            steps.update({point.step: point for point in points})
-            return [steps[step] for step in sorted(steps)]
-
-    def get(self, series: str) -> list[Any]:
-        return self.add(series, ())
-
-    def forget(self, series: str) -> None:
-        with self._lock:
-            self._points.pop(series, None)
 
 
 @handles(f"{_SERVICE}.WriteTensorboardRunData")
@@ -52,7 +32,7 @@ def write_tensorboard_run_data(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.WriteTensorboardExperimentData")
 def write_tensorboard_experiment_data(call: Call, request: Any) -> Any:
-    """All or nothing."""
+    """Write the points of several runs: all or nothing."""
     experiment = standard.get(call, EXPERIMENT, request.tensorboard_experiment)
     runs = [
         standard.get(call, RUN, single.tensorboard_run).name
@@ -149,7 +129,7 @@ def _data(call: Call, series: Any, most: int) -> Any:
 
 
 def _thinned(points: list[Any], most: int) -> list[Any]:
-    """At most `most` of them, evenly, with the first and the last."""
+    """Return at most `most` of the points, evenly spread, with the first and the last."""
     if len(points) <= most:
         return points
     if most == 1:

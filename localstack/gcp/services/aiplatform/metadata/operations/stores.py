@@ -1,4 +1,4 @@
-"""MetadataService: stores and schemas."""
+"""MetadataService's stores and schemas."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import metadata_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import ARTIFACT, CONTEXT, EXECUTION, SCHEMA, STORE
@@ -38,7 +40,10 @@ def list_metadata_stores(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.DeleteMetadataStore")
 def delete_metadata_store(call: Call, request: Any) -> Any:
-    """With all that is in it: `force` is deprecated, and set by every client."""
+    """Delete a store with all that is in it.
+
+    `force` is deprecated, and every client sets it.
+    """
     name = canonical(call, request.name)
     resources, lineage = call.store(Resources), call.store(Lineage)
     resources.get(STORE.word, name)

@@ -1,6 +1,6 @@
-"""TensorboardService: tensorboards, their experiments, runs and time series.
+"""TensorboardService's tensorboards, experiments, runs and time series.
 
-The points are in points.py.
+Their points are in points.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import msgspec
 from google.cloud.aiplatform_v1.types import operation as metadata
 from google.cloud.aiplatform_v1.types import tensorboard_service as service
 
+from .....core.call import Call
+from .....core.errors import GcpError
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
+from .....core.registry import handles
 from .....core.resources import standard_methods as standard
 from .....core.resources.store import Resources
 from ..kinds import EXPERIMENT, RUN, SERIES, TENSORBOARD
-from .points import Points
+from ..records import Points
 
 _SERVICE = "google.cloud.aiplatform.v1.TensorboardService"
 _SECONDS = 2.0  # that the provider takes
@@ -123,7 +125,7 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 
 def _answer(level: Level) -> None:
-    """Put a level's methods into the table."""
+    """Make the methods of a level the handlers of its RPCs."""
     word, several = (
         level.kind.word,
         level.kind.word if level.kind is SERIES else f"{level.kind.word}s",
@@ -172,7 +174,10 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
 
 
 def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
-    """All of them or none. Time series may be of several runs of the experiment."""
+    """Create several resources: all or none.
+
+    Time series may belong to several runs of the experiment.
+    """
     resources = call.store(Resources)
     created: list[Any] = []
     with resources.lock:
@@ -201,7 +206,7 @@ def _list(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
-    """The parent, or with `-` as its id all of them."""
+    """Return the parent, or all parents of its kind if its id is `-`."""
     name = canonical(call, name)
     above, _, identifier = name.rpartition(f"/{level.parent.collection}/")
     if identifier == "-":
@@ -214,7 +219,7 @@ def _below(call: Call, parent: str, kind: standard.Kind) -> list[Any]:
 
 
 def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
-    """With all below."""
+    """Delete a resource with everything below it."""
     name = canonical(call, request.name)
     resources, points = call.store(Resources), call.store(Points)
     resources.get(kind.word, name)
@@ -241,7 +246,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """One tensorboard of a location is the default one."""
+    """Make a tensorboard the only default one of its location."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:

@@ -1,4 +1,4 @@
-"""ModelService but for UploadModel: reading, changing, deleting, and where aliases go."""
+"""ModelService without uploads: get, list, update, delete, and move aliases."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from google.cloud.aiplatform_v1.types import (
     ListModelVersionsResponse,
 )
 
+from .....core.call import Call
+from .....core.errors import GcpError, invalid
 from .....core.projects import canonical
-from .....core.registry import Call, GcpError, handles
-from .....core.resources import etags, operations
+from .....core.registry import handles
+from .....core.resources import operations
 from .....core.resources.listing import last_segment, page_of
-from .....core.resources.validation import check_display_name, check_labels, invalid, updated_fields
+from .....core.resources.validation import check_display_name, check_labels, updated_fields
+from ... import etags
 from ..records import (
     DEFAULT,
     Models,
@@ -42,7 +45,7 @@ def get_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.ListModels")
 def list_models(call: Call, request: Any) -> Any:
-    """The default version of each."""
+    """List the default version of each model."""
     parent = canonical(call, request.parent)
     store = call.store(Models)
     with store.lock:
@@ -110,7 +113,10 @@ def update_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.ModelService.MergeVersionAliases")
 def merge_version_aliases(call: Call, request: Any) -> Any:
-    """An alias that another version has is taken from there; "-x" removes x from this one."""
+    """Move aliases to a version; "-x" removes x from it.
+
+    An alias of another version is taken from there.
+    """
     parsed = parse(call, request.name)
     if not parsed.version:
         raise invalid(f"name must say a version: {request.name}@VERSION.")
@@ -205,7 +211,7 @@ def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
 
 
 def _check_idle(model: Registered, version: int | None) -> None:
-    """FAILED_PRECONDITION while a version, or any of the model's, is deployed."""
+    """Raise FAILED_PRECONDITION while a version, or any version of the model, is deployed."""
     endpoints = sorted(
         {endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)}
     )
@@ -227,9 +233,9 @@ def _replace(source: Any, target: Any, path: str) -> None:
 
 
 def _deleting(call: Call) -> Any:
-    at = call.now_pb()
+    now = call.now_pb()
     return DeleteOperationMetadata.pb()(
-        generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at)
+        generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)
     )
 
 

@@ -1,4 +1,4 @@
-"""PredictionService over HTTP: what a body says is passed on undecoded."""
+"""PredictionService over HTTP: bodies are passed on undecoded."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from functools import lru_cache
 
 import msgspec
 
-from .....core.registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from .....core.call import Call
+from .....core.errors import GcpError
+from .....core.http_messages import HttpAnswer, HttpRequest
+from .....core.registry import route
 from ...endpoints.records import must
 from .. import request_log
-from ..forwarding import (
-    forward,
-    forwarded_headers,
-    instances_of,
-    model_error,
-    of_target,
-    predictions_of,
-)
+from ..errors import model_error
+from ..forwarding import forward, forwarded_headers, instances_of, of_target, predictions_of
 from .predictions import stream
 
 _ENDPOINT = "/v1/{endpoint=projects/*/locations/*/endpoints/*}"
@@ -52,7 +49,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("PredictionService.RawPredict", "POST", f"{_ENDPOINT}:rawPredict")
 async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
-    """The model's answer as it is, whatever its status; headers say who has answered."""
+    """Return the model's answer as it is, whatever its status; headers name the model."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     exchange = await forward(
@@ -79,7 +76,7 @@ def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @lru_cache(maxsize=256)
 def _signature(number: str, model: str, version: str, display_name: str) -> bytes:
-    """The end of an answer: who has predicted."""
+    """Return the end of an answer, which names the model that predicted."""
     members = {
         "deployedModelId": number,
         "model": model,
@@ -90,8 +87,9 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """A dedicated endpoint has a host of its own, and no other; by the stack's own address
-    everybody is reached.
+    """Raise unless the endpoint may be called by this host.
+
+    A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """
     if request.host.endswith((_SHARED_HOST, _DEDICATED_HOST)):
         message = must(call, endpoint).message
