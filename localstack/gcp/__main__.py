@@ -12,7 +12,7 @@ from ..core.process import HOST, leave, options, serve
 from .environment import PORT
 
 if TYPE_CHECKING:
-    from ..minutes import Minutes
+    from ..core.minutes import Minutes
     from .core.call import Call
 
 
@@ -67,9 +67,9 @@ def _add_minutes(call: Call, scripted: Minutes) -> None:
     from .core.rpc.late_packages import IMPORTING
 
     with IMPORTING:
-        from .services.aiplatform.endpoints.scripted_traffic import add
+        from .services.aiplatform.endpoints.scripted_traffic import add_scripted_minutes
 
-    add(call, scripted)
+    add_scripted_minutes(call, scripted)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from ..errors import GcpError
 from ..http_messages import HttpAnswer, HttpRequest
 from ..identity.callers import Callers
 from ..identity.keys import Keys
-from ..policy.usage import Used
+from ..policy.usage import UsedPermissions
 from ..rpc.apis import Api
 from ..rpc.catalog import Catalog
 from ..rpc.invocations import Invocation, handler_of, invocation_of, unsupported
-from ..rpc.methods import SHARED_OPERATIONS, rule_for
-from ..rpc.transcoding import JSON, answer_of, message_of, refusal, stream_of
+from ..rpc.methods import SHARED_OPERATIONS, http_rule_for
+from ..rpc.transcoding import JSON, answer_of, error_answer, message_of, stream_of
 from .exchanges import Exchange
 
 
@@ -50,7 +50,7 @@ class Front:
         self._services = services
         self.calls = Calls()
         self.grpc_address, self.grpc_port = "", 0
-        self.used = Used()
+        self.used = UsedPermissions()
         self.routes: Mapping[str, Callable[[], object]] = {
             "GET environment": self.environment,
             "GET coverage": self._coverage,
@@ -152,7 +152,7 @@ class Front:
         """
         api = self.catalog.api_of(request.host, request.path)
         if api is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND", f"The requested URL {request.path} was not found on this server."
                 )
@@ -166,7 +166,7 @@ class Front:
             result = await self.answer(invocation, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread.
@@ -179,7 +179,7 @@ class Front:
         api = self.catalog.api_of(request.host, request.path)
         routed = None if api is None else self.catalog.route_of(api, request)
         if routed is None:
-            return refusal(
+            return error_answer(
                 GcpError(
                     "NOT_FOUND",
                     f"{request.method} {request.path} cannot be a part of a batch",
@@ -190,11 +190,11 @@ class Front:
         try:
             return _http_answer(self.answer_here(invocation, handler, request, request.headers))
         except GcpError as error:
-            return refusal(error)
+            return error_answer(error)
 
     def _transcode(self, api: Api, request: HttpRequest) -> HttpAnswer:
         """Answer an RPC that is called over HTTP, in this thread."""
-        routed = rule_for(api, request.method, request.path) if api.module else None
+        routed = http_rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
             invocation = Invocation(api=api, operation=name, names=(), mutating=False)

@@ -194,7 +194,7 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
     metric = named[1].strip("\"'") if named is not None else None
     for name in descriptors.ONLINE:
         if metric in (None, name):
-            yield from online.series(call, number_of(project), name)
+            yield from online.visible_series(call, number_of(project), name)
     yield from list(call.store(Custom).series.get(project, {}).values())
 
 

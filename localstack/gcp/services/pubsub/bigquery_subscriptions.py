@@ -29,7 +29,7 @@ _LEASE = 600.0  # seconds: longer than a busy machine writes; what broke comes a
 _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
-def check(call: Call, subscription: Any) -> None:
+def complete_config(call: Call, subscription: Any) -> None:
     """Complete the bigquery_config of a subscription.
 
     Raises:
@@ -64,13 +64,13 @@ def check(call: Call, subscription: Any) -> None:
     config.state = types.BigQueryConfig.State.ACTIVE
 
 
-def attach(call: Call, subscription: Subscription) -> None:
+def start_writing(call: Call, subscription: Subscription) -> None:
     """Write the messages of a subscription from now on."""
     context = call.without_request()
     late, timed = context.store(PendingRows), threading.Event()
 
     def noted() -> None:
-        late.note(subscription, lambda: write(context, subscription))
+        late.note(subscription, lambda: write_waiting(context, subscription))
         if (
             not timed.is_set()
         ):  # what is tried again waits for a reader, and must not keep what comes from its time
@@ -84,7 +84,7 @@ def attach(call: Call, subscription: Subscription) -> None:
     subscription.on_messages = noted
 
 
-def write(call: Call, subscription: Subscription) -> None:
+def write_waiting(call: Call, subscription: Subscription) -> None:
     """Append the waiting messages to the table, and acknowledge them."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
@@ -134,7 +134,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
     """Write again when somebody reads next."""
-    call.store(PendingRows).note(subscription, lambda: write(call, subscription))
+    call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:

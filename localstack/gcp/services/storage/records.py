@@ -259,13 +259,13 @@ class Store:
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
         if bucket.versioned:
-            may_go(version, now)
+            check_deletable(version, now)
             version.replaced = now
         else:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        may_go(version, now)
+        check_deletable(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
@@ -314,7 +314,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def may_go(version: Version, now: datetime) -> None:
+def check_deletable(version: Version, now: datetime) -> None:
     """Raise if a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():

@@ -10,7 +10,7 @@ import msgspec
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.resources.store import Resources
 from . import values
 from .kinds import FEATURE, GROUP
@@ -129,7 +129,7 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
     from ...bigquery.operations import in_process as access
 
     sources = view_sources(call, view, view.name)
-    project = by_id(call, view.name).split("/")[1]
+    project = with_project_id(call, view.name).split("/")[1]
     if sources[0].features is None:
         return values.rows(
             access.query(call, project, f"SELECT * FROM `{sources[0].table}`"),

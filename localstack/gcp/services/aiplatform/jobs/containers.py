@@ -42,7 +42,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.command, *self.args, *self.env.values())
 
 
-def make(folder: Path, mounted: Path) -> Container:
+def make_folders(folder: Path, mounted: Path) -> Container:
     """Make a container's folders. `mounted` is its /gcs, which the replicas of a job share."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / Path(gcs.MOUNT).name).symlink_to(mounted, target_is_directory=True)
@@ -53,7 +53,7 @@ def make(folder: Path, mounted: Path) -> Container:
     return container
 
 
-def remarks(container: Container) -> list[str]:
+def differences(container: Container) -> list[str]:
     """Return what differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []

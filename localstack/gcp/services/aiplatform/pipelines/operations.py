@@ -113,7 +113,7 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
         name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()
     }
     return pipeline, Inputs(
-        parameters=reading.parameters(pipeline, reading.whole(arguments)),
+        parameters=reading.parameters(pipeline, reading.with_whole_numbers(arguments)),
         artifacts=_artifacts(call, pipeline, config, parent),
     )
 
@@ -220,7 +220,7 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
         more=more,
         orders=("create_time", "update_time", "end_time", "start_time"),
     )
-    answer = [details.part(message, mask) for message in page] if mask else page
+    answer = [details.masked_job(message, mask) for message in page] if mask else page
     return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
 

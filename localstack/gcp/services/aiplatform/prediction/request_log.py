@@ -17,7 +17,7 @@ import msgspec
 
 from ....core.call import Call
 from ....core.errors import GcpError
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ...bigquery.pending_rows import PendingRows
 from .forwarding import Exchange
 from .records import Waiting
@@ -56,7 +56,7 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
         "request_payload": _parts(body, "instances"),
         "response_payload": _parts(exchange.answer.body, "predictions"),
     }
-    table = _table(by_id(call, endpoint).split("/")[1], exchange.routing)
+    table = _table(with_project_id(call, endpoint).split("/")[1], exchange.routing)
     waiting = call.store(Waiting)
     with waiting.lock:
         waiting.rows.setdefault(table, []).append(row)

@@ -11,7 +11,7 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.http_messages import HttpRequest
 from ....core.policy import resource_policies as iam
-from ....core.projects import by_id
+from ....core.projects import with_project_id
 from ....core.registry import handles, route
 from ....core.rpc.transcoding import answer_of
 from ..records import Hub
@@ -94,4 +94,4 @@ def _resource(call: Call, name: str) -> str:
         raise GcpError(
             "UNIMPLEMENTED", f"the IAM policy of {name} is not supported by the offline GCP yet"
         )
-    return by_id(call, name)
+    return with_project_id(call, name)

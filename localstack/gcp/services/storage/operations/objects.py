@@ -19,7 +19,7 @@ from ..listing import ListQuery, page
 from ..partial_answers import selected
 from ..preconditions import NONE, number, parse_conditions
 from ..records import Bucket, Version
-from ..representations import merged, object_fields
+from ..representations import merge_patched, object_fields
 from ..requests import conditions_of, flag, key_of, object_answer, store_of
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -106,10 +106,10 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
             number(query, "generation"),
             conditions_of(request),
         )
-        fields = object_fields(body) if whole else merged(version.fields, _writable(body))
+        fields = object_fields(body) if whole else merge_patched(version.fields, _writable(body))
         _check_retention(bucket, version, fields, override=flag(query, "overrideUnlockedRetention"))
         if "acl" in body or query.get("predefinedAcl"):
-            acls.legacy(bucket)
+            acls.require_acls(bucket)
             version.acl = (
                 acls.of_new_object(bucket, query.get("predefinedAcl"), body.get("acl"))
                 if body.get("acl") != []

@@ -19,16 +19,16 @@ def test_a_minute_is_seen_five_minutes_after_its_end_by_the_stacks_clock(monkeyp
     def responses():
         return sum(
             point.value
-            for series in online.series(call, "123456789012", f"{PREFIX}response_count")
+            for series in online.visible_series(call, "123456789012", f"{PREFIX}response_count")
             for point in series.points
         )
 
-    online.record(call, ENDPOINT, "1", status=200, milliseconds=4.0, predictions=2)
+    online.record_request(call, ENDPOINT, "1", status=200, milliseconds=4.0, predictions=2)
     end = clock.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     clock.advance((end - clock.now()).total_seconds() + 299)
     assert responses() == 0
     clock.advance(1)
     assert responses() == 1
-    assert not list(online.series(call, "999999999999", f"{PREFIX}response_count")), (
+    assert not list(online.visible_series(call, "999999999999", f"{PREFIX}response_count")), (
         "of another project"
     )

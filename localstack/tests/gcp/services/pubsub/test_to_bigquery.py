@@ -200,7 +200,7 @@ def slow(monkeypatch):
     slow = SimpleNamespace(
         rows=written, backlog=backlog, late=late, clock=clock, error=None, seconds=60
     )
-    slow.write = lambda: to_bigquery.write(call, subscription)
+    slow.write = lambda: to_bigquery.write_waiting(call, subscription)
 
     def publish():
         message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
@@ -210,7 +210,7 @@ def slow(monkeypatch):
 
     publish()
     slow.publish = publish
-    slow.attach = lambda: to_bigquery.attach(call, subscription)
+    slow.attach = lambda: to_bigquery.start_writing(call, subscription)
 
     def append(_call, _table, rows, **_):
         if slow.seconds:

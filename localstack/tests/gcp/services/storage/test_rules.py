@@ -123,14 +123,14 @@ def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, pa
         written.md5 == base64.b64encode(hashlib.md5(whole, usedforsecurity=False).digest()).decode()
     )
     assert written.crc32c == base64.b64encode(google_crc32c.value(whole).to_bytes(4)).decode()
-    content.check(written, {"md5Hash": written.md5, "crc32c": written.crc32c})
+    content.check_checksums(written, {"md5Hash": written.md5, "crc32c": written.crc32c})
     with pytest.raises(GcpError, match="doesn't match calculated CRC32C"):
-        content.check(written, {"crc32c": "AAAAAQ=="})
+        content.check_checksums(written, {"crc32c": "AAAAAQ=="})
     written.remove()
 
 
 def test_a_hash_that_is_no_canonical_base64_is_passed_over():
-    assert content.told_by_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {
+    assert content.checksums_in_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {
         "md5Hash": "XUFAKrxLKna5cZ2REBfFkg=="
     }
 

@@ -31,7 +31,7 @@ from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers as serving
 from .. import timing
-from ..records import Hosted, Server, Target, check_split, hide, must
+from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -50,13 +50,13 @@ LOST_AFTER = 120.0  # seconds until a deployment that is lost (the fault lost-de
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeployModel")
 def deploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     deployed = DeployedPb()
     deployed.CopyFrom(request.deployed_model)
     _check(deployed)
     if not deployed.model:
         raise invalid("deployed_model.model is required.")
-    model = models.find(call, deployed.model)
+    model = models.version_by_name(call, deployed.model)
     if not model.HasField("container_spec"):
         raise GcpError(
             "FAILED_PRECONDITION",
@@ -66,9 +66,9 @@ def deploy_model(call: Call, request: Any) -> Any:
     version = f"{model.name.partition('@')[0]}@{model.version_id}"
     lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
     with hosted.lock:
-        _number(hosted, deployed)
+        _assign_id(hosted, deployed)
         check_split(
-            _with_number(request.traffic_split, deployed.id),
+            _with_new_id(request.traffic_split, deployed.id),
             {*hosted.targets, deployed.id},
             endpoint=hosted.name,
         )
@@ -86,15 +86,15 @@ def deploy_model(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
 def undeploy_model(call: Call, request: Any) -> Any:
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     context = call.without_request()
     number, split = request.deployed_model_id, dict(request.traffic_split)
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             _check_undeployable(hosted, number, split)
-            hide(context, hosted)
-            _take_out(hosted, number, split)
+            show_former_state(context, hosted)
+            _remove_deployed_model(hosted, number, split)
             target = hosted.targets.pop(number)
             hosted.changed(context)
         models.note_undeployed(context, hosted.name, number)
@@ -116,7 +116,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
 
     Replicas are numbers only: one process serves, however many there are said to be.
     """
-    hosted = must(call, request.endpoint)
+    hosted = require_endpoint(call, request.endpoint)
     number = request.deployed_model.id
     if wrong := sorted(set(request.update_mask.paths) - _MUTABLE):
         raise invalid(
@@ -191,7 +191,7 @@ class _Deployment:
             server = serving.model_server(
                 self._call, self._hosted.name, self._deployed, self._model
             )
-            self._call.spawn(_give_up, progress, over, server)
+            self._call.spawn(_kill_once_cancelled, progress, over, server)
             progress.metadata(self.stage(Stage.STARTING_MODEL_SERVER))
             self._start(server, progress)
             progress.metadata(self.stage(Stage.FINISHING_UP))
@@ -209,8 +209,8 @@ class _Deployment:
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
         problem = server.start(
-            lambda folder: serving.fill(self._call, self._model, folder),
-            serving.patience(self._model),
+            lambda folder: serving.copy_model_files(self._call, self._model, folder),
+            serving.start_timeout(self._model),
         )
         if progress.cancelled.is_set():
             raise GcpError("CANCELLED", "The operation was cancelled.")
@@ -230,13 +230,13 @@ class _Deployment:
         with hosted.lock:
             if hosted.deleted:
                 raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
-            split = _with_number(self._split, deployed.id)
+            split = _with_new_id(self._split, deployed.id)
             check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
-            hide(self._call, hosted)
+            show_former_state(self._call, hosted)
             hosted.targets[deployed.id] = self._target(server)
             hosted.message.deployed_models.append(deployed)
             if split:
-                _set(hosted, split)
+                _set_split(hosted, split)
             hosted.pending.pop(deployed.id, None)
             hosted.changed(self._call)
         return DeployModelResponse.pb()(deployed_model=deployed)
@@ -273,7 +273,9 @@ class _Deployment:
         return f"{what} {where}. (local stack: {image}: {problem})"
 
 
-def _give_up(progress: operations.Progress, over: threading.Event, server: ModelServer) -> None:
+def _kill_once_cancelled(
+    progress: operations.Progress, over: threading.Event, server: ModelServer
+) -> None:
     """End the server once its deployment is cancelled, until the deployment is over."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
@@ -325,7 +327,7 @@ def _scale(call: Call, deployed: Any) -> None:
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
-def _number(hosted: Hosted, deployed: Any) -> None:
+def _assign_id(hosted: Hosted, deployed: Any) -> None:
     """Set a deployed model's id: the caller's, if it is free, or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
@@ -337,12 +339,12 @@ def _number(hosted: Hosted, deployed: Any) -> None:
         deployed.id = number if number not in taken else ""
 
 
-def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
+def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
     """Return a traffic split with the new deployed model's id in the place of "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
-def _set(hosted: Hosted, split: Mapping[str, int]) -> None:
+def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 
@@ -364,7 +366,7 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
         )
 
 
-def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _remove_deployed_model(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     """Remove a deployed model and its share from the endpoint's message.
 
     The last one leaves an empty split.
@@ -377,4 +379,4 @@ def _take_out(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
     }
     del hosted.message.deployed_models[:]
     hosted.message.deployed_models.extend(rest)
-    _set(hosted, shares if rest else {})
+    _set_split(hosted, shares if rest else {})

@@ -31,7 +31,7 @@ def create_feature_group(call: Call, request: Any) -> Any:
         group.big_query.entity_id_columns.append("entity_id")
     group_source(call, group)
     standard.create(call, GROUP, name, group)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: group,
@@ -47,7 +47,7 @@ def get_feature_group(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListFeatureGroups")
 def list_feature_groups(call: Call, request: Any) -> Any:
-    groups, token = standard.listing(call, GROUP, request, most=100)
+    groups, token = standard.list_page(call, GROUP, request, most=100)
     return registry.ListFeatureGroupsResponse.pb()(feature_groups=groups, next_page_token=token)
 
 
@@ -61,7 +61,7 @@ def update_feature_group(call: Call, request: Any) -> Any:
         ("labels", "description", "big_query"),
         check=lambda _, changed: group_source(call, changed),
     )
-    return standard.operation(
+    return standard.long_running(
         call,
         group.name,
         lambda: group,
@@ -88,7 +88,7 @@ def delete_feature_group(call: Call, request: Any) -> Any:
             resources.remove(feature.name)
         resources.remove(name)
 
-    return standard.operation(
+    return standard.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 
@@ -96,7 +96,7 @@ def delete_feature_group(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.CreateFeature")
 def create_feature(call: Call, request: Any) -> Any:
     feature = _new_feature(call, request.parent, request)
-    return standard.operation(
+    return standard.long_running(
         call,
         feature.name,
         lambda: feature,
@@ -126,7 +126,7 @@ def batch_create_features(call: Call, request: Any) -> Any:
                 resources.remove(feature.name)
             raise
     response = features.BatchCreateFeaturesResponse.pb()(features=created)
-    return standard.operation(
+    return standard.long_running(
         call,
         canonical(call, request.parent),
         lambda: response,
@@ -143,7 +143,7 @@ def get_feature(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListFeatures")
 def list_features(call: Call, request: Any) -> Any:
     standard.get(call, GROUP, request.parent)
-    listed, token = standard.listing(call, FEATURE, request, size=1000)
+    listed, token = standard.list_page(call, FEATURE, request, size=1000)
     return features.ListFeaturesResponse.pb()(features=listed, next_page_token=token)
 
 
@@ -156,7 +156,7 @@ def update_feature(call: Call, request: Any) -> Any:
         request.update_mask,
         ("description", "labels", "point_of_contact"),
     )
-    return standard.operation(
+    return standard.long_running(
         call,
         feature.name,
         lambda: feature,
@@ -170,7 +170,7 @@ def delete_feature(call: Call, request: Any) -> Any:
     name = canonical(call, request.name)
     resources = call.store(Resources)
     resources.get(FEATURE.word, name)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: resources.remove(name),

@@ -36,7 +36,7 @@ def create_feature_online_store(call: Call, request: Any) -> Any:
         _give_endpoint(call, store, name)
     store.state = _State.STABLE
     standard.create(call, STORE, name, store)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: store,
@@ -52,7 +52,7 @@ def get_feature_online_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListFeatureOnlineStores")
 def list_feature_online_stores(call: Call, request: Any) -> Any:
-    stores, token = standard.listing(call, STORE, request, most=100)
+    stores, token = standard.list_page(call, STORE, request, most=100)
     return admin.ListFeatureOnlineStoresResponse.pb()(
         feature_online_stores=stores, next_page_token=token
     )
@@ -68,7 +68,7 @@ def update_feature_online_store(call: Call, request: Any) -> Any:
         ("labels", "bigtable"),
         check=_check_scaling,
     )
-    return standard.operation(
+    return standard.long_running(
         call,
         store.name,
         lambda: store,
@@ -95,7 +95,7 @@ def delete_feature_online_store(call: Call, request: Any) -> Any:
             remove_view(context, view.name)
         resources.remove(name)
 
-    return standard.operation(
+    return standard.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 

@@ -38,5 +38,5 @@ def list_feature_view_syncs(call: Call, request: Any) -> Any:
     """List a view's syncs, the newest first."""
     view = standard.get(call, VIEW, request.parent)
     syncs = call.store(Resources).below(view.name, SYNC.collection)
-    listed, token = standard.select(syncs[::-1], request, size=1000)
+    listed, token = standard.filtered_page(syncs[::-1], request, size=1000)
     return admin.ListFeatureViewSyncsResponse.pb()(feature_view_syncs=listed, next_page_token=token)

@@ -31,7 +31,7 @@ def create_feature_view(call: Call, request: Any) -> Any:
     syncs.schedule(call, view)
     if request.run_sync_immediately:
         syncs.start(call, view)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: view,
@@ -48,7 +48,7 @@ def get_feature_view(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListFeatureViews")
 def list_feature_views(call: Call, request: Any) -> Any:
     standard.get(call, STORE, request.parent)
-    views, token = standard.listing(call, VIEW, request, size=1000)
+    views, token = standard.list_page(call, VIEW, request, size=1000)
     return admin.ListFeatureViewsResponse.pb()(feature_views=views, next_page_token=token)
 
 
@@ -72,7 +72,7 @@ def update_feature_view(call: Call, request: Any) -> Any:
         check=lambda _, changed: _check(call, changed, store, name),
     )
     syncs.schedule(call, view)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: view,
@@ -86,7 +86,7 @@ def delete_feature_view(call: Call, request: Any) -> Any:
     name = canonical(call, request.name)
     call.store(Resources).get(VIEW.word, name)
     context = call.without_request()
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: remove_view(context, name),
@@ -97,7 +97,7 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 def remove_view(call: Call, name: str) -> None:
     """Delete a view with its syncs and what it serves."""
-    syncs.forget(call, name)
+    syncs.drop_view(call, name)
     call.store(Resources).remove(name)
 
 

@@ -25,7 +25,7 @@ from .....core.projects import canonical
 from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.listing import page_of
-from .....core.resources.standard_methods import revise
+from .....core.resources.standard_methods import change_if_present
 from .....core.resources.store import Resources
 from .....core.resources.validation import check_display_name, check_labels
 from ...models.operations import upload
@@ -199,7 +199,7 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        revise(self.call, self.name, change)
+        change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
         def ended(pipeline: Any) -> None:

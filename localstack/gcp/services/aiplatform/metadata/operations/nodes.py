@@ -107,7 +107,7 @@ def _delete(call: Call, node: Node, request: Any) -> Any:
     current = standard.get(call, node.kind, name)
     check_etag(request.etag, current.etag, name)
     context = call.without_request()
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: remove(context, node, name),
@@ -158,7 +158,7 @@ def _purge(call: Call, node: Node, request: Any) -> Any:
         return response
 
     purging = getattr(service, f"Purge{node.kind.word}sMetadata").pb()()
-    return standard.operation(call, store.name, purge, metadata=purging, seconds=_SECONDS)
+    return standard.long_running(call, store.name, purge, metadata=purging, seconds=_SECONDS)
 
 
 for _node in NODES:

@@ -72,7 +72,7 @@ def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
 def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
     series = standard.get(call, SERIES, request.tensorboard_time_series)
-    points, token = standard.select(
+    points, token = standard.filtered_page(
         call.store(Points).get(series.name), request, size=_MOST_POINTS, most=10_000
     )
     return service.ExportTensorboardTimeSeriesDataResponse.pb()(

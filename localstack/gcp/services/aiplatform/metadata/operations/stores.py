@@ -24,7 +24,7 @@ def create_metadata_store(call: Call, request: Any) -> Any:
     name = standard.name_of(call, STORE, request.parent, request.metadata_store_id or call.new_id())
     store = standard.create(call, STORE, name, request.metadata_store)
     metadata = service.CreateMetadataStoreOperationMetadata.pb()()
-    return standard.operation(call, name, lambda: store, metadata=metadata, seconds=_SECONDS)
+    return standard.long_running(call, name, lambda: store, metadata=metadata, seconds=_SECONDS)
 
 
 @handles(f"{_SERVICE}.GetMetadataStore")
@@ -34,7 +34,7 @@ def get_metadata_store(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListMetadataStores")
 def list_metadata_stores(call: Call, request: Any) -> Any:
-    stores, token = standard.listing(call, STORE, request)
+    stores, token = standard.list_page(call, STORE, request)
     return service.ListMetadataStoresResponse.pb()(metadata_stores=stores, next_page_token=token)
 
 
@@ -56,7 +56,7 @@ def delete_metadata_store(call: Call, request: Any) -> Any:
         resources.remove(name)
 
     metadata = service.DeleteMetadataStoreOperationMetadata.pb()()
-    return standard.operation(call, name, delete, metadata=metadata, seconds=_SECONDS)
+    return standard.long_running(call, name, delete, metadata=metadata, seconds=_SECONDS)
 
 
 @handles(f"{_SERVICE}.CreateMetadataSchema")
@@ -76,5 +76,5 @@ def get_metadata_schema(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListMetadataSchemas")
 def list_metadata_schemas(call: Call, request: Any) -> Any:
     standard.get(call, STORE, request.parent)
-    schemas, token = standard.listing(call, SCHEMA, request)
+    schemas, token = standard.list_page(call, SCHEMA, request)
     return service.ListMetadataSchemasResponse.pb()(metadata_schemas=schemas, next_page_token=token)

@@ -80,7 +80,7 @@ def create_tensorboard(call: Call, request: Any) -> Any:
         if tensorboard.is_default:
             _take_default(call, resources, name)
         standard.create(call, TENSORBOARD, name, tensorboard)
-    return standard.operation(
+    return standard.long_running(
         call,
         name,
         lambda: tensorboard,
@@ -96,7 +96,7 @@ def get_tensorboard(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ListTensorboards")
 def list_tensorboards(call: Call, request: Any) -> Any:
-    tensorboards, token = standard.listing(call, TENSORBOARD, request)
+    tensorboards, token = standard.list_page(call, TENSORBOARD, request)
     listed = [_with_runs(call, tensorboard) for tensorboard in tensorboards]
     return service.ListTensorboardsResponse.pb()(tensorboards=listed, next_page_token=token)
 
@@ -110,7 +110,7 @@ def update_tensorboard(call: Call, request: Any) -> Any:
         )
         if tensorboard.is_default:
             _take_default(call, resources, tensorboard.name)
-    return standard.operation(
+    return standard.long_running(
         call,
         tensorboard.name,
         lambda: tensorboard,
@@ -199,7 +199,7 @@ def _list(call: Call, level: Level, several: str, request: Any) -> Any:
         for parent in _parents(call, level, request.parent)
         for item in _below(call, parent, level.kind)
     ]
-    listed, token = standard.select(items, request)
+    listed, token = standard.filtered_page(items, request)
     return getattr(service, f"List{several}Response").pb()(
         **{level.plural: listed}, next_page_token=token
     )
@@ -232,7 +232,7 @@ def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
         points.forget(above)
         resources.remove(above)
 
-    return standard.operation(
+    return standard.long_running(
         call, name, delete, metadata=metadata.DeleteOperationMetadata.pb()(), seconds=_SECONDS
     )
 

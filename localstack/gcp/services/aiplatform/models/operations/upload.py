@@ -25,9 +25,9 @@ from ..records import (
     Models,
     Registered,
     Version,
+    note_change,
     parse,
     registered_model,
-    touch,
     version_message,
 )
 
@@ -191,7 +191,7 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
         for alias in request.model.version_aliases:
             model.aliases[alias] = version.number
         model.aliases.setdefault(DEFAULT, version.number)
-        touch(call, model)
+        note_change(call, model)
         return model, version
 
 

@@ -82,7 +82,7 @@ def document(**changes):
 
 def test_a_task_waits_for_whose_output_it_takes_though_it_does_not_say_so():
     pipeline = reading.read(document())
-    assert reading.needs(pipeline.root.dag.tasks["b"]) == ("a",)
+    assert reading.upstream_tasks(pipeline.root.dag.tasks["b"]) == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -251,13 +251,15 @@ EXECUTOR_INPUT = {
 )
 def test_a_placeholder_becomes_its_value(word, resolved):
     assert (
-        placeholders.command([word], EXECUTOR_INPUT, Run(names={"pipeline_job_name": "run-1"}))
+        placeholders.resolve_command(
+            [word], EXECUTOR_INPUT, Run(names={"pipeline_job_name": "run-1"})
+        )
         == resolved
     )
 
 
 def test_the_whole_input_is_one_json_object():
-    (word,) = placeholders.command(["{{$}}"], EXECUTOR_INPUT, Run(names={}))
+    (word,) = placeholders.resolve_command(["{{$}}"], EXECUTOR_INPUT, Run(names={}))
     assert json.loads(word) == EXECUTOR_INPUT
 
 
