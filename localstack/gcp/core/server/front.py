@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from ....core import control
-from ....core.calls import Calls
+from ....core.fronts import StackFront
 from ....core.http.answers import Answer
 from ....core.minutes import Minutes
-from ....core.state import Stack, State
+from ....core.state import Stack
 from ..call import Call
 from ..environment import PROJECT, STACK, Environment
 from ..errors import GcpError
@@ -39,18 +39,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     add_minutes: Callable[[Call, Minutes], object]  # ValueError: of no endpoint that there is
 
 
-class Front:
+class Front(StackFront):
     """The front of one stack. Its handlers run in many threads."""
 
     callers: Callers  # since `begin`
 
     def __init__(self, stack: Stack, services: Services) -> None:
-        self.stack = stack
+        self.used = UsedPermissions()
+        super().__init__(stack, self.used)
         self.catalog = services.catalog
         self._services = services
-        self.calls = Calls()
         self.grpc_address, self.grpc_port = "", 0
-        self.used = UsedPermissions()
         self.routes: Mapping[str, Callable[[], object]] = {
             "GET environment": self.environment,
             "GET coverage": self._coverage,
@@ -78,19 +77,6 @@ class Front:
         """Return the operations of one service, or of all."""
         covered = self._services.coverage(service)
         return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
-
-    def reset(self) -> None:
-        """Return to the state of a stack that has just been started, without faults and log."""
-        old, self.stack.state = self.stack.state, State()
-        old.stop()
-        self.stack.clock.reset()
-        self.stack.faults.clear()
-        self.forget_calls()
-
-    def forget_calls(self) -> None:
-        """Clear the log and the permissions that were used."""
-        self.calls.clear()
-        self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
         """Add scripted traffic to the metrics.

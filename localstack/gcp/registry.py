@@ -1,0 +1,8 @@
+"""What a module of one's own handlers (`python -m isthmus_stack.gcp --handlers`) imports."""
+
+from .core.call import Call
+from .core.errors import GcpError
+from .core.http_messages import HttpAnswer, HttpRequest
+from .core.registry import handles, route
+
+__all__ = ["Call", "GcpError", "HttpAnswer", "HttpRequest", "handles", "route"]
