@@ -1,4 +1,4 @@
-"""What a module of one's own handlers (`python -m isthmus_stack.gcp --handlers`) imports."""
+"""The names that a user's module of handlers imports (`python -m isthmus_stack.gcp --handlers`)."""
 
 from .core.call import Call
 from .core.errors import GcpError

@@ -74,7 +74,7 @@ class Call(StackContext):
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """Return the answer to a request that this one carries, such as one part of a batch."""
-        answer: HttpAnswer = self._front.inside(request)
+        answer: HttpAnswer = self._front.answer_part(request)
         return answer
 
     def new_id(self) -> str:

@@ -29,7 +29,7 @@ class Projects:
             with self._lock:
                 self._ids[number] = project
 
-    def known(self) -> list[str]:
+    def ids(self) -> list[str]:
         """Return the ids of all projects that requests have named, sorted."""
         with self._lock:
             return sorted(self._ids.values())

@@ -154,7 +154,7 @@ class Front(StackFront):
         except GcpError as error:
             return error_answer(error)
 
-    def inside(self, request: HttpRequest) -> HttpAnswer:
+    def answer_part(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread.
 
         It meets its own faults, and has its own line in the log.
@@ -174,7 +174,9 @@ class Front(StackFront):
             )
         invocation, handler = routed
         try:
-            return _http_answer(self.answer_here(invocation, handler, request, request.headers))
+            return _http_answer(
+                self.answer_in_thread(invocation, handler, request, request.headers)
+            )
         except GcpError as error:
             return error_answer(error)
 
@@ -185,11 +187,11 @@ class Front(StackFront):
             name = f"{request.method} {request.path}"
             invocation = Invocation(api=api, operation=name, names=(), mutating=False)
             return _http_answer(
-                self.answer_here(invocation, unsupported(name), request, request.headers)
+                self.answer_in_thread(invocation, unsupported(name), request, request.headers)
             )
         method, rule, match = routed
         message = message_of(method, rule, match, request)
-        result = self.answer_here(
+        result = self.answer_in_thread(
             invocation_of(method, message), handler_of(method), message, request.headers
         )
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
@@ -211,7 +213,7 @@ class Front(StackFront):
         """
         if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(
-                None, self.answer_here, invocation, handler, request, headers
+                None, self.answer_in_thread, invocation, handler, request, headers
             )
         with Exchange(self.stack, self.calls, invocation) as exchange:
             if exchange.faults:
@@ -224,7 +226,7 @@ class Front(StackFront):
             exchange.end(result)
             return result
 
-    def answer_here(
+    def answer_in_thread(
         self,
         invocation: Invocation,
         handler: Callable[..., Any],

@@ -343,7 +343,7 @@ class Connection(asyncio.Protocol):
                 host,
                 self._front,
                 inside,
-                self._front.callers.way_to_grpc(self._is_own()),
+                self._front.callers.grpc_pipe(self._is_own()),
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:

@@ -35,7 +35,7 @@ def complete_config(call: Call, subscription: Any) -> None:
     Raises:
         GcpError: Something in it is not supported, or the table does not exist or lacks a column.
     """
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     config = subscription.bigquery_config
     if config.use_topic_schema:
@@ -50,7 +50,7 @@ def complete_config(call: Call, subscription: Any) -> None:
             "INVALID_ARGUMENT",
             f"bigquery_config.table {config.table!r} is not project.dataset.table.",
         )
-    columns = {field.name for field in access.table_schema(call, config.table)}
+    columns = {field.name for field in in_process.table_schema(call, config.table)}
     needed = [
         *(() if config.use_table_schema else ("data",)),
         *(_METADATA if config.write_metadata else ()),
@@ -102,11 +102,11 @@ def write_waiting(call: Call, subscription: Subscription) -> None:
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
     from ..bigquery.data import decode
-    from ..bigquery.operations import in_process as access
+    from ..bigquery.operations import in_process
 
     backlog, config = subscription.backlog, subscription.message.bigquery_config
     try:
-        fields = access.table_schema(call, config.table)
+        fields = in_process.table_schema(call, config.table)
     except GcpError:  # the table is gone: they wait until it is there again
         config.state = types.BigQueryConfig.State.NOT_FOUND
         return
@@ -126,7 +126,7 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
     ):  # what follows an unfit one under its ordering key comes again, after it
         del rows[ack_id]
     with suppress(GcpError):  # the table has changed meanwhile
-        access.append_rows(
+        in_process.append_rows(
             call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields
         )
         backlog.acknowledge(rows)

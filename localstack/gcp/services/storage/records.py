@@ -128,7 +128,7 @@ class Bucket(msgspec.Struct, kw_only=True):
             None,
         )
 
-    def bury(self, version: Version, now: datetime) -> None:
+    def delete_softly(self, version: Version, now: datetime) -> None:
         """Delete a version softly.
 
         Versions whose time is over are lost, and the oldest ones if there are too many bytes.
@@ -141,7 +141,7 @@ class Bucket(msgspec.Struct, kw_only=True):
             size -= oldest.content.size
             oldest.content.remove()
 
-    def buried(self, now: datetime) -> list[Version]:
+    def restorable(self, now: datetime) -> list[Version]:
         """Return the softly deleted versions that can be restored, by names and generations."""
         return sorted(
             (v for v in self.soft if not self._over(v, now)),
@@ -270,7 +270,7 @@ class Store:
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
         if bucket.soft_delete:
-            bucket.bury(version, now)
+            bucket.delete_softly(version, now)
         else:
             version.content.remove()
 

@@ -18,7 +18,7 @@ import msgspec
 from ....core.call import Call
 from ....core.errors import GcpError
 from ...bigquery.operations import in_process as bigquery
-from ...storage import access as storage
+from ...storage import in_process as storage
 
 _ROWS = 1000  # of a table that are Python's objects at once
 

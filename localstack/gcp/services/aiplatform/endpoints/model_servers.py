@@ -15,7 +15,7 @@ from .....core.images import command_of
 from .....serving.model_server import Contract, ModelServer, Program
 from ....core.call import Call
 from ....core.errors import GcpError
-from ...storage import access
+from ...storage import in_process
 from .logs import EndpointLog
 from .timing import HEALTH
 
@@ -77,11 +77,11 @@ def copy_model_files(call: Call, model: Any, folder: Path) -> None:
     if not model.artifact_uri:
         return
     prefix = f"{model.artifact_uri.rstrip('/')}/"
-    if not access.uris_below(call, prefix):
+    if not in_process.uris_below(call, prefix):
         raise GcpError(
             "FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.'
         )
-    access.download(call, prefix, folder)
+    in_process.download(call, prefix, folder)
 
 
 def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:

@@ -81,7 +81,7 @@ class Hosted:
         """The name of the current state for etags: each change makes another one."""
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
-    def changed(self, call: Call) -> None:
+    def note_change(self, call: Call) -> None:
         """Give the endpoint a new revision, update time and routing after a change."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())

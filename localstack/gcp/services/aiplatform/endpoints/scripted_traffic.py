@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .....core.minutes import Minutes
 from ....core.call import Call
-from ...monitoring import online_prediction as online
+from ...monitoring import online_prediction
 from .records import Endpoints, Hosted
 
 
@@ -24,7 +24,7 @@ def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
         )
     for minute in scripted.minutes:
         for status, latency in minute.answers:
-            online.record_request(
+            online_prediction.record_request(
                 call,
                 hosted.name,
                 minute.variant,

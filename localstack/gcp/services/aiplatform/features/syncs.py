@@ -103,9 +103,9 @@ def _sync_if_changed(call: Call, name: str, view: str) -> None:
     On the instant clock it is called four times a second, so it skips a source that has not
     changed.
     """
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
-    versions, version = call.store(Served).versions, access.content_version(call)
+    versions, version = call.store(Served).versions, in_process.content_version(call)
     if call.clock.mode != "instant" or versions.get(view) != version:
         versions[view] = version
         _run(call, name, view)

@@ -20,7 +20,7 @@ from typing import Any
 from .....core.downloads import Refused, arrive
 from ....core.call import Call
 from ....core.errors import GcpError
-from ...storage import access
+from ...storage import in_process
 
 MOUNT = "/gcs"
 _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\]{}<>|&)]*))?")
@@ -52,7 +52,7 @@ def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[
     left_out: list[str] = []
     for bucket, prefix in named_places(words):
         try:
-            uris = access.uris_below(call, f"gs://{bucket}/{prefix}")
+            uris = in_process.uris_below(call, f"gs://{bucket}/{prefix}")
         except GcpError:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[
                 if "//" in uri[5:] or uri in folders:
                     left_out.append(uri)
                 elif not placeholder and not path.exists():
-                    path.write_bytes(access.read(call, uri))
+                    path.write_bytes(in_process.read(call, uri))
             except (Refused, OSError):
                 left_out.append(uri)
     return state(folder), left_out
@@ -86,7 +86,7 @@ def upload_changes(call: Call, folder: Path, previous_state: State) -> None:
     """
     for name, entry in state(folder).items():
         if previous_state.get(name) != entry:
-            access.write(call, f"gs://{name}", (folder / name).read_bytes())
+            in_process.write(call, f"gs://{name}", (folder / name).read_bytes())
 
 
 def words_of(*values: Any) -> list[str]:

@@ -6,7 +6,7 @@ import time
 
 from ....core.call import Call
 from ....core.projects import with_project_id
-from ...logging import access
+from ...logging import in_process
 
 _EVERY = 0.5  # seconds between two deliveries
 
@@ -34,4 +34,4 @@ class Lines:
         self._next = time.monotonic() + _EVERY
         lines, self._waiting = self._waiting, []
         if lines:
-            access.write(self._call, self._log, "ml_job", self._labels, lines)
+            in_process.write(self._call, self._log, "ml_job", self._labels, lines)

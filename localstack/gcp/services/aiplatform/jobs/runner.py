@@ -16,8 +16,7 @@ from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.standard_methods import change_if_present
 from ....core.resources.store import Resources
-from . import containers
-from . import gcs_mount as gcs
+from . import containers, gcs_mount
 from . import variables as contract
 from .containers import Program
 from .images import is_training, own_command, unmapped_message
@@ -115,7 +114,7 @@ class _Work:
             for index, pool in enumerate(self.spec.worker_pool_specs)
         ]
         words = [*self.words, *(word for program in programs for word in program.words)]
-        mount_state, self.left_out = gcs.copy_named_objects(self.call, self.mounted, words)
+        mount_state, self.left_out = gcs_mount.copy_named_objects(self.call, self.mounted, words)
         for path in self.folders:
             (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
@@ -129,7 +128,7 @@ class _Work:
             return self._replicas(programs)
         finally:
             if not self.call.stopping.is_set():
-                gcs.upload_changes(self.call, self.mounted, mount_state)
+                gcs_mount.upload_changes(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
         package = pool.WhichOneof("task") == "python_package_spec"
@@ -253,4 +252,4 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
-    return f"[local stack] {uri} is not under {gcs.MOUNT}: no file can have its name here"
+    return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

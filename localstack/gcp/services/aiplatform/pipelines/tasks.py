@@ -14,8 +14,7 @@ from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 
 from ....core.call import Call
 from ....core.resources.store import Resources
-from ..jobs import gcs_mount as gcs
-from ..jobs import runner
+from ..jobs import gcs_mount, runner
 from . import cache, results, tracking
 from .records import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
 from .specification import placeholders
@@ -191,7 +190,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
             }
         )
         running = runner.run_in_background(
-            call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders)
+            call,
+            job,
+            words=tuple(gcs_mount.words_of(executor_input["inputs"])),
+            folders=tuple(folders),
         )
         while not running.done.wait(0.05):
             if self.run.stop.is_set():

@@ -8,7 +8,7 @@ from google.cloud.aiplatform_v1.types import Event, MetadataStore
 from google.protobuf import json_format
 
 from ....core.call import Call
-from ....core.resources import standard_methods as standard
+from ....core.resources import standard_methods
 from ....core.resources.store import Resources
 from ..metadata.kinds import ARTIFACT, CONTEXT, EXECUTION, STORE
 from ..metadata.records import Lineage
@@ -92,9 +92,9 @@ def contexts(call: Call, run: Run) -> list[Any]:
     return messages if len(messages) == 2 else []
 
 
-def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:
+def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
     stored = call.store(Resources).find(name)
-    return standard.create(call, kind, name, message) if stored is None else stored
+    return standard_methods.create(call, kind, name, message) if stored is None else stored
 
 
 def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 from .....serving.connections import Answer, NotReached, TimedOut
 from ....core.call import Call
 from ....core.errors import GcpError, invalid
-from ...monitoring import online_prediction as online
+from ...monitoring import online_prediction
 from ..endpoints.records import Routing, Target, require_endpoint
 
 SHARED_SECONDS, DEDICATED_SECONDS = 60.0, 3600.0  # Choose an endpoint type
@@ -165,7 +165,7 @@ def record_request(
     call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
 ) -> None:
     """Add a request to the metrics of Cloud Monitoring."""
-    online.record_request(
+    online_prediction.record_request(
         call,
         routing.endpoint,
         target.id,

@@ -70,14 +70,14 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
     A prediction never fails for its log.
     """
     from ...bigquery.data.types import Field
-    from ...bigquery.operations import in_process as access
+    from ...bigquery.operations import in_process
 
     with waiting.lock:
         rows = waiting.rows.pop(table, [])
     fields = [Field(name=name, type=kind, mode=mode) for name, kind, mode in _COLUMNS]
     try:
-        access.create_table(call, table, fields, partition_by="logging_time")
-        access.append_rows(call, table, rows)
+        in_process.create_table(call, table, fields, partition_by="logging_time")
+        in_process.append_rows(call, table, rows)
     except GcpError as error:
         sys.stderr.write(
             f"request-response logging to {table}: {len(rows)} rows lost: {error.message}\n"

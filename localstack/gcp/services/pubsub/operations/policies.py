@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.http_messages import HttpRequest
-from ....core.policy import resource_policies as iam
+from ....core.policy import resource_policies
 from ....core.projects import with_project_id
 from ....core.registry import handles, route
 from ....core.rpc.transcoding import answer_of
@@ -25,18 +25,18 @@ _RESOURCES = tuple(
 
 @handles(f"{_SERVICE}.GetIamPolicy")
 def get_iam_policy(call: Call, request: Any) -> Any:
-    return iam.get_policy(call, _resource(call, request.resource))
+    return resource_policies.get_policy(call, _resource(call, request.resource))
 
 
 @handles(f"{_SERVICE}.SetIamPolicy")
 def set_iam_policy(call: Call, request: Any) -> Any:
-    return iam.set_policy(call, _resource(call, request.resource), request.policy)
+    return resource_policies.set_policy(call, _resource(call, request.resource), request.policy)
 
 
 @handles(f"{_SERVICE}.TestIamPermissions")
 def test_iam_permissions(call: Call, request: Any) -> Any:
     _resource(call, request.resource)
-    return iam.test_permissions(request.permissions)
+    return resource_policies.test_permissions(request.permissions)
 
 
 @route("IAMPolicy.GetIamPolicy", "GET", *(f"{resource}:getIamPolicy" for resource in _RESOURCES))

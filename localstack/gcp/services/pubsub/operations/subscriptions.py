@@ -16,8 +16,7 @@ from ....core.errors import GcpError
 from ....core.projects import with_project_id
 from ....core.registry import handles
 from ....core.resources.store import page
-from .. import attribute_filter
-from .. import bigquery_subscriptions as to_bigquery
+from .. import attribute_filter, bigquery_subscriptions
 from ..backlog import Backlog, Rules
 from ..errors import already_exists
 from ..records import Hub, Subscription, check_duration, new_name, overwrite_masked
@@ -61,7 +60,7 @@ def create_subscription(call: Call, request: Any) -> Any:
         )
         subscription = Subscription(request, backlog, predicate)
         if request.HasField("bigquery_config"):
-            to_bigquery.start_writing(call, subscription)
+            bigquery_subscriptions.start_writing(call, subscription)
         hub.subscriptions[request.name] = topic.subscriptions[request.name] = subscription
         call.on_stop(backlog.close)
     return request
@@ -194,7 +193,7 @@ def _check(call: Call, subscription: Any) -> None:
     )
     _check_policies(call, subscription)
     if subscription.HasField("bigquery_config"):
-        to_bigquery.complete_config(call, subscription)
+        bigquery_subscriptions.complete_config(call, subscription)
 
 
 def _check_policies(call: Call, subscription: Any) -> None:

@@ -98,7 +98,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         if flag(request.query, "softDeleted")
         else store.bucket(name)
     )
-    if not conditions_of(request).modified(bucket):
+    if not conditions_of(request).is_modified(bucket):
         return HttpAnswer(status=304)
     return selected(bucket_answer(bucket, request), request.query.get("fields"))
 

@@ -42,7 +42,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         )
         if version is None and conditions_of(request) == NONE:
             raise no_object(bucket_name, name)
-        if not conditions_of(request).modified(version):
+        if not conditions_of(request).is_modified(version):
             return HttpAnswer(status=304)
         if version is None:
             raise no_object(bucket_name, name)
@@ -71,7 +71,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         soft = flag(query, "softDeleted")
         listed = (
-            bucket.buried(call.clock.now())
+            bucket.restorable(call.clock.now())
             if soft
             else bucket.listed(all_versions=flag(query, "versions"))
         )
@@ -181,7 +181,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    for version in bucket.buried(call.clock.now()):
+    for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
     raise no_object(bucket.name, name)

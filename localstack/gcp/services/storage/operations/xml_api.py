@@ -301,7 +301,7 @@ def _version(call: Call, request: HttpRequest) -> Version | None:
         of_xml(request.headers),
     )
     version = store.version(request.params["bucket"], request.params["object"], generation, NONE)
-    return version if conditions.modified(version) else None
+    return version if conditions.is_modified(version) else None
 
 
 def _upload(call: Call, request: HttpRequest) -> PartedUpload:

@@ -29,8 +29,7 @@ from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.validation import check_display_name
 from ...models import records as models
-from .. import model_servers as serving
-from .. import timing
+from .. import model_servers, timing
 from ..records import Hosted, Server, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
@@ -80,7 +79,7 @@ def deploy_model(call: Call, request: Any) -> Any:
     deployment = _Deployment(call, hosted, deployed, model, dict(request.traffic_split))
     metadata = deployment.stage(Stage.STARTING_DEPLOYMENT)
     delay = LOST_AFTER if lost is not None else timing.seconds(call)
-    work = deployment.lose if lost is not None else deployment.run
+    work = deployment.fail_as_lost if lost is not None else deployment.run
     return operations.start(call, hosted.name, work, metadata=metadata, delay=delay)
 
 
@@ -96,7 +95,7 @@ def undeploy_model(call: Call, request: Any) -> Any:
             show_former_state(context, hosted)
             _remove_deployed_model(hosted, number, split)
             target = hosted.targets.pop(number)
-            hosted.changed(context)
+            hosted.note_change(context)
         models.note_undeployed(context, hosted.name, number)
         target.server.process.retire()
         return UndeployModelResponse.pb()()
@@ -146,7 +145,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
             present = hosted.deployed(number)
             assert present is not None  # noqa: S101  mutated() has seen it
             present.CopyFrom(copy)
-            hosted.changed(context)
+            hosted.note_change(context)
             return MutateDeployedModelResponse.pb()(deployed_model=copy)
 
     with hosted.lock:
@@ -188,7 +187,7 @@ class _Deployment:
         over = threading.Event()
         try:
             progress.metadata(self.stage(Stage.PREPARING_MODEL))
-            server = serving.model_server(
+            server = model_servers.model_server(
                 self._call, self._hosted.name, self._deployed, self._model
             )
             self._call.spawn(_kill_once_cancelled, progress, over, server)
@@ -209,15 +208,15 @@ class _Deployment:
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
         problem = server.start(
-            lambda folder: serving.copy_model_files(self._call, self._model, folder),
-            serving.start_timeout(self._model),
+            lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
+            model_servers.start_timeout(self._model),
         )
         if progress.cancelled.is_set():
             raise GcpError("CANCELLED", "The operation was cancelled.")
         if problem is not None:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
-    def lose(self, progress: operations.Progress) -> Any:
+    def fail_as_lost(self, progress: operations.Progress) -> Any:
         """Fail as the fault lost-deploy asks for."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
@@ -238,7 +237,7 @@ class _Deployment:
             if split:
                 _set_split(hosted, split)
             hosted.pending.pop(deployed.id, None)
-            hosted.changed(self._call)
+            hosted.note_change(self._call)
         return DeployModelResponse.pb()(deployed_model=deployed)
 
     def _target(self, server: ModelServer) -> Target:
@@ -247,9 +246,9 @@ class _Deployment:
             model=self._deployed.model,
             version=self._deployed.model_version_id,
             display_name=self._model.display_name,
-            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)[
-                "AIP_PREDICT_ROUTE"
-            ],
+            predict_route=model_servers.vertex_variables(
+                self._hosted.name, self._deployed, self._model
+            )["AIP_PREDICT_ROUTE"],
             server=Server(server),
         )
 

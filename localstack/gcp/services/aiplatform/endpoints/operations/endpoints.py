@@ -98,7 +98,7 @@ def create_endpoint(call: Call, request: Any) -> Any:
             _check_absent(context, name)
             message.create_time.CopyFrom(context.now_pb())
             hosted = Hosted(message)
-            hosted.changed(context)
+            hosted.note_change(context)
             store.by_name[name] = hosted
         return EndpointPb(name=name)
 
@@ -141,7 +141,7 @@ def update_endpoint(call: Call, request: Any) -> Any:
         show_former_state(call, hosted)
         previous_split = dict(hosted.message.traffic_split)
         copy_masked(request, request.endpoint, hosted.message)
-        hosted.changed(call)
+        hosted.note_change(call)
         answer = current_copy(call, hosted)
         if (
             "traffic_split" in paths
@@ -149,7 +149,7 @@ def update_endpoint(call: Call, request: Any) -> Any:
         ):
             hosted.message.ClearField("traffic_split")
             hosted.message.traffic_split.update(previous_split)
-            hosted.changed(call)
+            hosted.note_change(call)
         return answer
 
 
@@ -165,7 +165,7 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
             hosted.message.client_connection_config.CopyFrom(
                 request.endpoint.client_connection_config
             )
-            hosted.changed(context)
+            hosted.note_change(context)
             return current_copy(context, hosted)
 
     etags.check(request.endpoint.etag, hosted.revision, hosted.name)

@@ -45,7 +45,7 @@ def create_monitoring_job(call: Call, request: Any) -> Any:
         job.endpoint = hosted.name
         job.state = int(JobState.JOB_STATE_PENDING)
         job.schedule_state = int(ModelDeploymentMonitoringJob.MonitoringScheduleState.OFFLINE)
-        hosted.changed(call)
+        hosted.note_change(call)
         job.create_time.CopyFrom(hosted.message.update_time)
         job.update_time.CopyFrom(hosted.message.update_time)
         call.store(Resources).add(job.name, job)

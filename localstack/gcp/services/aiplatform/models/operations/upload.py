@@ -18,7 +18,7 @@ from .....core.projects import canonical
 from .....core.registry import handles
 from .....core.resources import operations
 from .....core.resources.validation import check_display_name, check_labels
-from ....storage import access
+from ....storage import in_process
 from ..records import (
     DEFAULT,
     ModelPb,
@@ -167,7 +167,7 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    if uri and not access.uris_below(call, f"{uri.rstrip('/')}/"):
+    if uri and not in_process.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
