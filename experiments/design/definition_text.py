@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
-from ..running import answers
 from . import runs
 
 Rows = list[list[str]]
@@ -60,7 +62,7 @@ def _guardrail_rows(of: Experiment | Analysis) -> Rows:
 
 
 def _parameters(parameters: dict[str, object]) -> str:
-    return answers.parameters_text(parameters) if parameters else "the endpoint's own parameters"
+    return parameters_text(parameters) if parameters else "the endpoint's own parameters"
 
 
 def _plan(plan: Plan | None) -> str:
@@ -81,3 +83,12 @@ def _condition(of: Condition) -> str:
             f"{'' if of.max is None else f'{of.max:g}'}"
         )
     return f"{of.attribute} {' and '.join(values)}"
+
+
+def parameters_text(parameters: dict[str, Any]) -> str:
+    """`{variant: challenger, blend: 0.7}`."""
+    values = (
+        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in parameters.items()
+    )
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values) + "}"

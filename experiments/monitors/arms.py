@@ -5,7 +5,9 @@ some better than others, is told.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from ...core.runtime.project import Project
 from ...project.endpoints.rules import entity_of
@@ -13,7 +15,7 @@ from ...project.specs.monitors import Monitor
 from ...project.specs.reach import path
 from ..design.runs import FrozenRun
 from ..measure.run_cells import Reading
-from ..results.results import ArmFigure, as_range
+from ..statistics.ranges import Range, as_range
 from . import parity as alike
 from . import spread
 from .arms_sql import satisfied_sql, spread_sql
@@ -23,6 +25,22 @@ from .spread import Spread
 from .units import NOBODY_SAID, group_of
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitors of the endpoint say of each arm, 95 % of one look; it decides nothing.
+
+    concentration: Gini of what is shown over the items that any arm showed, with `differences` to
+    the control. satisfied_ratio: the satisfied share of `group` over that of `against`, two values
+    of `attribute`.
+    """
+
+    figure: Literal["concentration", "satisfied_ratio"]
+    arms: dict[str, Range]
+    differences: dict[str, Range] = {}
+    attribute: str = ""
+    group: str = ""
+    against: str = ""
 
 
 def arm_figures(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigure, ...]:

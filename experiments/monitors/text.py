@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..results.log_text import aligned
+from ...reports.columns import aligned
 
 if TYPE_CHECKING:
     from .snapshot import Figure, Row, Snapshot

@@ -11,10 +11,10 @@ import msgspec
 
 from ...core.formats import decode
 from ...storage import BlobStore
-from .results import RunResults
+from .results import Results
 
 
-def keep(blobs: BlobStore, seen: RunResults) -> None:
+def keep(blobs: BlobStore, seen: Results) -> None:
     blobs.put(f"{_folder(blobs, seen.run)}{name_of(seen.until)}.json", msgspec.json.encode(seen))
 
 
@@ -22,7 +22,7 @@ def name_of(until: datetime) -> str:
     return f"{until:%Y%m%dT%H%M%S%f}"
 
 
-def newest(blobs: BlobStore, run: str) -> RunResults | None:
+def newest(blobs: BlobStore, run: str) -> Results | None:
     """None: nobody has looked yet."""
     names = result_names(blobs, run)
     return read(blobs, run, names[-1]) if names else None
@@ -36,9 +36,9 @@ def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
     )
 
 
-def read(blobs: BlobStore, run: str, name: str) -> RunResults:
+def read(blobs: BlobStore, run: str, name: str) -> Results:
     uri = f"{_folder(blobs, run)}{name}.json"
-    return decode(blobs.get(uri), RunResults, what=uri)
+    return decode(blobs.get(uri), Results, what=uri)
 
 
 def _folder(blobs: BlobStore, run: str) -> str:

@@ -14,6 +14,7 @@ from ...endpoints.split import percent_text
 from ...project.specs.rules import Condition
 from ...reports.results import Shown
 from ..design import buckets
+from ..design.definition_text import parameters_text
 
 RunState = Literal["running", "shipped", "stopped", "closed"]
 FOLLOW = "5 s"  # in which gateways read the document
@@ -122,15 +123,6 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def _ships(self) -> str:
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
-
-
-def parameters_text(parameters: dict[str, Any]) -> str:
-    """`{variant: challenger, blend: 0.7}`."""
-    values = (
-        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
-        for name, value in parameters.items()
-    )
-    return "{" + ", ".join(f"{name}: {value}" for name, value in values) + "}"
 
 
 class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """`close`: what a run has shipped becomes true below the gateway, and the run is over.
 
 In this order, so that no unit falls back in between: all of the traffic to the shipped variant,
-read back; the alias; the run leaves the live document; the promoted version comes home to the
-control's name (rollouts/verbs/hand_over.py), which gives the traffic back last. Each step looks first
-whether it is done: killed anywhere, `close` again goes on.
+read back; the alias; the run leaves the
+live document; the promoted version comes home to the control's name (rollouts/verbs/hand_over.py), which
+gives the traffic back last. Each step
+looks first whether it is done: killed anywhere, `close` again goes on.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from ...reports.results import Shown
 from ...rollouts.state.states import State
 from ...rollouts.verbs import rollout
 from ...rollouts.verbs.hand_over import begun_state, hand_over
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import never_ran
+from ..design.definition_text import parameters_text
 from ..design.runs import FrozenRun, StoredLive
 from . import ownership
-from .answers import FOLLOW, parameters_text
+from .answers import FOLLOW
 
 
 class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +79,13 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     Takes as long as variants take to come up, and some minutes.
 
     NotFound: no run. Refused: nothing has shipped; project.yaml's defaults are not yet the shipped
-    parameters; it ships to some units only, and not `everybody`; the version may not be promoted.
-    Conflict, Busy: somebody else; again goes on.
+    parameters; it ships to some units
+    only, and not `everybody`; the version may not be promoted. Conflict, Busy: somebody else; again
+    goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
-        run = startable.find(stored.live, name) if stored else None
+        run = live_runs.find(stored.live, name) if stored else None
         if stored is None or run is None:
             return _going_on(project, stored, name)
         frozen = runs.frozen_run(project.target.state, run.run)
@@ -103,7 +106,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
             because=shipping.because,
         )
         live = runs.change(
-            project.target.state, stored, startable.without(stored.live, run.run), entry
+            project.target.state, stored, live_runs.without(stored.live, run.run), entry
         )
         steps.append(
             f"gateways take it within {FOLLOW} (config {live.version}){_ended_holdout(run)}"
@@ -244,7 +247,7 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
     """
     changes = runs.history(project.target.state, name)
     if stored is None or not changes:
-        raise startable.never_ran(project, name)
+        raise never_ran(project, name)
     if changes[-1].what != "closed":
         raise Refused(
             f"{changes[-1].run} was {changes[-1].what}: nothing has shipped",

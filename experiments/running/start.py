@@ -16,8 +16,16 @@ from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Conflict, Refused, Unavailable
 from ...project.specs.description import OF_EVERY_ENDPOINT
 from ...project.specs.streams import streams_of
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import (
+    arms_of,
+    check_parameters,
+    check_unlike,
+    conflicting,
+    definition_of,
+    frozen_run,
+    with_defaults,
+)
 from ..design.runs import Definition, FrozenRun, StoredLive
 from . import ownership
 from .answers import Started
@@ -28,13 +36,14 @@ def start(project: Project, name: str) -> Started:
     already: told, nothing changes.
 
     NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets,
-    the traffic has another owner, or a run is live with another definition. Unavailable: an arm
-    does not answer. Conflict: somebody was faster.
+    the traffic has another owner, or a
+    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was
+    faster.
     """
     with project.lock("experiment start"):
-        definition = startable.definition_of(project, name)
+        definition = definition_of(project, name)
         before = runs.current(project.target.state, project.log_time())
-        if (run := startable.find(before.live, name)) is not None:
+        if (run := live_runs.find(before.live, name)) is not None:
             return _again(project, before.live, run, definition)
         return _start(project, before, definition)
 
@@ -42,22 +51,22 @@ def start(project: Project, name: str) -> Started:
 def _start(project: Project, before: StoredLive, definition: Definition) -> Started:
     layer = definition.layer
     share = definition.experiment.share
-    ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
-    layers = startable.layers_with(before.live, layer)
-    arms = startable.arms_of(project, definition)
-    startable.check_parameters(before.live, definition, arms)
+    ranges = live_runs.ranges_for(before.live, layer.name, buckets.count(share))
+    layers = live_runs.layers_with(before.live, layer)
+    arms = arms_of(project, definition)
+    check_parameters(before.live, definition, arms)
     endpoint = routed_endpoints(project.target).observe(layer.endpoint)
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
-        startable.check_unlike(definition.experiment, arms)
-    arms = startable.with_defaults(project, before.live, layer, arms)
-    frozen = _claim(project, startable.frozen_run(project, definition, arms))
+        check_unlike(definition.experiment, arms)
+    arms = with_defaults(project, before.live, layer, arms)
+    frozen = _claim(project, frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(
             STREAMS[stream]
         )  # as `deploy` does: who is assigned from now on is logged
     answers = _smoke(project, frozen) if endpoint is not None else {}
-    run = replace(startable.live_run(frozen, ranges), started=project.log_time())
+    run = replace(live_runs.live_run(frozen, ranges), started=project.log_time())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
     entry = runs.next_change(before, run, "started", at=project.log_time(), after=traffic_text(run))
     runs.next_live(after, entry)  # too large: refused before the traffic is taken
@@ -75,7 +84,7 @@ def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -
             remedy=f"isthmus experiment close {run.experiment}, then start the next run",
         )
     frozen = runs.frozen_run(project.target.state, run.run)
-    if (differs := startable.conflicting(project, frozen, definition)) is not None:
+    if (differs := conflicting(project, frozen, definition)) is not None:
         raise differs
     return _summary(project, live, run, frozen, already=True)
 
@@ -159,7 +168,7 @@ def _gone_live(
     try:
         live = runs.change(project.target.state, before, after, entry)
     except Conflict:
-        there = startable.find(
+        there = live_runs.find(
             runs.current(project.target.state, project.log_time()).live,
             runs.experiment_of(entry.run),
         )

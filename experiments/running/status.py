@@ -16,8 +16,8 @@ from ...endpoints.gateway.log.streams import ASSIGNMENTS
 from ...endpoints.traffic import owner
 from ...errors import Invalid, Refused
 from ...reports.results import Rows
-from ..design import buckets, runs
-from ..design import definition as startable
+from ..design import buckets, live_runs, runs
+from ..design.definition import definition_of, never_ran
 from ..design.runs import FrozenRun
 from ..results import store as run_store
 from .answers import RunState, RunStatus
@@ -51,9 +51,9 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
         runs.current(project.target.state, project.log_time()).live,
         runs.last(project.target.state, name),
     )
-    run = startable.find(live, name)
+    run = live_runs.find(live, name)
     if run is None and last is None:
-        raise startable.never_ran(project, name)
+        raise never_ran(project, name)
     return _status(project, live, run, last, counted=counted)
 
 
@@ -95,7 +95,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:
         return ("it is gone",)
-    return runs.differences(frozen.definition, startable.definition_of(project, name))
+    return runs.differences(frozen.definition, definition_of(project, name))
 
 
 def _owner(project: Project, endpoint: str) -> str:
@@ -138,7 +138,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
 
 def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
-    run, last = startable.find(live, name), runs.last(project.target.state, name)
+    run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(

@@ -20,7 +20,7 @@ from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
 from ..results import page as run_report
 from ..results import run_results
-from ..results.results import RunResults
+from ..results.results import Results
 from ..running.start import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
@@ -51,7 +51,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     simulation: Simulation
     played: Played
-    results: RunResults | None = None  # of the experiment; None: only an endpoint was driven
+    results: Results | None = None  # of the experiment; None: only an endpoint was driven
     truths: tuple[Truth, ...] = ()
     page: Path | None = None
     clock: str = "simulated clock"
@@ -67,8 +67,8 @@ def simulate(project: Project, path: Path) -> Simulated:
     results.
 
     ProjectError: the file's mistakes. Refused: the target is a cloud. NotFound: the endpoint is not
-    up. KeyboardInterrupt: what was answered is logged, and the next simulation goes on where this
-    one stopped.
+    up. KeyboardInterrupt: what was
+    answered is logged, and the next simulation goes on where this one stopped.
     """
     check_here(project)
     simulation = read(path, project.spec)
@@ -216,7 +216,7 @@ def _result(going: Session, simulation: Simulation, played: Played) -> Simulated
     )
 
 
-def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[Truth, ...]:
+def truths(simulation: Simulation, seen: Results, *, always: bool) -> tuple[Truth, ...]:
     """Of every metric and treatment.
 
     `always`: the same effects held as long as the run was simulated.
@@ -238,7 +238,7 @@ def truths(simulation: Simulation, seen: RunResults, *, always: bool) -> tuple[T
 
 
 def _relative_to_control(
-    simulation: Simulation, seen: RunResults, arm: str, metric: str
+    simulation: Simulation, seen: Results, arm: str, metric: str
 ) -> float | None:
     of = next(of.metric for of in seen.metrics if of.metric.name == metric)
     treatment, control = true_effect(simulation, of, arm), true_effect(simulation, of, seen.arms[0])

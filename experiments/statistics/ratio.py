@@ -1,8 +1,8 @@
 """Arms compared by a ratio of totals, at the unit that was assigned and never at the row. Pure.
 
 The variance of a ratio R = y / d of totals over n units is (s_yy - 2 R s_yd + R^2 s_dd) / (n
-mean(d)^2), s the covariances over units (Deng, Knoblich, Lu 2018). Where a row is a unit of its
-own, d is 1 and this is the variance of a
+mean(d)^2), s the covariances over units
+(Deng, Knoblich, Lu 2018). Where a row is a unit of its own, d is 1 and this is the variance of a
 mean. What a unit did before reduces it:
 R - theta (x - x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu,
 Kohavi, Walker 2013).
@@ -19,6 +19,7 @@ from statistics import NormalDist
 import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
+from ...project.specs.experiments import Metric
 from .inference import Horizon, Unplanned
 from .sums import Sums
 
@@ -46,6 +47,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     absolute: Estimate
     relative: Estimate
+
+
+def is_share(metric: Metric) -> bool:
+    """Return whether a metric's values are shares, not amounts."""
+    return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
 
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:

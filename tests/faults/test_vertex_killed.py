@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus_stack.client import Stack
 from isthmus_stack.gcp.environment import stray

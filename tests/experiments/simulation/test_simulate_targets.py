@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.experiments.measure.audit import audit
 from isthmus.experiments.simulation import clock
 from isthmus.experiments.simulation.simulate import simulate

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus.core.runtime.project import stacks
+from isthmus.core.runtime import stacks
 from isthmus.endpoints.deploy.deploy import deploy
 from isthmus.endpoints.traffic import manual, owner
 from isthmus.endpoints.traffic.manual import observe, traffic
