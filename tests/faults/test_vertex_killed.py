@@ -17,6 +17,7 @@ from isthmus_stack.client import Stack
 from isthmus_stack.gcp.environment import stray
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(
         not Path("/proc/self").is_dir(), reason="what a stack started is seen in /proc"

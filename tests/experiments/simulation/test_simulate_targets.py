@@ -20,6 +20,7 @@ from ..chain.test_chain import led_to
 from .test_simulate import DUEL, LIKING
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.slow,
     pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="minutes: make test-often"),
 ]

@@ -31,7 +31,7 @@ from ...endpoints import mini
 from ..chain.http_chain import PROFILES
 from ..chain.test_chain import led_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.timeout(600)]
 AIMED = """
 experiments:
   better: {arms: {control: {}, treatment: {variant: challenger}}, share: 100%, metric: ctr}
