@@ -1,1 +1,1 @@
-"""What an experiment is: its definition as it is frozen at a start, the buckets that it holds, and how many units it needs."""
+"""What an experiment is: its frozen definition, its buckets, and the units that it needs."""

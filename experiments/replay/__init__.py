@@ -1,3 +1,3 @@
-"""What another policy or model version would have earned, estimated from a log with propensities."""
+"""What another policy or model version would have earned, from a log with propensities."""
 
 from .policy import replay as replay

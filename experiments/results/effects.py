@@ -132,12 +132,12 @@ def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float
 
     A metric is absent where a rate is not positive, or nothing varies.
     """
-    known = {
+    by_metric = {
         name: ratio.information(arms)
         for name, arms in sums.items()
         if comparison.role(name) != "also"
     }
-    return {name: information for name, information in known.items() if information}
+    return {name: information for name, information in by_metric.items() if information}
 
 
 def horizons(
@@ -178,18 +178,18 @@ def _horizon(
     if looks.planned is None:
         return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
     earlier = looks.before(moment)
-    known = [
+    of_looks = [
         *(looks.information.get(look.until, {}).get(name) for look in earlier),
         information,
     ]
-    every = tuple(figure for figure in known if figure)
+    every = tuple(figure for figure in of_looks if figure)
     return Horizon(
         inference="planned",
         units=units,
         planned=looks.planned,
         looks=(*(look.units for look in earlier), units),
         # looks of an older version do not say what they knew
-        information=every if len(every) == len(known) else (),
+        information=every if len(every) == len(of_looks) else (),
     )
 
 

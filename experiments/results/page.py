@@ -265,10 +265,10 @@ def _series(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[
 
 def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str:
     """Return a chart of days with the table behind it, or the table alone."""
-    if sum(len(one.x) for one in series) < _FEWEST:
+    if sum(len(marks.x) for marks in series) < _FEWEST:
         return table
-    last = max(max(one.x) for one in series)
-    bounds = [bound for one in series for bound in (*(one.low or ()), *(one.high or ()))]
+    last = max(max(marks.x) for marks in series)
+    bounds = [bound for marks in series for bound in (*(marks.low or ()), *(marks.high or ()))]
     reach = max(1.0, *map(abs, bounds)) * 1.05
     zero = plots.Series(name="", style="quiet", x=[-0.5, last + 1], y=[0.0, 0.0])
     across = _day_axis(unit, -0.5, last + 1)
@@ -287,9 +287,9 @@ def _segments_section(segments: Sequence[Segments]) -> str:
     if not segments:
         return ""
     named = [
-        (f"{each.attribute} {value}, {each.metric} of {each.arm}", effect)
-        for each in segments
-        for value, effect in each.effects.items()
+        (f"{segment.attribute} {value}, {segment.metric} of {segment.arm}", effect)
+        for segment in segments
+        for value, effect in segment.effects.items()
     ]
     rows = [
         [name, text.percent(effect.value), text.range_text(effect)]

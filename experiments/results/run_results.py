@@ -237,6 +237,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _results(project: Project, basis: _Basis) -> Results:
+    """Return everything that a look shows."""
     comparison, cells, looks = basis.comparison, basis.cells, basis.looks
     until, plan = basis.reading.until, comparison.experiment.plan
     layer, interleaves = basis.run.definition.layer, comparison.experiment.interleave is not None

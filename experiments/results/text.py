@@ -40,7 +40,7 @@ def _run_lines(results: Results) -> Iterator[str]:
         if effect.role != "decides":
             yield _secondary_line(effect, several=several)
     yield f"  checks      {results.split}   twice assigned {results.twice:,}"
-    if figures := [figure for each in results.monitors for figure in arm_texts(each)]:
+    if figures := [figure for arm_figure in results.monitors for figure in arm_texts(arm_figure)]:
         yield f"  monitors    {', '.join(figures)}"
     for trend in results.trends:
         arm = f"{trend.arm}: " if several else ""

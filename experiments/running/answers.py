@@ -21,8 +21,9 @@ FOLLOW = "5 s"  # in which gateways read the document
 
 
 class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`answers`: by arm, of the requests that were tried; empty where the endpoint is not deployed.
+    """A run that was started.
 
+    `answers`: by arm, of the requests that were tried; empty where the endpoint is not deployed.
     `already`: nothing was changed.
     """
 
@@ -79,6 +80,8 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose share of its layer was changed."""
+
     target: str
     run: str
     before: Decimal
@@ -99,7 +102,10 @@ class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """`ships` "": nothing does. `released`: endpoints whose traffic was given back."""
+    """A run that was ended.
+
+    `ships` "": nothing does. `released`: endpoints whose traffic was given back.
+    """
 
     target: str
     run: str
@@ -195,6 +201,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def change_text(change: Change) -> str:
+    """Return a change as a line of the history."""
     moved = f"   {change.before} -> {change.after}" if change.before else f"   {change.after}"
     because = f'   "{change.because}"' if change.because else ""
     return (
@@ -204,4 +211,5 @@ def change_text(change: Change) -> str:
 
 
 def history_text(changes: tuple[Change, ...]) -> str:
+    """Return the changes as lines."""
     return "\n".join(map(change_text, changes)) or "nothing was ever started"

@@ -49,7 +49,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
                 stored,
                 ramped,
                 "ramped",
-                at=project.log_time(),
+                changed_at=project.log_time(),
                 before_text=traffic_text(run),
                 after=traffic_text(ramped),
                 because=because,
