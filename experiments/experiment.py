@@ -1,4 +1,4 @@
-"""What `isthmus experiment` does. What project.yaml says becomes a run; whether it runs is state.
+"""The verbs of `isthmus experiment`. project.yaml describes a run; whether it runs is state.
 
 Each verb that changes something checks first, then changes the live document by one write. Killed
 anywhere, the same verb again goes on.

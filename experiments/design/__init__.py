@@ -1,1 +1,1 @@
-"""What an experiment is: its frozen definition, its buckets, and the units that it needs."""
+"""The design of an experiment: its frozen definition, its buckets, and the units that it needs."""

@@ -1,4 +1,4 @@
-"""What an experiment is, as rows of two cells. Pure."""
+"""The definition of an experiment as rows of two cells. Pure."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _SAY_CONTROL = "--control 0.4% --units 8000/day"
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan rests on. `saved`: the part of the variance that the time before takes away."""
+    """The basis of a plan. `saved`: the part of the variance that the time before takes away."""
 
     sums: Sums
     saved: float = 0.0
@@ -167,7 +167,7 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cost_of_daily_looks(self) -> float | None:
-        """What a look on each day takes from the power."""
+        """The part of the power that a look on each day costs."""
         return cost_of_looks(self.days) if self.a_day else None
 
 

@@ -48,7 +48,7 @@ _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one th
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """What an experiment is, as project.yaml says it."""
+    """An experiment as project.yaml describes it."""
 
     experiment: Experiment
     layer: Layer
@@ -56,7 +56,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """What a run is as long as it lives, whatever project.yaml says later.
+    """A run as it was frozen at its start, whatever project.yaml says later.
 
     It is stored as `experiments/<name>/runs/<number>`.
     """

@@ -1,4 +1,4 @@
-"""What one target cannot do of an experiment: aim a call at a variant.
+"""The one thing of an experiment that a target may lack: aiming a call at a variant.
 
 Arms that differ by parameters travel with the request anywhere.
 """

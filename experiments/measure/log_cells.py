@@ -28,7 +28,7 @@ _INCREMENTS = (
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """What each day (YYYY-MM-DD) adds to an arm's sums, by arm."""
+    """The sums that each day (YYYY-MM-DD) adds, by arm."""
 
     arms: dict[str, dict[str, Sums]]
     twice: int = 0  # units that are in both arms: left out

@@ -1,4 +1,4 @@
-"""What an endpoint's units did in the last weeks: the basis of a plan."""
+"""The past weeks of an endpoint's units: the basis of a plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def past(project: Project, metric: Metric, endpoint: str) -> Past:
     now = project.now()
     cells = run_cells.read_endpoint(project, endpoint, metric, now)
     until, _ = run_cells.cutoffs(project.spec, (metric,), now)
-    arms = cells.at(metric, until, metric.within)
+    arms = cells.sums_at(metric, until, metric.within)
     days = max((now.date() - cells.first_day).days, 1)
     return Past(
         sums=arms["all"],

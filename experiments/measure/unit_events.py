@@ -20,7 +20,7 @@ _CREDITS = (
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What is scanned once: an event, or an objective's exposures with their outcomes.
+    """The rows that are scanned once: of an event, or an objective's exposures with their outcomes.
 
     `credited`: of those alone that credit somebody.
     """

@@ -29,7 +29,7 @@ Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run compares, and how long its units are waited for."""
+    """The metrics that a run compares, and how long its units are waited for."""
 
     experiment: Experiment
     metrics: Mapping[str, Metric]
@@ -66,7 +66,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm, as a look at `ends` counts them."""
         return {
-            name: cells.at(metric, ends, self.window_of(name))
+            name: cells.sums_at(metric, ends, self.window_of(name))
             for name, metric in self.metrics.items()
         }
 
@@ -177,7 +177,7 @@ def _horizon(
         return Horizon(inference="always", units=units)
     if looks.planned is None:
         return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
-    earlier = looks.before(moment)
+    earlier = looks.earlier(moment)
     of_looks = [
         *(looks.information.get(look.until, {}).get(name) for look in earlier),
         information,
@@ -259,7 +259,7 @@ def _end_of_day_effects(
 ) -> Iterator[DayEffect]:
     ends = midnight(day + timedelta(days=1))
     metric = comparison.first
-    arms = cells.at(metric, ends, comparison.window)
+    arms = cells.sums_at(metric, ends, comparison.window)
     units = sum(sums.units for sums in arms.values())
     information = ratio.information(arms)
     horizon = _horizon(comparison, looks, metric.name, information, units=units, moment=ends)
@@ -280,7 +280,7 @@ def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
 
 def _relative(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side."""
-    return as_range(pair.at(multiple).relative) if pair else None
+    return as_range(pair.difference(multiple).relative) if pair else None
 
 
 def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
@@ -294,7 +294,7 @@ def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Tr
         metric.within.days if metric.within else _MOST_DAYS,
         len(cells.days(until)),
     )
-    by_day = {day: cells.on(metric, day, until) for day in range(most)}
+    by_day = {day: cells.sums_of_day(metric, day, until) for day in range(most)}
     return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
 
 
@@ -368,7 +368,7 @@ def _pairs_by_value(
     metric = comparison.metrics[name]
     return {
         segment.removeprefix(f"{attribute}="): comparisons(
-            cells.at(metric, ends, comparison.window, segment=segment)
+            cells.sums_at(metric, ends, comparison.window, segment=segment)
         )[arm]
         for segment in segments_of_attribute
     }

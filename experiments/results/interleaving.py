@@ -1,4 +1,4 @@
-"""What an interleaved run shows: how many more events count for one variant than for the other.
+"""The effect of an interleaved run: how many more events count for one variant than for the other.
 
 Pure, by unit. A unit's y is its events that count for the treatment less those for the control, its
 d all of these (cells_sql.win_rate). The difference is the mean of y; the preference is y / d, by
@@ -55,7 +55,10 @@ def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
 
 
 def _one_side(both: Sums, sign: int) -> Sums:
-    """Return the sums of what counts for one variant: of a unit (d + sign y) / 2, a whole number."""
+    """Return the sums of what counts for one variant.
+
+    A unit has (d + sign y) / 2, a whole number.
+    """
     y = int(both.d + sign * both.y) // 2
     yy = int(both.dd + 2 * sign * both.yd + both.yy) // 4
     return Sums(units=both.units, y=y, yy=yy, d=both.units, yd=y, dd=both.units)

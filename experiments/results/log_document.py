@@ -44,7 +44,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the deciding metric would have shown at the end of a day."""
+    """The deciding metric's difference at the end of a day."""
 
     day: str  # YYYY-MM-DD, the last that is counted
     units: int

@@ -55,7 +55,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         """Return the looks as they were known at a moment, with the plan's size."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
-    def before(self, moment: datetime) -> tuple[Look, ...]:
+    def earlier(self, moment: datetime) -> tuple[Look, ...]:
         """Return the looks before a moment."""
         return tuple(look for look in self.looks if look.until < moment)
 

@@ -99,7 +99,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SiteLog(msgspec.Struct, frozen=True, kw_only=True):
-    """What is only known of an experiment whose units a site assigned, and whose log is analysed.
+    """The log of an experiment whose units a site assigned, and which is only analysed.
 
     `unit`: the attribute whose rows are not independent of each other; None: the log names none.
     """

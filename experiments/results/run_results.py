@@ -219,7 +219,7 @@ def _check_split(run: FrozenRun, cells: RunCells) -> Split:
 
 
 class _Basis(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look rests on."""
+    """The data on which a look rests."""
 
     run: FrozenRun
     comparison: Comparison
@@ -267,7 +267,7 @@ def _results(project: Project, basis: _Basis) -> Results:
         inference="planned" if plan else "always",
         day=int(age.days) + 1,
         days=plan.days if plan else None,
-        look=len(looks.before(until)) + 1,
+        look=len(looks.earlier(until)) + 1,
         closed=looks.closed.until if looks.closed else None,
         planned=looks.planned,
         complete=complete,

@@ -1,4 +1,4 @@
-"""What looks at a run showed, stored in the blob store.
+"""The results that looks at a run showed, in the blob store.
 
 One document a look, `experiments/<run>/results/<until>.json`, the newest last.
 """

@@ -1,4 +1,4 @@
-"""What the verbs of an experiment answer, as structs and as the console shows them. Pure."""
+"""The answers of an experiment's verbs, as structs and as the console shows them. Pure."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Way(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done below the gateway.
+    """The way below the gateway: which variant ships in whose place, and which version it serves.
 
     None of `alias`: project.yaml names the control by a number, or another model.
     """

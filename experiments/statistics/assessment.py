@@ -51,7 +51,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     control: Point
     treatment: Point
 
-    def at(self, multiple: float) -> Difference:
+    def difference(self, multiple: float) -> Difference:
         """Return the difference with so many standard errors to either side."""
         return difference(self.control, self.treatment, multiple)
 
@@ -95,9 +95,9 @@ def decide(
         for arm, pair in comparisons(arms).items()
     }
 
-    def at(key: tuple[str, str], level: float) -> Difference | None:
+    def difference_at(key: tuple[str, str], level: float) -> Difference | None:
         pair = pairs[key]
-        return pair.at(horizons[key[0]].multiple(level)) if pair else None
+        return pair.difference(horizons[key[0]].multiple(level)) if pair else None
 
     levels = holm_levels(
         pairs, lambda key, level: side(difference_at(key, level), "maximise") != "open"
@@ -118,7 +118,7 @@ def _test_result(
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
-    once = pair.at(ONCE.multiple())
+    once = pair.difference(ONCE.multiple())
     return Tested(
         metric=metric,
         arm=arm,
@@ -144,7 +144,7 @@ def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
         Told(
             metric=key[0],
             arm=key[1],
-            difference=pair.at(ONCE.multiple()),
+            difference=pair.difference(ONCE.multiple()),
             q=q[key],
             saved=pair.saved,
         )

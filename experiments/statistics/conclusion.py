@@ -22,7 +22,7 @@ Word = Literal["invalid", "stop", "ship", "prefers", "keep running", "undecided"
 
 
 class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures say of one treatment: its deciding metrics and its guardrails, by name."""
+    """The figures of one treatment: its deciding metrics and its guardrails, by name."""
 
     arm: str
     metrics: Mapping[str, Side]

@@ -1,4 +1,4 @@
-"""What an experiment that is assigned may not harm. Pure.
+"""The limits that an experiment may not harm. Pure.
 
 A guardrail holds when the bound on the side of the harm, one-sided at 5 %, is within its margin;
 all must hold, so none is corrected for the others (Schultzberg, Ankargren, Frånberg 2024). Harm

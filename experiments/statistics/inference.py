@@ -28,7 +28,7 @@ NEW = (
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at, and how often.
+    """The looks at an experiment: how many there may be, and what was looked at.
 
     `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
 
@@ -46,10 +46,9 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     information: tuple[float, ...] = ()
 
     def multiple(self, alpha: float = ALPHA) -> float:
-        """Return the standard errors to either side of an interval; for one side pass twice the
-        `alpha`.
+        """Return the standard errors to either side of an interval.
 
-        Infinite where an earlier look has ended the plan.
+        For one side pass twice the `alpha`. Infinite where an earlier look has ended the plan.
 
         Raises:
             ValueError: The looks are planned, and there is no plan or no look.

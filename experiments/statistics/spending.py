@@ -1,4 +1,4 @@
-"""What looking several times costs: bounds that spend 5 % over planned looks. Pure, NumPy.
+"""The cost of looking several times: bounds that spend 5 % over planned looks. Pure, NumPy.
 
 Spending by O'Brien and Fleming's function for two sides, 4 - 4 Phi(z(1 - alpha/4) / sqrt(t)) (Lan,
 DeMets 1983). The probabilities are integrals over the values that have crossed no bound yet, look

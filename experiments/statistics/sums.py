@@ -47,8 +47,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shift: tuple[float, float, float] = (0, 0, 0)
 
     def __add__(self, other: Sums) -> Sums:
-        """Add sums, of other units or of a later day, which adds outcomes of units that came before
-        it.
+        """Add sums of other units, or of a later day of the same ones.
+
+        A day may add outcomes of units that came before it: no unit, but sums.
 
         Raises:
             ValueError: One is shifted otherwise.
@@ -173,10 +174,9 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning where a few units carry an arm's total, so that its interval is not to be
-    trusted.
+    """Return a warning where a few units carry an arm's total; None: they do not.
 
-    None: they do not.
+    Its interval is then not to be trusted.
     """
     if sums.by_row or not sums.enough or sums.mean("y") < 0 or sums.equal_units >= FEW:
         return None

@@ -1,4 +1,4 @@
-"""What a figure says: a side for a metric, a judgement for a guardrail, a size in words. Pure."""
+"""Judgements of a figure: a side for a metric, one of three words for a guardrail. Pure."""
 
 from __future__ import annotations
 

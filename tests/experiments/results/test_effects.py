@@ -208,7 +208,7 @@ def test_what_an_endpoint_did_is_asked_again_where_the_squares_of_large_values_l
         now=None, objectives={}, endpoints={"ranker": SimpleNamespace(unit="visitor_id")}
     )
     project = SimpleNamespace(spec=spec, target=SimpleNamespace(warehouse=FarFromZero()))
-    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).at(metric, NOW, None)["all"]
+    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).sums_at(metric, NOW, None)["all"]
     assert sums.covariance("y", "y") == pytest.approx(0.25, rel=2e-3)
     assert sums.mean("y") == pytest.approx(1e7 + 0.5)
     assert sums.covariance("x", "x") == pytest.approx(1, rel=2e-3)
