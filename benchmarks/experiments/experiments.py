@@ -92,7 +92,7 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
         "since": "2026-10-01",
         "earliest": "2026-10-01",
         "until": end,
-    } | parameters([CTR], ARMS, known=end, shifts={})
+    } | parameters([CTR], ARMS, known_at=end, shifts={})
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), asked)
     _, trend = measured(
         engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked

@@ -33,11 +33,9 @@ def percent(share: Decimal) -> str:
 
 
 def _analysis_rows(experiment: Analysis) -> Rows:
+    arms = f"{experiment.control} against {experiment.treatment}"
     return [
-        [
-            "arm",
-            f"{experiment.event}.{experiment.attribute}: {experiment.control} against {experiment.treatment}",
-        ],
+        ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
         ["decided by", experiment.metric],
         *_guardrail_rows(experiment),
     ]

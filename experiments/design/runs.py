@@ -64,9 +64,9 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
     run: str  # <name>.<number>
     definition: Definition
     digest: str  # of the definition
-    arms: tuple[
-        LiveArm, ...
-    ]  # with the variants that were chosen when it started; of an interleaving also those that may be shipped
+    # with the variants that were chosen when it started; of an interleaving also those that may
+    # be shipped
+    arms: tuple[LiveArm, ...]
     git: str | None  # revision of the project's folder; None: no repository
     target: str
     who: str
@@ -166,9 +166,8 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
         Invalid: The document has more than 64 KiB.
     """
     if stored.live.change is not None:
-        with suppress(
-            Conflict
-        ):  # it is there already: whoever copied it was stopped before his own change, or lost to another
+        # a conflict: who copied it already was stopped before his own change, or lost to another
+        with suppress(Conflict):
             state.put(
                 history_key(stored.live.version),
                 msgspec.json.encode(stored.live.change),

@@ -32,7 +32,8 @@ SELECT DISTINCT unit, arm, reason, config FROM {ASSIGNMENTS.name}
 WHERE run = $run AND segment = '' AND dt >= $first AND unit > $after ORDER BY unit LIMIT {{limit}}
 """
 _ANSWERS = f"""
-SELECT gateway, count(DISTINCT sequence) AS logged, max(sequence) - min(sequence) + 1 AS numbered FROM {RANKINGS.name}
+SELECT gateway, count(DISTINCT sequence) AS logged, max(sequence) - min(sequence) + 1 AS numbered
+  FROM {RANKINGS.name}
 WHERE endpoint = $endpoint AND dt >= $first GROUP BY gateway
 """
 

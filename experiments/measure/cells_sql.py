@@ -91,14 +91,19 @@ def cells_sql(
         f"OVER (PARTITION BY {of_unit} ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT "
         "ROW)"
     )
-    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM ({units}) AS isthmus_units),
+    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM
+      ({units}) AS isthmus_units),
 happened AS ({happened}),
-by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day, {_all(measures, lambda m: m.of_day)}
+by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day,
+  {_all(measures, lambda m: m.of_day)}
   FROM happened GROUP BY {of_unit}, day),
-running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM by_day),
-steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)}
+running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
+  by_day),
+steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
+  isthmus_new, {_all(measures, lambda m: m.step)}
   FROM running)
-SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))}
+SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
+  {", ".join(_sums(metrics, daily))}
   FROM steps GROUP BY arm, {segment}first_day, day"""
 
 

@@ -30,13 +30,16 @@ PAGE = 10_000  # answers of one query
 _decoder = decoder(Arranged)
 EXAMPLES = 5
 _ANSWERS = """
-SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged}, slots, eligible, explored FROM rankings
+SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged},
+  slots, eligible, explored FROM rankings
 WHERE endpoint = $endpoint AND dt >= $first
-AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {limit}
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY
+  event_timestamp, event_id LIMIT {limit}
 """
 _PLACES = f"""
 SELECT event_id, entity_key, variant, credit FROM {EXPOSURES.name}
-WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND
+  event_timestamp <= $until
 """
 
 

@@ -408,7 +408,7 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
 
 
 def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
-    return parameters(query.metrics, query.arms, known=known_at, shifts=query.shifts)
+    return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
 def _arms(run: FrozenRun) -> tuple[str, ...]:

@@ -19,21 +19,25 @@ from ...project.specs.reach import EXPOSURE_ID
 
 PAGE = 10_000  # answers of one query
 OF_RANKINGS = (
-    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request", "eligible", "explore",
-    "parameters", "rules_digest",
+    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request",
+    "eligible", "explore", "parameters", "rules_digest",
 )  # fmt: skip
 OF_EXPOSURES = ("event_id", "entity_key", "position", "propensity")
 _ANSWERS = f"""
 SELECT {", ".join(OF_RANKINGS)} FROM {RANKINGS.name}
-WHERE endpoint = $endpoint AND dt >= $first AND event_timestamp >= $since AND event_timestamp < $until
-AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {{limit}}
+WHERE endpoint = $endpoint AND dt >= $first AND event_timestamp >= $since AND event_timestamp <
+  $until
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY
+  event_timestamp, event_id LIMIT {{limit}}
 """
 _SHOWN = f"""
-SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS isthmus_shown
+SELECT {", ".join(OF_EXPOSURES)}, coalesce(reward, 0) AS reward FROM {EXPOSURES.name} AS
+  isthmus_shown
 LEFT JOIN (SELECT {EXPOSURE_ID} AS isthmus_id, max(outcome) AS reward FROM {{objective}}
   WHERE dt >= $first AND created_timestamp <= $known GROUP BY {EXPOSURE_ID}) AS isthmus_outcome
 ON isthmus_outcome.isthmus_id = isthmus_shown.event_id
-WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND event_timestamp <= $until
+WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $since AND
+  event_timestamp <= $until
 """
 
 

@@ -241,8 +241,8 @@ def _require_log(project: Project, endpoint: str) -> None:
         raise Refused(
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "
             "became of an item that was shown",
-            remedy="exposure_id: {type: string, required: false}, and send what the gateway answers "
-            "as `exposures` along with the event",
+            remedy="exposure_id: {type: string, required: false}, and send what the gateway "
+            "answers as `exposures` along with the event",
         )
     for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
         table = project.target.warehouse.observe(stream.name)

@@ -154,7 +154,7 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 
 
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
-    """Return a table with a row for each arm and its rate's interval; `units`: with their number."""
+    """Return a table with a row for each arm and its rate's interval; `units`: their number."""
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
     for name, sums in metric.arms.items():
