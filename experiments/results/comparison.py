@@ -7,8 +7,9 @@ from datetime import datetime
 from ...core.runtime.project import Project
 from ...errors import Invalid
 from ...times import utc_milliseconds
-from . import log_results, run_results
+from .log_results import compare_log
 from .results import Results
+from .run_results import compare_run, last_look
 
 
 def results(
@@ -46,12 +47,12 @@ def results(
                 f"{name} is analysed from its log: no look at it is stored",
                 remedy=f"isthmus experiment results {name}",
             )
-        return log_results.results(project, name, as_of=as_of)
+        return compare_log(project, name, as_of=as_of)
     if last and as_of is not None:
         raise Invalid(
             "--last is the newest look, and --as-of is another one",
             remedy="take one of the two out",
         )
     if last:
-        return run_results.last(project, name, despite_split=despite_split)
-    return run_results.results(project, name, as_of=as_of, despite_split=despite_split)
+        return last_look(project, name, despite_split=despite_split)
+    return compare_run(project, name, as_of=as_of, despite_split=despite_split)

@@ -26,7 +26,7 @@ from .results import DayEffect, Effect, MetricArms, Results, Role, SiteLog
 from .text import figure_text
 
 
-def results(project: Project, name: str, *, as_of: datetime | None = None) -> Results:
+def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -> Results:
     """Compare the arms on all rows whose outcome is known at a moment.
 
     Args:

@@ -17,8 +17,10 @@ from ..design.definition_text import definition_rows
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
-from . import comparison, run_results, text
+from . import text
+from .log_results import compare_log
 from .results import DayEffect, Effect, MetricArms, Results, Segments, Trend
+from .run_results import compare_run, last_look
 
 _KINDS = {"ship": "pass", "better": "pass", "stop": "fail", "worse": "fail", "invalid": "fail"}
 _FEWEST = 2  # of fewer marks a picture shows nothing that the table does not
@@ -44,12 +46,12 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
         Refused: The split of a run is not as planned, and not `despite_split`.
     """
     if name in project.spec.analyses:
-        results = comparison.results(project, name)
+        results = compare_log(project, name)
         return keep(project, f"experiment-{name}.html", html(results, []).encode())
     try:
-        results = run_results.last(project, name, despite_split=despite_split)
+        results = last_look(project, name, despite_split=despite_split)
     except NotFound:
-        results = run_results.results(project, name, despite_split=despite_split)
+        results = compare_run(project, name, despite_split=despite_split)
     state = project.target.state
     history = runs.history(state, runs.experiment_of(results.run))
     experiment = runs.frozen_run(state, results.run).definition.experiment

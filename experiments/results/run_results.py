@@ -41,7 +41,7 @@ from .results import DayEffect, Effect, MetricArms, Results
 _RECENT = 7  # days from which it is told how many units come
 
 
-def results(
+def compare_run(
     project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False
 ) -> Results:
     """Compare the arms of a run; record the look, and store what it shows.
@@ -131,7 +131,7 @@ def _judging(comparison: Comparison) -> _Judging:
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
-def last(project: Project, name: str, *, despite_split: bool = False) -> Results:
+def last_look(project: Project, name: str, *, despite_split: bool = False) -> Results:
     """Return the newest stored results of a run, without a query.
 
     Raises:

@@ -19,8 +19,8 @@ from ...endpoints.gateway.smoke import ranked_key
 from ...endpoints.traffic.router import routed_endpoints
 from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
-from ..results import page as run_report
-from ..results import run_results
+from ..results import page
+from ..results.comparison import results as compare
 from ..results.results import Results
 from ..running.start import start
 from . import clock as simulated_time
@@ -220,14 +220,14 @@ def _result(going: Session, simulation: Simulation, played: Played) -> Simulated
     project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)
-    results = run_results.results(project, simulation.experiment, despite_split=True)
+    results = compare(project, simulation.experiment, despite_split=True)
     return Simulated(
         target=project.target.name,
         simulation=simulation,
         played=played,
         results=results,
         truths=truths(simulation, results, always=going.time.effects[results.run] is not None),
-        page=run_report.report(project, simulation.experiment, despite_split=True),
+        page=page.report(project, simulation.experiment, despite_split=True),
     )
 
 

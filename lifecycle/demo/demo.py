@@ -58,8 +58,8 @@ def demo(
 
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
     from ...endpoints.deploy.deploy import deploy
+    from ...experiments.results.comparison import results
     from ...experiments.results.log_document import log_document
-    from ...experiments.results.log_results import results
     from ...pipelines.run_pages.calibration_picture import demo_picture
     from ...pipelines.run_pages.compare import compare
     from ...pipelines.run_pages.comparison_page import comparison_page

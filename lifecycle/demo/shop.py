@@ -138,8 +138,8 @@ def _tested(project: Project) -> Tested:
     """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw
     and clicked is compared.
     """
+    from ...experiments.results.comparison import results
     from ...experiments.results.page import report
-    from ...experiments.results.run_results import results
     from ...experiments.simulation.simulate import Session
     from ...experiments.simulation.simulation_file import read
 

@@ -10,8 +10,9 @@ import isthmus
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.intake.ingest import ingest
 from isthmus.experiments.measure import log_cells as cells
+from isthmus.experiments.results.comparison import results
 from isthmus.experiments.results.log_document import log_document
-from isthmus.experiments.results.log_results import analysis_of, results
+from isthmus.experiments.results.log_results import analysis_of
 from isthmus.experiments.statistics.ranges import as_range
 from isthmus.experiments.statistics.ratio import compare
 from isthmus.tests.cli.running import isthmus as command

@@ -13,11 +13,12 @@ from ....endpoints.gateway.decide.live_document import Change
 from ....errors import NotFound
 from ....experiments.design import buckets, runs
 from ....experiments.design.runs import FrozenRun
-from ....experiments.results import log_results, run_results
 from ....experiments.results import looks as run_looks
 from ....experiments.results import page as results_page
+from ....experiments.results import run_results
 from ....experiments.results import store as run_store
 from ....experiments.results.log_document import LogDocument, log_document
+from ....experiments.results.log_results import compare_log
 from ....experiments.results.looks import Looks
 from ....experiments.results.results import Results
 from ....experiments.running import answers
@@ -186,7 +187,7 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
 
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     """`compare`: with one query over the log, of which nothing is stored."""
-    results = log_results.results(project, analysis.name) if compare else None
+    results = compare_log(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
     note = kit.verdict(
         [
