@@ -64,6 +64,7 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
 
 
 def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
+    """Return the ranges with so many more buckets, the lowest that are free."""
     grown = list(ranges)
     for start, high in _gaps((ranges, *others)):
         if not more:
@@ -89,6 +90,7 @@ def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
 
 
 def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
+    """Return the ranges without their last buckets, so many of them."""
     rest = list(ranges)
     while fewer:
         low, high = rest.pop()

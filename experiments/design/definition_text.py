@@ -33,6 +33,7 @@ def percent(share: Decimal) -> str:
 
 
 def _analysis_rows(experiment: Analysis) -> Rows:
+    """Return what an experiment is that a site assigns."""
     arms = f"{experiment.control} against {experiment.treatment}"
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
@@ -42,6 +43,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
 
 
 def _experiment_rows(experiment: Experiment) -> Rows:
+    """Return what an experiment is that the gateway assigns."""
     weights = runs.weights(experiment)
     return [
         ["interleaves", " and ".join(experiment.interleave or ())],
@@ -65,6 +67,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
 
 
 def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
+    """Return the rows that both kinds of experiment have."""
     return [
         [
             "guardrails",
@@ -80,6 +83,7 @@ def _parameters(parameters: dict[str, object]) -> str:
 
 
 def _plan(plan: Plan | None) -> str:
+    """Return the plan as text."""
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
     return f"to see an effect of {percent(plan.minimum_effect)}" + (

@@ -348,6 +348,7 @@ def past_of_rate(control: float, metric: Metric) -> Past:
 
 
 def _nothing_to_plan_with(experiment: Experiment, metric: Metric, source: str) -> Invalid:
+    """Return the error for a metric that is 0."""
     return Invalid(
         f"experiments.{experiment.name}: {metric.name} is 0 {source}: nothing to plan with",
         remedy=_SAY_CONTROL,

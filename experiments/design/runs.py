@@ -323,6 +323,7 @@ def differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
+    """Yield the keys of the arms that mean something else by now."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"

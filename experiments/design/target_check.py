@@ -43,6 +43,7 @@ def check_target(
 
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
+    """Return the problem of a key that aims at a variant."""
     routing = _routing(description.spec, experiment)
     otherwise = (
         ""

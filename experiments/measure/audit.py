@@ -141,7 +141,7 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
     for rows in units:
         arm, reason, place = expected.assignment(rows[0].unit)
         differs = any((row.arm, row.reason) != (arm, reason) for row in rows)
-        is_outside = any(not _holds(ranges, row.config, place) for row in rows)
+        is_outside = any(not _held_bucket(ranges, row.config, place) for row in rows)
         count, differ, outside = count + 1, differ + differs, outside + is_outside
         twice += len({row.arm for row in rows}) > 1
         if (differs or is_outside) and len(examples) < EXAMPLES:
@@ -157,6 +157,7 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
+    """Return a line on a unit that was not assigned as the hash says."""
     return (
         f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
         f"{arm} ({reason}), bucket {place}"
@@ -200,7 +201,7 @@ def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
-def _holds(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
+def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
     """Return whether the run had the bucket under a version of the document."""
     versions, ranges_since = ranges
     period = bisect_right(versions, config) - 1
@@ -216,7 +217,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         )
         rows = [Row(**row) for row in table.to_pylist()]
         full = len(rows) >= chunk
-        units = _by_unit(rows)
+        units = _rows_by_unit(rows)
         if full and len(units) > 1:
             units.pop()  # it may go on beyond this chunk
         if full:
@@ -225,7 +226,8 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         yield from units
 
 
-def _by_unit(rows: Sequence[Row]) -> list[list[Row]]:
+def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each unit, which stand one after the other."""
     units: list[list[Row]] = []
     for row in rows:
         if not units or units[-1][0].unit != row.unit:

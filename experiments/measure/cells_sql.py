@@ -291,6 +291,7 @@ class _Measure(msgspec.Struct, frozen=True):
         )
 
     def _bounded(self, total: str) -> str:
+        """Return a total that counts up to the metric's bound."""
         bound = self.metric.at_most
         if bound is None:
             return total

@@ -93,10 +93,10 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
     """
     counts, examples = defaultdict[str, int](int), list[str]()
     for row, places in answers:
-        if not _is_of(row, duel.run):
+        if not _is_of_run(row, duel.run):
             continue
         counts[_kind(row)] += 1
-        wrong = _wrong(row, places, duel)
+        wrong = _mistake(row, places, duel)
         if wrong:
             counts["differ"] += 1
             examples.append(f"{row['event_id']}: {wrong}")
@@ -104,7 +104,7 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
     return Drafts(**counts, examples=tuple(examples))
 
 
-def _is_of(row: Mapping[str, Any], run: str) -> bool:
+def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
@@ -116,7 +116,7 @@ def _kind(row: Mapping[str, Any]) -> str:
     return "explored" if row["explored"] else "drafted" if is_whole else "ruled"
 
 
-def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
+def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
     """Return what is wrong with an answer; an exposure that was lost is not wrong."""
     kind = _kind(row)
     expected = _drafted_places(row, duel) if kind == "drafted" else {}
@@ -134,6 +134,7 @@ def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> s
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
+    """Return the places of an answer as the draft makes them, by position."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -147,6 +148,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
+    """Return what the two variants' orders became under the rules."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -154,6 +156,7 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
 
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
+    """Return the place that a pick of the draft fills."""
     variant = duel.variants[pick.by]
     return Place(
         entity_key(items[pick.candidate]),
@@ -163,6 +166,7 @@ def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
 
 
 def _place_text(place: Place | None) -> str:
+    """Return a place as text."""
     if place is None:
         return "nothing"
     return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"

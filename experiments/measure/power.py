@@ -68,6 +68,7 @@ def power(
 
 
 def _power_of_log(project: Project, name: str, units_per_day: int | None, days: int) -> Power:
+    """Return how long two arms that a site assigns take."""
     analysis = project.spec.analyses[name]
     objective, arm = project.spec.objectives[analysis.metric], str(analysis.control)
     cells = log_cells.read(project, analysis, objective, utc_milliseconds(project.now()))

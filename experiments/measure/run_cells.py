@@ -141,7 +141,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
             for arm in self.arms
         }
         return {
-            arm: _alone([c for c in part if c.arm == arm], metric, units[arm], since_first)
+            arm: _day_alone([c for c in part if c.arm == arm], metric, units[arm], since_first)
             for arm in self.arms
         }
 
@@ -154,7 +154,7 @@ def _units(cell: Cell) -> int:
     return next(iter(cell.sums.values())).units
 
 
-def _alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
+def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
     """Return the sums of a day by itself, of so many units."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
@@ -246,7 +246,7 @@ def read(
         NotFound: project.yaml has no such endpoint any more.
         Invalid: No gateway has logged an assignment.
     """
-    return _exact(
+    return _read_exactly(
         project,
         run,
         period,
@@ -281,7 +281,7 @@ def read_segments(
         segmented=True,
         of_whom=answered_by,
     )
-    return _exact(project, run, period, query)
+    return _read_exactly(project, run, period, query)
 
 
 def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
@@ -328,6 +328,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
 
 
 def _of_endpoint(project: Project, endpoint: str, query: CellQuery, moment: datetime) -> RunCells:
+    """Ask for the cells of everybody whom an endpoint served."""
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
@@ -365,7 +366,7 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
 
 
-def _exact(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
     """Ask once, and again with shifts where sums of squares have lost digits."""
     cells = _read(project, run, period, query)
     shifts = _shifts(cells, query.metrics)
@@ -373,6 +374,7 @@ def _exact(project: Project, run: FrozenRun, period: Reading, query: CellQuery) 
 
 
 def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
+    """Ask for the cells of a run."""
     sql = _sql(project.spec, query, _unit(project, run))
     moments = (
         query.credits
@@ -395,6 +397,7 @@ def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -
 
 
 def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
+    """Return the SQL of a query."""
     return cells_sql(
         spec,
         query.metrics,
@@ -453,6 +456,7 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
 
 
 def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+    """Return a metric's sums in a row, by name."""
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
@@ -463,6 +467,7 @@ def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -
 
 
 def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
+    """Return a sum as a whole number where it counts, else as a float."""
     counted = whole or (
         name in ("d", "dd", "vv")
         and metric.denominator is not None
@@ -479,6 +484,7 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
+    """Return the sums that a day adds."""
     of_unit: dict[str, Any] = (
         {}
         if metric.denominator
@@ -493,6 +499,7 @@ def _sums(
 def _step(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
+    """Return the sums of a day by itself."""
     return Sums(
         units=units,
         y=values["y"],
@@ -519,6 +526,7 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
+    """Return what is taken from a unit's y and x: about their means."""
     return (
         everyone.mean("y") if is_shifted(metric) else 0.0,
         everyone.mean("x") if past_shifted(metric) else 0.0,

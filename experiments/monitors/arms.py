@@ -59,6 +59,7 @@ def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[Arm
 def _concentrations(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
+    """Yield the concentration of each kind of items that a monitor watches."""
     arms = [arm.name for arm in run.arms]
     entities = dict.fromkeys(
         entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
@@ -103,6 +104,7 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
 def _ratios(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
+    """Yield the satisfied ratio of each attribute that a monitor watches."""
     watched = [monitor for monitor in monitors if monitor.units]
     endpoint = project.spec.endpoints[run.definition.layer.endpoint]
     state = project.target.warehouse.observe("rankings") if watched else None

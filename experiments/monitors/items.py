@@ -138,6 +138,7 @@ def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str,
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
+    """Return the sums of a group in a row of the query."""
     return Sums(
         units=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__},
@@ -145,6 +146,7 @@ def _sums(row: Mapping[str, Any]) -> Sums:
 
 
 def _spread(row: Mapping[str, Any]) -> Spread:
+    """Return the spread over items in a row of the query."""
     return Spread(
         items=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__},
@@ -160,19 +162,20 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
         outcomes: Whether it is known what was clicked.
         features: Groups are values of a feature, so the catalogue says how many items each has.
     """
-    yield from _part(answer, ("window", ""), alarm, outcomes=outcomes)
+    yield from _place_rows(answer, ("window", ""), alarm, outcomes=outcomes)
     yield from _gini_rise_row(answer, alarm)
     yield from _catalogue(answer, features=features)
     for place in sorted(place for place in answer.everything if place[0] == "day"):
-        yield from _part(answer, place, Alarms(), outcomes=outcomes)
+        yield from _place_rows(answer, place, Alarms(), outcomes=outcomes)
     for place in sorted(
         (place for place in answer.everything if place[0] == "version"),
         key=lambda place: version_order(place[1]),
     ):
-        yield from _part(answer, place, alarm, outcomes=outcomes)
+        yield from _place_rows(answer, place, alarm, outcomes=outcomes)
 
 
-def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+    """Yield the rows of the window, of a day or of a version."""
     if place not in answer.everything:
         return
     everything = answer.everything[place]
@@ -204,6 +207,7 @@ def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Ite
 def _click_rows(
     group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
 ) -> Iterator[Row]:
+    """Yield the rows of what was clicked in a group."""
     if everything.organic:
         yield _row(
             "organic",
@@ -236,6 +240,7 @@ def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> It
 
 
 def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
+    """Yield the row of how the Gini rose since the first window."""
     now = answer.spreads.get(("window", ""))
     if now is None or answer.first is None:
         return
@@ -252,6 +257,7 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
 
 
 def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
+    """Yield the rows of the items that there are, and of those that nobody was shown."""
     total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / total, count=number)

@@ -147,6 +147,7 @@ def _all(text: str) -> str:
 
 
 def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
+    """Return a SELECT of one kind of rows, with 0 for the sums that it has not."""
     columns = ", ".join(
         f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}"
         for name in SUMS
@@ -155,6 +156,7 @@ def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
 
 
 def _scopes() -> str:
+    """Return a query of the parts once for each window, day and version."""
     scopes = (
         ("'window'", "''", _NOW),
         ("'day'", "dt", _NOW),
@@ -169,6 +171,7 @@ def _scopes() -> str:
 
 
 def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
+    """Return a query of each exposure with its group, its score and its outcome."""
     outcome, hits = _outcome(spec, endpoint)
     return (
         "SELECT unit, dt, version, entity_key, position, score, explored, "

@@ -63,6 +63,7 @@ def monitor_of(project: Project, name: str) -> Monitor:
 
 
 def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
+    """Return the snapshot that was stored last."""
     if as_of is not None:
         raise Invalid(
             "--last is the newest look, and --as-of is another one",
@@ -77,6 +78,7 @@ def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapsho
 
 
 def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
+    """Ask the log, and return what the monitor says."""
     kind = units if monitor.units else items
     days = reading(project, monitor, kind.STREAM, moment)
     shown = kind.figures(project, monitor, days)
@@ -123,6 +125,7 @@ def list(project: Project) -> Rows[Listed]:
 
 
 def _listing(project: Project, monitor: Monitor) -> Listed:
+    """Return a monitor with what it said last."""
     newest = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,

@@ -20,6 +20,7 @@ def text(snapshot: Snapshot) -> str:
 
 
 def _lines(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the snapshot's lines."""
     days = f"{_days(snapshot.window)} to {snapshot.until:%Y-%m-%d}"
     yield f"{snapshot.monitor}   {snapshot.endpoint}, {days}"
     table = _units_table(snapshot) if snapshot.kind == "units" else _items_table(snapshot)
@@ -27,16 +28,17 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
     yield from _over_all(snapshot)
     yield from _by_version(snapshot)
     yield from (f"  {note}" for note in snapshot.notes)
-    yield f"what it means   {'; '.join(meanings(snapshot)) or _quiet(snapshot)}"
+    yield f"what it means   {'; '.join(meanings(snapshot)) or _no_alarm_text(snapshot)}"
     if snapshot.alarms:
-        yield f"what helps      {_help(snapshot)}"
+        yield f"what helps      {_remedy_text(snapshot)}"
 
 
 def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
-def _quiet(snapshot: Snapshot) -> str:
+def _no_alarm_text(snapshot: Snapshot) -> str:
+    """Return the text where no figure is an alarm."""
     has_limits = any(
         getattr(snapshot.alarm, name) is not None for name in snapshot.alarm.__struct_fields__
     )
@@ -48,6 +50,7 @@ def _quiet(snapshot: Snapshot) -> str:
 
 
 def _units_table(snapshot: Snapshot) -> Table:
+    """Return the table of the groups of units."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
     mix, drift, satisfied, returning = map(snapshot.by_group, figures)
     first = "first week" if snapshot.window == _WEEK else f"first {_days(snapshot.window)}"
@@ -66,18 +69,20 @@ def _units_table(snapshot: Snapshot) -> Table:
 
 
 def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
+    """Yield what is said of a group of units beside its figures."""
     worst, drift = (
         snapshot.by_group("satisfied_ratio").get(group),
         snapshot.by_group("mix_drift").get(group),
     )
     if worst:
         share = f"satisfied {worst.value:.2f} of {worst.against}'s"
-        yield f"{share}   {worst.low:.2f} .. {worst.high:.2f}{_alarm(worst)}"
+        yield f"{share}   {worst.low:.2f} .. {worst.high:.2f}{_alarm_text(worst)}"
     if drift and drift.alarm:
-        yield f"mix {100 * drift.value:+.1f} points{_alarm(drift)}"
+        yield f"mix {100 * drift.value:+.1f} points{_alarm_text(drift)}"
 
 
 def _items_table(snapshot: Snapshot) -> Table:
+    """Return the table of the groups of items."""
     columns: tuple[tuple[Figure, str], ...] = (
         ("shown", "shown"),
         ("seen", "by position"),
@@ -100,7 +105,7 @@ def _items_table(snapshot: Snapshot) -> Table:
     for group, row in snapshot.by_group("shown").items():
         figures = [_percent(snapshot.by_group(figure).get(group)) for figure, _ in shown_columns]
         remarks = [
-            f"shown {_value_text(ratio)} of its organic share{_alarm(ratio)}"
+            f"shown {_value_text(ratio)} of its organic share{_alarm_text(ratio)}"
             for ratio in [organic.get(group)]
             if ratio
         ]
@@ -117,7 +122,7 @@ def _items_table(snapshot: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
-    return f"{_value_text(row)}{_alarm(row)}" if row else "-"
+    return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
 def _over_all(snapshot: Snapshot) -> Iterator[str]:
@@ -125,7 +130,9 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
     gini, rise, effective, never = (snapshot.by_group(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
-    parts += [f"{_value_text(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
+    parts += (
+        [f"{_value_text(rise, '+.3f')} since the first window{_alarm_text(rise)}"] if rise else []
+    )
     parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
     parts += [f"never shown {100 * never.value:.0f} % of {never.count:,} items"] if never else []
     if parts:
@@ -152,12 +159,13 @@ def _by_version(snapshot: Snapshot) -> Iterator[str]:
             for rows in every
         ]
         largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
-        texts = [f"{_title(row)} {_value_text(row)}{_alarm(row)}" for row in largest]
+        texts = [f"{_title(row)} {_value_text(row)}{_alarm_text(row)}" for row in largest]
         if texts:
             yield f"  {version:<15} {'   '.join(texts)}"
 
 
 def _title(row: Row) -> str:
+    """Return what a row's figure is called."""
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
@@ -194,12 +202,14 @@ def meanings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _comes_back_less(row: Row, snapshot: Snapshot) -> str:
+    """Return a remark if a group comes back less than the one it is compared with."""
     returning = snapshot.by_group("returning")
     shares = [returning[name].value for name in (row.group, row.against) if name in returning]
     return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
-def _help(snapshot: Snapshot) -> str:
+def _remedy_text(snapshot: Snapshot) -> str:
+    """Return what helps against an alarm."""
     if snapshot.kind == "units":
         return (
             f"a model that reads {snapshot.groups}, more `explore`, a cap per response; then "
@@ -220,6 +230,7 @@ def _percent(row: Row | None, digits: int = 1) -> str:
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
+    """Return a row's value with its interval, formatted by `spec`."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
         if row.low is not None and row.high is not None
@@ -227,5 +238,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
     )
 
 
-def _alarm(row: Row) -> str:
+def _alarm_text(row: Row) -> str:
     return "   ALARM" if row.alarm else ""

@@ -79,6 +79,7 @@ def shares(
 
 
 def _has_key(project: Project, run: Run, entity: Entity) -> bool:
+    """Return whether the run was trained on events that name the item."""
     objective = project.spec.objectives.get(run.objective)
     event = project.spec.events.get(objective.exposure) if objective else None
     return event is not None and any(
@@ -89,6 +90,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 def _shares_by_group(
     project: Project, sql: str, data: Data, view: JoinView | None
 ) -> dict[str, float]:
+    """Ask for each group's share of a training set."""
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(

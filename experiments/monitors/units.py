@@ -87,6 +87,7 @@ def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ..
 
 
 def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
+    """Return the cell that a row of the query holds."""
     return Cell(
         period=row["period"],
         day=row["day"],
@@ -124,13 +125,13 @@ def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iter
         yield from _satisfied_rows(now, alarm, "window")
     yield from _returning_rows([cell for cell in cells if cell.period == "before"])
     for day in sorted({cell.day for cell in cells if cell.period == "day"}):
-        yield from _part(
+        yield from _scope_rows(
             [cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes
         )
     for version in sorted(
         {cell.version for cell in cells if cell.period == "now"}, key=version_order
     ):
-        yield from _part(
+        yield from _scope_rows(
             [cell for cell in cells if cell.period == "now" and cell.version == version],
             alarm,
             "version",
@@ -145,9 +146,10 @@ def version_order(version: str) -> tuple[str, int]:
     return model, int(number) if number.isdigit() else 0
 
 
-def _part(
+def _scope_rows(
     cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
 ) -> Iterator[Row]:
+    """Yield the rows of a day or of a version."""
     groups = kinds(cells)
     yield from _mix_rows(groups, scope, label)
     if outcomes:
@@ -170,6 +172,7 @@ def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
 
 
 def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
+    """Yield how each group's share of the units moved since the first window."""
     limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
     for name, moved in parity.drift(now, first).items():
         row = _row("mix_drift", name, moved, now[name].units if name in now else 0)
@@ -177,6 +180,7 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
+    """Yield each group's satisfied share, and the lowest over the highest."""
     for name, kind in groups.items():
         yield _row(
             "satisfied",
@@ -203,6 +207,7 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "")
 
 
 def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
+    """Yield each group's share of units that came again."""
     for name, kind in kinds(
         msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
     ).items():
@@ -218,6 +223,7 @@ def _row(
     scope: Scope = "window",
     label: str = "",
 ) -> Row:
+    """Return the row of a figure."""
     return Row(
         figure=figure,
         group=group,

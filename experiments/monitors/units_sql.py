@@ -58,6 +58,7 @@ UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS s
 
 
 def _first_of(key: str, when: str) -> str:
+    """Return a query of the first answer for each key in a period."""
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
         "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "

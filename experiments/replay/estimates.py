@@ -156,6 +156,7 @@ def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
+    """Return the estimates with intervals by drawing rows."""
     random, number = np.random.RandomState(seed), len(sums.rows)
     columns = [
         column for column in (sums.earned, sums.weights, sums.corrected) if column is not None
@@ -179,6 +180,7 @@ def _percentiles(value: float, drawn: Floats) -> Estimate:
 
 
 def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
+    """Return the estimates; without any where no matched row holds a reward."""
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0
     values = (

@@ -131,6 +131,7 @@ def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
 
 
 def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
+    """Return the answer that a row of the log holds."""
     return Answer(
         moment=row["event_timestamp"].replace(tzinfo=UTC),
         unit=row["unit"],

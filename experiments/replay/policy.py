@@ -129,6 +129,7 @@ def require_support(outside: float, *, what: str = "the policy", remedy: str | N
 
 
 def _check_propensities(propensities: NDArray[np.float64]) -> None:
+    """Raise Invalid if a propensity is not above 0 and at most 1."""
     wrong = ~((propensities > 0) & (propensities <= 1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -212,6 +212,7 @@ class _Version:
         )
 
     def _rows(self, request: RankRequest) -> Rows:
+        """Return the rows that the predictor is asked with, features included."""
         key, ruled = (
             self._spec.entities[request.entity].key,
             self._rulebook.features.get(request.entity, {}),

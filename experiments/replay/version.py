@@ -84,12 +84,15 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
             for reason, count in self.left_out.items()
         ]
         return (
-            "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left])
+            "\n".join(
+                [head, *self._estimate_lines(), f"  worth             {self._worth()}", *left]
+            )
             if replay.rows
             else head
         )
 
-    def _figures(self) -> list[str]:
+    def _estimate_lines(self) -> list[str]:
+        """Return the lines of the estimates."""
         replay = self.replay
         logged = (
             f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
@@ -110,6 +113,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
+        """Return how much the log is worth."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -117,6 +121,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def _signed_text(value: Value | None) -> str:
+    """Return a difference from the log as text."""
     if value is None:
         return "-"
     interval = (
@@ -157,7 +162,7 @@ def replay_version(
     question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
     name = run_names.next_name(project)
-    replayed = _answer(project, _pipeline(question, uri), name)
+    replayed = _run(project, _pipeline(question, uri), name)
     require_some(replayed)
     return replayed
 
@@ -217,6 +222,7 @@ def checked_question(
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
+    """Return the one endpoint that serves the model; Invalid: there is not one."""
     serving = [
         e.name
         for e in spec.endpoints.values()
@@ -280,6 +286,7 @@ def _window(
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
+    """Return the pipeline of one step that replays."""
     step = Step(
         name=STEP,
         function=f"{step_names.REPLAY}:replay",
@@ -292,7 +299,8 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
     return Pipeline(name=STEP, steps=(step,))
 
 
-def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+    """Run the pipeline, and return what its step found."""
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import artifact_uri, failure, watch
 

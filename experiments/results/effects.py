@@ -207,6 +207,7 @@ def effects(
 def _deciding_effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
+    """Yield the effects on what decides, corrected for each other."""
     names = comparison.experiment.metric
     goals: dict[str, Goal] = {name: comparison.metrics[name].goal for name in names}
     for tested in decide({name: sums[name] for name in names}, goals, horizons):
@@ -219,6 +220,7 @@ def _deciding_effects(
 def _guardrail_effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
+    """Yield the effects on guardrails, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
         name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
         rates = points(sums[name])
@@ -233,6 +235,7 @@ def _guardrail_effects(
 
 
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
+    """Yield the effects on what is only told."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
     for secondary in tell({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal
@@ -257,6 +260,7 @@ def over_time(
 def _end_of_day_effects(
     comparison: Comparison, cells: RunCells, looks: Looks, day: date
 ) -> Iterator[DayEffect]:
+    """Yield each treatment's effect at the end of a day."""
     ends = midnight(day + timedelta(days=1))
     metric = comparison.first
     arms = cells.sums_at(metric, ends, comparison.window)
@@ -299,6 +303,7 @@ def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Tr
 
 
 def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
+    """Return how a treatment's effect changes with the days."""
     pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
     slope = heterogeneity.trend(
         {day: (pair.control, pair.treatment) for day, pair in pairs.items()}

@@ -141,6 +141,7 @@ def over_time(
 def _end_of_day_effect(
     comparison: Comparison, cells: RunCells, looks: Looks, day: date
 ) -> DayEffect:
+    """Return the preference at the end of a day."""
     ends = midnight(day + timedelta(days=1))
     sums = comparison.sums(cells, ends)
     units = _sums_of_both(comparison, sums).units

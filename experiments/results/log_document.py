@@ -6,28 +6,30 @@ what is told beside, and a look of each day.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
-from msgspec import UNSET
 
+from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail
-from ..statistics.conclusion import Word
-from ..statistics.inference import Inference
-from ..statistics.ranges import Range
+from ..statistics.inference import Unplanned
+from ..statistics.ranges import Range, as_range
 from ..statistics.split import Split
 from ..statistics.sums import Sums
 from ..statistics.verdict import Judgement
 from .results import Effect, Results
 from .text import figure_text
 
+LogWord = Literal["better", "worse", "undecided", "invalid"]
+
 
 class LogDifference(msgspec.Struct, frozen=True, kw_only=True):
     """Treatment against control: in the metric's own unit, and relative (0.1: ten percent more)."""
 
-    absolute: Range
-    relative: Range
+    absolute: Estimate
+    relative: Estimate
 
 
 class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     goal: Literal["maximise", "minimise"]
     arms: dict[str, Sums]
-    rates: dict[str, Range | None]
+    rates: dict[str, Estimate | None]
     difference: LogDifference | None
     guardrail: ExperimentGuardrail | None = None
     judged: Judgement | None = None
@@ -54,7 +56,7 @@ class LogLook(msgspec.Struct, frozen=True, kw_only=True):
 class LogVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict's word and its reason."""
 
-    word: Word
+    word: LogWord
     why: str
 
 
@@ -67,7 +69,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     control: str
     treatment: str
-    inference: Inference
+    inference: Unplanned
     metric: LogMetric
     guardrails: tuple[LogMetric, ...] = ()
     also: tuple[LogMetric, ...] = ()
@@ -82,7 +84,9 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
         """The verdict's word and the figure on which it rests."""
         difference = self.metric.difference
         figure = figure_text(
-            self.metric.name, self.metric.outcome, difference.relative if difference else None
+            self.metric.name,
+            self.metric.outcome,
+            as_range(difference.relative) if difference else None,
         )
         return f"{self.verdict.word}: {figure}"
 
@@ -111,7 +115,7 @@ def log_document(results: Results) -> LogDocument:
         as_of=results.as_of,
         control=control,
         treatment=treatment,
-        inference=results.inference,
+        inference=cast("Unplanned", results.inference),
         metric=metrics[roles.index("decides")],
         guardrails=tuple(m for m, role in zip(metrics, roles, strict=True) if role == "guardrail"),
         also=tuple(m for m, role in zip(metrics, roles, strict=True) if role == "also"),
@@ -122,13 +126,13 @@ def log_document(results: Results) -> LogDocument:
             LogLook(
                 day=effect.day,
                 units=effect.units,
-                difference=_difference(
-                    None if effect.absolute is UNSET else effect.absolute, effect.relative
-                ),
+                difference=_difference(effect.absolute, effect.relative),
             )
             for effect in results.over_time
         ),
-        verdict=LogVerdict(word=results.conclusion.word, why=results.conclusion.why),
+        verdict=LogVerdict(
+            word=cast("LogWord", results.conclusion.word), why=results.conclusion.why
+        ),
     )
 
 
@@ -140,7 +144,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
         outcome=arms.metric.numerator.event,
         goal=effect.goal,
         arms=arms.arms,
-        rates=arms.rates,
+        rates={name: rate and _estimate(rate) for name, rate in arms.rates.items()},
         difference=_difference(effect.absolute, effect.relative),
         guardrail=effect.guardrail,
         judged=effect.judged,
@@ -150,4 +154,13 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
 def _difference(absolute: Range | None, relative: Range | None) -> LogDifference | None:
     if absolute is None or relative is None:
         return None
-    return LogDifference(absolute=absolute, relative=relative)
+    return LogDifference(absolute=_estimate(absolute), relative=_estimate(relative))
+
+
+def _estimate(figure: Range) -> Estimate:
+    """Return a figure whose interval is infinite where it has no end."""
+    return Estimate(
+        value=math.nan if figure.value is None else figure.value,
+        low=-math.inf if figure.low is None else figure.low,
+        high=math.inf if figure.high is None else figure.high,
+    )

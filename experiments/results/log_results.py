@@ -22,11 +22,11 @@ from ..statistics.ratio import Difference, compare
 from ..statistics.split import Split
 from ..statistics.sums import NOTHING, Sums
 from .effects import effect_of, metric_arms
-from .results import DayEffect, Effect, MetricArms, Results, Role, SiteLog
+from .results import DayEffect, Effect, LogDayEffect, LogResults, MetricArms, Role, SiteLog
 from .text import figure_text
 
 
-def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -> Results:
+def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -> LogResults:
     """Compare the arms on all rows whose outcome is known at a moment.
 
     Args:
@@ -68,7 +68,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     conclusion = unsound(checked, complete, cells.twice) or _conclusion(
         metrics[0], effects, difference, deciding
     )
-    return Results(
+    return LogResults(
         target=project.target.name,
         run=name,
         unit=deciding.unit or deciding.exposure,
@@ -116,7 +116,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
         so_far = {arm: sums + cells.arms[arm].get(day, NOTHING) for arm, sums in so_far.items()}
         difference = _difference(so_far, inference)
         days.append(
-            DayEffect(
+            LogDayEffect(
                 day=day,
                 arm=treatment,
                 units=sum(sums.units for sums in so_far.values()),

@@ -114,6 +114,7 @@ def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Loo
 
 
 def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    """Change the stored looks once; Conflict: somebody else looked meanwhile."""
     stored, token = _load(state, run)
     after = change(stored)
     if after != stored:
@@ -122,6 +123,7 @@ def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Lo
 
 
 def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
+    """Return the stored looks, and the token that a change of them must name."""
     document = state.get(key(run))
     if document is None:
         return Looks(), None

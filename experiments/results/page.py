@@ -125,6 +125,7 @@ def history_section(changes: Sequence[Change]) -> str:
 
 
 def _arms_section(metric: MetricArms) -> str:
+    """Return a metric in every arm as HTML."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)
@@ -145,6 +146,7 @@ def _rate_text(metric: MetricArms, arm: str) -> str:
 
 
 def _effects_section(results: Results) -> str:
+    """Return the effects as HTML: a picture, and a table behind it."""
     several = len(results.arms) > 2
     named = [
         (f"{e.metric}{f' of {e.arm}' if several else ''}{_ROLE[e.role]}", e)
@@ -206,6 +208,7 @@ def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -
 
 
 def _over_time_section(results: Results) -> str:
+    """Return the effect at the end of each day as HTML."""
     if not results.over_time:
         return ""
     first = date.fromisoformat(min(results.split_by_day, default=results.over_time[0].day))
@@ -222,6 +225,7 @@ def _over_time_section(results: Results) -> str:
 
 
 def _trends_section(arms: Sequence[str], trends: Sequence[Trend], metric: str) -> str:
+    """Return the effect by days since the first exposure as HTML."""
     days = [(effect.since_first, effect) for trend in trends for effect in trend.days]
     if not days:
         return ""
@@ -234,6 +238,7 @@ def _trends_section(arms: Sequence[str], trends: Sequence[Trend], metric: str) -
 
 
 def _day_cells(effect: DayEffect) -> list[str]:
+    """Return a day's cells: arm, units, difference and interval."""
     if effect.relative is None:
         return [effect.arm, f"{effect.units:,}", "too few", ""]
     difference = text.percent(effect.relative.value)
@@ -286,6 +291,7 @@ def _day_axis(label: str, low: float, high: float) -> plots.Axis:
 
 
 def _segments_section(segments: Sequence[Segments]) -> str:
+    """Return the effects by segment as HTML."""
     if not segments:
         return ""
     named = [
@@ -318,6 +324,7 @@ def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str
 
 
 def _figure_text(figure: Range) -> str:
+    """Return a monitor's figure with its interval."""
     ends = (
         ""
         if figure.low is None or figure.high is None

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from ...core.formats import StoredDocument
 from ...project.specs.experiments import ExperimentGuardrail, Metric
@@ -79,7 +78,7 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True):
 class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
     """The effect on the deciding metric at the end of a day, or of a day by itself.
 
-    `units`: of both sides. `absolute`: where a site assigned the units.
+    `units`: of both sides.
     """
 
     arm: str
@@ -87,7 +86,17 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
     relative: Range | None
     day: str = ""  # YYYY-MM-DD, the last that is counted
     since_first: int = 0  # days since a unit's first exposure
-    absolute: Range | UnsetType | None = UNSET
+
+    @property
+    def absolute(self) -> Range | None:
+        """The effect in the metric's own unit, where a site assigned the units."""
+        return None
+
+
+class LogDayEffect(DayEffect, frozen=True, kw_only=True):
+    """The effect in a site's log at the end of a day."""
+
+    absolute: Range | None
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +122,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     """The results of an experiment, whoever assigned its units: the gateway, or a site.
 
     Of a run they are stored as `experiments/<run>/results/<until>.json`. Every difference is that
-    of a treatment to the control, the first of `arms`. Of a site's log (`log`), `run` is the
-    experiment's name, there is no layer, no endpoint and no plan, and each day counts as one look.
+    of a treatment to the control, the first of `arms`.
 
     `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures
     are of what counts for each (interleaving.py).
@@ -154,7 +162,11 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     warnings: tuple[str, ...] = ()
     monitors: tuple[ArmFigure, ...] = ()
     conclusion: Conclusion
-    log: SiteLog | UnsetType = UNSET
+
+    @property
+    def log(self) -> SiteLog | None:
+        """The log that was analysed; None: the gateway assigned the units."""
+        return None
 
     @property
     def headline(self) -> str:
@@ -185,3 +197,13 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
         from .text import text
 
         return text(self)
+
+
+class LogResults(Results, frozen=True, kw_only=True, tag=3):
+    """The results of an experiment whose units a site assigned; they are not stored.
+
+    `run` is the experiment's name, there is no layer, no endpoint and no plan, and each day counts
+    as one look.
+    """
+
+    log: SiteLog

@@ -100,6 +100,7 @@ def compare_run(
 
 
 def _comparison(run: FrozenRun) -> Comparison:
+    """Return what the run compares; an interleaved run compares wins."""
     metrics, experiment = run.definition.metrics, run.definition.experiment
     if experiment.interleave:
         metrics = {name: win_rate(metric) for name, metric in metrics.items()}
@@ -107,6 +108,7 @@ def _comparison(run: FrozenRun) -> Comparison:
 
 
 def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Reading) -> RunCells:
+    """Ask for the run's cells."""
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
     metrics = tuple(comparison.metrics.values())
@@ -373,6 +375,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
+    """Return what the figures say of one treatment."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

@@ -30,6 +30,7 @@ def text(results: Results) -> str:
 
 
 def _run_lines(results: Results) -> Iterator[str]:
+    """Yield the lines of a run whose units the gateway assigned to arms."""
     several = len(results.arms) > 2
     yield _head(results)
     for metric in results.deciding:

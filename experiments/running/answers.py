@@ -59,12 +59,13 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
                 *(
                     [f"  runs already (config {self.config}); nothing was changed"]
                     if self.already
-                    else self._news()
+                    else self._change_lines()
                 ),
             ]
         )
 
-    def _news(self) -> list[str]:
+    def _change_lines(self) -> list[str]:
+        """Return the lines on what the start changed."""
         tried = [f"{smoke.answered}" for smoke in self.answers.values()][:1]
         answers = (
             f"{tried[0]} invocations of each arm answered"
@@ -165,6 +166,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
+        """Return the status as lines."""
         state = f"{self.ships} ships" if self.state == "shipped" else self.state
         share = (
             f"   {self.share:.2f} % of layer {self.layer}, buckets {buckets.text(self.ranges)}"

@@ -98,7 +98,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
         if stored is None or run is None:
             return _resume(project, stored, name)
         frozen = runs.frozen_run(project.target.state, run.run)
-        _check(project, run, frozen, everybody=everybody)
+        _check_closable(project, run, frozen, everybody=everybody)
         shipping = next(
             change
             for change in reversed(runs.history(project.target.state, name))
@@ -123,7 +123,12 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
         return _bring_home(project, frozen, run.ships, live.version, steps)
 
 
-def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+    """Check that a run may be closed.
+
+    Raises:
+        Refused: Nothing has shipped, it ships to some units only, or units would fall back.
+    """
     if run.state != "shipped":
         raise Refused(
             f"{run.run} is running: nothing has shipped",
@@ -151,6 +156,7 @@ def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool
 
 
 def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
+    """Return the endpoint as project.yaml has it; NotFound: it is gone."""
     if endpoint not in project.spec.endpoints:
         raise NotFound(
             f"project.yaml has no endpoint {endpoint} any more",
@@ -188,7 +194,7 @@ def _ship_by_variant(
     """
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
-    way = _way(project, frozen, run.ships)
+    way = _way_below(project, frozen, run.ships)
     ownership.take(project, observe(project, way.endpoint), run.run)
     _shift_all(project, way.endpoint, way.variant)
     steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
@@ -204,7 +210,8 @@ def _ship_by_variant(
     return steps
 
 
-def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+    """Return which variant ships, in whose place, and which version it serves."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -223,12 +230,14 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
+    """Return the variant at which an arm aims."""
     return str(
         next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
     )
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
+    """Return the variant as it is served; NotFound: it is gone."""
     for variant in endpoint.variants:
         if variant.name == name:
             return variant
@@ -248,6 +257,7 @@ def _shift_all(project: Project, endpoint: str, variant: str) -> None:
 
 
 def _ended_holdout(run: LiveRun) -> str:
+    """Return a remark if a holdout ends with the run."""
     return (
         f"; the holdout ({percent_text(buckets.percent(run.holdout))} %) ends with it"
         if run.holdout
@@ -270,7 +280,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
             remedy=f"isthmus experiment status {name}",
         )
     frozen, ships = runs.frozen_run(project.target.state, changes[-1].run), changes[-1].ships
-    if not _is_free(project, frozen):
+    if not _is_done(project, frozen):
         return _bring_home(project, frozen, ships, stored.live.version, [])
     step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
     return Closed(
@@ -285,6 +295,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
 def _bring_home(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
+    """Give the shipped version the control's name, then the traffic back."""
     state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
@@ -309,7 +320,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
         return None
     state = begun_state(project, endpoint, frozen.run)
     if state is None:
-        way = _way(project, frozen, ships)
+        way = _way_below(project, frozen, ships)
         if not way.comes_home:
             return None
         because = f"{frozen.run} ships {ships}"
@@ -327,7 +338,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
     return begun_state(project, endpoint, frozen.run)
 
 
-def _is_free(project: Project, frozen: FrozenRun) -> bool:
+def _is_done(project: Project, frozen: FrozenRun) -> bool:
     """Return whether neither the run nor its hand-over has the traffic any more."""
     state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
     claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
@@ -352,7 +363,7 @@ def _handed_text(state: State) -> str:
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
     """Return what is left to do where the shipped version keeps its variant's name."""
-    way = _way(project, frozen, ships)
+    way = _way_below(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]
     return [

@@ -52,6 +52,7 @@ def start(project: Project, name: str) -> Started:
 
 
 def _start(project: Project, stored: StoredLive, definition: Definition) -> Started:
+    """Check the experiment, freeze it as a run, and write it into the live document."""
     layer = definition.layer
     share = definition.experiment.share
     ranges = live_runs.ranges_for(stored.live, layer.name, buckets.count(share))
@@ -68,7 +69,7 @@ def _start(project: Project, stored: StoredLive, definition: Definition) -> Star
         project.target.events.apply(
             STREAMS[stream]
         )  # as `deploy` does: who is assigned from now on is logged
-    answers = _smoke(project, frozen) if endpoint is not None else {}
+    answers = _smoke_arms(project, frozen) if endpoint is not None else {}
     run = replace(live_runs.live_run(frozen, ranges), started=project.log_time())
     after = replace(stored.live, layers=layers, runs=(*stored.live.runs, run))
     entry = runs.next_change(
@@ -109,6 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
+    """Return what `start` answers."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -139,7 +141,7 @@ def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
         ) from error
 
 
-def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
+def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     """Send a few requests as each arm's units will be answered, or to each of two variants.
 
     Raises:

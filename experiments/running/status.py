@@ -146,6 +146,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
 
 def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
+    """Return a line of the list."""
     run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
@@ -196,6 +197,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
+    """Return a line on a live run."""
     keys = differs(project, runs.frozen_run(project.target.state, run.run))
     state = (
         f"{run.ships} ships"

@@ -127,6 +127,7 @@ def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -
 
 
 def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
+    """Yield the events that follow one item which was shown."""
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
         drawn, slow, late, how_late = (random.random() for _ in range(4))
@@ -184,6 +185,7 @@ def _event_due(
     late: float,
     how_late: float,
 ) -> Waiting:
+    """Return an event with the moment at which the gateway hears of it."""
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
         return Waiting(due=happens_at, event=event)

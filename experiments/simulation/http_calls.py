@@ -36,6 +36,8 @@ class Reply(NamedTuple):
 
 @final
 class HttpCalls:
+    """Calls of a gateway, from several threads at once."""
+
     def __init__(self, url: str) -> None:
         self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
         self._threads = ThreadPoolExecutor(THREADS, "visitor")
@@ -55,6 +57,7 @@ class HttpCalls:
         return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:
+        """Send one body."""
         connection = self._connection()
         try:
             connection.request("POST", path, _encode(body), {"Content-Type": "application/json"})
@@ -65,6 +68,7 @@ class HttpCalls:
             return Reply(0, f"{type(error).__name__}: {error}")
 
     def _connection(self) -> http.client.HTTPConnection:
+        """Return this thread's connection."""
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = http.client.HTTPConnection(

@@ -49,6 +49,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation that was played: who came, and the results beside the truth."""
+
     target: str
     simulation: Simulation
     played: Played
@@ -135,6 +137,7 @@ class Session:
 
 
 def _interrupt(moment: datetime) -> KeyboardInterrupt:
+    """Return the interrupt, with a note on where the clock stands."""
     stop = KeyboardInterrupt()
     stop.add_note(
         f"What was answered is logged. The simulated clock stands at {moment:%Y-%m-%d %H:%M} "
@@ -194,6 +197,7 @@ class _First:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
+        """Return the first visitor's request; SampleFailed: nobody visits."""
         setting, moment = self._setting, self._time.at
         days = visits(
             setting.simulation,
@@ -210,6 +214,7 @@ class _First:
 
 
 def _check_up(project: Project, endpoint: str) -> None:
+    """Raise NotFound if the endpoint is not up."""
     if routed_endpoints(project.target).observe(endpoint) is None:
         raise NotFound(
             f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}"
@@ -217,6 +222,7 @@ def _check_up(project: Project, endpoint: str) -> None:
 
 
 def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
+    """Return what was played, with the results of the experiment if there is one."""
     project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)
@@ -255,6 +261,7 @@ def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[T
 def _relative_to_control(
     simulation: Simulation, results: Results, arm: str, metric: str
 ) -> float | None:
+    """Return an arm's true effect over the control's; None: it is not known."""
     spec = next(spec.metric for spec in results.metrics if spec.metric.name == metric)
     treatment, control = (
         true_effect(simulation, spec, arm),

@@ -97,6 +97,7 @@ def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | Non
 
 
 def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
+    """Return whether a chance on the way to an event is the project's own function."""
     return event is not None and (
         bool(actions[event].function) or _has_function(actions, actions[event].of)
     )
@@ -105,6 +106,7 @@ def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
 def _factor(
     simulation: Simulation, actions: Mapping[str, Action], arm: str, event: str | None
 ) -> float:
+    """Return by which factor an arm changes how often an event comes."""
     if event is None:
         return 1.0
     return (1 + simulation.effect(arm, event)) * _factor(

@@ -67,6 +67,7 @@ def _chance(text: str) -> float | str:
 
 
 def _effect(text: str) -> float:
+    """Return a relative effect."""
     if not re.fullmatch(_EFFECT, text):
         raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
     if (value := float(text[:-1]) / 100) <= -1:
@@ -78,6 +79,7 @@ class _Values:
     """One value, or a list of which one is drawn."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return the values, as a tuple."""
         items = node.items if isinstance(node, yaml.Sequence) else (node,)
         values = tuple(
             item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None
@@ -177,6 +179,7 @@ class _File(NamedTuple):
 
 
 def _simulation(file: _File, name: str) -> Simulation | None:
+    """Return the simulation that the file's values describe, with checks of each."""
     values = file.values
     endpoint, actions = _endpoint(file), _actions(file)
     if endpoint is None or file.report.problems:
@@ -232,6 +235,7 @@ def _endpoint(file: _File) -> Endpoint | None:
 
 
 def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
+    """Return a name that project.yaml has; None: it has none, which is a problem."""
     name: str = file.values[what]
     if name in declared:
         return name
@@ -269,6 +273,7 @@ def _actions(file: _File) -> tuple[Action, ...]:
 def _check_action(
     file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
+    """Check an event's name, what it follows, and its chance."""
     key, follows = f"events.{name}", about.get("of")
     if name not in file.spec.events:
         file.wrong(
@@ -291,6 +296,7 @@ def _check_action(
 
 
 def _action(name: str, about: Mapping[str, Any]) -> Action:
+    """Return the action that an event's keys describe."""
     chance = about.get("chance", 1.0)
     fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
     if isinstance(chance, str):
@@ -328,6 +334,7 @@ def _check_arms(file: _File) -> None:
 
 
 def _check_interleaved(file: _File, experiment: Experiment) -> None:
+    """Check that nothing is said of arms, which an interleaved run has not."""
     words = (
         f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
         "better or is lost"
@@ -406,6 +413,7 @@ def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]
 
 
 def _example(attribute: Attribute) -> str:
+    """Return an example of an attribute's values."""
     return (
         f"[{', '.join(map(str, attribute.allowed))}]"
         if attribute.allowed
@@ -414,6 +422,7 @@ def _example(attribute: Attribute) -> str:
 
 
 def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
+    """Check that there are enough items, and not too many candidates."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
         file.wrong(

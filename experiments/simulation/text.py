@@ -17,6 +17,7 @@ def text(simulated: Simulated) -> str:
 
 
 def _lines(simulated: Simulated) -> Iterator[str]:
+    """Yield the simulation's lines."""
     played, simulation = simulated.played, simulated.simulation
     yield (
         f"{simulated.target:<7} {simulation.name}   {simulated.clock} "
@@ -67,6 +68,7 @@ def _truth(truth: Truth) -> str:
 
 
 def _page_text(simulated: Simulated) -> str:
+    """Return the page's path, relative to where we are if it is below."""
     from pathlib import Path
 
     page = simulated.page

@@ -26,6 +26,8 @@ _SATURDAY, _WEEKEND, _WORKDAYS = 5, 2, 5
 
 
 class Visit(msgspec.Struct, frozen=True, order=True):
+    """A visit of a simulated visitor."""
+
     at: datetime
     unit: str
     number: int  # of the visitor's visits, from 0
@@ -59,7 +61,7 @@ def visits(
     hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
     ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap
     while hour < end:
-        for visit in _of_hour(simulation, world, unit, hour):
+        for visit in _visits_of_hour(simulation, world, unit, hour):
             if max(since, start) <= visit.at < end:
                 heappush(ahead, (visit.at, visit.unit, visit.number, visit))
         hour += HOUR
@@ -79,10 +81,12 @@ def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[li
         ahead = next(groups, None)
 
 
-def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) -> Iterator[Visit]:
+def _visits_of_hour(
+    simulation: Simulation, world: World, unit: str, hour: datetime
+) -> Iterator[Visit]:
     """Yield all visits of those whose first one is in this hour."""
     random = Random(f"{simulation.seed}:{hour:%Y%m%d%H}")  # noqa: S311  a simulation's
-    count = int(_an_hour(simulation, hour) + random.random())
+    count = int(_expected_visitors(simulation, hour) + random.random())
     for visitor in world.visitors(random, count, f"s{simulation.seed}-{hour:%y%m%d%H}-"):
         bot = simulation.bots is not None and random.random() < simulation.bots.share
         first_visit = hour + random.random() * HOUR
@@ -104,7 +108,7 @@ def _times(
     return [visited_at for visited_at in times if visited_at < first_visit + LONGEST]
 
 
-def _an_hour(simulation: Simulation, hour: datetime) -> float:
+def _expected_visitors(simulation: Simulation, hour: datetime) -> float:
     """Return how many new visitors are expected in an hour.
 
     Their mean over a week is the file's.

@@ -66,7 +66,9 @@ def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> W
         ) from error
     if not visitors or unit not in visitors[0]:
         raise Invalid(f"{simulation.world}.py: its visitors have no {unit}", remedy=_MODULE)
-    return World(visitors=module.visitors, items=items, chances=_plain(simulation) | chances)
+    return World(
+        visitors=module.visitors, items=items, chances=_plain_chances(simulation) | chances
+    )
 
 
 _MODULE = (
@@ -76,6 +78,7 @@ _MODULE = (
 
 
 def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
+    """Return a world of the file's own words."""
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
     whole = any(
@@ -86,11 +89,12 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
     return World(
         visitors=partial(_visitors, simulation, _Unit(unit, _number if whole else str)),
         items={item: {key: item} for item in keys},
-        chances=_plain(simulation),
+        chances=_plain_chances(simulation),
     )
 
 
-def _plain(simulation: Simulation) -> dict[str, Chance]:
+def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
+    """Return the chances that the file gives as percentages."""
     return {
         action.event: partial(_chance, action)
         for action in simulation.actions
@@ -113,6 +117,7 @@ class _Unit(NamedTuple):
 def _visitors(
     simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str
 ) -> list[dict[str, Any]]:
+    """Return new visitors, each with their liking and their number of visits."""
     return [
         {
             unit.name: unit.of(f"{prefix}{number:03d}"),

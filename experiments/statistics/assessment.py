@@ -115,6 +115,7 @@ def _test_result(
     level: float,
     goal: Goal,
 ) -> Tested:
+    """Return the result of a test at its corrected level."""
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)

@@ -73,6 +73,7 @@ def _judgement(
     bound: float | None,
     horizon: Horizon,
 ) -> Judgement:
+    """Return whether the guardrail holds or is broken, or neither is shown."""
     if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(
         guardrail, control, treatment, horizon.watching.multiple()
     ):

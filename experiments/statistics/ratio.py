@@ -70,6 +70,7 @@ def _theta(everyone: Sums) -> float:
 
 
 def _point(sums: Sums, theta: float, x_all: float) -> Point:
+    """Return an arm's rate and variance, less what the time before explains."""
     if not theta or sums.units < 2:
         return Point(value=sums.rate, variance=sums.variance)
     plain = sums.linear("y")
@@ -120,6 +121,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
+    """Return the relative difference of two rates."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)

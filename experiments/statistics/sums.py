@@ -148,9 +148,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         A variance may have lost its digits.
         """
-        return self._ill("y") or self._ill("x")
+        return self._is_ill("y") or self._is_ill("x")
 
-    def _ill(self, column: Literal["y", "x"]) -> bool:
+    def _is_ill(self, column: Literal["y", "x"]) -> bool:
+        """Return whether a mean is so far from zero that sums of squares lose digits."""
         number, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
         moved = self.mean(column) - self.shift[number]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
