@@ -14,12 +14,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ....core.calls import is_mutating
-from ....core.home.home import Home
 from ....core.home.pickles import freeze, thaw
+from ....core.home.home import Home
 from ....core.state import Stack
-from ... import resumption as again
 from ..incoming import Incoming
 from ..registry import Context
+from . import declarations
 from .backends import NOT_NOTED, Backends
 from .objects import Objects
 from .stores import Stores
@@ -59,8 +59,8 @@ class Keeper:
     def resume(self) -> None:
         """Go on with what was put back, and keep what comes."""
         for owner, _, store in self._stack.state.stores():
-            again.begin(self._context(*owner), store)
-        again.begin_alarms(self._context)
+            declarations.resume_store(self._context(*owner), store)
+        declarations.finish_restart(self._context)
         threading.Thread(target=self._look, name="home", daemon=True).start()
 
     def note(self, incoming: Incoming) -> None:

@@ -3,7 +3,7 @@ region.
 
     stores/<module>.<class>/<account>.<region>
 
-Every store is kept but those that are named here.
+Every store is kept but those that their service declares otherwise (declarations.py).
 """
 
 from __future__ import annotations
@@ -13,22 +13,13 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ....core.home.pickles import Changed, freeze, thaw
 from ....core.home.home import Home
-from ....core.home.pickles import Changed, Left, freeze, thaw
 from ....core.state import Key, State
-from ...services.athena.queries.execution import Executions
-from ...services.cloudwatch.operations.alarms import Evaluations
-from ...services.cloudwatch.queue_metrics import Queues
-from ...services.cloudwatch.variant_metrics import Variants
-from ...services.sagemaker.endpoints.invocation.backlog import Backlogs
-from ...services.sagemaker.endpoints.invocation.capture import Buffer
-from ...services.sagemaker.endpoints.invocation.shadow import Copies
-from ...services.sagemaker.endpoints.records import Variant
-from ...services.sagemaker.pipelines.records import Execution
 from ..sessions import Sessions
+from .declarations import LEFT_OUT, NOT_KEPT, not_kept
 
-FORGOTTEN = (Executions, Evaluations, Variants, Queues, Backlogs, Buffer, Copies, Sessions)
-_LEFT: Left = {Variant: {"servers": tuple, "healthy": tuple}, Execution: {"jobs": dict}}
+not_kept(Sessions)
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 3)[0]  # of the stack for AWS
 _LARGE = (
@@ -107,12 +98,12 @@ class Stores:
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
-    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=_LEFT))
+    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
     for owner, kind, store in state.stores():
-        if kind not in FORGOTTEN and kind.__module__.startswith(_PACKAGE):
+        if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store
 
 

@@ -24,10 +24,10 @@ from moto.moto_server.werkzeug_app import (
 
 from ....core.error_log import tell
 from ....core.http.answers import Answer
-from ...coverage import MADE_UP, moto_has
 from ..environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from ..incoming import Incoming
 from ..registry import AwsError
+from .moto_operations import MADE_UP, moto_has
 from .wire import malformed_error, refusal, rewind
 
 

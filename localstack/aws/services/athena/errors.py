@@ -1,6 +1,8 @@
-"""How a query fails, at its tables or in its language."""
+"""How Athena refuses a request, and how a query fails, at its tables or in its language."""
 
 from __future__ import annotations
+
+from ...core.registry import AwsError
 
 
 class QueryFailed(Exception):
@@ -34,3 +36,7 @@ class NotRun(QueryFailed):
             at=at,
             category=1,
         )
+
+
+def refusal(message: str, code: str = "INVALID_INPUT") -> AwsError:
+    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)

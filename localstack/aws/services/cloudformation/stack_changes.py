@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...core.caller import acting_for
+from ...core.home.declarations import resumes
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import Context
 from . import convergence as bringing
@@ -63,6 +64,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
         _go_on(ctx, managed, "DELETE")
 
 
+@resumes(Stacks)
 def resume(ctx: Context, stacks: Stacks) -> None:
     """Go on after a restart.
 

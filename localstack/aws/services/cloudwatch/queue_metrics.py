@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ...core.home.declarations import not_kept
 from ...core.registry import Context
 
 UNITS = {
@@ -48,6 +49,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     instances: int | None  # None: the endpoint is gone
 
 
+@not_kept
 class Queues:
     """The store."""
 

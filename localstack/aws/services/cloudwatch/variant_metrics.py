@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ...core.home.declarations import not_kept
 from ...core.registry import Context
 
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
@@ -54,6 +55,7 @@ _DIMENSIONS: tuple[str, ...] = ("EndpointName", "VariantName", "EndpointConfigNa
 _BY = (frozenset(_DIMENSIONS[:2]), frozenset(_DIMENSIONS))  # what a metric is kept by
 
 
+@not_kept
 class Variants:
     """The store."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
@@ -14,22 +14,13 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
+from .records import Tables
 
 _MAKING = timedelta(seconds=5)
 _OLDEST = timedelta(
     days=5 * 365
 )  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
 _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expression parameters"
-
-
-class Tables:
-    """`ready`: when each table is there.
-
-    What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
-    """
-
-    def __init__(self) -> None:
-        self.ready: dict[str, datetime] = {}
 
 
 @handles("dynamodb", "CreateTable")

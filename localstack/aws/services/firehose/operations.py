@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import uuid
 from typing import Any
 
-import msgspec
-
 from ...core import objects
+from ...core.home.declarations import resumes
 from ...core.registry import AwsError, Context, handles
 from ..kinesis import operations as kinesis
 from . import delivery, destinations, sources
 from .errors import invalid
+from .records import Stream, Streams
 
 CREATES = 5.0  # seconds from CREATING to ACTIVE
 _DESTINATIONS = ("ExtendedS3DestinationConfiguration", "S3DestinationConfiguration")
 _MIB = 1 << 20
 _LARGEST, _MOST = 1_024_000, 500  # bytes a record, records a batch
-
-
-class Stream(msgspec.Struct, kw_only=True):
-    name: str
-    source: str | None  # ARN of a Kinesis stream
-    active: bool = False
-    pending: list[delivery.Record] = []  # put directly, or into the Kinesis stream
-    size: int = 0  # their bytes
-    waiting: bool = False  # a flush is on the clock
-    twice: bool = False  # the next delivery is repeated (a fault)
-    positions: dict[
-        str, str
-    ] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
-    delivered: int = 0
-    failed: int = 0
-    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
-
-
-class Streams:
-    def __init__(self) -> None:
-        self.by_name: dict[str, Stream] = {}
 
 
 @handles("firehose", "CreateDeliveryStream")
@@ -79,7 +57,14 @@ def _activate(ctx: Context, stream: Stream) -> None:
         _schedule(ctx, stream)
 
 
-def resume(ctx: Context, stream: Stream) -> None:
+@resumes(Streams)
+def resume(ctx: Context, store: Streams) -> None:
+    """Go on with all delivery streams, after the stack's restart."""
+    for stream in list(store.by_name.values()):
+        _resume_stream(ctx, stream)
+
+
+def _resume_stream(ctx: Context, stream: Stream) -> None:
     """Set the timers of a stream again, after the stack's restart: what was put is delivered,
     though a Kinesis stream comes back empty.
     """

@@ -12,6 +12,7 @@ from ...core import paging
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
 from ..sagemaker.tags import operations as tags
+from ..sagemaker.tags.records import Tags
 
 _SERVICE = "resourcegroupstaggingapi"
 _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
@@ -28,7 +29,7 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     start = _start(params)
     kinds: list[str] = params.get("ResourceTypeFilters") or []
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
-    ours = ctx.store(tags.Tags)
+    ours = ctx.store(Tags)
     with ours.lock:
         known = {arn: dict(pairs) for arn, pairs in ours.of.items()}
     known |= {

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from isthmus_stack.aws.services.athena.schemas import Column, Table
 from isthmus_stack.aws.services.athena.sql import checks as check
 from isthmus_stack.aws.services.athena.sql import translation as translate
 from isthmus_stack.aws.services.athena.sql.lengths import Lengths
-from isthmus_stack.aws.services.athena.tables.catalog import Column, Table
 from isthmus_stack.tests.aws.data_kit import BUCKET, aws, instant_process
 
 TABLE = Table(

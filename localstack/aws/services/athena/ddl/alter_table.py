@@ -8,9 +8,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..errors import NotRun, QueryFailed
+from ..schemas import Table
 from ..sql.words import Words
 from ..tables import partitions
-from ..tables.catalog import Table
 from . import clauses
 from .session import Session, Shown
 from .session import table as table_of

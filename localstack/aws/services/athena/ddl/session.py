@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from ..errors import QueryFailed
+from ..schemas import Table
 from ..sql.words import Words
-from ..tables.catalog import Catalog, Table
+from ..tables.catalog import Catalog
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..errors import QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import text, types
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Column, Table
+from ..schemas import Column, Table
 from . import types
 
 if TYPE_CHECKING:

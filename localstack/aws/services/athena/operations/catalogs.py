@@ -8,6 +8,7 @@ from moto.athena.models import athena_backends
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
+from ..errors import refusal
 from ..tables.catalog import CATALOG
 
 _OWN = "AwsDataCatalog"
@@ -18,10 +19,6 @@ _NEEDED: dict[str, tuple[frozenset[str], ...]] = {
     "HIVE": (frozenset({"metadata-function"}),),
     "FEDERATED": (frozenset(),),
 }
-
-
-def refusal(message: str, code: str = "INVALID_INPUT") -> AwsError:
-    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)
 
 
 def _check(kind: str, parameters: dict[str, str]) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 from ....core import objects, paging
 from ....core.registry import Context, handles
 from ..ddl import statements as ddl
+from ..errors import refusal
 from ..queries import outcome, results
+from ..queries import prepared_statements as prepared
 from ..queries.execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from ..queries.running_query import Running
 from ..sql import checks as check
@@ -17,9 +19,7 @@ from ..sql import parameters, statements
 from ..sql import vocabulary as allowed
 from ..sql.errors import Malformed
 from ..tables.catalog import CATALOG
-from . import prepared_statements as prepared
 from . import workgroups
-from .catalogs import refusal
 
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
 

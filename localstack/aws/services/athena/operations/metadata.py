@@ -9,9 +9,8 @@ from botocore.exceptions import ClientError
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
-from ..errors import NotRun, QueryFailed
+from ..errors import NotRun, QueryFailed, refusal
 from ..tables.catalog import Catalog
-from .catalogs import refusal
 
 
 def _metadata(error: ClientError) -> AwsError:

@@ -7,7 +7,7 @@ from typing import Any
 from moto.athena.models import athena_backends
 
 from ....core.registry import Context, handles
-from .catalogs import refusal
+from ..errors import refusal
 
 MANAGED = "ManagedQueryResultsConfiguration"
 

@@ -11,10 +11,11 @@ import msgspec
 from ....core.registry import Context
 from ..errors import QueryFailed
 from ..formats import types
+from ..schemas import Column, Table
 from ..sql import translation as translate
 from ..sql.lengths import Length, type_with_length
 from ..tables import files, partitions
-from ..tables.catalog import Catalog, Column, Table
+from ..tables.catalog import Catalog
 from ..tables.result import Result
 from .running_query import Exhausted, Running
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from .....core.clock import Timer
 from ....core import objects
+from ....core.home.declarations import not_kept
 from ....core.registry import Context
 from ..errors import QueryFailed
 from ..sql.errors import Malformed
@@ -55,6 +56,7 @@ class Execution(msgspec.Struct, kw_only=True):
     running: Running
 
 
+@not_kept
 class Executions:
     def __init__(self) -> None:
         self.by_id: dict[str, Execution] = {}

@@ -7,9 +7,9 @@ from typing import Any
 from ..errors import NotRun, QueryFailed
 from ..formats import types
 from ..formats.text import lazy
+from ..schemas import Column, Table
 from ..sql import lengths
 from ..tables import files, writes
-from ..tables.catalog import Column, Table
 from ..tables.result import Result
 
 

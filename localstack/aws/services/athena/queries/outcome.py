@@ -14,13 +14,14 @@ from ..ddl import session
 from ..ddl import statements as ddl
 from ..errors import QueryFailed
 from ..formats import types
-from ..operations import prepared_statements as prepared
+from ..schemas import Table
 from ..sql import statements
 from ..tables import buckets, writes
-from ..tables.catalog import Catalog, Table, view_input
+from ..tables.catalog import Catalog, view_input
 from ..tables.result import Result
 from . import engine, results
 from . import inserts as inserting
+from . import prepared_statements as prepared
 from .results import Row
 from .running_query import Running
 

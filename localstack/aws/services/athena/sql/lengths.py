@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import expressions as exp
 
-from ..tables.catalog import Table
+from ..schemas import Table
 from . import scopes
 
 Length = int | None  # None: no limit, or no text

@@ -10,7 +10,8 @@ import msgspec
 from sqlglot import expressions as exp
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Catalog, Table
+from ..schemas import Table
+from ..tables.catalog import Catalog
 from .checks import place
 
 Names = frozenset[str] | None  # None: not known

@@ -10,7 +10,8 @@ from sqlglot import expressions as exp
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from ..errors import NotRun, QueryFailed
-from ..tables.catalog import Catalog, Table
+from ..schemas import Table
+from ..tables.catalog import Catalog
 from ..tables.files import HIDDEN
 from . import checks as check
 from . import functions, rules, scopes

@@ -8,37 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from botocore.exceptions import ClientError
 
 from ....core.registry import Context
 from ..errors import NotRun, QueryFailed
+from ..schemas import Column, Table
 
 CATALOG = "awsdatacatalog"
 _LAKES = {"iceberg": "Iceberg", "delta": "Delta Lake", "hudi": "Hudi"}
 _VIEW = "/* Presto View: "
-
-
-class Column(msgspec.Struct, frozen=True):
-    name: str
-    type: str  # Hive's
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    database: str
-    name: str
-    columns: tuple[Column, ...]
-    partitions: tuple[Column, ...]
-    location: str
-    serde: str
-    serde_parameters: dict[str, str]
-    parameters: dict[str, str]
-    input: dict[str, Any]  # what Glue gave
-    view: str | None = None  # a view's SQL
-
-    @property
-    def every(self) -> tuple[Column, ...]:
-        return (*self.columns, *self.partitions)
 
 
 class Catalog:

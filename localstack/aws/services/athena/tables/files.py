@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from ....core import objects
 from ..errors import NotRun, QueryFailed
 from ..formats import json_lines, text, types
-from .catalog import Column, Table
+from ..schemas import Column, Table
 from .partitions import Part
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import msgspec
 from ....core import objects
 from ..errors import QueryFailed
 from ..formats.time_patterns import joda
-from .catalog import Catalog, Column, Table
+from ..schemas import Column, Table
+from .catalog import Catalog
 
 Values = tuple[str | None, ...]  # of the partition columns, in their order
 NULL = "__HIVE_DEFAULT_PARTITION__"

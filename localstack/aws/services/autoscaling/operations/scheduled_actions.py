@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ....core.home.declarations import resumes
 from ....core.registry import Context, handles
 from .. import schedules
 from ..records import (
@@ -79,6 +80,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+@resumes(Scaling)
 def resume(ctx: Context, store: Scaling) -> None:
     """After the stack's restart. What was due while there was none is left out."""
     targets.resume(ctx, store)

@@ -18,8 +18,9 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import Alarm
+from moto.cloudwatch.models import Alarm, cloudwatch_backends
 
+from ....core.home.declarations import ContextOf, after_restart, not_kept
 from ....core.registry import AwsError, Context, handles
 from .. import variant_metrics as variants
 from ..datapoints import backend, series
@@ -50,6 +51,7 @@ def on_alarm(prefix: str, action: Action) -> None:
     _ACTIONS[prefix] = action
 
 
+@not_kept
 class Evaluations:
     """When each alarm is to be looked at next."""
 
@@ -101,10 +103,14 @@ def states(ctx: Context) -> dict[str, str]:
     return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
 
 
-def resume(ctx: Context) -> None:
+@after_restart
+def resume(context_of: ContextOf) -> None:
     """Look at every alarm again, after the stack's restart."""
-    for alarm in list(backend(ctx).alarms.values()):
-        _begin(ctx, alarm)
+    for account, regions in list(cloudwatch_backends.items()):
+        for region in list(regions):
+            ctx = context_of(account, region)
+            for alarm in list(backend(ctx).alarms.values()):
+                _begin(ctx, alarm)
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from .....serving.model_server import ModelServer
 from .....serving.weights import Choice, choice, two_fleets
+from ....core.home.declarations import leaves_out
 from ....core.registry import Context
 from ...cloudwatch.variant_metrics import Source
 from .checks import arn, refusal
@@ -36,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return list(self.params.get("ShadowProductionVariants") or ())
 
 
+@leaves_out(servers=tuple, healthy=tuple)
 class Variant:
     """One variant of one fleet: what was configured, what it is now, and the processes that serve
     it.

@@ -15,10 +15,11 @@ from .....core.images import command_of, names_of
 from .....jobs import container as containers
 from .....jobs.container import Container
 from .....jobs.process import Ended, run
+from ....core.home.declarations import ENDED_WITH_STACK, resumes
 from ....core.registry import Context
 from . import contract
 from .logs import GROUPS, LogStream, Metrics
-from .records import Job
+from .records import ENDED, Job, Jobs
 from .s3 import TransferError
 
 _DAY = 86400
@@ -171,3 +172,27 @@ def unmapped_message(image: str | None) -> str:
         f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a "
         "ContainerEntrypoint."
     )
+
+
+@resumes(Jobs)
+def resume(ctx: Context, store: Jobs) -> None:
+    """End the jobs that were under way when the stack ended: nothing runs them any more."""
+    for job in (
+        *store.training.values(),
+        *store.processing.values(),
+        *store.transform.values(),
+        *store.tuning.values(),
+    ):
+        _end_after_restart(ctx, job)
+
+
+def _end_after_restart(ctx: Context, job: Job) -> None:
+    job.done.set()
+    if job.status in ENDED:
+        return None
+    if job.stop.is_set():
+        return job.ends(
+            "Stopped", "Stopped", f"{job.kind.capitalize()} job stopped", ctx.clock.now()
+        )
+    job.failure = ENDED_WITH_STACK
+    return job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())

@@ -6,14 +6,12 @@ and nothing can be deleted.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
-
-import msgspec
 
 from ....core.registry import AwsError, Context, handles
 from ..jobs.listing import page_of
 from ..tags import operations as tags
+from .records import Group, Registry
 
 _KEPT = (  # of the Create call, told again by Describe
     *(
@@ -47,22 +45,6 @@ _REPLACED = (
     "ModelCard",
     "ModelLifeCycle",
 )  # by UpdateModelPackage, when named
-
-
-class Group(msgspec.Struct, kw_only=True):
-    name: str
-    arn: str
-    description: str | None
-    created: Any
-    last: int = 0  # the number of the last version: never used again
-
-
-class Registry:
-    def __init__(self) -> None:
-        self.groups: dict[str, Group] = {}
-        self.packages: dict[str, dict[str, Any]] = {}  # by ARN: the Describe answer
-        self.tokens: dict[str, str] = {}  # ClientToken -> ARN
-        self.lock = threading.RLock()
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:

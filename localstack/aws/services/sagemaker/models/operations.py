@@ -7,15 +7,9 @@ from typing import Any
 from ....core.registry import AwsError, Context, handles
 from ..model_packages import operations as model_packages
 from ..tags import operations as tags
+from .records import Models
 
 _FORGOTTEN = ("EnableNetworkIsolation", "InferenceExecutionConfig")
-
-
-class Models:
-    """What moto does not tell again of each model."""
-
-    def __init__(self) -> None:
-        self.more: dict[str, dict[str, Any]] = {}
 
 
 def _arn(ctx: Context, name: str) -> str:

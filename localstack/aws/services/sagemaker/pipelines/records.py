@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ....core.home.declarations import leaves_out
 from .definition.document import Definition
 
 
@@ -57,6 +58,7 @@ class StepRun(msgspec.Struct, kw_only=True):
     cached_from: str | None = None  # the execution that did the work
 
 
+@leaves_out(jobs=dict)
 class Execution:
     """One run of a version. Its engine's thread writes; `events` wakes the engine."""
 

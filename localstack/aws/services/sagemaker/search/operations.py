@@ -24,11 +24,13 @@ from ..features.records import Groups
 from ..jobs.listing import page_of
 from ..jobs.operations.training import description as training_job
 from ..jobs.records import Jobs
-from ..model_packages.operations import Registry, describe_model_package_group
+from ..model_packages.operations import describe_model_package_group
+from ..model_packages.records import Registry
 from ..pipelines.operations.executions import describe_pipeline_execution
 from ..pipelines.operations.pipelines import describe_pipeline
 from ..pipelines.records import Pipelines
 from ..tags import operations as tags
+from ..tags.records import Tags
 from ..tuning.operations import description as tuning_job
 
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
@@ -153,7 +155,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
-    return tags.as_list(ctx.store(tags.Tags).of.get(arn, {}))
+    return tags.as_list(ctx.store(Tags).of.get(arn, {}))
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:

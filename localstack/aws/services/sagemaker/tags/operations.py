@@ -7,21 +7,14 @@ arn)`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 from ....core import paging
 from ....core.registry import AwsError, Context, handles
+from .records import Tags
 
 _MOST = 50  # tags a resource
-
-
-class Tags:
-    def __init__(self) -> None:
-        self.of: dict[str, dict[str, str]] = {}
-        self.gone: set[str] = set()  # deleted: not to be asked of moto, which may still know them
-        self.lock = threading.Lock()
 
 
 def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ......serving.model_server import ModelServer
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ....cloudwatch import queue_metrics as queues
 from ..records import Endpoint, Variant
@@ -84,6 +85,7 @@ class Backlog:
             return True
 
 
+@not_kept
 class Backlogs:
     """The store, by endpoint."""
 

@@ -20,6 +20,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ......serving.connections import Answer
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ...jobs.s3 import split
 from .. import timing
@@ -101,6 +102,7 @@ def key(
     return bucket, f"{folder}/{at:%M-%S}-{at.microsecond // 1000:03d}-{unique}.jsonl"
 
 
+@not_kept
 class Buffer:
     """The store: lines that wait, by file to be (endpoint, variant, hour)."""
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ......serving.connections import NotReached, TimedOut
+from .....core.home.declarations import not_kept
 from .....core.registry import Context
 from ....cloudwatch import variant_metrics as variants
 from ..records import Endpoint, Target
@@ -21,6 +22,7 @@ _WAITING = 256  # copies at most; what is more is dropped, so that a slow shadow
 _THREADS = 4
 
 
+@not_kept
 class Copies:
     """The store: who sends them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .....core.home.declarations import ENDED_WITH_STACK, resumes
 from .....core.registry import Context, handles
 from ....autoscaling.operations import targets
 from ...tags import operations as tags
@@ -96,3 +97,43 @@ def _remove(ctx: Context, endpoint: Endpoint) -> None:
 def _say(ctx: Context, fleet: Fleet, status: str) -> None:
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
+
+
+@resumes(Endpoints)
+def resume(ctx: Context, store: Endpoints) -> None:
+    """Start the servers of all endpoints again, after the stack's restart."""
+    for endpoint in list(store.endpoints.values()):
+        _serve_again(ctx, store, endpoint)
+
+
+def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
+    """Creating, then InService with the last configuration that was.
+
+    A deployment under way is rolled back; new weights are taken.
+    """
+    endpoint.routing, endpoint.stale = None, None
+    if endpoint.status == "Deleting":
+        del store.endpoints[endpoint.name]
+        return
+    if endpoint.status == "Failed":
+        return
+    if endpoint.pending is not None:
+        endpoint.failure = ENDED_WITH_STACK
+        endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
+    _forget_servers(endpoint.fleet)
+    endpoint.status, endpoint.modified = "Creating", ctx.clock.now()
+    ctx.spawn(_begin_again, ctx, endpoint)
+
+
+def _begin_again(ctx: Context, endpoint: Endpoint) -> None:
+    with (
+        ctx.clock.request()
+    ):  # with moto's answers it waits here for the servers, and not in the clock's own thread
+        begin(ctx, endpoint)
+
+
+def _forget_servers(fleet: Fleet) -> None:
+    fleet.started.clear()
+    fleet.failure = None
+    for variant in fleet.all:
+        variant.weight, variant.count = variant.desired_weight, variant.desired_count

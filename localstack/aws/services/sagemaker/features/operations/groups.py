@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from .....core import paging
+from .....core.home.declarations import resumes
 from .....core.registry import AwsError, Context, handles
 from ...tags import operations as tags
 from .. import offline_store as offline
@@ -75,8 +76,14 @@ def _finish_creation(ctx: Context, group: Group) -> None:
     group.status = "Created"
 
 
-def resume(ctx: Context, group: Group) -> None:
-    """Set the timers of a group again, after the stack's restart."""
+@resumes(Groups)
+def resume(ctx: Context, store: Groups) -> None:
+    """Set the timers of all groups again, after the stack's restart."""
+    for group in list(store.by_name.values()):
+        _resume_group(ctx, group)
+
+
+def _resume_group(ctx: Context, group: Group) -> None:
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 
+from .....core.home.declarations import ENDED_WITH_STACK, resumes
 from .....core.registry import AwsError, Context
 from ...jobs import listing
 from ..definition.document import EXECUTED, Definition, Step
 from ..definition.expressions import ExpressionError
 from ..definition.graph import readiness
-from ..records import Execution, StepRun
+from ..records import Execution, Pipelines, StepRun
 from . import cache
 from .retries import Retries, StepFailed
 from .steps import StepStopped, attempt, name_of_job, resolved_arguments, scope
@@ -226,3 +227,28 @@ def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -
         execution.failure = failure
         execution.modified = ctx.clock.now()
         execution.status = status
+
+
+@resumes(Pipelines)
+def resume(ctx: Context, store: Pipelines) -> None:
+    """End the executions that were under way when the stack ended."""
+    for pipeline in store.named.values():
+        for execution in pipeline.executions.values():
+            _end_after_restart(ctx, execution)
+
+
+def _end_after_restart(ctx: Context, execution: Execution) -> None:
+    execution.done.set()
+    if execution.status not in ("Executing", "Stopping"):
+        return
+    stopped = execution.status == "Stopping"
+    for step in execution.steps.values():
+        if step.ended is None:
+            step.status, step.failure = (
+                ("Stopped", None) if stopped else ("Failed", ENDED_WITH_STACK)
+            )
+            step.ended = ctx.clock.now()
+    execution.status, execution.failure = (
+        ("Stopped", None) if stopped else ("Failed", ENDED_WITH_STACK)
+    )
+    execution.modified = ctx.clock.now()
