@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from moto.core.model import OperationModel
-from moto.core.request import Request
 
 from .caller import Caller
+from .moto_internals import OperationModel, Request
 
 UNKNOWN = "?"
 

@@ -1,7 +1,12 @@
-"""moto's other services in the home: one record a backend, which is an account's service in a
-region.
+"""What a home holds of moto's services: one record for each backend, which is one account's service
+in one region.
 
-moto/<service>/<account>.<region>
+    moto/<service>/<account>.<region>
+
+The records are pickles of moto's own objects, whose classes belong to one version of moto: a home
+is refused when moto has another version (core/home of the stacks compares it). Data of our own in
+their place would be a copy of each model of moto's, for every service, and would miss what moto
+adds; for that reason they stay pickles.
 """
 
 from __future__ import annotations
@@ -13,15 +18,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from moto.backends import get_backend
-from moto.cloudwatch.models import CloudWatchBackend
-from moto.core.base_backend import BackendDict
-from moto.dynamodb.models.table import Table
-from moto.iam.models import IAMBackend
-from moto.kinesis.models import Shard
-
-from ....core.home.home import Home
 from ....core.home.pickles import Left, freeze, thaw
+from ....core.home.home import Home
+from ..moto_internals import BackendDict, CloudWatchBackend, DynamoTable, IAMBackend, get_backend
+from ..moto_internals import KinesisShard as Shard
 from ..policy import managed as managed_policies
 
 FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing is kept
@@ -36,7 +36,7 @@ NOT_NOTED = {  # operations whose effects are not kept
 _LEFT: Left = {
     Shard: {"records": OrderedDict},
     CloudWatchBackend: {"metric_data": list},
-    Table: {"items": partial(defaultdict, dict)},
+    DynamoTable: {"items": partial(defaultdict, dict)},
 }
 _FOLDER = "moto"
 

@@ -4,6 +4,8 @@ which are plain files.
 s3/buckets/<account>.<partition>              the buckets, without what is in them
 s3/objects/<bucket>/<key>.<digest>            a key: the metadata of its versions
 s3/objects/<bucket>/<key>.<digest>.<8 digits>.body
+
+The metadata are pickles of moto's own objects, as in backends.py; the bodies are not.
 """
 
 from __future__ import annotations
@@ -16,12 +18,17 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from moto.s3.models import FakeBucket, FakeKey, MultipartDict, S3Backend, s3_backends
-from moto.s3.utils import _VersionedKeyStore
-
-from ....core.home.home import BODY, Home
 from ....core.home.pickles import Left, Outside, freeze, thaw
+from ....core.home.home import BODY, Home
 from ..incoming import Incoming
+from ..moto_internals import (
+    FakeBucket,
+    FakeKey,
+    MultipartDict,
+    S3Backend,
+    VersionedKeyStore,
+    s3_backends,
+)
 from ..protocol.wire import parameters
 from ..registry import AwsError
 
@@ -49,7 +56,7 @@ _OF_AN_UPLOAD = {
     "UploadPartCopy",
     "AbortMultipartUpload",
 }  # an upload under way is not kept
-_LEFT: Left = {FakeBucket: {"keys": _VersionedKeyStore, "multiparts": MultipartDict}}
+_LEFT: Left = {FakeBucket: {"keys": VersionedKeyStore, "multiparts": MultipartDict}}
 _NOT_OF_THE_BUCKETS = ("tagger", "table_buckets", "_pagination_tokens")
 
 _MARK = "_body_in_home"  # an attribute of ours on moto's objects

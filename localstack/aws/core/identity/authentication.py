@@ -15,14 +15,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from moto.iam.models import iam_backends
-from moto.s3.models import s3_backends
-from moto.sts.models import sts_backends
 
 from ....core.state import Stack
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
 from ..incoming import Incoming
+from ..moto_internals import iam_backends, s3_backends, sts_backends
 from ..registry import AwsError
 from ..sessions import Session, Sessions
 from . import signatures as signing

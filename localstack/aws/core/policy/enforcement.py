@@ -12,11 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from moto import settings
-from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
-
 from ..caller import Caller
 from ..incoming import Incoming
+from ..moto_internals import CreateAccessKeyFailure, IAMPolicy, create_access_key, moto_settings
 from ..registry import AwsError
 from .evaluation import AccessRequest, Grant, grants
 
@@ -32,9 +30,9 @@ class Access:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._initially = settings.INITIAL_NO_AUTH_ACTION_COUNT
+        self._initially = moto_settings.INITIAL_NO_AUTH_ACTION_COUNT
         self._free = self._set = self._initially
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = (
+        moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = (
             _NEVER  # what the stack asks itself has no identity that moto knows
         )
 

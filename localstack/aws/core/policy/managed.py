@@ -11,13 +11,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.models import AWSManagedPolicy, IAMBackend, iam_backends
-from moto.utilities.utils import get_partition
-
 from ....core.home.pickles import Left
 from ..environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from ..incoming import Incoming
+from ..moto_internals import (
+    AWSManagedPolicy,
+    IAMBackend,
+    aws_managed_policies_data,
+    get_partition,
+    iam_backends,
+)
 from ..protocol.moto_server import SERIAL
 
 # of a backend: they are all there (True), or but for those that a home keeps (False)

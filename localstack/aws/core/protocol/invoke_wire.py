@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from moto.core.model import OperationModel
-from moto.core.routing import get_service_router
+from ..moto_internals import OperationModel, get_service_router
 
 SERVICE = "sagemaker-runtime"
 _PATH = re.compile(r"/endpoints/([^/]+)/invocations")

@@ -13,10 +13,9 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from moto.core.model import OperationModel
-from moto.core.serialize import get_serializer_class
 
 from ....core.http.answers import Answer
+from ..moto_internals import OperationModel, get_serializer_class
 
 PROTOCOLS = frozenset({"json", "rest-json"})
 Write = Callable[[Any], Any]  # from a value to what is encoded; _Other where it is moto's business

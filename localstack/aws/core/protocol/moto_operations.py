@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import import_module
 from typing import Any
+
+from ..moto_internals import (
+    BaseResponse,
+    camelcase_to_underscores,
+    get_service_model,
+    method_names_from_class,
+    responses_module,
+)
 
 
 def words_of(text: str) -> frozenset[str]:
+    """Return the words of a text: a readable way to write a long set of names."""
     return frozenset(text.split())
 
 
@@ -80,21 +88,16 @@ _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
 
 @cache
 def operations_of(service: str) -> tuple[str, ...]:
-    from moto.core.utils import get_service_model
-
+    """Return the names of a service's operations, as its model in botocore lists them."""
     model: Any = get_service_model(service)
     return tuple(model.operation_names)
 
 
 @cache
 def moto_has(service: str) -> frozenset[str]:
-    """The operations that moto has a method for."""
-    from moto.core.responses import BaseResponse
-    from moto.core.utils import camelcase_to_underscores, method_names_from_class
-
-    try:
-        module = import_module(f"moto.{re.sub(r'[^a-z0-9]', '', service)}.responses")
-    except ModuleNotFoundError:
+    """Return the operations of a service that moto has a method for."""
+    module = responses_module(re.sub(r"[^a-z0-9]", "", service))
+    if module is None:
         return frozenset()
     classes = [
         c

@@ -9,23 +9,23 @@ from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-from moto.backend_index import backend_url_patterns
-from moto.backends import list_of_moto_modules
-from moto.core import responses
-from moto.core.config import default_user_config
-from moto.core.utils import method_names_from_class
-from moto.iam.models import IAMBackend
-from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import (
-    BackendRequest,
-    DomainDispatcherApplication,
-    create_backend_app,
-)
 
 from ....core.error_log import tell
 from ....core.http.answers import Answer
 from ..environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from ..incoming import Incoming
+from ..moto_internals import (
+    BackendRequest,
+    DomainDispatcherApplication,
+    IAMBackend,
+    backend_url_patterns,
+    core_responses,
+    create_backend_app,
+    default_user_config,
+    list_of_moto_modules,
+    method_names_from_class,
+    moto_api_backend,
+)
 from ..registry import AwsError
 from .moto_operations import MADE_UP, moto_has
 from .wire import malformed_error, refusal, rewind
@@ -183,7 +183,7 @@ def configure(*, moto_answers: bool) -> None:
 
     The role is there whose session the stack's own pair is.
     """
-    dispatching: Any = responses
+    dispatching: Any = core_responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
     iam.initialize_service_roles = (

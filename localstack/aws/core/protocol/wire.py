@@ -21,17 +21,21 @@ import msgspec
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
 from botocore.validate import ParamValidator
-from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
-from moto.core.request import Request, determine_request_protocol
-from moto.core.routing import get_service_router
-from moto.core.serialize import get_serializer_class
-from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from ....core.http.answers import Answer
 from ..caller import Caller
 from ..environment import ACCOUNT, REGION
 from ..incoming import Incoming
+from ..moto_internals import (
+    PROTOCOL_PARSERS,
+    Request,
+    RequestParserError,
+    determine_request_protocol,
+    get_serializer_class,
+    get_service_model,
+    get_service_router,
+)
 from ..registry import AwsError
 from . import invoke_wire, json_wire
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ...core.moto_internals import cloudformation_parsing
 from ...core.registry import Context
 from . import resources
 from .placeholders import CLASSES, Placeholder, physical_name
@@ -45,8 +46,7 @@ def wanted_of(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 
 
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
-    from moto.cloudformation.parsing import clean_json
-
+    clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
         type(placeholder), logical, clean_json(written, stack.resource_map)
     )

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
-from moto.core.common_models import CloudFormationModel
-
+from ...core.moto_internals import CloudFormationModel, unknown_attribute
 from ...core.registry import AwsError
 
 _LONGEST = 63  # characters of a name
@@ -65,11 +64,9 @@ class Placeholder(CloudFormationModel):
 
     def get_cfn_attribute(self, attribute: str) -> str:
         """What Fn::GetAtt gives."""
-        from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
-
         if attribute == self.name_property():
             return self.name
-        raise UnformattedGetAttTemplateException
+        raise unknown_attribute()
 
     @classmethod
     def create_from_cloudformation_json(

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from ...core.caller import Caller
+from ...core.moto_internals import cloudformation_backends
 from ...core.registry import Context
 from .resources import Resource
 
@@ -41,7 +42,5 @@ class Stacks:
 
 def stack_of(ctx: Context, name: str) -> Any:
     """The stack of a name or an ARN; None: there is none."""
-    from moto.cloudformation.models import cloudformation_backends
-
-    stacks = cloudformation_backends[ctx.account][ctx.region].stacks.values()
+    stacks = cloudformation_backends()[ctx.account][ctx.region].stacks.values()
     return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...core.caller import acting_for
 from ...core.home.declarations import resumes
+from ...core.moto_internals import cloudformation_event
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import Context
 from . import convergence as bringing
@@ -230,13 +231,11 @@ def _say(ctx: Context, managed: Managed, status: str, reason: str | None) -> Non
 
 
 def _event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
-    from moto.cloudformation.models import Event
-
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:
         stack.events.append(
-            Event(
+            cloudformation_event(
                 stack_id=stack.stack_id,
                 stack_name=stack.name,
                 logical_resource_id=logical,

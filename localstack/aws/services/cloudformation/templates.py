@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
+from ...core.moto_internals import cloudformation_parsing
 from ...core.registry import AwsError, Context
 from .placeholders import CLASSES, refusal
 
@@ -32,8 +33,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
     Not at the start: this module of moto's imports all of its services, and one of them asks for
     the profile of AWS_PROFILE.
     """
-    from moto.cloudformation import parsing
-
+    parsing = cloudformation_parsing()
     class_of = parsing.resource_class_from_type
 
     def known(kind: str) -> Any:
@@ -45,7 +45,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
             raise refusal({kind})
         return class_of(kind)
 
-    parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does
+    parsing.resource_class_from_type = known  # it raises where moto's never does
 
 
 def _template(ctx: Context, params: dict[str, Any]) -> str:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import (
+
+from ...core.moto_internals import (
     CloudWatchBackend,
     MetricAggregatedDatum,
     MetricDatum,
     cloudwatch_backends,
 )
-
 from ...core.registry import AwsError, Context
 from . import sagemaker
 from . import variant_metrics as variants

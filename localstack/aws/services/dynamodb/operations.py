@@ -9,9 +9,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
-
+from ...core.moto_internals import DynamoType, dynamodb_backends
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
 from .records import Tables

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.core.exceptions import JsonRESTError
-from moto.firehose.models import firehose_backends
-from moto.glue.models import glue_backends
-
+from ...core.moto_internals import JsonRESTError, firehose_backends, glue_backends
 from ...core.registry import AwsError, Context
 from . import delivery, jq, prefix
 from .errors import invalid

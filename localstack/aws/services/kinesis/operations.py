@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from moto.core.exceptions import JsonRESTError
-from moto.kinesis.models import Record, Shard, Stream, kinesis_backends
 
+from ...core.moto_internals import JsonRESTError, kinesis_backends
+from ...core.moto_internals import KinesisRecord as Record
+from ...core.moto_internals import KinesisShard as Shard
+from ...core.moto_internals import KinesisStream as Stream
 from ...core.protocol.moto_server import SERIAL
 from ...core.protocol.wire import malformed_error
 from ...core.registry import AwsError, Context, handles

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from moto.sts.models import sts_backends
-from moto.utilities.utils import get_partition
 
 from ...core.caller import Caller
 from ...core.environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
+from ...core.moto_internals import get_partition, sts_backends
 from ...core.registry import AwsError, Context, handles
 
 _HOUR = 3600

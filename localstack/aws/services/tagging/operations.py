@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.kinesis.models import kinesis_backends
-
 from ...core import paging
+from ...core.moto_internals import kinesis_backends
 from ...core.protocol.moto_server import SERIAL
 from ...core.registry import AwsError, Context, handles
 from ..sagemaker.tags import operations as tags

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.athena.models import athena_backends
-
 from ....core import paging
+from ....core.moto_internals import athena_backends
 from ....core.registry import AwsError, Context, handles
 from ..errors import refusal
 from ..tables.catalog import CATALOG

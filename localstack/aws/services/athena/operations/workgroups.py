@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.athena.models import athena_backends
-
+from ....core.moto_internals import athena_backends
 from ....core.registry import Context, handles
 from ..errors import refusal
 

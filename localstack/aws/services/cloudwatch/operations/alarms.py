@@ -18,9 +18,9 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from moto.cloudwatch.models import Alarm, cloudwatch_backends
 
 from ....core.home.declarations import ContextOf, after_restart, not_kept
+from ....core.moto_internals import Alarm, cloudwatch_backends
 from ....core.registry import AwsError, Context, handles
 from .. import variant_metrics as variants
 from ..datapoints import backend, series

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from moto.sagemaker.models import sagemaker_backends
-
+from ....core.moto_internals import sagemaker_backends
 from ....core.registry import Context, handles
 from ..tags import operations as tags
 
