@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from .core.home.keeper import Keeper
 
 _encode = msgspec.json.Encoder().encode
+# moto's own route, which its users' suites call between two tests
 _MOTO_RESET = (
     "POST",
     "/moto-api/reset",
-)  # moto's own route, which its users' suites call between two tests
-_ASKED_INSIDE = frozenset(
-    {"TrainingJob", "ProcessingJob", "TransformJob"}
-)  # what a fault calls the start of a job's host
+)
+# what a fault calls the start of a job's host
+_ASKED_INSIDE = frozenset({"TrainingJob", "ProcessingJob", "TransformJob"})
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -75,9 +75,8 @@ class Front:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        refused = _foreign(
-            environ, any_host=not self.stack.any_key
-        )  # a signature says enough, behind a proxy or in compose too
+        # a signature says enough, behind a proxy or in compose too
+        refused = _foreign(environ, any_host=not self.stack.any_key)
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
@@ -245,9 +244,8 @@ class Front:
                 f"the AWS stack failed at {incoming.service}:{incoming.operation}: "
                 f"{type(error).__name__}: {error}"
             )
-            return wire.refusal(
-                incoming, AwsError("InternalFailure", text, 501)
-            )  # 501, which no SDK tries again
+            # 501, which no SDK tries again
+            return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
         if not self.stack.moto_answers:

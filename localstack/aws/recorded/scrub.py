@@ -42,9 +42,8 @@ class Scrubber:
         ]
         self._used: set[str] = {"", ACCOUNT}  # texts of requests, as they are kept
         self._words: dict[str, str] = {}  # a text of an answer -> what stands for it
-        self._numbered: dict[
-            str, str
-        ] = {}  # an account, a key, a person, an id -> what stands for it
+        # an account, a key, a person, an id -> what stands for it
+        self._numbered: dict[str, str] = {}
 
     def asked(self, value: Any) -> Any:
         """A request's value as it is kept."""

@@ -50,12 +50,13 @@ _OF_A_KEY = {
         "PutObjectLegalHold",
     ),
 }
+# an upload under way is not kept
 _OF_AN_UPLOAD = {
     "CreateMultipartUpload",
     "UploadPart",
     "UploadPartCopy",
     "AbortMultipartUpload",
-}  # an upload under way is not kept
+}
 _LEFT: Left = {FakeBucket: {"keys": VersionedKeyStore, "multiparts": MultipartDict}}
 _NOT_OF_THE_BUCKETS = ("tagger", "table_buckets", "_pagination_tokens")
 
@@ -164,9 +165,8 @@ class Objects:
                 for name, value in backend.__dict__.items()
                 if name not in _NOT_OF_THE_BUCKETS
             }
-            tags = {
-                arn: of for arn, of in backend.tagger.tags.items() if "/" not in arn
-            }  # an object's are in its record
+            # an object's are in its record
+            tags = {arn: of for arn, of in backend.tagger.tags.items() if "/" not in arn}
             name = f"{_BUCKETS}/{account}.{partition}"
             record = freeze((state, tags), left=_LEFT)
             if self._buckets.get(name) != record:
@@ -184,10 +184,11 @@ class Objects:
             self._bodies.pop(place, None)
             after: set[str] = set()
         else:
+            # a version that comes while this is written is one for the next look
             seen, after = (
                 _fingerprint(versions),
                 set(),
-            )  # a version that comes while this is written is one for the next look
+            )
             tagger = _backend(bucket).tagger
             tags = {
                 v.arn: tagger.tags[v.arn]

@@ -22,9 +22,9 @@ from .declarations import LEFT_OUT, NOT_KEPT, not_kept
 not_kept(Sessions)
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 3)[0]  # of the stack for AWS
-_LARGE = (
-    1 << 18
-)  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written
+# bytes from which a store is not written with every request that touches it, nor compared once a
+# second with what is written
+_LARGE = 1 << 18
 
 Owner = tuple[str, ...]
 

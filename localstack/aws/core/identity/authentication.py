@@ -180,9 +180,8 @@ def _key_owner(stack: Stack, key: str) -> Known | None:
     if stack.keys is None:
         return None
     pair = stack.keys.pair
-    if key == pair.access_key or (
-        len(key) == 12 and key.isascii() and key.isdecimal()
-    ):  # twelve digits: that account
+    # twelve digits: that account
+    if key == pair.access_key or (len(key) == 12 and key.isascii() and key.isdecimal()):
         return Known(
             secret=pair.secret_key,
             account=ACCOUNT if key == pair.access_key else key,

@@ -27,11 +27,12 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _DATE = "%Y%m%dT%H%M%SZ"
+# in what is signed, listed or not
 _BOUND = {
     "HTTP_X_AMZ_CONTENT_SHA256",
     "HTTP_X_AMZ_DATE",
     "HTTP_X_AMZ_SECURITY_TOKEN",
-}  # in what is signed, listed or not
+}
 
 
 class Malformed(ValueError):
@@ -232,9 +233,8 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
         ";".join(signed.headers),
         payload,
     )
-    return "\n".join(lines).encode(
-        "latin-1", "replace"
-    )  # as the server read them: what came is hashed, byte by byte
+    # as the server read them: what came is hashed, byte by byte
+    return "\n".join(lines).encode("latin-1", "replace")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -294,9 +294,8 @@ class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no type
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
     path, query = split(environ)
-    if (
-        path.count("/") == 1 and path != "/"
-    ):  # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+    # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+    if path.count("/") == 1 and path != "/":
         path += "/"
     sent = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)

@@ -19,9 +19,10 @@ from . import s3 as policy_s3
 from .names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+# from a UUID on
 _NEW = re.compile(
     r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL
-)  # from a UUID on
+)
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
@@ -48,9 +49,8 @@ class Used:
 
     def add(self, asked: AccessRequest, names: tuple[str, ...]) -> None:
         key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
-        if (
-            asked.service == "sagemaker-runtime" and key in self._seen
-        ):  # it comes thousands of times, and names all it uses at the top
+        # it comes thousands of times, and names all it uses at the top
+        if asked.service == "sagemaker-runtime" and key in self._seen:
             return
         needed = set(grants(asked))
         with self._lock:
@@ -149,9 +149,8 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         if len(members) < _MANY:
             patterns += members
             continue
-        common = _common(
-            members[0], members[-1]
-        )  # of a sorted list: what its ends share, all share
+        # of a sorted list: what its ends share, all share
+        common = _common(members[0], members[-1])
         patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(patterns))
 

@@ -25,12 +25,13 @@ TAGGING = {
     "stepfunctions": "states:TagResource",
     "dynamodb": "dynamodb:TagResource",
 }
+# tags are all that they do
 _ADDS_TAGS = (
     "AddTags",
     "AddTagsToStream",
     "TagResource",
     "TagDeliveryStream",
-)  # tags are all that they do
+)
 
 # Athena asks Glue with its caller's rights: User Guide, "Configure access to databases and tables
 # in the AWS Glue Data Catalog". operation of Athena -> of Glue, on the same database and table

@@ -79,9 +79,8 @@ def answer(incoming: Incoming) -> Answer:
         and incoming.model is not None
         and incoming.operation not in moto_has("s3")
     ):
-        return refusal(
-            incoming, not_there(incoming)
-        )  # moto would take ?metrics for a listing of the bucket
+        # moto would take ?metrics for a listing of the bucket
+        return refusal(incoming, not_there(incoming))
     try:
         with nullcontext() if incoming.service in _WAITING else SERIAL:
             done = call(_dispatcher, rewind(incoming.environ))
@@ -173,9 +172,8 @@ def _no_answer(done: Answer) -> bool:
     )
 
 
-_methods = cache(
-    method_names_from_class
-)  # moto goes through all that a class has, for every request
+# moto goes through all that a class has, for every request
+_methods = cache(method_names_from_class)
 
 
 def configure(*, moto_answers: bool) -> None:
@@ -186,9 +184,8 @@ def configure(*, moto_answers: bool) -> None:
     dispatching: Any = core_responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
-    iam.initialize_service_roles = (
-        _no_roles if moto_answers else _notebook_role
-    )  # moto's own place for them: empty, and called
+    # moto's own place for them: empty, and called
+    iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role
     default_user_config["batch"] = {"use_docker": False}
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}

@@ -20,9 +20,8 @@ _POSIX = {
 }
 _PROPERTY = re.compile(r"\\p\{(\w+)\}")
 _ABOVE = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's two halves of every character above U+FFFF
-_QUANTIFIED_END = re.compile(
-    r"\$\{\d+(,\d*)?\}"
-)  # Java repeats an anchor, Python does not; the length is a constraint of its own
+# Java repeats an anchor, Python does not; the length is a constraint of its own
+_QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")
 
 
 @cache

@@ -208,9 +208,8 @@ def refusal(incoming: Incoming, error: AwsError) -> Answer:
     shaped = _Shaped(error.message)
     shaped.__dict__.update(error.fields, code=error.code, message=error.message)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # codes such as ThrottlingException are in no model, and are right
+        # codes such as ThrottlingException are in no model, and are right
+        warnings.simplefilter("ignore")
         written = _serialized(incoming, shaped)
     return Answer(error.status or written.status, written.headers, written.body, error.code)
 

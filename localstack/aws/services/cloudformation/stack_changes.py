@@ -110,9 +110,8 @@ def _watch(ctx: Context, managed: Managed) -> None:
 def settle(ctx: Context, managed: Managed) -> None:
     """Do what can be done now, with the rights of who asked for it."""
     with managed.lock, acting_for(managed.caller):
-        if (
-            managed.verb and stack_of(ctx, managed.id) is None
-        ):  # a home that moto's stacks could not be kept in
+        # a home that moto's stacks could not be kept in
+        if managed.verb and stack_of(ctx, managed.id) is None:
             ctx.store(Stacks).by_id.pop(managed.id, None)
             managed.verb = ""
         while managed.verb:

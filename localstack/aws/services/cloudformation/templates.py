@@ -39,9 +39,8 @@ def show_placeholders(*, moto_answers: bool) -> None:
     def known(kind: str) -> Any:
         if kind in CLASSES:
             return CLASSES[kind]
-        if (
-            _TYPE.fullmatch(kind) and not moto_answers
-        ):  # a nested stack's template is only seen when it is made
+        # a nested stack's template is only seen when it is made
+        if _TYPE.fullmatch(kind) and not moto_answers:
             raise refusal({kind})
         return class_of(kind)
 

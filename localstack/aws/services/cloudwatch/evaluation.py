@@ -46,9 +46,8 @@ def evaluate(
     missing ones by `missing`.
     """
     compare = COMPARE[comparison]
-    real = [(age, value) for age, value in enumerate(reversed(points), 1) if value is not None][
-        :of
-    ]  # the newest first; age counts from 1
+    # the newest first; age counts from 1
+    real = [(age, value) for age, value in enumerate(reversed(points), 1) if value is not None][:of]
     breaching = [age for age, value in real if compare(value, threshold)]
     filled = of - len(real)
     reason = _reason(

@@ -54,12 +54,10 @@ class Queues:
     """The store."""
 
     def __init__(self) -> None:
-        self.levels: dict[str, list[Level]] = defaultdict(
-            list
-        )  # of an endpoint, the earliest first
-        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(
-            list
-        )  # endpoint, variant, metric: minutes, values
+        # of an endpoint, the earliest first
+        self.levels: dict[str, list[Level]] = defaultdict(list)
+        # endpoint, variant, metric: minutes, values
+        self.values: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)
         self.lock = threading.Lock()
 
 

@@ -61,9 +61,8 @@ class Variants:
 
     def __init__(self) -> None:
         self.of: dict[Source, dict[int, Minute]] = {}
-        self.quiet: dict[
-            tuple[str, str], int
-        ] = {}  # the first minute from which one without calls counts: they have a 0
+        # the first minute from which one without calls counts: they have a 0
+        self.quiet: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:

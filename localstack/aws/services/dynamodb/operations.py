@@ -15,9 +15,8 @@ from ...core.registry import AwsError, Context, handles
 from .records import Tables
 
 _MAKING = timedelta(seconds=5)
-_OLDEST = timedelta(
-    days=5 * 365
-)  # what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+# what was over before stays: Developer Guide, "Using time to live (TTL) in DynamoDB"
+_OLDEST = timedelta(days=5 * 365)
 _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expression parameters"
 
 

@@ -47,9 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
     delimiter: bytes  # appended to a record
     split: str | None  # JSON or DELIMITED: a record holds several
     compression: str
-    schema: (
-        tuple[tuple[str, str, str], ...] | None
-    )  # column, Hive's type, JSON key; None: records stay as they are
+    # column, Hive's type, JSON key; None: records stay as they are
+    schema: tuple[tuple[str, str, str], ...] | None
     codec: str = "SNAPPY"
 
 

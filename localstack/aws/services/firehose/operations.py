@@ -197,9 +197,8 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _schedule(ctx: Context, stream: Stream) -> None:
     """A flush, when the buffer's interval has passed since its first record, or when it is full."""
-    if (
-        stream.waiting and stream.size < _MIB and not stream.twice
-    ):  # no buffer is smaller: to ask moto costs more than the put
+    # no buffer is smaller: to ask moto costs more than the put
+    if stream.waiting and stream.size < _MIB and not stream.twice:
         return
     destination = destinations.current(ctx, stream.name)
     if destination is None:
@@ -241,9 +240,8 @@ def flush(ctx: Context, stream: Stream) -> None:
         plan = destinations.plan(ctx, stream.name, destination)
         for _ in range(repeats):
             for batch in delivery.objects(plan, records, ctx.clock.now()):
-                with contextlib.suppress(
-                    objects.NoSuchBucket
-                ):  # a real one tries for a day, then drops the records
+                # a real one tries for a day, then drops the records
+                with contextlib.suppress(objects.NoSuchBucket):
                     objects.write(ctx.client("s3"), f"s3://{bucket}/{batch.key}", batch.data)
                 stream.failed += batch.records if batch.failed else 0
                 stream.delivered += 0 if batch.failed else batch.records

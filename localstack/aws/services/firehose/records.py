@@ -17,9 +17,8 @@ class Stream(msgspec.Struct, kw_only=True):
     size: int = 0  # their bytes
     waiting: bool = False  # a flush is on the clock
     twice: bool = False  # the next delivery is repeated (a fault)
-    positions: dict[
-        str, str
-    ] = {}  # shard of the Kinesis stream -> the last sequence number before this was active
+    # shard of the Kinesis stream -> the last sequence number before this was active
+    positions: dict[str, str] = {}
     delivered: int = 0
     failed: int = 0
     lock: threading.RLock = msgspec.field(default_factory=threading.RLock)

@@ -82,9 +82,8 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """What moto answers to PutRecord and PutRecords, asked of its backend: its server takes longer
     than all the rest of a put.
     """
-    backend: Any = kinesis_backends[ctx.account][
-        ctx.region
-    ]  # of moto's types, some are too narrow for what its own server passes
+    # of moto's types, some are too narrow for what its own server passes
+    backend: Any = kinesis_backends[ctx.account][ctx.region]
     where = (params.get("StreamARN"), params.get("StreamName"))
     try:
         with SERIAL:

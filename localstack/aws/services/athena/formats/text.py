@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Convert = Callable[[str], object]
+# what a Convert raises for a text that is not of its type
 WRONG = (
     ValueError,
     InvalidOperation,
     OverflowError,
-)  # what a Convert raises for a text that is not of its type
+)
 _DIGITS = Context(prec=76)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
 csv.field_size_limit(1 << 30)  # a cell may be as long as it likes

@@ -208,9 +208,8 @@ def _statistics(execution: Execution) -> dict[str, Any]:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0
 
     run = millis(execution.started, execution.completed)
-    queued = (
-        max(1, millis(execution.submitted, execution.started)) if execution.started else 0
-    )  # nobody is served in no time
+    # nobody is served in no time
+    queued = max(1, millis(execution.submitted, execution.started)) if execution.started else 0
     statistics: dict[str, Any] = {
         "EngineExecutionTimeInMillis": run,
         "DataScannedInBytes": execution.done.scanned if execution.done else 0,

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 _SPILL = 4  # times its memory is what a query may put on the disk
 _IDLE = 4  # databases that wait for a query
-_GROWTH = (
-    32 << 20
-)  # bytes; an allocator that has given out more keeps them until its database is closed
+# bytes; an allocator that has given out more keeps them until its database is closed
+_GROWTH = 32 << 20
 _RESIDENT = Path("/proc/self/statm")
 
 
@@ -50,9 +49,8 @@ class Databases:
         """
         database, before, ended = self._take(), _resident(), False
         try:
-            database.folder.mkdir(
-                parents=True, exist_ok=True
-            )  # what tidies a machine takes a folder that has long been empty
+            # what tidies a machine takes a folder that has long been empty
+            database.folder.mkdir(parents=True, exist_ok=True)
             with database.connection.cursor() as session:
                 _settle(session)
                 yield session

@@ -23,11 +23,12 @@ from . import outcome
 from .running_query import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
+# real seconds for which a clock waits for a query's end
 _PATIENCE = {
     "real": 0.0,
     "instant": 1.0,
     "manual": 60.0,
-}  # real seconds for which a clock waits for a query's end
+}
 _ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _finishing = threading.Lock()  # a query's thread and who cancels it may both end it

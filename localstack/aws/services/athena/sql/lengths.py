@@ -212,9 +212,8 @@ def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
         and isinstance(cast.this, exp.Literal)
         and cast.to.expressions
     ):
-        return Digits(
-            min(6, int(cast.to.expressions[0].name))
-        )  # TIME '13:24:11' is parsed as a cast to TIME(0)
+        # TIME '13:24:11' is parsed as a cast to TIME(0)
+        return Digits(min(6, int(cast.to.expressions[0].name)))
     return length_of_type(cast.to.sql(dialect="trino"))
 
 

@@ -27,13 +27,11 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     # equality, Trino does not
     probe: str
     tables: dict[str, Table]  # by the names that they have in `sql`
-    columns: (
-        frozenset[str] | None
-    )  # the names that `sql` mentions; None with a star, which reads all
+    # the names that `sql` mentions; None with a star, which reads all
+    columns: frozenset[str] | None
     hidden: frozenset[str]  # of HIDDEN, what `sql` mentions
-    fixed: dict[
-        str, frozenset[str]
-    ]  # columns that are compared with constants, for injected partitions
+    # columns that are compared with constants, for injected partitions
+    fixed: dict[str, frozenset[str]]
     lengths: tuple[Length, ...]  # of the result's columns; empty: not known
 
 

@@ -105,9 +105,8 @@ class Words:
 
     def identifier(self) -> str:
         token = self.next()
-        quoted = (
-            self.text[token.start] == '"'
-        )  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        quoted = self.text[token.start] == '"'
         if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(
             r"[\w$-]+", token.text
         ):

@@ -46,9 +46,8 @@ def _list(value: list[Any]) -> str:
 
 
 def _other(value: object) -> str:
-    return (
-        _interval(value) if hasattr(value, "nanoseconds") else str(value)
-    )  # pyarrow's MonthDayNano
+    # pyarrow's MonthDayNano
+    return _interval(value) if hasattr(value, "nanoseconds") else str(value)
 
 
 def _inner(value: object) -> str:

@@ -135,9 +135,8 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 
 def _run(ctx: Context, action: Scheduled) -> None:
-    if (
-        ctx.stopping.is_set()
-    ):  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+    if ctx.stopping.is_set():
         return
     store = ctx.store(Scaling)
     with store.lock:

@@ -11,16 +11,18 @@ from ....core.moto_internals import sagemaker_backends
 from ....core.registry import Context, handles
 from ..tags import operations as tags
 
+# Search's resource -> kind
 KINDS = {
     "Experiment": "Experiment",
     "ExperimentTrial": "Trial",
     "ExperimentTrialComponent": "TrialComponent",
-}  # Search's resource -> kind
+}
+# kind -> where moto has them
 _KEPT = {
     "Experiment": "experiments",
     "Trial": "trials",
     "TrialComponent": "trial_components",
-}  # kind -> where moto has them
+}
 
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)

@@ -104,9 +104,8 @@ def event_time(feature: Feature, text: str) -> datetime:
     """
     try:
         if feature.kind != "String":
-            return datetime.fromtimestamp(0, UTC) + timedelta(
-                seconds=round(float(text), 3)
-            )  # ValueError for nan, OverflowError for inf
+            # ValueError for nan, OverflowError for inf
+            return datetime.fromtimestamp(0, UTC) + timedelta(seconds=round(float(text), 3))
         if _ISO.fullmatch(text):
             return datetime.fromisoformat(text)
     except (ValueError, OverflowError):

@@ -32,9 +32,8 @@ def register(
     jobs = ctx.store(Jobs)
     with jobs.lock:
         earlier = jobs.of(kind).get(name)
-        if (
-            earlier is not None and earlier.as_moto is None
-        ):  # moto replaces, and so does what is answered as moto does
+        # moto replaces, and so does what is answered as moto does
+        if earlier is not None and earlier.as_moto is None:
             words = (
                 "Job name must be unique within an AWS account and region, and a job with this "
                 "name already exists"

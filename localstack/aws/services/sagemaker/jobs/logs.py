@@ -34,9 +34,10 @@ class LogStream:
         self._create()
 
     def write(self, line: str) -> None:
+        # an empty message is refused
         self._waiting.append(
             {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
-        )  # an empty message is refused
+        )
 
     def tick(self) -> None:
         if self._waiting and time.monotonic() >= self._next:

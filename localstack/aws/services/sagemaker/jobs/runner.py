@@ -37,9 +37,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     image: str | None
     entrypoint: list[str]
     arguments: list[str]
-    default: list[
-        str
-    ]  # the arguments that SageMaker gives an image of whose arguments the request says nothing
+    # the arguments that SageMaker gives an image of whose arguments the request says nothing
+    default: list[str]
 
 
 def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
@@ -117,9 +116,8 @@ def contain(
         log.write(remark)
 
     def line(text: str) -> None:
-        if (
-            job.kind == "training"
-        ):  # SageMaker writes a tab so, and metrics are read from what it writes
+        # SageMaker writes a tab so, and metrics are read from what it writes
+        if job.kind == "training":
             text = text.replace("\t", "#011")
         log.write(text)
         for name, value in metrics.read(text).items():

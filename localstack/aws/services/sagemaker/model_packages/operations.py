@@ -38,13 +38,14 @@ _KEPT = (  # of the Create call, told again by Describe
     ),
     *("SourceUri", "SecurityConfig", "ModelCard", "ModelLifeCycle"),
 )
+# by UpdateModelPackage, when named
 _REPLACED = (
     "ApprovalDescription",
     "InferenceSpecification",
     "SourceUri",
     "ModelCard",
     "ModelLifeCycle",
-)  # by UpdateModelPackage, when named
+)
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:

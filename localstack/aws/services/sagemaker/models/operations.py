@@ -79,9 +79,8 @@ def _exists(ctx: Context, name: str) -> bool:
 @handles("sagemaker", "DescribeModel", executes=False)
 def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.moto("sagemaker", "DescribeModel", params)
-    if not answer.get(
-        "VpcConfig"
-    ):  # moto's is empty when none was given: the sagemaker SDK refuses that
+    # moto's is empty when none was given: the sagemaker SDK refuses that
+    if not answer.get("VpcConfig"):
         answer = {key: value for key, value in answer.items() if key != "VpcConfig"}
     return {**answer, **ctx.store(Models).more.get(params["ModelName"], {})}
 

@@ -56,9 +56,8 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         _check(ctx, params)
     job = listing.register(ctx, "transform", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if (
-        as_moto
-    ):  # an image that nobody mapped does what it does under moto alone: nothing, with success
+    # an image that nobody mapped does what it does under moto alone: nothing, with success
+    if as_moto:
         ctx.moto("sagemaker", "CreateTransformJob", params)
         job.as_moto = ctx.moto("sagemaker", "DescribeTransformJob", {"TransformJobName": name})
         job.ends("Completed", "Completed", "Transform job completed", ctx.clock.now())

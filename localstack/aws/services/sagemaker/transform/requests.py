@@ -20,10 +20,11 @@ from ..jobs.runner import JobFailed
 from . import batches as records
 from .batches import BadRecord, Filters
 
+# as a container says them: as a request does
 STRATEGIES = {
     "MULTI_RECORD": "MultiRecord",
     "SINGLE_RECORD": "SingleRecord",
-}  # as a container says them: as a request does
+}
 _TIMEOUT, _RETRIES = 600, 0  # of an invocation, where ModelClientConfig says nothing
 _MB = 1 << 20
 

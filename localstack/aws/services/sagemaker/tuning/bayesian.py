@@ -102,9 +102,8 @@ def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[flo
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
-    likelihood = -0.5 * float(scores @ weights) - float(
-        np.log(np.diag(factor)).sum()
-    )  # but for what all models share
+    # but for what all models share
+    likelihood = -0.5 * float(scores @ weights) - float(np.log(np.diag(factor)).sum())
     return (
         length,
         noise,

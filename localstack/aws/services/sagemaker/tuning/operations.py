@@ -217,9 +217,8 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 def list_training_jobs_for_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     tuning = _find(ctx, params)
     jobs = trials.training_jobs(ctx, tuning)
-    if (
-        params.get("SortBy") == "FinalObjectiveMetricValue"
-    ):  # only those that have one (API reference)
+    # only those that have one (API reference)
+    if params.get("SortBy") == "FinalObjectiveMetricValue":
         jobs = sorted(
             trials.by_objective(tuning, jobs), key=lambda job: trials.value(tuning, job) or 0.0
         )

@@ -88,9 +88,8 @@ def _check_uri(uri: str) -> str:
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
     queue = ctx.store(Backlogs).of(endpoint.name)
     with queue.changed:
-        if (
-            endpoint.routing is None
-        ):  # it has been deleted meanwhile: nobody would look after the request
+        # it has been deleted meanwhile: nobody would look after the request
+        if endpoint.routing is None:
             raise _not_found(ctx, endpoint.name)
         queue.waiting.append(request)
         begin, queue.watched = not queue.watched, True

@@ -34,9 +34,8 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             (other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()),
             None,
         )
-        if (
-            alike is not None and not ctx.moto_answers
-        ):  # API_CreateEndpoint: a name's case tells no two endpoints apart
+        # API_CreateEndpoint: a name's case tells no two endpoints apart
+        if alike is not None and not ctx.moto_answers:
             raise checks.refusal(f'Cannot create already existing endpoint "{alike}".')
         store.endpoints[name] = endpoint
     if earlier is not None:
@@ -126,9 +125,8 @@ def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
 
 
 def _begin_again(ctx: Context, endpoint: Endpoint) -> None:
-    with (
-        ctx.clock.request()
-    ):  # with moto's answers it waits here for the servers, and not in the clock's own thread
+    # with moto's answers it waits here for the servers, and not in the clock's own thread
+    with ctx.clock.request():
         begin(ctx, endpoint)
 
 

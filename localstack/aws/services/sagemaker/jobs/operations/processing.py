@@ -213,10 +213,11 @@ def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     job = listing.find(ctx, "processing", params["ProcessingJobName"])
     if job.as_moto is not None:
         job.status = "Stopped"
+        # moto stops even what has ended
         job.as_moto = {
             **job.as_moto,
             "ProcessingJobStatus": "Stopped",
-        }  # moto stops even what has ended
+        }
         return {}
     listing.stop(ctx, job)
     return {}

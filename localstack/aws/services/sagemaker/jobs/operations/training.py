@@ -362,7 +362,6 @@ def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         }
         return {**required, "TrainingEndTime": job.ended} if job.ended else required
 
-    jobs, token = listing.page(
-        list(ctx.store(Jobs).training.values()), params, by_status_last=True
-    )  # API_ListTrainingJobs
+    # API_ListTrainingJobs
+    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params, by_status_last=True)
     return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

@@ -44,9 +44,8 @@ PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "Float": (int, float),
     "Boolean": bool,
 }
-_NAME = re.compile(
-    r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}"
-)  # the SDK's own steps carry `-`; display names are elsewhere
+# the SDK's own steps carry `-`; display names are elsewhere
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}")
 _DURATION = re.compile(
     r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
     re.IGNORECASE,
@@ -93,9 +92,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool
     cache_for: timedelta | None
     retries: tuple[Retry, ...]
-    branch: (
-        tuple[str, bool] | None
-    )  # the Condition that decides over it, and the outcome that lets it run
+    # the Condition that decides over it, and the outcome that lets it run
+    branch: tuple[str, bool] | None
 
 
 T = TypeVar("T", Step, Parameter)

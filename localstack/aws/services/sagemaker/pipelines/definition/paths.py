@@ -5,6 +5,7 @@
 import re
 
 _TOKEN = re.compile(r"\.?([A-Za-z_][\w\-]*|\$)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+# what a list of structures is indexed by
 _NAME_KEYS = (
     "MetricName",
     "OutputName",
@@ -12,7 +13,7 @@ _NAME_KEYS = (
     "ChannelName",
     "Name",
     "Key",
-)  # what a list of structures is indexed by
+)
 
 
 class PathError(ValueError):

@@ -17,9 +17,9 @@ from .steps import StepStopped, attempt, name_of_job, resolved_arguments, scope
 
 _RESET = "reset"
 FAILED = "Step failure: One or multiple steps failed."
-_SILENT = (
-    frozenset(EXECUTED) - {"Fail"}
-)  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
+# their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the
+# execution's
+_SILENT = frozenset(EXECUTED) - {"Fail"}
 
 
 def run(ctx: Context, execution: Execution) -> None:

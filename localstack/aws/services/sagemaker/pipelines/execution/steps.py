@@ -265,9 +265,8 @@ def _register(work: Work) -> None:
     group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
     if group:
         tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}
-        if not model_packages.has_group(
-            work.ctx, group
-        ):  # the step makes the group that it names; its tags are the group's
+        # the step makes the group that it names; its tags are the group's
+        if not model_packages.has_group(work.ctx, group):
             create(work.ctx, "CreateModelPackageGroup", {"ModelPackageGroupName": group, **tags})
     arn = create(work.ctx, "CreateModelPackage", request)["ModelPackageArn"]
     work.run.metadata = {"RegisterModel": {"Arn": arn}}

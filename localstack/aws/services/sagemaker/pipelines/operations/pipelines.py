@@ -68,9 +68,8 @@ def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition |
     try:
         return text, parse(text)
     except DefinitionError as error:
-        if (
-            ctx.moto_answers
-        ):  # moto takes anything, and its users' placeholders are rarely definitions
+        # moto takes anything, and its users' placeholders are rarely definitions
+        if ctx.moto_answers:
             return text, None
         raise AwsError(
             "ValidationException", f"Unable to parse pipeline definition. {error}"
