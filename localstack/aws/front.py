@@ -1,4 +1,4 @@
-"""The WSGI application: faults, then our handler or moto, then the log."""
+"""The WSGI application of the stack: faults first, then our handler or moto, then the log."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _THROTTLED = {
 
 
 class Front:
-    """One per stack. Thread-safe: waitress calls it from many threads."""
+    """The application of one stack. It is thread-safe: waitress calls it from many threads."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -112,7 +112,7 @@ class Front:
             )
 
     def _admit(self, incoming: Incoming) -> Answer:
-        """The answer for who may ask; the refusal for everybody else."""
+        """Answer a request whose sender may use the stack, and refuse every other one."""
         refused = door.admit(self.stack, incoming)
         if refused is None:
             return self.answer(incoming)
@@ -120,10 +120,10 @@ class Front:
         self._log(incoming, (), done, [], cut=False, refused=True)
         return done
 
-    def _of_moto(self, environ: dict[str, Any]) -> Answer:
-        """Moto's own routes steer it as ours do.
+    def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
+        """Answer moto's own routes, which steer it as ours do.
 
-        With --open they are free: its users' suites call them between two tests.
+        With --open they are free: suites of moto's users call them between two tests.
         """
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if (
@@ -140,7 +140,11 @@ class Front:
         return self.answer(wire.understand(environ))
 
     def answer(self, incoming: Incoming) -> Answer:
-        """Faults, the effect, the log. Raises Cut."""
+        """Act out the faults, have the request executed, and log it.
+
+        Raises:
+            Cut: A fault cuts the connection.
+        """
         with self.stack.state.request(mutating=is_mutating(incoming.operation)):
             return self._answer(incoming)
 
@@ -170,7 +174,7 @@ class Front:
         return coverage.operations(service) | _ASKED_INSIDE
 
     def reset(self) -> None:
-        """As if the stack had just been started; the faults and the log are gone too."""
+        """Make the stack as it was when it was started; the faults and the log are gone, too."""
         with self._resetting:
             old, self.stack.state = self.stack.state, State()
             old.stop()
@@ -194,8 +198,9 @@ class Front:
             raise ValueError(error.message) from error
 
     def begin(self) -> None:
-        """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes
-        back.
+        """Restore what the stack's home holds.
+
+        The stack knows its URL by now, and nobody has sent it a request yet.
         """
         if self.stack.persistent is not None:
             from .core.home.keeper import Keeper
@@ -256,7 +261,7 @@ class Front:
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """The answer, once what the request has changed is in the stack's home."""
+        """Return the answer, once what the request has changed is in the stack's home."""
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -271,9 +276,12 @@ class Front:
         return done
 
     def _authorize(self, incoming: Incoming) -> None:
-        """AwsError for who may not.
+        """Check the caller's policies.
 
-        The stack's own calls are free, but not those that it makes for somebody.
+        The stack's own calls are free, but not those that it makes for a caller.
+
+        Raises:
+            AwsError: The caller lacks a right.
         """
         inside = _INTERNAL in incoming.environ
         caller = on_behalf_of() if inside else incoming.caller
@@ -287,18 +295,19 @@ class Front:
         if not (enforced or inside):
             return
         wire.parameters(incoming)
-        asked = _access_request(incoming, by_athena=inside)
+        request = _access_request(incoming, by_athena=inside)
         if inside:
-            self.used.add(asked, ())
+            self.used.add(request, ())
         if enforced:
-            self.access.check(incoming, caller, asked)
+            self.access.check(incoming, caller, request)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held
-        to its policies.
+        """Set after how many calls each caller is held to its policies.
+
+        It does what moto's set_initial_no_auth_action_count does.
         """
         try:
-            before = self.access.start(float(environ["wsgi.input"].read()))
+            previous = self.access.start(float(environ["wsgi.input"].read()))
         except ValueError:
             return Answer(
                 400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n"
@@ -306,7 +315,7 @@ class Front:
         return Answer(
             200,
             (("Content-Type", "application/json"),),
-            _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)}),
+            _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(previous)}),
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A request, understood as far as it can be."""
+"""A request, as far as it can be understood before a handler has it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ UNKNOWN = "?"
 
 
 class Incoming(msgspec.Struct, kw_only=True):
+    """A request: who sends it, to which service, for which operation, with what parameters."""
+
     environ: dict[str, Any]
     account: str
     region: str

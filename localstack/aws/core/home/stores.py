@@ -1,9 +1,9 @@
-"""The stack's own stores in the home: one record a store, which is a class's for an account and a
-region.
+"""What a home holds of the stack's own state: one record for each store.
 
     stores/<module>.<class>/<account>.<region>
 
-Every store is kept but those that their service declares otherwise (declarations.py).
+A store is the instance of a class for an account and a region. Every store is kept but those that
+their service declares otherwise (declarations.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Frozen(NamedTuple):
 
 
 class Stores:
-    """Its caller sees to it that one thread at a time saves."""
+    """The records of stores. Its caller lets one thread at a time save."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -46,8 +46,9 @@ class Stores:
         self._touched: set[Key] = set()  # and not written since
 
     def of_request(self, state: State) -> list[Frozen]:
-        """The stores that the request of this thread has asked for, as they are now; large ones
-        wait for the next `changed`.
+        """Return the stores that this thread's request has used, as they are now.
+
+        Large ones wait for the next `changed`.
         """
         touched = state.take_touched_by_request()
         self._touched |= touched
@@ -58,10 +59,10 @@ class Stores:
         ]
 
     def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
-        """The stores that may differ, as they are now: large ones that were touched, small ones
-        that background work may have changed.
+        """Return the stores that may differ from their records, as they are now.
 
-        With `last` all.
+        They are the large ones that were used, and all small ones, which background work may have
+        changed; with `last` all of them.
         """
         self._touched |= state.take_touched()
         return [
@@ -71,7 +72,7 @@ class Stores:
         ]
 
     def write(self, frozen: Iterable[Frozen]) -> None:
-        """Those that differ from what is written."""
+        """Write the stores that differ from their records."""
         for key, name, record in frozen:
             written = len(record), blake2b(record).digest()
             if self._written.get(name) != written:
@@ -80,6 +81,11 @@ class Stores:
             self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
+        """Yield every store that the home holds, with its account and region.
+
+        Raises:
+            Changed: A record's class does not exist any more, or has other fields.
+        """
         for name in self._home.names(_FOLDER):
             _, kind, place = name.split("/")
             try:
@@ -93,6 +99,7 @@ class Stores:
         return size > _LARGE
 
     def clear(self) -> None:
+        """Drop all records."""
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
@@ -102,6 +109,7 @@ def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
+    """Yield the stores that are kept."""
     for owner, kind, store in state.stores():
         if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store

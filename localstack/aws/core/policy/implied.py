@@ -1,4 +1,4 @@
-"""What an operation needs beside its own action: data of evaluation.py, with AWS's page for each."""
+"""What an operation needs beside its own action, with AWS's page for each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ATHENAS_GLUE = {
     "GetTable": ("glue:GetDatabase", "glue:GetPartitions"),
     "GetPartitions": ("glue:GetPartition", "glue:BatchGetPartition"),
 }
-# On the bucket and the folder of the results: AWS managed policy AmazonAthenaFullAccess,
+# On the bucket and the folder of the result_grants: AWS managed policy AmazonAthenaFullAccess,
 # BaseQueryResultsPermissions.
 _RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 _RESULTS_FOLDER = (
@@ -75,13 +75,13 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """The further action of a call that tags what it makes."""
+    """Return the further action that a call needs which tags what it makes; None: it tags nothing."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 
 
-def results(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Actions and resources of StartQueryExecution at the place that it names for the results."""
+def result_grants(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the actions and resources that StartQueryExecution needs where its result_grants go."""
     try:
         bucket, folder = objects.split((params.get("ResultConfiguration") or {})["OutputLocation"])
     except (KeyError, ValueError):

@@ -1,8 +1,7 @@
-"""AWS's managed policies in moto's IAM, from the first call of IAM.
+"""AWS's managed policies in moto's IAM, loaded at the first call of IAM.
 
-Moto makes a backend of IAM for each of six partitions at the first call of whatever service. With
-AWS's 1,582 policies in each, that took
-0.9 s of CPU and 34 MB, and a home 24 MB.
+moto makes a backend of IAM for each of six partitions at the first call of whatever service. With
+AWS's 1,582 policies in each, that took 0.9 s of CPU and 34 MB, and a home 24 MB.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _COMPLETE = "has_aws_managed_policies"
 
 
 def load(incoming: Incoming) -> None:
-    """See that they are there for this call, and what the notebook's role may."""
+    """Load AWS's policies before a call of IAM, and attach the notebook role's."""
     if incoming.service != "iam":
         return
     with SERIAL:
@@ -45,9 +44,10 @@ def load(incoming: Incoming) -> None:
         setattr(iam, _COMPLETE, True)  # last: a home may be written meanwhile
 
 
-def not_kept(iam: IAMBackend) -> Left:
-    """What a home does not keep of them: those that are attached to nothing are as moto has them, 4
-    MB.
+def left_out(iam: IAMBackend) -> Left:
+    """Return the attributes of IAM that a home does not keep.
+
+    Policies of AWS that are attached to nothing are 4 MB, and moto has them anyway.
     """
     policies = {
         arn: policy

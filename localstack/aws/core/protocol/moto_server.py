@@ -1,4 +1,6 @@
-"""moto's server, underneath: what it answers to a request, with its crashes made into answers."""
+"""moto's server below the stack: what it answers to a request, with its crashes turned into
+answers.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ from .wire import malformed_error, refusal, rewind
 
 class _Dispatcher(DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
-        """A service that moto does not have is an answer, not a message on stdout and a crash."""
+        """Return moto's service for a host. An unknown one is an answer, not a message on stdout."""
         return host if host is None or host == "moto_api" else _backend(host)
 
 
@@ -50,8 +52,10 @@ def _backend(host: str) -> Any:
 class _ObjectsRequest(BackendRequest):
     @property
     def want_form_data_parsed(self) -> bool:
-        """An object's content is its own, also where its type is a form's, as curl and urllib say
-        of what they send: moto kept nothing.
+        """Whether the body is a form.
+
+        An object's content is not, also where its type is a form's, as curl and urllib say of what
+        they send: moto kept nothing of it.
         """
         return self.method == "POST" and super().want_form_data_parsed
 
@@ -73,7 +77,10 @@ _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:
-    """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
+    """Return what moto answers.
+
+    What it does not have, or cannot do, is a refusal that no SDK tries again.
+    """
     if (
         incoming.service == "s3"
         and incoming.model is not None
@@ -103,7 +110,7 @@ def answer(incoming: Incoming) -> Answer:
 
 
 def made_up(incoming: Incoming) -> AwsError | None:
-    """Why an operation is refused whose work moto only claims; None for every other one."""
+    """Return the error for an operation whose work moto only claims; None for every other one."""
     if incoming.operation not in MADE_UP.get(incoming.service, ()):
         return None
     return AwsError(
@@ -116,6 +123,7 @@ def made_up(incoming: Incoming) -> AwsError | None:
 
 
 def not_there(incoming: Incoming) -> AwsError:
+    """Return the error for an operation that neither the stack nor moto has."""
     return AwsError(
         "NotImplemented",
         f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack "
@@ -125,11 +133,12 @@ def not_there(incoming: Incoming) -> AwsError:
 
 
 def reset() -> None:
+    """Drop everything that moto holds."""
     moto_api_backend.reset()
 
 
 def call(app: Any, environ: dict[str, Any]) -> Answer:
-    """A WSGI application's answer, whole."""
+    """Return a WSGI application's whole answer."""
     seen: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(
@@ -163,7 +172,7 @@ def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str
 
 
 def _no_answer(done: Answer) -> bool:
-    """Flask's own page for a path that no backend has, or moto's empty 404."""
+    """Return whether moto did not answer: Flask's page for an unknown path, or moto's empty 404."""
     kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
     return (
         not done.body
@@ -177,10 +186,7 @@ _methods = cache(method_names_from_class)
 
 
 def configure(*, moto_answers: bool) -> None:
-    """No containers; state machines really run.
-
-    The role is there whose session the stack's own pair is.
-    """
+    """Set up moto: no containers, real state machines, and the role of the stack's own keys."""
     dispatching: Any = core_responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
@@ -192,14 +198,14 @@ def configure(*, moto_answers: bool) -> None:
 
 
 def _no_roles(_iam: IAMBackend) -> None:
-    """As moto has it."""
+    """Make no roles, as moto does."""
 
 
 def _notebook_role(iam: IAMBackend) -> None:
-    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks
-    who may assume it and what it may.
+    """Make the role that SageMaker's console makes for a notebook.
 
-    That is attached by managed_policies.load.
+    The SDK looks up the caller's role, who may assume it and what it may do; its policies are
+    attached when they are loaded (policy/managed.py).
     """
     if iam.account_id != ACCOUNT:
         return

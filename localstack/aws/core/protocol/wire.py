@@ -1,9 +1,7 @@
-"""HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an
-error is written.
+"""HTTP as AWS speaks it: which operation a request is, its parameters, and how answers are written.
 
-Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private
-to moto: the version is pinned, and
-tests/aws/protocol/test_front.py watches what is used of them.
+It stands on moto's router, parsers and serializers, which read botocore's models. They are private
+to moto: the version is pinned, and tests/aws/protocol/test_front.py watches what is used of them.
 """
 
 from __future__ import annotations
@@ -65,7 +63,10 @@ _PATHS = {
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
-    """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
+    """Return what a request asks, and who sends it.
+
+    The body is read once and can be read again from environ["wsgi.input"].
+    """
     access_key, region, signed = credential(environ)
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
@@ -103,14 +104,18 @@ def understand(environ: dict[str, Any]) -> Incoming:
 
 
 def parameters(incoming: Incoming) -> dict[str, Any]:
-    """A request's parameters by botocore's model. AwsError when they do not parse."""
+    """Return a request's parameters by botocore's model.
+
+    Raises:
+        AwsError: The request cannot be read.
+    """
     if incoming.params is None:
         if incoming.model is None or incoming.request is None:
             return {}
         parser = PROTOCOL_PARSERS[_protocol(incoming)](incoming.model, timestamp_parser=_aware)
         request = incoming.request
         body = request.get_data()  # before `values`, which would take a form out of it
-        wanted: Any = {
+        parts: Any = {
             "method": request.method,
             "values": request.values,
             "headers": request.headers,
@@ -119,9 +124,9 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             "url_params": incoming.url_params,
         }
         try:
-            if of_json(incoming) and body:
+            if has_json_body(incoming) and body:
                 _check_json(incoming, body)
-            params: dict[str, Any] = parser.parse(wanted) or {}
+            params: dict[str, Any] = parser.parse(parts) or {}
             incoming.params = params
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise AwsError(
@@ -135,8 +140,12 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 
 def _check_json(incoming: Incoming, body: bytes) -> None:
-    """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser
-    takes it for an empty one.
+    """Check that a body is the JSON object that is due: moto's parser takes anything for an empty
+    one.
+
+    Raises:
+        ValueError: It is no JSON.
+        TypeError: It is no object.
     """
     shape: Any = incoming.model.input_shape if incoming.model is not None else None
     payload = shape.members.get(shape.serialization.get("payload")) if shape is not None else None
@@ -150,8 +159,9 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
 
 
 def malformed_error(incoming: Incoming) -> AwsError | None:
-    """What is wrong with a request by botocore's model: it does not parse, lacks what is required,
-    has other types. None: nothing is.
+    """Return what is wrong with a request by botocore's model; None: nothing is.
+
+    It does not parse, lacks what is required, or has values of other types.
     """
     try:
         params = parameters(incoming)
@@ -168,24 +178,30 @@ def malformed_error(incoming: Incoming) -> AwsError | None:
     )
 
 
-def of_json(incoming: Incoming) -> bool:
-    """Whether an operation's parameters are JSON."""
+def has_json_body(incoming: Incoming) -> bool:
+    """Return whether an operation's parameters are JSON."""
     return incoming.model is not None and "json" in _protocol(incoming)
 
 
 def check_body(incoming: Incoming) -> None:
-    """AwsError for a body that is not the JSON or XML that it has to be: moto would fail over it,
-    or take it for an empty one.
+    """Check that a body is the JSON or XML that it has to be.
+
+    moto would fail over it, or take it for an empty one.
+
+    Raises:
+        AwsError: It is not.
     """
     try:
         parameters(incoming)
     except AwsError as error:
-        if error.code == BAD_XML or of_json(incoming):
+        if error.code == BAD_XML or has_json_body(incoming):
             raise
 
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
-    """The answer to what is not even understood, in the shape that its kind of request has."""
+    """Return the answer to a request that cannot be understood, in the shape of its kind of
+    request.
+    """
     service = _service(credential(environ)[2], "", "")
     incoming = Incoming(
         environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
@@ -194,7 +210,7 @@ def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
-    """A handler's result on the wire."""
+    """Return a handler's result as an HTTP answer."""
     blob = (
         invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
     )
@@ -202,7 +218,7 @@ def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """An error in the service's own shape, so that botocore raises its modelled exception."""
+    """Return an error in the service's own shape, so that botocore raises its modelled exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
     shaped = _Shaped(error.message)
@@ -250,7 +266,8 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
             body.encode(),
             error.code,
         )
-    text = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+    code, message = escape(error.code), escape(error.message)
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     if incoming.service not in ("s3", "") or "x-www-form-urlencoded" in incoming.environ.get(
         "CONTENT_TYPE", ""
     ):
@@ -273,8 +290,10 @@ def _aware(value: Any) -> datetime:
 
 
 def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is
-    empty when nothing is signed.
+    """Return the access key, the region and the signing name that a request claims.
+
+    They stand in the header of Signature Version 4 or in a presigned URL; the signing name is empty
+    when nothing is signed.
     """
     scope = ""
     header, query = environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
@@ -304,12 +323,12 @@ def _service(signed: str, path: str, target: str) -> str:
 
 
 def buffer_body(environ: dict[str, Any]) -> None:
-    """Read the body once, so that both a handler and moto can."""
+    """Read the body once into memory, so that both a handler and moto can read it."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")
 
 
 def rewind(environ: dict[str, Any]) -> dict[str, Any]:
-    """The same request for somebody who has not read it."""
+    """Return the same request for a reader that has not read its body yet."""
     environ["wsgi.input"].seek(0)
     return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}
