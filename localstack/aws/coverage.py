@@ -1,5 +1,6 @@
-"""What the stack does with every operation of the services that it covers: executes, stores only,
-not there.
+"""How the stack meets each operation of the services that it covers.
+
+It executes the operation, only stores what the operation says, or does not have it.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ NOTES = {
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation, and how the stack meets it."""
+
     service: str  # botocore's name
     operation: str
     level: Level
@@ -95,13 +98,15 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of operations by how the stack meets them."""
+
     executes: int
     stores: int
     missing: int
 
 
 def coverage(family: str | None = None) -> tuple[Covered, ...]:
-    """Every operation of botocore's models, in their order of services, then of the alphabet."""
+    """Return every operation of botocore's models, by service and then by the alphabet."""
     handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]
     return tuple(
@@ -119,7 +124,7 @@ def count(covered: Iterable[Covered]) -> Count:
 
 
 def page() -> str:
-    """docs/coverage.md."""
+    """Return the page docs/coverage.md."""
     covered = coverage()
     total = count(covered)
     lines = [
@@ -190,16 +195,16 @@ def _coverage_of(service: str, operation: str) -> Covered:
 
 @cache
 def services() -> frozenset[str]:
-    """By botocore's names."""
+    """Return the names of AWS's services, as botocore has them."""
     return frozenset(get_session().get_available_services())
 
 
 def operations(service: str | None) -> frozenset[str]:
-    """The operations of a service; None: of all that the stack covers."""
-    wanted = (
+    """Return the operations of a service; None: of all services that the stack covers."""
+    members = (
         [member for members in FAMILIES.values() for member in members]
         if service is None
         else [service]
     )
     ours = {name for owner, name in OPERATIONS if service in (None, owner)}
-    return frozenset(ours.union(*(operations_of(member) for member in wanted)))
+    return frozenset(ours.union(*(operations_of(member) for member in members)))

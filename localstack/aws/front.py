@@ -82,7 +82,7 @@ class Front:
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = control.answer(self, environ)
         elif environ.get("PATH_INFO", "").startswith("/moto-api/"):
-            done = self._of_moto(environ)
+            done = self._answer_moto_route(environ)
         else:
             wire.buffer_body(environ)
             done = self._parse_and_answer(environ)
@@ -291,7 +291,7 @@ class Front:
             or incoming.environ.get("PATH_INFO", "").startswith("/moto-api")
         ):
             return
-        enforced = self.access.on(counts=not inside)
+        enforced = self.access.applies_to_next_call(counts=not inside)
         if not (enforced or inside):
             return
         wire.parameters(incoming)
@@ -385,8 +385,9 @@ class Front:
 
 
 def _may_meet_deliveries(incoming: Incoming) -> bool:
-    """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but
-    the one that a delivery makes itself.
+    """Return whether an operation may see or change what a stream has still to deliver.
+
+    In S3 these are all operations but the one that a delivery makes itself.
     """
     if incoming.service == "s3":
         return incoming.operation != "PutObject"
@@ -419,11 +420,12 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
 
 
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
-    """Requests that a web page makes in somebody's browser: this server runs commands, so it
-    answers programs only.
+    """Refuse a request that a web page makes in somebody's browser; None: it is none.
+
+    This server runs commands, so it answers programs only.
     """
     host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
-    known = host in (
+    is_own_host = host in (
         "",
         "127.0.0.1",
         "localhost",
@@ -431,7 +433,7 @@ def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
         "host.docker.internal",
     ) or host.endswith((".localhost", ".amazonaws.com"))
     own = environ.get("HTTP_SEC_FETCH_SITE") in (None, "none", "same-origin")
-    if (known or any_host) and own and "HTTP_ORIGIN" not in environ:
+    if (is_own_host or any_host) and own and "HTTP_ORIGIN" not in environ:
         return None
     body = (
         b"this is a local AWS stack for programs on this machine; it does not answer web pages, "

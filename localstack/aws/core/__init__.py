@@ -1,4 +1,1 @@
-"""What every service of the offline AWS stands on: requests, callers, the registry of handlers.
-
-It knows no service.
-"""
+"""The floor below all services: requests, callers, the registry of handlers. It knows no service."""

@@ -1,4 +1,4 @@
-"""Who sends a request, and whose rights the stack's own calls need meanwhile."""
+"""The sender of a request, and the caller whose rights the stack's own calls need meanwhile."""
 
 from __future__ import annotations
 

@@ -39,8 +39,7 @@ STRAY = (
 
 
 def variables(url: str) -> dict[str, str]:
-    """Return the variables with which every AWS SDK talks to the stack at `url` and to nothing
-    else.
+    """Return the variables with which every AWS SDK talks to the stack at `url` alone.
 
     A server that is not ours takes any key.
     """

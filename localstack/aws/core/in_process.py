@@ -1,4 +1,4 @@
-"""Calls that the stack makes itself: boto3 clients without a socket, and single operations of moto."""
+"""Calls of the stack to itself: boto3 clients without a socket, and single operations of moto."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ _OF_A_CONNECTION = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"})
 
 
 class Clients:
-    """boto3's clients, one for each service, account and region, whose requests stay in the
-    process.
+    """boto3's clients for each service, account and region, whose requests stay in the process.
 
     Requests go to `send` as WSGI environments.
     """
@@ -126,7 +125,7 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
 
 
 def _session() -> botocore.session.Session:
-    """Return a botocore session that shares loaded models: a service's model is megabytes of JSON."""
+    """Return a botocore session that shares loaded models: one is megabytes of JSON."""
     session = botocore.session.Session()
     session.register_component("data_loader", _loader())
     return session
@@ -149,7 +148,7 @@ def operation_model(service: str, operation: str) -> OperationModel:
 
 
 def _authorization(account: str, region: str, model: ServiceModel) -> str:
-    """Return an Authorization header that names the account, the region and the service, unsigned."""
+    """Return an Authorization header that names account, region and service, unsigned."""
     key = ANY.access_key if account == ACCOUNT else account
     return f"AWS4-HMAC-SHA256 Credential={key}/20200101/{region}/{model.signing_name}/aws4_request"
 

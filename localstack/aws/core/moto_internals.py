@@ -1,8 +1,9 @@
-"""Every import of moto that the stack for AWS makes, in one place: moto publishes none of it, so
-each upgrade of moto begins here. The comment at an import says what it is for, or what would break.
+"""Every import of moto that the stack for AWS makes, in one place.
 
-tests/package/test_layers.py holds that no other module imports moto; tests/aws/protocol/test_front.py
-and tests/aws/moto compare what is used with moto's own behaviour.
+moto publishes none of it, so each upgrade of moto begins here. The comment at an import says what
+it is for, or what would break. tests/package/test_layers.py holds that no other module imports
+moto; tests/aws/protocol/test_front.py and tests/aws/moto compare what is used with moto's own
+behaviour.
 """
 
 from __future__ import annotations
@@ -220,8 +221,9 @@ def cloudformation_event(**fields: Any) -> Any:
 
 
 def cloudformation_parsing() -> Any:
-    """Return the module in which moto looks up the class of a resource (it is replaced there) and
-    resolves references in a resource's properties (`clean_json`).
+    """Return moto's module that looks up a resource's class and resolves its properties.
+
+    The look-up is replaced there; `clean_json` resolves the references.
     """
     from moto.cloudformation import parsing
 

@@ -95,7 +95,7 @@ def handles(service: str, *operations: str, executes: bool = True) -> Callable[[
 
 
 class Services(Protocol):
-    """What a Context needs of the front: moto below it, and the whole stack from above."""
+    """The part of the front that a Context needs: moto below it, the whole stack above."""
 
     def client(self, service: str, account: str, region: str) -> Any: ...
     def moto(
@@ -140,9 +140,7 @@ class Context:
 
     @property
     def moto_answers(self) -> bool:
-        """Whether moto's canned answers and its leniency replace what the service executes or
-        refuses.
-        """
+        """Whether moto's canned answers replace what the service executes or refuses."""
         return self._stack.moto_answers
 
     @property
@@ -161,8 +159,7 @@ class Context:
         return self._stack.url
 
     def env(self, role: str) -> dict[str, str]:
-        """Return the variables with which a subprocess that acts as a role reaches this stack by
-        SDKs.
+        """Return the variables with which a subprocess that acts as a role reaches this stack.
 
         Args:
             role: The role's ARN; "": the request named none.
@@ -261,7 +258,7 @@ class Context:
         return self.state.spawn(function, *arguments)
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown, to end subprocesses and close files."""
+        """Call `function()` at the next reset or shutdown, to end subprocesses and close files."""
         self.state.on_stop(function)
 
     def without_request(self) -> Context:

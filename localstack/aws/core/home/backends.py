@@ -1,12 +1,11 @@
-"""What a home holds of moto's services: one record for each backend, which is one account's service
-in one region.
+"""The records of moto's services in a home: one for each service, account and region.
 
     moto/<service>/<account>.<region>
 
-The records are pickles of moto's own objects, whose classes belong to one version of moto: a home
-is refused when moto has another version (core/home of the stacks compares it). Data of our own in
-their place would be a copy of each model of moto's, for every service, and would miss what moto
-adds; for that reason they stay pickles.
+The records are pickles of moto's own objects (backends), whose classes belong to one version of
+moto: a home is refused when moto has another version (isthmus_stack/core/home compares it). Data of
+our own in their place would be a copy of every model of moto's, and would miss what moto adds; for
+that reason they stay pickles.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ....core.home.pickles import Left, freeze, thaw
 from ....core.home.home import Home
+from ....core.home.pickles import Left, freeze, thaw
 from ..moto_internals import BackendDict, CloudWatchBackend, DynamoTable, IAMBackend, get_backend
 from ..moto_internals import KinesisShard as Shard
 from ..policy import managed as managed_policies
@@ -57,9 +56,7 @@ class Backends:
             self._services.add(service)
 
     def save(self, *, everything: bool) -> None:
-        """Write the noted backends that differ from their records; with `everything` all that
-        differ.
-        """
+        """Write the noted backends that differ from their records; with `everything` all of them."""
         with self._lock:
             services, self._services = self._services, set()
         try:
@@ -108,9 +105,7 @@ class Backends:
 
 
 def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
-    """Yield each backend in use: its service's names (botocore's, moto's module), its record,
-    itself.
-    """
+    """Yield each backend in use, with its service's names (botocore's, moto's) and its record."""
     instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
     for backends in list(instances):
         module = backends.backend.__module__.split(".")[1]

@@ -1,7 +1,8 @@
-"""What services declare of their stores: which ones are not kept over a restart, which attributes
-are left out of a record, and how the work in a store goes on when the stack comes up again.
+"""Declarations of services about their stores, for a stack that has a home.
 
-The declarations are made when a service's modules are imported; this floor knows no service.
+They say which stores are not kept over a restart, which attributes are left out of a record, and
+how the work in a store goes on when the stack comes up again. They are made when a service's
+modules are imported; this floor knows no service.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ....core.calls import is_mutating
-from ....core.home.pickles import freeze, thaw
 from ....core.home.home import Home
+from ....core.home.pickles import freeze, thaw
 from ....core.state import Stack
 from ..incoming import Incoming
 from ..registry import Context

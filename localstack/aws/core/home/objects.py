@@ -1,4 +1,4 @@
-"""What a home holds of S3: moto's buckets, and a record for each key beside the versions' bodies.
+"""The records of S3 in a home: moto's buckets, and a record for each key.
 
     s3/buckets/<account>.<partition>              the buckets, without what is in them
     s3/objects/<bucket>/<key>.<digest>            a key: the metadata of its versions
@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from ....core.home.pickles import Left, Outside, freeze, thaw
 from ....core.home.home import BODY, Home
+from ....core.home.pickles import Left, Outside, freeze, thaw
 from ..incoming import Incoming
 from ..moto_internals import (
     FakeBucket,
@@ -77,9 +77,7 @@ class _File(str):
 
 
 class Objects:
-    """The records of S3: what is to be written, and what is. Its caller lets one thread at a time
-    save.
-    """
+    """The records of S3. Its caller lets one thread at a time save."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -227,9 +225,7 @@ class Objects:
             self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
-        """Return the file of a version's bytes, which never change; write it when it does not
-        exist.
-        """
+        """Return the file of a version's bytes, which never change; write it when there is none."""
         body: str = getattr(version, _MARK, "")
         if not body:
             body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")

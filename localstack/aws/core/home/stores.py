@@ -1,4 +1,4 @@
-"""What a home holds of the stack's own state: one record for each store.
+"""The records of the stack's own state in a home: one for each store.
 
     stores/<module>.<class>/<account>.<region>
 
@@ -13,8 +13,8 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from ....core.home.pickles import Changed, freeze, thaw
 from ....core.home.home import Home
+from ....core.home.pickles import Changed, freeze, thaw
 from ....core.state import Key, State
 from ..sessions import Sessions
 from .declarations import LEFT_OUT, NOT_KEPT, not_kept

@@ -1,7 +1,7 @@
-"""Who may use this stack: callers who sign with its pair of keys or with keys that it issued.
+"""Admission to this stack, of callers who sign with its pair of keys or with keys that it issued.
 
-With --open everybody may. The words and statuses of a refusal are the service's own (IAM and S3 API
-Reference, "Common errors"; botocore's issues quote them).
+With --open everybody is admitted. The words and statuses of a refusal are the service's own (IAM
+and S3 API Reference, "Common errors"; botocore's issues quote them).
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
-    """Identify the sender of a request, and return the error for a sender who may not use the
-    stack.
+    """Identify a request's sender, and return the error for one who may not use the stack.
 
     The caller and the account are set in `incoming`. The request's body can be read again.
     """
@@ -144,9 +143,7 @@ def _refusal(
 
 
 def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> AwsError | None:
-    """Return the error for a request that was signed too long ago, too early, or whose URL has
-    expired.
-    """
+    """Return the error for a request that was signed too long ago or too early, or is over."""
     if isinstance(signed, OldUrl):
         begins, ends = now, datetime.fromtimestamp(min(signed.expires, _FAR), UTC)
     elif signed.expires is not None:

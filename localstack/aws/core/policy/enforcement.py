@@ -47,7 +47,7 @@ class Access:
         """Set the switch as it was when the stack was started."""
         self.start(self._initially)
 
-    def on(self, *, counts: bool) -> bool:
+    def applies_to_next_call(self, *, counts: bool) -> bool:
         """Return whether the next call is held to policies.
 
         Args:
@@ -139,10 +139,10 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """Return whether a statement's conditions hold: StringEquals and StringLike on
-    iam:PassedToService.
+    """Return whether a statement's conditions hold, which may be on iam:PassedToService alone.
 
-    With any other condition an Allow does not count, and a Deny does.
+    They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
+    Deny does.
     """
     for operator, pairs in conditions.items():
         for key, expected in pairs.items():

@@ -179,7 +179,7 @@ def _common(first: str, last: str) -> str:
 
 
 def _kind(resource: str) -> str:
-    """Return what resources must share to be put together: the bucket, or the type of the resource."""
+    """Return what resources must share to be put together: the bucket, or their type."""
     start = resource.find("/")
     return resource if start < 0 else resource[: start + 1]
 

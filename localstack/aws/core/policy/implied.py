@@ -1,4 +1,4 @@
-"""What an operation needs beside its own action, with AWS's page for each."""
+"""The rights that an operation needs beside its own action, with AWS's page for each."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """Return the further action that a call needs which tags what it makes; None: it tags nothing."""
+    """Return the further action of a call that tags what it makes; None: it tags nothing."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 

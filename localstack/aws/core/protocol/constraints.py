@@ -1,4 +1,4 @@
-"""What a service refuses first: input that breaks the constraints of its operation's model.
+"""The constraints of an operation's input, which a service checks before anything else.
 
 They are lengths, patterns, ranges and choices in botocore's models; botocore itself sends what
 breaks most of them. The words are the services' own (Coral's), all of a request's violations in one
@@ -61,7 +61,10 @@ def check(
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
     for name in shape.required_members:
         if value.get(name) is None:
-            yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
+            yield (
+                f"Value null at '{_below(path, name)}' failed to satisfy constraint: "
+                "Member must not be null"
+            )
     for name, member in shape.members.items():
         item = value.get(name)
         if item == [] and member.serialization.get("location") == "querystring":
@@ -87,7 +90,10 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
     elif any(rule(shape.member, item) for item in value):
-        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
+        yield (
+            f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
+            f"Member must satisfy constraint: {_all(shape.member)}"
+        )
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
@@ -96,7 +102,10 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
             for key, item in value.items():
                 yield from _value(part, item, f"{path}.{key}.member", rule)
         elif any(rule(part, item) for item in items):
-            yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Map {what} must satisfy constraint: {_all(part)}"
+            yield (
+                f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
+                f"Map {what} must satisfy constraint: {_all(part)}"
+            )
 
 
 def _all(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""What AWS needs of HTTP that waitress does not give.
+"""HTTP beyond waitress, as AWS needs it.
 
 S3 has headers and empty bodies of its own; a refusal has the shape of the API that is called.
 """

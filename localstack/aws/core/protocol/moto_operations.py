@@ -1,4 +1,4 @@
-"""Which operations moto has, and which of them it only claims to have executed."""
+"""The operations that moto has, and those whose work it only claims."""
 
 from __future__ import annotations
 

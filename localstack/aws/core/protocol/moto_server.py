@@ -1,6 +1,4 @@
-"""moto's server below the stack: what it answers to a request, with its crashes turned into
-answers.
-"""
+"""moto's server below the stack: its answers to requests, and its crashes as answers."""
 
 from __future__ import annotations
 
@@ -35,7 +33,10 @@ from .wire import malformed_error, refusal, rewind
 
 class _Dispatcher(DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
-        """Return moto's service for a host. An unknown one is an answer, not a message on stdout."""
+        """Return moto's service for a host.
+
+        An unknown service is an answer then, not a message on stdout and a crash.
+        """
         return host if host is None or host == "moto_api" else _backend(host)
 
 
@@ -98,9 +99,9 @@ def answer(incoming: Incoming) -> Answer:
         if (wrong := malformed_error(incoming)) is not None:
             return refusal(incoming, wrong)
         tell(f"moto failed at {incoming.service}:{incoming.operation}", error)
-        asked = f"{incoming.service}:{incoming.operation}"
+        operation = f"{incoming.service}:{incoming.operation}"
         text = (
-            f"the AWS stack cannot do {asked} with this request: moto raised "
+            f"the AWS stack cannot do {operation} with this request: moto raised "
             f"{type(error).__name__}: {error}"
         )
         return refusal(incoming, AwsError("NotImplemented", text, 501))
@@ -139,12 +140,12 @@ def reset() -> None:
 
 def call(app: Any, environ: dict[str, Any]) -> Answer:
     """Return a WSGI application's whole answer."""
-    seen: list[tuple[str, list[tuple[str, str]]]] = []
+    statuses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(
         status: str, headers: list[tuple[str, str]], _exc_info: object = None
     ) -> Any:
-        seen.append((status, headers))
+        statuses.append((status, headers))
         return lambda _data: None
 
     chunks: Any = app(environ, start_response)
@@ -153,7 +154,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
-    status, headers = seen[-1]
+    status, headers = statuses[-1]
     code = int(status.split(" ", 1)[0])
     return Answer(code, tuple(headers), body, _error_code(code, headers, body))
 

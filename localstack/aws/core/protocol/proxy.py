@@ -132,7 +132,8 @@ class _Connect(asyncio.Protocol):
     def _refuse(self, status: str, words: str) -> None:
         body = f"{words}\n".encode()
         self._transport.write(
-            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+            + b"Connection: close\r\n\r\n"
             + body
         )
         self._transport.close()

@@ -140,8 +140,9 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 
 def _check_json(incoming: Incoming, body: bytes) -> None:
-    """Check that a body is the JSON object that is due: moto's parser takes anything for an empty
-    one.
+    """Check that a body is a JSON object where one is due.
+
+    moto's parser takes anything else for an empty one.
 
     Raises:
         ValueError: It is no JSON.
@@ -199,9 +200,7 @@ def check_body(incoming: Incoming) -> None:
 
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
-    """Return the answer to a request that cannot be understood, in the shape of its kind of
-    request.
-    """
+    """Return the answer to a request that cannot be understood, in its kind of request's shape."""
     service = _service(credential(environ)[2], "", "")
     incoming = Incoming(
         environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
@@ -218,7 +217,7 @@ def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """Return an error in the service's own shape, so that botocore raises its modelled exception."""
+    """Return an error in the service's own shape, so that botocore raises its own exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
     shaped = _Shaped(error.message)
