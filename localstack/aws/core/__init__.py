@@ -1,1 +1,4 @@
-"""The floor below all services: requests, callers, the registry of handlers. It knows no service."""
+"""The floor below all services: requests, callers, the registry of handlers.
+
+It knows no service.
+"""

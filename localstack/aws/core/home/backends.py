@@ -56,7 +56,7 @@ class Backends:
             self._services.add(service)
 
     def save(self, *, everything: bool) -> None:
-        """Write the noted backends that differ from their records; with `everything` all of them."""
+        """Write the noted backends that differ from their records, or all with `everything`."""
         with self._lock:
             services, self._services = self._services, set()
         try:

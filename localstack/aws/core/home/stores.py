@@ -116,4 +116,5 @@ def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
 
 
 def _name(owner: Owner, kind: type) -> str:
-    return f"{_FOLDER}/{kind.__module__.removeprefix(f'{_PACKAGE}.')}.{kind.__qualname__}/{'.'.join(owner)}"
+    module = kind.__module__.removeprefix(f"{_PACKAGE}.")
+    return f"{_FOLDER}/{module}.{kind.__qualname__}/{'.'.join(owner)}"

@@ -1,4 +1,4 @@
-"""What the stack keeps about prepared statements."""
+"""The prepared statements that the stack keeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 
 
 class Prepared(msgspec.Struct, frozen=True):
+    """A prepared statement of a workgroup."""
+
     name: str
     query: str
     workgroup: str
@@ -17,6 +19,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class AllPrepared:
+    """The prepared statements of one account and region."""
+
     def __init__(self) -> None:
         self.by_name: dict[tuple[str, str], Prepared] = {}
         self.lock = threading.Lock()

@@ -8,11 +8,15 @@ import msgspec
 
 
 class Column(msgspec.Struct, frozen=True):
+    """A column of a table, with its type in Hive's words."""
+
     name: str
     type: str  # Hive's
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the Glue catalogue."""
+
     database: str
     name: str
     columns: tuple[Column, ...]
@@ -26,4 +30,5 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def every(self) -> tuple[Column, ...]:
+        """All columns, those of the partitions last."""
         return (*self.columns, *self.partitions)

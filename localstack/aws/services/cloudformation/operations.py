@@ -74,7 +74,8 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(
     "cloudformation",
-    "DescribeStackEvents", "DescribeStackResource", "DescribeStackResources", "ListStackResources", "ListStacks",
+    "DescribeStackEvents", "DescribeStackResource", "DescribeStackResources",
+    "ListStackResources", "ListStacks",
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:

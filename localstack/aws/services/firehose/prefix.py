@@ -13,9 +13,9 @@ from datetime import datetime
 
 _EXPRESSION = re.compile(r"!\{([^:}]+):([^}]*)\}")
 _JAVA = {
-    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y",
-    "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H",
-    "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B",
+    "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H", "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S",
+    "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
 }  # fmt: skip
 _LETTERS = string.ascii_letters + string.digits
 

@@ -1,4 +1,4 @@
-"""Data catalogs: the account's own, and those that are registered beside it (kept by moto)."""
+"""Data catalogs: the account's own, and those that are registered beside it, which moto keeps."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     kinds = {_OWN: "GLUE"} | {
-        found.name: found.type for found in list(_backend(ctx).data_catalogs.values())
+        catalog.name: catalog.type for catalog in list(_backend(ctx).data_catalogs.values())
     }
     page, more = paging.page(sorted(kinds), params, 50, refusal("The NextToken is not valid."))
     return {

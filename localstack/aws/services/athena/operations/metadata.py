@@ -1,4 +1,4 @@
-"""The catalogue through Athena's own API."""
+"""The Glue catalogue through Athena's own API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepared statements, kept by workgroup."""
+"""The operations on prepared statements, which belong to a workgroup."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from ..sql.errors import Malformed
 def resolve(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
-    """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of
-    the call.
+    """Return the statement that EXECUTE stands for, and the values of its question marks.
+
+    The values are those of USING, or else `values`, those of the call.
     """
     prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
     if prepared is None:
@@ -26,7 +27,11 @@ def resolve(
 
 
 def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None:
-    """PREPARE name FROM query. ALREADY_EXISTS."""
+    """Execute PREPARE name FROM query.
+
+    Raises:
+        QueryFailed: There is such a statement (ALREADY_EXISTS).
+    """
     store, key = ctx.store(AllPrepared), (workgroup, statement.name)
     with store.lock:
         if key in store.by_name:
@@ -40,6 +45,12 @@ def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None
 
 
 def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -> None:
-    """DEALLOCATE PREPARE name. NOT_FOUND."""
+    """Execute DEALLOCATE PREPARE name.
+
+    Raises:
+        QueryFailed: There is no such statement (NOT_FOUND).
+    """
     if ctx.store(AllPrepared).by_name.pop((workgroup, statement.name), None) is None:
-        raise QueryFailed("NOT_FOUND", f"Prepared statement not found: {statement.name}", at=(1, 1))
+        raise QueryFailed(
+            "NOT_FOUND", f"Prepared statement not found: {statement.name}", position=(1, 1)
+        )

@@ -34,7 +34,10 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     before = store.policies.get((resource, name))
     kind, settings = _settings(params, before)
     number = before.arn.split(":")[6] if before else str(uuid.uuid4())
-    arn = f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scalingPolicy:{number}:resource/sagemaker/{resource}:policyName/{name}"
+    arn = (
+        f"arn:aws:autoscaling:{ctx.region}:{ctx.account}:scalingPolicy:{number}"
+        f":resource/sagemaker/{resource}:policyName/{name}"
+    )
     policy = Policy(
         name=name,
         arn=arn,

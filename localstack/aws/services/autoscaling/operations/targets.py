@@ -28,7 +28,10 @@ from ..records import (
 )
 from . import activities
 
-_ROLE = "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+_ROLE = (
+    "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
 _SUSPENDED = (
     "DynamicScalingInSuspended",
     "DynamicScalingOutSuspended",

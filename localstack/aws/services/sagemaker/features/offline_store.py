@@ -210,7 +210,8 @@ def flush(ctx: Context, group: Group) -> None:
     for hour, some in sorted(by_hour.items()):
         path = "/".join(f"{key}={value}" for key, value in zip(_PARTITIONS, hour, strict=True))
         latest = max(row.event_time for row in some)
-        name = f"{latest:%Y%m%dT%H%M%SZ}_{''.join(secrets.choice(_LETTERS) for _ in range(16))}.parquet"
+        suffix = "".join(secrets.choice(_LETTERS) for _ in range(16))
+        name = f"{latest:%Y%m%dT%H%M%SZ}_{suffix}.parquet"
         objects.write(s3, f"{location}/{path}/{name}", _parquet(group, some, now))
     _register(ctx, group, list(by_hour))
 
