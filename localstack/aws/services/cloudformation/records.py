@@ -1,4 +1,4 @@
-"""Which stacks have resources of SageMaker, and what is there of them."""
+"""The stacks with resources of SageMaker, and these resources."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Managed:
 
 
 class Stacks:
-    """Those of an account and region."""
+    """The stacks of one account and region."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, Managed] = {}
 
 
 def stack_of(ctx: Context, name: str) -> Any:
-    """The stack of a name or an ARN; None: there is none."""
+    """Return moto's stack of a name or an ARN; None: there is none."""
     stacks = cloudformation_backends()[ctx.account][ctx.region].stacks.values()
     return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)

@@ -1,4 +1,4 @@
-"""What the stack keeps about tables beside moto."""
+"""The state of DynamoDB's tables that the stack keeps beside moto."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 class Tables:
-    """`ready`: when each table is there.
+    """When each table is ready.
 
     What is read here and then changed is so under `SERIAL`, as moto's own handlers are.
     """

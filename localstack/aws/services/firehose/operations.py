@@ -1,4 +1,4 @@
-"""Delivery streams. moto keeps them; this reads their sources, buffers on the clock, and writes."""
+"""Delivery streams: moto keeps them; their sources are read, buffered and written here."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """What a Kinesis stream got while this was being made is delivered too."""
+    """Make a stream active. What its Kinesis stream got meanwhile is delivered, too."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -65,8 +65,9 @@ def resume(ctx: Context, store: Streams) -> None:
 
 
 def _resume_stream(ctx: Context, stream: Stream) -> None:
-    """Set the timers of a stream again, after the stack's restart: what was put is delivered,
-    though a Kinesis stream comes back empty.
+    """Set the timers of a stream again.
+
+    What was put is delivered, though a Kinesis stream comes back empty.
     """
     stream.waiting = False
     stream.positions = {}
@@ -119,7 +120,10 @@ def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _target(ctx: Context, name: str) -> Stream | None:
-    """The stream to put into; None: it is moto's (another destination, or there is none)."""
+    """Return the stream to put into.
+
+    None: the stream is moto's, as it has another destination or does not exist.
+    """
     stream = ctx.store(Streams).by_name.get(name)
     if stream is not None and stream.source is not None:
         raise invalid(
@@ -150,8 +154,9 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take a fault that lets what comes now be delivered twice; what came before, on the instant
-    clock, is delivered first, once.
+    """Take a fault that lets what comes now be delivered twice.
+
+    What came before, on the instant clock, is delivered first, once.
     """
     if not stream.twice and ctx.fault("duplicate", name) is not None:
         ctx.clock.settle()
@@ -165,13 +170,13 @@ def _add(stream: Stream, records: list[delivery.Record]) -> None:
 
 @handles("kinesis", "PutRecord", "PutRecords")
 def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, and the Firehoses that read from the stream get it."""
+    """Put records into moto's stream and into the delivery streams that read from it."""
     answer = kinesis.put(ctx, params)
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
     taken = [
-        (record["Data"], told["ShardId"], told["SequenceNumber"])
-        for record, told in put
-        if "SequenceNumber" in told
+        (record["Data"], result["ShardId"], result["SequenceNumber"])
+        for record, result in put
+        if "SequenceNumber" in result
     ]
     kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
     now = ctx.clock.now()
@@ -196,7 +201,7 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
-    """A flush, when the buffer's interval has passed since its first record, or when it is full."""
+    """Set the timer for a flush: after the buffer's interval, or when the buffer is full."""
     # no buffer is smaller: to ask moto costs more than the put
     if stream.waiting and stream.size < _MIB and not stream.twice:
         return
@@ -223,7 +228,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 def flush(ctx: Context, stream: Stream) -> None:
     """Deliver what there is.
 
-    A record is read once it is written: a failure leaves it for the next time.
+    A record counts as read once it is written: a failure leaves it for the next time.
     """
     if ctx.stopping.is_set():
         return

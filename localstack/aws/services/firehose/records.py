@@ -1,4 +1,4 @@
-"""What the stack keeps about delivery streams."""
+"""The delivery streams that the stack keeps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from . import delivery
 
 
 class Stream(msgspec.Struct, kw_only=True):
+    """A delivery stream, and the records that it has still to deliver."""
+
     name: str
     source: str | None  # ARN of a Kinesis stream
     active: bool = False
@@ -25,5 +27,7 @@ class Stream(msgspec.Struct, kw_only=True):
 
 
 class Streams:
+    """The delivery streams of one account and region."""
+
     def __init__(self) -> None:
         self.by_name: dict[str, Stream] = {}

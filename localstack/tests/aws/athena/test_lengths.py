@@ -75,7 +75,10 @@ def test_a_text_is_as_long_as_what_it_comes_from(query):
 
 
 def test_how_many_columns_a_join_by_name_has_is_not_guessed():
-    assert Lengths({"t": TABLE}).columns_of(check.parsed("SELECT * FROM t JOIN t AS u USING (a)")) is None
+    assert (
+        Lengths({"t": TABLE}).columns_of(check.parsed("SELECT * FROM t JOIN t AS u USING (a)"))
+        is None
+    )
 
 
 def test_a_result_tells_its_precision_and_a_table_that_a_query_makes_takes_no_longer_text(aws):

@@ -122,14 +122,14 @@ def note(ctx: Context, endpoint: Endpoint) -> None:
         requests = backlog.requests
     oldest = requests[0].received if requests else None
     instances = sum(variant.count for variant in endpoint.fleet.variants.values())
-    queues.stands(ctx, endpoint.name, size=len(requests), oldest=oldest, instances=instances)
+    queues.note_level(ctx, endpoint.name, size=len(requests), oldest=oldest, instances=instances)
 
 
 def drop(ctx: Context, endpoint: Endpoint) -> None:
     """The endpoint is deleted."""
     ctx.store(Backlogs).drop(endpoint.name)
     if settings(endpoint) is not None:
-        queues.stands(ctx, endpoint.name, size=0, oldest=None, instances=None)
+        queues.note_level(ctx, endpoint.name, size=0, oldest=None, instances=None)
 
 
 def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:

@@ -27,5 +27,5 @@ def add(ctx: Context, scripted: Minutes) -> None:
                 model=latency * 1000,
                 overhead=0.0,
                 instances=instances,
-                at=minute.start,
+                called_at=minute.start,
             )

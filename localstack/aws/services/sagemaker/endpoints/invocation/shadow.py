@@ -78,5 +78,5 @@ def _send(
         model=spent,
         overhead=0.0,
         instances=target.variant.count,
-        at=ctx.clock.now(),
+        called_at=ctx.clock.now(),
     )

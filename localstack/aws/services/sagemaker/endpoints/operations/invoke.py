@@ -64,7 +64,7 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         model=(answered - asked) * 1e6,
         overhead=(asked - began) * 1e6,
         instances=target.variant.count,
-        at=at,
+        called_at=at,
     )
     if answer is None or not 200 <= answer.status < 300:
         raise _model_error(ctx, endpoint, answer, wrong)

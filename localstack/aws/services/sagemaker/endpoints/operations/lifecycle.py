@@ -66,7 +66,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.modified = ctx.clock.now()
         endpoint.fleet.stop()
     backlog.drop(ctx, endpoint)
-    targets.drop_of(ctx, endpoint)
+    targets.drop_targets_of(ctx, endpoint)
     context = ctx.without_request()
     timing.later(context, timing.changing(context), lambda: _remove(context, endpoint))
     return {}
