@@ -47,7 +47,7 @@ ATHENAS_GLUE = {
     "GetTable": ("glue:GetDatabase", "glue:GetPartitions"),
     "GetPartitions": ("glue:GetPartition", "glue:BatchGetPartition"),
 }
-# On the bucket and the folder of the result_grants: AWS managed policy AmazonAthenaFullAccess,
+# On the bucket and the folder of the results: AWS managed policy AmazonAthenaFullAccess,
 # BaseQueryResultsPermissions.
 _RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 _RESULTS_FOLDER = (
@@ -81,7 +81,7 @@ def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | No
 
 
 def result_grants(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the actions and resources that StartQueryExecution needs where its result_grants go."""
+    """Yield the actions and resources that StartQueryExecution needs where its results go."""
     try:
         bucket, folder = objects.split((params.get("ResultConfiguration") or {})["OutputLocation"])
     except (KeyError, ValueError):

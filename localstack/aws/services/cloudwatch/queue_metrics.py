@@ -63,7 +63,7 @@ class Queues:
 def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
-    """Note how a queue note_level now."""
+    """Note how a queue stands now."""
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),

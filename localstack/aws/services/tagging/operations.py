@@ -145,7 +145,7 @@ def _is_ours(arn: str) -> bool:
 def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
-            tags.of(ctx, arn)
+            tags.tags_of(ctx, arn)
             tags.put(ctx, arn, tags.as_list(params["Tags"]))
     return _by_moto(ctx, "TagResources", params)
 
@@ -154,7 +154,7 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
-            of_resource = tags.of(ctx, arn)
+            of_resource = tags.tags_of(ctx, arn)
             for key in params["TagKeys"]:
                 of_resource.pop(key, None)
     return _by_moto(ctx, "UntagResources", params)

@@ -63,8 +63,8 @@ def change(
         before=previous_count,
         wanted=desired_count,
         started=ctx.clock.now(),
-        message=f"Successfully set desired instance count to {desired_count}. Waiting for change to be "
-        "fulfilled by sagemaker.",
+        message=f"Successfully set desired instance count to {desired_count}. "
+        "Waiting for change to be fulfilled by sagemaker.",
     )
     capacity = {"VariantName": target.variant, "DesiredInstanceCount": desired_count}
     store = ctx.store(Scaling)

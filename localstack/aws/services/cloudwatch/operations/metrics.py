@@ -86,9 +86,9 @@ def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any
     if requested_datapoints > 1440:
         raise AwsError(
             "InvalidParameterCombination",
-            f"You have requested up to {requested_datapoints:,.0f} datapoints, which exceeds the limit of "
-            "1,440. You may reduce the datapoints requested "
-            "by increasing Period, or decreasing the time range.",
+            f"You have requested up to {requested_datapoints:,.0f} datapoints, which exceeds "
+            "the limit of 1,440. You may reduce the datapoints requested by increasing "
+            "Period, or decreasing the time range.",
         )
     unit = reading.unit_of(ctx, params["Namespace"], params["MetricName"])
     datapoints: dict[datetime, dict[str, Any]] = {}

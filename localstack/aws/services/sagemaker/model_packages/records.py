@@ -1,4 +1,4 @@
-"""What the stack keeps about model package groups and their versions."""
+"""The model package groups that the stack keeps, and their versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 
 
 class Group(msgspec.Struct, kw_only=True):
+    """A model package group."""
+
     name: str
     arn: str
     description: str | None
@@ -17,6 +19,8 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 class Registry:
+    """The groups and versions of one account and region."""
+
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
         self.packages: dict[str, dict[str, Any]] = {}  # by ARN: the Describe answer

@@ -1,4 +1,4 @@
-"""Models: moto keeps them; what it forgets or lets pass is added here."""
+"""The operations on models: moto keeps them; what it forgets or lets pass is added here."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_servable(containers: list[dict[str, Any]]) -> None:
-    """AwsError for what no endpoint and no transform job here would serve: it is said before they
-    fail.
+    """Refuse what no endpoint and no transform job here would serve, before they fail.
+
+    Raises:
+        AwsError: It is such a model.
     """
     if not containers:
         raise AwsError(

@@ -1,4 +1,4 @@
-"""What the stack keeps about models beside moto."""
+"""The additions to moto's models that the stack keeps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Models:
-    """What moto does not tell again of each model."""
+    """The members of each model that moto does not tell again."""
 
     def __init__(self) -> None:
         self.more: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""What the stack knows about pipelines, their versions and executions."""
+"""The pipelines that the stack keeps, their versions and executions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .definition.document import Definition
 
 
 class Version(msgspec.Struct, kw_only=True):
+    """A version of a pipeline."""
+
     number: int
     text: str
     definition: Definition | None  # None: not valid, taken as it is (--moto-answers)
@@ -24,6 +26,8 @@ class Version(msgspec.Struct, kw_only=True):
 
 
 class Pipeline(msgspec.Struct, kw_only=True):
+    """A pipeline with its versions and executions."""
+
     name: str
     arn: str
     role: str

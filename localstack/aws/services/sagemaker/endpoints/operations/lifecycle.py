@@ -48,7 +48,10 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def begin(ctx: Context, endpoint: Endpoint) -> None:
-    """Start its servers; it is InService when all of them answer, Failed when one does not."""
+    """Start an endpoint's servers.
+
+    It is InService when all of them answer, Failed when one does not.
+    """
     _say(ctx, endpoint.fleet, "Creating")
     fleets.start(ctx, endpoint.name, endpoint.fleet)
     timing.later(ctx, timing.changing(ctx), lambda: _finish_creation(ctx, endpoint), blocks=True)
@@ -56,7 +59,7 @@ def begin(ctx: Context, endpoint: Endpoint) -> None:
 
 @handles("sagemaker", "DeleteEndpoint")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    endpoint = records.must(ctx, params["EndpointName"])
+    endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.changing:
             raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
@@ -106,7 +109,7 @@ def resume(ctx: Context, store: Endpoints) -> None:
 
 
 def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
-    """Creating, then InService with the last configuration that was.
+    """Bring an endpoint from Creating to InService, with its last configuration.
 
     A deployment under way is rolled back; new weights are taken.
     """

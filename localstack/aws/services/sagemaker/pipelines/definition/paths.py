@@ -1,5 +1,6 @@
-"""Paths into values: properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet
-(`metrics.auc[0]`).
+"""Paths into values.
+
+They are properties of a step (`Outputs['x'].S3Output.S3Uri`) and Std:JsonGet (`metrics.auc[0]`).
 """
 
 import re
@@ -17,11 +18,11 @@ _NAME_KEYS = (
 
 
 class PathError(ValueError):
-    """A path that cannot be read, or that leads nowhere in the value at hand."""
+    """A path that cannot be read, or that leads nowhere in a value."""
 
 
 def parse(path: str) -> tuple[str | int, ...]:
-    """The keys and indexes of a path:
+    """Return the keys and indexes of a path.
 
     `a.b[0]['c d']` is ('a', 'b', 0, 'c d'). A leading `$` is dropped.
     """
@@ -41,7 +42,7 @@ def parse(path: str) -> tuple[str | int, ...]:
 
 
 def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
-    """The value below the keys.
+    """Return the value below the keys.
 
     A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc'].
     """
