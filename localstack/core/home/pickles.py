@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import seals
-from .former_modules import module_of_today
+from .former_modules import first_address, present_address
 
 _PACKAGE = __name__.partition(".")[0]
 _TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
@@ -108,12 +108,12 @@ def thaw(
 
 def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
-    for (written, name), fields in classes.items():
-        module = module_of_today(written)
+    for written, fields in classes.items():
+        module, name = present_address(*written)
         __import__(module)
         now = getattr(sys.modules[module], name, None)
         if now is None or _fields(now) != fields:
-            raise Changed(f"{module}.{name} has changed since this was written")
+            raise Changed(f"{first_address(module, name)} has changed since this was written")
     unpickler = _Unpickler(io.BytesIO(payload))
     unpickler.persistent_load = lambda pid: outside(str(pid))  # type: ignore[method-assign]
     return unpickler.load()
@@ -121,7 +121,7 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        return super().find_class(module_of_today(module), name)
+        return super().find_class(*present_address(module, name))
 
 
 class _Pickler(pickle.Pickler):

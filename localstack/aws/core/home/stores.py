@@ -13,6 +13,7 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ....core.home.former_modules import first_address, present_address
 from ....core.home.home import Home
 from ....core.home.pickles import Changed, freeze, thaw
 from ....core.state import Key, State
@@ -89,7 +90,8 @@ class Stores:
         for name in self._home.names(_FOLDER):
             _, kind, place = name.split("/")
             try:
-                import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+                former_module, _, class_name = kind.rpartition(".")
+                import_module(present_address(f"{_PACKAGE}.{former_module}", class_name)[0])
             except ModuleNotFoundError as error:
                 raise Changed(f"{name} cannot be read ({error})") from error
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
@@ -116,5 +118,5 @@ def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
 
 
 def _name(owner: Owner, kind: type) -> str:
-    module = kind.__module__.removeprefix(f"{_PACKAGE}.")
-    return f"{_FOLDER}/{module}.{kind.__qualname__}/{'.'.join(owner)}"
+    first = first_address(kind.__module__, kind.__qualname__)
+    return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"
