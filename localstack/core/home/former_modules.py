@@ -202,7 +202,6 @@ FORMER_MODULES = {
     ),
     "isthmus_stack.aws.hive.types": "isthmus_stack.aws.services.athena.formats.types",
     "isthmus_stack.aws.hive.writes": "isthmus_stack.aws.services.athena.tables.writes",
-    "isthmus_stack.aws.home.again": "isthmus_stack.aws.resumption",
     "isthmus_stack.aws.home.backends": "isthmus_stack.aws.core.home.backends",
     "isthmus_stack.aws.home.keeper": "isthmus_stack.aws.core.home.keeper",
     "isthmus_stack.aws.home.objects": "isthmus_stack.aws.core.home.objects",
